@@ -1,0 +1,23 @@
+/** The history of a session: every transition, with who caused it. */
+import { z } from "zod";
+import { instant } from "./primitives.ts";
+
+export const actors = ["client", "operator", "alarm", "maintenance", "sandbox"] as const;
+
+export const eventView = z.object({
+  /** Counts up within the session; the SSE id. */
+  sequence: z.int(),
+  at: instant,
+  type: z.string(),
+  actor: z.enum(actors),
+  /** Why, in words or a reason code. */
+  cause: z.string(),
+  from: z.string(),
+  to: z.string(),
+  generation: z.int().nullable(),
+  /** Small, type-specific facts. Never env, never a secret. */
+  facts: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+});
+export type EventView = z.infer<typeof eventView>;
+
+export const eventPage = z.object({ data: z.array(eventView), next_after: z.int().nullable() });

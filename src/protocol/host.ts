@@ -1,0 +1,131 @@
+/**
+ * The wire between the `local` provider and the local sandbox host (loopback only, `authorization: Bearer <LOCAL_HOST_TOKEN>`).
+ * Every answer that proves something names the host and its boot. Until the host has scanned /proc after its own
+ * start it answers 503 `scanning` to everything but /health: a host that does not know yet must not say "absent".
+ *
+ *   GET    /health
+ *   PUT    /instances/{instance_id}                  launch; idempotent by instance: 8 at once start one process
+ *   GET    /instances/{instance_id}                  its endpoint
+ *   POST   /sandboxes/{sandbox_id}/retire            {generation}: nothing of this or an earlier generation starts there any more
+ *   GET    /sandboxes/{sandbox_id}/observe?generation=N
+ *   POST   /sandboxes/{sandbox_id}/stop              {generation, instance_id, grace_ms}
+ *   GET    /sandboxes/{sandbox_id}/logs?tail_bytes=N
+ *   GET    /sandboxes/{sandbox_id}/resources
+ *   DELETE /sandboxes/{sandbox_id}                   remove the directory of a retired, empty sandbox
+ *   GET    /sandboxes                                enumerate: every process that carries a session marker
+ *   POST   /faults, DELETE /faults                   only when started with --faults
+ */
+import { z } from "zod";
+
+export const hostHealth = z.object({
+  host_id: z.string(),
+  boot_id: z.string(),
+  ready: z.boolean(),
+  version: z.string(),
+});
+
+export const hostLaunchOrder = z.strictObject({
+  session_id: z.string(),
+  sandbox_id: z.string(),
+  generation: z.int(),
+  secret: z.string(),
+  launch_not_after: z.int(),
+  lease_ttl_ms: z.int().positive(),
+  job_grace_ms: z.int().nonnegative(),
+  stop_grace_ms: z.int().positive(),
+  env: z.record(z.string(), z.string()),
+});
+export type HostLaunchOrder = z.infer<typeof hostLaunchOrder>;
+
+export const hostInstance = z.object({
+  host_id: z.string(),
+  boot_id: z.string(),
+  instance_id: z.string(),
+  session_id: z.string(),
+  sandbox_id: z.string(),
+  generation: z.int(),
+  guardian_pid: z.int(),
+  wrapper_pid: z.int(),
+  /** Where the wrapper listens, e.g. `http://127.0.0.1:41234`. */
+  url: z.string(),
+});
+export type HostInstance = z.infer<typeof hostInstance>;
+
+export const hostRetired = z.object({ host_id: z.string(), boot_id: z.string(), retired_through: z.int() });
+
+export const hostResidue = z.object({
+  kind: z.enum(["guardian", "wrapper", "job", "legacy"]),
+  session_id: z.string(),
+  sandbox_id: z.string().nullable(),
+  instance_id: z.string().nullable(),
+  generation: z.int().nullable(),
+  pid: z.int(),
+  /** Clock ticks since boot (field 22 of /proc/pid/stat): with the pid, the identity of a process. */
+  start_time: z.int(),
+});
+export type HostResidue = z.infer<typeof hostResidue>;
+
+export const hostObservation = z.object({
+  host_id: z.string(),
+  boot_id: z.string(),
+  answer: z.enum(["present", "absent"]),
+  residue: z.array(hostResidue),
+  detail: z.string(),
+});
+
+export const hostStopOrder = z.strictObject({
+  generation: z.int(),
+  /** null: every instance of that generation (it was never learned which one started). */
+  instance_id: z.string().nullable(),
+  grace_ms: z.int().nonnegative(),
+});
+export const hostStopped = z.object({
+  host_id: z.string(),
+  boot_id: z.string(),
+  /** Pids that were signalled and are gone. */
+  ended: z.array(z.int()),
+  remaining: z.array(hostResidue),
+});
+
+export const hostEnumeration = z.object({
+  host_id: z.string(),
+  boot_id: z.string(),
+  residue: z.array(hostResidue),
+});
+
+export const hostLogs = z.object({ text: z.string(), last_written_ago_ms: z.int().nullable() });
+
+export const hostResources = z.object({
+  processes: z.int(),
+  cpu_seconds: z.number(),
+  memory_bytes: z.int(),
+  disk_used_bytes: z.int().nullable(),
+  read_write_syscalls: z.int().nullable(),
+});
+
+export const hostFaultOps = ["launch", "retire", "observe", "stop", "endpoint", "any"] as const;
+export const hostFault = z.strictObject({
+  op: z.enum(hostFaultOps),
+  /** hang: never answers. error: 500 before the effect. lost_reply: the effect, then the connection is cut. delay: late by delay_ms, effect included. */
+  mode: z.enum(["hang", "error", "lost_reply", "delay"]),
+  /** How many calls it hits. */
+  count: z.int().positive(),
+  delay_ms: z.int().nonnegative().optional(),
+});
+export type HostFault = z.infer<typeof hostFault>;
+
+export const hostErrorCodes = [
+  "unauthorized", // 401
+  "scanning", // 503, Retry-After
+  "refused_retired", // 409
+  "refused_late", // 409
+  "occupied", // 409: another generation or instance is armed in that sandbox id
+  "not_found", // 404
+  "not_empty", // 409: destroy while something is left, or not retired
+  "launch_failed", // 500: spawned and ended again; nothing is left
+  "insufficient_space", // 507
+  "invalid", // 422
+  "internal", // 500
+] as const;
+export const hostError = z.object({ code: z.enum(hostErrorCodes), message: z.string() });
+export type HostError = z.infer<typeof hostError>;

@@ -1,0 +1,160 @@
+/** Sessions on the wire: create, view, clocks, teardown. Field names are the API; times RFC 3339 UTC, durations whole seconds. */
+import { z } from "zod";
+import { environment, instant, labels, plainText } from "./primitives.ts";
+
+/** Seconds a client may ask for, before the configured maximum is applied (the session checks that: it names the allowed range). */
+const seconds = z.int("Whole seconds.").min(1, "At least 1 second.").max(31_536_000, "At most a year.");
+
+export const onTimeout = z.enum(["kill", "pause"]);
+export const onLoss = z.enum(["hold", "relaunch", "terminate"]);
+
+export const createSession = z.strictObject({
+  timeout_seconds: seconds.optional(),
+  /** null switches the idle clock off. */
+  idle_timeout_seconds: seconds.nullable().optional(),
+  max_lifetime_seconds: seconds.optional(),
+  on_timeout: onTimeout.optional(),
+  on_loss: onLoss.optional(),
+  env: environment.optional(),
+  labels: labels.optional(),
+  agent_type: plainText(64).optional(),
+  task_id: plainText(128).optional(),
+  /** Protected from emergency cleanup until max lifetime; needs a key with the scope `critical`. */
+  critical: z.boolean().optional(),
+});
+export type CreateSession = z.infer<typeof createSession>;
+
+export const setTimeoutBody = z.strictObject({ timeout_seconds: seconds });
+export const refreshBody = z.strictObject({ duration_seconds: seconds });
+
+export const sessionStatuses = [
+  "provisioning",
+  "running",
+  "recovering",
+  "pausing",
+  "paused",
+  "lost",
+  "terminating",
+  "terminated",
+  "failed",
+] as const;
+
+export const terminateReasons = [
+  "requested",
+  "idle_timeout",
+  "timeout",
+  "max_lifetime",
+  "provision_timeout",
+  "orphaned",
+  "emergency",
+  "operator",
+  "retention",
+  "failed",
+] as const;
+
+export const blockedCodes = ["parked", "unreadable", "newer_record", "adapter_missing", "no_capacity", "quota_exhausted"] as const;
+
+export const blocked = z.object({ code: z.enum(blockedCodes), since: instant, retry_at: instant.nullable() });
+
+export const observationView = z.object({
+  at: instant,
+  /** Who was asked: provider, host and sandbox. */
+  asked: z.string(),
+  answer: z.enum(["present", "absent", "unknown"]),
+  detail: z.string(),
+});
+
+export const stopAttemptView = z.object({
+  attempt: z.int(),
+  started_at: instant,
+  /** null: it never answered (crash or bound). */
+  ended_at: instant.nullable(),
+  outcome: z.enum(["verified_absent", "still_present", "unverified", "failed", "abandoned", "acting"]),
+  error: z.string().nullable(),
+});
+
+export const teardownView = z.object({
+  session_id: z.string(),
+  generation: z.int(),
+  sandbox_id: z.string(),
+  phase: z.enum(["stopping", "closed"]),
+  reason: z.string(),
+  requested_at: instant,
+  attempts: z.array(stopAttemptView),
+  /** The newest 20. */
+  observations: z.array(observationView),
+  parked: z.boolean(),
+  next_attempt_at: instant.nullable(),
+  /** Only ever from two independent looks after retirement. */
+  verified_absent_at: instant.nullable(),
+  /** An operator's word; never shown as verification. */
+  asserted_absent_at: instant.nullable(),
+  /** The proof in words; null while there is none. */
+  evidence: z.string().nullable(),
+});
+export type TeardownView = z.infer<typeof teardownView>;
+
+export const sessionView = z.object({
+  id: z.string(),
+  status: z.enum(sessionStatuses),
+  blocked: blocked.nullable(),
+  terminate_reason: z.enum(terminateReasons).nullable(),
+  created_at: instant,
+  /** When the sandbox first accepted its lease. */
+  started_at: instant.nullable(),
+  /** The last accepted timeout, refresh or resume. */
+  refreshed_at: instant.nullable(),
+  end_at: instant,
+  /** null while a job runs, while there is no sandbox, and when the idle clock is off. */
+  idle_at: instant.nullable(),
+  /** The earliest clock. null once terminated. */
+  expires_at: instant.nullable(),
+  terminated_at: instant.nullable(),
+  /** The newest generation; null before the first lease. */
+  generation: z.int().nullable(),
+  provider: z.string(),
+  isolation: z.enum(["session", "shared"]),
+  timeout_seconds: z.int(),
+  idle_timeout_seconds: z.int().nullable(),
+  max_lifetime_seconds: z.int(),
+  on_timeout: onTimeout,
+  on_loss: onLoss,
+  labels: z.record(z.string(), z.string()),
+  agent_type: z.string().nullable(),
+  task_id: z.string().nullable(),
+  critical: z.boolean(),
+  /** What went wrong, when the status is failed. */
+  failure: z.string().nullable(),
+  /** Open ghosts: replaced sandboxes that are not yet proven gone. */
+  ghosts: z.int(),
+  /** Present while anything is being torn down, and afterwards (the receipt). */
+  teardown: teardownView.nullable(),
+});
+export type SessionView = z.infer<typeof sessionView>;
+
+/** One row of a list: from the index, so as old as `as_of`. */
+export const sessionListItem = z.object({
+  id: z.string(),
+  status: z.enum(sessionStatuses),
+  created_at: instant,
+  end_at: instant,
+  expires_at: instant.nullable(),
+  generation: z.int().nullable(),
+  provider: z.string(),
+  labels: z.record(z.string(), z.string()),
+  agent_type: z.string().nullable(),
+  task_id: z.string().nullable(),
+  critical: z.boolean(),
+  as_of: instant,
+});
+export type SessionListItem = z.infer<typeof sessionListItem>;
+
+export const sessionPage = z.object({ data: z.array(sessionListItem), next_cursor: z.string().nullable() });
+
+export const keepaliveReply = z.object({ idle_at: instant.nullable(), expires_at: instant.nullable() });
+export const interruptReply = z.object({
+  /** Jobs that were running and are being ended. */
+  interrupted: z.array(z.string()),
+  /** Jobs that stay queued. */
+  queued: z.array(z.string()),
+});

@@ -1,0 +1,140 @@
+/**
+ * The port: the only way from a session to a container.
+ *
+ * The contract, for whoever writes a provider (the conformance kit checks every sentence):
+ * - No method throws. A call returns a value or a `ProviderFailure` of the closed set, with a truthful `effect`.
+ * - Every call takes a `CallBound`. The caller gives up at `timeoutMs` whatever happens and aborts the signal; a provider
+ *   should stop working then, and must survive it when it does not.
+ * - `launch` is idempotent by instance: repeated, concurrent or late, one instance has one process. It is refused when the
+ *   generation is retired (`refused_retired`) or `launchNotAfter` has passed (`refused_late`).
+ * - `retire` is durable before it is acknowledged, and covers earlier generations of that sandbox id.
+ * - `observe` never wakes, starts or extends anything. Only evidence makes `absent`; every doubt is `unknown`.
+ * - `stop` targets an instance, checked at the moment of each signal; the absent one is success. It never claims more than it saw:
+ *   what it returns is no proof, the session looks again by itself (I3).
+ */
+import type { ProviderResult } from "../domain/failure.ts";
+import type { Generation, InstanceId, JobId, SandboxId, SessionId } from "../domain/ids.ts";
+import type { Observation, Residue } from "../domain/observation.ts";
+import type { ProviderName } from "../domain/provider-names.ts";
+import type { RenewalReply, RenewalRequest, WrapperHealth, WrapperJob, WrapperJobDetail, WrapperJobOrder } from "../protocol/wrapper.ts";
+
+export interface CallBound {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface LaunchOrder {
+  readonly sessionId: SessionId;
+  readonly sandboxId: SandboxId;
+  readonly instanceId: InstanceId;
+  readonly generation: Generation;
+  /** Known to this session and this instance only. */
+  readonly secret: string;
+  /** Epoch ms: a launch that lands later must start nothing. */
+  readonly launchNotAfter: number;
+  readonly leaseTtlMs: number;
+  readonly jobGraceMs: number;
+  readonly stopGraceMs: number;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What is aimed at. `instanceId` null: every instance of that generation. */
+export interface Target {
+  readonly sessionId: SessionId;
+  readonly sandboxId: SandboxId;
+  readonly generation: Generation;
+  readonly instanceId: InstanceId | null;
+  /** The host that the lease recorded; null before the first answer. */
+  readonly host: string | null;
+}
+
+/** What it takes to talk to a running wrapper. */
+export interface InstanceRef extends Target {
+  readonly instanceId: InstanceId;
+  readonly secret: string;
+}
+
+export interface Launched {
+  readonly host: string;
+  readonly boot: string;
+}
+
+export interface Retired {
+  readonly host: string;
+  readonly boot: string;
+}
+
+export interface Stopped {
+  /** What the provider still saw when it returned. Empty is a hope, not a proof. */
+  readonly remaining: readonly Residue[];
+}
+
+export interface SandboxLogs {
+  readonly text: string;
+  readonly lastWrittenAgoMs: number | null;
+}
+
+export interface SandboxResources {
+  readonly processes: number;
+  readonly cpuSeconds: number;
+  readonly memoryBytes: number;
+  readonly diskUsedBytes: number | null;
+  /** Read and write syscalls of the process tree; null where the provider cannot count them. */
+  readonly operations: number | null;
+}
+
+/** One thing a provider found by itself. Its presence is evidence; the absence of an entry is none (FLT-20). */
+export interface Enumerated {
+  readonly sessionId: SessionId;
+  readonly sandboxId: SandboxId | null;
+  readonly generation: Generation | null;
+  readonly residue: Residue;
+}
+
+export interface Capabilities {
+  /** Sandbox contents can be saved and restored: pause, rebuild of a live session. */
+  readonly snapshot: boolean;
+  /** `enumerate` is there. */
+  readonly enumerate: boolean;
+  /** `container`: nothing a job does escapes it. `marker`: a job that hides from group, environment and parent may. */
+  readonly containment: "container" | "marker";
+  /** The longest its own launch retries may take, ms: must fit in the launch bound (config refuses otherwise). */
+  readonly launchRetriesMs: number;
+  /** What it gives a wrapper between TERM and KILL at least, ms: the stop grace must not be above it. */
+  readonly stopGraceMs: number;
+}
+
+export interface AgentSandbox {
+  readonly name: ProviderName;
+  readonly capabilities: Capabilities;
+  launch(order: LaunchOrder, bound: CallBound): Promise<ProviderResult<Launched>>;
+  retire(target: Target, bound: CallBound): Promise<ProviderResult<Retired>>;
+  /** `beganAt` is the caller's clock. Never fails: a failure is the answer `unknown`. */
+  observe(target: Target, beganAt: number, bound: CallBound): Promise<Observation>;
+  stop(target: Target, graceMs: number, bound: CallBound): Promise<ProviderResult<Stopped>>;
+  /** Removes what is left on disk of a retired, empty sandbox. After the receipt only; failing is harmless. */
+  destroy(target: Target, bound: CallBound): Promise<ProviderResult<null>>;
+  wrapper(instance: InstanceRef): WrapperClient;
+  readLogs(target: Target, tailBytes: number, bound: CallBound): Promise<ProviderResult<SandboxLogs>>;
+  readResources(target: Target, bound: CallBound): Promise<ProviderResult<SandboxResources>>;
+  enumerate?(bound: CallBound): Promise<ProviderResult<readonly Enumerated[]>>;
+}
+
+/**
+ * Calls to one running wrapper. `not_found` is a job it does not know; `foreign_instance` means that whoever
+ * answered could not prove to be the instance; every network trouble is `unavailable` with effect `unknown`.
+ */
+export interface WrapperClient {
+  health(bound: CallBound): Promise<ProviderResult<WrapperHealth>>;
+  renew(request: RenewalRequest, bound: CallBound): Promise<ProviderResult<RenewalReply>>;
+  startJob(order: WrapperJobOrder, bound: CallBound): Promise<ProviderResult<WrapperJob>>;
+  /** With the last `tailBytes` of its output. */
+  job(id: JobId, tailBytes: number, bound: CallBound): Promise<ProviderResult<WrapperJobDetail>>;
+  /** Bytes from `offset`; follows until the job has ended and all was sent. The bound covers the time to the first byte. */
+  output(id: JobId, offset: number, bound: CallBound): Promise<ProviderResult<ReadableStream<Uint8Array>>>;
+  /** TERM to the job's group, grace, KILL. Answers when the job has ended. `as` is the state it gets. */
+  endJob(id: JobId, as: "cancelled" | "interrupted", bound: CallBound): Promise<ProviderResult<WrapperJob>>;
+  writeStdin(id: JobId, bytes: Uint8Array, end: boolean, bound: CallBound): Promise<ProviderResult<null>>;
+  /** No new job is admitted from now on; answers how many still run. */
+  drain(bound: CallBound): Promise<ProviderResult<{ readonly activeJobs: number }>>;
+}

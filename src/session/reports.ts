@@ -1,0 +1,76 @@
+/**
+ * What a session tells the rest of Mooring, and whom it asks for quota.
+ *
+ * There is one message, the whole present picture with the row version: a receiver keeps the newest and ignores older ones, so
+ * reports may be lost, repeated or overtaken. The session repeats it from its alarm until both receivers have confirmed.
+ */
+import type { Generation, SandboxId, SessionId, TenantId } from "../domain/ids.ts";
+import type { ProviderName } from "../domain/provider-names.ts";
+import type { TeardownView, SessionView } from "../protocol/sessions.ts";
+
+export interface LeaseReport {
+  readonly generation: Generation;
+  readonly sandboxId: SandboxId;
+  readonly phase: "launching" | "held" | "stopping" | "closed";
+  /** Replaced before it was proven gone. */
+  readonly ghost: boolean;
+  /** An operator asserted its absence: counted in a column of its own. */
+  readonly asserted: boolean;
+  readonly openedAt: number;
+  readonly stopAttempts: number;
+  readonly lastError: string | null;
+  /** With phase `closed` only: the evidence. */
+  readonly receipt: TeardownView | null;
+}
+
+export interface SessionReport {
+  /** The session's row version. */
+  readonly version: number;
+  readonly sessionId: SessionId;
+  readonly tenant: TenantId;
+  readonly createdAt: number;
+  readonly status: SessionView["status"];
+  readonly blocked: string | null;
+  readonly terminateReason: SessionView["terminate_reason"];
+  readonly provider: ProviderName;
+  readonly endAt: number;
+  readonly expiresAt: number | null;
+  /** When its alarm is due; null when nothing is left to do. Overdue beyond the slip: maintenance pokes it. */
+  readonly nextDeadline: number | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly agentType: string | null;
+  readonly taskId: string | null;
+  readonly critical: boolean;
+  /** Every open lease, and every closed one whose receipt is not confirmed yet. */
+  readonly leases: readonly LeaseReport[];
+  /** The last report of all: the session's rows are about to be erased. Receipts stay in the registry. */
+  readonly erased: boolean;
+}
+
+export interface ReserveOrder {
+  readonly sessionId: SessionId;
+  readonly generation: Generation;
+  readonly sandboxId: SandboxId;
+  readonly createdAt: number;
+}
+
+export type ReserveReply =
+  | { readonly granted: true }
+  | { readonly granted: false; readonly code: "quota_exhausted"; readonly limit: number; readonly used: number }
+  /** Released or passed already: mint one above `above`. */
+  | { readonly granted: false; readonly code: "stale_generation"; readonly above: number };
+
+/** The tenant's registry as a session sees it. Calls may throw (object RPC): the session then knows nothing and asks again. */
+export interface TenantPort {
+  /** Atomic, idempotent by (session, generation). */
+  reserve(order: ReserveOrder): Promise<ReserveReply>;
+  /** Gives back a reservation for which no lease was ever opened. Leaves a tombstone. */
+  cancelReservation(sessionId: SessionId, generation: Generation): Promise<void>;
+  /** Confirms the version that it now holds (at least the one sent). */
+  report(report: SessionReport): Promise<{ readonly version: number }>;
+}
+
+/** The index of lists and stats. Derived: may be lost and rebuilt. */
+export interface IndexPort {
+  report(report: SessionReport): Promise<{ readonly version: number }>;
+}

@@ -1,0 +1,57 @@
+/** What a SessionObject answers over object RPC. Plain data in, plain data out: `Reply` instead of exceptions. */
+import type { SessionId, TenantId } from "../domain/ids.ts";
+import type { EventView } from "../protocol/events.ts";
+import type { CreateJob, JobView } from "../protocol/jobs.ts";
+import type { Reply } from "../protocol/problem.ts";
+import type { CreateSession, SessionView, TeardownView } from "../protocol/sessions.ts";
+
+/** Who asks. The object checks that the session is this tenant's: another's is `not_found`. */
+export interface Caller {
+  readonly tenant: TenantId;
+  readonly requestId: string;
+  readonly scopes: readonly string[];
+}
+
+/** The session with its ETag (the row version). */
+export interface Tagged<T> {
+  readonly etag: string;
+  readonly body: T;
+}
+
+export interface CreateOutcome extends Tagged<SessionView> {
+  /** The same Idempotency-Key with the same body was answered before. */
+  readonly replayed: boolean;
+}
+
+export interface SessionApi {
+  /**
+   * `requestHash` is of the canonical body (null without an Idempotency-Key). Waits up to `waitMs` for the session to leave
+   * `provisioning`. Problems: idempotency_mismatch, idempotency_in_flight, quota_exhausted, validation_failed, capacity_unavailable.
+   */
+  create(id: SessionId, caller: Caller, body: CreateSession, requestHash: string | null, waitMs: number): Promise<Reply<CreateOutcome>>;
+  get(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
+  /** Accepted in every state. `done`: the session was already terminated and proven gone. */
+  delete(caller: Caller, reason: "requested" | "operator"): Promise<Reply<{ readonly session: SessionView; readonly done: boolean }>>;
+  timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>>;
+  keepalive(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
+  interrupt(caller: Caller): Promise<Reply<{ readonly interrupted: readonly string[]; readonly queued: readonly string[] }>>;
+  teardown(caller: Caller): Promise<Reply<TeardownView | null>>;
+  /** With `waitMs` > 0: answers early when something new happened. */
+  events(caller: Caller, after: number, limit: number, waitMs: number): Promise<Reply<readonly EventView[]>>;
+
+  /** `replayed`: a job of this id and body was there already. */
+  createJob(caller: Caller, body: CreateJob): Promise<Reply<{ readonly job: JobView; readonly replayed: boolean }>>;
+  jobs(caller: Caller, after: string | null, limit: number): Promise<Reply<readonly JobView[]>>;
+  /** Waits up to `waitMs` for the job to end. */
+  job(caller: Caller, id: string, waitMs: number): Promise<Reply<JobView>>;
+  cancelJob(caller: Caller, id: string): Promise<Reply<JobView>>;
+  writeStdin(caller: Caller, id: string, bytes: Uint8Array, end: boolean): Promise<Reply<null>>;
+  /**
+   * Raw output from a byte offset, live while the sandbox lives; afterwards the stored tail (whose first byte may lie
+   * past `offset`: `from` says where the body begins). The stream ends when the job has ended, or the sandbox is replaced or stopped.
+   */
+  jobOutput(caller: Caller, id: string, offset: number): Promise<Reply<{ readonly from: number; readonly body: ReadableStream<Uint8Array> }>>;
+
+  /** Maintenance: look again now and re-arm. Answers the next deadline, or null when there is none. Writes nothing when there is no session. */
+  poke(actor: "maintenance" | "operator"): Promise<{ readonly known: boolean; readonly nextDeadline: number | null }>;
+}
