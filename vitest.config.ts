@@ -1,0 +1,50 @@
+/**
+ * Two projects, each runnable alone (`vitest run --project node test/unit/x.test.ts`): "node" for what is pure or
+ * drives real processes, "workers" for what needs workerd. The secrets below exist only inside the tests; they
+ * override a developer's own .dev.vars, so that a test never depends on the machine it runs on.
+ */
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    // Two cores is what CI promises; workerd and the e2e processes need some of them too.
+    maxWorkers: 2,
+    // A run without tests must not look like a passing run.
+    passWithNoTests: false,
+    projects: [
+      {
+        test: {
+          name: "node",
+          environment: "node",
+          include: ["test/{unit,model,simulation,contract,e2e}/**/*.test.ts"],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          teardownTimeout: 30_000,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: {
+              bindings: {
+                SANDBOX_PROVIDER: "memory",
+                ADMIN_TOKEN: "test-admin-token-0123456789abcdef0123456789abcdef",
+                KEY_SIGNING_SECRET: "test-key-signing-secret-0123456789abcdef01234567",
+                ENV_ENCRYPTION_KEY: "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+                LOCAL_HOST_TOKEN: "test-local-host-token-0123456789abcdef0123456789",
+              },
+            },
+          }),
+        ],
+        test: {
+          name: "workers",
+          include: ["test/{workers,http}/**/*.test.ts"],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+    ],
+  },
+});
