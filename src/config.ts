@@ -1,0 +1,258 @@
+/**
+ * The environment, read once: the only reader of vars and secrets. A value out of range or a set of timers that does not
+ * fit is refused as a whole (the Worker then answers 503 to everything but /healthz), with one message per fault that
+ * names the var, its value and the rule. A secret's value is never in a message. An unset secret is no fault of the
+ * config: the routes that need it refuse by themselves, and /readyz says so.
+ *
+ * Three values have no var of their own, so that a test which shortens the lease need not know them:
+ * - `renewRetryMs` is LEASE_RETRY_SECONDS, but never above the renewal itself (a retry later than the next turn is none);
+ * - `staleActivityMs` is two and a half renewals, but at least renewal + slip + observe bound;
+ * - `sleepAfterMs` is the default, moved as little as needed to lie between TTL + stop grace + slip and twice that.
+ */
+import { z } from "zod";
+import { defaultPolicy, type Policy, type ProviderTimers, policyMisfits } from "./domain/policy.ts";
+import { type ProviderName, providerNames } from "./domain/provider-names.ts";
+import type { ConfigEnv } from "./env.ts";
+import { providerTimers } from "./sandbox/provider-timers.ts";
+
+/** A secret and the one it replaced, which stays accepted until it is removed. */
+export interface RotatingSecret {
+  readonly current: string;
+  readonly previous: string | null;
+}
+
+export interface Secrets {
+  readonly adminToken: RotatingSecret | null;
+  readonly keySigning: RotatingSecret | null;
+  readonly envEncryption: RotatingSecret | null;
+}
+
+export interface Config {
+  readonly policy: Policy;
+  readonly provider: ProviderName;
+  readonly tenantMaxSandboxes: number;
+  readonly globalMaxSandboxes: number;
+  readonly fleetShards: number;
+  readonly localHost: { readonly url: string; readonly token: string | null };
+  readonly secrets: Secrets;
+}
+
+/** One reason not to start. */
+export interface ConfigMisfit {
+  /** The var or secret to change first. */
+  readonly name: string;
+  /** For operators: the var, its value and the rule. */
+  readonly message: string;
+}
+
+export type ConfigReading =
+  { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly misfits: readonly ConfigMisfit[] };
+
+const day = 86_400;
+const year = 365 * day;
+
+interface TimerVar {
+  readonly field: keyof Policy;
+  readonly min: number;
+  readonly max: number;
+  /** The word `off` is allowed and means null. */
+  readonly off?: true;
+}
+
+/** Var → the policy field it sets (whole seconds there, ms in the policy), and the range that makes sense at all. */
+export const timerVars = {
+  PROVISION_TIMEOUT_SECONDS: { field: "provisionMs", min: 1, max: day },
+  LEASE_RENEW_SECONDS: { field: "renewMs", min: 1, max: 3_600 },
+  LEASE_RETRY_SECONDS: { field: "renewRetryMs", min: 1, max: 3_600 },
+  LEASE_TTL_SECONDS: { field: "leaseTtlMs", min: 1, max: day },
+  OBSERVE_TIMEOUT_SECONDS: { field: "observeMs", min: 1, max: 600 },
+  STOP_ATTEMPT_SECONDS: { field: "stopAttemptMs", min: 1, max: 3_600 },
+  JOB_GRACE_SECONDS: { field: "jobGraceMs", min: 1, max: 600 },
+  STOP_GRACE_SECONDS: { field: "stopGraceMs", min: 1, max: 600 },
+  ALARM_SLIP_SECONDS: { field: "alarmSlipMs", min: 0, max: 3_600 },
+  DEFAULT_TIMEOUT_SECONDS: { field: "defaultTimeoutMs", min: 1, max: year },
+  DEFAULT_IDLE_TIMEOUT_SECONDS: { field: "defaultIdleTimeoutMs", min: 1, max: year, off: true },
+  MAX_TIMEOUT_SECONDS: { field: "maxTimeoutMs", min: 1, max: year },
+  MAX_LIFETIME_SECONDS: { field: "maxLifetimeMs", min: 1, max: year },
+  PAUSED_RETENTION_SECONDS: { field: "pausedRetentionMs", min: 1, max: year },
+  RETENTION_SECONDS: { field: "retentionMs", min: 1, max: year },
+  STUCK_AFTER_SECONDS: { field: "stuckAfterMs", min: 1, max: day },
+} as const satisfies Partial<Record<keyof ConfigEnv, TimerVar>>;
+type TimerVarName = keyof typeof timerVars;
+
+/** Var → its range and default, for what is a count. */
+export const countVars = {
+  TENANT_MAX_SANDBOXES: { min: 1, max: 100_000, default: 10 },
+  GLOBAL_MAX_SANDBOXES: { min: 1, max: 1_000_000, default: 100 },
+  FLEET_SHARDS: { min: 1, max: 256, default: 4 },
+} as const satisfies Partial<Record<keyof ConfigEnv, { min: number; max: number; default: number }>>;
+
+/** Guessing a shorter one is within reach of an attacker who holds one signed key. */
+const minSecretLength = 16;
+
+type SecretName =
+  | "ADMIN_TOKEN"
+  | "ADMIN_TOKEN_PREVIOUS"
+  | "KEY_SIGNING_SECRET"
+  | "KEY_SIGNING_SECRET_PREVIOUS"
+  | "ENV_ENCRYPTION_KEY"
+  | "ENV_ENCRYPTION_KEY_PREVIOUS"
+  | "LOCAL_HOST_TOKEN";
+
+export function readConfig(env: ConfigEnv): ConfigReading {
+  const misfits: ConfigMisfit[] = [];
+  const refuse = (name: string, message: string) => {
+    misfits.push({ name, message });
+  };
+
+  const provider = readProvider(env, refuse);
+  const policy = readPolicy(env, refuse);
+  const timers = provider === null ? null : providerTimers[provider];
+  // Rules between values say nothing useful while a value itself is wrong.
+  if (misfits.length === 0 && timers !== null) misfits.push(...timerMisfits(policy, timers));
+
+  const config: Config = {
+    policy,
+    provider: provider ?? "local",
+    tenantMaxSandboxes: readCount(env, "TENANT_MAX_SANDBOXES", refuse),
+    globalMaxSandboxes: readCount(env, "GLOBAL_MAX_SANDBOXES", refuse),
+    fleetShards: readCount(env, "FLEET_SHARDS", refuse),
+    localHost: { url: readHostUrl(env, refuse), token: readSecret(env, "LOCAL_HOST_TOKEN", refuse) },
+    secrets: {
+      adminToken: readRotating(env, "ADMIN_TOKEN", refuse),
+      keySigning: readRotating(env, "KEY_SIGNING_SECRET", refuse),
+      envEncryption: readRotating(env, "ENV_ENCRYPTION_KEY", refuse),
+    },
+  };
+  refuseSharedSecrets(config, refuse);
+  return misfits.length === 0 ? { ok: true, config } : { ok: false, misfits };
+}
+
+/** The rules of DESIGN §5 that these timers break, in the words of an operator. */
+export function timerMisfits(policy: Policy, provider: ProviderTimers): readonly ConfigMisfit[] {
+  const broken = policyMisfits(policy, provider).map(({ fields, rule }) => {
+    const [first, ...others] = fields.map((field) => wordsFor(field, policy));
+    const beside = others.length === 0 ? "" : ` with ${others.map((each) => each.text).join(", ")}`;
+    return { name: first?.name ?? "policy", message: `${first?.text ?? "policy"}${beside} breaks the rule: ${rule}.` };
+  });
+  if (policy.defaultTimeoutMs > policy.maxTimeoutMs) {
+    const name = "DEFAULT_TIMEOUT_SECONDS";
+    const text = `${wordsFor("defaultTimeoutMs", policy).text} with ${wordsFor("maxTimeoutMs", policy).text}`;
+    broken.push({ name, message: `${text} breaks the rule: default timeout ≤ maximum timeout.` });
+  }
+  return broken;
+}
+
+type Refuse = (name: string, message: string) => void;
+
+function wordsFor(field: keyof Policy, policy: Policy): { readonly name: string; readonly text: string } {
+  const seconds = (policy[field] ?? 0) / 1_000;
+  for (const [name, timer] of Object.entries(timerVars)) {
+    if (timer.field === field) return { name, text: `${name}=${seconds}` };
+  }
+  return { name: field, text: `${field} (no var: ${seconds} s)` };
+}
+
+function readPolicy(env: ConfigEnv, refuse: Refuse): Policy {
+  const read: Partial<Record<keyof Policy, number | null>> = {};
+  for (const name of Object.keys(timerVars) as TimerVarName[]) {
+    const timer: TimerVar = timerVars[name];
+    const raw = env[name];
+    if (raw === undefined) continue;
+    if (timer.off === true && raw === "off") {
+      read[timer.field] = null;
+      continue;
+    }
+    const seconds = wholeNumber(timer.min, timer.max).safeParse(String(raw));
+    const orOff = timer.off === true ? ", or `off`" : "";
+    if (seconds.success) read[timer.field] = seconds.data * 1_000;
+    else refuse(name, `${name}=${shown(raw)} must be a whole number of seconds from ${timer.min} to ${timer.max}${orOff}.`);
+  }
+  const asked: Policy = { ...defaultPolicy, ...read };
+  const turn = asked.renewMs + asked.alarmSlipMs + asked.observeMs;
+  const fenced = asked.leaseTtlMs + asked.stopGraceMs + asked.alarmSlipMs;
+  return {
+    ...asked,
+    renewRetryMs: Math.min(asked.renewRetryMs, asked.renewMs),
+    staleActivityMs: Math.max(2.5 * asked.renewMs, turn),
+    sleepAfterMs: Math.min(Math.max(defaultPolicy.sleepAfterMs, fenced), 2 * fenced),
+  };
+}
+
+function readCount(env: ConfigEnv, name: keyof typeof countVars, refuse: Refuse): number {
+  const range = countVars[name];
+  const raw = env[name];
+  if (raw === undefined) return range.default;
+  const count = wholeNumber(range.min, range.max).safeParse(String(raw));
+  if (count.success) return count.data;
+  refuse(name, `${name}=${shown(raw)} must be a whole number from ${range.min} to ${range.max}.`);
+  return range.default;
+}
+
+function readProvider(env: ConfigEnv, refuse: Refuse): ProviderName | null {
+  const raw = env.SANDBOX_PROVIDER ?? "local";
+  const built = providerNames.filter((name) => providerTimers[name] !== null);
+  const name = z.enum(providerNames).safeParse(raw);
+  if (name.success && providerTimers[name.data] !== null) return name.data;
+  refuse("SANDBOX_PROVIDER", `SANDBOX_PROVIDER=${shown(raw)} must be one of ${built.join(", ")}.`);
+  return null;
+}
+
+const defaultHostUrl = "http://127.0.0.1:8788";
+
+function readHostUrl(env: ConfigEnv, refuse: Refuse): string {
+  const raw = env.LOCAL_HOST_URL ?? defaultHostUrl;
+  const url = z.url({ protocol: /^https?$/ }).safeParse(raw);
+  if (url.success) return url.data.replace(/\/+$/, "");
+  refuse("LOCAL_HOST_URL", `LOCAL_HOST_URL=${shown(raw)} must be an http URL such as ${defaultHostUrl}.`);
+  return defaultHostUrl;
+}
+
+function readSecret(env: ConfigEnv, name: SecretName, refuse: Refuse): string | null {
+  const raw = env[name];
+  if (raw === undefined || raw === "") return null;
+  if (typeof raw === "string" && raw.length >= minSecretLength) return raw;
+  refuse(name, `${name} is too short (its value is not shown): at least ${minSecretLength} characters.`);
+  return null;
+}
+
+function readRotating(
+  env: ConfigEnv,
+  name: "ADMIN_TOKEN" | "KEY_SIGNING_SECRET" | "ENV_ENCRYPTION_KEY",
+  refuse: Refuse,
+): RotatingSecret | null {
+  const current = readSecret(env, name, refuse);
+  const previous = readSecret(env, `${name}_PREVIOUS`, refuse);
+  // With only the old one set the secret counts as unset: removing the current one must close the route.
+  return current === null ? null : { current, previous };
+}
+
+/** One value for two purposes would let the holder of one pass for the other (SEC-2). */
+function refuseSharedSecrets(config: Config, refuse: Refuse): void {
+  const owners = new Map<string, string>();
+  const values: readonly (readonly [string, string | null | undefined])[] = [
+    ["ADMIN_TOKEN", config.secrets.adminToken?.current],
+    ["KEY_SIGNING_SECRET", config.secrets.keySigning?.current],
+    ["ENV_ENCRYPTION_KEY", config.secrets.envEncryption?.current],
+    ["LOCAL_HOST_TOKEN", config.localHost.token],
+  ];
+  for (const [name, value] of values) {
+    if (value === null || value === undefined) continue;
+    const owner = owners.get(value);
+    if (owner !== undefined) refuse(name, `${name} has the same value as ${owner} (not shown): each secret must be its own.`);
+    owners.set(value, name);
+  }
+}
+
+function wholeNumber(min: number, max: number) {
+  return z
+    .string()
+    .regex(/^\d{1,12}$/)
+    .transform(Number)
+    .pipe(z.int().min(min).max(max));
+}
+
+/** A var is no secret, but it may be anything: bounded, and quoted so that nothing in it forges a log line. */
+function shown(raw: string | number): string {
+  return typeof raw === "number" ? String(raw) : JSON.stringify(raw.slice(0, 80));
+}

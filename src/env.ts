@@ -1,0 +1,48 @@
+/**
+ * What the platform binds to the Worker: namespaces, vars, secrets. Only `config.ts` reads vars and secrets, and only the
+ * composition root and the objects' shells read namespaces; everyone else gets what they need handed in.
+ * The namespaces are untyped here: an adapter casts a stub to its API once, so that this file depends on no object.
+ */
+
+/** `--var` and wrangler.toml give text; a test may bind a number. */
+type Var = string | number | undefined;
+type Secret = string | undefined;
+
+export interface Env {
+  readonly SESSIONS: DurableObjectNamespace;
+  readonly TENANTS: DurableObjectNamespace;
+  readonly SHARDS: DurableObjectNamespace;
+
+  readonly SANDBOX_PROVIDER?: Var;
+  readonly PROVISION_TIMEOUT_SECONDS?: Var;
+  readonly LEASE_RENEW_SECONDS?: Var;
+  readonly LEASE_RETRY_SECONDS?: Var;
+  readonly LEASE_TTL_SECONDS?: Var;
+  readonly OBSERVE_TIMEOUT_SECONDS?: Var;
+  readonly STOP_ATTEMPT_SECONDS?: Var;
+  readonly JOB_GRACE_SECONDS?: Var;
+  readonly STOP_GRACE_SECONDS?: Var;
+  readonly ALARM_SLIP_SECONDS?: Var;
+  readonly DEFAULT_TIMEOUT_SECONDS?: Var;
+  readonly DEFAULT_IDLE_TIMEOUT_SECONDS?: Var;
+  readonly MAX_TIMEOUT_SECONDS?: Var;
+  readonly MAX_LIFETIME_SECONDS?: Var;
+  readonly PAUSED_RETENTION_SECONDS?: Var;
+  readonly RETENTION_SECONDS?: Var;
+  readonly STUCK_AFTER_SECONDS?: Var;
+  readonly TENANT_MAX_SANDBOXES?: Var;
+  readonly GLOBAL_MAX_SANDBOXES?: Var;
+  readonly FLEET_SHARDS?: Var;
+  readonly LOCAL_HOST_URL?: Var;
+
+  readonly ADMIN_TOKEN?: Secret;
+  readonly ADMIN_TOKEN_PREVIOUS?: Secret;
+  readonly KEY_SIGNING_SECRET?: Secret;
+  readonly KEY_SIGNING_SECRET_PREVIOUS?: Secret;
+  readonly ENV_ENCRYPTION_KEY?: Secret;
+  readonly ENV_ENCRYPTION_KEY_PREVIOUS?: Secret;
+  readonly LOCAL_HOST_TOKEN?: Secret;
+}
+
+/** What `config.ts` reads: everything but the namespaces. */
+export type ConfigEnv = Omit<Env, "SESSIONS" | "TENANTS" | "SHARDS">;
