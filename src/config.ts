@@ -154,21 +154,25 @@ function wordsFor(field: keyof Policy, policy: Policy): { readonly name: string;
 }
 
 function readPolicy(env: ConfigEnv, refuse: Refuse): Policy {
-  const read: Partial<Record<keyof Policy, number | null>> = {};
+  const read: [keyof Policy, number | null][] = [];
   for (const name of Object.keys(timerVars) as TimerVarName[]) {
     const timer: TimerVar = timerVars[name];
     const raw = env[name];
     if (raw === undefined) continue;
     if (timer.off === true && raw === "off") {
-      read[timer.field] = null;
+      read.push([timer.field, null]);
       continue;
     }
     const seconds = wholeNumber(timer.min, timer.max).safeParse(String(raw));
     const orOff = timer.off === true ? ", or `off`" : "";
-    if (seconds.success) read[timer.field] = seconds.data * 1_000;
-    else refuse(name, `${name}=${shown(raw)} must be a whole number of seconds from ${timer.min} to ${timer.max}${orOff}.`);
+    if (seconds.success) read.push([timer.field, seconds.data * 1_000]);
+    else
+      refuse(
+        name,
+        `${name}=${shown(raw)} must be a whole number of seconds from ${timer.min} to ${timer.max}${orOff}.`,
+      );
   }
-  const asked: Policy = { ...defaultPolicy, ...read };
+  const asked: Policy = { ...defaultPolicy, ...Object.fromEntries(read) };
   const turn = asked.renewMs + asked.alarmSlipMs + asked.observeMs;
   const fenced = asked.leaseTtlMs + asked.stopGraceMs + asked.alarmSlipMs;
   return {
@@ -239,7 +243,8 @@ function refuseSharedSecrets(config: Config, refuse: Refuse): void {
   for (const [name, value] of values) {
     if (value === null || value === undefined) continue;
     const owner = owners.get(value);
-    if (owner !== undefined) refuse(name, `${name} has the same value as ${owner} (not shown): each secret must be its own.`);
+    if (owner !== undefined)
+      refuse(name, `${name} has the same value as ${owner} (not shown): each secret must be its own.`);
     owners.set(value, name);
   }
 }

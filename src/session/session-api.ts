@@ -30,7 +30,10 @@ export interface SessionApi {
    */
   create(id: SessionId, caller: Caller, body: CreateSession, requestHash: string | null, waitMs: number): Promise<Reply<CreateOutcome>>;
   get(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
-  /** Accepted in every state. `done`: the session was already terminated and proven gone. */
+  /**
+   * Accepted in every state. `done`: the session was already terminated and proven gone. With reason `operator` an admin
+   * asks: the session's tenant is not known to the caller and `caller.tenant` is not compared.
+   */
   delete(caller: Caller, reason: "requested" | "operator"): Promise<Reply<{ readonly session: SessionView; readonly done: boolean }>>;
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>>;
   keepalive(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
