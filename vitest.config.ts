@@ -12,6 +12,8 @@ export default defineConfig({
     maxWorkers: 2,
     // A run without tests must not look like a passing run.
     passWithNoTests: false,
+    // A workerd or a child process that does not end must not hold the run for ever.
+    teardownTimeout: 30_000,
     projects: [
       {
         test: {
@@ -20,7 +22,6 @@ export default defineConfig({
           include: ["test/{unit,model,simulation,contract,e2e}/**/*.test.ts"],
           testTimeout: 30_000,
           hookTimeout: 60_000,
-          teardownTimeout: 30_000,
         },
       },
       {

@@ -50,17 +50,10 @@ const cases: readonly Case[] = [
   },
   ...uses(
     "src/domain",
-    [
-      "Date.now()",
-      "new Date()",
-      "globalThis.Date.now()",
-      "performance.now()",
-      "setTimeout(y0, 1)",
-      "crypto.randomUUID()",
-    ],
+    ["globalThis.Date.now()", "performance.now()", "setTimeout(y0, 1)", "crypto.randomUUID()"],
     ambientGlobal,
   ),
-  ...uses("src/domain", ["Math.random()"], ambientProperty),
+  ...uses("src/domain", ["Date.now()", "Math.random()"], ambientProperty),
   ...uses("src/domain", ["() => Promise.resolve(1)", `() => console.log("x")`, `fetch("x")`], ambientGlobal),
 
   ...imports("src/protocol", ["zod", "./jobs.ts", "../domain/ids.ts"], null),
@@ -134,6 +127,23 @@ const cases: readonly Case[] = [
     ...uses(folder, ["setTimeout(y0, 1)", `() => console.log("x")`], ambientGlobal),
   ]),
   { folder: "src", source: `export const y = () => console.log("x");\n`, rule: "eslint(no-console)" },
+
+  // The type-aware half is a second binary: when it is missing or finds no tsconfig, its rules would silently vanish.
+  {
+    folder: "src",
+    source: `async function f() {}\nexport function g() {\n  f();\n}\n`,
+    rule: "typescript(no-floating-promises)",
+  },
+  {
+    folder: "src",
+    source: `async function f() {\n  return false;\n}\nexport const y = f() ? 1 : 2;\n`,
+    rule: "typescript(no-misused-promises)",
+  },
+  {
+    folder: "src",
+    source: `export function f(x: "a" | "b") {\n  switch (x) {\n    case "a":\n      return 1;\n  }\n  return 2;\n}\n`,
+    rule: "typescript(switch-exhaustiveness-check)",
+  },
 ];
 
 let scratch: string;
@@ -142,6 +152,7 @@ let reported: ReadonlyMap<string, ReadonlySet<string>>;
 beforeAll(() => {
   scratch = mkdtempSync(join(tmpdir(), "mooring-architecture-"));
   cpSync(join(repository, ".oxlintrc.json"), join(scratch, ".oxlintrc.json"));
+  cpSync(join(repository, "tsconfig.json"), join(scratch, "tsconfig.json"));
   cases.forEach((each, index) => {
     mkdirSync(join(scratch, each.folder), { recursive: true });
     writeFileSync(join(scratch, each.folder, `case-${index}.ts`), each.source);
