@@ -7,8 +7,8 @@
  *   PUT    /instances/{instance_id}                  launch; idempotent by instance: 8 at once start one process
  *   GET    /instances/{instance_id}                  its endpoint
  *   POST   /sandboxes/{sandbox_id}/retire            {generation}: nothing of this or an earlier generation starts there any more
- *   GET    /sandboxes/{sandbox_id}/observe?generation=N
- *   POST   /sandboxes/{sandbox_id}/stop              {generation, instance_id, grace_ms}
+ *   GET    /sandboxes/{sandbox_id}/observe?session_id=S&generation=N
+ *   POST   /sandboxes/{sandbox_id}/stop              {session_id, generation, instance_id, grace_ms}
  *   GET    /sandboxes/{sandbox_id}/logs?tail_bytes=N
  *   GET    /sandboxes/{sandbox_id}/resources
  *   DELETE /sandboxes/{sandbox_id}                   remove the directory of a retired, empty sandbox
@@ -74,6 +74,8 @@ export const hostObservation = z.object({
 });
 
 export const hostStopOrder = z.strictObject({
+  /** Asked for by name, so that the answer rests on what runs and not on what the host remembers. */
+  session_id: z.string().min(1).max(64),
   generation: z.int(),
   /** null: every instance of that generation (it was never learned which one started). */
   instance_id: z.string().nullable(),

@@ -1,0 +1,246 @@
+/**
+ * Starts instances: one guardian per instance however often it is asked, and none that was retired, is late, or would
+ * share a sandbox id with another instance (I6, PHY-9, PHY-10, PHY-15).
+ *
+ * Launches of one sandbox id run one after another. The order inside one is: refuse, arm durably, refuse again, spawn;
+ * the second check and the spawn have no await between them, so after `retire` was acknowledged nothing is spawned.
+ * A launch answers when the wrapper listens, or fails having left nothing.
+ */
+import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import type { HostInstance, HostLaunchOrder } from "../../src/protocol/host.ts";
+import { markers, wrapperReady, type WrapperBoot } from "../../src/protocol/wrapper.ts";
+import { startTimeOf } from "./process-table.ts";
+import type { Armed, Records } from "./records.ts";
+import { Refusal } from "./refusal.ts";
+import type { Residue } from "./residue.ts";
+import type { InstancePaths, StateDirectory } from "./state-directory.ts";
+import type { Stopper } from "./stopper.ts";
+
+export interface LauncherParts {
+  readonly state: StateDirectory;
+  readonly records: Records;
+  readonly residue: Residue;
+  readonly stopper: Stopper;
+  readonly wrapperFile: string;
+  readonly version: string;
+  /** Bytes that all sandboxes may take together; null: what the disk has. */
+  readonly quotaBytes: number | null;
+}
+
+/** A wrapper listens within half a second here; a busy machine gets twenty times that, well inside a launch call of 60 s. */
+const readyMs = 15_000;
+const readyPollMs = 10;
+const maxOutputBytes = 64 * 1024 * 1024;
+/** Below this a job could not even write its log. */
+const leastFreeBytes = 16 * 1024 * 1024;
+/** All that a guardian inherits. The host's token must not be in it. */
+const inherited = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+export class Launcher {
+  readonly #parts: LauncherParts;
+  readonly #queues = new Map<string, Promise<unknown>>();
+
+  constructor(parts: LauncherParts) {
+    this.#parts = parts;
+  }
+
+  launch(instanceId: string, order: HostLaunchOrder): Promise<HostInstance> {
+    const before = this.#queues.get(order.sandbox_id) ?? Promise.resolve();
+    const mine = before.then(
+      () => this.#launch(instanceId, order),
+      () => this.#launch(instanceId, order),
+    );
+    this.#queues.set(order.sandbox_id, mine);
+    const leave = (): void => {
+      if (this.#queues.get(order.sandbox_id) === mine) this.#queues.delete(order.sandbox_id);
+    };
+    mine.then(leave, leave);
+    return mine;
+  }
+
+  /** Where a running instance listens. `not_found` once its wrapper is gone, whoever may have taken its port since. */
+  endpoint(instanceId: string): HostInstance {
+    const record = this.#parts.records.byInstance(instanceId);
+    if (record?.armed == null || record.sessionId === null)
+      throw new Refusal("not_found", `No instance ${instanceId} here.`);
+    const instance = this.#asRunning(record.sandboxId, record.sessionId, record.armed);
+    if (instance === null) throw new Refusal("not_found", `The wrapper of instance ${instanceId} is not running.`);
+    return instance;
+  }
+
+  async #launch(instanceId: string, order: HostLaunchOrder): Promise<HostInstance> {
+    this.#refuse(instanceId, order);
+    const known = this.#parts.records.get(order.sandbox_id)?.armed ?? null;
+    if (known?.running) {
+      const running = this.#asRunning(order.sandbox_id, order.session_id, known);
+      if (running !== null) return running;
+      throw new Refusal("launch_failed", `Instance ${instanceId} ran here and has ended; an instance runs once.`);
+    }
+    await this.#refuseWithoutSpace();
+    const aim = { session: order.session_id, generation: order.generation, instance: null };
+    const left = await this.#parts.residue.of(aim);
+    const foreign = left.find((found) => found.owner.instance !== instanceId);
+    if (foreign !== undefined) {
+      throw new Refusal(
+        "occupied",
+        `Process ${foreign.pid} of instance ${foreign.owner.instance ?? "(legacy)"} is here.`,
+      );
+    }
+    // Of this very instance, but no record says where it listens: an earlier try that a crash of ours cut short.
+    if (left.length > 0) await this.#clear(instanceId, order);
+    const paths = this.#parts.state.prepare(order.sandbox_id, instanceId);
+    const armed: Armed = { generation: order.generation, instanceId, bootId: this.#parts.state.bootId, running: null };
+    this.#parts.records.arm(order.sandbox_id, order.session_id, armed, Date.now());
+    this.#refuse(instanceId, order);
+    const guardian = this.#spawn(instanceId, order, paths);
+    const ready = await this.#ready(guardian, paths);
+    if (ready === null) {
+      await this.#clear(instanceId, order);
+      throw new Refusal("launch_failed", `The wrapper did not come up: ${lastLines(paths.log)}`);
+    }
+    this.#parts.records.arm(order.sandbox_id, order.session_id, { ...armed, running: ready }, Date.now());
+    const running = this.#asRunning(order.sandbox_id, order.session_id, { ...armed, running: ready });
+    if (running === null) throw new Refusal("launch_failed", "The wrapper ended right after it came up.");
+    return running;
+  }
+
+  #refuse(instanceId: string, order: HostLaunchOrder): void {
+    const record = this.#parts.records.get(order.sandbox_id);
+    if (record?.retiredThrough != null && order.generation <= record.retiredThrough) {
+      throw new Refusal(
+        "refused_retired",
+        `Sandbox ${order.sandbox_id} is retired through generation ${record.retiredThrough}.`,
+      );
+    }
+    const armed = record?.armed;
+    if (armed != null && (armed.instanceId !== instanceId || armed.generation !== order.generation)) {
+      throw new Refusal(
+        "occupied",
+        `Sandbox ${order.sandbox_id} serves instance ${armed.instanceId} of generation ${armed.generation}.`,
+      );
+    }
+    const elsewhere = this.#parts.records.byInstance(instanceId);
+    if (elsewhere !== null && elsewhere.sandboxId !== order.sandbox_id) {
+      throw new Refusal("occupied", `Instance ${instanceId} belongs to sandbox ${elsewhere.sandboxId}.`);
+    }
+    // Idempotent repeats of a launch that landed in time are no new start.
+    if (armed?.running == null && Date.now() > order.launch_not_after) {
+      throw new Refusal("refused_late", `It came ${Date.now() - order.launch_not_after} ms after launch_not_after.`);
+    }
+  }
+
+  async #refuseWithoutSpace(): Promise<void> {
+    const { state, quotaBytes } = this.#parts;
+    const free = state.freeBytes();
+    if (free < leastFreeBytes)
+      throw new Refusal("insufficient_space", `${free} bytes free on the disk; ${leastFreeBytes} needed.`);
+    if (quotaBytes === null) return;
+    const used = await state.diskUse(null);
+    if (used >= quotaBytes)
+      throw new Refusal("insufficient_space", `The sandboxes take ${used} bytes of a quota of ${quotaBytes}.`);
+  }
+
+  #spawn(instanceId: string, order: HostLaunchOrder, paths: InstancePaths): number {
+    const { state, wrapperFile, version } = this.#parts;
+    const out = openSync(paths.ready, "w", 0o600);
+    const log = openSync(paths.log, "a", 0o600);
+    try {
+      const guardian = spawn(process.execPath, [wrapperFile, "guardian"], {
+        cwd: state.sandbox(order.sandbox_id).workspace,
+        // Its own kernel session: a Ctrl-C of the host's terminal must not reach it.
+        detached: true,
+        stdio: ["pipe", out, log],
+        env: {
+          ...Object.fromEntries(
+            inherited.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+          ),
+          [markers.session]: order.session_id,
+          [markers.instance]: instanceId,
+          [markers.generation]: String(order.generation),
+          [markers.version]: version,
+          [markers.role]: "guardian",
+        },
+      });
+      guardian.on("error", () => {}); // No pid then: told below.
+      guardian.stdin?.on("error", () => {}); // It ended before it read: the ready wait tells.
+      guardian.stdin?.end(JSON.stringify(this.#boot(instanceId, order, paths)));
+      guardian.unref();
+      if (guardian.pid === undefined) throw new Refusal("launch_failed", `${process.execPath} cannot be started.`);
+      return guardian.pid;
+    } finally {
+      closeSync(out);
+      closeSync(log);
+    }
+  }
+
+  #boot(instanceId: string, order: HostLaunchOrder, paths: InstancePaths): WrapperBoot {
+    return {
+      session_id: order.session_id,
+      instance_id: instanceId,
+      generation: order.generation,
+      secret: order.secret,
+      launch_not_after: order.launch_not_after,
+      lease_ttl_ms: order.lease_ttl_ms,
+      job_grace_ms: order.job_grace_ms,
+      stop_grace_ms: order.stop_grace_ms,
+      workspace_dir: this.#parts.state.sandbox(order.sandbox_id).workspace,
+      state_dir: paths.state,
+      env: order.env,
+      max_output_bytes: maxOutputBytes,
+    };
+  }
+
+  async #ready(guardianPid: number, paths: InstancePaths): Promise<Armed["running"]> {
+    const guardianStart = startTimeOf(guardianPid);
+    const until = performance.now() + readyMs;
+    while (performance.now() < until && guardianStart !== null && startTimeOf(guardianPid) === guardianStart) {
+      const [line, rest] = readFileSync(paths.ready, "utf8").split("\n");
+      if (line !== undefined && rest !== undefined) {
+        const ready = wrapperReady.parse(JSON.parse(line));
+        const wrapperStart = startTimeOf(ready.wrapper_pid);
+        if (wrapperStart === null) return null;
+        return {
+          guardian: { pid: guardianPid, startTime: guardianStart },
+          wrapper: { pid: ready.wrapper_pid, startTime: wrapperStart },
+          url: `http://127.0.0.1:${ready.port}`,
+        };
+      }
+      await pause(readyPollMs);
+    }
+    return null;
+  }
+
+  async #clear(instanceId: string, order: HostLaunchOrder): Promise<void> {
+    const aim = { session: order.session_id, generation: order.generation, instance: instanceId };
+    const stopped = await this.#parts.stopper.stop(aim, 0);
+    if (stopped.remaining.length > 0)
+      throw new Refusal("internal", "A failed launch left processes that could not be ended.");
+  }
+
+  #asRunning(sandboxId: string, sessionId: string, armed: Armed): HostInstance | null {
+    const { running } = armed;
+    if (running === null || armed.bootId !== this.#parts.state.bootId) return null;
+    if (startTimeOf(running.wrapper.pid) !== running.wrapper.startTime) return null;
+    return {
+      host_id: this.#parts.state.hostId,
+      boot_id: this.#parts.state.bootId,
+      instance_id: armed.instanceId,
+      session_id: sessionId,
+      sandbox_id: sandboxId,
+      generation: armed.generation,
+      guardian_pid: running.guardian.pid,
+      wrapper_pid: running.wrapper.pid,
+      url: running.url,
+    };
+  }
+}
+
+function lastLines(file: string): string {
+  try {
+    return readFileSync(file, "utf8").trim().split("\n").slice(-3).join(" | ").slice(-500) || "it said nothing";
+  } catch {
+    return "it said nothing";
+  }
+}

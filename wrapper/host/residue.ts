@@ -1,0 +1,218 @@
+/**
+ * Decides which live processes belong to which instance, and when none does.
+ *
+ * By marks (exactly equal session and generation, never a prefix: PHY-3), and by lineage: a child of one of ours, or a
+ * member of a group or kernel session that one of ours leads or led, is ours even when it threw its environment away.
+ * Lineage needs to have been seen while the parent lived: what hides from all three between two looks escapes (the
+ * provider declares containment `marker`). One process may belong to two: a job that claims another session's marks
+ * still belongs to its own.
+ *
+ * Doubt is never absence: a process of our own user that can neither be read nor explained makes the answer an error.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { readProcess, readProcesses, type LiveProcess, type Marks } from "./process-table.ts";
+
+export interface Owner {
+  readonly session: string;
+  readonly instance: string | null;
+  readonly generation: number | null;
+}
+
+export interface Found {
+  readonly pid: number;
+  readonly startTime: number;
+  readonly owner: Owner;
+  readonly kind: "guardian" | "wrapper" | "job" | "legacy";
+  readonly by: "marks" | "lineage";
+}
+
+/** What is asked for. `instance` null: every instance of that generation, and the session's legacy wrappers. */
+export interface Aim {
+  readonly session: string;
+  readonly generation: number;
+  readonly instance: string | null;
+}
+
+/** Something runs as our user that we may not read: nothing can be said to be absent. */
+export class Undecidable extends Error {}
+
+interface Look {
+  readonly found: readonly Found[];
+  readonly doubts: readonly LiveProcess[];
+}
+
+interface Tracked {
+  readonly startTime: number;
+  readonly owners: ReadonlyMap<string, Owner>;
+}
+
+/** Long enough for a process in the middle of exec to get its environment. */
+const betweenLooksMs = 3;
+
+export class Residue {
+  /** By pid: what was once seen as ours. A dead leader stays as long as its group or session has members: the kernel cannot reuse its number before. */
+  readonly #tracked = new Map<number, Tracked>();
+  readonly #sinceTicks: number;
+
+  /** `sinceTicks`: a process that was there before this host first ran in this boot is none of ours. */
+  constructor(sinceTicks: number) {
+    this.#sinceTicks = sinceTicks;
+  }
+
+  /** After a restart: a recorded process whose marks we no longer need to see. */
+  remember(pid: number, startTime: number, owner: Owner): void {
+    this.#tracked.set(pid, { startTime, owners: new Map([[keyOf(owner), owner]]) });
+  }
+
+  /** All there is now. One walk: good for presence. */
+  look(): readonly Found[] {
+    return this.#look().found;
+  }
+
+  /** Presence takes one look; absence two, the second begun after the first ended. Throws `Undecidable`. */
+  async of(aim: Aim): Promise<readonly Found[]> {
+    const first = this.#matching(aim);
+    if (first.length > 0) return first;
+    await pause(betweenLooksMs);
+    const second = this.#look();
+    const matching = second.found.filter((found) => isAimedAt(found.owner, aim));
+    const doubt = second.doubts[0];
+    if (matching.length === 0 && doubt !== undefined) {
+      throw new Undecidable(`Process ${doubt.pid} (${doubt.name}) is of our user, and its environment cannot be read.`);
+    }
+    return onePerProcess(matching);
+  }
+
+  /** One look, without the promise of absence. */
+  now(aim: Aim): readonly Found[] {
+    return this.#matching(aim);
+  }
+
+  /**
+   * Sends the signal if this pid is still that very process and still ours. The check and the signal are adjacent
+   * system calls; the kernel would have to hand out every other pid in between for it to strike another.
+   */
+  signal(found: Found, signal: "SIGTERM" | "SIGKILL"): boolean {
+    const process_ = readProcess(found.pid);
+    if (process_ === null || process_.startTime !== found.startTime) return false;
+    if (found.by === "marks" && !carries(process_.marks, found.owner)) return false;
+    try {
+      process.kill(found.pid, signal);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #matching(aim: Aim): readonly Found[] {
+    return onePerProcess(this.#look().found.filter((found) => isAimedAt(found.owner, aim)));
+  }
+
+  #look(): Look {
+    const processes = readProcesses();
+    const byPid = new Map(processes.map((process_) => [process_.pid, process_]));
+    this.#forgetReused(processes, byPid);
+    const found: Found[] = [];
+    const owned = new Map<number, Map<string, Owner>>();
+    const claim = (process_: LiveProcess, owner: Owner, by: Found["by"]): boolean => {
+      const owners = owned.get(process_.pid) ?? new Map<string, Owner>();
+      if (owners.has(keyOf(owner))) return false;
+      owned.set(process_.pid, owners.set(keyOf(owner), owner));
+      found.push({ pid: process_.pid, startTime: process_.startTime, owner, kind: kindOf(process_, owner), by });
+      return true;
+    };
+    for (const process_ of processes) {
+      if (typeof process_.marks !== "string") claim(process_, ownerOf(process_.marks), "marks");
+      const tracked = this.#tracked.get(process_.pid);
+      if (tracked?.startTime === process_.startTime)
+        for (const owner of tracked.owners.values()) claim(process_, owner, "lineage");
+    }
+    // Owners flow from parents and leaders until nothing changes; each round goes one step down the deepest tree.
+    for (let changed = true; changed;) {
+      changed = false;
+      for (const process_ of processes) {
+        for (const owner of this.#inherited(process_, byPid, owned))
+          changed = claim(process_, owner, "lineage") || changed;
+      }
+    }
+    for (const [pid, owners] of owned) this.#tracked.set(pid, { startTime: byPid.get(pid)?.startTime ?? 0, owners });
+    return {
+      found,
+      doubts: processes.filter((process_) => !owned.has(process_.pid) && this.#isDoubtful(process_, byPid)),
+    };
+  }
+
+  *#inherited(
+    process_: LiveProcess,
+    byPid: ReadonlyMap<number, LiveProcess>,
+    owned: ReadonlyMap<number, ReadonlyMap<string, Owner>>,
+  ): Iterable<Owner> {
+    const parent = byPid.get(process_.parent);
+    if (parent !== undefined && parent.startTime <= process_.startTime)
+      yield* [...(owned.get(parent.pid)?.values() ?? [])];
+    for (const leader of [process_.group, process_.terminal]) {
+      if (leader === process_.pid) continue;
+      const tracked = this.#tracked.get(leader);
+      if (tracked !== undefined && tracked.startTime <= process_.startTime) yield* tracked.owners.values();
+      yield* [...(owned.get(leader)?.values() ?? [])];
+    }
+  }
+
+  #forgetReused(processes: readonly LiveProcess[], byPid: ReadonlyMap<number, LiveProcess>): void {
+    const led = new Set(processes.flatMap((process_) => [process_.group, process_.terminal]));
+    for (const [pid, tracked] of this.#tracked) {
+      const current = byPid.get(pid);
+      const gone = current === undefined ? !led.has(pid) : current.startTime !== tracked.startTime;
+      if (gone) this.#tracked.delete(pid);
+    }
+  }
+
+  #isDoubtful(process_: LiveProcess, byPid: ReadonlyMap<number, LiveProcess>): boolean {
+    let current: LiveProcess | undefined = process_;
+    while (current !== undefined && current.marks === "hidden") {
+      if (current.startTime < this.#sinceTicks) return false;
+      // An orphan's parent says nothing about where it came from.
+      if (current.parent === 1 || byPid.get(current.parent)?.name === "systemd") return true;
+      const parent: LiveProcess | undefined = byPid.get(current.parent);
+      if (parent === undefined) return current.parent !== process.pid;
+      current = parent;
+    }
+    return false;
+  }
+}
+
+function isAimedAt(owner: Owner, aim: Aim): boolean {
+  if (owner.session !== aim.session) return false;
+  if (aim.instance !== null && owner.instance !== aim.instance) return false;
+  // Without a generation of its own it may be of any: it counts, because doubt is never absence.
+  return owner.generation === null || owner.generation === aim.generation;
+}
+
+function ownerOf(marks: Marks): Owner {
+  return { session: marks.session, instance: marks.instance, generation: marks.generation };
+}
+
+function carries(marks: LiveProcess["marks"], owner: Owner): boolean {
+  return typeof marks !== "string" && keyOf(ownerOf(marks)) === keyOf(owner);
+}
+
+function keyOf(owner: Owner): string {
+  return JSON.stringify([owner.session, owner.instance, owner.generation]);
+}
+
+function kindOf(process_: LiveProcess, owner: Owner): Found["kind"] {
+  if (owner.instance === null) return "legacy";
+  const role = typeof process_.marks !== "string" && carries(process_.marks, owner) ? process_.marks.role : null;
+  return role === "guardian" || role === "wrapper" ? role : "job";
+}
+
+/** A process with two claims to it is shown once, by the claim that names an instance. */
+function onePerProcess(all: readonly Found[]): readonly Found[] {
+  const best = new Map<number, Found>();
+  for (const found of all) {
+    const earlier = best.get(found.pid);
+    if (earlier === undefined || (earlier.owner.instance === null && found.owner.instance !== null))
+      best.set(found.pid, found);
+  }
+  return [...best.values()];
+}

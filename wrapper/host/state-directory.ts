@@ -1,0 +1,136 @@
+/**
+ * The host's own directory: who it is, that only one host uses it, and where each sandbox lives. Ids reach a path only
+ * through `sandboxIdText` and `instanceIdText`, which admit no separator and no dot.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { lstat, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { bootId, startTimeOf, ticksSinceBoot } from "./process-table.ts";
+import { writeDurably } from "./records.ts";
+
+export const sandboxIdText = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "A sandbox id is 1 to 63 of a-z 0-9 -.");
+export const instanceIdText = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, "An instance id is 1 to 64 of A-Z a-z 0-9 _ -.");
+
+export interface SandboxPaths {
+  readonly root: string;
+  readonly workspace: string;
+  readonly instances: string;
+}
+
+export interface InstancePaths {
+  readonly root: string;
+  /** The guardian's standard output: one line once the wrapper listens. */
+  readonly ready: string;
+  readonly log: string;
+  readonly state: string;
+}
+
+const identity = z.object({ hostId: z.string(), bootId: z.string(), sinceTicks: z.int() });
+
+export class StateDirectory {
+  readonly path: string;
+  readonly hostId: string;
+  readonly bootId: string;
+  /** When a host with this directory first ran in this boot, ticks since boot. */
+  readonly sinceTicks: number;
+
+  /** Throws when another host that is alive has it. */
+  constructor(path: string) {
+    this.path = path;
+    mkdirSync(join(path, "sandboxes"), { recursive: true, mode: 0o700 });
+    lock(path);
+    this.bootId = bootId();
+    const stored = readIdentity(path);
+    this.hostId = stored?.hostId ?? `host-${randomBytes(8).toString("hex")}`;
+    this.sinceTicks = stored?.bootId === this.bootId ? stored.sinceTicks : ticksSinceBoot();
+    writeDurably(
+      path,
+      "host.json",
+      JSON.stringify({ hostId: this.hostId, bootId: this.bootId, sinceTicks: this.sinceTicks }),
+    );
+  }
+
+  sandbox(sandboxId: string): SandboxPaths {
+    const root = join(this.path, "sandboxes", sandboxIdText.parse(sandboxId));
+    return { root, workspace: join(root, "workspace"), instances: join(root, "instances") };
+  }
+
+  instance(sandboxId: string, instanceId: string): InstancePaths {
+    const root = join(this.sandbox(sandboxId).instances, instanceIdText.parse(instanceId));
+    return { root, ready: join(root, "ready.json"), log: join(root, "guardian.log"), state: join(root, "state") };
+  }
+
+  prepare(sandboxId: string, instanceId: string): InstancePaths {
+    const paths = this.instance(sandboxId, instanceId);
+    mkdirSync(this.sandbox(sandboxId).workspace, { recursive: true, mode: 0o700 });
+    mkdirSync(paths.state, { recursive: true, mode: 0o700 });
+    return paths;
+  }
+
+  isEmpty(sandboxId: string): boolean {
+    return !existsSync(this.sandbox(sandboxId).root);
+  }
+
+  async remove(sandboxId: string): Promise<void> {
+    await rm(this.sandbox(sandboxId).root, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /** Bytes allocated under a sandbox, or under all. What vanishes while it is counted counts nothing. */
+  async diskUse(sandboxId: string | null): Promise<number> {
+    return allocatedBytes(sandboxId === null ? join(this.path, "sandboxes") : this.sandbox(sandboxId).root);
+  }
+
+  freeBytes(): number {
+    const stats = statfsSync(this.path);
+    return stats.bavail * stats.bsize;
+  }
+
+  unlock(): void {
+    rmSync(join(this.path, "host.lock"), { force: true });
+  }
+}
+
+function readIdentity(path: string): z.infer<typeof identity> | null {
+  const file = join(path, "host.json");
+  // One that is there and unreadable throws: a host that silently took a new id would strand every lease that names the old one.
+  return existsSync(file) ? identity.parse(JSON.parse(readFileSync(file, "utf8"))) : null;
+}
+
+function lock(path: string): void {
+  const file = join(path, "host.lock");
+  const mine = `${process.pid} ${startTimeOf(process.pid)}`;
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    try {
+      writeFileSync(file, mine, { flag: "wx", mode: 0o600 });
+      return;
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+      const [pid, startTime] = readFileSync(file, "utf8").split(" ").map(Number);
+      if (pid !== undefined && startTime !== undefined && startTimeOf(pid) === startTime) {
+        throw new Error(`The host with process id ${pid} uses ${path}.`);
+      }
+      rmSync(file, { force: true });
+    }
+  }
+  throw new Error(`Another host takes ${path} at this moment.`);
+}
+
+async function allocatedBytes(path: string): Promise<number> {
+  let entries;
+  let own = 0;
+  try {
+    const stats = await lstat(path);
+    own = stats.blocks * 512;
+    if (!stats.isDirectory()) return own;
+    entries = await readdir(path);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return own;
+    throw error;
+  }
+  for (const entry of entries) own += await allocatedBytes(join(path, entry));
+  return own;
+}
