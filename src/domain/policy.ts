@@ -132,7 +132,11 @@ export function policyMisfits(policy: Policy, provider: ProviderTimers): readonl
       rule: "lease TTL ≥ 3 × renewal + alarm slip + observe bound",
       holds: policy.leaseTtlMs >= 3 * policy.renewMs + policy.alarmSlipMs + policy.observeMs,
     },
-    { fields: ["jobGraceMs", "stopGraceMs"], rule: "job grace < stop grace", holds: policy.jobGraceMs < policy.stopGraceMs },
+    {
+      fields: ["jobGraceMs", "stopGraceMs"],
+      rule: "job grace < stop grace",
+      holds: policy.jobGraceMs < policy.stopGraceMs,
+    },
     {
       fields: ["stopGraceMs"],
       rule: `stop grace ≤ the provider's own (${provider.stopGraceMs} ms)`,

@@ -28,16 +28,27 @@ export interface SessionApi {
    * `requestHash` is of the canonical body (null without an Idempotency-Key). Waits up to `waitMs` for the session to leave
    * `provisioning`. Problems: idempotency_mismatch, idempotency_in_flight, quota_exhausted, validation_failed, capacity_unavailable.
    */
-  create(id: SessionId, caller: Caller, body: CreateSession, requestHash: string | null, waitMs: number): Promise<Reply<CreateOutcome>>;
+  create(
+    id: SessionId,
+    caller: Caller,
+    body: CreateSession,
+    requestHash: string | null,
+    waitMs: number,
+  ): Promise<Reply<CreateOutcome>>;
   get(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
   /**
    * Accepted in every state. `done`: the session was already terminated and proven gone. With reason `operator` an admin
    * asks: the session's tenant is not known to the caller and `caller.tenant` is not compared.
    */
-  delete(caller: Caller, reason: "requested" | "operator"): Promise<Reply<{ readonly session: SessionView; readonly done: boolean }>>;
+  delete(
+    caller: Caller,
+    reason: "requested" | "operator",
+  ): Promise<Reply<{ readonly session: SessionView; readonly done: boolean }>>;
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>>;
   keepalive(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
-  interrupt(caller: Caller): Promise<Reply<{ readonly interrupted: readonly string[]; readonly queued: readonly string[] }>>;
+  interrupt(
+    caller: Caller,
+  ): Promise<Reply<{ readonly interrupted: readonly string[]; readonly queued: readonly string[] }>>;
   teardown(caller: Caller): Promise<Reply<TeardownView | null>>;
   /** With `waitMs` > 0: answers early when something new happened. */
   events(caller: Caller, after: number, limit: number, waitMs: number): Promise<Reply<readonly EventView[]>>;
@@ -53,7 +64,11 @@ export interface SessionApi {
    * Raw output from a byte offset, live while the sandbox lives; afterwards the stored tail (whose first byte may lie
    * past `offset`: `from` says where the body begins). The stream ends when the job has ended, or the sandbox is replaced or stopped.
    */
-  jobOutput(caller: Caller, id: string, offset: number): Promise<Reply<{ readonly from: number; readonly body: ReadableStream<Uint8Array> }>>;
+  jobOutput(
+    caller: Caller,
+    id: string,
+    offset: number,
+  ): Promise<Reply<{ readonly from: number; readonly body: ReadableStream<Uint8Array> }>>;
 
   /** Maintenance: look again now and re-arm. Answers the next deadline, or null when there is none. Writes nothing when there is no session. */
   poke(actor: "maintenance" | "operator"): Promise<{ readonly known: boolean; readonly nextDeadline: number | null }>;

@@ -1,0 +1,129 @@
+/**
+ * The clocks of a session, a row each: when it is due, what moves it, what it does. Deadlines, `expires_at`, firing and
+ * `explain` fold over this table; a new clock is a new row.
+ */
+import { lapsesAt } from "./lease.ts";
+import type { Policy } from "./policy.ts";
+import type { TerminateReason } from "./reasons.ts";
+import type { Session } from "./session.ts";
+
+export type ClockAction =
+  /** What the session's `on_timeout` says: kill, or pause. */
+  | { readonly type: "onTimeout"; readonly reason: "timeout" | "idle_timeout" }
+  | { readonly type: "terminate"; readonly reason: TerminateReason }
+  /** The provision failed: what that means depends on what it was for. */
+  | { readonly type: "provisionFailed" };
+
+export interface ClockRow {
+  /** Epoch ms; null: this clock does not run in this state. */
+  readonly dueAt: (session: Session, policy: Policy) => number | null;
+  readonly action: ClockAction;
+  /** Part of `expires_at`: something a client plans by. */
+  readonly expires: boolean;
+  readonly movedBy: string;
+  readonly words: string;
+}
+
+export const clocks = {
+  end_at: {
+    dueAt: (session) => (session.desired.type === "terminated" || isPaused(session) ? null : session.endAt),
+    action: { type: "onTimeout", reason: "timeout" },
+    expires: true,
+    movedBy: "timeout, refresh, resume",
+    words: "the session's own end",
+  },
+  idle: {
+    dueAt: (session, policy) => idleAt(session, policy),
+    action: { type: "onTimeout", reason: "idle_timeout" },
+    expires: true,
+    movedBy: "jobs, stdin, keepalive, timeout, refresh, resume; it stands while a job runs",
+    words: "no activity for the idle timeout",
+  },
+  max_lifetime: {
+    dueAt: (session) =>
+      session.desired.type !== "terminated" && session.alive.since !== null
+        ? session.alive.since + Math.max(0, session.limits.maxLifetimeMs - session.alive.totalMs)
+        : null,
+    action: { type: "terminate", reason: "max_lifetime" },
+    expires: true,
+    movedBy: "nothing; it stands while the session has no sandbox",
+    words: "the longest time it may have a sandbox",
+  },
+  provision: {
+    dueAt: (session) =>
+      session.desired.type === "running" && session.desired.provision !== null
+        ? session.desired.provision.deadline
+        : null,
+    action: { type: "provisionFailed" },
+    expires: false,
+    movedBy: "nothing",
+    words: "a sandbox must be ready by then",
+  },
+  paused_retention: {
+    dueAt: (session, policy) =>
+      session.desired.type === "suspended" && session.desired.cause === "pause"
+        ? session.desired.since + policy.pausedRetentionMs
+        : null,
+    action: { type: "terminate", reason: "retention" },
+    expires: true,
+    movedBy: "resume",
+    words: "how long a paused session is kept",
+  },
+} as const satisfies Record<string, ClockRow>;
+
+export type ClockName = keyof typeof clocks;
+
+function isPaused(session: Session): boolean {
+  return session.desired.type === "suspended" && session.desired.cause === "pause";
+}
+
+/** A report of running jobs counts as activity, but only while it is fresh (CLK-8). */
+export function jobsBelievedRunning(session: Session, now: number, policy: Policy): boolean {
+  return session.activity.activeJobs > 0 && now < session.activity.reportedAt + policy.staleActivityMs;
+}
+
+/**
+ * When the idle clock is due; null when it is off or nothing is held. With jobs running it is due no earlier than their
+ * report goes stale: each renewal moves that on.
+ */
+export function idleAt(session: Session, policy: Policy): number | null {
+  const { idleTimeoutMs } = session.limits;
+  if (idleTimeoutMs === null || session.desired.type !== "running" || session.newest?.phase !== "held") return null;
+  const { lastAt, activeJobs, reportedAt } = session.activity;
+  if (activeJobs === 0) return lastAt + idleTimeoutMs;
+  return Math.max(lastAt, reportedAt) + Math.max(idleTimeoutMs, policy.staleActivityMs);
+}
+
+/**
+ * A job's own end is learned from a renewal, so an idle clock that ran out is asked once more before it is believed:
+ * it fires only when a renewal was *sent* since it became due (accepted or not), or the lease lapses anyway.
+ */
+export function idleIsConfirmed(session: Session, dueAt: number, now: number, policy: Policy): boolean {
+  const lease = session.newest;
+  if (lease?.phase !== "held") return true;
+  return (
+    lease.acceptedSentAt >= dueAt ||
+    (lease.failures > 0 && (lease.renewals.lastSentAt ?? 0) >= dueAt) ||
+    now >= lapsesAt(lease, policy)
+  );
+}
+
+export interface DueClock {
+  readonly name: ClockName;
+  readonly dueAt: number;
+}
+
+/** Every running clock, soonest first. */
+export function runningClocks(session: Session, policy: Policy): readonly DueClock[] {
+  const due: DueClock[] = [];
+  for (const name of Object.keys(clocks) as ClockName[]) {
+    const dueAt = clocks[name].dueAt(session, policy);
+    if (dueAt !== null) due.push({ name, dueAt });
+  }
+  return due.sort((a, b) => a.dueAt - b.dueAt);
+}
+
+/** The earliest clock a client plans by; null when none runs. */
+export function expiresAt(session: Session, policy: Policy): number | null {
+  return runningClocks(session, policy).find((clock) => clocks[clock.name].expires)?.dueAt ?? null;
+}

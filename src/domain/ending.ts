@@ -1,0 +1,125 @@
+/** The ways a session or its sandbox comes to an end, shared by every event that can cause one. */
+import type { Effect } from "./events.ts";
+import { beginStop, isOpen } from "./lease.ts";
+import { desiredAfterLoss } from "./on-loss.ts";
+import { moved, note, type Context, type Moved } from "./outcome.ts";
+import { terminateReasons, type StopReason, type TerminateReason } from "./reasons.ts";
+import { startProvision, type Session } from "./session.ts";
+
+/** The candidate of an opening that will not happen: its reservation, if it was made, is to be given back. */
+export function withoutCandidate(session: Session): Session {
+  if (session.desired.type !== "running" || session.desired.provision?.candidate == null) return session;
+  const { provision } = session.desired;
+  const generation = provision.candidate?.generation;
+  return {
+    ...session,
+    desired: { type: "running", provision: { ...provision, candidate: null } },
+    cancellations: generation === undefined ? session.cancellations : [...session.cancellations, generation],
+  };
+}
+
+export function stopNewest(session: Session, reason: StopReason, context: Context): Session {
+  return isOpen(session.newest)
+    ? { ...session, newest: beginStop(session.newest, reason, context.now, context.policy) }
+    : session;
+}
+
+/** Terminate wins over everything but an earlier termination: the caller has checked that. */
+export function endSession(session: Session, reason: TerminateReason, failure: string | null, context: Context): Moved {
+  const ended: Session = {
+    ...stopNewest(withoutCandidate(session), "terminated", context),
+    desired: { type: "terminated", reason, at: context.now, endedAt: null, failure },
+  };
+  return moved(
+    ended,
+    note("terminating", terminateReasons[reason].words, session.newest?.generation ?? null, { reason, failure }),
+    { type: "dropQueue" },
+  );
+}
+
+/** A held (or saving) sandbox is lost: the lease goes on to stop, the session as `on_loss` says. */
+export function loseSandbox(session: Session, reason: StopReason, why: string, context: Context): Moved {
+  const generation = session.newest?.generation ?? null;
+  const stopped = stopNewest(session, reason, context);
+  const effects: Effect[] = [note("sandbox_lost", why, generation, { reason })];
+  if (generation !== null) effects.push({ type: "settleJobs", generation, as: "lost" });
+  if (session.desired.type === "terminated") return moved(stopped, ...effects);
+  if (session.desired.type === "suspended") {
+    // Gone before its contents were saved: said plainly, whatever was asked for.
+    const lost: Session = {
+      ...stopped,
+      desired: { type: "suspended", cause: "loss", since: context.now, resumeQueued: false },
+    };
+    return moved(lost, ...effects);
+  }
+  const decision = desiredAfterLoss(session, why, context.now, context.policy);
+  if (decision.desired.type === "terminated") effects.push({ type: "dropQueue" });
+  return moved({ ...stopped, desired: decision.desired, relaunches: decision.relaunches }, ...effects);
+}
+
+/** A launch that did not become a held lease: stop what may be there, and try another generation after a delay. */
+export function launchAgainLater(
+  session: Session,
+  reason: StopReason,
+  why: { code: string; message: string },
+  notBefore: number,
+  context: Context,
+): Moved {
+  const generation = session.newest?.generation ?? null;
+  const stopped = stopNewest(session, reason, context);
+  const effect = note("launch_failed", why.message, generation, { code: why.code });
+  if (stopped.desired.type !== "running" || stopped.desired.provision === null) return moved(stopped, effect);
+  const { provision } = stopped.desired;
+  return moved(
+    {
+      ...stopped,
+      desired: {
+        type: "running",
+        provision: {
+          ...provision,
+          failures: provision.failures + 1,
+          step: { type: "waiting", notBefore },
+          lastError: { ...why, at: context.now },
+        },
+      },
+    },
+    effect,
+  );
+}
+
+/** No sandbox came to be in time, or never can. What that means depends on what it was for: a snapshot is never thrown away. */
+export function failProvision(session: Session, reason: "provision_timeout" | "failed", context: Context): Moved {
+  if (session.desired.type !== "running" || session.desired.provision === null) return moved(session);
+  const { purpose, lastError } = session.desired.provision;
+  const words = lastError === null ? "no launch succeeded" : `${lastError.code}: ${lastError.message}`;
+  if (purpose === "create") return endSession(session, reason, `The sandbox could not be started. ${words}`, context);
+  const back: Session = {
+    ...stopNewest(withoutCandidate(session), "launch_timeout", context),
+    desired: {
+      type: "suspended",
+      cause: purpose === "resume" ? "pause" : "loss",
+      since: context.now,
+      resumeQueued: false,
+    },
+  };
+  return moved(back, note("provision_failed", words, session.newest?.generation ?? null, { purpose }));
+}
+
+export function beginResume(session: Session, timeoutMs: number, context: Context): Session {
+  return {
+    ...session,
+    endAt: context.now + timeoutMs,
+    refreshedAt: context.now,
+    activity: { lastAt: context.now, activeJobs: 0, reportedAt: context.now },
+    desired: { type: "running", provision: startProvision("resume", context.now, context.policy.provisionMs) },
+  };
+}
+
+/** Time with a sandbox ends when the newest lease closes or becomes a ghost. */
+export function withoutSandbox(session: Session, now: number): Session {
+  if (session.alive.since === null) return session;
+  return {
+    ...session,
+    alive: { totalMs: session.alive.totalMs + Math.max(0, now - session.alive.since), since: null },
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * The lease: one per generation, four phases. What physically may exist is exactly what the open leases say.
+ * Unions only: a phase holds what it needs and nothing else.
+ */
+import type { ProviderFailure } from "./failure.ts";
+import type { AttemptId, Generation, InstanceId, SandboxId } from "./ids.ts";
+import type { Observation } from "./observation.ts";
+import type { Policy } from "./policy.ts";
+import type { ProviderName } from "./provider-names.ts";
+import type { StopReason } from "./reasons.ts";
+
+/** What a launch will be: minted and stored before quota is asked for, so that a repeat asks for the same. */
+export interface Candidate {
+  readonly generation: Generation;
+  readonly instanceId: InstanceId;
+  readonly sandboxId: SandboxId;
+  readonly provider: ProviderName;
+  /** The instance secret. Never leaves the session's storage but to the provider at launch. */
+  readonly secret: string;
+}
+
+export interface LeaseIdentity extends Candidate {
+  /** The host that answered first; null until one did. */
+  readonly host: string | null;
+  readonly openedAt: number;
+}
+
+export interface LaunchAttempt {
+  readonly attemptId: AttemptId;
+  readonly sentAt: number;
+  readonly outcome: "acting" | "launched" | "failed" | "unknown";
+  readonly error: string | null;
+}
+
+export type LaunchStep =
+  | { readonly type: "waiting"; readonly notBefore: number }
+  | { readonly type: "acting"; readonly attemptId: AttemptId; readonly deadline: number }
+  /** Sent, and perhaps started: renewals are tried until one is accepted. */
+  | { readonly type: "confirming"; readonly nextAt: number };
+
+export interface Renewals {
+  /** Of the last one sent; it counts up for the life of the instance. */
+  readonly sequence: number;
+  /** null before the first. A wrapper may live one TTL from here, accepted or not: the reply may have been lost. */
+  readonly lastSentAt: number | null;
+}
+
+export type Gate =
+  | { readonly type: "open" }
+  | { readonly type: "draining"; readonly for: SaveFor; readonly deadline: number }
+  | { readonly type: "saving"; readonly for: SaveFor; readonly attemptId: AttemptId; readonly deadline: number };
+export type SaveFor = "pause" | "rebuild";
+
+export interface Launching extends LeaseIdentity {
+  readonly phase: "launching";
+  readonly step: LaunchStep;
+  readonly attempts: readonly LaunchAttempt[];
+  /** Past this instant a launch that lands must start nothing: last send + launch bound. */
+  readonly launchNotAfter: number;
+  /** No accepted renewal by then: it is stopped. */
+  readonly deadline: number;
+  readonly renewals: Renewals;
+}
+
+export interface Held extends LeaseIdentity {
+  readonly phase: "held";
+  readonly heldAt: number;
+  readonly renewals: Renewals;
+  /** The send time of the last *accepted* renewal. */
+  readonly acceptedSentAt: number;
+  /** When the next renewal is due; earlier after a failure. */
+  readonly nextRenewalAt: number;
+  /** Failures in a row. */
+  readonly failures: number;
+  /** Kept so that certain expiry covers a launch that was repeated late. */
+  readonly launchNotAfter: number;
+  readonly gate: Gate;
+}
+
+export interface StopAttempt {
+  readonly attemptId: AttemptId;
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  readonly outcome: "acting" | "verified_absent" | "still_present" | "unverified" | "failed" | "abandoned";
+  readonly error: string | null;
+}
+
+export type StopStep =
+  | { readonly type: "waiting"; readonly nextAttemptAt: number }
+  | { readonly type: "acting"; readonly attemptId: AttemptId; readonly deadline: number }
+  | { readonly type: "parked"; readonly since: number; readonly nextProbeAt: number };
+
+/** The provider's durable word that nothing of this generation may start any more. */
+export interface Retirement {
+  readonly at: number;
+  readonly host: string;
+  readonly boot: string;
+}
+
+export interface Assertion {
+  readonly at: number;
+  readonly by: string;
+  readonly reason: string;
+}
+
+export interface Stopping extends LeaseIdentity {
+  readonly phase: "stopping";
+  readonly reason: StopReason;
+  readonly requestedAt: number;
+  /** The instant past which no wrapper of this instance can still act by itself (I8). */
+  readonly certainExpiry: number;
+  readonly step: StopStep;
+  /** Of this round, oldest first; an operator's retry opens a new round and keeps the old ones in `earlierAttempts`. */
+  readonly attempts: readonly StopAttempt[];
+  readonly earlierAttempts: number;
+  readonly retired: Retirement | null;
+  /** The newest observations, oldest first, at most `observationsKept`. */
+  readonly observations: readonly Observation[];
+  readonly lastError: string | null;
+  readonly assertion: Assertion | null;
+}
+
+export interface Closed extends LeaseIdentity {
+  readonly phase: "closed";
+  readonly receipt: Receipt;
+}
+
+export interface Receipt {
+  readonly reason: StopReason;
+  readonly requestedAt: number;
+  readonly attempts: readonly StopAttempt[];
+  readonly earlierAttempts: number;
+  readonly observations: readonly Observation[];
+  readonly retired: Retirement;
+  readonly verifiedAbsentAt: number;
+  /** The operator's word, if one was given before the proof came. */
+  readonly assertion: Assertion | null;
+}
+
+export type Lease = Launching | Held | Stopping | Closed;
+export type OpenLease = Launching | Held | Stopping;
+
+export const observationsKept = 20;
+
+export function isOpen(lease: Lease | null): lease is OpenLease {
+  return lease !== null && lease.phase !== "closed";
+}
+
+/** When no wrapper of this lease can still be alive by its own clock: nothing extends it once it is stopping. */
+export function certainExpiry(lease: Launching | Held, policy: Policy): number {
+  return Math.max(lease.launchNotAfter, lease.renewals.lastSentAt ?? 0) + policy.leaseTtlMs;
+}
+
+/** Held, and not renewed since: from here on it is taken for lost. */
+export function lapsesAt(lease: Held, policy: Policy): number {
+  return lease.acceptedSentAt + policy.leaseTtlMs + policy.stopGraceMs;
+}
+
+/** A stopping lease may be replaced before it is proven gone only from here on. */
+export function ghostFrom(lease: Stopping, policy: Policy): number {
+  return lease.certainExpiry + policy.stopGraceMs + policy.alarmSlipMs;
+}
+
+export function identityOf(lease: LeaseIdentity): LeaseIdentity {
+  const { generation, instanceId, sandboxId, provider, secret, host, openedAt } = lease;
+  return { generation, instanceId, sandboxId, provider, secret, host, openedAt };
+}
+
+/** Any open lease begins to stop. A lease that is stopping already keeps its reason, attempts and backoff (LEA-5). */
+export function beginStop(lease: OpenLease, reason: StopReason, now: number, policy: Policy): Stopping {
+  if (lease.phase === "stopping") return lease;
+  return {
+    ...identityOf(lease),
+    phase: "stopping",
+    reason,
+    requestedAt: now,
+    certainExpiry: certainExpiry(lease, policy),
+    step: { type: "waiting", nextAttemptAt: now },
+    attempts: [],
+    earlierAttempts: 0,
+    retired: null,
+    observations: [],
+    lastError: null,
+    assertion: null,
+  };
+}
+
+/** The delay after the `count`-th failed stop attempt. `jitter` in [0, 1). */
+export function stopBackoff(count: number, jitter: number, policy: Policy): number {
+  const plain = Math.min(policy.stopBackoffCapMs, policy.stopBackoffBaseMs * 2 ** (count - 1));
+  return Math.round(plain * (1 + policy.stopBackoffJitter * (2 * jitter - 1)));
+}
+
+export function launchBackoff(count: number, jitter: number, failure: ProviderFailure | null, policy: Policy): number {
+  const plain = Math.min(policy.launchBackoffCapMs, policy.launchBackoffBaseMs * 2 ** (count - 1));
+  return Math.max(Math.round(plain * (1 + policy.stopBackoffJitter * (2 * jitter - 1))), failure?.retryAfterMs ?? 0);
+}
+
+/** When to probe next a lease parked `since`, after a probe at `now`. */
+export function nextProbe(lease: Stopping, since: number, now: number, policy: Policy): number {
+  if (lease.assertion !== null) return now + policy.assertedProbeMs;
+  return now + (now - since < policy.parkedProbeSlowAfterMs ? policy.parkedProbeMs : policy.parkedProbeSlowMs);
+}

@@ -1,0 +1,175 @@
+/** Cells for what clients, operators and clocks ask for. Named for the event and, where it matters, the situation. */
+import { beginResume, endSession, withoutSandbox } from "./ending.ts";
+import type { EventOf } from "./events.ts";
+import { ghostFrom } from "./lease.ts";
+import { ignored, moved, note, rejected, type Context, type Outcome } from "./outcome.ts";
+import { startProvision, type Session } from "./session.ts";
+
+export function terminate(session: Session, event: EventOf<"terminateRequested">, context: Context): Outcome {
+  return endSession(session, event.reason, event.failure, context);
+}
+
+export const alreadyEnded = (): Outcome => ignored("the session has ended already");
+
+export const refuseEnded = (): Outcome =>
+  rejected("session_ended", "The session has ended; it cannot be changed any more. Create a new one.");
+
+export const refusePaused = (): Outcome =>
+  rejected("session_paused", "The session is paused: its clocks stand still. Resume it first.");
+
+export const refuseLost = (): Outcome =>
+  rejected("sandbox_lost", "The sandbox of this session was lost. Ask for a rebuild, or delete the session.");
+
+export const refuseNotRunning = (): Outcome =>
+  rejected("session_not_running", "The session has no running sandbox yet. Wait until its status is `running`.");
+
+export function setEnd(session: Session, event: EventOf<"timeoutSet">, context: Context): Outcome {
+  const asked = context.now + event.durationMs;
+  const endAt = event.kind === "refresh" ? Math.max(session.endAt, asked) : asked;
+  const next: Session = {
+    ...session,
+    endAt,
+    refreshedAt: context.now,
+    activity: { ...session.activity, lastAt: context.now },
+  };
+  return moved(
+    next,
+    note(event.kind === "refresh" ? "refreshed" : "timeout_set", "a client asked for it", null, {
+      end_at: new Date(endAt).toISOString(),
+    }),
+  );
+}
+
+export function noteActivity(session: Session, event: EventOf<"activityNoted">, context: Context): Outcome {
+  const { now } = context;
+  const activity =
+    event.activeJobs === null
+      ? { ...session.activity, lastAt: now }
+      : { lastAt: now, activeJobs: event.activeJobs, reportedAt: now };
+  return moved({ ...session, activity });
+}
+
+export const activityWithoutSandbox = (): Outcome => ignored("nothing runs whose idle clock could move");
+
+export function pause(session: Session, _event: EventOf<"pauseRequested">, context: Context): Outcome {
+  if (session.newest?.phase !== "held") return refuseNotRunning();
+  if (session.newest.gate.type !== "open") {
+    return rejected("conflict", "The session is being rebuilt; pause it afterwards.");
+  }
+  return moved(
+    {
+      ...session,
+      newest: {
+        ...session.newest,
+        gate: { type: "draining", for: "pause", deadline: context.now + context.policy.drainMs },
+      },
+      desired: { type: "suspended", cause: "pause", since: context.now, resumeQueued: false },
+    },
+    note("pausing", "asked for", session.newest.generation),
+  );
+}
+
+export const alreadyPausing = (): Outcome => ignored("it is paused, or on its way there");
+
+/** Saving is cancelled: the contents are still in the running sandbox. */
+export function cancelPause(session: Session, event: EventOf<"resumeRequested">, context: Context): Outcome {
+  if (session.newest?.phase !== "held") return refuseNotRunning();
+  return moved(
+    {
+      ...session,
+      endAt: context.now + event.timeoutMs,
+      refreshedAt: context.now,
+      activity: { ...session.activity, lastAt: context.now },
+      newest: { ...session.newest, gate: { type: "open" } },
+      desired: { type: "running", provision: null },
+    },
+    note("pause_cancelled", "resumed while saving", session.newest.generation),
+  );
+}
+
+/** The old sandbox is still going: the start waits for it, once. Its end is set when it is asked for. */
+export function queueResume(session: Session, event: EventOf<"resumeRequested">, context: Context): Outcome {
+  if (session.desired.type !== "suspended") return ignored("it is not paused");
+  if (session.desired.resumeQueued) return ignored("a resume is queued already");
+  return moved(
+    {
+      ...session,
+      endAt: context.now + event.timeoutMs,
+      refreshedAt: context.now,
+      desired: { ...session.desired, resumeQueued: true },
+    },
+    note("resume_queued", "asked for while its old sandbox stops", session.newest?.generation ?? null),
+  );
+}
+
+export function resume(session: Session, event: EventOf<"resumeRequested">, context: Context): Outcome {
+  return moved(beginResume(session, event.timeoutMs, context), note("resuming", "asked for", null));
+}
+
+export const alreadyRunning = (): Outcome => ignored("it runs already, or is on its way there");
+
+/** Live: its contents are saved first. */
+export function rebuildLive(session: Session, _event: EventOf<"rebuildRequested">, context: Context): Outcome {
+  if (session.newest?.phase !== "held") return refuseNotRunning();
+  if (session.newest.gate.type !== "open") return rejected("conflict", "It is being saved already.");
+  return moved(
+    {
+      ...session,
+      newest: {
+        ...session.newest,
+        gate: { type: "draining", for: "rebuild", deadline: context.now + context.policy.drainMs },
+      },
+    },
+    note("rebuilding", "asked for; contents are saved first", session.newest.generation),
+  );
+}
+
+/** Proven gone: nothing to save, nothing to wait for. */
+export function rebuildLost(session: Session, _event: EventOf<"rebuildRequested">, context: Context): Outcome {
+  return moved(
+    {
+      ...session,
+      activity: { lastAt: context.now, activeJobs: 0, reportedAt: context.now },
+      desired: { type: "running", provision: startProvision("rebuild", context.now, context.policy.provisionMs) },
+    },
+    note("rebuilding", "asked for; the sandbox is gone, there is nothing to save", null),
+  );
+}
+
+/** Not proven gone: only once it certainly cannot act any more may another take its place. */
+export function rebuildUnproven(session: Session, event: EventOf<"rebuildRequested">, context: Context): Outcome {
+  const ghosted = becomeGhost(session, context);
+  return ghosted.type === "moved" ? rebuildLost(ghosted.session, event, context) : ghosted;
+}
+
+export const alreadyReplacing = (): Outcome => ignored("its sandbox is being replaced already");
+
+/** The newest, stopping lease steps aside: it stays open, probed and counted, but no longer blocks a successor (LEA-18). */
+export function becomeGhost(session: Session, context: Context): Outcome {
+  const lease = session.newest;
+  if (lease?.phase !== "stopping") return ignored("there is no stopping lease to replace");
+  const from = ghostFrom(lease, context.policy);
+  if (context.now < from) {
+    return rejected(
+      "lease_not_expired",
+      "The old sandbox is not proven gone and may still act. Try again when its lease has expired.",
+      from,
+    );
+  }
+  if (session.ghosts.length >= context.policy.maxGhosts) {
+    return rejected(
+      "conflict",
+      `${session.ghosts.length} replaced sandboxes are not proven gone yet; no further one is left behind. An operator can resolve them.`,
+    );
+  }
+  return moved(
+    withoutSandbox({ ...session, newest: null, ghosts: [...session.ghosts, lease] }, context.now),
+    note("became_ghost", "replaced before it was proven gone", lease.generation),
+  );
+}
+
+/** Reconcile's own wish, while a replacement waits: not an error when it is too early. */
+export function replaceWhenExpired(session: Session, _event: EventOf<"ghostNeeded">, context: Context): Outcome {
+  const outcome = becomeGhost(session, context);
+  return outcome.type === "rejected" ? ignored(outcome.rejection.detail) : outcome;
+}

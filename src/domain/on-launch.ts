@@ -1,0 +1,254 @@
+/** Cells for opening a lease and launching into it. */
+import { failProvision, launchAgainLater } from "./ending.ts";
+import type { EventOf } from "./events.ts";
+import { nextGeneration } from "./ids.ts";
+import { launchBackoff, type LaunchAttempt, type Launching, type Stopping } from "./lease.ts";
+import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
+import type { Generation } from "./ids.ts";
+import type { Provision, Session } from "./session.ts";
+
+/** How soon an instance that was launched is asked again whether it accepts its lease. Its launch answer means it listens: this is for the unlucky. */
+const confirmRetryMs = 1_000;
+
+function provisionOf(session: Session): Provision | null {
+  return session.desired.type === "running" ? session.desired.provision : null;
+}
+
+function withProvision(session: Session, provision: Provision): Session {
+  return { ...session, desired: { type: "running", provision } };
+}
+
+export function startOpening(session: Session, event: EventOf<"openingStarted">, context: Context): Outcome {
+  const provision = provisionOf(session);
+  if (provision === null) return ignored("no sandbox is wanted");
+  if (provision.step.type !== "waiting" || provision.step.notBefore > context.now)
+    return ignored("it is not time to open a lease");
+  const known = provision.candidate?.generation;
+  if (
+    known === undefined ? event.candidate.generation < session.nextGeneration : event.candidate.generation !== known
+  ) {
+    return ignored("another generation is minted");
+  }
+  return moved({
+    ...withProvision(session, {
+      ...provision,
+      candidate: event.candidate,
+      step: { type: "opening", attemptId: event.attemptId, deadline: event.deadline },
+    }),
+    nextGeneration: Math.max(session.nextGeneration, nextGeneration(event.candidate.generation)) as Generation,
+  });
+}
+
+export function openingFailed(session: Session, event: EventOf<"openingFailed">, context: Context): Outcome {
+  const provision = provisionOf(session);
+  if (provision?.step.type !== "opening" || provision.step.attemptId !== event.attemptId)
+    return ignored("an older opening");
+  const { code, message, above } = event.failure;
+  const failures = provision.failures + 1;
+  const stale = code === "stale_generation";
+  const delay = stale
+    ? 0
+    : Math.max(launchBackoff(failures, event.jitter, null, context.policy), event.failure.retryAfterMs ?? 0);
+  return moved(
+    {
+      ...withProvision(session, {
+        ...provision,
+        failures,
+        candidate: stale ? null : provision.candidate,
+        step: { type: "waiting", notBefore: context.now + delay },
+        lastError: { code, message, at: context.now },
+      }),
+      nextGeneration: Math.max(session.nextGeneration, (above ?? 0) + 1) as Generation,
+    },
+    note("provision_waits", message, provision.candidate?.generation ?? null, { code }),
+  );
+}
+
+/** LEA-1: the newest is closed or a ghost (the table sees to that), quota is reserved, and the new sandbox id was seen absent. */
+export function openLease(session: Session, event: EventOf<"leaseOpened">, context: Context): Outcome {
+  const provision = provisionOf(session);
+  if (
+    provision?.step.type !== "opening" ||
+    provision.step.attemptId !== event.attemptId ||
+    provision.candidate === null
+  ) {
+    return ignored("an older opening");
+  }
+  const { candidate } = provision;
+  const { observation } = event;
+  if (
+    observation.answer !== "absent" ||
+    observation.sandboxId !== candidate.sandboxId ||
+    observation.provider !== candidate.provider
+  ) {
+    return ignored("the new sandbox id was not seen absent");
+  }
+  const { now, policy } = context;
+  const lease: Launching = {
+    ...candidate,
+    host: null,
+    openedAt: now,
+    phase: "launching",
+    step: { type: "acting", attemptId: event.launchAttemptId, deadline: now + policy.launchCallMs },
+    attempts: [{ attemptId: event.launchAttemptId, sentAt: now, outcome: "acting", error: null }],
+    launchNotAfter: now + policy.launchCallMs,
+    deadline: now + policy.launchCallMs + policy.readyWaitMs,
+    renewals: { sequence: 0, lastSentAt: null },
+  };
+  return moved(
+    {
+      ...withProvision(session, { ...provision, candidate: null, step: { type: "waiting", notBefore: now } }),
+      newest: lease,
+      alive: { ...session.alive, since: session.alive.since ?? now },
+    },
+    note("launching", provision.purpose, candidate.generation, { sandbox_id: candidate.sandboxId }),
+  );
+}
+
+export const openingIsLate = (): Outcome => ignored("the session went on without this opening");
+
+/** Something is in the place of a lease that is not open: it is stopped like any other, whatever the session wants. */
+export function adoptOrphan(session: Session, event: EventOf<"orphanFound">, context: Context): Outcome {
+  if (event.observation.answer !== "present") return ignored("nothing was found");
+  const { now, policy } = context;
+  const lease: Stopping = {
+    ...event.candidate,
+    host: null,
+    openedAt: now,
+    phase: "stopping",
+    reason: "orphaned",
+    requestedAt: now,
+    certainExpiry: now + policy.leaseTtlMs,
+    step: { type: "waiting", nextAttemptAt: now },
+    attempts: [],
+    earlierAttempts: 0,
+    retired: null,
+    observations: [event.observation],
+    lastError: null,
+    assertion: null,
+  };
+  const base: Session = {
+    ...session,
+    newest: lease,
+    nextGeneration: Math.max(session.nextGeneration, nextGeneration(event.candidate.generation)) as Generation,
+  };
+  const provision = provisionOf(base);
+  const freed =
+    provision === null
+      ? base
+      : withProvision(base, {
+          ...provision,
+          candidate: null,
+          failures: provision.failures + 1,
+          step: { type: "waiting", notBefore: now },
+        });
+  return moved(freed, note("orphan_found", event.observation.detail, event.candidate.generation));
+}
+
+export const notAnOrphan = (): Outcome => ignored("a lease is open: what was found is its own");
+
+function asLaunching(session: Session): Launching | null {
+  return session.newest?.phase === "launching" ? session.newest : null;
+}
+
+function settledAttempts(
+  lease: Launching,
+  outcome: LaunchAttempt["outcome"],
+  error: string | null,
+): readonly LaunchAttempt[] {
+  return lease.attempts.map((attempt) => (attempt.outcome === "acting" ? { ...attempt, outcome, error } : attempt));
+}
+
+export function launchStarted(session: Session, event: EventOf<"launchStarted">, context: Context): Outcome {
+  const lease = asLaunching(session);
+  if (lease?.step.type !== "waiting" || lease.step.notBefore > context.now) return ignored("it is not time to launch");
+  const { now, policy } = context;
+  return moved({
+    ...session,
+    newest: {
+      ...lease,
+      step: { type: "acting", attemptId: event.attemptId, deadline: now + policy.launchCallMs },
+      attempts: [
+        ...lease.attempts.slice(-19),
+        { attemptId: event.attemptId, sentAt: now, outcome: "acting", error: null },
+      ],
+      launchNotAfter: Math.max(lease.launchNotAfter, now + policy.launchCallMs),
+      deadline: now + policy.launchCallMs + policy.readyWaitMs,
+    },
+  });
+}
+
+export function launchSucceeded(session: Session, event: EventOf<"launchSucceeded">, context: Context): Outcome {
+  const lease = asLaunching(session);
+  if (lease?.step.type !== "acting" || lease.step.attemptId !== event.attemptId)
+    return ignored("the answer of an older launch");
+  return moved({
+    ...session,
+    newest: {
+      ...lease,
+      host: event.host,
+      step: { type: "confirming", nextAt: context.now },
+      attempts: settledAttempts(lease, "launched", null),
+    },
+  });
+}
+
+/** Trying the same again is useless whatever the delay. */
+const hopeless: ReadonlySet<string> = new Set(["invalid", "unsupported", "protocol_unsupported"]);
+/** Nothing happened and the same order may be sent again. */
+const repeatable: ReadonlySet<string> = new Set(["no_capacity", "unavailable", "insufficient_space"]);
+
+export function launchFailed(session: Session, event: EventOf<"launchFailed">, context: Context): Outcome {
+  const lease = asLaunching(session);
+  if (lease?.step.type !== "acting" || lease.step.attemptId !== event.attemptId)
+    return ignored("the answer of an older launch");
+  const { failure } = event;
+  const { now, policy } = context;
+  if (failure.effect === "unknown") {
+    // It may have started, or may still: never sent again blindly. Only the instance itself can say.
+    const confirming: Launching = {
+      ...lease,
+      step: { type: "confirming", nextAt: now + confirmRetryMs },
+      attempts: settledAttempts(lease, "unknown", failure.message),
+    };
+    return moved(
+      { ...session, newest: confirming },
+      note("launch_unknown", failure.message, lease.generation, { code: failure.code }),
+    );
+  }
+  const settled: Session = {
+    ...session,
+    newest: { ...lease, attempts: settledAttempts(lease, "failed", failure.message) },
+  };
+  const failures = (provisionOf(session)?.failures ?? 0) + 1;
+  const notBefore = now + launchBackoff(failures, event.jitter, failure, policy);
+  const why = { code: failure.code, message: failure.message };
+  if (hopeless.has(failure.code)) {
+    const noted = launchAgainLater(settled, "launch_failed", why, notBefore, context);
+    const given = failProvision(noted.session, "failed", context);
+    return moved(given.session, ...noted.effects, ...given.effects);
+  }
+  if (!repeatable.has(failure.code)) return launchAgainLater(settled, "launch_failed", why, notBefore, context);
+  const provision = provisionOf(settled);
+  const waiting: Session = {
+    ...settled,
+    newest: {
+      ...lease,
+      attempts: settledAttempts(lease, "failed", failure.message),
+      step: { type: "waiting", notBefore },
+      deadline: Math.max(lease.deadline, notBefore + policy.launchCallMs),
+    },
+  };
+  const withError =
+    provision === null
+      ? waiting
+      : withProvision(waiting, {
+          ...provision,
+          failures,
+          step: { type: "waiting", notBefore },
+          lastError: { ...why, at: now },
+        });
+  return moved(withError, note("launch_waits", failure.message, lease.generation, { code: failure.code }));
+}
+
+export const launchIsOver = (): Outcome => ignored("that launch is over");

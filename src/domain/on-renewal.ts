@@ -1,0 +1,161 @@
+/** Cells for renewals and looks at a live lease. The first accepted renewal is what makes a launching lease held. */
+import { launchAgainLater, loseSandbox } from "./ending.ts";
+import type { EventOf } from "./events.ts";
+import { identityOf, launchBackoff, type Held, type Launching } from "./lease.ts";
+import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
+import type { Policy } from "./policy.ts";
+import type { Session } from "./session.ts";
+
+const confirmRetryMs = 1_000;
+
+/** Renewals carry the activity the idle clock lives on: a session with a short idle timeout is asked more often. */
+export function renewEvery(session: Session, policy: Policy): number {
+  const { idleTimeoutMs } = session.limits;
+  return idleTimeoutMs === null ? policy.renewMs : Math.min(policy.renewMs, Math.max(confirmRetryMs, idleTimeoutMs));
+}
+
+/**
+ * The send is stored before it happens: a renewal whose reply is lost has extended the wrapper's life all the same, and certain
+ * expiry must cover that. The next one is set as if this one failed, so that a crash in between loses nothing.
+ */
+export function renewalStarted(session: Session, event: EventOf<"renewalStarted">, context: Context): Outcome {
+  const lease = session.newest;
+  if (lease?.phase !== "launching" && lease?.phase !== "held") return ignored("nothing here is renewed");
+  if (lease.phase === "launching" && lease.step.type !== "confirming") return ignored("it is not launched yet");
+  if (event.sequence !== lease.renewals.sequence + 1) return ignored("another renewal was sent meanwhile");
+  const { now, policy } = context;
+  const renewals = { sequence: event.sequence, lastSentAt: Math.max(now, lease.renewals.lastSentAt ?? 0) };
+  const again = now + policy.observeMs + confirmRetryMs;
+  return lease.phase === "launching"
+    ? moved({ ...session, newest: { ...lease, renewals, step: { type: "confirming", nextAt: again } } })
+    : moved({ ...session, newest: { ...lease, renewals, nextRenewalAt: again } });
+}
+
+export function renewalAccepted(session: Session, event: EventOf<"renewalAccepted">, context: Context): Outcome {
+  const lease = session.newest;
+  if (lease?.phase !== "launching" && lease?.phase !== "held")
+    return ignored("the stop wins: a stopping lease is not renewed");
+  if (event.sequence !== lease.renewals.sequence) return ignored("the answer of an older renewal");
+  if (!event.protocolSupported) return protocolUnsupported(session, context);
+  return lease.phase === "launching"
+    ? becomeHeld(session, lease, event, context)
+    : stayHeld(session, lease, event, context);
+}
+
+function protocolUnsupported(session: Session, context: Context): Outcome {
+  const why = "its wrapper speaks a protocol version that is not supported";
+  return session.newest?.phase === "held"
+    ? loseSandbox(session, "protocol", why, context)
+    : launchAgainLater(
+        session,
+        "protocol",
+        { code: "protocol_unsupported", message: why },
+        context.now + context.policy.launchBackoffCapMs,
+        context,
+      );
+}
+
+function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalAccepted">, context: Context): Outcome {
+  const { now, policy } = context;
+  const held: Held = {
+    ...identityOf(lease),
+    phase: "held",
+    heldAt: now,
+    renewals: lease.renewals,
+    acceptedSentAt: event.sentAt,
+    nextRenewalAt: event.sentAt + renewEvery(session, policy),
+    failures: 0,
+    launchNotAfter: lease.launchNotAfter,
+    gate: { type: "open" },
+  };
+  const purpose = session.desired.type === "running" ? (session.desired.provision?.purpose ?? "create") : "create";
+  const started = note("running", "the wrapper accepted its lease", lease.generation, {
+    purpose,
+    launches: lease.attempts.length,
+  });
+  const running: Session = {
+    ...session,
+    newest: held,
+    startedAt: session.startedAt ?? now,
+    activity: { lastAt: Math.max(now, session.activity.lastAt), activeJobs: event.activeJobs, reportedAt: now },
+    desired: session.desired.type === "running" ? { type: "running", provision: null } : session.desired,
+  };
+  // Never silently: whoever reads the history learns that this is another box (FEN-11).
+  return purpose === "relaunch" || purpose === "rebuild"
+    ? moved(running, started, note("sandbox_replaced", purpose, lease.generation))
+    : moved(running, started);
+}
+
+function stayHeld(session: Session, lease: Held, event: EventOf<"renewalAccepted">, context: Context): Outcome {
+  const { now, policy } = context;
+  const lastAt = event.activeJobs > 0 ? now : Math.max(session.activity.lastAt, event.sentAt - event.idleMs);
+  return moved({
+    ...session,
+    newest: {
+      ...lease,
+      acceptedSentAt: event.sentAt,
+      nextRenewalAt: event.sentAt + renewEvery(session, policy),
+      failures: 0,
+    },
+    activity: { lastAt, activeJobs: event.activeJobs, reportedAt: now },
+  });
+}
+
+export function renewalFailed(session: Session, event: EventOf<"renewalFailed">, context: Context): Outcome {
+  const lease = session.newest;
+  if (lease?.phase !== "launching" && lease?.phase !== "held") return ignored("nothing here is renewed");
+  if (event.sequence !== lease.renewals.sequence) return ignored("the failure of an older renewal");
+  const { failure } = event;
+  const { now, policy } = context;
+  if (lease.phase === "held") {
+    if (failure.code === "foreign_instance") return loseSandbox(session, "foreign", failure.message, context);
+    if (failure.code === "protocol_unsupported") return protocolUnsupported(session, context);
+    return moved({
+      ...session,
+      newest: { ...lease, failures: lease.failures + 1, nextRenewalAt: now + policy.renewRetryMs },
+    });
+  }
+  if (failure.code === "foreign_instance") {
+    const count = session.desired.type === "running" ? (session.desired.provision?.failures ?? 0) + 1 : 1;
+    const notBefore = now + launchBackoff(count, event.jitter, null, policy);
+    return launchAgainLater(session, "foreign", { code: failure.code, message: failure.message }, notBefore, context);
+  }
+  if (lease.step.type !== "confirming") return ignored("it is not launched yet");
+  return moved({ ...session, newest: { ...lease, step: { type: "confirming", nextAt: now + confirmRetryMs } } });
+}
+
+export const notRenewed = (): Outcome => ignored("no lease here is renewed");
+
+/** Seen absent while held: lost. Its jobs may still live, so the lease stops and is verified like any other. */
+export function heldSeenAbsent(session: Session, event: EventOf<"observedAbsent">, context: Context): Outcome {
+  const lease = session.newest;
+  const { observation } = event;
+  if (lease?.phase !== "held") return ignored("nothing is held");
+  if (observation.provider !== lease.provider || observation.sandboxId !== lease.sandboxId)
+    return ignored("another sandbox was looked at");
+  if (lease.host !== null && observation.host !== lease.host)
+    return ignored("another host answered: that says nothing about this one");
+  if (observation.beganAt < lease.heldAt || observation.beganAt < lease.acceptedSentAt)
+    return ignored("it was alive after that look began");
+  return loseSandbox(session, "lost", observation.detail, context);
+}
+
+/** Seen absent while launching: it may still land until `launchNotAfter`; after that it never will. */
+export function launchSeenAbsent(session: Session, event: EventOf<"observedAbsent">, context: Context): Outcome {
+  const lease = session.newest;
+  if (lease?.phase !== "launching" || lease.step.type !== "confirming") return ignored("no launch is being confirmed");
+  const { observation } = event;
+  if (observation.provider !== lease.provider || observation.sandboxId !== lease.sandboxId)
+    return ignored("another sandbox was looked at");
+  if (observation.beganAt <= lease.launchNotAfter) return ignored("the launch may still land");
+  const count = session.desired.type === "running" ? (session.desired.provision?.failures ?? 0) + 1 : 1;
+  return launchAgainLater(
+    session,
+    "launch_failed",
+    { code: "not_found", message: `The launch never started: ${observation.detail}` },
+    context.now + launchBackoff(count, 0.5, null, context.policy),
+    context,
+  );
+}
+
+export const lookChangesNothing = (): Outcome => ignored("that look changes nothing here");

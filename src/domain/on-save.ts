@@ -1,0 +1,67 @@
+/** Cells for saving a sandbox's contents, for a pause or a rebuild. A failed save leaves the sandbox running. */
+import type { EventOf } from "./events.ts";
+import { beginStop, type Gate, type Held } from "./lease.ts";
+import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
+import { startProvision, type Session } from "./session.ts";
+
+function saving(session: Session): { lease: Held; gate: Extract<Gate, { type: "saving" }> } | null {
+  const lease = session.newest;
+  return lease?.phase === "held" && lease.gate.type === "saving" ? { lease, gate: lease.gate } : null;
+}
+
+export function drained(session: Session, event: EventOf<"drained">, context: Context): Outcome {
+  const lease = session.newest;
+  if (lease?.phase !== "held" || lease.gate.type !== "draining") return ignored("nothing is being drained");
+  const gate: Gate = {
+    type: "saving",
+    for: lease.gate.for,
+    attemptId: event.attemptId,
+    deadline: context.now + context.policy.snapshotMs,
+  };
+  return moved({ ...session, newest: { ...lease, gate } }, note("saving", lease.gate.for, lease.generation));
+}
+
+/** Saved and verified readable: only now may the sandbox go. */
+export function saveSucceeded(session: Session, event: EventOf<"saveSucceeded">, context: Context): Outcome {
+  const now = saving(session);
+  if (now === null || now.gate.attemptId !== event.attemptId) return ignored("an older save");
+  const rebuild = now.gate.for === "rebuild";
+  return moved(
+    {
+      ...session,
+      snapshot: event.snapshot,
+      newest: beginStop(now.lease, rebuild ? "rebuilt" : "paused", context.now, context.policy),
+      desired:
+        rebuild && session.desired.type === "running"
+          ? { type: "running", provision: startProvision("rebuild", context.now, context.policy.provisionMs) }
+          : session.desired,
+    },
+    note("saved", "the snapshot was read back", now.lease.generation, { snapshot: event.snapshot.id }),
+  );
+}
+
+export function saveFailed(session: Session, event: EventOf<"saveFailed">): Outcome {
+  const now = saving(session);
+  if (now === null || now.gate.attemptId !== event.attemptId) return ignored("an older save");
+  return reopenGate(session, now.lease, event.failure.message);
+}
+
+/** Also when the save's deadline passes: nothing was lost, the session runs on. */
+export function reopenGate(session: Session, lease: Held, why: string): Outcome {
+  const forPause = lease.gate.type !== "open" && lease.gate.for === "pause";
+  return moved(
+    {
+      ...session,
+      newest: { ...lease, gate: { type: "open" } },
+      desired: forPause ? { type: "running", provision: null } : session.desired,
+    },
+    note(forPause ? "pause_failed" : "rebuild_failed", why, lease.generation),
+  );
+}
+
+export const notSaving = (): Outcome => ignored("nothing is being saved");
+
+export function snapshotDeleted(session: Session, event: EventOf<"snapshotDeleted">): Outcome {
+  if (session.snapshot?.id !== event.snapshotId) return ignored("another snapshot");
+  return moved({ ...session, snapshot: null }, note("snapshot_deleted", "no longer needed", null));
+}

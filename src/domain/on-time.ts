@@ -1,0 +1,125 @@
+/**
+ * What the passing of time alone decides: bounds of attempts that nobody reported back, leases that lapsed, clocks that
+ * are due. Each is decided from the state as it is now, never from what an alarm was once set for (CLK-9).
+ */
+import { clocks, idleIsConfirmed, runningClocks } from "./clocks.ts";
+import { endSession, failProvision, launchAgainLater, loseSandbox } from "./ending.ts";
+import type { Effect, EventOf } from "./events.ts";
+import { lapsesAt, launchBackoff } from "./lease.ts";
+import { pause } from "./on-intent.ts";
+import { reopenGate } from "./on-save.ts";
+import { abandonAttempt, onLease } from "./on-stop.ts";
+import { ignored, moved, type Context, type Moved, type Outcome } from "./outcome.ts";
+import type { Session } from "./session.ts";
+
+type Rule = (session: Session, jitter: number, context: Context) => Outcome;
+
+/** In this order: what was in flight is settled before the clocks decide on the result. */
+const rules: readonly Rule[] = [overdueStops, overdueOpening, overdueLaunch, overdueSave, lapsedLease, dueClock];
+
+export function timePassed(session: Session, event: EventOf<"timePassed">, context: Context): Outcome {
+  let current = session;
+  const effects: Effect[] = [];
+  let changed = false;
+  for (const rule of rules) {
+    const outcome = rule(current, event.jitter, context);
+    if (outcome.type !== "moved") continue;
+    current = outcome.session;
+    effects.push(...outcome.effects);
+    changed = true;
+  }
+  return changed ? moved(current, ...effects) : ignored("nothing is due");
+}
+
+function overdueStops(session: Session, jitter: number, context: Context): Outcome {
+  let current = session;
+  const effects: Effect[] = [];
+  for (const lease of [...session.ghosts, session.newest]) {
+    if (lease?.phase !== "stopping" || lease.step.type !== "acting" || context.now < lease.step.deadline) continue;
+    const outcome = onLease(current, lease.generation, context, (stopping) =>
+      abandonAttempt(stopping, jitter, context),
+    );
+    if (outcome.type !== "moved") continue;
+    current = outcome.session;
+    effects.push(...outcome.effects);
+  }
+  return current === session ? ignored("no stop is overdue") : moved(current, ...effects);
+}
+
+function overdueOpening(session: Session, jitter: number, context: Context): Outcome {
+  const { desired } = session;
+  if (desired.type !== "running" || desired.provision?.step.type !== "opening") return ignored("no opening");
+  if (context.now < desired.provision.step.deadline) return ignored("the opening still has time");
+  const failures = desired.provision.failures + 1;
+  const notBefore = context.now + launchBackoff(failures, jitter, null, context.policy);
+  return moved({
+    ...session,
+    desired: { type: "running", provision: { ...desired.provision, failures, step: { type: "waiting", notBefore } } },
+  });
+}
+
+function overdueLaunch(session: Session, jitter: number, context: Context): Outcome {
+  const lease = session.newest;
+  if (lease?.phase !== "launching") return ignored("no launch");
+  const { now, policy } = context;
+  if (now >= lease.deadline && lease.step.type !== "waiting") {
+    const failures = session.desired.type === "running" ? (session.desired.provision?.failures ?? 0) + 1 : 1;
+    const message = "The instance did not accept its lease in time.";
+    return launchAgainLater(
+      session,
+      "launch_timeout",
+      { code: "timed_out", message },
+      now + launchBackoff(failures, jitter, null, policy),
+      context,
+    );
+  }
+  if (lease.step.type !== "acting" || now < lease.step.deadline) return ignored("the launch still has time");
+  const attempts = lease.attempts.map((attempt) =>
+    attempt.outcome === "acting" ? { ...attempt, outcome: "unknown" as const } : attempt,
+  );
+  return moved({ ...session, newest: { ...lease, attempts, step: { type: "confirming", nextAt: now } } });
+}
+
+function overdueSave(session: Session, _jitter: number, context: Context): Outcome {
+  const lease = session.newest;
+  if (lease?.phase !== "held" || lease.gate.type !== "saving" || context.now < lease.gate.deadline)
+    return ignored("no save is overdue");
+  return reopenGate(session, lease, "Saving took longer than its bound.");
+}
+
+/**
+ * Unknown for longer than the lease and its grace. Only after a renewal has been tried and failed since: after an outage, or a
+ * clock that jumped ahead, the first thing to do is to ask.
+ */
+function lapsedLease(session: Session, _jitter: number, context: Context): Outcome {
+  const lease = session.newest;
+  if (lease?.phase !== "held" || lease.failures === 0) return ignored("no lease failed to renew");
+  if (context.now < lapsesAt(lease, context.policy)) return ignored("the lease has not lapsed");
+  return loseSandbox(session, "lapsed", "its lease could not be renewed in time", context);
+}
+
+function dueClock(session: Session, _jitter: number, context: Context): Outcome {
+  for (const { name, dueAt } of runningClocks(session, context.policy)) {
+    if (dueAt > context.now) break;
+    if (name === "idle" && !idleIsConfirmed(session, dueAt, context.now, context.policy)) continue;
+    return fire(session, name, context);
+  }
+  return ignored("no clock is due");
+}
+
+function fire(session: Session, name: keyof typeof clocks, context: Context): Moved {
+  const action = clocks[name].action;
+  switch (action.type) {
+    case "terminate":
+      return endSession(session, action.reason, null, context);
+    case "provisionFailed":
+      return failProvision(session, "provision_timeout", context);
+    case "onTimeout": {
+      if (session.lifecycle.onTimeout === "pause") {
+        const outcome = pause(session, { type: "pauseRequested" }, context);
+        if (outcome.type === "moved") return outcome;
+      }
+      return endSession(session, action.reason, null, context);
+    }
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * Compares desired and observed and names every next step; and when to look again. Idempotent: it only reads.
+ * Steps of different lanes may run side by side; a lane runs one step at a time (the shell sees to that).
+ */
+import { idleAt, idleIsConfirmed, runningClocks } from "./clocks.ts";
+import type { Generation } from "./ids.ts";
+import { ghostFrom, lapsesAt, type Held, type Launching, type OpenLease, type Stopping } from "./lease.ts";
+import type { Policy } from "./policy.ts";
+import type { Session } from "./session.ts";
+
+export type Step =
+  | { readonly type: "openLease" }
+  | { readonly type: "launch"; readonly generation: Generation }
+  | { readonly type: "renew"; readonly generation: Generation }
+  | { readonly type: "stop"; readonly generation: Generation }
+  | { readonly type: "probe"; readonly generation: Generation }
+  | { readonly type: "drain"; readonly generation: Generation; readonly force: boolean }
+  | { readonly type: "save"; readonly generation: Generation }
+  | { readonly type: "becomeGhost" }
+  | { readonly type: "cancelReservation"; readonly generation: Generation }
+  | { readonly type: "deleteSnapshot" }
+  | { readonly type: "erase" };
+
+/** One step at a time in each. A ghost's stop must not hold up the renewals of its successor. */
+export function laneOf(step: Step): string {
+  switch (step.type) {
+    case "openLease":
+    case "becomeGhost":
+      return "open";
+    case "launch":
+    case "stop":
+    case "probe":
+      return `lease:${step.generation}`;
+    case "renew":
+      return `renew:${step.generation}`;
+    case "drain":
+    case "save":
+      return `save:${step.generation}`;
+    case "cancelReservation":
+      return `cancel:${step.generation}`;
+    case "deleteSnapshot":
+      return "snapshot";
+    case "erase":
+      return "erase";
+  }
+}
+
+export function reconcile(session: Session, now: number, policy: Policy): readonly Step[] {
+  const steps: Step[] = [];
+  for (const lease of [...session.ghosts, session.newest]) {
+    if (lease === null) continue;
+    switch (lease.phase) {
+      case "launching":
+        steps.push(...launchingSteps(lease, now));
+        break;
+      case "held":
+        steps.push(...heldSteps(session, lease, now, policy));
+        break;
+      case "stopping":
+        steps.push(...stoppingSteps(lease, now));
+        break;
+      case "closed":
+        break;
+    }
+  }
+  steps.push(...sessionSteps(session, now, policy));
+  return steps;
+}
+
+function launchingSteps(lease: Launching, now: number): readonly Step[] {
+  const { generation, step } = lease;
+  if (step.type === "waiting" && step.notBefore <= now) return [{ type: "launch", generation }];
+  if (step.type === "confirming" && step.nextAt <= now) return [{ type: "renew", generation }];
+  return [];
+}
+
+function heldSteps(session: Session, lease: Held, now: number, policy: Policy): readonly Step[] {
+  const { generation, gate } = lease;
+  const steps: Step[] = [];
+  if (lease.nextRenewalAt <= now || idleMustBeAsked(session, lease, now, policy))
+    steps.push({ type: "renew", generation });
+  if (gate.type === "draining") steps.push({ type: "drain", generation, force: gate.deadline <= now });
+  if (gate.type === "saving") steps.push({ type: "save", generation });
+  return steps;
+}
+
+/** The idle clock ran out by what is stored; the wrapper may know better. Asked once. */
+function idleMustBeAsked(session: Session, lease: Held, now: number, policy: Policy): boolean {
+  const dueAt = idleAt(session, policy);
+  return dueAt !== null && dueAt <= now && (lease.renewals.lastSentAt ?? 0) < dueAt;
+}
+
+function stoppingSteps(lease: Stopping, now: number): readonly Step[] {
+  const { generation, step } = lease;
+  if (step.type === "waiting" && step.nextAttemptAt <= now) return [{ type: "stop", generation }];
+  if (step.type === "parked" && step.nextProbeAt <= now) return [{ type: "probe", generation }];
+  return [];
+}
+
+function sessionSteps(session: Session, now: number, policy: Policy): readonly Step[] {
+  const steps: Step[] = session.cancellations.map((generation) => ({ type: "cancelReservation", generation }));
+  const { desired, newest } = session;
+  if (
+    desired.type === "running" &&
+    desired.provision?.step.type === "waiting" &&
+    desired.provision.step.notBefore <= now
+  ) {
+    if (newest === null || newest.phase === "closed") steps.push({ type: "openLease" });
+    else if (newest.phase === "stopping" && mayReplace(session, newest, now, policy))
+      steps.push({ type: "becomeGhost" });
+  }
+  if (desired.type === "terminated") {
+    if (session.snapshot !== null && !hasOpenNewest(session)) steps.push({ type: "deleteSnapshot" });
+    const erase = eraseAt(session, policy);
+    if (erase !== null && erase <= now) steps.push({ type: "erase" });
+  }
+  return steps;
+}
+
+function mayReplace(session: Session, lease: Stopping, now: number, policy: Policy): boolean {
+  return now >= ghostFrom(lease, policy) && session.ghosts.length < policy.maxGhosts;
+}
+
+function hasOpenNewest(session: Session): boolean {
+  return session.newest !== null && session.newest.phase !== "closed";
+}
+
+/** When a terminated session's rows go; null while anything of it may still be there. Somebody's word holds it no longer than that. */
+export function eraseAt(session: Session, policy: Policy): number | null {
+  const { desired } = session;
+  if (desired.type !== "terminated" || desired.endedAt === null || hasOpenNewest(session)) return null;
+  if (session.ghosts.some((ghost) => ghost.assertion === null) || session.cancellations.length > 0) return null;
+  return desired.endedAt + policy.retentionMs;
+}
+
+/** The next instant at which this state is to be looked at again; null only when there is nothing left to do, ever. */
+export function nextDeadline(session: Session, policy: Policy): number | null {
+  const due: number[] = [];
+  for (const lease of [...session.ghosts, session.newest]) {
+    if (lease !== null && lease.phase !== "closed") due.push(...leaseDeadlines(lease, policy));
+  }
+  due.push(...provisionDeadlines(session, policy));
+  for (const clock of runningClocks(session, policy)) {
+    if (clock.name === "idle" && idleAnswerPending(session, clock.dueAt, policy)) continue;
+    due.push(clock.dueAt);
+  }
+  const erase = eraseAt(session, policy);
+  if (erase !== null) due.push(erase);
+  return due.length === 0 ? null : Math.min(...due);
+}
+
+/** Asked, not answered: the renewal's own retry is the deadline now. */
+function idleAnswerPending(session: Session, dueAt: number, policy: Policy): boolean {
+  const lease = session.newest;
+  if (lease?.phase !== "held" || (lease.renewals.lastSentAt ?? 0) < dueAt) return false;
+  return !idleIsConfirmed(session, dueAt, lease.renewals.lastSentAt ?? 0, policy);
+}
+
+function leaseDeadlines(lease: OpenLease, policy: Policy): readonly number[] {
+  switch (lease.phase) {
+    case "launching":
+      return [lease.step.type === "waiting" ? lease.step.notBefore : lease.deadline, ...launchStepDeadline(lease)];
+    case "held":
+      return [
+        lease.nextRenewalAt,
+        ...(lease.gate.type === "open" ? [] : [lease.gate.deadline]),
+        ...(lease.failures > 0 ? [lapsesAt(lease, policy)] : []),
+      ];
+    case "stopping":
+      switch (lease.step.type) {
+        case "waiting":
+          return [lease.step.nextAttemptAt];
+        case "acting":
+          return [lease.step.deadline];
+        case "parked":
+          return [lease.step.nextProbeAt];
+      }
+  }
+}
+
+function launchStepDeadline(lease: Launching): readonly number[] {
+  switch (lease.step.type) {
+    case "waiting":
+      return [];
+    case "acting":
+      return [lease.step.deadline];
+    case "confirming":
+      return [lease.step.nextAt];
+  }
+}
+
+function provisionDeadlines(session: Session, policy: Policy): readonly number[] {
+  const { desired, newest } = session;
+  if (desired.type !== "running" || desired.provision === null) return [];
+  const { step } = desired.provision;
+  if (step.type === "opening") return [step.deadline];
+  if (newest === null || newest.phase === "closed") return [step.notBefore];
+  if (newest.phase === "stopping" && session.ghosts.length < policy.maxGhosts)
+    return [Math.max(step.notBefore, ghostFrom(newest, policy))];
+  return [];
+}

@@ -1,0 +1,140 @@
+/** The whole durable state of a session that decisions are made from. Jobs and history are kept beside it. */
+import type { AttemptId, Generation, SessionId, TenantId } from "./ids.ts";
+import type { Candidate, Closed, OpenLease, Stopping } from "./lease.ts";
+import type { ProviderName } from "./provider-names.ts";
+import type { TerminateReason } from "./reasons.ts";
+
+export interface Limits {
+  readonly timeoutMs: number;
+  /** null: the idle clock is off. */
+  readonly idleTimeoutMs: number | null;
+  readonly maxLifetimeMs: number;
+}
+
+export interface LifecyclePolicy {
+  readonly onTimeout: "kill" | "pause";
+  readonly onLoss: "hold" | "relaunch" | "terminate";
+}
+
+/** Carried along, never decided on (but `critical`, by the fleet). */
+export interface Profile {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly agentType: string | null;
+  readonly taskId: string | null;
+  readonly critical: boolean;
+}
+
+export type ProvisionStep =
+  | { readonly type: "waiting"; readonly notBefore: number }
+  | { readonly type: "opening"; readonly attemptId: AttemptId; readonly deadline: number };
+
+/** The way to a running sandbox, from the intent until a lease is held. */
+export interface Provision {
+  readonly purpose: "create" | "resume" | "relaunch" | "rebuild";
+  readonly deadline: number;
+  readonly step: ProvisionStep;
+  /** Failed tries so far: openings and launches together; drives the backoff. */
+  readonly failures: number;
+  readonly lastError: { readonly code: string; readonly message: string; readonly at: number } | null;
+  /** Minted once and kept through retries: a crash between mint and reserve asks again for the same. */
+  readonly candidate: Candidate | null;
+}
+
+export type Desired =
+  | { readonly type: "running"; readonly provision: Provision | null }
+  | {
+      readonly type: "suspended";
+      readonly cause: "pause" | "loss";
+      readonly since: number;
+      readonly resumeQueued: boolean;
+    }
+  | {
+      readonly type: "terminated";
+      readonly reason: TerminateReason;
+      readonly at: number;
+      /** When nothing of it was left; null while something may be. Never changes once set (I10). */
+      readonly endedAt: number | null;
+      /** In words, for a failure. */
+      readonly failure: string | null;
+    };
+
+/** What the idle clock reads. */
+export interface Activity {
+  readonly lastAt: number;
+  /** Jobs running as last reported or started, and when we learned it. */
+  readonly activeJobs: number;
+  readonly reportedAt: number;
+}
+
+export interface SnapshotRef {
+  readonly id: string;
+  readonly provider: ProviderName;
+  readonly takenAt: number;
+  readonly generation: Generation;
+}
+
+export interface Session {
+  readonly id: SessionId;
+  readonly tenant: TenantId;
+  readonly provider: ProviderName;
+  readonly isolation: "session" | "shared";
+  /** Never changes (CLK-5). */
+  readonly createdAt: number;
+  /** The next one to mint. Only ever grows. */
+  readonly nextGeneration: Generation;
+  readonly limits: Limits;
+  readonly lifecycle: LifecyclePolicy;
+  readonly profile: Profile;
+  readonly desired: Desired;
+  readonly endAt: number;
+  readonly startedAt: number | null;
+  readonly refreshedAt: number | null;
+  readonly activity: Activity;
+  /** Time with a sandbox: what max lifetime counts. */
+  readonly alive: { readonly totalMs: number; readonly since: number | null };
+  /** Replacements made after a loss. */
+  readonly relaunches: number;
+  readonly snapshot: SnapshotRef | null;
+  /** The newest generation's lease; null before the first and when the newest became a ghost. */
+  readonly newest: OpenLease | Closed | null;
+  /** Open leases that were replaced before they were proven gone, oldest first. */
+  readonly ghosts: readonly Stopping[];
+  /** Reservations asked for and never used: to be given back. */
+  readonly cancellations: readonly Generation[];
+}
+
+export type DesiredKey = "running" | "paused" | "lost" | "terminated";
+export type PhaseKey = "none" | "launching" | "held" | "stopping" | "closed";
+
+export function desiredKey(desired: Desired): DesiredKey {
+  switch (desired.type) {
+    case "running":
+      return "running";
+    case "suspended":
+      return desired.cause === "pause" ? "paused" : "lost";
+    case "terminated":
+      return "terminated";
+  }
+}
+
+export function phaseKey(session: Session): PhaseKey {
+  return session.newest === null ? "none" : session.newest.phase;
+}
+
+/** Every lease that may still have something physical. */
+export function openLeases(session: Session): readonly OpenLease[] {
+  return session.newest !== null && session.newest.phase !== "closed"
+    ? [...session.ghosts, session.newest]
+    : session.ghosts;
+}
+
+export function startProvision(purpose: Provision["purpose"], now: number, provisionMs: number): Provision {
+  return {
+    purpose,
+    deadline: now + provisionMs,
+    step: { type: "waiting", notBefore: now },
+    failures: 0,
+    lastError: null,
+    candidate: null,
+  };
+}

@@ -1,0 +1,60 @@
+/** The public status: one pure, total function of the state, never stored (DESIGN §3). */
+import { terminateReasons } from "./reasons.ts";
+import { desiredKey, phaseKey, type DesiredKey, type PhaseKey, type Session } from "./session.ts";
+
+export type Status =
+  "provisioning" | "running" | "recovering" | "pausing" | "paused" | "lost" | "terminating" | "terminated" | "failed";
+
+/** `ended` is told apart below: terminated or failed, by its reason. */
+const table: Record<DesiredKey, Record<PhaseKey, Exclude<Status, "terminated" | "failed"> | "ended">> = {
+  running: {
+    none: "provisioning",
+    closed: "provisioning",
+    launching: "provisioning",
+    held: "running",
+    stopping: "recovering",
+  },
+  paused: { none: "paused", closed: "paused", launching: "pausing", held: "pausing", stopping: "pausing" },
+  lost: { none: "lost", closed: "lost", launching: "recovering", held: "recovering", stopping: "recovering" },
+  terminated: {
+    none: "ended",
+    closed: "ended",
+    launching: "terminating",
+    held: "terminating",
+    stopping: "terminating",
+  },
+};
+
+export function statusOf(session: Session): Status {
+  const cell = table[desiredKey(session.desired)][phaseKey(session)];
+  if (cell !== "ended" && session.desired.type !== "terminated") return cell;
+  if (session.desired.type !== "terminated") return "terminating";
+  // Ended once, it stays so while a latecomer is reaped (I10). Before that a snapshot or a ghost may still be on its way out.
+  if (session.desired.endedAt === null) return "terminating";
+  return terminateReasons[session.desired.reason].endsAs;
+}
+
+export type BlockedCode =
+  "parked" | "unreadable" | "newer_record" | "adapter_missing" | "no_capacity" | "quota_exhausted";
+
+export interface Blocked {
+  readonly code: BlockedCode;
+  readonly since: number;
+  readonly retryAt: number | null;
+}
+
+/** What keeps it from going on by itself; null when nothing does. `adapterMissing`: no adapter answers for a lease's provider. */
+export function blockedBy(session: Session, adapterMissing: boolean): Blocked | null {
+  const { newest, desired } = session;
+  if (adapterMissing) return { code: "adapter_missing", since: newest?.openedAt ?? session.createdAt, retryAt: null };
+  if (newest?.phase === "stopping" && newest.step.type === "parked") {
+    return { code: "parked", since: newest.step.since, retryAt: newest.step.nextProbeAt };
+  }
+  if (desired.type === "running" && desired.provision?.lastError && desired.provision.step.type === "waiting") {
+    const { lastError, step } = desired.provision;
+    if (lastError.code === "no_capacity") return { code: "no_capacity", since: lastError.at, retryAt: step.notBefore };
+    if (lastError.code === "quota_exhausted")
+      return { code: "quota_exhausted", since: lastError.at, retryAt: step.notBefore };
+  }
+  return null;
+}

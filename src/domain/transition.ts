@@ -1,0 +1,269 @@
+/**
+ * The machine: desired × newest phase × event → outcome. Total: the type of `table` makes a missing cell a compile error.
+ *
+ * Cells are named functions from the `on-*` files. An event about a lease that is not the newest (a ghost) is handled by the
+ * stopping rules alone, through `onLease`. After every move `settle` draws the conclusions that hold whatever happened.
+ */
+import type { EventOf, EventType, SessionEvent } from "./events.ts";
+import type { Generation } from "./ids.ts";
+import type { Stopping } from "./lease.ts";
+import * as intent from "./on-intent.ts";
+import * as launch from "./on-launch.ts";
+import * as renewal from "./on-renewal.ts";
+import * as save from "./on-save.ts";
+import * as stop from "./on-stop.ts";
+import { timePassed } from "./on-time.ts";
+import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
+import { desiredKey, phaseKey, type DesiredKey, type PhaseKey, type Session } from "./session.ts";
+
+type Cell<E extends EventType> = (session: Session, event: EventOf<E>, context: Context) => Outcome;
+type Row<E extends EventType> = Readonly<Record<PhaseKey, Cell<E>>>;
+type Matrix<E extends EventType> = Readonly<Record<DesiredKey, Row<E>>>;
+
+/** The same in every cell: for events whose handling depends on an attempt or a generation, not on the situation. */
+function always<E extends EventType>(cell: Cell<E>): Matrix<E> {
+  const row: Row<E> = { none: cell, launching: cell, held: cell, stopping: cell, closed: cell };
+  return { running: row, paused: row, lost: row, terminated: row };
+}
+
+/** The same for all that is desired. */
+function byPhase<E extends EventType>(row: Row<E>): Matrix<E> {
+  return { running: row, paused: row, lost: row, terminated: row };
+}
+
+function inAll<E extends EventType>(cell: Cell<E>): Row<E> {
+  return { none: cell, launching: cell, held: cell, stopping: cell, closed: cell };
+}
+
+/** Without an open lease (`none`, `closed`) one thing, with one another. */
+function whenFree<E extends EventType>(free: Cell<E>, taken: Cell<E>): Row<E> {
+  return { none: free, closed: free, launching: taken, held: taken, stopping: taken };
+}
+
+const table: { readonly [E in EventType]: Matrix<E> } = {
+  terminateRequested: {
+    running: inAll(intent.terminate),
+    paused: inAll(intent.terminate),
+    lost: inAll(intent.terminate),
+    terminated: inAll(intent.alreadyEnded),
+  },
+  pauseRequested: {
+    running: {
+      none: intent.refuseNotRunning,
+      launching: intent.refuseNotRunning,
+      held: intent.pause,
+      stopping: intent.refuseNotRunning,
+      closed: intent.refuseNotRunning,
+    },
+    paused: inAll(intent.alreadyPausing),
+    lost: inAll(intent.refuseLost),
+    terminated: inAll(intent.refuseEnded),
+  },
+  resumeRequested: {
+    running: inAll(intent.alreadyRunning),
+    paused: {
+      none: intent.resume,
+      closed: intent.resume,
+      launching: intent.alreadyRunning,
+      held: intent.cancelPause,
+      stopping: intent.queueResume,
+    },
+    lost: inAll(intent.refuseLost),
+    terminated: inAll(intent.refuseEnded),
+  },
+  rebuildRequested: {
+    running: {
+      none: intent.refuseNotRunning,
+      launching: intent.refuseNotRunning,
+      held: intent.rebuildLive,
+      stopping: intent.alreadyReplacing,
+      closed: intent.refuseNotRunning,
+    },
+    paused: inAll(intent.refusePaused),
+    lost: {
+      none: intent.rebuildLost,
+      closed: intent.rebuildLost,
+      launching: intent.alreadyReplacing,
+      held: intent.rebuildLive,
+      stopping: intent.rebuildUnproven,
+    },
+    terminated: inAll(intent.refuseEnded),
+  },
+  timeoutSet: {
+    running: inAll(intent.setEnd),
+    paused: inAll(intent.refusePaused),
+    lost: inAll(intent.setEnd),
+    terminated: inAll(intent.refuseEnded),
+  },
+  activityNoted: {
+    running: inAll(intent.noteActivity),
+    paused: inAll(intent.activityWithoutSandbox),
+    lost: inAll(intent.activityWithoutSandbox),
+    terminated: inAll(intent.activityWithoutSandbox),
+  },
+  stopRetryRequested: always((session, event, context) =>
+    onStopping(session, event, context, stop.retryStop, "not_stuck"),
+  ),
+  absenceAsserted: always(stop.assertAbsent),
+
+  openingStarted: {
+    running: whenFree(launch.startOpening, launch.openingIsLate),
+    paused: inAll(launch.openingIsLate),
+    lost: inAll(launch.openingIsLate),
+    terminated: inAll(launch.openingIsLate),
+  },
+  openingFailed: {
+    running: whenFree(launch.openingFailed, launch.openingIsLate),
+    paused: inAll(launch.openingIsLate),
+    lost: inAll(launch.openingIsLate),
+    terminated: inAll(launch.openingIsLate),
+  },
+  leaseOpened: {
+    running: whenFree(launch.openLease, launch.openingIsLate),
+    paused: inAll(launch.openingIsLate),
+    lost: inAll(launch.openingIsLate),
+    terminated: inAll(launch.openingIsLate),
+  },
+  reservationCancelled: always((session, event) =>
+    session.cancellations.includes(event.generation)
+      ? moved({
+          ...session,
+          cancellations: session.cancellations.filter((generation) => generation !== event.generation),
+        })
+      : ignored("no such cancellation is open"),
+  ),
+  launchStarted: byPhase({
+    none: launch.launchIsOver,
+    launching: launch.launchStarted,
+    held: launch.launchIsOver,
+    stopping: launch.launchIsOver,
+    closed: launch.launchIsOver,
+  }),
+  launchSucceeded: byPhase({
+    none: launch.launchIsOver,
+    launching: launch.launchSucceeded,
+    held: launch.launchIsOver,
+    stopping: launch.launchIsOver,
+    closed: launch.launchIsOver,
+  }),
+  launchFailed: byPhase({
+    none: launch.launchIsOver,
+    launching: launch.launchFailed,
+    held: launch.launchIsOver,
+    stopping: launch.launchIsOver,
+    closed: launch.launchIsOver,
+  }),
+
+  renewalStarted: byPhase({
+    none: renewal.notRenewed,
+    launching: renewal.renewalStarted,
+    held: renewal.renewalStarted,
+    stopping: renewal.notRenewed,
+    closed: renewal.notRenewed,
+  }),
+  renewalAccepted: byPhase({
+    none: renewal.notRenewed,
+    launching: renewal.renewalAccepted,
+    held: renewal.renewalAccepted,
+    stopping: renewal.notRenewed,
+    closed: renewal.notRenewed,
+  }),
+  renewalFailed: byPhase({
+    none: renewal.notRenewed,
+    launching: renewal.renewalFailed,
+    held: renewal.renewalFailed,
+    stopping: renewal.notRenewed,
+    closed: renewal.notRenewed,
+  }),
+  observedPresent: always(renewal.lookChangesNothing),
+  observedUnknown: always(renewal.lookChangesNothing),
+  observedAbsent: byPhase({
+    none: renewal.lookChangesNothing,
+    launching: renewal.launchSeenAbsent,
+    held: renewal.heldSeenAbsent,
+    stopping: renewal.lookChangesNothing,
+    closed: renewal.lookChangesNothing,
+  }),
+
+  stopStarted: always((session, event, context) => onStopping(session, event, context, stop.stopStarted)),
+  stopFinished: always((session, event, context) => onStopping(session, event, context, stop.stopFinished)),
+  probeStarted: always((session, event, context) => onStopping(session, event, context, stop.probeStarted)),
+  probeFinished: always((session, event, context) => onStopping(session, event, context, stop.probeFinished)),
+  ghostNeeded: {
+    running: {
+      none: launch.openingIsLate,
+      launching: launch.openingIsLate,
+      held: launch.openingIsLate,
+      stopping: intent.replaceWhenExpired,
+      closed: launch.openingIsLate,
+    },
+    paused: inAll(launch.openingIsLate),
+    lost: inAll(launch.openingIsLate),
+    terminated: inAll(launch.openingIsLate),
+  },
+  orphanFound: byPhase(whenFree(launch.adoptOrphan, launch.notAnOrphan)),
+
+  drained: byPhase({
+    none: save.notSaving,
+    launching: save.notSaving,
+    held: save.drained,
+    stopping: save.notSaving,
+    closed: save.notSaving,
+  }),
+  saveSucceeded: byPhase({
+    none: save.notSaving,
+    launching: save.notSaving,
+    held: save.saveSucceeded,
+    stopping: save.notSaving,
+    closed: save.notSaving,
+  }),
+  saveFailed: byPhase({
+    none: save.notSaving,
+    launching: save.notSaving,
+    held: save.saveFailed,
+    stopping: save.notSaving,
+    closed: save.notSaving,
+  }),
+  snapshotDeleted: always(save.snapshotDeleted),
+
+  timePassed: always(timePassed),
+};
+
+/** Stopping rules find their lease by generation, the newest or a ghost. */
+function onStopping<Event extends { readonly generation: Generation }>(
+  session: Session,
+  event: Event,
+  context: Context,
+  step: (lease: Stopping, event: Event, context: Context) => stop.LeaseOutcome,
+  whenNone?: "not_stuck",
+): Outcome {
+  const outcome = stop.onLease(session, event.generation, context, (lease) => step(lease, event, context));
+  return outcome.type === "ignored" && whenNone !== undefined
+    ? {
+        type: "rejected",
+        rejection: { code: whenNone, detail: "No lease of that generation is stopping.", retryAt: null },
+      }
+    : outcome;
+}
+
+/** The decision, pure and total. */
+export function transition(session: Session, event: SessionEvent, context: Context): Outcome {
+  const matrix = table[event.type] as Matrix<EventType>;
+  const outcome = matrix[desiredKey(session.desired)][phaseKey(session)](session, event, context);
+  return outcome.type === "moved" ? settle(outcome, context) : outcome;
+}
+
+/** The instant at which nothing of a terminated session was left, or is only somebody's word, is written once and stays (I10). */
+function settle(outcome: Extract<Outcome, { type: "moved" }>, { now }: Context): Outcome {
+  const { session } = outcome;
+  const { desired, newest } = session;
+  if (desired.type !== "terminated" || desired.endedAt !== null) return outcome;
+  const nothingOpen = newest === null || newest.phase === "closed";
+  if (!nothingOpen || session.snapshot !== null || session.ghosts.some((ghost) => ghost.assertion === null))
+    return outcome;
+  return {
+    type: "moved",
+    session: { ...session, desired: { ...desired, endedAt: now } },
+    effects: [...outcome.effects, note("terminated", desired.reason, newest?.generation ?? null)],
+  };
+}
