@@ -3,6 +3,7 @@
  * The signing secret comes from KEY_SIGNING_SECRET in the environment, else from .dev.vars here.
  * Exit 1: the secret is missing or too short. Exit 2: the command line is wrong.
  */
+import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type ApiKeyScope, apiKeyScope, apiKeyScopes, signApiKey } from "../src/protocol/api-keys.ts";
@@ -74,9 +75,10 @@ function fromDevVars(name: string): string | undefined {
 
 try {
   const order = readOrder(process.argv.slice(2));
-  console.log(await signApiKey({ ...order, issuedAt: Date.now() }, readSigningSecret()));
+  const nonce = Array.from({ length: 10 }, () => randomInt(36).toString(36)).join("");
+  process.stdout.write(`${await signApiKey({ ...order, issuedAt: Date.now(), nonce }, readSigningSecret())}\n`);
 } catch (error) {
   if (!(error instanceof Refusal)) throw error;
-  console.error(error.message);
+  process.stderr.write(`${error.message}\n`);
   process.exitCode = error.exitCode;
 }

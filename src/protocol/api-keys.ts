@@ -28,20 +28,24 @@ export interface ApiKeyClaims {
 }
 
 const encoder = new TextEncoder();
+const keyNonce = z.string().regex(/^[0-9a-z]{10}$/);
 const keyPattern = /^(mrg_([a-z0-9-]{1,32})_(([0-9a-z]{1,9})\.(0|[a-z]{1,8})\.[0-9a-z]{10}))_([0-9a-f]{64})$/;
 
-/**
- * Makes a key. `issuedAt` in epoch ms, cut to whole seconds. Throws on a tenant that is not one: a caller's bug
- * (the command line checks first).
- */
-export async function signApiKey(
-  order: { readonly tenant: string; readonly scopes: readonly ApiKeyScope[]; readonly issuedAt: number },
-  secret: string,
-): Promise<string> {
+export interface ApiKeyOrder {
+  readonly tenant: string;
+  readonly scopes: readonly ApiKeyScope[];
+  /** Epoch ms; cut to whole seconds. */
+  readonly issuedAt: number;
+  /** Ten base 36 digits, fresh for each key. */
+  readonly nonce: string;
+}
+
+/** Makes a key. Throws on a tenant or a nonce that is none: a caller's bug (the command line checks first). */
+export async function signApiKey(order: ApiKeyOrder, secret: string): Promise<string> {
   const tenant = tenantName.parse(order.tenant);
   const issued = Math.floor(order.issuedAt / 1_000).toString(36);
   const letters = [...new Set(order.scopes.map((scope) => scopeLetters[scope]))].sort().join("");
-  const signed = `mrg_${tenant}_${issued}.${letters === "" ? "0" : letters}.${nonce()}`;
+  const signed = `mrg_${tenant}_${issued}.${letters === "" ? "0" : letters}.${keyNonce.parse(order.nonce)}`;
   const signature = await crypto.subtle.sign("HMAC", await hmacKey(secret, "sign"), encoder.encode(signed));
   return `${signed}_${hex(new Uint8Array(signature))}`;
 }
@@ -67,15 +71,6 @@ function scopesOf(letters: string): readonly ApiKeyScope[] {
 
 function hmacKey(secret: string, use: "sign" | "verify") {
   return crypto.subtle.importKey("raw", encoder.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, [use]);
-}
-
-function nonce(): string {
-  let digits = "";
-  // 252 = 7 × 36: a byte at or above it would favour the first digits.
-  while (digits.length < 10) {
-    for (const byte of crypto.getRandomValues(new Uint8Array(16))) if (byte < 252) digits += (byte % 36).toString(36);
-  }
-  return digits.slice(0, 10);
 }
 
 function hex(bytes: Uint8Array): string {

@@ -1,0 +1,149 @@
+/**
+ * The HTTP front: request ids, one log line per request, security headers, the refusals that need no route (config,
+ * unknown path, wrong method, too long a URL), authentication, and the catch for our own bugs. It never logs or
+ * answers a header, a body, a key or a stack (SEC-3, API-5).
+ */
+import { type Context, Hono } from "hono";
+import type { Problem } from "../protocol/problem.ts";
+import { authenticateAdmin, authenticateTenant } from "./auth.ts";
+import { briefly } from "./backend.ts";
+import { problemResponse } from "./problem.ts";
+import type { Ask, Route, Surroundings } from "./route.ts";
+import { adminRoutes } from "./routes/admin.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { jobRoutes } from "./routes/jobs.ts";
+import { outputRoutes } from "./routes/output.ts";
+import { sessionRoutes } from "./routes/sessions.ts";
+
+/** All of them: the tests of refusals go through this table, so a new route is covered by being here. */
+export const routes: readonly Route[] = [
+  ...healthRoutes,
+  ...sessionRoutes,
+  ...jobRoutes,
+  ...outputRoutes,
+  ...eventRoutes,
+  ...adminRoutes,
+];
+
+/** Above any URL of ours: ids, 32 labels as filters, a cursor. */
+const maxUrl = 16_384;
+
+const fixedHeaders = {
+  "x-content-type-options": "nosniff",
+  "cache-control": "no-store",
+  "referrer-policy": "no-referrer",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+};
+
+interface Seen {
+  readonly requestId: string;
+  route: string;
+  tenant: string | null;
+}
+type Variables = { Variables: { seen: Seen } };
+
+export interface HttpApp {
+  fetch(request: Request): Promise<Response>;
+}
+
+export function createApp(around: Surroundings): HttpApp {
+  const app = new Hono<Variables>();
+  const problem = (c: Context<Variables>, what: Problem, headers?: Record<string, string>) =>
+    problemResponse(what, { requestId: c.var.seen.requestId, now: around.clock.now() }, headers);
+
+  app.use(async (c, next) => {
+    const startedAt = around.clock.now();
+    const seen: Seen = { requestId: requestIdOf(c.req.raw, around), route: "unmatched", tenant: null };
+    c.set("seen", seen);
+    if (c.req.url.length > maxUrl) c.res = problem(c, urlTooLong);
+    else await next();
+    for (const [name, value] of Object.entries(fixedHeaders)) c.res.headers.set(name, value);
+    c.res.headers.set("x-request-id", seen.requestId);
+    around.log.info("request", {
+      method: c.req.method.slice(0, 16),
+      route: seen.route,
+      status: c.res.status,
+      ms: around.clock.now() - startedAt,
+      request_id: seen.requestId,
+      tenant: seen.tenant,
+    });
+  });
+
+  for (const route of routes) {
+    app.on(route.method, route.path, async (c) => {
+      c.var.seen.route = route.path;
+      const response = await answer(route, c, around);
+      if (c.req.raw.method !== "HEAD") return response;
+      // A HEAD to a stream must not leave the stream running with nobody to read it.
+      await response.body?.cancel();
+      return new Response(null, response);
+    });
+  }
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const allow = routes.filter((route) => route.path === path).map((route) => route.method);
+    app.all(path, (c) => {
+      c.var.seen.route = path;
+      return problem(c, methodNotAllowed(allow), { allow: allow.join(", ") });
+    });
+  }
+  app.notFound((c) => problem(c, routeNotFound));
+  app.onError((error, c) => {
+    around.log.error("bug", { route: c.var.seen.route, request_id: c.var.seen.requestId, error: briefly(error) });
+    return problem(c, bug);
+  });
+  return { fetch: async (request) => await app.fetch(request) };
+}
+
+async function answer(route: Route, c: Context<Variables>, around: Surroundings): Promise<Response> {
+  const { reading, ...rest } = around;
+  const request = c.req.raw;
+  const { requestId } = c.var.seen;
+  const ask: Ask = { ...rest, request, requestId, param: (name) => c.req.param(name) ?? "" };
+  const refuse = (what: Problem) => problemResponse(what, { requestId, now: around.clock.now() });
+  if (route.access === "open") return await route.handle({ ...ask, reading });
+  if (!reading.ok) return refuse(misconfigured);
+  const { config } = reading;
+  if (route.access === "admin") {
+    const admin = await authenticateAdmin(request, config.secrets);
+    return admin.ok ? await route.handle({ ...ask, config }) : refuse(admin.problem);
+  }
+  const tenant = await authenticateTenant(request, config.secrets);
+  if (!tenant.ok) return refuse(tenant.problem);
+  c.var.seen.tenant = tenant.value.tenant;
+  return await route.handle({ ...ask, config, caller: { ...tenant.value, requestId } });
+}
+
+/** A client's own id is kept when it cannot forge a log line or a header. */
+function requestIdOf(request: Request, around: Surroundings): string {
+  const given = request.headers.get("x-request-id");
+  return given !== null && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : around.ids.id();
+}
+
+const urlTooLong: Problem = {
+  code: "validation_failed",
+  detail: `The URL is longer than ${maxUrl} characters, so the request was not looked at. Send fewer or shorter parameters.`,
+  errors: [{ pointer: "query", detail: `At most ${maxUrl} characters with the path.` }],
+};
+const routeNotFound: Problem = {
+  code: "not_found",
+  detail:
+    "There is no such route. Check the path; routes begin with /v1/, ids hold no slash, and no path ends with one.",
+};
+const misconfigured: Problem = {
+  code: "unavailable",
+  detail:
+    "This Mooring's configuration does not fit together, so it serves nothing. Its operator finds the reasons at /readyz.",
+};
+const bug: Problem = {
+  code: "internal",
+  detail:
+    "Mooring made a mistake of its own with this request. Tell its operator the request_id; whether anything was changed, a read will show.",
+};
+
+function methodNotAllowed(allow: readonly string[]): Problem {
+  return {
+    code: "method_not_allowed",
+    detail: `This path exists, but not with this method. It takes ${allow.join(", ")}.`,
+  };
+}

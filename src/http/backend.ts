@@ -1,0 +1,58 @@
+/**
+ * What the routes need from the rest of Mooring. The composition root supplies Durable Object stubs, unit tests an
+ * in-process recording one.
+ *
+ * Object RPC rules live in `ask`: a stub is made for each call, because one that threw is broken for good; only reads are
+ * sent again, once, and never to an overloaded object; an exception becomes a problem, never a bare 500.
+ */
+import type { SessionId, TenantId } from "../domain/ids.ts";
+import type { Reply } from "../protocol/problem.ts";
+import type { FleetShardApi } from "../fleet/shard-api.ts";
+import type { Logger } from "../session/ambient.ts";
+import type { SessionApi } from "../session/session-api.ts";
+
+export interface Backend {
+  /** A fresh stub. Costs nothing until it is called. */
+  session(id: SessionId): SessionApi;
+  /** The index that holds this tenant's sessions. */
+  shard(tenant: TenantId): FleetShardApi;
+  /** What keeps Mooring from serving right now, in words; empty when nothing does. Bounded in time, never throws. */
+  missing(): Promise<readonly string[]>;
+}
+
+export async function ask<T>(how: "read" | "write", log: Logger, call: () => Promise<Reply<T>>): Promise<Reply<T>> {
+  try {
+    return await call();
+  } catch (error) {
+    log.warn("object call failed", { how, error: briefly(error) });
+    if (how === "write") return unavailable(writeLost);
+    if (isOverloaded(error)) return unavailable(readLost);
+  }
+  try {
+    return await call();
+  } catch (error) {
+    log.warn("object call failed again", { how, error: briefly(error) });
+    return unavailable(readLost);
+  }
+}
+
+const writeLost =
+  "Mooring lost touch with this session before it answered, so the request may or may not have taken effect. " +
+  "Read the session to see; a create may be repeated with the same Idempotency-Key, a job with the same id.";
+const readLost = "This session could not be read just now; nothing was changed. Try again in a moment.";
+
+export function unavailable(detail: string): {
+  readonly ok: false;
+  readonly problem: { code: "unavailable"; detail: string };
+} {
+  return { ok: false, problem: { code: "unavailable", detail } };
+}
+
+function isOverloaded(error: unknown): boolean {
+  return typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
+}
+
+/** Name and the head of the message; never the stack, which names our files. */
+export function briefly(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message.slice(0, 200)}` : typeof error;
+}

@@ -1,0 +1,103 @@
+/** Query strings and the headers that mean something: Prefer, Idempotency-Key, If-None-Match, Last-Event-ID, Accept. */
+import { z } from "zod";
+import { labels, limits } from "../protocol/primitives.ts";
+import type { Reply } from "../protocol/problem.ts";
+import { validate, validationFailed } from "./validation.ts";
+
+/** A worker holds the connection this long at most; clients ask again. */
+const maxWaitSeconds = 60;
+
+/** ms to wait, from `Prefer: wait=N`. Anything else in Prefer is ignored, as RFC 7240 says. */
+export function preferredWaitMs(request: Request): number {
+  for (const preference of (request.headers.get("prefer") ?? "").split(",")) {
+    const [, seconds] = /^\s*wait\s*=\s*"?(\d{1,6})"?\s*(;|$)/i.exec(preference) ?? [];
+    if (seconds !== undefined) return Math.min(Number(seconds), maxWaitSeconds) * 1_000;
+  }
+  return 0;
+}
+
+const idempotencyKeyText = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/, `1 to ${limits.idempotencyKey} visible ASCII characters without spaces.`);
+
+/** null: none was sent. */
+export function idempotencyKey(request: Request): Reply<string | null> {
+  const raw = request.headers.get("idempotency-key");
+  if (raw === null) return { ok: true, value: null };
+  const parsed = validate(z.object({ "Idempotency-Key": idempotencyKeyText }), { "Idempotency-Key": raw }, "header");
+  return parsed.ok ? { ok: true, value: parsed.value["Idempotency-Key"] } : parsed;
+}
+
+/** The row version of an object as an entity tag. */
+export function entityTag(version: string): string {
+  return `"${version.replaceAll('"', "")}"`;
+}
+
+/** RFC 9110: weak comparison for If-None-Match. */
+export function matchesAny(header: string | null, tag: string): boolean {
+  if (header === null) return false;
+  if (header.trim() === "*") return true;
+  return header.split(",").some((each) => each.trim().replace(/^W\//, "") === tag);
+}
+
+/** Whether the client names this media type itself (wildcards do not count). */
+export function accepts(request: Request, type: string): boolean {
+  return mediaRanges(request).includes(type);
+}
+
+/** Whether any of these types would do for the client. No Accept at all takes anything. */
+export function acceptsOneOf(request: Request, types: readonly string[]): boolean {
+  const ranges = mediaRanges(request);
+  if (ranges.length === 0) return true;
+  return ranges.some(
+    (range) => range === "*/*" || types.some((type) => range === type || range === `${type.split("/")[0]}/*`),
+  );
+}
+
+function mediaRanges(request: Request): readonly string[] {
+  return (request.headers.get("accept") ?? "")
+    .split(",")
+    .map((range) => (range.split(";")[0] ?? "").trim().toLowerCase())
+    .filter((range) => range !== "");
+}
+
+const position = z
+  .string()
+  .regex(/^\d{1,15}$/, "A whole number from 0.")
+  .transform(Number);
+
+/** Where to go on: `Last-Event-ID` (a reconnect) before the query's own field, else 0. */
+export function resumePosition(request: Request, queried: string | undefined, field: string): Reply<number> {
+  const last = request.headers.get("last-event-id");
+  if (last !== null && last !== "") {
+    const parsed = validate(z.object({ "Last-Event-ID": position }), { "Last-Event-ID": last }, "header");
+    return parsed.ok ? { ok: true, value: parsed.value["Last-Event-ID"] } : parsed;
+  }
+  const parsed = validate(z.object({ [field]: position }), { [field]: queried ?? "0" }, "query");
+  return parsed.ok ? { ok: true, value: parsed.value[field] ?? 0 } : parsed;
+}
+
+export const pageLimit = z
+  .string()
+  .regex(/^\d{1,6}$/, `A whole number from 1 to ${limits.pageSize}.`)
+  .transform(Number)
+  .refine((count) => count >= 1 && count <= limits.pageSize, `A whole number from 1 to ${limits.pageSize}.`)
+  .default(20);
+
+/** Each parameter once, none but the schema's; `label[k]=v` is collected under `label`. */
+export function readQuery<S extends z.ZodType>(request: Request, schema: S): Reply<z.output<S>> {
+  const fields = new Map<string, string>();
+  const asked = new Map<string, string>();
+  for (const [name, value] of new URL(request.url).searchParams) {
+    const label = /^label\[(.*)\]$/s.exec(name)?.[1];
+    const target = label === undefined ? fields : asked;
+    const key = label ?? name;
+    if (target.has(key))
+      return validationFailed([{ pointer: `query.${name.slice(0, 100)}`, detail: "Given twice. Send it once." }]);
+    target.set(key, value);
+  }
+  const label = asked.size === 0 ? {} : { label: Object.fromEntries(asked) };
+  return validate(schema, { ...Object.fromEntries(fields), ...label }, "query");
+}
+
+export const labelFilter = labels.optional();

@@ -1,0 +1,174 @@
+/** Sessions: create, list, get, delete, the three clocks, interrupt, teardown. */
+import { z } from "zod";
+import {
+  createSession,
+  refreshBody,
+  type SessionListItem,
+  sessionStatuses,
+  setTimeoutBody,
+} from "../../protocol/sessions.ts";
+import type { Reply } from "../../protocol/problem.ts";
+import type { SessionId } from "../../domain/ids.ts";
+import type { ListQuery } from "../../fleet/shard-api.ts";
+import { ask } from "../backend.ts";
+import { readJson, readNoFields } from "../body.ts";
+import { decodeCursor, encodeCursor } from "../cursor.ts";
+import {
+  entityTag,
+  idempotencyKey,
+  labelFilter,
+  matchesAny,
+  pageLimit,
+  preferredWaitMs,
+  readQuery,
+} from "../headers.ts";
+import { idempotentSessionId, requestHash } from "../idempotency.ts";
+import { askSession, json, problem, type Route, type TenantAsk } from "../route.ts";
+import { sessionRanges, validationFailed } from "../validation.ts";
+
+async function create(from: TenantAsk): Promise<Response> {
+  const key = idempotencyKey(from.request);
+  if (!key.ok) return problem(from, key.problem);
+  const ranges = sessionRanges(from.config.policy);
+  const body = await readJson(from.request, createSession, { ranges, empty: "no fields" });
+  if (!body.ok) return problem(from, body.problem);
+  if (body.value.critical === true && !from.caller.scopes.includes("critical")) {
+    return problem(from, {
+      code: "forbidden",
+      detail:
+        "`critical` needs an API key with the scope `critical`, and this one has it not. Leave the field out, or use such a key.",
+    });
+  }
+  const id =
+    key.value === null ? (from.ids.id() as SessionId) : await idempotentSessionId(from.caller.tenant, key.value);
+  const hash = key.value === null ? null : await requestHash(body.value);
+  const waitMs = preferredWaitMs(from.request);
+  const reply = await ask("write", from.log, () =>
+    from.backend.session(id).create(id, from.caller, body.value, hash, waitMs),
+  );
+  if (!reply.ok) return problem(from, reply.problem);
+  const { body: session, etag, replayed } = reply.value;
+  return json(session.status === "provisioning" ? 202 : 201, session, {
+    location: `/v1/sessions/${session.id}`,
+    etag: entityTag(etag),
+    ...(replayed ? { "idempotency-replayed": "true" } : {}),
+    ...(waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` }),
+  });
+}
+
+const listQuery = z.strictObject({
+  limit: pageLimit,
+  cursor: z.string().max(100).optional(),
+  status: z.enum(sessionStatuses).optional(),
+  created_after: z.iso.datetime({ offset: true, error: "An RFC 3339 time, such as 2026-01-31T12:00:00Z." }).optional(),
+  label: labelFilter,
+});
+
+async function list(from: TenantAsk): Promise<Response> {
+  const query = readQuery(from.request, listQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const { limit, cursor, status, created_after: createdAfter, label } = query.value;
+  const after = cursor === undefined ? null : decodeCursor(cursor);
+  if (cursor !== undefined && after === null) return problem(from, badCursor.problem);
+  // One more than asked for tells whether there is another page.
+  const asked: ListQuery = {
+    tenant: from.caller.tenant,
+    limit: limit + 1,
+    after,
+    status: status ?? null,
+    labels: label ?? {},
+    createdAfter: createdAfter === undefined ? null : Date.parse(createdAfter),
+  };
+  const reply = await ask("read", from.log, async (): Promise<Reply<readonly SessionListItem[]>> => {
+    return { ok: true, value: await from.backend.shard(from.caller.tenant).list(asked) };
+  });
+  if (!reply.ok) {
+    return problem(from, {
+      ...reply.problem,
+      detail: "The index of sessions did not answer, so there is no list, not even a short one. Try again in a moment.",
+    });
+  }
+  const data = reply.value.slice(0, limit);
+  const last = data.at(-1);
+  const more = reply.value.length > limit && last !== undefined;
+  const next = more ? encodeCursor({ createdAt: Date.parse(last.created_at), id: last.id as SessionId }) : null;
+  return json(200, { data, next_cursor: next });
+}
+
+const badCursor = validationFailed([
+  { pointer: "query.cursor", detail: "Not a cursor of this list. Pass `next_cursor` of the page before, unchanged." },
+]) as Extract<Reply<never>, { ok: false }>;
+
+async function get(from: TenantAsk): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.get(from.caller));
+  if (!reply.ok) return problem(from, reply.problem);
+  const etag = entityTag(reply.value.etag);
+  if (matchesAny(from.request.headers.get("if-none-match"), etag)) {
+    return new Response(null, { status: 304, headers: { etag } });
+  }
+  return json(200, reply.value.body, { etag });
+}
+
+async function remove(from: TenantAsk): Promise<Response> {
+  // From a client the reason is always `requested` (SEC-7): the route takes no field that could say otherwise.
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await askSession(from, "write", (session) => session.delete(from.caller, "requested"));
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(reply.value.done ? 200 : 202, reply.value.session);
+}
+
+async function moveEnd(from: TenantAsk, kind: "timeout" | "refresh"): Promise<Response> {
+  const options = { ranges: sessionRanges(from.config.policy), empty: "refused" } as const;
+  const seconds =
+    kind === "timeout"
+      ? map(await readJson(from.request, setTimeoutBody, options), (body) => body.timeout_seconds)
+      : map(await readJson(from.request, refreshBody, options), (body) => body.duration_seconds);
+  if (!seconds.ok) return problem(from, seconds.problem);
+  const reply = await askSession(from, "write", (session) => session.timeout(from.caller, kind, seconds.value));
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(200, reply.value.body, { etag: entityTag(reply.value.etag) });
+}
+
+function map<T, U>(reply: Reply<T>, turn: (value: T) => U): Reply<U> {
+  return reply.ok ? { ok: true, value: turn(reply.value) } : reply;
+}
+
+async function keepalive(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await askSession(from, "write", (session) => session.keepalive(from.caller));
+  if (!reply.ok) return problem(from, reply.problem);
+  const { idle_at, expires_at } = reply.value.body;
+  return json(200, { idle_at, expires_at }, { etag: entityTag(reply.value.etag) });
+}
+
+async function interrupt(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await askSession(from, "write", (session) => session.interrupt(from.caller));
+  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+}
+
+async function teardown(from: TenantAsk): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.teardown(from.caller));
+  if (!reply.ok) return problem(from, reply.problem);
+  if (reply.value !== null) return json(200, reply.value);
+  return problem(from, {
+    code: "not_found",
+    detail:
+      "Nothing of this session is being torn down and nothing was yet, so there is no receipt. DELETE the session to end it.",
+  });
+}
+
+export const sessionRoutes: readonly Route[] = [
+  { method: "POST", path: "/v1/sessions", access: "tenant", handle: create },
+  { method: "GET", path: "/v1/sessions", access: "tenant", handle: list },
+  { method: "GET", path: "/v1/sessions/:id", access: "tenant", handle: get },
+  { method: "DELETE", path: "/v1/sessions/:id", access: "tenant", handle: remove },
+  { method: "POST", path: "/v1/sessions/:id/timeout", access: "tenant", handle: (from) => moveEnd(from, "timeout") },
+  { method: "POST", path: "/v1/sessions/:id/refresh", access: "tenant", handle: (from) => moveEnd(from, "refresh") },
+  { method: "POST", path: "/v1/sessions/:id/keepalive", access: "tenant", handle: keepalive },
+  { method: "POST", path: "/v1/sessions/:id/interrupt", access: "tenant", handle: interrupt },
+  { method: "GET", path: "/v1/sessions/:id/teardown", access: "tenant", handle: teardown },
+];

@@ -1,0 +1,17 @@
+/** Server-sent events: the wire form, and the interval that keeps proxies from closing a quiet stream. */
+
+export const sseHeaders = { "content-type": "text/event-stream; charset=utf-8" } as const;
+
+/** Common proxies close after 30 to 60 s of silence. */
+export const heartbeatMs = 15_000;
+
+const encoder = new TextEncoder();
+
+export const heartbeat = encoder.encode(": heartbeat\n\n");
+
+/** `data` is JSON, which holds no line break, so one data line is enough. Without `name` it is the default `message`. */
+export function sseEvent(event: { readonly name?: string; readonly id?: number; readonly data: unknown }): Uint8Array {
+  const name = event.name === undefined ? "" : `event: ${event.name}\n`;
+  const id = event.id === undefined ? "" : `id: ${event.id}\n`;
+  return encoder.encode(`${name}${id}data: ${JSON.stringify(event.data)}\n\n`);
+}

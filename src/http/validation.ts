@@ -1,0 +1,73 @@
+/** From a zod error to `errors[]`: which field, what is wrong, and for a duration what would be allowed. */
+import type { z } from "zod";
+import type { Policy } from "../domain/policy.ts";
+import type { Problem, Reply } from "../protocol/problem.ts";
+import { refused } from "./problem.ts";
+
+type FieldError = NonNullable<Problem["errors"]>[number];
+
+/** Field name → the words for its allowed range, as configured here. */
+export type Ranges = Readonly<Record<string, string>>;
+
+/** More would help nobody, and a body can hold thousands of wrong fields. */
+const maxErrors = 20;
+
+export function sessionRanges(policy: Policy): Ranges {
+  const upTo = (ms: number) => `a whole number of seconds from 1 to ${Math.floor(ms / 1_000)}`;
+  return {
+    timeout_seconds: upTo(policy.maxTimeoutMs),
+    duration_seconds: upTo(policy.maxTimeoutMs),
+    idle_timeout_seconds: `${upTo(policy.maxTimeoutMs)}, or null to switch the idle clock off`,
+    max_lifetime_seconds: upTo(policy.maxLifetimeMs),
+  };
+}
+
+export const jobRanges: Ranges = { timeout_seconds: "a whole number of seconds from 1 to 86400" };
+
+/** `where`: "" for a body (JSON pointers), else the prefix of `query.x` and `header.x`. */
+export function validate<S extends z.ZodType>(
+  schema: S,
+  input: unknown,
+  where: "" | "query" | "header",
+  ranges: Ranges = {},
+): Reply<z.output<S>> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return { ok: true, value: parsed.data };
+  return validationFailed(parsed.error.issues.flatMap((issue) => fieldErrors(issue, where, ranges)));
+}
+
+export function validationFailed(errors: readonly FieldError[]): Reply<never> {
+  const shown = errors.slice(0, maxErrors);
+  const fields = shown.map((error) => error.pointer || "the body").join(", ");
+  return refused({
+    code: "validation_failed",
+    detail: `The request was not accepted and nothing was changed. Correct ${fields} (see errors) and send it again.`,
+    errors: shown,
+  });
+}
+
+function fieldErrors(issue: z.core.$ZodIssue, where: string, ranges: Ranges): readonly FieldError[] {
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({
+      pointer: pointer([...issue.path, key], where),
+      detail: "This field is not known here. Remove it.",
+    }));
+  }
+  const last = issue.path.at(-1);
+  const range = typeof last === "string" && Object.hasOwn(ranges, last) ? ranges[last] : undefined;
+  const allowed = range === undefined ? "" : ` Allowed: ${range}.`;
+  return [{ pointer: pointer(issue.path, where), detail: `${words(issue)}${allowed}` }];
+}
+
+function words(issue: z.core.$ZodIssue): string {
+  // A record's key fails inside an issue of its own; the outer message only says "Invalid key".
+  if (issue.code === "invalid_key") return issue.issues.map((inner) => inner.message).join(" ");
+  if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) return "This field is required.";
+  return issue.message;
+}
+
+function pointer(path: readonly PropertyKey[], where: string): string {
+  const segments = path.map((segment) => String(segment).slice(0, 100));
+  if (where !== "") return [where, ...segments].join(".");
+  return segments.map((segment) => `/${segment.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+}

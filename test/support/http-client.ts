@@ -1,0 +1,202 @@
+/**
+ * The real HTTP app over a recording backend: the objects' side of the port, in process. Every call is recorded; a test
+ * gives the answers that it is about and the rest are plain successes.
+ */
+import { expect } from "vitest";
+import { type Config, readConfig } from "../../src/config.ts";
+import type { ConfigEnv } from "../../src/env.ts";
+import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
+import { createApp } from "../../src/http/app.ts";
+import type { Backend } from "../../src/http/backend.ts";
+import { type ApiKeyScope, signApiKey } from "../../src/protocol/api-keys.ts";
+import {
+  type Problem,
+  problemBody,
+  type ProblemBody,
+  type ProblemCode,
+  problemStatus,
+} from "../../src/protocol/problem.ts";
+import type { Clock, LogFields, Logger } from "../../src/session/ambient.ts";
+import type { SessionApi } from "../../src/session/session-api.ts";
+import { sampleEvent, sampleJob, sampleListItem, sampleSession, sampleTeardown } from "./sample-views.ts";
+
+export const testSecrets = {
+  ADMIN_TOKEN: "admin-token-of-the-http-tests-0001",
+  KEY_SIGNING_SECRET: "key-signing-secret-of-the-http-tests-0002",
+  ENV_ENCRYPTION_KEY: "env-encryption-key-of-the-http-tests-0003",
+  LOCAL_HOST_TOKEN: "local-host-token-of-the-http-tests-0004",
+} as const;
+export const testNow = Date.parse("2026-03-01T12:00:00Z");
+
+export interface RecordedCall {
+  /** A SessionApi or FleetShardApi method. */
+  readonly method: string;
+  /** The session id or the tenant whose object was called. */
+  readonly object: string;
+  readonly args: readonly unknown[];
+}
+
+/** What a test answers itself; may throw, as object RPC may. */
+export interface Answers {
+  readonly session?: Partial<SessionApi>;
+  readonly shard?: Partial<FleetShardApi>;
+  readonly missing?: readonly string[];
+}
+
+export interface LoggedLine {
+  readonly level: "info" | "warn" | "error";
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+/** `key` is the whole credential; left out, a valid key of tenant `acme`. null: no Authorization header. */
+export interface Call {
+  readonly key?: string | null;
+  readonly headers?: Record<string, string>;
+  readonly json?: unknown;
+  readonly body?: BodyInit;
+}
+
+export interface HttpClient {
+  readonly calls: RecordedCall[];
+  readonly log: LoggedLine[];
+  send(method: string, path: string, call?: Call): Promise<Response>;
+}
+
+export interface ClientOptions {
+  readonly answers?: Answers;
+  readonly env?: ConfigEnv;
+  readonly clock?: Clock;
+}
+
+export const stillClock: Clock = {
+  now: () => testNow,
+  // Quiet time never passes by itself here; a stream test that wants a heartbeat brings its own clock.
+  sleep: (_ms, signal) =>
+    new Promise((resolve) => {
+      if (signal === undefined || signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve());
+    }),
+};
+
+export async function httpClient(options: ClientOptions = {}): Promise<HttpClient> {
+  const calls: RecordedCall[] = [];
+  const log: LoggedLine[] = [];
+  const answers = options.answers ?? {};
+  const backend: Backend = {
+    session: (id) => recorded(id, { ...plainSession, ...answers.session }, calls),
+    shard: (tenant) => recorded(tenant, { ...plainShard, ...answers.shard }, calls),
+    missing: async () => answers.missing ?? [],
+  };
+  const write =
+    (level: LoggedLine["level"]): Logger["info"] =>
+    (message, fields) => {
+      log.push({ level, message, fields: fields ?? {} });
+    };
+  let minted = 0;
+  const app = createApp({
+    reading: readConfig(options.env ?? { SANDBOX_PROVIDER: "memory", ...testSecrets }),
+    backend,
+    clock: options.clock ?? stillClock,
+    ids: { id: () => `minted${String(++minted).padStart(14, "0")}`, secret: () => "0".repeat(64), random: () => 0.5 },
+    log: { info: write("info"), warn: write("warn"), error: write("error") },
+  });
+  const key = await testKey();
+  return {
+    calls,
+    log,
+    send: async (method, path, call = {}) => {
+      const headers = new Headers(call.headers);
+      const credential = call.key === undefined ? key : call.key;
+      if (credential !== null) headers.set("authorization", `Bearer ${credential}`);
+      if (call.json !== undefined && !headers.has("content-type")) headers.set("content-type", "application/json");
+      const body = call.json === undefined ? call.body : JSON.stringify(call.json);
+      return await app.fetch(
+        new Request(`https://mooring.test${path}`, {
+          method,
+          headers,
+          ...(body === undefined ? {} : { body, duplex: "half" }),
+        }),
+      );
+    },
+  };
+}
+
+export function testKey(
+  order: { readonly tenant?: string; readonly scopes?: readonly ApiKeyScope[]; readonly secret?: string } = {},
+): Promise<string> {
+  return signApiKey(
+    { tenant: order.tenant ?? "acme", scopes: order.scopes ?? [], issuedAt: testNow, nonce: "0123456789" },
+    order.secret ?? testSecrets.KEY_SIGNING_SECRET,
+  );
+}
+
+export function testConfig(): Config {
+  const reading = readConfig({ SANDBOX_PROVIDER: "memory", ...testSecrets });
+  if (!reading.ok) throw new Error("the test config does not fit");
+  return reading.config;
+}
+
+/** A whole and truthful problem: its shape, its status, its headers, and nothing of ours in it (API-5). */
+export async function expectProblem(response: Response, code: ProblemCode): Promise<ProblemBody> {
+  const text = await response.text();
+  const body = problemBody.strict().parse(JSON.parse(text));
+  expect(body.code).toBe(code);
+  expect(body.status).toBe(problemStatus[code]);
+  expect(response.status).toBe(body.status);
+  expect(response.headers.get("content-type")).toBe("application/problem+json");
+  expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+  expect(response.headers.get("x-request-id")).toBe(body.request_id);
+  // What happened and what to do: a bare phrase is no help.
+  expect(body.detail.length).toBeGreaterThan(40);
+  expect(text).not.toMatch(/\.ts\b|node_modules|\/src\/| {4}at /);
+  for (const secret of Object.values(testSecrets)) expect(text).not.toContain(secret);
+  const retryAfter = response.headers.get("retry-after");
+  if (retryAfter !== null) expect(retryAfter).toMatch(/^[1-9]\d*$/);
+  return body;
+}
+
+export function refusal(problem: Problem): { readonly ok: false; readonly problem: Problem } {
+  return { ok: false, problem };
+}
+
+function recorded<T extends object>(object: string, api: T, calls: RecordedCall[]): T {
+  return new Proxy(api, {
+    get(target, method, receiver) {
+      const member: unknown = Reflect.get(target, method, receiver);
+      if (typeof member !== "function") return member;
+      return (...args: unknown[]) => {
+        calls.push({ method: String(method), object, args });
+        return Reflect.apply(member, target, args) as unknown;
+      };
+    },
+  });
+}
+
+const plainSession: SessionApi = {
+  create: async (id) => ({ ok: true, value: { etag: "1", body: sampleSession({ id }), replayed: false } }),
+  get: async () => ({ ok: true, value: { etag: "7", body: sampleSession() } }),
+  delete: async () => ({ ok: true, value: { session: sampleSession({ status: "terminating" }), done: false } }),
+  timeout: async () => ({ ok: true, value: { etag: "8", body: sampleSession() } }),
+  keepalive: async () => ({ ok: true, value: { etag: "7", body: sampleSession() } }),
+  interrupt: async () => ({ ok: true, value: { interrupted: ["job-1"], queued: ["job-2"] } }),
+  teardown: async () => ({ ok: true, value: sampleTeardown() }),
+  events: async () => ({ ok: true, value: [sampleEvent(1), sampleEvent(2)] }),
+  createJob: async () => ({ ok: true, value: { job: sampleJob(), replayed: false } }),
+  jobs: async () => ({ ok: true, value: [sampleJob()] }),
+  job: async () => ({ ok: true, value: sampleJob({ state: "succeeded", exit_code: 0 }) }),
+  cancelJob: async () => ({ ok: true, value: sampleJob({ state: "cancelled" }) }),
+  writeStdin: async () => ({ ok: true, value: null }),
+  jobOutput: async (_caller, _id, offset) => ({
+    ok: true,
+    value: { from: offset, body: new Blob(["done\n"]).stream() },
+  }),
+  poke: async () => ({ known: true, nextDeadline: null }),
+};
+
+const plainShard: FleetShardApi = {
+  list: async () => [sampleListItem()],
+  overdue: async () => [],
+  ping: async () => true,
+  report: async (report) => ({ version: report.version }),
+};

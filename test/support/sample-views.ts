@@ -1,0 +1,111 @@
+/** Valid wire views for tests that do not care about most of their fields. */
+import type { EventView } from "../../src/protocol/events.ts";
+import type { JobView } from "../../src/protocol/jobs.ts";
+import type { SessionListItem, SessionView, TeardownView } from "../../src/protocol/sessions.ts";
+
+export const sampleId = "abcdefghij0123456789";
+const at = "2026-03-01T12:00:00.000Z";
+
+export function sampleSession(changes: Partial<SessionView> = {}): SessionView {
+  return {
+    id: sampleId,
+    status: "running",
+    blocked: null,
+    terminate_reason: null,
+    created_at: at,
+    started_at: at,
+    refreshed_at: null,
+    end_at: "2026-03-01T13:00:00.000Z",
+    idle_at: "2026-03-01T12:15:00.000Z",
+    expires_at: "2026-03-01T12:15:00.000Z",
+    terminated_at: null,
+    generation: 1_772_366_400_000,
+    provider: "memory",
+    isolation: "session",
+    timeout_seconds: 3_600,
+    idle_timeout_seconds: 900,
+    max_lifetime_seconds: 86_400,
+    on_timeout: "kill",
+    on_loss: "hold",
+    labels: {},
+    agent_type: null,
+    task_id: null,
+    critical: false,
+    failure: null,
+    ghosts: 0,
+    teardown: null,
+    ...changes,
+  };
+}
+
+export function sampleListItem(changes: Partial<SessionListItem> = {}): SessionListItem {
+  return {
+    id: sampleId,
+    status: "running",
+    created_at: at,
+    end_at: "2026-03-01T13:00:00.000Z",
+    expires_at: null,
+    generation: 1,
+    provider: "memory",
+    labels: {},
+    agent_type: null,
+    task_id: null,
+    critical: false,
+    as_of: at,
+    ...changes,
+  };
+}
+
+export function sampleJob(changes: Partial<JobView> = {}): JobView {
+  return {
+    id: "job-1",
+    session_id: sampleId,
+    state: "running",
+    command: "true",
+    argv: null,
+    created_at: at,
+    started_at: at,
+    ended_at: null,
+    exit_code: null,
+    signal: null,
+    generation: 1_772_366_400_000,
+    output_bytes: 0,
+    output_truncated: false,
+    output_tail: null,
+    timeout_seconds: 300,
+    held_back: null,
+    ...changes,
+  };
+}
+
+export function sampleEvent(sequence: number): EventView {
+  return {
+    sequence,
+    at,
+    type: "created",
+    actor: "client",
+    cause: "requested",
+    from: "none",
+    to: "provisioning",
+    generation: null,
+    facts: {},
+  };
+}
+
+export function sampleTeardown(): TeardownView {
+  return {
+    session_id: sampleId,
+    generation: 1_772_366_400_000,
+    sandbox_id: `${sampleId}-g1772366400000`,
+    phase: "stopping",
+    reason: "requested",
+    requested_at: at,
+    attempts: [],
+    observations: [],
+    parked: false,
+    next_attempt_at: null,
+    verified_absent_at: null,
+    asserted_absent_at: null,
+    evidence: null,
+  };
+}
