@@ -37,5 +37,5 @@ export function durableSql(storage: DurableStorage): Sql {
 function toStorage(value: SqlValue): SqlStorageValue {
   if (!(value instanceof Uint8Array)) return value;
   // A copy of exactly the viewed bytes: the view may be a window on a larger buffer.
-  return value.slice().buffer as ArrayBuffer;
+  return value.slice().buffer;
 }

@@ -1,0 +1,125 @@
+/**
+ * What the tenant knows of its sessions: the newest report of each, applied to its reservations, and the receipts.
+ *
+ * A report lists every open lease and every closed one whose receipt we have not confirmed. So from one report follows:
+ * - a lease it lists is as it says; `closed` frees quota only with `verified_absent_at`. Whatever is open counts, even when it
+ *   was never reserved or was released before (a latecomer): physical ⊆ reserved comes before the cap (I11);
+ * - a mere reservation that it does not list was given up for certain when the session is ending or erased, or when a
+ *   higher generation has a lease (generations open in order): `cancelled`. In every other case the session may be about to
+ *   open it, so it stays; the session cancels it itself, and is asked when that takes too long (`lookAt`);
+ * - a lease we saw open that it no longer lists was not proven gone to us: it stays counted, and the ledger names it (I4).
+ */
+import type { Generation, SessionId } from "../domain/ids.ts";
+import type { TeardownView } from "../protocol/sessions.ts";
+import type { LeaseReport, SessionReport } from "../session/reports.ts";
+import type { Sql } from "../storage/sql.ts";
+import { grant, move, prune, reservationsOf, type Reservation, type ReservationState } from "./reservations.ts";
+import {
+  forgetSession,
+  isFinal,
+  readSession,
+  unknownSession,
+  writeSession,
+  type RegisteredSession,
+} from "./sessions.ts";
+
+const day = 86_400_000;
+/** The evidence must outlive the question: a bill or an incident is looked into weeks later. */
+export const receiptRetentionMs = 30 * day;
+
+/** Inside one transaction of the caller. Answers the version held afterwards: at least the one sent. */
+export function applyReport(sql: Sql, report: SessionReport, now: number): { readonly version: number } {
+  const held = readSession(sql, report.sessionId) ?? unknownSession(sql, report.sessionId, report.createdAt);
+  if (!isNewer(report, held)) {
+    // An incarnation that is gone is told its own version, or it would repeat its last words for ever.
+    return { version: report.createdAt < held.createdAt ? report.version : held.version };
+  }
+  const reservations = new Map(reservationsOf(sql, report.sessionId).map((each) => [each.generation, each]));
+  const newestListed = Math.max(0, ...report.leases.map((lease) => lease.generation));
+  for (const lease of report.leases) {
+    applyLease(sql, report.sessionId, reservations.get(lease.generation) ?? null, lease, now);
+    reservations.delete(lease.generation);
+  }
+  for (const unlisted of reservations.values()) {
+    const givenUp = report.erased || isFinal(report.status) || unlisted.generation < newestListed;
+    const state = unlisted.state === "reserved" && givenUp ? "cancelled" : unlisted.state;
+    move(sql, unlisted, { ...unlisted, state, listed: false }, now);
+  }
+  writeSession(sql, {
+    sessionId: report.sessionId,
+    createdAt: report.createdAt,
+    version: report.version,
+    status: report.status,
+    highestGeneration: Math.max(held.highestGeneration, newestListed),
+    reportedAt: now,
+    erasedAt: report.erased ? now : null,
+    vanishedAt: null,
+  });
+  return { version: report.version };
+}
+
+/** A session made anew under an id that was erased counts its versions from the start again. */
+function isNewer(report: SessionReport, held: RegisteredSession): boolean {
+  if (report.createdAt !== held.createdAt) return report.createdAt > held.createdAt;
+  return held.reportedAt === null || report.version > held.version;
+}
+
+function applyLease(sql: Sql, sessionId: SessionId, known: Reservation | null, lease: LeaseReport, now: number): void {
+  const { generation, sandboxId, ghost } = lease;
+  const state = stateOf(lease);
+  const listed = true;
+  if (known === null) {
+    const times = { reservedAt: lease.openedAt, changedAt: now, lookAt: now };
+    grant(sql, { sessionId, generation, sandboxId, state, ghost, listed, ...times });
+  } else {
+    move(sql, known, { state, ghost, listed }, now);
+  }
+  if (lease.phase === "closed" && lease.receipt !== null) {
+    sql.run(
+      "INSERT OR REPLACE INTO receipt (session_id, generation, body, stored_at) VALUES (?, ?, ?, ?)",
+      ...[sessionId, generation, JSON.stringify(lease.receipt), now],
+    );
+  }
+}
+
+function stateOf(lease: LeaseReport): ReservationState {
+  if (lease.phase !== "closed") return lease.asserted ? "asserted" : lease.phase;
+  if (lease.receipt !== null && lease.receipt.verified_absent_at !== null) return "proven";
+  // Closed on an operator's word, or closed without any evidence, which is doubt and keeps its quota (I4).
+  return lease.asserted ? "asserted" : "stopping";
+}
+
+/** `generation` null: the newest there is. */
+export function readReceipt(sql: Sql, sessionId: SessionId, generation: Generation | null): TeardownView | null {
+  const rows = sql.run(
+    `SELECT body FROM receipt WHERE session_id = ? AND (? IS NULL OR generation = ?) ORDER BY generation DESC LIMIT 1`,
+    ...[sessionId, generation, generation],
+  );
+  const body = rows[0]?.["body"];
+  return typeof body === "string" ? (JSON.parse(body) as TeardownView) : null;
+}
+
+/**
+ * Forgets receipts past their retention and, as long after their erasure, sessions of which nothing is unproven. Their
+ * generations stay refused through one common watermark. At most `limit` of each.
+ */
+export function pruneRegistry(sql: Sql, now: number, limit: number): void {
+  const before = now - receiptRetentionMs;
+  sql.run(
+    `DELETE FROM receipt WHERE (session_id, generation) IN
+       (SELECT session_id, generation FROM receipt WHERE stored_at < ? ORDER BY stored_at LIMIT ?)`,
+    ...[before, limit],
+  );
+  const erased = sql.run(
+    `SELECT session_id FROM session WHERE erased_at < ? AND NOT EXISTS (
+       SELECT 1 FROM reservation WHERE reservation.session_id = session.session_id AND state NOT IN ('proven', 'cancelled')
+     ) ORDER BY erased_at LIMIT ?`,
+    ...[before, limit],
+  );
+  for (const row of erased) {
+    const session = readSession(sql, row["session_id"] as SessionId);
+    if (session === null) continue;
+    for (const reservation of reservationsOf(sql, session.sessionId)) prune(sql, reservation);
+    forgetSession(sql, session);
+  }
+}

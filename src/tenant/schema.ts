@@ -1,0 +1,48 @@
+/** The tables of one tenant. */
+import type { Migration } from "../storage/migrate.ts";
+
+export const tenantMigrations: readonly Migration[] = [
+  {
+    version: 1,
+    name: "registry",
+    statements: [
+      // (created_at, version) orders the reports of one id: a session made anew after an erasure counts from 1 again.
+      `CREATE TABLE session (
+         session_id TEXT PRIMARY KEY,
+         created_at INTEGER NOT NULL,
+         version INTEGER NOT NULL,
+         status TEXT,
+         highest_generation INTEGER NOT NULL,
+         reported_at INTEGER,
+         erased_at INTEGER,
+         vanished_at INTEGER
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE INDEX session_erased ON session (erased_at) WHERE erased_at IS NOT NULL`,
+      // listed: the newest report of the session names this generation.
+      `CREATE TABLE reservation (
+         session_id TEXT NOT NULL,
+         generation INTEGER NOT NULL,
+         sandbox_id TEXT NOT NULL,
+         state TEXT NOT NULL
+           CHECK (state IN ('reserved', 'launching', 'held', 'stopping', 'asserted', 'proven', 'cancelled')),
+         ghost INTEGER NOT NULL,
+         listed INTEGER NOT NULL,
+         reserved_at INTEGER NOT NULL,
+         changed_at INTEGER NOT NULL,
+         look_at INTEGER NOT NULL,
+         PRIMARY KEY (session_id, generation)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE INDEX reservation_state ON reservation (state, look_at)`,
+      `CREATE TABLE receipt (
+         session_id TEXT NOT NULL,
+         generation INTEGER NOT NULL,
+         body TEXT NOT NULL,
+         stored_at INTEGER NOT NULL,
+         PRIMARY KEY (session_id, generation)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE INDEX receipt_stored ON receipt (stored_at)`,
+      // Kept beside the rows and compared with them: two ways of counting that a bug is unlikely to break alike.
+      `CREATE TABLE tally (name TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+    ],
+  },
+];

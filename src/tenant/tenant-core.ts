@@ -1,0 +1,128 @@
+/**
+ * One tenant over one database, synchronous: what TenantObject is a shell around, and what the simulation runs in Node.
+ * Every method that writes is one transaction. Reading a tenant that never was writes nothing (API-12).
+ */
+import type { Generation, SessionId } from "../domain/ids.ts";
+import type { TeardownView } from "../protocol/sessions.ts";
+import type { Clock } from "../session/ambient.ts";
+import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
+import { migrate, schemaVersion } from "../storage/migrate.ts";
+import type { Sql } from "../storage/sql.ts";
+import { noLedger, readLedger, type Ledger } from "./ledger.ts";
+import { cancelReservation, type QuotaTerms, reserve } from "./quota.ts";
+import { applyReport, pruneRegistry, readReceipt } from "./registry.ts";
+import {
+  earliestLook,
+  lookAgainAt,
+  overdueReservations,
+  readReservation,
+  type Reservation,
+  unreleased,
+} from "./reservations.ts";
+import { tenantMigrations } from "./schema.ts";
+import { markVanished, type RegisteredSession, sessionsAfter } from "./sessions.ts";
+import type { OpenCursor } from "./tenant-api.ts";
+
+/** Receipts and watermarks live for weeks: a day more or less does not matter. */
+const pruneEveryMs = 86_400_000;
+const pruneAtOnce = 500;
+
+export class TenantCore {
+  readonly #sql: Sql;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #terms: QuotaTerms;
+  #migrated = false;
+
+  constructor(sql: Sql, clock: Pick<Clock, "now">, terms: QuotaTerms) {
+    this.#sql = sql;
+    this.#clock = clock;
+    this.#terms = terms;
+  }
+
+  reserve(order: ReserveOrder): ReserveReply {
+    return this.#write((sql, now) => reserve(sql, order, this.#terms, now));
+  }
+
+  cancelReservation(sessionId: SessionId, generation: Generation): void {
+    this.#write((sql, now) => cancelReservation(sql, sessionId, generation, now));
+  }
+
+  report(report: SessionReport): { readonly version: number } {
+    return this.#write((sql, now) => applyReport(sql, report, now));
+  }
+
+  ledger(): Ledger {
+    return this.#read(readLedger, noLedger);
+  }
+
+  open(after: OpenCursor | null, limit: number): readonly Reservation[] {
+    return this.#read((sql) => unreleased(sql, after, limit), []);
+  }
+
+  sessions(after: SessionId | null, limit: number): readonly RegisteredSession[] {
+    return this.#read((sql) => sessionsAfter(sql, after, limit), []);
+  }
+
+  receipt(sessionId: SessionId, generation: Generation | null): TeardownView | null {
+    return this.#read((sql) => readReceipt(sql, sessionId, generation), null);
+  }
+
+  /**
+   * Reservations that should long have become a lease or been given back. Each is put off to the next turn by being
+   * taken, so that one whose session cannot answer is asked again, but not at once.
+   */
+  takeOverdue(limit: number): readonly Reservation[] {
+    return this.#write((sql, now) => {
+      const overdue = overdueReservations(sql, now, limit);
+      for (const each of overdue) lookAgainAt(sql, each, now + this.#terms.orphanAfterMs);
+      return overdue;
+    });
+  }
+
+  /**
+   * The session of `reservation` says that it has no record of itself. That proves nothing about a sandbox, so nothing is
+   * freed: it becomes visible in the ledger, and an audit has the sandbox id to look at (I4).
+   */
+  sessionVanished(reservation: Reservation): void {
+    this.#write((sql, now) => {
+      const still = readReservation(sql, reservation.sessionId, reservation.generation);
+      if (still?.state === "reserved") markVanished(sql, reservation.sessionId, now);
+    });
+  }
+
+  /** Bounded; what is left over is for the next call. */
+  prune(): void {
+    this.#write((sql, now) => pruneRegistry(sql, now, pruneAtOnce));
+  }
+
+  /** When to look again: for a reservation without a lease, or to prune. null: this tenant holds nothing. */
+  nextLook(): number | null {
+    return this.#read((sql) => {
+      const prune = sessionsAfter(sql, null, 1).length === 0 ? null : this.#clock.now() + pruneEveryMs;
+      const look = earliestLook(sql);
+      if (look === null || prune === null) return look ?? prune;
+      return Math.min(look, prune);
+    }, null);
+  }
+
+  #write<T>(body: (sql: Sql, now: number) => T): T {
+    this.#migrate();
+    return this.#sql.transaction(() => body(this.#sql, this.#clock.now()));
+  }
+
+  #read<T>(body: (sql: Sql) => T, empty: T): T {
+    if (!this.#migrated && schemaVersion(this.#sql) === 0) return empty;
+    this.#migrate();
+    return body(this.#sql);
+  }
+
+  /** Tables of newer code are not touched, not even read: the caller learns nothing and asks again (LEA-19). */
+  #migrate(): void {
+    if (this.#migrated) return;
+    const outcome = migrate(this.#sql, tenantMigrations);
+    if (outcome.type === "newer") {
+      throw new Error(`the tenant's schema ${outcome.stored} is newer than ${outcome.known}, the last this code knows`);
+    }
+    this.#migrated = true;
+  }
+}
