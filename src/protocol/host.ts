@@ -89,6 +89,9 @@ export const hostStopped = z.object({
   remaining: z.array(hostResidue),
 });
 
+/** `DELETE /sandboxes/{id}`. */
+export const hostDestroyed = z.null();
+
 export const hostEnumeration = z.object({
   host_id: z.string(),
   boot_id: z.string(),

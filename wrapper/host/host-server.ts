@@ -110,7 +110,8 @@ export function createHostServer(host: SandboxHost, token: string, faults: Fault
     respond(host, token, faults, request, response).catch((error: unknown) => {
       const refusal =
         error instanceof Refusal ? error : new Refusal("internal", error instanceof Error ? error.message : "unknown");
-      if (!(error instanceof Refusal)) console.error(error);
+      if (!(error instanceof Refusal))
+        process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
       if (refusal.code === "scanning") response.setHeader("retry-after", "1");
       send(response, refusalStatus[refusal.code], { code: refusal.code, message: refusal.message });
     });

@@ -22,7 +22,7 @@ const usage = `usage: LOCAL_HOST_TOKEN=<32 characters or more> node wrapper/host
   --scan-delay-ms N       with --faults: stay in 503 scanning for this long (tests)`;
 
 function refuse(why: string): never {
-  console.error(`${why}\n${usage}`);
+  process.stderr.write(`${why}\n${usage}\n`);
   process.exit(2);
 }
 
@@ -58,12 +58,12 @@ const host = openHost(resolve(given.state));
 const server = createHostServer(host, token, given.faults ? new Faults() : null);
 server.on("error", (error) => {
   host.close();
-  console.error(error.message);
+  process.stderr.write(`${error.message}\n`);
   process.exit(1);
 });
 server.listen(wholeNumber("port", given.port), "127.0.0.1", () => {
   const { port } = server.address() as AddressInfo;
-  console.log(JSON.stringify({ url: `http://127.0.0.1:${port}`, host_id: host.state.hostId }));
+  process.stdout.write(`${JSON.stringify({ url: `http://127.0.0.1:${port}`, host_id: host.state.hostId })}\n`);
   void begin();
 });
 
@@ -93,7 +93,7 @@ async function end(): Promise<void> {
   server.close();
   server.closeAllConnections();
   host.close();
-  if (left > 0) console.error(`${left} processes could not be ended.`);
+  if (left > 0) process.stderr.write(`${left} processes could not be ended.\n`);
   process.exit(left > 0 ? 1 : 0);
 }
 process.on("SIGTERM", () => void end());

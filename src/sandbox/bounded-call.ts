@@ -1,0 +1,51 @@
+/**
+ * One fetch inside a `CallBound`: gives up at the bound even when the fetch ignores its signal, and says what is
+ * certain about a call that brought no answer. Shared by every adapter that speaks HTTP.
+ */
+import { failed, succeeded, type ProviderResult } from "../domain/failure.ts";
+import type { Clock } from "../session/ambient.ts";
+import type { CallBound } from "./agent-sandbox.ts";
+
+/** Thrown by whoever sends for us when the request certainly never left: nothing can have happened. */
+export class NotSent extends Error {}
+
+/** `changes`: whether the call may have an effect there. A read never has. */
+export async function boundedCall<T>(
+  clock: Clock,
+  bound: CallBound,
+  changes: boolean,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<ProviderResult<T>> {
+  const effect = changes ? "unknown" : "none";
+  if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
+  const settled = new AbortController();
+  const late = new AbortController();
+  const gaveUp = clock.sleep(bound.timeoutMs, AbortSignal.any([bound.signal, settled.signal])).then(() => {
+    // What was answered in time, a stream of output above all, lives on until the caller's own signal.
+    if (!settled.signal.aborted) late.abort();
+    return failed("timed_out", `No answer within ${bound.timeoutMs} ms, or the caller gave up.`, effect);
+  });
+  const answered = call(AbortSignal.any([bound.signal, late.signal])).then(
+    (value) => succeeded(value),
+    (error: unknown) => failed("unavailable", words(error), neverSent(error) ? "none" : effect),
+  );
+  try {
+    return await Promise.race([gaveUp, answered]);
+  } finally {
+    settled.abort();
+  }
+}
+
+/** Only a refused connection proves it, and only Node says so; workerd has one message for every loss. */
+function neverSent(error: unknown): boolean {
+  if (error instanceof NotSent) return true;
+  const cause = error instanceof Error ? error.cause : null;
+  return cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";
+}
+
+function words(error: unknown): string {
+  if (!(error instanceof Error)) return "The call failed.";
+  return error.cause instanceof Error && error.cause.message !== ""
+    ? `${error.message}: ${error.cause.message}`
+    : error.message;
+}

@@ -1,0 +1,235 @@
+/**
+ * The `local` provider: sandboxes on this machine, through the local host (wrapper/host). Keeps nothing but a cache of
+ * where wrappers listen; what is armed and retired is the host's, durably.
+ *
+ * An answer of another host than the lease recorded proves nothing about its sandbox: it is `unknown`, naming both.
+ * Runs inside workerd: web APIs only.
+ */
+import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
+import type { Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
+import type { Observation, Residue } from "../../domain/observation.ts";
+import {
+  hostDestroyed,
+  hostEnumeration,
+  hostInstance,
+  hostLogs,
+  hostObservation,
+  hostResources,
+  hostRetired,
+  hostStopped,
+  type HostResidue,
+} from "../../protocol/host.ts";
+import type {
+  AgentSandbox,
+  CallBound,
+  Enumerated,
+  InstanceRef,
+  Launched,
+  LaunchOrder,
+  Retired,
+  SandboxLogs,
+  SandboxResources,
+  Stopped,
+  Target,
+  WrapperClient,
+} from "../agent-sandbox.ts";
+import { NotSent } from "../bounded-call.ts";
+import { HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
+import { askHost, type HostAddress } from "./host-client.ts";
+
+/** The host waits 15 s for a wrapper and needs up to 3 s to clear one that did not come up. It never tries twice. */
+const launchRetriesMs = 20_000;
+/** It gives whatever grace is asked for; a minute is more than any policy asks. */
+const stopGraceMs = 60_000;
+/** Addresses kept; the oldest are asked for again. */
+const addressesKept = 1_000;
+/** Asking where a wrapper listens is a local look-up; the caller's own bound is on top of it. */
+const addressMs = 5_000;
+
+export function localSandbox(host: HostAddress): AgentSandbox {
+  const address: HostAddress = { ...host, url: host.url.replace(/\/+$/, "") };
+  const addresses = new Map<InstanceId, string>();
+  return {
+    name: "local",
+    capabilities: { snapshot: false, enumerate: true, containment: "marker", launchRetriesMs, stopGraceMs },
+    launch: (order, bound) => launch(address, order, bound),
+    retire: (target, bound) => retire(address, target, bound),
+    observe: (target, beganAt, bound) => observe(address, target, beganAt, bound),
+    stop: (target, graceMs, bound) => stop(address, target, graceMs, bound),
+    destroy: (target, bound) => askHost(address, { method: "DELETE", path: sandboxPath(target) }, hostDestroyed, bound),
+    wrapper: (instance) => wrapperOf(address, addresses, instance),
+    readLogs: (target, tailBytes, bound) => readLogs(address, target, tailBytes, bound),
+    readResources: (target, bound) => readResources(address, target, bound),
+    enumerate: (bound) => enumerate(address, bound),
+  };
+}
+
+async function launch(host: HostAddress, order: LaunchOrder, bound: CallBound): Promise<ProviderResult<Launched>> {
+  const body = {
+    session_id: order.sessionId,
+    sandbox_id: order.sandboxId,
+    generation: order.generation,
+    secret: order.secret,
+    launch_not_after: order.launchNotAfter,
+    lease_ttl_ms: order.leaseTtlMs,
+    job_grace_ms: order.jobGraceMs,
+    stop_grace_ms: order.stopGraceMs,
+    env: order.env,
+  };
+  const path = `/instances/${encodeURIComponent(order.instanceId)}`;
+  const reply = await askHost(host, { method: "PUT", path, body }, hostInstance, bound);
+  if (!reply.ok) return reply;
+  const { instance_id: instanceId, generation, host_id, boot_id } = reply.value;
+  if (instanceId !== order.instanceId || generation !== order.generation) {
+    return failed(
+      "foreign_instance",
+      `The host launched instance ${instanceId} of generation ${generation}.`,
+      "unknown",
+    );
+  }
+  return succeeded({ host: host_id, boot: boot_id });
+}
+
+async function retire(host: HostAddress, target: Target, bound: CallBound): Promise<ProviderResult<Retired>> {
+  const ask = {
+    method: "POST",
+    path: `${sandboxPath(target)}/retire`,
+    body: { generation: target.generation },
+  } as const;
+  const reply = await askHost(host, ask, hostRetired, bound);
+  if (!reply.ok) return reply;
+  const { host_id, boot_id, retired_through: through } = reply.value;
+  if (isAnother(target, host_id)) return failed("unavailable", otherHost(target, host_id), "unknown");
+  if (through < target.generation) return failed("malformed", `Retired through ${through} only.`, "unknown");
+  return succeeded({ host: host_id, boot: boot_id });
+}
+
+async function observe(host: HostAddress, target: Target, beganAt: number, bound: CallBound): Promise<Observation> {
+  const about = {
+    provider: "local",
+    sandboxId: target.sandboxId,
+    generation: target.generation,
+    beganAt,
+  } as const;
+  const query = new URLSearchParams({ session_id: target.sessionId, generation: String(target.generation) });
+  const reply = await askHost(
+    host,
+    { method: "GET", path: `${sandboxPath(target)}/observe?${query.toString()}` },
+    hostObservation,
+    bound,
+  );
+  if (!reply.ok) {
+    const detail = `${reply.failure.code}: ${reply.failure.message}`;
+    return { ...about, answer: "unknown", host: null, boot: null, residue: [], detail };
+  }
+  const { host_id, boot_id, answer, detail } = reply.value;
+  const residue = reply.value.residue.map(residueOf);
+  const seen = { ...about, host: host_id, boot: boot_id, residue };
+  if (isAnother(target, host_id)) return { ...seen, answer: "unknown", detail: otherHost(target, host_id) };
+  if ((answer === "absent") !== (residue.length === 0)) {
+    return { ...seen, answer: "unknown", detail: `The host says ${answer} and shows ${residue.length} processes.` };
+  }
+  return { ...seen, answer, detail };
+}
+
+async function stop(
+  host: HostAddress,
+  target: Target,
+  graceMs: number,
+  bound: CallBound,
+): Promise<ProviderResult<Stopped>> {
+  const body = {
+    session_id: target.sessionId,
+    generation: target.generation,
+    instance_id: target.instanceId,
+    grace_ms: graceMs,
+  };
+  const reply = await askHost(host, { method: "POST", path: `${sandboxPath(target)}/stop`, body }, hostStopped, bound);
+  if (!reply.ok) return reply;
+  if (isAnother(target, reply.value.host_id))
+    return failed("unavailable", otherHost(target, reply.value.host_id), "unknown");
+  return succeeded({ remaining: reply.value.remaining.map(residueOf) });
+}
+
+async function readLogs(
+  host: HostAddress,
+  target: Target,
+  tailBytes: number,
+  bound: CallBound,
+): Promise<ProviderResult<SandboxLogs>> {
+  const ask = { method: "GET", path: `${sandboxPath(target)}/logs?tail_bytes=${tailBytes}` } as const;
+  const reply = await askHost(host, ask, hostLogs, bound);
+  return reply.ok ? succeeded({ text: reply.value.text, lastWrittenAgoMs: reply.value.last_written_ago_ms }) : reply;
+}
+
+async function readResources(
+  host: HostAddress,
+  target: Target,
+  bound: CallBound,
+): Promise<ProviderResult<SandboxResources>> {
+  const reply = await askHost(host, { method: "GET", path: `${sandboxPath(target)}/resources` }, hostResources, bound);
+  if (!reply.ok) return reply;
+  return succeeded({
+    processes: reply.value.processes,
+    cpuSeconds: reply.value.cpu_seconds,
+    memoryBytes: reply.value.memory_bytes,
+    diskUsedBytes: reply.value.disk_used_bytes,
+    operations: reply.value.read_write_syscalls,
+  });
+}
+
+async function enumerate(host: HostAddress, bound: CallBound): Promise<ProviderResult<readonly Enumerated[]>> {
+  const reply = await askHost(host, { method: "GET", path: "/sandboxes" }, hostEnumeration, bound);
+  if (!reply.ok) return reply;
+  return succeeded(
+    reply.value.residue.map((one) => ({
+      sessionId: one.session_id as SessionId,
+      sandboxId: one.sandbox_id as SandboxId | null,
+      generation: one.generation as Generation | null,
+      residue: residueOf(one),
+    })),
+  );
+}
+
+function wrapperOf(host: HostAddress, addresses: Map<InstanceId, string>, instance: InstanceRef): WrapperClient {
+  const { instanceId } = instance;
+  const reach: WrapperReach = {
+    forget: () => void addresses.delete(instanceId),
+    fetch: async (path, init) => {
+      const known = addresses.get(instanceId) ?? (await askAddress(host, instance, init.signal ?? null));
+      addresses.set(instanceId, known);
+      for (const oldest of addresses.keys()) {
+        if (addresses.size <= addressesKept) break;
+        addresses.delete(oldest);
+      }
+      return host.fetch(`${known}${path}`, init);
+    },
+  };
+  return new HttpWrapperClient(instance, reach, host);
+}
+
+/** Whoever takes over the port later is told apart by the proof, not by this address. */
+async function askAddress(host: HostAddress, instance: InstanceRef, signal: AbortSignal | null): Promise<string> {
+  const bound: CallBound = { timeoutMs: addressMs, signal: signal ?? new AbortController().signal };
+  const path = `/instances/${encodeURIComponent(instance.instanceId)}`;
+  const reply = await askHost(host, { method: "GET", path }, hostInstance, bound);
+  if (!reply.ok) throw new NotSent(`Where the wrapper listens is not known: ${reply.failure.message}`);
+  if (isAnother(instance, reply.value.host_id)) throw new NotSent(otherHost(instance, reply.value.host_id));
+  return reply.value.url;
+}
+
+function residueOf(one: HostResidue): Residue {
+  return { kind: one.kind, instanceId: one.instance_id as InstanceId | null, pid: one.pid };
+}
+
+function sandboxPath(target: Target): string {
+  return `/sandboxes/${encodeURIComponent(target.sandboxId)}`;
+}
+
+function isAnother(target: Target, host: string): boolean {
+  return target.host !== null && target.host !== host;
+}
+
+function otherHost(target: Target, host: string): string {
+  return `Host ${host} answered; the lease is on host ${target.host ?? "(none)"}.`;
+}

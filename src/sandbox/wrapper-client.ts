@@ -1,0 +1,192 @@
+/**
+ * `WrapperClient` over HTTP. An adapter supplies only the way to reach the wrapper.
+ *
+ * Every request shows the controller's token, the fencing token and a fresh nonce; every reply must prove the
+ * instance secret for that nonce, or whoever sent it is `foreign_instance` and nothing it said is read (PHY-17).
+ * The reply is matched against the recorded instance and generation as well. Bodies of other replies are bounded;
+ * output is passed on as it comes, never buffered.
+ */
+import { failed, succeeded, type ProviderResult } from "../domain/failure.ts";
+import type { JobId } from "../domain/ids.ts";
+import {
+  controllerToken,
+  renewalReply,
+  supportedWrapperProtocols,
+  wrapperError,
+  wrapperHeaders,
+  wrapperHealth,
+  wrapperJob,
+  wrapperJobDetail,
+  wrapperProof,
+  type RenewalReply,
+  type RenewalRequest,
+  type WrapperHealth,
+  type WrapperJob,
+  type WrapperJobDetail,
+  type WrapperJobOrder,
+} from "../protocol/wrapper.ts";
+import { spokenProtocol, wrapperDrained, wrapperStdinTaken } from "../protocol/wrapper-calls.ts";
+import type { Clock, Ids } from "../session/ambient.ts";
+import type { CallBound, InstanceRef, WrapperClient } from "./agent-sandbox.ts";
+import { boundedCall } from "./bounded-call.ts";
+import { jsonOf, shaped, type Shape } from "./http-reply.ts";
+import { wrapperRefusals } from "./wrapper-refusals.ts";
+
+/** How an adapter gets a request to one instance's wrapper. */
+export interface WrapperReach {
+  /** `path` begins with a slash. Rejects when there is no answer; with `NotSent` when it certainly never left. */
+  fetch(path: string, init: RequestInit): Promise<Response>;
+  /** What was remembered about where the wrapper is led to nobody, or to somebody else. */
+  forget(): void;
+}
+
+/** What a client needs of its surroundings: to give up in time, and to make nonces. */
+export interface Ambient {
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+/** 128 bits. */
+const nonceDigits = 32;
+
+interface Ask {
+  readonly method: "GET" | "POST" | "DELETE";
+  readonly path: string;
+  readonly body?: BodyInit;
+}
+
+export class HttpWrapperClient implements WrapperClient {
+  readonly #instance: InstanceRef;
+  readonly #reach: WrapperReach;
+  readonly #ambient: Ambient;
+
+  constructor(instance: InstanceRef, reach: WrapperReach, ambient: Ambient) {
+    this.#instance = instance;
+    this.#reach = reach;
+    this.#ambient = ambient;
+  }
+
+  async health(bound: CallBound): Promise<ProviderResult<WrapperHealth>> {
+    return this.#ours(await this.#ask({ method: "GET", path: "/health" }, wrapperHealth, bound));
+  }
+
+  async renew(request: RenewalRequest, bound: CallBound): Promise<ProviderResult<RenewalReply>> {
+    const ask: Ask = { method: "POST", path: "/lease", body: JSON.stringify(request) };
+    // The version is read before the rest: an unsupported one may well have another shape.
+    const reply = await this.#ask(ask, spokenProtocol, bound);
+    if (!reply.ok) return reply;
+    if (!supportedWrapperProtocols.includes(reply.value.protocol)) {
+      return failed("protocol_unsupported", `The wrapper speaks protocol ${reply.value.protocol}.`, "unknown");
+    }
+    return this.#ours(shaped(renewalReply, reply.value, "unknown"));
+  }
+
+  startJob(order: WrapperJobOrder, bound: CallBound): Promise<ProviderResult<WrapperJob>> {
+    return this.#ask({ method: "POST", path: "/jobs", body: JSON.stringify(order) }, wrapperJob, bound);
+  }
+
+  job(id: JobId, tailBytes: number, bound: CallBound): Promise<ProviderResult<WrapperJobDetail>> {
+    return this.#ask({ method: "GET", path: `${pathOf(id)}?tail_bytes=${tailBytes}` }, wrapperJobDetail, bound);
+  }
+
+  async output(id: JobId, offset: number, bound: CallBound): Promise<ProviderResult<ReadableStream<Uint8Array>>> {
+    const sent = await this.#send({ method: "GET", path: `${pathOf(id)}/output?offset=${offset}` }, bound);
+    if (!sent.ok) return sent;
+    if (sent.value.body === null) return failed("malformed", "The output reply has no body.", "none");
+    return succeeded(sent.value.body);
+  }
+
+  endJob(id: JobId, as: "cancelled" | "interrupted", bound: CallBound): Promise<ProviderResult<WrapperJob>> {
+    return this.#ask({ method: "DELETE", path: `${pathOf(id)}?as=${as}` }, wrapperJob, bound);
+  }
+
+  async writeStdin(id: JobId, bytes: Uint8Array, end: boolean, bound: CallBound): Promise<ProviderResult<null>> {
+    // A copy on purpose: a view over a shared buffer is no body.
+    const ask: Ask = { method: "POST", path: `${pathOf(id)}/stdin?end=${end}`, body: new Uint8Array(bytes) };
+    const reply = await this.#ask(ask, wrapperStdinTaken, bound);
+    return reply.ok ? succeeded(null) : reply;
+  }
+
+  async drain(bound: CallBound): Promise<ProviderResult<{ readonly activeJobs: number }>> {
+    const reply = await this.#ask({ method: "POST", path: "/drain" }, wrapperDrained, bound);
+    return reply.ok ? succeeded({ activeJobs: reply.value.active_jobs }) : reply;
+  }
+
+  async #ask<T>(ask: Ask, shape: Shape<T>, bound: CallBound): Promise<ProviderResult<T>> {
+    const changes = ask.method !== "GET";
+    // One bound for head and body together: a reply that trickles is no answer.
+    const answer = await boundedCall(this.#ambient.clock, bound, changes, async (signal) => {
+      const sent = await this.#proven(ask, signal);
+      return sent.ok ? succeeded(await sent.value.text()) : sent;
+    });
+    if (!answer.ok) return this.#lost(answer);
+    if (!answer.value.ok) return answer.value;
+    return shaped(shape, jsonOf(answer.value.value), changes ? "unknown" : "none");
+  }
+
+  /** The bound ends with the head of the reply; its body lives on until the caller's own signal. */
+  async #send(ask: Ask, bound: CallBound): Promise<ProviderResult<Response>> {
+    const answer = await boundedCall(this.#ambient.clock, bound, false, (signal) => this.#proven(ask, signal));
+    return answer.ok ? answer.value : this.#lost(answer);
+  }
+
+  async #proven(ask: Ask, signal: AbortSignal): Promise<ProviderResult<Response>> {
+    const changes = ask.method !== "GET";
+    const nonce = this.#ambient.ids.secret().slice(0, nonceDigits);
+    const response = await this.#reach.fetch(ask.path, {
+      method: ask.method,
+      headers: {
+        [wrapperHeaders.authorization]: `Bearer ${await controllerToken(this.#instance.secret)}`,
+        [wrapperHeaders.generation]: String(this.#instance.generation),
+        [wrapperHeaders.nonce]: nonce,
+        ...(typeof ask.body === "string" ? { "content-type": "application/json" } : {}),
+      },
+      ...(ask.body === undefined ? {} : { body: ask.body }),
+      // An impostor must not make us carry the token elsewhere.
+      redirect: "manual",
+      signal,
+    });
+    const proof = response.headers.get(wrapperHeaders.proof) ?? "";
+    if (!isSame(proof, await wrapperProof(this.#instance.secret, nonce))) {
+      await response.body?.cancel();
+      this.#reach.forget();
+      return failed(
+        "foreign_instance",
+        "Whoever answered could not prove to be the instance.",
+        changes ? "unknown" : "none",
+      );
+    }
+    if (response.ok) return succeeded(response);
+    const refusal = wrapperError.safeParse(jsonOf(await response.text()));
+    if (!refusal.success) {
+      return failed("malformed", `Status ${response.status} without a known error code.`, changes ? "unknown" : "none");
+    }
+    const { code, effect } = wrapperRefusals[refusal.data.code];
+    return failed(code, `${refusal.data.code}: ${refusal.data.message}`, changes ? effect : "none");
+  }
+
+  #lost<T>(result: Extract<ProviderResult<T>, { ok: false }>): Extract<ProviderResult<T>, { ok: false }> {
+    this.#reach.forget();
+    return result;
+  }
+
+  #ours<T extends { instance_id: string; generation: number }>(result: ProviderResult<T>): ProviderResult<T> {
+    if (!result.ok) return result;
+    const { instance_id: instanceId, generation } = result.value;
+    if (instanceId === this.#instance.instanceId && generation === this.#instance.generation) return result;
+    this.#reach.forget();
+    return failed("foreign_instance", `Instance ${instanceId} of generation ${generation} answered.`, "unknown");
+  }
+}
+
+function pathOf(id: JobId): string {
+  return `/jobs/${encodeURIComponent(id)}`;
+}
+
+/** Takes the same time wherever the difference is. */
+function isSame(a: string, b: string): boolean {
+  let difference = a.length ^ b.length;
+  for (let index = 0; index < b.length; index += 1)
+    difference |= a.charCodeAt(index % Math.max(1, a.length)) ^ b.charCodeAt(index);
+  return difference === 0;
+}
