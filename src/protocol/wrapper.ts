@@ -23,15 +23,8 @@ export const wrapperHeaders = {
   offset: "mooring-offset",
 } as const;
 
-/** The environment that marks every process of an instance. The secret is never in it. */
-export const markers = {
-  session: "MOORING_SESSION_ID",
-  instance: "MOORING_INSTANCE_ID",
-  generation: "MOORING_GENERATION",
-  version: "MOORING_VERSION",
-  role: "MOORING_ROLE",
-} as const;
-export type MarkerRole = "guardian" | "wrapper" | "job";
+export { markers } from "./markers.ts";
+export type { MarkerRole } from "./markers.ts";
 
 /**
  * One JSON document on the standard input of `node wrapper.js guardian`; the guardian hands it to the wrapper the same
@@ -73,14 +66,7 @@ export const wrapperHealth = z.object({
 });
 export type WrapperHealth = z.infer<typeof wrapperHealth>;
 
-export const wrapperJobStates = [
-  "running",
-  "succeeded",
-  "failed",
-  "timed_out",
-  "cancelled",
-  "interrupted",
-] as const;
+export const wrapperJobStates = ["running", "succeeded", "failed", "timed_out", "cancelled", "interrupted"] as const;
 
 export const wrapperJob = z.object({
   id: z.string(),
@@ -153,6 +139,7 @@ export const wrapperErrorCodes = [
   "job_ended", // 409: stdin for a job that has ended
   "not_found", // 404
   "too_many_jobs", // 429
+  "stdin_full", // 429: the job does not read; nothing of this body was taken
   "invalid", // 422
   "internal", // 500
 ] as const;

@@ -1,0 +1,46 @@
+/**
+ * Bundles wrapper/src into the one file that runs inside a sandbox: dist/wrapper.js, no dependency but Node >= 20.
+ *
+ * The file must run as CommonJS (alone in an image) and as an ES module (under this repository's package.json), so it
+ * is a plain script that finds `require` for itself. As a module that needs Node 20.16 or newer.
+ */
+import { readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const outfile = join(root, "dist/wrapper.js");
+const maxBytes = 300 * 1_024;
+const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+
+await build({
+  entryPoints: [join(root, "wrapper/src/main.ts")],
+  outfile,
+  bundle: true,
+  platform: "node",
+  target: "node20",
+  format: "iife",
+  minify: true,
+  sourcemap: false,
+  legalComments: "none",
+  define: { MOORING_BUILD_VERSION: JSON.stringify(version) },
+  banner: {
+    js: 'globalThis.require??=typeof require=="function"?require:process.getBuiltinModule("module").createRequire(process.argv[1]);',
+  },
+  plugins: [
+    {
+      // Messages in forty languages, which nobody inside a sandbox reads.
+      name: "english-only",
+      setup(wiring) {
+        wiring.onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({
+          contents: 'export { default as en } from "./en.js";',
+        }));
+      },
+    },
+  ],
+});
+
+const bytes = statSync(outfile).size;
+process.stdout.write(`dist/wrapper.js ${(bytes / 1_024).toFixed(1)} kB\n`);
+if (bytes > maxBytes) throw new Error(`The bundle is larger than ${maxBytes / 1_024} kB.`);

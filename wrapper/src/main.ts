@@ -1,0 +1,33 @@
+/**
+ * `node wrapper.js guardian`: boot document on stdin, see src/protocol/wrapper.ts. The role `wrapper` is for the guardian.
+ * Each role loads only its own half of the bundle.
+ *
+ * Environment: MOORING_PORT (default 0, a free one), MOORING_BIND (default 127.0.0.1; 0.0.0.0 in a container).
+ */
+import { exitCodes } from "./exit-codes.ts";
+
+async function main(role: string | undefined): Promise<void> {
+  switch (role) {
+    case "guardian": {
+      const { runGuardian } = await import("./guardian.ts");
+      return runGuardian();
+    }
+    case "wrapper": {
+      const { runWrapper } = await import("./wrapper.ts");
+      return runWrapper();
+    }
+    default:
+      process.stderr.write("usage: node wrapper.js guardian < boot.json\n");
+      process.exit(exitCodes.badBoot);
+  }
+}
+
+// The terminal that started a guardian may go away; the lease decides, not the terminal.
+process.on("SIGHUP", () => {});
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
+
+main(process.argv[2]).catch((error: unknown) => {
+  process.stderr.write(`mooring wrapper: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(exitCodes.crashed);
+});

@@ -1,0 +1,50 @@
+/**
+ * Which processes belong to a claim (an instance, or one job). Pure over one look at the table.
+ *
+ * Three nets, each catching what slips the others: the exact marker in the environment (catches setsid and double
+ * forks), the group and kernel session of a known leader (catches `env -i`), descent from a member (catches both at
+ * once while the parent lives). What escapes all three (`env -i`, then setsid and a double fork) needs a container.
+ */
+import type { ProcessIdentity, ProcessRow } from "./process-table.ts";
+
+export interface Claim {
+  /** Whole environment entries, `NAME=value`: each must be there exactly, never as a prefix (PHY-3). */
+  readonly entries: readonly string[];
+  /** Leaders of groups that this claim started. */
+  readonly leaders: readonly ProcessIdentity[];
+  /** Pids that are never members (the one who asks). */
+  readonly except: readonly number[];
+}
+
+export function membersOf(
+  claim: Claim,
+  table: readonly ProcessRow[],
+  environment: (pid: number) => readonly string[],
+): ProcessRow[] {
+  const byPid = new Map(table.map((row) => [row.pid, row]));
+  // A group's number is not handed out again while it has members. When its leader's pid now belongs to another
+  // process, the group had died out, and today's group of that number is a stranger's.
+  const groups = new Set(
+    claim.leaders
+      .filter((leader) => (byPid.get(leader.pid)?.startTime ?? leader.startTime) === leader.startTime)
+      .map((leader) => leader.pid),
+  );
+  const isMarked = (row: ProcessRow): boolean => {
+    const entries = environment(row.pid);
+    return claim.entries.every((entry) => entries.includes(entry));
+  };
+  const members = new Map<number, ProcessRow>();
+  for (const row of table) {
+    if (claim.except.includes(row.pid)) continue;
+    if (groups.has(row.group) || groups.has(row.session) || isMarked(row)) members.set(row.pid, row);
+  }
+  for (let grew = members.size > 0; grew; ) {
+    grew = false;
+    for (const row of table) {
+      if (members.has(row.pid) || claim.except.includes(row.pid) || !members.has(row.parent)) continue;
+      members.set(row.pid, row);
+      grew = true;
+    }
+  }
+  return [...members.values()];
+}
