@@ -27,6 +27,7 @@ function run(command: string, args: readonly string[], env: Readonly<Record<stri
 }
 
 function close(passed: number, failed: number): void {
+  if (passed + failed === 0) console.log("No test ran.");
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 }
