@@ -7,7 +7,7 @@ const second = 1_000;
 /** null: this build has no adapter of that name, so config refuses to choose it. */
 export const providerTimers = {
   cloudflare: null,
-  // The host never retries a launch by itself, and waits as long between TERM and KILL as it is told, up to 30 s.
-  local: { launchRetriesMs: 0, stopGraceMs: 30 * second },
+  // One launch: the host waits 15 s for a wrapper and needs up to 3 s to clear one that did not come up.
+  local: { launchRetriesMs: 20 * second, stopGraceMs: 60 * second },
   memory: { launchRetriesMs: 0, stopGraceMs: 30 * second },
 } as const satisfies Record<ProviderName, ProviderTimers | null>;

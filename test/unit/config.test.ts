@@ -1,0 +1,226 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Config, countVars, readConfig, timerMisfits, timerVars } from "../../src/config.ts";
+import { defaultPolicy, type Policy, policyMisfits } from "../../src/domain/policy.ts";
+import type { ConfigEnv } from "../../src/env.ts";
+import { providerTimers } from "../../src/sandbox/provider-timers.ts";
+
+const local = providerTimers.local;
+
+function accepted(env: ConfigEnv): Config {
+  const reading = readConfig(env);
+  if (!reading.ok) throw new Error(reading.misfits.map((misfit) => misfit.message).join(" "));
+  return reading.config;
+}
+
+function refusals(env: ConfigEnv): readonly { readonly name: string; readonly message: string }[] {
+  const reading = readConfig(env);
+  return reading.ok ? [] : reading.misfits;
+}
+
+describe("defaults", () => {
+  it("an empty environment is the default policy on the local provider, with every secret unset", () => {
+    const config = accepted({});
+    expect(config.policy).toEqual(defaultPolicy);
+    expect(config).toMatchObject({
+      provider: "local",
+      tenantMaxSandboxes: 10,
+      globalMaxSandboxes: 100,
+      fleetShards: 4,
+      localHost: { token: null },
+      secrets: { adminToken: null, keySigning: null, envEncryption: null },
+    });
+  });
+
+  it("the shortened lease of the design's example is accepted, and what has no var follows it [LEA-24]", () => {
+    const { policy } = accepted({
+      LEASE_TTL_SECONDS: "8",
+      LEASE_RENEW_SECONDS: "2",
+      OBSERVE_TIMEOUT_SECONDS: "2",
+      ALARM_SLIP_SECONDS: "0",
+    });
+    expect(policy).toMatchObject({ leaseTtlMs: 8_000, renewMs: 2_000, observeMs: 2_000, alarmSlipMs: 0 });
+    // A retry after the next turn would be none; activity older than two and a half turns is stale.
+    expect(policy).toMatchObject({ renewRetryMs: 2_000, staleActivityMs: 5_000, sleepAfterMs: 36_000 });
+    expect(policyMisfits(policy, local)).toEqual([]);
+  });
+
+  it("the idle timeout can be off", () => {
+    expect(accepted({ DEFAULT_IDLE_TIMEOUT_SECONDS: "off" }).policy.defaultIdleTimeoutMs).toBeNull();
+    expect(refusals({ DEFAULT_TIMEOUT_SECONDS: "off" })).toHaveLength(1);
+  });
+});
+
+describe("single values", () => {
+  const names = Object.keys(timerVars) as (keyof typeof timerVars)[];
+
+  it.each(names)("%s out of range or no whole number is refused by name, value and range [LEA-24]", (name) => {
+    const { min, max } = timerVars[name];
+    for (const value of [
+      String(min - 1),
+      String(max + 1),
+      "1.5",
+      "-1",
+      "",
+      " 5",
+      "1e2",
+      "NaN",
+      "null",
+      "9".repeat(20),
+    ]) {
+      const [misfit, ...others] = refusals({ [name]: value });
+      expect(others).toEqual([]);
+      expect(misfit?.name).toBe(name);
+      expect(misfit?.message).toContain(`${name}=${JSON.stringify(value)}`);
+      expect(misfit?.message).toContain(`from ${min} to ${max}`);
+    }
+  });
+
+  it.each(names)("%s sets its policy field, in ms", (name) => {
+    const timer = timerVars[name];
+    const [misfit] = refusals({ [name]: String(timer.max + 1) });
+    expect(misfit?.name).toBe(name);
+    // One second above the default may break a rule between timers, but only such a rule: the value itself is read.
+    const seconds = (defaultPolicy[timer.field] ?? 0) / 1_000 + 1;
+    if (seconds > timer.max) return;
+    const reading = readConfig({ [name]: String(seconds) });
+    if (reading.ok) expect(reading.config.policy[timer.field]).toBe(seconds * 1_000);
+    else expect(reading.misfits.every((each) => each.message.includes("breaks the rule"))).toBe(true);
+  });
+
+  it.each(Object.keys(countVars) as (keyof typeof countVars)[])("%s is bounded", (name) => {
+    const { min, max } = countVars[name];
+    for (const value of [String(min - 1), String(max + 1), "many"]) {
+      expect(refusals({ [name]: value }).map((misfit) => misfit.name)).toEqual([name]);
+    }
+    expect(refusals({ [name]: String(max) })).toEqual([]);
+  });
+
+  it("a provider that is unknown, or has no adapter in this build, is refused with the choices", () => {
+    for (const value of ["docker", "cloudflare", ""]) {
+      const [misfit] = refusals({ SANDBOX_PROVIDER: value });
+      expect(misfit).toEqual({
+        name: "SANDBOX_PROVIDER",
+        message: `SANDBOX_PROVIDER=${JSON.stringify(value)} must be one of local, memory.`,
+      });
+    }
+  });
+
+  it("the host's address is a URL", () => {
+    expect(accepted({ LOCAL_HOST_URL: "http://127.0.0.1:9/" }).localHost.url).toBe("http://127.0.0.1:9");
+    for (const value of ["127.0.0.1:8788", "ftp://127.0.0.1", "file:///etc/passwd", "nonsense"]) {
+      expect(refusals({ LOCAL_HOST_URL: value }).map((misfit) => misfit.name)).toEqual(["LOCAL_HOST_URL"]);
+    }
+  });
+
+  it("every fault is told at once, and what is quoted cannot forge a log line", () => {
+    const env = { LEASE_TTL_SECONDS: 'x"\nready', FLEET_SHARDS: "0", SANDBOX_PROVIDER: "y".repeat(1_000) };
+    const messages = refusals(env);
+    expect(messages.map((misfit) => misfit.name)).toEqual(["SANDBOX_PROVIDER", "LEASE_TTL_SECONDS", "FLEET_SHARDS"]);
+    for (const { message } of messages) {
+      expect(message).not.toContain("\n");
+      expect(message.length).toBeLessThan(250);
+    }
+  });
+});
+
+describe("rules between values", () => {
+  /** The rules that vars can break. */
+  it.each([
+    ["LEASE_TTL_SECONDS", { LEASE_TTL_SECONDS: "249" }, /lease TTL ≥ 3 × renewal \+ alarm slip \+ observe bound/],
+    ["LEASE_TTL_SECONDS", { LEASE_RENEW_SECONDS: "77" }, /LEASE_RENEW_SECONDS=77.*lease TTL ≥/],
+    ["JOB_GRACE_SECONDS", { JOB_GRACE_SECONDS: "10" }, /STOP_GRACE_SECONDS=10.*job grace < stop grace/],
+    [
+      "STOP_GRACE_SECONDS",
+      { STOP_GRACE_SECONDS: "61", STOP_ATTEMPT_SECONDS: "200" },
+      /stop grace ≤ the provider's own/,
+    ],
+    ["STOP_ATTEMPT_SECONDS", { STOP_ATTEMPT_SECONDS: "50" }, /stop attempt ≥ stop grace \+ 4 × observe bound \+ 1 s/],
+    [
+      "PROVISION_TIMEOUT_SECONDS",
+      { PROVISION_TIMEOUT_SECONDS: "119" },
+      /launch bound \+ ready wait ≤ provision deadline/,
+    ],
+    ["DEFAULT_TIMEOUT_SECONDS", { MAX_TIMEOUT_SECONDS: "3599" }, /MAX_TIMEOUT_SECONDS=3599.*default timeout ≤ maximum/],
+  ] as const)("%s: refused with the var, its value and the rule [LEA-24]", (name, env, words) => {
+    const misfits = refusals(env);
+    expect(misfits.map((misfit) => misfit.name)).toEqual([name]);
+    expect(misfits[0]?.message).toMatch(words);
+    const [[set, value]] = Object.entries(env) as [[string, string]];
+    expect(misfits[0]?.message).toContain(`${set}=${value}`);
+  });
+
+  it.each([
+    { LEASE_TTL_SECONDS: "250" },
+    { JOB_GRACE_SECONDS: "9" },
+    { STOP_GRACE_SECONDS: "60", STOP_ATTEMPT_SECONDS: "101" },
+    { STOP_ATTEMPT_SECONDS: "51" },
+    { PROVISION_TIMEOUT_SECONDS: "120" },
+    { MAX_TIMEOUT_SECONDS: "3600" },
+  ])("%o is exactly on its rule's boundary and fits [LEA-24]", (env) => {
+    expect(refusals(env)).toEqual([]);
+  });
+
+  /** The rules about values without a var: reached through the same words, with a policy made by hand. */
+  it.each([
+    [{ launchCallMs: 19_999 }, "launchCallMs", /the provider's launch retries \(20000 ms\) ≤ launch bound/],
+    [{ staleActivityMs: 129_999 }, "staleActivityMs", /stale activity ≥ renewal \+ alarm slip \+ observe bound/],
+    [{ sleepAfterMs: 369_999 }, "sleepAfterMs", /lease TTL \+ stop grace \+ alarm slip ≤ sleepAfter ≤ twice that/],
+    [{ sleepAfterMs: 740_001 }, "sleepAfterMs", /sleepAfter ≤ twice that/],
+  ] as const)("%o breaks one rule, told by name and value [LEA-24]", (change, field, words) => {
+    const policy: Policy = { ...defaultPolicy, ...change };
+    const [misfit, ...others] = timerMisfits(policy, local);
+    expect(others).toEqual([]);
+    expect(misfit?.name).toBe(field);
+    expect(misfit?.message).toMatch(words);
+    expect(misfit?.message).toContain(`${policy[field] / 1_000} s`);
+  });
+
+  it("whatever the vars are, what is accepted keeps every rule [LEA-24]", () => {
+    const names = Object.keys(timerVars) as (keyof typeof timerVars)[];
+    const anyEnv = fc.dictionary(fc.constantFrom(...names), fc.integer({ min: 0, max: 700 }).map(String), {
+      maxKeys: 6,
+    });
+    let kept = 0;
+    fc.assert(
+      fc.property(anyEnv, (env) => {
+        const reading = readConfig(env);
+        if (!reading.ok) return;
+        kept++;
+        expect(policyMisfits(reading.config.policy, local)).toEqual([]);
+        expect(reading.config.policy.renewRetryMs).toBeLessThanOrEqual(reading.config.policy.renewMs);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(kept).toBeGreaterThan(50);
+  });
+});
+
+describe("secrets", () => {
+  const long = "a-secret-of-good-length-0001";
+
+  it("a short secret refuses the start and is never shown [SEC-1]", () => {
+    for (const name of ["ADMIN_TOKEN", "KEY_SIGNING_SECRET", "ENV_ENCRYPTION_KEY", "LOCAL_HOST_TOKEN"]) {
+      const [misfit, ...others] = refusals({ [name]: "fifteen-letters" });
+      expect(others).toEqual([]);
+      expect(misfit?.name).toBe(name);
+      expect(misfit?.message).not.toContain("fifteen-letters");
+    }
+    expect(refusals({ KEY_SIGNING_SECRET: long, KEY_SIGNING_SECRET_PREVIOUS: "short" })).toHaveLength(1);
+  });
+
+  it("one value for two purposes is refused and is never shown [SEC-2]", () => {
+    const [misfit] = refusals({ ADMIN_TOKEN: long, KEY_SIGNING_SECRET: long });
+    expect(misfit?.name).toBe("KEY_SIGNING_SECRET");
+    expect(misfit?.message).toContain("ADMIN_TOKEN");
+    expect(misfit?.message).not.toContain(long);
+  });
+
+  it("a previous secret counts only beside a current one [SEC-1]", () => {
+    expect(accepted({ ADMIN_TOKEN_PREVIOUS: long }).secrets.adminToken).toBeNull();
+    expect(accepted({ ADMIN_TOKEN: `${long}-2`, ADMIN_TOKEN_PREVIOUS: long }).secrets.adminToken).toEqual({
+      current: `${long}-2`,
+      previous: long,
+    });
+  });
+});
