@@ -1,0 +1,220 @@
+/**
+ * One job: a process that runs a program (job-program.ts) in the world's time. It knows nothing of leases; its instance
+ * starts it, ends it and is told when it is gone.
+ */
+import type { WrapperJob, WrapperJobOrder } from "../../protocol/wrapper.ts";
+import type { EventQueue } from "./event-queue.ts";
+import type { Process } from "./journal.ts";
+import { JobOutput } from "./job-output.ts";
+import { parseJobProgram, type JobProgram, type Step } from "./job-program.ts";
+import type { Behaviour, Birth, ProcessTable } from "./process-table.ts";
+
+/** Why a job was ended from outside, as the state it gets. */
+export type EndedAs = "timed_out" | "cancelled" | "interrupted";
+
+export interface JobSurroundings {
+  readonly queue: EventQueue;
+  readonly processes: ProcessTable;
+  readonly birth: Birth;
+  readonly env: Readonly<Record<string, string>>;
+  readonly keepBytes: number;
+  readonly graceMs: number;
+  /** Whether somebody is there to reap what the job leaves behind. */
+  readonly supervised: () => boolean;
+  readonly onEnded: () => void;
+}
+
+const encoder = new TextEncoder();
+
+export class MemoryJob implements Behaviour {
+  readonly id: string;
+  /** Two orders of one id are the same job only when these are equal. */
+  readonly fingerprint: string;
+  readonly output: JobOutput;
+  readonly process: Process;
+  readonly #world: JobSurroundings;
+  readonly #program: JobProgram;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #startedAt: number;
+  #next = 0;
+  #stepsRun = 0;
+  #lastActivityAt: number;
+  #endedAt: number | null = null;
+  #exitCode: number | null = null;
+  #signal: string | null = null;
+  #endedAs: EndedAs | null = null;
+  #ignoresTerm = false;
+  #sleeping = false;
+  #missedWhileFrozen: (() => void)[] = [];
+  #stdinOpen: boolean;
+  #stdin: Uint8Array[] = [];
+  #children: Process[] = [];
+
+  constructor(order: WrapperJobOrder, world: JobSurroundings) {
+    this.id = order.id;
+    this.fingerprint = jobFingerprint(order);
+    this.output = new JobOutput(world.keepBytes);
+    this.#world = world;
+    this.#program = parseJobProgram(order);
+    this.#env = { ...world.env, ...order.env };
+    this.#startedAt = world.queue.time;
+    this.#lastActivityAt = world.queue.time;
+    this.#stdinOpen = order.stdin_open ?? false;
+    if (order.stdin !== undefined) this.#stdin.push(encoder.encode(order.stdin));
+    this.process = world.processes.spawn(world.birth, this);
+    world.queue.schedule(order.timeout_ms, () => this.end("timed_out"));
+    this.#run();
+  }
+
+  get ended(): boolean {
+    return this.#endedAt !== null;
+  }
+
+  get lastActivityAt(): number {
+    return this.#lastActivityAt;
+  }
+
+  get stepsRun(): number {
+    return this.#stepsRun;
+  }
+
+  view(): WrapperJob {
+    const now = this.#world.queue.time;
+    return {
+      id: this.id,
+      state: this.#endedAt === null ? "running" : (this.#endedAs ?? (this.#exitCode === 0 ? "succeeded" : "failed")),
+      exit_code: this.#exitCode,
+      signal: this.#signal,
+      started_ago_ms: now - this.#startedAt,
+      ended_ago_ms: this.#endedAt === null ? null : now - this.#endedAt,
+      output_bytes: this.output.written,
+      output_truncated: this.output.truncated,
+    };
+  }
+
+  /** TERM, the grace, KILL. The first reason given is the one it keeps. */
+  end(as: EndedAs | null): void {
+    if (this.ended) return;
+    this.#endedAs ??= as;
+    this.#world.processes.signal(this.process, "SIGTERM", null);
+    if (this.ended) return;
+    this.#world.queue.schedule(this.#world.graceMs, () => this.kill());
+  }
+
+  kill(): void {
+    this.#world.processes.signal(this.process, "SIGKILL", null);
+    this.reapChildren();
+  }
+
+  /** False when it has ended or its stdin was closed. */
+  writeStdin(bytes: Uint8Array, end: boolean): boolean {
+    if (this.ended || !this.#stdinOpen) return false;
+    this.#stdin.push(bytes);
+    if (end) this.#stdinOpen = false;
+    this.#touch();
+    this.#run();
+    return true;
+  }
+
+  thaw(): void {
+    const missed = this.#missedWhileFrozen;
+    this.#missedWhileFrozen = [];
+    for (const happen of missed) happen();
+  }
+
+  terminate(process: Process): void {
+    if (process.frozen) this.#missedWhileFrozen.push(() => this.terminate(this.process));
+    else if (process.pid === this.process.pid && !this.#ignoresTerm) {
+      this.#signal ??= "SIGTERM";
+      this.#world.processes.end(this.process);
+    }
+  }
+
+  died(process: Process): void {
+    if (process.pid !== this.process.pid || this.ended) return;
+    this.#endedAt = this.#world.queue.time;
+    this.#touch();
+    if (this.#exitCode === null) this.#signal ??= "SIGKILL";
+    if (this.#world.supervised()) this.reapChildren();
+    this.#world.onEnded();
+  }
+
+  reapChildren(): void {
+    for (const child of this.#children) this.#world.processes.signal(child, "SIGKILL", null);
+  }
+
+  #touch(): void {
+    this.#lastActivityAt = this.#world.queue.time;
+  }
+
+  #run(): void {
+    while (!this.ended && !this.#sleeping) {
+      if (this.process.frozen) {
+        this.#missedWhileFrozen.push(() => this.#run());
+        return;
+      }
+      const step = this.#program[this.#next];
+      if (step === undefined) return this.#exit(0);
+      if (!this.#perform(step)) return;
+      this.#next += 1;
+      this.#stepsRun += 1;
+    }
+  }
+
+  /** False: it waits, and will be run again. */
+  #perform(step: Step): boolean {
+    switch (step.type) {
+      case "write":
+        this.#write(encoder.encode(step.text));
+        return true;
+      case "printVariable":
+        this.#write(encoder.encode(`${this.#env[step.name] ?? ""}\n`));
+        return true;
+      case "spew":
+        this.output.appendZeros(step.bytes);
+        this.#touch();
+        return true;
+      case "sleep":
+        this.#next += 1;
+        this.#stepsRun += 1;
+        this.#sleeping = true;
+        this.#world.queue.schedule(step.ms, () => {
+          this.#sleeping = false;
+          this.#run();
+        });
+        return false;
+      case "exit":
+        this.#exit(step.code);
+        return true;
+      case "copyStdin":
+        for (const bytes of this.#stdin.splice(0)) this.#write(bytes);
+        return !this.#stdinOpen;
+      case "ignoreTerm":
+        this.#ignoresTerm = true;
+        return true;
+      case "fork":
+        this.#children.push(this.#world.processes.spawn(this.#world.birth, { terminate: () => {}, died: () => {} }));
+        return true;
+      case "crash":
+        this.#signal ??= "SIGSEGV";
+        this.#world.processes.end(this.process);
+        return true;
+    }
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.output.append(bytes);
+    this.#touch();
+  }
+
+  #exit(code: number): void {
+    this.#exitCode = code;
+    this.#world.processes.end(this.process);
+  }
+}
+
+export function jobFingerprint(order: WrapperJobOrder): string {
+  const { id, command, argv, cwd, env, stdin, stdin_open, timeout_ms } = order;
+  return JSON.stringify([id, command, argv, cwd, env, stdin, stdin_open, timeout_ms]);
+}

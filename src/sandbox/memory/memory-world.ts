@@ -1,0 +1,292 @@
+/**
+ * A real model of what Mooring controls: hosts, sandboxes, wrappers, jobs. Synchronous and deterministic; the async face
+ * of it is `memory-sandbox.ts`. It keeps the provider's half of the contract: a launch is idempotent by instance and
+ * refused when retired, late or occupied; a retirement is durable; a stop strikes an instance, checked as it strikes.
+ * Its clock is its own and never jumps (a controller's may). Time passes when somebody looks: nothing here is a timer.
+ */
+import { failed, succeeded, type ProviderFailureCode, type ProviderResult } from "../../domain/failure.ts";
+import type { InstanceId, SandboxId } from "../../domain/ids.ts";
+import type { Residue } from "../../domain/observation.ts";
+import type { Enumerated, Launched, LaunchOrder, Retired, Target } from "../agent-sandbox.ts";
+import { EventQueue } from "./event-queue.ts";
+import { HostRecords, type MemoryHost, type SandboxRecord } from "./host-records.ts";
+import { Journal, type Process, type StopAim } from "./journal.ts";
+import { MemoryInstance } from "./memory-instance.ts";
+import { Mischief } from "./mischief.ts";
+import { ProcessTable } from "./process-table.ts";
+
+export interface WorldOptions {
+  /** Epoch ms; must not jump. */
+  readonly clock: { now(): number };
+  /** From a launch until its wrapper listens. */
+  readonly startMs?: number;
+  readonly keepOutputBytes?: number;
+  readonly maxJobs?: number;
+  readonly pidSpace?: number;
+  readonly disk?: { readonly total_bytes: number; readonly free_bytes: number };
+}
+
+/** What a host saw: the part of an observation that is not the asker's. */
+export interface Seen {
+  readonly host: string;
+  readonly boot: string;
+  readonly residue: readonly Residue[];
+}
+
+const defaultDisk = { total_bytes: 20 * 2 ** 30, free_bytes: 15 * 2 ** 30 };
+
+export class MemoryWorld {
+  readonly journal = new Journal();
+  /** What happens to it from outside the contract. */
+  readonly mischief: Mischief;
+  readonly #clock: { now(): number };
+  readonly #options: Required<Omit<WorldOptions, "clock">>;
+  readonly #queue: EventQueue;
+  readonly #processes: ProcessTable;
+  readonly #records: HostRecords;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(options: WorldOptions) {
+    this.#clock = options.clock;
+    this.#options = {
+      startMs: options.startMs ?? 0,
+      keepOutputBytes: options.keepOutputBytes ?? 2 ** 20,
+      maxJobs: options.maxJobs ?? 64,
+      pidSpace: options.pidSpace ?? 32_768,
+      disk: options.disk ?? defaultDisk,
+    };
+    this.#queue = new EventQueue(options.clock.now());
+    this.#processes = new ProcessTable(this.#queue, this.journal, this.#options.pidSpace);
+    this.#records = new HostRecords(this.#queue, "memory-host");
+    this.mischief = new Mischief({
+      queue: this.#queue,
+      processes: this.#processes,
+      records: this.#records,
+      journal: this.journal,
+      advance: () => this.advance(),
+      changed: () => this.changed(),
+    });
+  }
+
+  /** Lets everything happen that is due, and answers what time it is. Every question below does so first. */
+  advance(): number {
+    if (this.#queue.advance(this.#clock.now())) this.changed();
+    return this.#queue.time;
+  }
+
+  nextEventAt(): number | null {
+    return this.#queue.nextAt();
+  }
+
+  /** Something that happens to the world later, whoever is still there to care. */
+  schedule(delayMs: number, run: () => void): void {
+    this.advance();
+    this.#queue.schedule(delayMs, run);
+    this.changed();
+  }
+
+  /** Calls back once, at the next change of the world. Answers how to stop waiting. */
+  onChange(wake: () => void): () => void {
+    this.#waiting.add(wake);
+    return () => this.#waiting.delete(wake);
+  }
+
+  // --- The provider's side. ---
+
+  launch(order: LaunchOrder): ProviderResult<Launched> {
+    this.advance();
+    const record = this.#record(order);
+    const { host } = record;
+    const scanning = this.#records.scanning(host);
+    if (scanning !== null) return scanning;
+    const launched = succeeded({ host: host.id, boot: host.boot });
+    if (order.generation <= (record.retiredThrough ?? -1)) return this.#refuse(order, "refused_retired");
+    if (record.armed?.instanceId === order.instanceId && record.armed.generation === order.generation) {
+      this.#note(order, "launchRepeated");
+      return launched;
+    }
+    if (this.#queue.time > order.launchNotAfter) return this.#refuse(order, "refused_late");
+    if (record.armed !== null || this.#processes.everythingIn(order.sandboxId).length > 0) {
+      return this.#refuse(order, "occupied");
+    }
+    record.armed = { instanceId: order.instanceId, generation: order.generation };
+    this.#start(order, record);
+    return launched;
+  }
+
+  retire(target: Target): ProviderResult<Retired> {
+    this.advance();
+    const record = this.#records.record(target);
+    if (record === null) return noHost(target);
+    const { host } = record;
+    const scanning = this.#records.scanning(host);
+    if (scanning !== null) return scanning;
+    record.retiredThrough = Math.max(record.retiredThrough ?? 0, target.generation);
+    const { sandboxId, generation } = target;
+    this.journal.add({ type: "retired", at: this.#queue.time, sandboxId, generation });
+    return succeeded({ host: host.id, boot: host.boot });
+  }
+
+  /** `asOf`: what a list taken at that earlier instant would have shown. */
+  look(target: Target, asOf: number | null): ProviderResult<Seen> {
+    const host = this.#answering(target);
+    if (!host.ok) return host;
+    const { sandboxId, sessionId } = target;
+    const found =
+      asOf === null
+        ? this.#processes.inSandbox(sandboxId, sessionId)
+        : this.#processes.inSandboxAt(sandboxId, sessionId, asOf);
+    const { id, boot } = host.value;
+    return succeeded({ host: id, boot, residue: found.filter((process) => process.host === id).map(residueOf) });
+  }
+
+  /** TERM now, KILL for what is left after the grace. What it answers is only that the order was taken. */
+  stop(target: Target, graceMs: number): ProviderResult<{ readonly strikesAt: number }> {
+    const host = this.#answering(target);
+    if (!host.ok) return host;
+    const { sandboxId, generation, instanceId } = target;
+    const aim: StopAim = { sandboxId, generation, instanceId };
+    for (const process of this.aimedAt(target)) {
+      // A wrapper ends its own jobs; its guardian must outlive it, to do that if the wrapper does not.
+      if (process.kind === "wrapper" || process.kind === "legacy") this.#processes.signal(process, "SIGTERM", aim);
+    }
+    this.#queue.schedule(graceMs, () => {
+      // Who is struck is decided now, not when the order was given: a stop that comes late kills nothing newer (I6).
+      for (const process of this.aimedAt(target)) this.#processes.signal(process, "SIGKILL", aim);
+    });
+    this.changed();
+    return succeeded({ strikesAt: this.#queue.time + graceMs });
+  }
+
+  /** What a stop of this target would strike now. */
+  aimedAt(target: Target): readonly Process[] {
+    this.advance();
+    return this.#processes.inSandbox(target.sandboxId, target.sessionId).filter((process) => {
+      if (target.instanceId !== null) return process.instanceId === target.instanceId;
+      return process.instanceId === null || process.generation === target.generation;
+    });
+  }
+
+  /** Forgets the contents of a retired, empty sandbox. What is retired stays retired. */
+  destroy(target: Target): ProviderResult<null> {
+    this.advance();
+    const record = this.#records.known(target.sandboxId);
+    if (record === null) return failed("not_found", `no sandbox ${target.sandboxId}`, "none");
+    if ((record.retiredThrough ?? -1) < target.generation) return failed("invalid", "it is not retired", "none");
+    const left = this.#processes.everythingIn(target.sandboxId).length;
+    if (left > 0) return failed("invalid", `${left} processes are left in it`, "none");
+    record.instances = [];
+    return succeeded(null);
+  }
+
+  enumerate(): ProviderResult<readonly Enumerated[]> {
+    this.advance();
+    for (const host of this.#records.hosts) {
+      const scanning = this.#records.scanning(host);
+      if (scanning !== null) return scanning;
+    }
+    return succeeded(
+      this.#processes.alive().map((process) => {
+        const { sessionId, sandboxId, generation } = process;
+        return { sessionId, sandboxId, generation, residue: residueOf(process) };
+      }),
+    );
+  }
+
+  /** The instance of that name; when a test made duplicates, the one that answers. null: no trace of one. */
+  instance(sandboxId: SandboxId, instanceId: InstanceId): MemoryInstance | null {
+    this.advance();
+    const instances = this.#records.known(sandboxId)?.instances ?? [];
+    const named = instances.filter((instance) => instance.order.instanceId === instanceId);
+    return named.find((instance) => instance.listens) ?? named.at(-1) ?? null;
+  }
+
+  // --- What a test may look at. ---
+
+  /** Every live process. */
+  processes(): readonly Process[] {
+    this.advance();
+    return this.#processes.alive();
+  }
+
+  /** What its host durably knows of it; null: it never heard of it. */
+  sandbox(sandboxId: SandboxId): SandboxRecord | null {
+    this.advance();
+    return this.#records.known(sandboxId);
+  }
+
+  /** Starts a wrapper past every check: a duplicate of a running instance, or a foreign one in somebody's sandbox. */
+  smuggle(order: LaunchOrder): MemoryInstance {
+    this.advance();
+    return this.#start(order, this.#record(order));
+  }
+
+  #start(order: LaunchOrder, record: SandboxRecord): MemoryInstance {
+    const { startMs, keepOutputBytes, maxJobs, disk } = this.#options;
+    const instance = new MemoryInstance(order, {
+      queue: this.#queue,
+      processes: this.#processes,
+      journal: this.journal,
+      host: record.host.id,
+      boot: record.host.boot,
+      startMs,
+      keepOutputBytes,
+      maxJobs,
+      disk,
+      retired: () => order.generation <= (record.retiredThrough ?? -1),
+    });
+    record.instances.push(instance);
+    this.#note(order, "launched");
+    // A wrapper that takes no time to start listens at once.
+    this.advance();
+    this.changed();
+    return instance;
+  }
+
+  /** Who answers a question about this target: the host it names, once it has scanned. */
+  #answering(target: Target): ProviderResult<MemoryHost> {
+    this.advance();
+    const host = this.#records.hostOf(target);
+    if (host === null) return noHost(target);
+    return this.#records.scanning(host) ?? succeeded(host);
+  }
+
+  #record(order: LaunchOrder): SandboxRecord {
+    const record = this.#records.record({ sandboxId: order.sandboxId, host: null });
+    if (record === null) throw new Error("a sandbox without a host");
+    return record;
+  }
+
+  #refuse(order: LaunchOrder, why: keyof typeof refusals): ProviderResult<never> {
+    const { sessionId, sandboxId, instanceId, generation } = order;
+    const at = this.#queue.time;
+    this.journal.add({ type: "launchRefused", at, code: why, sessionId, sandboxId, instanceId, generation });
+    return failed(refusals[why].code, refusals[why].words, "none");
+  }
+
+  #note(order: LaunchOrder, type: "launched" | "launchRepeated"): void {
+    const { sessionId, sandboxId, instanceId, generation } = order;
+    this.journal.add({ type, at: this.#queue.time, sessionId, sandboxId, instanceId, generation });
+  }
+
+  /** To be told of every change that did not come through a method of the world: whoever waits looks again. */
+  changed(): void {
+    const waiting = Array.from(this.#waiting);
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
+  }
+}
+
+const refusals = {
+  refused_retired: { code: "refused_retired", words: "this generation is retired there" },
+  refused_late: { code: "refused_late", words: "it arrived after launchNotAfter" },
+  occupied: { code: "foreign_instance", words: "the sandbox belongs to another instance" },
+} as const satisfies Record<string, { code: ProviderFailureCode; words: string }>;
+
+function noHost(target: Target): ProviderResult<never> {
+  return failed("unavailable", `no host ${target.host ?? ""} answers`, "none");
+}
+
+function residueOf(process: Process): Residue {
+  return { kind: process.kind, instanceId: process.instanceId, pid: process.pid };
+}

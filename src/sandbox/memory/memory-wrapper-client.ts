@@ -1,0 +1,161 @@
+/** `WrapperClient` straight to a wrapper of the memory world: the same refusals and the same doubts as over the wire. */
+import { failed, succeeded, type ProviderFailureCode, type ProviderResult } from "../../domain/failure.ts";
+import type { JobId } from "../../domain/ids.ts";
+import type {
+  RenewalReply,
+  RenewalRequest,
+  WrapperHealth,
+  WrapperJob,
+  WrapperJobDetail,
+  WrapperJobOrder,
+} from "../../protocol/wrapper.ts";
+import type { CallBound, InstanceRef, WrapperClient } from "../agent-sandbox.ts";
+import type { Op } from "./fault-plan.ts";
+import { faultyCall, type Surroundings } from "./faulty-call.ts";
+import { followOutput } from "./follow-output.ts";
+import type { MemoryInstance } from "./memory-instance.ts";
+import type { MemoryJob } from "./memory-job.ts";
+import { waitFor } from "./wait-for.ts";
+import { refused, type WrapperAnswer, type WrapperRefusal } from "./wrapper-answer.ts";
+
+/** What the wrapper did with the request: answered it, or, frozen, left it unread. `null`: nobody listens. */
+type Arrival<T> = { readonly instance: MemoryInstance; readonly answer: WrapperAnswer<T> | "unread" } | null;
+
+const meaning: Record<WrapperRefusal, ProviderFailureCode> = {
+  unauthorized: "foreign_instance",
+  wrong_generation: "foreign_instance",
+  stale_renewal: "invalid",
+  not_renewed: "unavailable",
+  draining: "unavailable",
+  job_mismatch: "invalid",
+  job_ended: "not_found",
+  not_found: "not_found",
+  too_many_jobs: "no_capacity",
+  stdin_full: "no_capacity",
+  invalid: "invalid",
+  internal: "unavailable",
+};
+
+export class MemoryWrapperClient implements WrapperClient {
+  readonly #at: Surroundings;
+  readonly #ref: InstanceRef;
+
+  constructor(at: Surroundings, ref: InstanceRef) {
+    this.#at = at;
+    this.#ref = ref;
+  }
+
+  health(bound: CallBound): Promise<ProviderResult<WrapperHealth>> {
+    return this.#call("health", bound, (wrapper) => wrapper.health(this.#ref.generation), plain);
+  }
+
+  renew(request: RenewalRequest, bound: CallBound): Promise<ProviderResult<RenewalReply>> {
+    return this.#call("renew", bound, (wrapper) => wrapper.renew(this.#ref.generation, request), plain);
+  }
+
+  startJob(order: WrapperJobOrder, bound: CallBound): Promise<ProviderResult<WrapperJob>> {
+    return this.#call("startJob", bound, (wrapper) => wrapper.startJob(this.#ref.generation, order), viewOf);
+  }
+
+  job(id: JobId, tailBytes: number, bound: CallBound): Promise<ProviderResult<WrapperJobDetail>> {
+    return this.#job("job", id, bound, (job) =>
+      succeeded({ ...job.view(), tail_base64: base64(job.output.tail(tailBytes)) }),
+    );
+  }
+
+  output(id: JobId, offset: number, bound: CallBound): Promise<ProviderResult<ReadableStream<Uint8Array>>> {
+    return this.#job("output", id, bound, (job, instance) => succeeded(followOutput(this.#at, instance, job, offset)));
+  }
+
+  endJob(id: JobId, as: "cancelled" | "interrupted", bound: CallBound): Promise<ProviderResult<WrapperJob>> {
+    const told = (wrapper: MemoryInstance): WrapperAnswer<MemoryJob> => {
+      const job = wrapper.job(this.#ref.generation, id);
+      if (job.ok) job.value.end(as);
+      return job;
+    };
+    return this.#call("endJob", bound, told, async (job, instance, signal) => {
+      const over = () => job.ended || instance.processes().length === 0;
+      if (!(await waitFor(this.#at, over, signal))) return failed("timed_out", "the caller gave up", "unknown");
+      return viewOf(job);
+    });
+  }
+
+  writeStdin(id: JobId, bytes: Uint8Array, end: boolean, bound: CallBound): Promise<ProviderResult<null>> {
+    const written = (wrapper: MemoryInstance): WrapperAnswer<null> => {
+      const job = wrapper.job(this.#ref.generation, id);
+      if (!job.ok) return job;
+      return job.value.writeStdin(bytes, end)
+        ? { ok: true, value: null }
+        : refused("job_ended", `job ${id} takes no input`);
+    };
+    return this.#call("writeStdin", bound, written, plain);
+  }
+
+  drain(bound: CallBound): Promise<ProviderResult<{ readonly activeJobs: number }>> {
+    return this.#call("drain", bound, (wrapper) => wrapper.drain(this.#ref.generation), plain);
+  }
+
+  #job<Value>(
+    op: Op,
+    id: JobId,
+    bound: CallBound,
+    reply: (job: MemoryJob, instance: MemoryInstance) => ProviderResult<Value>,
+  ): Promise<ProviderResult<Value>> {
+    return this.#call(op, bound, (wrapper) => wrapper.job(this.#ref.generation, id), reply);
+  }
+
+  #call<T, Value>(
+    op: Op,
+    bound: CallBound,
+    ask: (wrapper: MemoryInstance) => WrapperAnswer<T>,
+    reply: (
+      answer: T,
+      wrapper: MemoryInstance,
+      signal: AbortSignal,
+    ) => ProviderResult<Value> | Promise<ProviderResult<Value>>,
+  ): Promise<ProviderResult<Value>> {
+    const { sessionId, sandboxId, generation } = this.#ref;
+    return faultyCall<Arrival<T>, Value>(this.#at, { op, sessionId, sandboxId, generation }, bound, {
+      effect: () => this.#arrive(ask),
+      reply: async (arrival, signal) => {
+        if (arrival === null) return failed("unavailable", "nobody listens there", "unknown");
+        const { answer, instance } = arrival;
+        if (answer === "unread") {
+          await waitFor(this.#at, () => false, signal);
+          return failed("timed_out", "the caller gave up", "unknown");
+        }
+        if (answer.ok) return reply(answer.value, instance, signal);
+        return failed(meaning[answer.code], answer.message, answer.code === "internal" ? "unknown" : "none");
+      },
+    });
+  }
+
+  #arrive<T>(ask: (wrapper: MemoryInstance) => WrapperAnswer<T>): Arrival<T> {
+    const instance = this.#at.world.instance(this.#ref.sandboxId, this.#ref.instanceId);
+    if (instance === null) return null;
+    const asked = () =>
+      instance.order.secret === this.#ref.secret ? ask(instance) : refused("unauthorized", "the token is wrong");
+    if (instance.frozen) {
+      instance.whenThawed(() => void asked());
+      return { instance, answer: "unread" };
+    }
+    if (!instance.listens) return null;
+    const answer = asked();
+    this.#at.world.changed();
+    return { instance, answer };
+  }
+}
+
+function plain<T>(value: T): ProviderResult<T> {
+  return succeeded(value);
+}
+
+function viewOf(job: MemoryJob): ProviderResult<WrapperJob> {
+  return succeeded(job.view());
+}
+
+function base64(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}

@@ -1,0 +1,60 @@
+/** What the memory world can say of a sandbox's log and use. Its units are its own: a step of a job is a millisecond of CPU. */
+import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
+import type { SandboxId } from "../../domain/ids.ts";
+import type { SandboxLogs, SandboxResources } from "../agent-sandbox.ts";
+import type { JournalEntry } from "./journal.ts";
+import type { MemoryWorld } from "./memory-world.ts";
+
+export function logsOf(world: MemoryWorld, sandboxId: SandboxId, tailBytes: number): ProviderResult<SandboxLogs> {
+  const now = world.advance();
+  if (world.sandbox(sandboxId) === null) return failed("not_found", `no sandbox ${sandboxId}`, "none");
+  const entries = world.journal.since(0).filter((entry) => sandboxOf(entry) === sandboxId);
+  const text = entries.map((entry) => `${new Date(entry.at).toISOString()} ${wordsOf(entry)}\n`).join("");
+  const last = entries.at(-1);
+  return succeeded({
+    text: text.slice(Math.max(0, text.length - tailBytes)),
+    lastWrittenAgoMs: last === undefined ? null : now - last.at,
+  });
+}
+
+export function resourcesOf(world: MemoryWorld, sandboxId: SandboxId): ProviderResult<SandboxResources> {
+  const record = world.sandbox(sandboxId);
+  if (record === null) return failed("not_found", `no sandbox ${sandboxId}`, "none");
+  const jobs = record.instances.flatMap((instance) => instance.jobs);
+  const steps = jobs.reduce((sum, job) => sum + job.stepsRun, 0);
+  const bytes = jobs.reduce((sum, job) => sum + job.output.kept, 0);
+  return succeeded({
+    processes: world.processes().filter((process) => process.sandboxId === sandboxId).length,
+    cpuSeconds: steps / 1_000,
+    memoryBytes: bytes,
+    diskUsedBytes: bytes,
+    operations: steps,
+  });
+}
+
+function sandboxOf(entry: JournalEntry): SandboxId | null {
+  if (entry.type === "signalled") return entry.process.sandboxId;
+  return "sandboxId" in entry ? entry.sandboxId : null;
+}
+
+function wordsOf(entry: JournalEntry): string {
+  switch (entry.type) {
+    case "signalled":
+      return `${entry.signal} to ${entry.process.kind} ${entry.process.pid}`;
+    case "launchRefused":
+      return `a launch was refused: ${entry.code}`;
+    case "renewed":
+      return `renewal ${entry.sequence} accepted`;
+    case "jobAccepted":
+      return `job ${entry.jobId} accepted`;
+    case "ending":
+      return `ending: ${entry.why}`;
+    case "launched":
+    case "launchRepeated":
+    case "retired":
+    case "ended":
+    case "hostRestarted":
+    case "hostRebooted":
+      return entry.type;
+  }
+}
