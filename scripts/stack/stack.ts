@@ -76,7 +76,8 @@ export class Stack {
     }
     const stack = new Stack(order, port);
     // Stopping ends what is being waited for, so an interrupted start ends at once.
-    signal?.addEventListener("abort", () => void stack.stop());
+    const interrupt = () => void stack.stop();
+    signal?.addEventListener("abort", interrupt);
     try {
       await buildWrapper(order.stateDirectory);
       await stack.startHost();
@@ -84,6 +85,8 @@ export class Stack {
     } catch (error) {
       await stack.stop();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", interrupt);
     }
     return stack;
   }
@@ -209,8 +212,7 @@ export class Stack {
         const text = await reply.text();
         if (reply.status === 200) return text;
         refusedSince ??= performance.now();
-        if (performance.now() - refusedSince > patienceMs)
-          throw new StackFailure(`Mooring is not ready: ${text.slice(0, 1_000)}`);
+        if (performance.now() - refusedSince > patienceMs) throw new StackFailure(detailOf(text));
       } catch (error) {
         if (error instanceof StackFailure) throw error;
         refusedSince = null; // not listening yet
@@ -218,6 +220,16 @@ export class Stack {
       await pause(100);
     }
     return "";
+  }
+}
+
+const unready = z.object({ detail: z.string() });
+
+function detailOf(text: string): string {
+  try {
+    return unready.parse(JSON.parse(text)).detail;
+  } catch {
+    return `GET /readyz answered: ${text.slice(0, 300)}`;
   }
 }
 
