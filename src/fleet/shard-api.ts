@@ -13,9 +13,14 @@ export interface ListQuery {
   readonly createdAfter: number | null;
 }
 
+export interface OverdueSession {
+  readonly sessionId: SessionId;
+  readonly nextDeadline: number;
+}
+
 export interface FleetShardApi extends IndexPort {
   list(query: ListQuery): Promise<readonly SessionListItem[]>;
   /** Sessions whose next deadline passed before `before`, oldest first. */
-  overdue(before: number, limit: number): Promise<readonly { readonly sessionId: SessionId; readonly nextDeadline: number }[]>;
+  overdue(before: number, limit: number): Promise<readonly OverdueSession[]>;
   ping(): Promise<true>;
 }

@@ -1,0 +1,24 @@
+/** One call to another object, of which nothing is known: it may fail, or never answer. */
+import type { Clock } from "../session/ambient.ts";
+
+export type CallOutcome<T> =
+  | { readonly type: "answered"; readonly value: T }
+  | { readonly type: "failed"; readonly message: string }
+  /** No answer within the bound. It may still come and have its effect; nobody listens any more. */
+  | { readonly type: "hung" };
+
+/** Never rejects. Object RPC cannot be cancelled, so the bound ends the waiting, not the call. */
+export async function boundedCall<T>(clock: Clock, boundMs: number, call: () => Promise<T>): Promise<CallOutcome<T>> {
+  const settled = new AbortController();
+  try {
+    return await Promise.race<CallOutcome<T>>([
+      call().then(
+        (value) => ({ type: "answered", value }),
+        (error: unknown) => ({ type: "failed", message: error instanceof Error ? error.message : String(error) }),
+      ),
+      clock.sleep(boundMs, settled.signal).then(() => ({ type: "hung" })),
+    ]);
+  } finally {
+    settled.abort();
+  }
+}
