@@ -33,7 +33,14 @@ export function validate<S extends z.ZodType>(
 ): Reply<z.output<S>> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return { ok: true, value: parsed.data };
-  return validationFailed(parsed.error.issues.flatMap((issue) => fieldErrors(issue, where, ranges)));
+  const errors = new Map<string, FieldError>();
+  for (const issue of parsed.error.issues) {
+    for (const error of fieldErrors(issue, { input, where, ranges })) {
+      // A number can be both fractional and too big: the first word on a field is enough.
+      if (!errors.has(error.pointer)) errors.set(error.pointer, error);
+    }
+  }
+  return validationFailed([...errors.values()]);
 }
 
 export function validationFailed(errors: readonly FieldError[]): Reply<never> {
@@ -46,24 +53,39 @@ export function validationFailed(errors: readonly FieldError[]): Reply<never> {
   });
 }
 
-function fieldErrors(issue: z.core.$ZodIssue, where: string, ranges: Ranges): readonly FieldError[] {
+interface Checked {
+  readonly input: unknown;
+  readonly where: string;
+  readonly ranges: Ranges;
+}
+
+function fieldErrors(issue: z.core.$ZodIssue, checked: Checked): readonly FieldError[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({
-      pointer: pointer([...issue.path, key], where),
+      pointer: pointer([...issue.path, key], checked.where),
       detail: "This field is not known here. Remove it.",
     }));
   }
   const last = issue.path.at(-1);
-  const range = typeof last === "string" && Object.hasOwn(ranges, last) ? ranges[last] : undefined;
-  const allowed = range === undefined ? "" : ` Allowed: ${range}.`;
-  return [{ pointer: pointer(issue.path, where), detail: `${words(issue)}${allowed}` }];
+  const range = typeof last === "string" && Object.hasOwn(checked.ranges, last) ? checked.ranges[last] : undefined;
+  const what = valueAt(checked.input, issue.path) === undefined ? "This field is required." : words(issue);
+  const detail = range === undefined ? what : `${what} Allowed: ${range}.`;
+  return [{ pointer: pointer(issue.path, checked.where), detail }];
 }
 
 function words(issue: z.core.$ZodIssue): string {
   // A record's key fails inside an issue of its own; the outer message only says "Invalid key".
   if (issue.code === "invalid_key") return issue.issues.map((inner) => inner.message).join(" ");
-  if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) return "This field is required.";
   return issue.message;
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const segment of path) {
+    if (typeof value !== "object" || value === null) return undefined;
+    value = (value as Record<PropertyKey, unknown>)[segment];
+  }
+  return value;
 }
 
 function pointer(path: readonly PropertyKey[], where: string): string {
