@@ -47,11 +47,11 @@ export type Fault =
   | { readonly type: "lost_reply" }
   /** The effect at once, the reply late. */
   | { readonly type: "slow"; readonly ms: number }
-  /** The effect late. The caller hears an error at once, or nothing until it gives up. */
-  | { readonly type: "late_effect"; readonly ms: number; readonly reply: "error" | "silence" }
+  /** The effect late. The caller hears an error at once, nothing at all, or (if it still listens) the result. */
+  | { readonly type: "late_effect"; readonly ms: number; readonly reply: "error" | "silence" | "result" }
   /** The effect twice: now, and again after `afterMs`. */
   | { readonly type: "duplicate"; readonly afterMs: number }
-  /** No effect and no reply. `deaf`: not even the caller's abort ends it. */
+  /** No effect and no reply. `deaf`: it keeps no bound either, and not even the caller's abort ends it. */
   | { readonly type: "hang"; readonly deaf: boolean }
   /** For `observe`; elsewhere as none. */
   | { readonly type: "stale_read"; readonly lie: Lie }

@@ -28,7 +28,7 @@ const meaning: Record<WrapperRefusal, ProviderFailureCode> = {
   not_renewed: "unavailable",
   draining: "unavailable",
   job_mismatch: "invalid",
-  job_ended: "not_found",
+  job_ended: "invalid",
   not_found: "not_found",
   too_many_jobs: "no_capacity",
   stdin_full: "no_capacity",

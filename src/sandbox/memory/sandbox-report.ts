@@ -1,9 +1,14 @@
-/** What the memory world can say of a sandbox's log and use. Its units are its own: a step of a job is a millisecond of CPU. */
+/**
+ * What the memory world can say of a sandbox's log and use. Its units are its own: a step of a job
+ * is a millisecond of CPU and an operation, a process holds eight megabytes beside the output it keeps.
+ */
 import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
 import type { SandboxId } from "../../domain/ids.ts";
 import type { SandboxLogs, SandboxResources } from "../agent-sandbox.ts";
 import type { JournalEntry } from "./journal.ts";
 import type { MemoryWorld } from "./memory-world.ts";
+
+const processBytes = 8 * 2 ** 20;
 
 export function logsOf(world: MemoryWorld, sandboxId: SandboxId, tailBytes: number): ProviderResult<SandboxLogs> {
   const now = world.advance();
@@ -23,10 +28,11 @@ export function resourcesOf(world: MemoryWorld, sandboxId: SandboxId): ProviderR
   const jobs = record.instances.flatMap((instance) => instance.jobs);
   const steps = jobs.reduce((sum, job) => sum + job.stepsRun, 0);
   const bytes = jobs.reduce((sum, job) => sum + job.output.kept, 0);
+  const processes = world.processes().filter((process) => process.sandboxId === sandboxId).length;
   return succeeded({
-    processes: world.processes().filter((process) => process.sandboxId === sandboxId).length,
+    processes,
     cpuSeconds: steps / 1_000,
-    memoryBytes: bytes,
+    memoryBytes: processes * processBytes + bytes,
     diskUsedBytes: bytes,
     operations: steps,
   });

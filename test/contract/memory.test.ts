@@ -1,0 +1,4 @@
+import { memoryHarness } from "./memory-harness.ts";
+import { describeProviderContract } from "./provider-contract.ts";
+
+describeProviderContract("memory", memoryHarness);
