@@ -25,7 +25,8 @@ export function outputEvents(
   clock: Clock,
 ): ReadableStream<Uint8Array> {
   const reader: ReadableStreamDefaultReader<Uint8Array> = source.body.getReader();
-  const decoder = new TextDecoder();
+  // Each event is decoded by itself: a byte order mark at its head is the job's text, not ours to drop.
+  const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
   let pending: Promise<Read> | null = null;
   let held: Uint8Array = new Uint8Array(0);
   let offset = source.from;
