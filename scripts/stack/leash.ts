@@ -5,7 +5,7 @@
  * every ordinary stop takes too. Only groups that were started here are ever signalled.
  */
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 
 export interface LeashOrder {
@@ -29,6 +29,8 @@ export interface Leash {
   /** Resolves once when the child has ended, by itself or not. */
   readonly ended: Promise<string>;
   alive(): boolean;
+  /** What it wrote to the log since this start. */
+  said(): string;
   /** Idempotent. Resolves when no process of the group is left. */
   stop(): Promise<void>;
   /** Without any grace, as an accident would: for tests. */
@@ -48,6 +50,7 @@ wait "$child"
 
 export function spawnLeashed(order: LeashOrder): Leash {
   const log = openSync(order.logFile, "a", 0o600);
+  const logFrom = fstatSync(log).size;
   const takesLines = order.onLine !== undefined;
   const child = spawn("sh", ["-c", leashScript, "leash", String(order.graceSeconds), ...order.command], {
     cwd: order.cwd,
@@ -78,6 +81,7 @@ export function spawnLeashed(order: LeashOrder): Leash {
     logFile: order.logFile,
     group,
     ended,
+    said: () => readFileSync(order.logFile).subarray(logFrom).toString(),
     alive: () => child.exitCode === null && child.signalCode === null,
     stop: async () => {
       child.stdin?.end();

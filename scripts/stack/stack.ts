@@ -4,9 +4,10 @@
  * the processes of the first. Sandboxes are no children of ours: stopping a stack leaves them to their leases, unless
  * `endSandboxes` says otherwise.
  */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { stripVTControlCharacters } from "node:util";
 import { z } from "zod";
 import { type ApiKeyScope, signApiKey } from "../../src/protocol/api-keys.ts";
 import { hostEnumeration, type HostResidue } from "../../src/protocol/host.ts";
@@ -245,18 +246,17 @@ async function untilReady(leash: Leash, ready: Promise<string>): Promise<string>
   late.abort();
   if (outcome.kind === "ready") return outcome.text;
   const how = outcome.kind === "late" ? "was not ready within a minute" : `ended before it was ready (${outcome.text})`;
-  throw new StackFailure(`${leash.name} ${how}: ${lastWords(leash.logFile)} (log: ${leash.logFile})`);
+  throw new StackFailure(`${leash.name} ${how}: ${lastWords(leash)} (log: ${leash.logFile})`);
 }
 
-/** The line of a log that says most: the last error, else the last line. */
-function lastWords(logFile: string): string {
-  const lines = readFileSync(logFile, "utf8")
+/** What says most: an error and the place it names, else the first line (a refused command line begins with the reason and goes on with its usage). */
+function lastWords(leash: Leash): string {
+  const lines = stripVTControlCharacters(leash.said())
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-  return (
-    lines.findLast((line) => /error|cannot|failed|refused|in use/i.test(line)) ?? lines.at(-1) ?? "it said nothing"
-  );
+  const error = lines.findIndex((line) => /\berror\b/i.test(line));
+  return (error === -1 ? lines.slice(0, 1) : lines.slice(error, error + 2)).join(" ") || "it said nothing";
 }
 
 async function buildWrapper(stateDirectory: string): Promise<void> {
@@ -271,5 +271,5 @@ async function buildWrapper(stateDirectory: string): Promise<void> {
   });
   const how = await build.ended;
   if (how !== "exit code 0")
-    throw new StackFailure(`The wrapper could not be built (${how}): ${lastWords(logFile)} (log: ${logFile})`);
+    throw new StackFailure(`The wrapper could not be built (${how}): ${lastWords(build)} (log: ${logFile})`);
 }
