@@ -7,7 +7,7 @@
  *   GET    /jobs/{id}?tail_bytes=N        → wrapperJobDetail
  *   GET    /jobs/{id}/output?offset=N     → bytes, from offset, until the job has ended and all was sent
  *   DELETE /jobs/{id}?as=cancelled        (or interrupted) → wrapperJob, once it has ended
- *   POST   /jobs/{id}/stdin?end=true      (or false) bytes → anything
+ *   POST   /jobs/{id}/stdin?end=1         (or 0) bytes → nothing
  *   POST   /drain                         → wrapperDrained
  */
 import { z } from "zod";

@@ -102,7 +102,7 @@ export class HttpWrapperClient implements WrapperClient {
 
   async writeStdin(id: JobId, bytes: Uint8Array, end: boolean, bound: CallBound): Promise<ProviderResult<null>> {
     // A copy on purpose: a view over a shared buffer is no body.
-    const ask: Ask = { method: "POST", path: `${pathOf(id)}/stdin?end=${end}`, body: new Uint8Array(bytes) };
+    const ask: Ask = { method: "POST", path: `${pathOf(id)}/stdin?end=${end ? 1 : 0}`, body: new Uint8Array(bytes) };
     const reply = await this.#ask(ask, wrapperStdinTaken, bound);
     return reply.ok ? succeeded(null) : reply;
   }

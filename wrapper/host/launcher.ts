@@ -12,7 +12,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { HostInstance, HostLaunchOrder } from "../../src/protocol/host.ts";
 import { markers, wrapperReady, type WrapperBoot } from "../../src/protocol/wrapper.ts";
 import { startTimeOf } from "./process-table.ts";
-import type { Armed, Records } from "./records.ts";
+import type { Armed, Records, Running } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import type { Residue } from "./residue.ts";
 import type { InstancePaths, StateDirectory } from "./state-directory.ts";
@@ -65,19 +65,21 @@ export class Launcher {
     const record = this.#parts.records.byInstance(instanceId);
     if (record?.armed == null || record.sessionId === null)
       throw new Refusal("not_found", `No instance ${instanceId} here.`);
-    const instance = this.#asRunning(record.sandboxId, record.sessionId, record.armed);
-    if (instance === null) throw new Refusal("not_found", `The wrapper of instance ${instanceId} is not running.`);
-    return instance;
+    const { armed, sandboxId, sessionId } = record;
+    const { running } = armed;
+    const alive =
+      running !== null &&
+      armed.bootId === this.#parts.state.bootId &&
+      startTimeOf(running.wrapper.pid) === running.wrapper.startTime;
+    if (!alive) throw new Refusal("not_found", `The wrapper of instance ${instanceId} is not running.`);
+    return this.#described(sandboxId, sessionId, armed, running);
   }
 
   async #launch(instanceId: string, order: HostLaunchOrder): Promise<HostInstance> {
     this.#refuse(instanceId, order);
     const known = this.#parts.records.get(order.sandbox_id)?.armed ?? null;
-    if (known?.running) {
-      const running = this.#asRunning(order.sandbox_id, order.session_id, known);
-      if (running !== null) return running;
-      throw new Refusal("launch_failed", `Instance ${instanceId} ran here and has ended; an instance runs once.`);
-    }
+    // A repeat learns what the first one did, even when that has ended since: an instance runs once.
+    if (known?.running) return this.#described(order.sandbox_id, order.session_id, known, known.running);
     await this.#refuseWithoutSpace();
     const aim = { session: order.session_id, generation: order.generation, instance: null };
     const left = await this.#parts.residue.of(aim);
@@ -101,9 +103,7 @@ export class Launcher {
       throw new Refusal("launch_failed", `The wrapper did not come up: ${lastLines(paths.log)}`);
     }
     this.#parts.records.arm(order.sandbox_id, order.session_id, { ...armed, running: ready }, Date.now());
-    const running = this.#asRunning(order.sandbox_id, order.session_id, { ...armed, running: ready });
-    if (running === null) throw new Refusal("launch_failed", "The wrapper ended right after it came up.");
-    return running;
+    return this.#described(order.sandbox_id, order.session_id, armed, ready);
   }
 
   #refuse(instanceId: string, order: HostLaunchOrder): void {
@@ -192,7 +192,7 @@ export class Launcher {
     };
   }
 
-  async #ready(guardianPid: number, paths: InstancePaths): Promise<Armed["running"]> {
+  async #ready(guardianPid: number, paths: InstancePaths): Promise<Running | null> {
     const guardianStart = startTimeOf(guardianPid);
     const until = performance.now() + readyMs;
     while (performance.now() < until && guardianStart !== null && startTimeOf(guardianPid) === guardianStart) {
@@ -219,13 +219,10 @@ export class Launcher {
       throw new Refusal("internal", "A failed launch left processes that could not be ended.");
   }
 
-  #asRunning(sandboxId: string, sessionId: string, armed: Armed): HostInstance | null {
-    const { running } = armed;
-    if (running === null || armed.bootId !== this.#parts.state.bootId) return null;
-    if (startTimeOf(running.wrapper.pid) !== running.wrapper.startTime) return null;
+  #described(sandboxId: string, sessionId: string, armed: Armed, running: Running): HostInstance {
     return {
       host_id: this.#parts.state.hostId,
-      boot_id: this.#parts.state.bootId,
+      boot_id: armed.bootId,
       instance_id: armed.instanceId,
       session_id: sessionId,
       sandbox_id: sandboxId,

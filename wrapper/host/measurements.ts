@@ -44,8 +44,11 @@ export function readLog(paths: SandboxPaths, tailBytes: number, now: number): z.
   const file = openSync(newest.path, "r");
   try {
     const got = readSync(file, buffer, 0, length, newest.bytes - length);
+    // A cut in the middle of a character begins after it.
+    let start = 0;
+    while (start < got && length < newest.bytes && ((buffer[start] ?? 0) & 0xc0) === 0x80) start += 1;
     return {
-      text: buffer.subarray(0, got).toString("utf8"),
+      text: buffer.subarray(start, got).toString("utf8"),
       last_written_ago_ms: Math.max(0, Math.round(now - newest.writtenAt)),
     };
   } finally {

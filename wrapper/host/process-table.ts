@@ -82,7 +82,10 @@ function readStat(pid: number): Omit<LiveProcess, "marks"> | null {
   const close = text.lastIndexOf(")");
   const fields = text.slice(close + 2).split(" ");
   const state = fields[0];
-  if (state === "Z" || state === "X" || state === "x") return null;
+  if (state === "X" || state === "x") return null;
+  // A dead first thread with others alive is a live process.
+  const threads = Number(fields[17]);
+  if (state === "Z" && threads <= 1) return null;
   return {
     pid,
     parent: Number(fields[1]),
@@ -96,10 +99,37 @@ function readStat(pid: number): Omit<LiveProcess, "marks"> | null {
 /** null: there is one, and it may not be read. */
 function readEnvironment(pid: number): string | null {
   try {
-    return readFileSync(`/proc/${pid}/environ`, "utf8");
+    const environment = readIfThere(`/proc/${pid}/environ`);
+    return environment === "" ? environmentOfThreads(pid) : environment;
+  } catch (error) {
+    if (code(error) === "EACCES" || code(error) === "EPERM") return null;
+    throw error;
+  }
+}
+
+/** A dead first thread has lost its environment; the others show it. */
+function environmentOfThreads(pid: number): string {
+  for (const thread of threadsOf(pid)) {
+    const environment = readIfThere(`/proc/${pid}/task/${thread}/environ`);
+    if (environment !== "") return environment;
+  }
+  return "";
+}
+
+function threadsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).filter((thread) => Number(thread) !== pid);
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
   } catch (error) {
     if (isGone(error)) return "";
-    if (code(error) === "EACCES" || code(error) === "EPERM") return null;
     throw error;
   }
 }

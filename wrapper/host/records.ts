@@ -22,14 +22,16 @@ import { join } from "node:path";
 import { z } from "zod";
 
 const processIdentity = z.object({ pid: z.int(), startTime: z.int() });
-export type ProcessIdentity = z.infer<typeof processIdentity>;
+
+const running = z.object({ guardian: processIdentity, wrapper: processIdentity, url: z.string() });
+export type Running = z.infer<typeof running>;
 
 const armed = z.object({
   generation: z.int(),
   instanceId: z.string(),
   bootId: z.string(),
-  /** null: armed, but it never answered. Such a launch may be tried again; one that ran and ended may not. */
-  running: z.object({ guardian: processIdentity, wrapper: processIdentity, url: z.string() }).nullable(),
+  /** null: armed, but it never answered. Only such a launch may be tried again. */
+  running: running.nullable(),
 });
 export type Armed = z.infer<typeof armed>;
 

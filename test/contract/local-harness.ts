@@ -1,0 +1,166 @@
+/** The kit's harness for the `local` provider: a real host process, real guardians and wrappers, real signals. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { SessionId } from "../../src/domain/ids.ts";
+import { markers } from "../../src/protocol/wrapper.ts";
+import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
+import { isAlive, pidsWith } from "../support/processes.ts";
+import { RunningHost } from "../support/running-host.ts";
+import { systemClock, systemIds } from "../support/system-ambient.ts";
+import type {
+  FaultKind,
+  FaultyCall,
+  ForeignMarks,
+  JobCommands,
+  ProviderHarness,
+  ProviderWorld,
+  WorldPowers,
+} from "./provider-harness.ts";
+
+const jobs: JobCommands = {
+  echo: (text) => `echo '${text}'`,
+  exit: (code) => `exit ${code}`,
+  sleep: "sleep 300",
+  ignoreTerm: "trap '' TERM; sleep 300",
+  fork: `setsid sh -c "trap '' TERM; sleep 300" & sleep 300`,
+  cat: "cat",
+};
+
+const callOf: { readonly [Call in FaultyCall]: RegExp } = {
+  launch: /\/instances\/[^/]+$/,
+  retire: /\/retire$/,
+  observe: /\/observe$/,
+  stop: /\/stop$/,
+};
+
+export const localHarness: ProviderHarness = {
+  async open() {
+    const host = await RunningHost.start();
+    return new LocalWorld(host);
+  },
+};
+
+class LocalWorld implements ProviderWorld {
+  readonly provider;
+  readonly jobs = jobs;
+  readonly can: WorldPowers;
+  readonly #host: RunningHost;
+  readonly #foreign: ChildProcess[] = [];
+  #impostor: Server | null = null;
+  /** The call whose next answer is nonsense. */
+  #malformed: FaultyCall | null = null;
+
+  constructor(host: RunningHost) {
+    this.#host = host;
+    this.provider = localSandbox({
+      url: host.url,
+      token: host.token,
+      clock: systemClock,
+      ids: systemIds,
+      fetch: (input, init) => this.#fetch(input, init),
+    });
+    this.can = {
+      disturb: (call, fault) => this.#disturb(call, fault),
+      restart: async (until) => {
+        await host.kill("SIGKILL");
+        await host.start(until === "scanning" ? ["--scan-delay-ms", "1000"] : []);
+      },
+      takeDown: async () => void (await host.kill("SIGKILL")),
+      freeze: async ({ instanceId }) => void process.kill((await host.instance(instanceId)).wrapper_pid, "SIGSTOP"),
+      startForeign: (marks) => this.#startForeign(marks),
+      impersonate: async ({ instanceId }) => this.#impersonate(await host.instance(instanceId)),
+      countProcesses: async ({ instanceId }) => pidsWith(`${markers.instance}=${instanceId}`).length,
+    };
+  }
+
+  sessionId(): SessionId {
+    return this.#host.session() as SessionId;
+  }
+
+  now(): number {
+    return Date.now();
+  }
+
+  wait(ms: number): Promise<void> {
+    return systemClock.sleep(ms);
+  }
+
+  settle<T>(promise: Promise<T>): Promise<T> {
+    return promise;
+  }
+
+  async close(): Promise<void> {
+    this.#impostor?.closeAllConnections();
+    this.#impostor?.close();
+    for (const child of this.#foreign) child.kill("SIGKILL");
+    await this.#host.close();
+  }
+
+  async #fetch(input: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {
+    const response = await fetch(input, init);
+    const call = this.#malformed;
+    const { pathname } = new URL(input instanceof Request ? input.url : input);
+    if (call === null || !callOf[call].test(pathname)) return response;
+    this.#malformed = null;
+    return new Response('{"answer":"absent"}', { status: 200 });
+  }
+
+  async #disturb(call: FaultyCall, fault: FaultKind): Promise<void> {
+    if (fault === "malformed") this.#malformed = call;
+    else if (typeof fault === "string") await this.#host.fault({ op: call, mode: fault, count: 1 });
+    else await this.#host.fault({ op: call, mode: "delay", count: 1, delay_ms: fault.lateByMs });
+  }
+
+  async #startForeign(marks: ForeignMarks): Promise<{ isAlive: () => Promise<boolean> }> {
+    const child = spawn("sleep", ["300"], {
+      stdio: "ignore",
+      env: {
+        PATH: process.env["PATH"],
+        [markers.session]: marks.sessionId,
+        [markers.role]: "wrapper",
+        ...(marks.instanceId === null ? {} : { [markers.instance]: marks.instanceId }),
+        ...(marks.generation === null ? {} : { [markers.generation]: String(marks.generation) }),
+      },
+    });
+    this.#foreign.push(child);
+    await once(child, "spawn");
+    return { isAlive: async () => child.pid !== undefined && isAlive(child.pid) };
+  }
+
+  async #impersonate(instance: {
+    readonly wrapper_pid: number;
+    readonly url: string;
+    readonly instance_id: string;
+  }): Promise<void> {
+    process.kill(instance.wrapper_pid, "SIGKILL");
+    while (isAlive(instance.wrapper_pid)) await systemClock.sleep(5);
+    const body = JSON.stringify({
+      session_id: "unknown",
+      instance_id: instance.instance_id,
+      generation: 1,
+      version: "0.1.0",
+      protocol: 1,
+      pid: 1,
+      uptime_ms: 1,
+      active_jobs: 0,
+      draining: false,
+      expires_in_ms: 60_000,
+      idle_ms: 0,
+      disk: null,
+      jobs: [],
+    });
+    const server = createServer((_, response) => {
+      response.writeHead(200, { "content-type": "application/json", "mooring-proof": "0".repeat(64) }).end(body);
+    });
+    this.#impostor = server;
+    // The port is free only once the last thread of the wrapper is gone, a moment after it stopped answering.
+    for (let bound = false; !bound;) {
+      server.listen(Number(new URL(instance.url).port), "127.0.0.1");
+      bound = await once(server, "listening").then(
+        () => true,
+        () => systemClock.sleep(10).then(() => false),
+      );
+    }
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * What a harness must provide so that the conformance kit can be run against a provider.
+ *
+ * Required: a fresh world for each check, with the provider, its controller's clock, and a way to let time pass. With
+ * real processes `wait` sleeps and `settle` only awaits; over a virtual clock `wait` advances it and `settle` advances it
+ * until the promise has settled. The world must keep real graces: a stop with grace G kills after G, not before.
+ *
+ * Optional (`can`): what the kit may do to the world behind the provider's back. A check that needs one that is missing
+ * is reported as skipped under its name, so that nobody takes the run for more than it was.
+ */
+import type { SessionId } from "../../src/domain/ids.ts";
+import type { AgentSandbox, InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
+
+export interface ProviderHarness {
+  /** Nothing of any session runs in it, or nothing with an id that `sessionId` will give. */
+  open(): Promise<ProviderWorld>;
+}
+
+export interface ProviderWorld {
+  readonly provider: AgentSandbox;
+  /** Another 20 lower-case alphanumerics each time. */
+  sessionId(): SessionId;
+  /** Epoch ms on the controller's clock. */
+  now(): number;
+  wait(ms: number): Promise<void>;
+  settle<T>(promise: Promise<T>): Promise<T>;
+  readonly jobs: JobCommands;
+  readonly can: WorldPowers;
+  /** Ends everything of this world. */
+  close(): Promise<void>;
+}
+
+/** Command lines in the provider's own shell. */
+export interface JobCommands {
+  /** Writes `TEXT` and a newline, and succeeds. */
+  echo(text: string): string;
+  /** Ends with this exit code. */
+  exit(code: number): string;
+  /** Runs for a long time, and dies of TERM. */
+  readonly sleep: string;
+  /** Runs for a long time, and only KILL ends it. */
+  readonly ignoreTerm: string;
+  /** Leaves a long-running child in a session of its own, and runs on itself. */
+  readonly fork: string;
+  /** Copies its standard input to its output. */
+  readonly cat: string;
+}
+
+export type FaultyCall = "launch" | "retire" | "observe" | "stop";
+/** hang: never answers. error: fails before the effect. lost_reply: the effect, then no answer. malformed: answers nonsense. late: the effect, and the answer, after delayMs. */
+export type FaultKind = "hang" | "error" | "lost_reply" | "malformed" | { readonly lateByMs: number };
+
+export interface ForeignMarks {
+  readonly sessionId: string;
+  /** null: a legacy wrapper. */
+  readonly instanceId: string | null;
+  readonly generation: number | null;
+}
+
+export interface WorldPowers {
+  /** What the next call of this kind meets. */
+  readonly disturb?: (call: FaultyCall, fault: FaultKind) => Promise<void>;
+  /** The provider side forgets all it did not store. Resolves when it answers again, or while it is still scanning. */
+  readonly restart?: (until: "ready" | "scanning") => Promise<void>;
+  /** The provider side cannot be reached from now on. */
+  readonly takeDown?: () => Promise<void>;
+  /** Stops the wrapper as SIGSTOP does: it exists and answers nothing. */
+  readonly freeze?: (instance: InstanceRef) => Promise<void>;
+  /** A process that the provider did not start, with the marks of a wrapper. `isAlive` is the ground truth. */
+  readonly startForeign?: (marks: ForeignMarks) => Promise<{ readonly isAlive: () => Promise<boolean> }>;
+  /** Kills the wrapper, and lets something else answer where it listened, by the rules of the protocol but without the secret. */
+  readonly impersonate?: (instance: InstanceRef) => Promise<void>;
+  /** How many processes of that instance there are, counted without the provider. */
+  readonly countProcesses?: (instance: InstanceRef) => Promise<number>;
+}
+
+export type Power = keyof WorldPowers;
+
+/** A sentence of the port's contract as a plain function: it returns when the provider keeps it, and throws when not. */
+export interface ProviderCheck {
+  /** The guarantee, with the ids of the checklist that it shows. */
+  readonly name: string;
+  readonly needs: readonly Power[];
+  readonly run: (world: ProviderWorld) => Promise<void>;
+}

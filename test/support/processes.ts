@@ -1,0 +1,23 @@
+/** The ground truth about processes for tests: reads /proc by itself, so that the host is not its own witness. */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Pids of live (not zombie) processes whose environment holds this exact entry, e.g. `MOORING_SESSION_ID=abc`. */
+export function pidsWith(entry: string): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => pid !== process.pid && isAlive(pid) && text(`/proc/${pid}/environ`).split("\0").includes(entry));
+}
+
+export function isAlive(pid: number): boolean {
+  const stat = text(`/proc/${pid}/stat`);
+  return stat !== "" && !/^[ZXx]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
