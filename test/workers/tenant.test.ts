@@ -1,0 +1,88 @@
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { isolatedSandboxId, type SessionId } from "../../src/domain/ids.ts";
+import type { ReserveOrder } from "../../src/session/reports.ts";
+import type { TenantApi } from "../../src/tenant/tenant-api.ts";
+import { generation, lease, receipt, report, sessionId } from "../support/reports.ts";
+
+function tenant(name: string) {
+  const { TENANTS } = env as unknown as { readonly TENANTS: DurableObjectNamespace };
+  const stub = TENANTS.get(TENANTS.idFromName(name));
+  return { stub, api: stub as unknown as TenantApi };
+}
+
+/** An order of now, as a session that was just created makes it. */
+function fresh(session: SessionId, count: number): ReserveOrder {
+  const sandboxId = isolatedSandboxId(session, generation(count));
+  return { sessionId: session, generation: generation(count), sandboxId, createdAt: Date.now() };
+}
+
+const ids = (count: number) => Array.from({ length: count }, (_, i) => sessionId(`s${i}x`));
+
+describe("TenantObject", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("100 parallel reserves over a cap give exactly the cap [CAP-5] [CAP-7]", async () => {
+    const { stub, api } = tenant("parallel");
+    const replies = await Promise.all(ids(100).map((id) => api.reserve(fresh(id, 1))));
+    const refused = replies.find((reply) => !reply.granted);
+    if (refused?.granted !== false || refused.code !== "quota_exhausted") throw new Error("the cap was never reached");
+    const { limit } = refused;
+    expect(limit).toBeLessThan(100);
+    expect(replies.filter((reply) => reply.granted)).toHaveLength(limit);
+    expect(replies.filter((reply) => !reply.granted)).toEqual(
+      Array.from({ length: 100 - limit }, () => ({ granted: false, code: "quota_exhausted", limit, used: limit })),
+    );
+    await evictDurableObject(stub);
+    const ledger = await tenant("parallel").api.ledger();
+    expect(ledger).toMatchObject({ used: limit, counts: { granted: limit, reserved: limit }, imbalances: [] });
+  });
+
+  it("what it knows survives an eviction: reservations, watermarks, receipts [CAP-6]", async () => {
+    const [id] = ids(1);
+    if (id === undefined) throw new Error("no id");
+    const before = tenant("evicted");
+    await before.api.reserve(fresh(id, 1));
+    const createdAt = Date.now();
+    await before.api.report(report(id, 2, { createdAt, status: "terminated", leases: [lease(id, 1, "closed")] }));
+    await before.api.cancelReservation(id, generation(7));
+    await evictDurableObject(before.stub);
+    const { api } = tenant("evicted");
+    expect(await api.receipt(id, null)).toEqual(receipt(id, 1));
+    expect(await api.reserve({ ...fresh(id, 7), createdAt })).toMatchObject({ granted: false, above: generation(7) });
+    expect(await api.ledger()).toMatchObject({ used: 0, counts: { granted: 1, proven: 1 }, imbalances: [] });
+  });
+
+  it("reading a tenant that never was writes nothing, not even an alarm [API-12]", async () => {
+    const { stub, api } = tenant("nobody");
+    expect(await api.ledger()).toMatchObject({ used: 0, imbalances: [] });
+    expect(await api.open(null, 10)).toEqual([]);
+    expect(await api.sessions(null, 10)).toEqual([]);
+    expect(await api.receipt(sessionId("a"), null)).toBeNull();
+    await runInDurableObject(stub, async (_, state) => {
+      const tables = state.storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT GLOB '_cf_*'").toArray();
+      expect(tables).toEqual([]);
+      expect(await state.storage.getAlarm()).toBeNull();
+    });
+  });
+
+  it("a reservation arms an alarm, and one whose session has no record is named then, not freed [CAP-6]", async () => {
+    const { stub, api } = tenant("orphan");
+    const id = sessionId("neverwas");
+    await api.reserve(fresh(id, 1));
+    const armedFor = await runInDurableObject(stub, (_, state) => state.storage.getAlarm());
+    if (armedFor === null) throw new Error("no alarm was armed");
+    // Before its time nobody is asked.
+    expect(await runDurableObjectAlarm(stub)).toBe(true);
+    expect(await api.ledger()).toMatchObject({ used: 1, imbalances: [] });
+    vi.useFakeTimers({ toFake: ["Date"], now: armedFor });
+    expect(await runDurableObjectAlarm(stub)).toBe(true);
+    const vanished = { type: "vanished", sessionId: id };
+    expect(await api.ledger()).toMatchObject({ used: 1, counts: { reserved: 1 }, imbalances: [vanished] });
+    const again = await runInDurableObject(stub, (_, state) => state.storage.getAlarm());
+    expect(again).toBeGreaterThan(armedFor);
+  });
+});
