@@ -1,0 +1,159 @@
+/** The rows of a session's jobs. A job's order is its position; at most 1,000 are kept, ended ones go first. */
+import type { Generation, JobId } from "../domain/ids.ts";
+import type { CreateJob, JobState } from "../protocol/jobs.ts";
+import type { Sql, SqlRow } from "../storage/sql.ts";
+
+export interface Job {
+  readonly id: JobId;
+  readonly position: number;
+  readonly state: JobState;
+  readonly body: CreateJob;
+  readonly bodyHash: string;
+  readonly createdAt: number;
+  readonly timeoutMs: number;
+  /** The generation it was handed to; null while queued. */
+  readonly generation: Generation | null;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly outputBytes: number;
+  readonly outputTruncated: boolean;
+  /** It was asked to end, as this; null: it was not. */
+  readonly ending: "cancelled" | "interrupted" | null;
+  /** The last 64 kB; null until it has ended (and when it was lost with its sandbox). */
+  readonly tail: Uint8Array | null;
+}
+
+export type JobResult = Pick<
+  Job,
+  "state" | "startedAt" | "endedAt" | "exitCode" | "signal" | "outputBytes" | "outputTruncated" | "tail"
+>;
+
+export const jobsKept = 1_000;
+/** What is stored of a job's output. */
+export const tailBytes = 65_536;
+
+const unsettled: ReadonlySet<JobState> = new Set(["queued", "sent", "running"]);
+export function isSettled(job: Pick<Job, "state">): boolean {
+  return !unsettled.has(job.state);
+}
+
+export interface JobStore {
+  get(id: JobId): Job | null;
+  list(after: JobId | null, limit: number): readonly Job[];
+  /** Oldest first. */
+  inState(...states: readonly JobState[]): readonly Job[];
+  /** `full`: 1,000 jobs are there and none has ended. */
+  add(job: { id: JobId; body: CreateJob; bodyHash: string; createdAt: number; timeoutMs: number }): "added" | "full";
+  hand(id: JobId, generation: Generation): void;
+  takeBack(id: JobId): void;
+  /** The intent to end these, kept until they have. */
+  markEnding(ids: readonly JobId[], as: "cancelled" | "interrupted"): void;
+  settle(id: JobId, result: JobResult): void;
+  setRunning(id: JobId, startedAt: number): void;
+  /** Jobs handed to this generation that never reported an end. */
+  settleHanded(generation: Generation, as: JobState, at: number): void;
+  /** Jobs never handed over. */
+  dropQueue(at: number): void;
+}
+
+export function jobStore(sql: Sql): JobStore {
+  const one = (id: JobId) => sql.run("SELECT * FROM job WHERE id = ?", id)[0];
+  return {
+    get(id) {
+      const row = one(id);
+      return row === undefined ? null : decode(row);
+    },
+    list(after, limit) {
+      const position = after === null ? 0 : Number(one(after)?.["position"] ?? 0);
+      return sql.run("SELECT * FROM job WHERE position > ? ORDER BY position LIMIT ?", position, limit).map(decode);
+    },
+    inState(...states) {
+      const marks = states.map(() => "?").join(", ");
+      return sql.run(`SELECT * FROM job WHERE state IN (${marks}) ORDER BY position`, ...states).map(decode);
+    },
+    add(job) {
+      const count = Number(sql.run("SELECT count(*) AS count FROM job")[0]?.["count"]);
+      if (count >= jobsKept) {
+        const oldest = sql.run(
+          "SELECT position FROM job WHERE state NOT IN ('queued', 'sent', 'running') ORDER BY position LIMIT 1",
+        )[0];
+        if (oldest === undefined) return "full";
+        sql.run("DELETE FROM job WHERE position = ?", oldest["position"] ?? null);
+      }
+      sql.run(
+        `INSERT INTO job (position, id, state, body, body_hash, created_at, timeout_ms, output_bytes, output_truncated)
+         VALUES ((SELECT coalesce(max(position), 0) + 1 FROM job), ?, 'queued', ?, ?, ?, ?, 0, 0)`,
+        job.id,
+        JSON.stringify(job.body),
+        job.bodyHash,
+        job.createdAt,
+        job.timeoutMs,
+      );
+      return "added";
+    },
+    hand(id, generation) {
+      sql.run("UPDATE job SET state = 'sent', generation = ? WHERE id = ? AND state = 'queued'", generation, id);
+    },
+    takeBack(id) {
+      sql.run("UPDATE job SET state = 'queued', generation = NULL WHERE id = ? AND state = 'sent'", id);
+    },
+    markEnding(ids, as) {
+      for (const id of ids) {
+        sql.run("UPDATE job SET ending = coalesce(ending, ?) WHERE id = ? AND state IN ('sent', 'running')", as, id);
+      }
+    },
+    setRunning(id, startedAt) {
+      sql.run("UPDATE job SET state = 'running', started_at = ? WHERE id = ? AND state = 'sent'", startedAt, id);
+    },
+    settle(id, result) {
+      sql.run(
+        `UPDATE job SET state = ?, started_at = coalesce(started_at, ?), ended_at = ?, exit_code = ?, signal = ?, output_bytes = ?,
+           output_truncated = ?, tail = ? WHERE id = ? AND state IN ('queued', 'sent', 'running')`,
+        result.state,
+        result.startedAt,
+        result.endedAt,
+        result.exitCode,
+        result.signal,
+        result.outputBytes,
+        result.outputTruncated ? 1 : 0,
+        result.tail,
+        id,
+      );
+    },
+    settleHanded(generation, as, at) {
+      sql.run(
+        "UPDATE job SET state = ?, ended_at = ? WHERE generation = ? AND state IN ('sent', 'running')",
+        as,
+        at,
+        generation,
+      );
+    },
+    dropQueue(at) {
+      sql.run("UPDATE job SET state = 'cancelled', ended_at = ? WHERE state = 'queued'", at);
+    },
+  };
+}
+
+function decode(row: SqlRow): Job {
+  const number = (column: string): number | null => (row[column] === null ? null : Number(row[column]));
+  return {
+    id: row["id"] as JobId,
+    position: Number(row["position"]),
+    state: row["state"] as JobState,
+    body: JSON.parse(String(row["body"])) as CreateJob,
+    bodyHash: String(row["body_hash"]),
+    createdAt: Number(row["created_at"]),
+    timeoutMs: Number(row["timeout_ms"]),
+    generation: number("generation") as Generation | null,
+    startedAt: number("started_at"),
+    endedAt: number("ended_at"),
+    exitCode: number("exit_code"),
+    signal: row["signal"] === null ? null : String(row["signal"]),
+    outputBytes: Number(row["output_bytes"]),
+    outputTruncated: row["output_truncated"] === 1,
+    ending: row["ending"] as Job["ending"],
+    tail: row["tail"] instanceof Uint8Array ? row["tail"] : null,
+  };
+}

@@ -1,0 +1,249 @@
+/**
+ * A session's jobs on their way to its wrapper and back. A job is handed over at most once in effect: the wrapper knows it
+ * by id, so an answer that was lost is asked for again (LEA-14), and a job accepted by a sandbox that is gone is `lost`,
+ * never run again unasked (FEN-6).
+ */
+import type { JobId } from "../domain/ids.ts";
+import type { Held, LeaseIdentity } from "../domain/lease.ts";
+import type { WrapperClient } from "../sandbox/agent-sandbox.ts";
+import type { WrapperJob, WrapperJobDetail, WrapperJobOrder } from "../protocol/wrapper.ts";
+import { bounded, timedOut } from "./bounded.ts";
+import { isSettled, tailBytes, type Job, type JobResult, type JobStore } from "./job-store.ts";
+import type { SessionPorts } from "./ports.ts";
+import type { SessionState } from "./session-state.ts";
+
+export class JobRunner {
+  readonly #ports: SessionPorts;
+  readonly #state: SessionState;
+  readonly #jobs: JobStore;
+  /** Not before this instant again, after a delivery that did not get through. */
+  #retryAt = 0;
+  readonly #endingNow = new Set<JobId>();
+
+  constructor(ports: SessionPorts, state: SessionState, jobs: JobStore) {
+    this.#ports = ports;
+    this.#state = state;
+    this.#jobs = jobs;
+  }
+
+  wrapperOf(lease: LeaseIdentity): WrapperClient | null {
+    const provider = this.#ports.providers.get(lease.provider);
+    const session = this.#state.session;
+    if (provider === null || session === null) return null;
+    const { generation, sandboxId, instanceId, host, secret } = lease;
+    return provider.wrapper({ sessionId: session.id, sandboxId, generation, instanceId, host, secret });
+  }
+
+  /** The lease that takes jobs now. */
+  admitting(): Held | null {
+    const lease = this.#state.session?.newest;
+    return lease?.phase === "held" && lease.gate.type === "open" && this.#state.mode.type === "readable" ? lease : null;
+  }
+
+  /** Something could be handed over now. */
+  due(now: number): boolean {
+    if (this.admitting() === null || now < this.#retryAt) return false;
+    return this.#deliverable() !== null || this.#unended().length > 0;
+  }
+
+  /** When to look again by ourselves; null: a change will say so. */
+  wakeAt(now: number): number | null {
+    const lease = this.admitting();
+    if (lease === null) return null;
+    const waiting = this.#jobs.inState("queued", "sent").length > 0 || this.#unended().length > 0;
+    return waiting ? Math.max(this.#retryAt, now + this.#ports.policy.queuePollMs) : null;
+  }
+
+  /** Asked to end, and not known to have ended: after a crash between the intent and the signal, or a lost reply. */
+  #unended(): readonly Job[] {
+    return this.#jobs.inState("sent", "running").filter((job) => job.ending !== null && !this.#endingNow.has(job.id));
+  }
+
+  /** An unconfirmed one first; then the oldest queued, while there is a free place. */
+  #deliverable(): Job | null {
+    const active = this.#jobs.inState("sent", "running");
+    const unconfirmed = active.find((job) => job.state === "sent");
+    if (unconfirmed !== undefined) return unconfirmed;
+    if (active.length >= this.#ports.policy.maxActiveJobs) return null;
+    return this.#jobs.inState("queued")[0] ?? null;
+  }
+
+  /** Hands over what can be handed over. One call at a time: the engine's lane sees to that. */
+  async deliver(): Promise<void> {
+    for (;;) {
+      const lease = this.admitting();
+      const unended = this.#unended();
+      if (lease !== null && unended.length > 0) {
+        const { clock, policy } = this.#ports;
+        const bound = policy.jobGraceMs + policy.observeMs;
+        for (const job of unended) await this.end(lease, [job.id], job.ending ?? "cancelled", bound);
+        if (this.#unended().length > 0) {
+          this.#retryAt = clock.now() + policy.queuePollMs;
+          return;
+        }
+      }
+      const job = this.#deliverable();
+      if (lease === null || job === null || this.#ports.clock.now() < this.#retryAt) return;
+      if (job.state === "queued") {
+        // Durable first: were it forgotten that it was sent, it could be sent to a successor as well.
+        this.#jobs.hand(job.id, lease.generation);
+        this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "client");
+      }
+      if (!(await this.#send(lease, job))) {
+        this.#retryAt = this.#ports.clock.now() + this.#ports.policy.queuePollMs;
+        return;
+      }
+    }
+  }
+
+  /** false: not now. */
+  async #send(lease: Held, job: Job): Promise<boolean> {
+    const wrapper = this.wrapperOf(lease);
+    if (wrapper === null) return false;
+    const { clock, policy } = this.#ports;
+    const answer = await bounded(clock, policy.observeMs, (bound) => wrapper.startJob(orderOf(job), bound));
+    // The lease may have ended meanwhile: its jobs were settled then, and settling again changes nothing (FEN-2).
+    if (answer === timedOut) return false;
+    if (answer.ok) {
+      await this.#learn(lease, answer.value);
+      return true;
+    }
+    const { code, effect } = answer.failure;
+    if (code === "invalid" || code === "unsupported") {
+      this.#jobs.settle(job.id, refused(clock.now()));
+      this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "sandbox");
+      return true;
+    }
+    if (effect === "none") this.#jobs.takeBack(job.id);
+    return false;
+  }
+
+  /** What a renewal, a poll or a start said about jobs. */
+  async learnAll(lease: LeaseIdentity, reports: readonly WrapperJob[]): Promise<void> {
+    for (const report of reports) await this.#learn(lease, report);
+  }
+
+  async #learn(lease: LeaseIdentity, report: WrapperJob): Promise<void> {
+    const id = report.id as JobId;
+    const job = this.#jobs.get(id);
+    if (job === null || isSettled(job) || job.generation !== lease.generation) return;
+    const startedAt = this.#ports.clock.now() - report.started_ago_ms;
+    if (report.state === "running") {
+      if (job.state !== "sent") return;
+      this.#jobs.setRunning(id, startedAt);
+      this.#state.touched();
+      return;
+    }
+    const detail = await this.#detail(lease, id);
+    this.#settle(lease, detail ?? { ...report, tail_base64: "" });
+  }
+
+  async #detail(lease: LeaseIdentity, id: JobId): Promise<WrapperJobDetail | null> {
+    const wrapper = this.wrapperOf(lease);
+    if (wrapper === null) return null;
+    const { clock, policy } = this.#ports;
+    const answer = await bounded(clock, policy.observeMs, (bound) => wrapper.job(id, tailBytes, bound));
+    return answer !== timedOut && answer.ok ? answer.value : null;
+  }
+
+  #settle(lease: LeaseIdentity, detail: WrapperJobDetail): void {
+    const id = detail.id as JobId;
+    const job = this.#jobs.get(id);
+    if (job === null || isSettled(job) || job.generation !== lease.generation || detail.state === "running") return;
+    this.#jobs.settle(id, resultOf(detail, this.#ports.clock.now()));
+    // Also wakes whoever waits for it.
+    this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "sandbox");
+    this.#state.touched();
+  }
+
+  /** Asks the wrapper how one job stands, and keeps what it learns. */
+  async refresh(id: JobId): Promise<void> {
+    const job = this.#jobs.get(id);
+    const lease = this.#state.session?.newest;
+    if (job === null || isSettled(job) || job.state === "queued") return;
+    if (lease?.phase !== "held" || lease.generation !== job.generation) return;
+    const detail = await this.#detail(lease, id);
+    if (detail === null) return;
+    if (detail.state === "running") this.#jobs.setRunning(id, this.#ports.clock.now() - detail.started_ago_ms);
+    else this.#settle(lease, detail);
+  }
+
+  /**
+   * Ends what runs and keeps its results: before a stop (bounded by what the stop attempt can spare), and for an interrupt or a
+   * cancel. Best effort: what does not answer is settled when its lease closes.
+   */
+  async end(
+    lease: LeaseIdentity,
+    ids: readonly JobId[],
+    as: "cancelled" | "interrupted",
+    timeoutMs: number,
+  ): Promise<void> {
+    const wrapper = this.wrapperOf(lease);
+    if (wrapper === null || timeoutMs <= 0) return;
+    const { clock } = this.#ports;
+    for (const id of ids) this.#endingNow.add(id);
+    await bounded(clock, timeoutMs, (bound) =>
+      Promise.all(
+        ids.map(async (id) => {
+          const answer = await wrapper.endJob(id, as, bound);
+          if (!answer.ok) return;
+          const detail = await wrapper.job(id, tailBytes, bound);
+          this.#settle(lease, detail.ok ? detail.value : { ...answer.value, tail_base64: "" });
+        }),
+      ),
+    );
+    for (const id of ids) this.#endingNow.delete(id);
+  }
+
+  handedTo(lease: LeaseIdentity): readonly JobId[] {
+    return this.#jobs
+      .inState("sent", "running")
+      .filter((job) => job.generation === lease.generation)
+      .map((job) => job.id);
+  }
+
+  #active(): number {
+    return this.#jobs.inState("sent", "running").length;
+  }
+}
+
+function orderOf(job: Job): WrapperJobOrder {
+  const { command, argv, cwd, env, stdin, stdin_open } = job.body;
+  return {
+    id: job.id,
+    ...(command === undefined ? {} : { command }),
+    ...(argv === undefined ? {} : { argv }),
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env }),
+    ...(stdin === undefined ? {} : { stdin }),
+    ...(stdin_open === undefined ? {} : { stdin_open }),
+    timeout_ms: job.timeoutMs,
+  };
+}
+
+function resultOf(detail: WrapperJobDetail, now: number): JobResult {
+  return {
+    state: detail.state,
+    startedAt: now - detail.started_ago_ms,
+    endedAt: now - (detail.ended_ago_ms ?? 0),
+    exitCode: detail.exit_code,
+    signal: detail.signal,
+    outputBytes: detail.output_bytes,
+    outputTruncated: detail.output_truncated,
+    tail: Uint8Array.from(atob(detail.tail_base64), (char) => char.charCodeAt(0)),
+  };
+}
+
+/** The wrapper would not take it at all (a working directory outside the workspace, say). */
+function refused(now: number): JobResult {
+  return {
+    state: "failed",
+    startedAt: null,
+    endedAt: now,
+    exitCode: null,
+    signal: null,
+    outputBytes: 0,
+    outputTruncated: false,
+    tail: new Uint8Array(),
+  };
+}

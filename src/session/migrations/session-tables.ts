@@ -1,0 +1,74 @@
+/** The tables of one session's object. A shipped migration is never edited: changes are appended. */
+import type { Migration } from "../../storage/migrate.ts";
+
+/** Raised when a record written by this code could be misread by an older one: that one then leaves the rows alone (LEA-19). */
+export const recordVersion = 1;
+
+export const sessionMigrations: readonly Migration[] = [
+  {
+    version: 1,
+    name: "session, lease, job, event",
+    statements: [
+      // Identity stands in plain columns, so that a teardown can go on when `record` cannot be read (DEL-3).
+      `CREATE TABLE session (
+        id TEXT PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        isolation TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        next_generation INTEGER NOT NULL,
+        host TEXT,
+        sandbox_id TEXT,
+        instance_id TEXT,
+        delete_requested_at INTEGER,
+        version INTEGER NOT NULL,
+        record_version INTEGER NOT NULL,
+        record TEXT NOT NULL,
+        request_hash TEXT,
+        env TEXT NOT NULL
+      ) STRICT`,
+      `CREATE TABLE lease (
+        generation INTEGER PRIMARY KEY,
+        instance_id TEXT NOT NULL,
+        sandbox_id TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        host TEXT,
+        secret TEXT NOT NULL,
+        opened_at INTEGER NOT NULL,
+        standing TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        record_version INTEGER NOT NULL,
+        record TEXT NOT NULL
+      ) STRICT`,
+      `CREATE TABLE job (
+        position INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL,
+        body TEXT NOT NULL,
+        body_hash TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        timeout_ms INTEGER NOT NULL,
+        generation INTEGER,
+        started_at INTEGER,
+        ended_at INTEGER,
+        exit_code INTEGER,
+        signal TEXT,
+        output_bytes INTEGER NOT NULL,
+        output_truncated INTEGER NOT NULL,
+        ending TEXT,
+        tail BLOB
+      ) STRICT`,
+      `CREATE TABLE event (
+        sequence INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        from_status TEXT NOT NULL,
+        to_status TEXT NOT NULL,
+        generation INTEGER,
+        facts TEXT NOT NULL
+      ) STRICT`,
+    ],
+  },
+];

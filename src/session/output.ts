@@ -1,0 +1,152 @@
+/**
+ * A job's output as one byte stream from an offset: live from the wrapper while its sandbox lives, from the stored tail
+ * afterwards. A stream never outlives the lease it reads from (API-13), and reading is not activity (I12).
+ */
+import type { Generation, JobId } from "../domain/ids.ts";
+import { jobNotFound } from "./refusals.ts";
+import type { Problem, Reply } from "../protocol/problem.ts";
+import { bounded, timedOut } from "./bounded.ts";
+import { isSettled, type Job, type JobStore } from "./job-store.ts";
+import type { JobRunner } from "./jobs.ts";
+import type { SessionPorts } from "./ports.ts";
+import type { SessionState } from "./session-state.ts";
+
+export interface Output {
+  /** Offset of the first byte of the body. */
+  readonly from: number;
+  readonly body: ReadableStream<Uint8Array>;
+}
+
+export class OutputReader {
+  readonly #ports: SessionPorts;
+  readonly #state: SessionState;
+  readonly #jobs: JobStore;
+  readonly #runner: JobRunner;
+  readonly #open = new Map<AbortController, Generation>();
+  readonly #changed: (until: () => boolean, ms: number) => Promise<void>;
+
+  constructor(
+    ports: SessionPorts,
+    state: SessionState,
+    jobs: JobStore,
+    runner: JobRunner,
+    changed: (until: () => boolean, ms: number) => Promise<void>,
+  ) {
+    this.#ports = ports;
+    this.#state = state;
+    this.#jobs = jobs;
+    this.#runner = runner;
+    this.#changed = changed;
+    state.onChange(() => this.#endStale());
+  }
+
+  /** A stream of a generation that is not held any more ends. */
+  #endStale(): void {
+    const held = this.#heldGeneration();
+    for (const [controller, generation] of this.#open) {
+      if (generation === held) continue;
+      this.#open.delete(controller);
+      controller.abort();
+    }
+  }
+
+  #heldGeneration(): Generation | null {
+    const lease = this.#state.session?.newest;
+    return lease?.phase === "held" ? lease.generation : null;
+  }
+
+  async open(id: JobId, offset: number): Promise<Reply<Output>> {
+    const job = this.#jobs.get(id);
+    if (job === null) return { ok: false, problem: jobNotFound };
+    if (!isSettled(job) && job.state !== "running") {
+      // Not there yet: a client that streams right after creating a job should not have to poll.
+      const waiting = () => {
+        const now = this.#jobs.get(id);
+        return (
+          now !== null && !isSettled(now) && now.state !== "running" && this.#state.session?.desired.type === "running"
+        );
+      };
+      await this.#changed(() => !waiting(), 60_000);
+    }
+    const now = this.#jobs.get(id) ?? job;
+    const live = await this.#live(now, offset);
+    if (live !== null) return live;
+    return { ok: true, value: stored(this.#jobs.get(id) ?? now, offset) };
+  }
+
+  /** null: its sandbox is not there (any more). */
+  async #live(job: Job, offset: number): Promise<Reply<Output> | null> {
+    const lease = this.#state.session?.newest;
+    if (lease?.phase !== "held" || lease.generation !== job.generation) return null;
+    const wrapper = this.#runner.wrapperOf(lease);
+    if (wrapper === null) return null;
+    const { clock, policy } = this.#ports;
+    const ended = new AbortController();
+    const answer = await bounded(clock, policy.observeMs, (bound) =>
+      wrapper.output(job.id, offset, {
+        timeoutMs: bound.timeoutMs,
+        signal: AbortSignal.any([bound.signal, ended.signal]),
+      }),
+    );
+    if (answer === timedOut) return { ok: false, problem: unreachable };
+    if (!answer.ok) return answer.failure.code === "not_found" ? null : { ok: false, problem: unreachable };
+    this.#open.set(ended, lease.generation);
+    const body = watched(answer.value, async () => {
+      this.#open.delete(ended);
+      // The end of the output is the first we hear of the job's end: learn its exit code now.
+      await this.#runner.refresh(job.id);
+    });
+    return { ok: true, value: { from: offset, body } };
+  }
+}
+
+const unreachable: Problem = {
+  code: "sandbox_unreachable",
+  detail:
+    "The sandbox did not answer. It is being looked after; the job goes on if it can. Try again in some seconds, from the same offset.",
+};
+
+/** Passes bytes through one chunk at a time (backpressure reaches the wrapper) and calls `onEnd` before it closes. */
+function watched(source: ReadableStream<Uint8Array>, onEnd: () => Promise<void>): ReadableStream<Uint8Array> {
+  const reader = source.getReader();
+  return new ReadableStream({
+    type: "bytes",
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (!done) {
+          controller.enqueue(value as Uint8Array<ArrayBuffer>);
+          return;
+        }
+      } catch {
+        // It broke off: to the reader that is an end, whose reason is in the job's state.
+      }
+      await onEnd();
+      controller.close();
+      controller.byobRequest?.respond(0);
+    },
+    async cancel(reason) {
+      // A client that goes away ends its stream, never the job (FEN-10).
+      await reader.cancel(reason);
+    },
+  });
+}
+
+/** The stored tail. It may begin past the offset asked for: `from` says so. */
+function stored(job: Job, offset: number): Output {
+  const tail = job.tail ?? new Uint8Array();
+  const kept = job.outputTruncated ? tail.length : Math.max(job.outputBytes, tail.length);
+  const tailFrom = Math.max(0, kept - tail.length);
+  const from = Math.min(Math.max(offset, tailFrom), tailFrom + tail.length);
+  const bytes = tail.slice(from - tailFrom);
+  return {
+    from,
+    body: new ReadableStream({
+      type: "bytes",
+      start(controller) {
+        if (bytes.length > 0) controller.enqueue(bytes);
+        controller.close();
+      },
+    }),
+  };
+}

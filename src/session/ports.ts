@@ -1,0 +1,30 @@
+/** Everything a session's engine touches outside itself. All required: a missing wire must not silently arm no alarm. */
+import type { TenantId } from "../domain/ids.ts";
+import type { Policy } from "../domain/policy.ts";
+import type { ProviderName } from "../domain/provider-names.ts";
+import type { ProviderRegistry } from "../sandbox/registry.ts";
+import type { Sql } from "../storage/sql.ts";
+import type { Clock, Ids, Logger } from "./ambient.ts";
+import type { IndexPort, TenantPort } from "./reports.ts";
+
+/** The object's one alarm. Called inside the transaction of the state it belongs to. */
+export interface AlarmPort {
+  set(at: number): void;
+  clear(): void;
+}
+
+export interface SessionPorts {
+  readonly sql: Sql;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  readonly policy: Policy;
+  readonly providers: ProviderRegistry;
+  /** For new sessions; a lease's own record decides for what exists. */
+  readonly defaultProvider: ProviderName;
+  readonly tenant: (tenant: TenantId) => TenantPort;
+  readonly index: (tenant: TenantId) => IndexPort;
+  readonly alarm: AlarmPort;
+  /** Removes every row, table and alarm of this object. */
+  readonly eraseStorage: () => Promise<void>;
+}

@@ -1,0 +1,85 @@
+/** Mooring's "no" to a request about a session, each in one place: what happened, what it means, what to do. */
+import type { Rejection } from "../domain/events.ts";
+import type { Session } from "../domain/session.ts";
+import { statusOf } from "../domain/status.ts";
+import type { Problem, ProblemCode } from "../protocol/problem.ts";
+
+export const notFound: Problem = {
+  code: "not_found",
+  detail: "There is no such session. It may have ended long ago and been erased.",
+};
+export const jobNotFound: Problem = { code: "not_found", detail: "There is no such job in this session." };
+
+export const newerRecord: Problem = {
+  code: "newer_record",
+  detail:
+    "This session was written by a newer version of Mooring. It is left untouched until that version is back; its sandbox ends by itself when its lease runs out.",
+};
+
+export const unreadableRecord: Problem = {
+  code: "unreadable_record",
+  detail:
+    "The record of this session cannot be read. Nothing is started or ended on a guess; an operator has been shown it. A delete is remembered and carried out as far as the record allows.",
+};
+
+export const storageFailed: Problem = {
+  code: "storage_failed",
+  detail: "The change could not be stored, so it was not made. Read the session to see how it stands, then try again.",
+};
+
+const gone: Problem = {
+  code: "session_gone",
+  detail: "The session has ended: nothing runs in it any more. Its record, jobs and teardown can still be read.",
+};
+
+/** What stands against running or feeding a job now; null: nothing. */
+export function jobsRefused(session: Session): Problem | null {
+  const status = statusOf(session);
+  switch (status) {
+    case "terminating":
+    case "terminated":
+    case "failed":
+      return gone;
+    case "paused":
+    case "pausing":
+      return { code: "session_paused", detail: "The session is paused. Resume it, then send the job again." };
+    case "lost":
+      return { code: "sandbox_lost", detail: lostWords };
+    case "recovering":
+      return session.desired.type === "suspended" ? { code: "sandbox_lost", detail: lostWords } : null;
+    case "provisioning":
+    case "running":
+      return null;
+  }
+}
+
+const lostWords =
+  "The sandbox of this session was lost. Delete the session and create a new one; nothing is replaced behind your back.";
+
+export function endedForData(session: Session): Problem | null {
+  return session.desired.type === "terminated" ? gone : null;
+}
+
+export function notRunning(session: Session): Problem {
+  return (
+    jobsRefused(session) ?? {
+      code: "session_not_running",
+      detail: `The session has no running sandbox at the moment; its status is ${statusOf(session)}. Wait until it is \`running\`.`,
+    }
+  );
+}
+
+const codes: Readonly<Record<Rejection["code"], ProblemCode>> = {
+  session_ended: "session_ended",
+  session_paused: "session_paused",
+  session_not_running: "session_not_running",
+  sandbox_lost: "sandbox_lost",
+  not_stuck: "not_stuck",
+  lease_not_expired: "lease_not_expired",
+  conflict: "conflict",
+};
+
+export function problemOf(rejection: Rejection): Problem {
+  const { code, detail, retryAt } = rejection;
+  return { code: codes[code], detail, ...(retryAt === null ? {} : { retryAt }) };
+}

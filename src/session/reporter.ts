@@ -1,0 +1,142 @@
+/**
+ * The outbox: tells the tenant's registry and the index how the session stands, until both have confirmed.
+ *
+ * Nothing of it is stored: a report is the whole present picture, and until the newest is confirmed the object's alarm is
+ * armed close by. After a crash the first wake reports once more, which changes nothing at a receiver that knew.
+ */
+import { expiresAt } from "../domain/clocks.ts";
+import type { Closed, Lease } from "../domain/lease.ts";
+import { nextDeadline } from "../domain/reconcile.ts";
+import type { Session } from "../domain/session.ts";
+import { blockedBy, statusOf } from "../domain/status.ts";
+import { bounded, timedOut } from "./bounded.ts";
+import type { SessionPorts } from "./ports.ts";
+import type { LeaseReport, SessionReport } from "./reports.ts";
+import type { SessionState } from "./session-state.ts";
+import type { SessionStore } from "./store.ts";
+import { teardownOf } from "./view.ts";
+
+const retryMs = 10_000;
+
+export class Reporter {
+  readonly #ports: SessionPorts;
+  readonly #state: SessionState;
+  readonly #store: SessionStore;
+  /** What each has confirmed; 0: not known. */
+  #confirmed = { tenant: 0, index: 0 };
+  #retryAt = 0;
+  /** While a create waits for its first answer there is nothing to tell: a refusal would have to be taken back. */
+  held = false;
+
+  constructor(ports: SessionPorts, state: SessionState, store: SessionStore) {
+    this.#ports = ports;
+    this.#state = state;
+    this.#store = store;
+  }
+
+  get #pending(): boolean {
+    if (this.#state.session === null) return false;
+    const { version } = this.#state;
+    return this.#confirmed.tenant < version || this.#confirmed.index < version;
+  }
+
+  due(now: number): boolean {
+    return this.#pending && !this.held && now >= this.#retryAt;
+  }
+
+  wakeAt(now: number): number | null {
+    return this.#pending ? Math.max(this.#retryAt, now + retryMs) : null;
+  }
+
+  /** Sends what is not confirmed. true: both have confirmed this version. */
+  async send(erased = false): Promise<boolean> {
+    const session = this.#state.session;
+    if (session === null) return false;
+    const { version } = this.#state;
+    // The erasure is one version more: it must not lose against what was told before.
+    const report = this.#report(session, erased ? version + 1 : version, erased);
+    const tell = async (to: "tenant" | "index"): Promise<boolean> => {
+      if (this.#confirmed[to] >= report.version) return true;
+      try {
+        const answer = await bounded(this.#ports.clock, this.#ports.policy.observeMs, () =>
+          this.#ports[to](session.tenant).report(report),
+        );
+        if (answer === timedOut) return false;
+        this.#confirmed = { ...this.#confirmed, [to]: Math.max(this.#confirmed[to], report.version) };
+        return true;
+      } catch (error) {
+        this.#ports.logger.warn("report failed", { to, session: session.id, error: String(error) });
+        return false;
+      }
+    };
+    const [tenant, index] = await Promise.all([tell("tenant"), tell("index")]);
+    const both = tenant && index;
+    if (!both) this.#retryAt = this.#ports.clock.now() + retryMs;
+    return both;
+  }
+
+  #report(session: Session, version: number, erased: boolean): SessionReport {
+    const { policy, providers } = this.#ports;
+    const unreadable = this.#state.mode.type === "unreadable";
+    const open: readonly Lease[] = session.newest === null ? session.ghosts : [...session.ghosts, session.newest];
+    const closed = this.#store
+      .receipts()
+      .filter((receipt) => !open.some((lease) => lease.generation === receipt.generation));
+    return {
+      version,
+      sessionId: session.id,
+      tenant: session.tenant,
+      createdAt: session.createdAt,
+      status: statusOf(session),
+      blocked: unreadable ? "unreadable" : (blockedBy(session, adapterMissing(session, providers))?.code ?? null),
+      terminateReason: session.desired.type === "terminated" ? session.desired.reason : null,
+      provider: session.provider,
+      endAt: session.endAt,
+      expiresAt: expiresAt(session, policy),
+      nextDeadline: nextDeadline(session, policy),
+      labels: session.profile.labels,
+      agentType: session.profile.agentType,
+      taskId: session.profile.taskId,
+      critical: session.profile.critical,
+      leases: [...closed, ...open].map((lease) => leaseReport(session, lease)),
+      erased,
+    };
+  }
+}
+
+export function adapterMissing(session: Session, providers: SessionPorts["providers"]): boolean {
+  const lease = session.newest;
+  return lease !== null && lease.phase !== "closed" && providers.get(lease.provider) === null;
+}
+
+function leaseReport(session: Session, lease: Lease | Closed): LeaseReport {
+  const ghost = session.ghosts.some((other) => other.generation === lease.generation);
+  const common = {
+    generation: lease.generation,
+    sandboxId: lease.sandboxId,
+    phase: lease.phase,
+    ghost,
+    openedAt: lease.openedAt,
+  };
+  switch (lease.phase) {
+    case "stopping":
+      return {
+        ...common,
+        asserted: lease.assertion !== null,
+        stopAttempts: lease.attempts.length + lease.earlierAttempts,
+        lastError: lease.lastError,
+        receipt: null,
+      };
+    case "closed":
+      return {
+        ...common,
+        asserted: false,
+        stopAttempts: lease.receipt.attempts.length + lease.receipt.earlierAttempts,
+        lastError: null,
+        receipt: teardownOf(session.id, lease),
+      };
+    case "launching":
+    case "held":
+      return { ...common, asserted: false, stopAttempts: 0, lastError: null, receipt: null };
+  }
+}

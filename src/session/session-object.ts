@@ -1,0 +1,99 @@
+/**
+ * The Durable Object of one session: hands the platform's storage, alarm and RPC to SessionCommands and adds nothing.
+ * The constructor only reads; an id that was never created costs no row (API-12).
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { SessionId } from "../domain/ids.ts";
+import type { CreateJob } from "../protocol/jobs.ts";
+import type { CreateSession } from "../protocol/sessions.ts";
+import { durableSql } from "../storage/durable-sql.ts";
+import { SessionCommands } from "./commands.ts";
+import type { SessionPorts } from "./ports.ts";
+import type { Caller, SessionApi } from "./session-api.ts";
+
+/** What the composition root hands in: everything but what belongs to the object itself. */
+export type SessionWiring = Omit<SessionPorts, "sql" | "alarm" | "eraseStorage">;
+
+export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
+  return class SessionObject extends DurableObject<Env> implements SessionApi {
+    readonly #commands: SessionCommands;
+    /** What the platform has; undefined: not known in this incarnation, so the first one is always written. */
+    #armedFor: number | null | undefined;
+
+    constructor(ctx: DurableObjectState, env: Env) {
+      super(ctx, env);
+      const { storage } = ctx;
+      this.#commands = new SessionCommands({
+        ...wire(env),
+        sql: durableSql(storage),
+        alarm: {
+          // Not awaited: it joins the write it is called in, and the output gate holds every reply until that is through.
+          set: (at) => {
+            if (this.#armedFor === at) return;
+            this.#armedFor = at;
+            void storage.setAlarm(at);
+          },
+          clear: () => {
+            this.#armedFor = null;
+            void storage.deleteAlarm();
+          },
+        },
+        eraseStorage: async () => {
+          this.#armedFor = null;
+          await storage.deleteAll();
+        },
+      });
+    }
+
+    override async alarm(): Promise<void> {
+      this.#armedFor = undefined;
+      await this.#commands.engine.wake("alarm");
+    }
+
+    create(id: SessionId, caller: Caller, body: CreateSession, requestHash: string | null, waitMs: number) {
+      return this.#commands.create(id, caller, body, requestHash, waitMs);
+    }
+    get(caller: Caller) {
+      return this.#commands.get(caller);
+    }
+    delete(caller: Caller, reason: "requested" | "operator") {
+      return this.#commands.delete(caller, reason);
+    }
+    timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number) {
+      return this.#commands.timeout(caller, kind, seconds);
+    }
+    keepalive(caller: Caller) {
+      return this.#commands.keepalive(caller);
+    }
+    interrupt(caller: Caller) {
+      return this.#commands.interrupt(caller);
+    }
+    teardown(caller: Caller) {
+      return this.#commands.teardown(caller);
+    }
+    events(caller: Caller, after: number, limit: number, waitMs: number) {
+      return this.#commands.events(caller, after, limit, waitMs);
+    }
+    createJob(caller: Caller, body: CreateJob) {
+      return this.#commands.createJob(caller, body);
+    }
+    jobs(caller: Caller, after: string | null, limit: number) {
+      return this.#commands.jobs(caller, after, limit);
+    }
+    job(caller: Caller, id: string, waitMs: number) {
+      return this.#commands.job(caller, id, waitMs);
+    }
+    cancelJob(caller: Caller, id: string) {
+      return this.#commands.cancelJob(caller, id);
+    }
+    writeStdin(caller: Caller, id: string, bytes: Uint8Array, end: boolean) {
+      return this.#commands.writeStdin(caller, id, bytes, end);
+    }
+    jobOutput(caller: Caller, id: string, offset: number) {
+      return this.#commands.jobOutput(caller, id, offset);
+    }
+    poke(actor: "maintenance" | "operator") {
+      return this.#commands.poke(actor);
+    }
+  };
+}

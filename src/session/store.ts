@@ -1,0 +1,366 @@
+/**
+ * A session's rows: what is loaded, and one write for everything a move changes. Owns the tables `session`, `lease` and
+ * `event`; jobs are in job-store.ts. Loading has three outcomes besides "nothing there" (DESIGN §3); only `readable` is acted on freely.
+ */
+import type { Note } from "../domain/events.ts";
+import type { Generation, InstanceId, SandboxId, SessionId, TenantId } from "../domain/ids.ts";
+import { type Closed, type Lease, type Stopping } from "../domain/lease.ts";
+import { providerNames, type ProviderName } from "../domain/provider-names.ts";
+import type { Session } from "../domain/session.ts";
+import { statusOf } from "../domain/status.ts";
+import type { EventView } from "../protocol/events.ts";
+import { rfc3339 } from "../protocol/primitives.ts";
+import { migrate, schemaVersion } from "../storage/migrate.ts";
+import type { Sql, SqlRow } from "../storage/sql.ts";
+import { recordVersion, sessionMigrations } from "./migrations/session-tables.ts";
+import { leaseRecord, sessionRecord } from "./record.ts";
+
+export type Actor = EventView["actor"];
+
+/** The columns that survive an unreadable record. */
+export interface PlainSession {
+  readonly id: SessionId;
+  readonly tenant: TenantId;
+  readonly createdAt: number;
+  readonly deleteRequestedAt: number | null;
+}
+
+export type Loaded =
+  | { readonly type: "absent" }
+  | { readonly type: "readable"; readonly session: Session; readonly version: number }
+  /** Written by newer code: not touched but for the delete intent. */
+  | { readonly type: "newer"; readonly plain: PlainSession }
+  /** Not touched but for the delete intent and the leases that can still be read. */
+  | {
+      readonly type: "unreadable";
+      readonly plain: PlainSession;
+      readonly leases: readonly Lease[];
+      readonly why: string;
+    };
+
+/** How many closed leases (receipts) stay beside the open ones, and how much history. */
+const receiptsKept = 20;
+const eventsKept = 5_000;
+const eventsKeptMs = 7 * 24 * 3_600_000;
+
+export interface SessionStore {
+  load(): Loaded;
+  /** Makes the tables and the first row. `env` is kept apart: it is written once and read at launches only. */
+  create(
+    session: Session,
+    requestHash: string | null,
+    env: Readonly<Record<string, string>>,
+    notes: readonly Note[],
+    actor: Actor,
+  ): void;
+  /** Inside a transaction of the caller's. Writes what differs and answers the row version after it. */
+  save(
+    before: Session,
+    after: Session,
+    receipts: readonly Closed[],
+    notes: readonly Note[],
+    actor: Actor,
+    now: number,
+  ): number;
+  saveLease(lease: Lease, standing: "newest" | "ghost" | "past"): void;
+  requestDelete(at: number): void;
+  receipts(): readonly Closed[];
+  requestHash(): string | null;
+  env(): Readonly<Record<string, string>>;
+  events(after: number, limit: number): readonly EventView[];
+  transaction<T>(body: () => T): T;
+}
+
+export function sessionStore(sql: Sql): SessionStore {
+  let version = 0;
+
+  function load(): Loaded {
+    if (schemaVersion(sql) === 0) return { type: "absent" };
+    if (schemaVersion(sql) > sessionMigrations.length) {
+      const row = sql.run("SELECT id, tenant, created_at, delete_requested_at FROM session")[0];
+      return row === undefined ? { type: "absent" } : { type: "newer", plain: plainOf(row) };
+    }
+    migrate(sql, sessionMigrations);
+    const row = sql.run("SELECT * FROM session")[0];
+    if (row === undefined) return { type: "absent" };
+    const rows = sql.run("SELECT * FROM lease ORDER BY generation");
+    const newest = [row, ...rows].reduce((most, each) => Math.max(most, Number(each["record_version"])), 0);
+    if (newest > recordVersion) return { type: "newer", plain: plainOf(row) };
+    return read(row, rows);
+  }
+
+  function read(row: SqlRow, rows: readonly SqlRow[]): Loaded {
+    const faults: string[] = [];
+    const leases: { readonly standing: string; readonly lease: Lease }[] = [];
+    for (const each of rows) {
+      const lease = decodeLease(each);
+      if (lease === null) faults.push(`lease ${String(each["generation"])}`);
+      else leases.push({ standing: String(each["standing"]), lease });
+    }
+    const record = sessionRecord.safeParse(parseJson(row["record"]));
+    if (!record.success) faults.push("session record");
+    if (!record.success || faults.length > 0 || !isProvider(row["provider"])) {
+      return {
+        type: "unreadable",
+        plain: plainOf(row),
+        leases: leases.map((each) => each.lease),
+        why: `cannot be read: ${faults.join(", ") || "provider"}`,
+      };
+    }
+    version = Number(row["version"]);
+    const session = {
+      id: row["id"],
+      tenant: row["tenant"],
+      provider: row["provider"],
+      isolation: row["isolation"],
+      createdAt: row["created_at"],
+      nextGeneration: row["next_generation"],
+      ...record.data,
+      newest: leases.find((each) => each.standing === "newest")?.lease ?? null,
+      ghosts: leases.filter((each) => each.standing === "ghost").map((each) => each.lease as Stopping),
+    } as unknown as Session;
+    return { type: "readable", session, version };
+  }
+
+  function writeSession(session: Session): void {
+    const lease = session.newest;
+    sql.run(
+      `UPDATE session SET next_generation = ?, host = ?, sandbox_id = ?, instance_id = ?, delete_requested_at = coalesce(delete_requested_at, ?),
+        version = ?, record_version = ?, record = ?`,
+      session.nextGeneration,
+      lease?.host ?? null,
+      lease?.sandboxId ?? null,
+      lease?.instanceId ?? null,
+      session.desired.type === "terminated" ? session.desired.at : null,
+      version,
+      recordVersion,
+      encodeSession(session),
+    );
+  }
+
+  function saveLease(lease: Lease, standing: "newest" | "ghost" | "past"): void {
+    sql.run(
+      `INSERT INTO lease (generation, instance_id, sandbox_id, provider, host, secret, opened_at, standing, phase, record_version, record)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (generation) DO UPDATE SET host = excluded.host, standing = excluded.standing, phase = excluded.phase,
+         record_version = excluded.record_version, record = excluded.record`,
+      lease.generation,
+      lease.instanceId,
+      lease.sandboxId,
+      lease.provider,
+      lease.host,
+      lease.secret,
+      lease.openedAt,
+      standing,
+      lease.phase,
+      recordVersion,
+      encodeLease(lease),
+    );
+  }
+
+  function writeLeases(before: Session, after: Session, receipts: readonly Closed[]): void {
+    if (
+      before.newest !== after.newest &&
+      before.newest !== null &&
+      before.newest.generation !== after.newest?.generation
+    ) {
+      // The newest stepped aside: a receipt becomes a past one; a ghost is written below.
+      if (before.newest.phase === "closed") saveLease(before.newest, "past");
+    }
+    if (after.newest !== null && after.newest !== before.newest) saveLease(after.newest, "newest");
+    for (const ghost of after.ghosts) if (!before.ghosts.includes(ghost)) saveLease(ghost, "ghost");
+    for (const receipt of receipts) saveLease(receipt, "past");
+    if (receipts.length > 0 || (after.newest !== null && after.newest.generation !== before.newest?.generation)) {
+      sql.run(
+        "DELETE FROM lease WHERE standing = 'past' AND generation NOT IN (SELECT generation FROM lease WHERE standing = 'past' ORDER BY generation DESC LIMIT ?)",
+        receiptsKept,
+      );
+    }
+  }
+
+  function writeNotes(before: Session | null, after: Session, notes: readonly Note[], actor: Actor, now: number): void {
+    if (notes.length === 0) return;
+    const from = before === null ? "none" : statusOf(before);
+    const to = statusOf(after);
+    let sequence = Number(sql.run("SELECT coalesce(max(sequence), 0) AS last FROM event")[0]?.["last"] ?? 0);
+    for (const note of notes) {
+      sequence += 1;
+      sql.run(
+        "INSERT INTO event (sequence, at, type, actor, cause, from_status, to_status, generation, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        sequence,
+        now,
+        note.type,
+        actor,
+        note.cause.slice(0, 2_000),
+        from,
+        to,
+        note.generation,
+        JSON.stringify(note.facts),
+      );
+    }
+    // Trimmed now and then, not at each write: deletes are billed as writes.
+    if (sequence % 100 < notes.length) {
+      sql.run("DELETE FROM event WHERE sequence <= ? OR at < ?", sequence - eventsKept, now - eventsKeptMs);
+    }
+  }
+
+  return {
+    load,
+    create(session, requestHash, env, notes, actor) {
+      migrate(sql, sessionMigrations);
+      version = 1;
+      sql.run(
+        `INSERT INTO session (id, tenant, provider, isolation, created_at, next_generation, version, record_version, record, request_hash, env)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        session.id,
+        session.tenant,
+        session.provider,
+        session.isolation,
+        session.createdAt,
+        session.nextGeneration,
+        version,
+        recordVersion,
+        encodeSession(session),
+        requestHash,
+        JSON.stringify(env),
+      );
+      writeNotes(null, session, notes, actor, session.createdAt);
+    },
+    save(before, after, receipts, notes, actor, now) {
+      writeLeases(before, after, receipts);
+      // A renewal alone changes neither what a client reads nor what the index holds: no new version, no session row.
+      const leasePhaseMoved =
+        before.newest?.phase !== after.newest?.phase || before.newest?.generation !== after.newest?.generation;
+      if (sessionRowDiffers(before, after) || leasePhaseMoved || notes.length > 0) {
+        version += 1;
+        writeSession(after);
+      }
+      writeNotes(before, after, notes, actor, now);
+      return version;
+    },
+    saveLease,
+    requestDelete(at) {
+      sql.run("UPDATE session SET delete_requested_at = coalesce(delete_requested_at, ?)", at);
+    },
+    receipts() {
+      const rows = sql.run("SELECT * FROM lease WHERE phase = 'closed' ORDER BY generation");
+      return rows.map(decodeLease).filter((lease): lease is Closed => lease?.phase === "closed");
+    },
+    requestHash() {
+      const hash = sql.run("SELECT request_hash FROM session")[0]?.["request_hash"];
+      return typeof hash === "string" ? hash : null;
+    },
+    env() {
+      return parseJson(sql.run("SELECT env FROM session")[0]?.["env"] ?? "{}") as Record<string, string>;
+    },
+    events(after, limit) {
+      return sql
+        .run("SELECT * FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit)
+        .map((row): EventView => ({
+          sequence: Number(row["sequence"]),
+          at: rfc3339(Number(row["at"])),
+          type: String(row["type"]),
+          actor: String(row["actor"]) as Actor,
+          cause: String(row["cause"]),
+          from: String(row["from_status"]),
+          to: String(row["to_status"]),
+          generation: row["generation"] === null ? null : Number(row["generation"]),
+          facts: parseJson(row["facts"] ?? "{}") as EventView["facts"],
+        }));
+    },
+    transaction: (body) => sql.transaction(body),
+  };
+}
+
+/** The columns and the record; leases are rows of their own. */
+const rowFields = [
+  "nextGeneration",
+  "limits",
+  "lifecycle",
+  "profile",
+  "desired",
+  "endAt",
+  "startedAt",
+  "refreshedAt",
+  "activity",
+  "alive",
+  "relaunches",
+  "snapshot",
+  "cancellations",
+] as const satisfies readonly (keyof Session)[];
+
+function sessionRowDiffers(before: Session, after: Session): boolean {
+  return rowFields.some((field) => before[field] !== after[field]);
+}
+
+function encodeSession(session: Session): string {
+  const { limits, lifecycle, profile, desired, endAt, startedAt, refreshedAt, activity, alive, relaunches } = session;
+  const { snapshot, cancellations } = session;
+  const record = {
+    limits,
+    lifecycle,
+    profile,
+    desired,
+    endAt,
+    startedAt,
+    refreshedAt,
+    activity,
+    alive,
+    relaunches,
+    snapshot,
+    cancellations,
+  };
+  return JSON.stringify(record);
+}
+
+function encodeLease(lease: Lease): string {
+  const {
+    generation: _1,
+    instanceId: _2,
+    sandboxId: _3,
+    provider: _4,
+    host: _5,
+    secret: _6,
+    openedAt: _7,
+    ...record
+  } = lease;
+  return JSON.stringify(record);
+}
+
+function decodeLease(row: SqlRow): Lease | null {
+  const record = leaseRecord.safeParse(parseJson(row["record"]));
+  if (!record.success || !isProvider(row["provider"])) return null;
+  return {
+    generation: row["generation"] as unknown as Generation,
+    instanceId: row["instance_id"] as InstanceId,
+    sandboxId: row["sandbox_id"] as SandboxId,
+    provider: row["provider"],
+    host: row["host"] as string | null,
+    secret: row["secret"] as string,
+    openedAt: row["opened_at"] as number,
+    ...record.data,
+  } as unknown as Lease;
+}
+
+function isProvider(value: unknown): value is ProviderName {
+  return providerNames.some((name) => name === value);
+}
+
+function plainOf(row: SqlRow): PlainSession {
+  return {
+    id: row["id"] as SessionId,
+    tenant: row["tenant"] as TenantId,
+    createdAt: Number(row["created_at"]),
+    deleteRequestedAt: row["delete_requested_at"] === null ? null : Number(row["delete_requested_at"]),
+  };
+}
+
+/** undefined when it is no JSON: the schema then says no. */
+function parseJson(text: unknown): unknown {
+  if (typeof text !== "string") return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

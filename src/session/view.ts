@@ -1,0 +1,172 @@
+/** What a client sees of a session: one projection of the stored state, so that nothing is reported that was not stored (I9). */
+import { clocks, expiresAt, idleAt, jobsBelievedRunning } from "../domain/clocks.ts";
+import type { SessionId } from "../domain/ids.ts";
+import type { Closed, Lease, StopAttempt, Stopping } from "../domain/lease.ts";
+import type { Observation } from "../domain/observation.ts";
+import type { Policy } from "../domain/policy.ts";
+import type { Session } from "../domain/session.ts";
+import { blockedBy, statusOf } from "../domain/status.ts";
+import type { JobView } from "../protocol/jobs.ts";
+import { rfc3339 } from "../protocol/primitives.ts";
+import type { SessionView, TeardownView } from "../protocol/sessions.ts";
+import type { Job } from "./job-store.ts";
+
+export interface ViewContext {
+  readonly now: number;
+  readonly policy: Policy;
+  readonly adapterMissing: boolean;
+  /** Closed leases that are not the newest, oldest first. */
+  readonly receipts: readonly Closed[];
+}
+
+const at = (epochMs: number | null): string | null => (epochMs === null ? null : rfc3339(epochMs));
+
+export function sessionView(session: Session, context: ViewContext): SessionView {
+  const { desired, limits, lifecycle, profile } = session;
+  const blocked = blockedBy(session, context.adapterMissing);
+  const working = jobsBelievedRunning(session, context.now, context.policy);
+  return {
+    id: session.id,
+    status: statusOf(session),
+    blocked:
+      blocked === null ? null : { code: blocked.code, since: rfc3339(blocked.since), retry_at: at(blocked.retryAt) },
+    terminate_reason: desired.type === "terminated" ? desired.reason : null,
+    created_at: rfc3339(session.createdAt),
+    started_at: at(session.startedAt),
+    refreshed_at: at(session.refreshedAt),
+    end_at: rfc3339(session.endAt),
+    idle_at: working ? null : at(idleAt(session, context.policy)),
+    expires_at: at(working ? expiresWithoutIdle(session, context.policy) : expiresAt(session, context.policy)),
+    terminated_at: desired.type === "terminated" ? at(desired.endedAt) : null,
+    generation: session.newest?.generation ?? null,
+    provider: session.provider,
+    isolation: session.isolation,
+    timeout_seconds: Math.round(limits.timeoutMs / 1_000),
+    idle_timeout_seconds: limits.idleTimeoutMs === null ? null : Math.round(limits.idleTimeoutMs / 1_000),
+    max_lifetime_seconds: Math.round(limits.maxLifetimeMs / 1_000),
+    on_timeout: lifecycle.onTimeout,
+    on_loss: lifecycle.onLoss,
+    labels: profile.labels,
+    agent_type: profile.agentType,
+    task_id: profile.taskId,
+    critical: profile.critical,
+    failure: desired.type === "terminated" ? desired.failure : null,
+    ghosts: session.ghosts.length,
+    teardown: sessionTeardown(session, context.receipts),
+  };
+}
+
+/** While a job runs the idle clock has no date to show; the others do. */
+function expiresWithoutIdle(session: Session, policy: Policy): number | null {
+  const due = Object.entries(clocks).flatMap(([name, row]) => {
+    const dueAt = row.expires && name !== "idle" ? row.dueAt(session, policy) : null;
+    return dueAt === null ? [] : [dueAt];
+  });
+  return due.length === 0 ? null : Math.min(...due);
+}
+
+/** The teardown to show: what stops now, else the newest ghost, else the newest receipt. */
+export function sessionTeardown(session: Session, receipts: readonly Closed[]): TeardownView | null {
+  const lease = showable(session.newest) ?? session.ghosts.at(-1) ?? receipts.at(-1) ?? null;
+  return lease === null ? null : teardownOf(session.id, lease);
+}
+
+function showable(lease: Lease | null): Stopping | Closed | null {
+  return lease?.phase === "stopping" || lease?.phase === "closed" ? lease : null;
+}
+
+export function teardownOf(session: SessionId, lease: Stopping | Closed): TeardownView {
+  const facts = lease.phase === "closed" ? lease.receipt : lease;
+  const step = lease.phase === "stopping" ? lease.step : null;
+  return {
+    session_id: session,
+    generation: lease.generation,
+    sandbox_id: lease.sandboxId,
+    phase: lease.phase,
+    reason: facts.reason,
+    requested_at: rfc3339(facts.requestedAt),
+    attempts: facts.attempts.map((attempt, index) => attemptView(attempt, facts.earlierAttempts + index + 1)),
+    observations: facts.observations.map(observationView),
+    parked: step?.type === "parked",
+    next_attempt_at:
+      step === null
+        ? null
+        : step.type === "waiting"
+          ? rfc3339(step.nextAttemptAt)
+          : step.type === "parked"
+            ? rfc3339(step.nextProbeAt)
+            : null,
+    verified_absent_at: lease.phase === "closed" ? rfc3339(lease.receipt.verifiedAbsentAt) : null,
+    asserted_absent_at: at(facts.assertion?.at ?? null),
+    evidence: lease.phase === "closed" ? evidence(lease) : null,
+  };
+}
+
+function evidence(lease: Closed): string {
+  const { retired, observations, attempts, earlierAttempts } = lease.receipt;
+  const looks = observations.slice(-2).map((look) => rfc3339(look.beganAt));
+  const count = attempts.length + earlierAttempts;
+  return (
+    `Provider ${lease.provider}, host ${retired.host}, retired generation ${lease.generation} at ${rfc3339(retired.at)}. ` +
+    `After ${count} stop ${count === 1 ? "attempt" : "attempts"}, two looks at sandbox ${lease.sandboxId} (${looks.join(" and ")}) found nothing of it.`
+  );
+}
+
+function attemptView(attempt: StopAttempt, number: number): TeardownView["attempts"][number] {
+  return {
+    attempt: number,
+    started_at: rfc3339(attempt.startedAt),
+    ended_at: at(attempt.endedAt),
+    outcome: attempt.outcome,
+    error: attempt.error,
+  };
+}
+
+function observationView(look: Observation): TeardownView["observations"][number] {
+  return {
+    at: rfc3339(look.beganAt),
+    asked: `${look.provider}${look.host === null ? "" : `/${look.host}`}/${look.sandboxId}`,
+    answer: look.answer,
+    detail: look.detail,
+  };
+}
+
+export function jobView(session: Session, job: Job): JobView {
+  return {
+    id: job.id,
+    session_id: session.id,
+    state: job.state,
+    command: job.body.command ?? null,
+    argv: job.body.argv ?? null,
+    created_at: rfc3339(job.createdAt),
+    started_at: at(job.startedAt),
+    ended_at: at(job.endedAt),
+    exit_code: job.exitCode,
+    signal: job.signal,
+    generation: job.generation,
+    output_bytes: job.outputBytes,
+    output_truncated: job.outputTruncated,
+    output_tail: job.tail === null ? null : new TextDecoder().decode(job.tail),
+    timeout_seconds: Math.round(job.timeoutMs / 1_000),
+    held_back: job.state === "queued" ? heldBack(session) : null,
+  };
+}
+
+function heldBack(session: Session): NonNullable<JobView["held_back"]> {
+  const status = statusOf(session);
+  const lease = session.newest;
+  const stopping = lease?.phase === "stopping" ? lease.step : null;
+  const provision = session.desired.type === "running" ? session.desired.provision : null;
+  const waiting = provision?.step.type === "waiting" ? provision.step.notBefore : null;
+  const retryAt =
+    stopping?.type === "waiting"
+      ? stopping.nextAttemptAt
+      : stopping?.type === "parked"
+        ? stopping.nextProbeAt
+        : waiting;
+  const detail =
+    status === "running"
+      ? "It waits for its turn: it is about to be handed over, or as many jobs run as may run at once."
+      : `It waits until the session runs; its status is ${status}.`;
+  return { detail, retry_at: at(retryAt) };
+}
