@@ -8,7 +8,7 @@ import type { EventView } from "../../src/protocol/events.ts";
 import type { CreateJob } from "../../src/protocol/jobs.ts";
 import type { SessionView, TeardownView } from "../../src/protocol/sessions.ts";
 import type { Stack } from "../stack/stack.ts";
-import { Api, type OutputEnd } from "./api.ts";
+import { Api, type OutputEnd } from "../stack/api.ts";
 import { residentBytes } from "./processes.ts";
 import { receiptTable } from "./receipt.ts";
 import { bad, bar, bold, chapter, clock, dim, good, line, renew, say, seconds, settle, span, timed } from "./stage.ts";

@@ -1,4 +1,4 @@
-/** Mooring's HTTP API as the demo uses it. Every answer is parsed by the protocol's own schemas; a problem becomes an error that carries its detail. */
+/** Mooring's HTTP API as the demo and the end-to-end tests use it. Every answer is parsed by the protocol's own schemas; a problem becomes an error that carries its detail. */
 import type { z } from "zod";
 import { eventView, type EventView } from "../../src/protocol/events.ts";
 import { type CreateJob, jobView, type JobView, outputEnd, outputEvent } from "../../src/protocol/jobs.ts";
