@@ -45,8 +45,13 @@ export interface ConfigMisfit {
   readonly message: string;
 }
 
+/**
+ * `fallback`: what the objects go on with, so that a bad deploy loses no alarm of a session that exists: default timers,
+ * and of the rest whatever could be read. Nothing new is started on it, because HTTP serves nothing.
+ */
 export type ConfigReading =
-  { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly misfits: readonly ConfigMisfit[] };
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly misfits: readonly ConfigMisfit[]; readonly fallback: Config };
 
 const day = 86_400;
 const year = 365 * day;
@@ -125,7 +130,8 @@ export function readConfig(env: ConfigEnv): ConfigReading {
     },
   };
   refuseSharedSecrets(config, refuse);
-  return misfits.length === 0 ? { ok: true, config } : { ok: false, misfits };
+  if (misfits.length === 0) return { ok: true, config };
+  return { ok: false, misfits, fallback: { ...config, policy: defaultPolicy } };
 }
 
 /** The rules of DESIGN §5 that these timers break, in the words of an operator. */

@@ -196,6 +196,19 @@ describe("rules between values", () => {
   });
 });
 
+describe("a refused config", () => {
+  it("leaves the objects the default timers, so that no alarm of a session that exists is lost [LEA-24]", () => {
+    const reading = readConfig({
+      LEASE_TTL_SECONDS: "30",
+      RETENTION_SECONDS: "10",
+      FLEET_SHARDS: "8",
+      SANDBOX_PROVIDER: "memory",
+    });
+    expect(reading).toMatchObject({ ok: false, fallback: { fleetShards: 8, provider: "memory" } });
+    expect(reading.ok ? null : reading.fallback.policy).toEqual(defaultPolicy);
+  });
+});
+
 describe("secrets", () => {
   const long = "a-secret-of-good-length-0001";
 

@@ -1,0 +1,95 @@
+/**
+ * What the objects and the cron get handed in, built from the environment. The only place that knows every adapter.
+ * With a config that is refused the objects go on with its fallback: a session that exists is looked after, on timers
+ * that fit, while HTTP serves nothing new.
+ */
+import { type Config, type ConfigReading, readConfig } from "./config.ts";
+import { durableBackend, sessionStub, shardStub, tenantStub } from "./durable-backend.ts";
+import type { Env } from "./env.ts";
+import { sweepTerms } from "./fleet/layers/sweep.ts";
+import { type MaintenancePorts, type MaintenanceTerms, runMaintenance } from "./fleet/maintenance.ts";
+import { shardName, shardNames } from "./fleet/shard-name.ts";
+import type { ShardWiring } from "./fleet/shard-object.ts";
+import { createApp, type HttpApp } from "./http/app.ts";
+import { localSandbox } from "./sandbox/local/local-sandbox.ts";
+import { memorySandbox } from "./sandbox/memory/memory-sandbox.ts";
+import { MemoryWorld } from "./sandbox/memory/memory-world.ts";
+import { type ProviderRegistry, providerRegistry } from "./sandbox/registry.ts";
+import type { SessionWiring } from "./session/session-object.ts";
+import { consoleLogger, systemClock, systemIds } from "./system.ts";
+import type { TenantWiring } from "./tenant/tenant-object.ts";
+
+/** One world for each isolate: its sandboxes are gone with it, which is all that a provider for tests promises. */
+let memoryWorld: MemoryWorld | null = null;
+
+export function httpApp(env: Env): HttpApp {
+  const reading = readConfig(env);
+  if (!reading.ok) reportMisfits(reading);
+  const backend = durableBackend(env, usable(reading), systemClock);
+  return createApp({ reading, backend, clock: systemClock, ids: systemIds, log: consoleLogger });
+}
+
+export function wireSession(env: Env): SessionWiring {
+  const config = usable(readConfig(env));
+  return {
+    policy: config.policy,
+    defaultProvider: config.provider,
+    providers: providers(config),
+    tenant: (tenant) => tenantStub(env, tenant),
+    index: (tenant) => shardStub(env, shardName(tenant, config.fleetShards)),
+    clock: systemClock,
+    ids: systemIds,
+    logger: consoleLogger,
+  };
+}
+
+export function wireTenant(env: Env): TenantWiring {
+  const { policy, tenantMaxSandboxes } = usable(readConfig(env));
+  return {
+    // I11: a reservation with nothing physical converges within the provision deadline and two stop attempts.
+    terms: { maxSandboxes: tenantMaxSandboxes, orphanAfterMs: policy.provisionMs + 2 * policy.stopAttemptMs },
+    clock: systemClock,
+    logger: consoleLogger,
+    poke: (id) => sessionStub(env, id).poke("maintenance"),
+  };
+}
+
+export function wireShard(): ShardWiring {
+  return { clock: systemClock };
+}
+
+export async function maintain(env: Env): Promise<void> {
+  const { policy, fleetShards } = usable(readConfig(env));
+  const ports: MaintenancePorts = {
+    shards: shardNames(fleetShards).map((name) => ({ name, api: shardStub(env, name) })),
+    poke: (id) => sessionStub(env, id).poke("maintenance"),
+    clock: systemClock,
+    random: () => systemIds.random(),
+    logger: consoleLogger,
+  };
+  const terms: MaintenanceTerms = { sweep: { ...sweepTerms, alarmSlipMs: policy.alarmSlipMs } };
+  await runMaintenance(ports, terms);
+}
+
+/** Every adapter of this build, whichever the config chooses for new sessions: a lease names its own. */
+function providers(config: Config): ProviderRegistry {
+  const { url, token } = config.localHost;
+  return providerRegistry({
+    memory: () => memorySandbox((memoryWorld ??= new MemoryWorld({ clock: systemClock })), { clock: systemClock }),
+    // Without a token no call could be made: its leases are blocked as `adapter_missing`, never taken for gone.
+    ...(token === null
+      ? {}
+      : {
+          local: () =>
+            localSandbox({ url, token, fetch: (...call) => fetch(...call), clock: systemClock, ids: systemIds }),
+        }),
+  });
+}
+
+function usable(reading: ConfigReading): Config {
+  return reading.ok ? reading.config : reading.fallback;
+}
+
+function reportMisfits(reading: Extract<ConfigReading, { ok: false }>): void {
+  for (const { name, message } of reading.misfits) consoleLogger.error("config refused", { name, rule: message });
+}
