@@ -6,6 +6,7 @@
  * answered `granted` again, because its first reply may have been lost.
  */
 import type { Generation, SessionId } from "../domain/ids.ts";
+import type { Policy } from "../domain/policy.ts";
 import type { ReserveOrder, ReserveReply } from "../session/reports.ts";
 import type { Sql } from "../storage/sql.ts";
 import { grant, isOpenState, move, openCount, readReservation } from "./reservations.ts";
@@ -15,6 +16,11 @@ export interface QuotaTerms {
   readonly maxSandboxes: number;
   /** A reservation that is still without a lease after this long: its session is asked. ms */
   readonly orphanAfterMs: number;
+}
+
+/** I11: what has nothing physical converges within the provision deadline and two stop attempts; then it is asked about. */
+export function quotaTerms(policy: Policy, maxSandboxes: number): QuotaTerms {
+  return { maxSandboxes, orphanAfterMs: policy.provisionMs + 2 * policy.stopAttemptMs };
 }
 
 export function reserve(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: number): ReserveReply {

@@ -7,9 +7,9 @@ import type { Generation, SandboxId, SessionId } from "../domain/ids.ts";
 import type { Sql, SqlRow } from "../storage/sql.ts";
 
 /** Counted against the cap: something physical may exist. */
-export const openStates = ["reserved", "launching", "held", "stopping"] as const;
+const openStates = ["reserved", "launching", "held", "stopping"] as const;
 /** Given back: `proven` by two looks after retirement; `cancelled` because no lease was ever opened for it. */
-export const releasedStates = ["proven", "cancelled"] as const;
+const releasedStates = ["proven", "cancelled"] as const;
 /** `asserted`: an operator's word, in a column of its own: neither counted against the cap nor proven. */
 export const reservationStates = [...openStates, "asserted", ...releasedStates] as const;
 export type ReservationState = (typeof reservationStates)[number];

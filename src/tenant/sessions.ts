@@ -61,7 +61,7 @@ export function unknownSession(sql: Sql, sessionId: SessionId, createdAt: number
 }
 
 /** The highest generation of all sessions that were pruned: one watermark instead of a tombstone for each. */
-export function generationFloor(sql: Sql): number {
+function generationFloor(sql: Sql): number {
   const amount = sql.run("SELECT amount FROM tally WHERE name = 'generation_floor'")[0]?.["amount"];
   return typeof amount === "number" ? amount : 0;
 }

@@ -1,9 +1,12 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { defaultPolicy } from "../../src/domain/policy.ts";
+import { quotaTerms } from "../../src/tenant/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { nodeSql, type NodeSql } from "../support/node-sql.ts";
 import { born, generation, lease, order, report, sessionId } from "../support/reports.ts";
 
-const orphanAfterMs = 720_000;
+const terms = quotaTerms(defaultPolicy, 2);
+const { orphanAfterMs } = terms;
 const a = sessionId("a");
 const b = sessionId("b");
 
@@ -15,7 +18,7 @@ describe("a tenant's quota", () => {
   beforeEach(() => {
     now = born;
     sql = nodeSql();
-    tenant = new TenantCore(sql, { now: () => now }, { maxSandboxes: 2, orphanAfterMs });
+    tenant = new TenantCore(sql, { now: () => now }, terms);
   });
 
   it("grants up to the cap exactly, then says the limit and the use [CAP-5] [CAP-7]", () => {
@@ -92,14 +95,14 @@ describe("a tenant's quota", () => {
 
   it("a reservation and its crash survive: another process over the same rows goes on", () => {
     tenant.reserve(order(a, 1));
-    const again = new TenantCore(sql, { now: () => now }, { maxSandboxes: 2, orphanAfterMs });
+    const again = new TenantCore(sql, { now: () => now }, terms);
     expect(again.reserve(order(a, 1))).toEqual({ granted: true });
     expect(again.ledger().counts.granted).toBe(1);
   });
 
   it("a reservation without a lease is looked at after its time, again and again, but not at once [CAP-6]", () => {
     tenant.reserve(order(a, 1));
-    expect(tenant.nextLook()).toBe(born + orphanAfterMs);
+    expect(tenant.nextLook()).toBe(born + 12 * 60_000);
     expect(tenant.takeOverdue(10)).toEqual([]);
     now = born + orphanAfterMs;
     expect(tenant.takeOverdue(10).map((each) => each.sandboxId)).toEqual([order(a, 1).sandboxId]);

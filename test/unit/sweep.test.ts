@@ -1,50 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { SessionId } from "../../src/domain/ids.ts";
-import type { Clock, LogFields, Logger } from "../../src/session/ambient.ts";
+import { defaultPolicy } from "../../src/domain/policy.ts";
+import type { LogFields, Logger } from "../../src/session/ambient.ts";
 import { runMaintenance, type MaintenancePorts } from "../../src/fleet/maintenance.ts";
-import type { SweepTerms } from "../../src/fleet/layers/sweep.ts";
+import { sweepTerms, type SweepTerms } from "../../src/fleet/layers/sweep.ts";
 import type { FleetShardApi, OverdueSession } from "../../src/fleet/shard-api.ts";
 import { ShardIndex } from "../../src/fleet/shard-index.ts";
 import { nodeSql } from "../support/node-sql.ts";
 import { born, report, sessionId } from "../support/reports.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
+import { VirtualClock, VirtualTime } from "../support/virtual-time.ts";
 
-const terms: SweepTerms = { alarmSlipMs: 60_000, callMs: 10_000, concurrency: 2, perShard: 100, runMs: 60_000 };
-
-/** Time passes only while everybody waits: the nearest sleeper wakes and the clock shows its time. */
-class VirtualClock implements Clock {
-  #now = born;
-  readonly #sleepers = new Set<{ readonly at: number; readonly wake: () => void }>();
-
-  now(): number {
-    return this.#now;
-  }
-
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const sleeper = { at: this.#now + ms, wake: resolve };
-      this.#sleepers.add(sleeper);
-      signal?.addEventListener("abort", () => {
-        this.#sleepers.delete(sleeper);
-        resolve();
-      });
-    });
-  }
-
-  async run<T>(work: Promise<T>): Promise<T> {
-    let done = false;
-    void work.finally(() => (done = true));
-    for (;;) {
-      // A turn of the event loop: every promise that can settle has.
-      await new Promise((resolve) => setImmediate(resolve));
-      if (done) return work;
-      const next = [...this.#sleepers].toSorted((a, b) => a.at - b.at)[0];
-      if (next === undefined) continue;
-      this.#sleepers.delete(next);
-      this.#now = next.at;
-      next.wake();
-    }
-  }
-}
+const terms: SweepTerms = { ...sweepTerms(defaultPolicy), concurrency: 2, runMs: 60_000 };
 
 interface Line {
   readonly message: string;
@@ -52,7 +19,8 @@ interface Line {
 }
 
 function fleet(shards: Record<string, FleetShardApi["overdue"]>, poke: (id: SessionId) => Promise<boolean>) {
-  const clock = new VirtualClock();
+  const time = new VirtualTime(new SeededRandom(1));
+  const clock = new VirtualClock(time, born);
   const lines: Line[] = [];
   const poked: SessionId[] = [];
   const note = (message: string, fields: LogFields = {}) => void lines.push({ message, fields });
@@ -67,7 +35,7 @@ function fleet(shards: Record<string, FleetShardApi["overdue"]>, poke: (id: Sess
     random: () => 0.5,
     logger,
   };
-  return { ports, lines, poked, tick: (changed = terms) => clock.run(runMaintenance(ports, { sweep: changed })) };
+  return { ports, lines, poked, tick: (changed = terms) => time.until(runMaintenance(ports, { sweep: changed })) };
 }
 
 const late = (...names: readonly string[]): readonly OverdueSession[] =>

@@ -4,6 +4,7 @@
  * sweep decides nothing about any: the session does. One that fails or hangs costs its own bound and nothing else (FLT-6).
  */
 import type { SessionId } from "../../domain/ids.ts";
+import type { Policy } from "../../domain/policy.ts";
 import type { Clock } from "../../session/ambient.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { FleetShardApi } from "../shard-api.ts";
@@ -29,13 +30,18 @@ export interface SweepTerms {
   readonly runMs: number;
 }
 
-/** A Worker may have six connections open; the run ends well before the next tick, five minutes later. */
-export const sweepTerms: Omit<SweepTerms, "alarmSlipMs"> = {
-  callMs: 10_000,
-  concurrency: 6,
-  perShard: 1_000,
-  runMs: 200_000,
-};
+export function sweepTerms(policy: Policy): SweepTerms {
+  return {
+    alarmSlipMs: policy.alarmSlipMs,
+    // A look needs some ms; a session that takes longer than this hangs, and is met again in five minutes.
+    callMs: 10_000,
+    // A Worker may have six connections open.
+    concurrency: 6,
+    perShard: 1_000,
+    // Ends well before the next tick, five minutes later.
+    runMs: 200_000,
+  };
+}
 
 export type PokeOutcome = "looked" | "unknown" | "failed" | "hung" | "not_reached";
 
