@@ -1,16 +1,17 @@
 /**
- * Bundles wrapper/src into the one file that runs inside a sandbox: dist/wrapper.js, no dependency but Node >= 20.
+ * Bundles wrapper/src into the one file that runs inside a sandbox, with no dependency but Node >= 20:
+ * `node scripts/build-wrapper.ts [outfile]`, by default dist/wrapper.js.
  *
  * The file must run as CommonJS (alone in an image) and as an ES module (under this repository's package.json), so it
  * is a plain script that finds `require` for itself. As a module that needs Node 20.16 or newer.
  */
 import { readFileSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const outfile = join(root, "dist/wrapper.js");
+const outfile = resolve(process.argv[2] ?? join(root, "dist/wrapper.js"));
 const maxBytes = 300 * 1_024;
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
 
@@ -42,5 +43,5 @@ await build({
 });
 
 const bytes = statSync(outfile).size;
-process.stdout.write(`dist/wrapper.js ${(bytes / 1_024).toFixed(1)} kB\n`);
+process.stdout.write(`${relative(root, outfile)} ${(bytes / 1_024).toFixed(1)} kB\n`);
 if (bytes > maxBytes) throw new Error(`The bundle is larger than ${maxBytes / 1_024} kB.`);

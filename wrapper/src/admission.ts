@@ -12,7 +12,9 @@ export interface Admission {
   readonly generation: number;
 }
 
-export type Admitted = { readonly type: "admitted" } | { readonly type: "refused"; readonly answer: Answer; readonly newerGeneration: boolean };
+export type Admitted =
+  | { readonly type: "admitted" }
+  | { readonly type: "refused"; readonly answer: Answer; readonly newerGeneration: boolean };
 
 const noncePattern = /^[0-9a-f]{32}$/;
 
@@ -34,7 +36,10 @@ export function admit(admission: Admission, headers: IncomingHttpHeaders): Admit
   }
   const generation = Number(text);
   if (generation === admission.generation) return { type: "admitted" };
-  return no(refuse("wrong_generation", `This is generation ${admission.generation}.`), generation > admission.generation);
+  return no(
+    refuse("wrong_generation", `This is generation ${admission.generation}.`),
+    generation > admission.generation,
+  );
 }
 
 /** Hashed first: then lengths are equal, and time tells nothing. */

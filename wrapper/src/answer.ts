@@ -6,7 +6,11 @@ export type Answer =
   | { readonly type: "empty" }
   | { readonly type: "refused"; readonly code: WrapperError["code"]; readonly message: string }
   /** The chunks are awaited one by one: the next is asked for when the last is with the kernel. */
-  | { readonly type: "bytes"; readonly offset: number; readonly chunks: (signal: AbortSignal) => AsyncIterable<Buffer> };
+  | {
+      readonly type: "bytes";
+      readonly offset: number;
+      readonly chunks: (signal: AbortSignal) => AsyncIterable<Buffer>;
+    };
 
 export const errorStatus = {
   unauthorized: 401,

@@ -14,7 +14,10 @@ export function boundedLog(stateDir: string, role: string): Log {
   const path = join(stateDir, logFile);
   return (message, facts = {}) => {
     try {
-      appendFileSync(path, `${JSON.stringify({ at: new Date().toISOString(), role, pid: process.pid, message, ...facts })}\n`);
+      appendFileSync(
+        path,
+        `${JSON.stringify({ at: new Date().toISOString(), role, pid: process.pid, message, ...facts })}\n`,
+      );
       // Both processes may rotate at once; then an older file is lost, never more.
       if (statSync(path).size > maxBytes) renameSync(path, `${path}.1`);
     } catch {

@@ -38,6 +38,7 @@ export class Fence {
   constructor(dependencies: FenceDependencies) {
     this.#dependencies = dependencies;
     this.#lease = newLeaseClock(dependencies.startedAt, dependencies.ttlMs);
+    dependencies.tell({ type: "deadline", at: this.#lease.deadline });
     this.#arm();
   }
 

@@ -15,7 +15,7 @@ import { parseGuardianBoot, type GuardianBoot } from "./guardian-boot.ts";
 import { newsReader, type WrapperNews } from "./guardian-link.ts";
 import { leanNodeFlags } from "./lean-node.ts";
 import { baseEnvironment, markedEnvironment } from "./marked-environment.ts";
-import { membersOf, type Claim } from "./membership.ts";
+import type { Claim } from "./membership.ts";
 import { markers } from "../../src/protocol/markers.ts";
 import { readEnvironment, readTable, type ProcessIdentity } from "./process-table.ts";
 import { takeStartLock, writeReady } from "./start-lock.ts";
@@ -37,7 +37,7 @@ export async function runGuardian(): Promise<void> {
   const lock = takeStartLock(boot.stateDir);
   if (!lock.held) return refuse(exitCodes.alreadyStarted, lock.why);
   // The wrapper of a guardian that was killed before it was ready may need a moment to see it.
-  if (survivors(boot).length > 0) return refuse(exitCodes.alreadyStarted, "processes of an earlier start are left");
+  if (hasSurvivors(boot)) return refuse(exitCodes.alreadyStarted, "processes of an earlier start are left");
   mkdirSync(boot.workspaceDir, { recursive: true });
   new Watch(boot, document, boundedLog(boot.stateDir, "guardian")).start();
 }
@@ -58,11 +58,13 @@ async function readBoot(): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-function survivors(boot: GuardianBoot): readonly ProcessIdentity[] {
-  const entries = [`${markers.instance}=${boot.instanceId}`];
-  // Other starters of the same instance are refused by the lock; they are no residue.
-  const found = membersOf({ entries, leaders: [], except: [] }, readTable(), readEnvironment);
-  return found.filter((row) => !readEnvironment(row.pid).includes(`${markers.role}=guardian`) && row.pid !== process.pid);
+/** Of an earlier start of this instance. Other starters are none: the lock refuses them. */
+function hasSurvivors(boot: GuardianBoot): boolean {
+  return readTable().some(({ pid }) => {
+    // Read once: between two reads a starter may exit, and would look like something else.
+    const entries = readEnvironment(pid);
+    return entries.includes(`${markers.instance}=${boot.instanceId}`) && !entries.includes(`${markers.role}=guardian`);
+  });
 }
 
 class Watch {
@@ -108,7 +110,10 @@ class Watch {
   start(): void {
     const link = this.#wrapper.stdio[3] as NodeJS.ReadableStream | null | undefined;
     link?.setEncoding("utf8");
-    link?.on("data", newsReader((news) => this.#hear(news)));
+    link?.on(
+      "data",
+      newsReader((news) => this.#hear(news)),
+    );
     link?.on("error", () => {});
     this.#wrapper.on("error", (error) => {
       this.#log("wrapper not spawned", { error: error.message });
@@ -198,7 +203,9 @@ class Watch {
     const found = await endProcesses({ clock: this.#clock, claim: () => this.#claim(), killAt: () => this.#killAt });
     this.#log("nothing left", { found_after_wrapper: found });
     if (this.#ready) process.exit(exitCodes.ended);
-    process.exit(wrapperCode === exitCodes.late || wrapperCode === exitCodes.badBoot ? wrapperCode : exitCodes.notReady);
+    process.exit(
+      wrapperCode === exitCodes.late || wrapperCode === exitCodes.badBoot ? wrapperCode : exitCodes.notReady,
+    );
   }
 
   #claim(): Claim {

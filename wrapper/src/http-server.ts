@@ -104,7 +104,8 @@ async function answerOf(context: Context, request: IncomingMessage): Promise<Ans
   for (const route of routes) {
     const match = route.method === request.method ? route.path.exec(url.pathname) : null;
     if (match === null) continue;
-    if (!route.beforeRenewal && !fence.renewed) return refuse("not_renewed", "Nothing is done before the first renewal.");
+    if (!route.beforeRenewal && !fence.renewed)
+      return refuse("not_renewed", "Nothing is done before the first renewal.");
     const body = await readBody(request, route.maxBodyBytes);
     if (body === null) return refuse("invalid", `A body of at most ${route.maxBodyBytes} bytes is read here.`);
     // Asked again after the body has arrived.

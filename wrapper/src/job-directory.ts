@@ -5,7 +5,10 @@ import { isAbsolute, join, sep } from "node:path";
 export type JobDirectory = { readonly ok: true; readonly path: string } | { readonly ok: false; readonly why: string };
 
 export async function jobDirectory(workspace: string, cwd: string | undefined): Promise<JobDirectory> {
-  if (cwd !== undefined && (isAbsolute(cwd) || cwd.includes("\0"))) return { ok: false, why: "cwd is relative to the workspace" };
+  // `link/..` means another place to us than to the kernel: refused as text, like the public API does.
+  if (cwd !== undefined && (isAbsolute(cwd) || cwd.includes("\0") || cwd.split("/").includes(".."))) {
+    return { ok: false, why: "cwd is a path relative to the workspace, without `..`" };
+  }
   try {
     const root = await realpath(workspace);
     const path = await realpath(join(root, cwd ?? "."));

@@ -20,7 +20,10 @@ export interface JobStdio {
   readonly output: Socket;
 }
 
-export type JobStdin = { readonly type: "none" } | { readonly type: "text"; readonly text: string } | { readonly type: "open"; readonly text: string };
+export type JobStdin =
+  | { readonly type: "none" }
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "open"; readonly text: string };
 
 /** `stem`: a path in the state directory that is this job's own. */
 export async function openJobStdio(stem: string, input: JobStdin): Promise<JobStdio> {

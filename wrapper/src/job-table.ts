@@ -84,7 +84,8 @@ export class JobTable {
     if (known !== undefined) return this.#again(order.id, known === digest);
     if (this.draining) return refused("draining", "No new job is admitted.");
     if (this.running >= maxRunning) return refused("too_many_jobs", `At most ${maxRunning} jobs run at once.`);
-    if (this.#digests.size >= maxIds) return refused("too_many_jobs", `An instance runs at most ${maxIds} jobs in its life.`);
+    if (this.#digests.size >= maxIds)
+      return refused("too_many_jobs", `An instance runs at most ${maxIds} jobs in its life.`);
     // Taken before the first await, so that a second order of that id finds it.
     this.#digests.set(order.id, digest);
     const starting = this.#create(order, digest)
@@ -121,7 +122,9 @@ export class JobTable {
       return answer.type === "job" ? { ...answer, isNew: false } : answer;
     }
     const job = this.#jobs.get(id);
-    return job === undefined ? refused("job_ended", "This job has ended and was forgotten.") : { type: "job", job, isNew: false };
+    return job === undefined
+      ? refused("job_ended", "This job has ended and was forgotten.")
+      : { type: "job", job, isNew: false };
   }
 
   async #create(order: WrapperJobOrder, digest: string): Promise<StartAnswer> {
@@ -183,7 +186,12 @@ function planOf(order: WrapperJobOrder, boot: WrapperBoot, directory: string): J
     directory,
     environment,
     entries: [`${markers.instance}=${boot.instance_id}`, `${jobMarker}=${order.id}`],
-    stdin: order.stdin_open === true ? { type: "open", text: order.stdin ?? "" } : order.stdin ? { type: "text", text: order.stdin } : { type: "none" },
+    stdin:
+      order.stdin_open === true
+        ? { type: "open", text: order.stdin ?? "" }
+        : order.stdin
+          ? { type: "text", text: order.stdin }
+          : { type: "none" },
     timeoutMs: order.timeout_ms,
   };
 }
@@ -198,5 +206,7 @@ function digestOf(order: WrapperJobOrder): string {
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, inner]) => [name, sorted(inner)]);
   };
-  return createHash("sha256").update(JSON.stringify(sorted(order))).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify(sorted(order)))
+    .digest("hex");
 }

@@ -72,7 +72,14 @@ export class Job {
   #endingProcesses: Promise<unknown> | null = null;
   readonly #plan: JobPlan;
 
-  constructor(id: string, digest: string, plan: JobPlan, output: OutputSpool, stem: string, surroundings: JobSurroundings) {
+  constructor(
+    id: string,
+    digest: string,
+    plan: JobPlan,
+    output: OutputSpool,
+    stem: string,
+    surroundings: JobSurroundings,
+  ) {
     this.id = id;
     this.digest = digest;
     this.output = output;
@@ -107,7 +114,7 @@ export class Job {
   end(verdict: JobVerdict, killAt: number): void {
     if (this.#exit === null) this.#verdict ??= verdict;
     this.#killAt = Math.min(this.#killAt, killAt);
-    this.#endProcesses();
+    void this.#endProcesses();
   }
 
   /** Takes all of `bytes` or none. */
@@ -152,7 +159,7 @@ export class Job {
     } catch (error) {
       stdio.output.destroy();
       stdio.stdin?.destroy();
-      return this.#cannotStart(error);
+      return await this.#cannotStart(error);
     } finally {
       closeSync(stdio.childStdin);
       closeSync(stdio.childOutput);

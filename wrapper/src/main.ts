@@ -7,19 +7,16 @@
 import { exitCodes } from "./exit-codes.ts";
 
 async function main(role: string | undefined): Promise<void> {
-  switch (role) {
-    case "guardian": {
-      const { runGuardian } = await import("./guardian.ts");
-      return runGuardian();
-    }
-    case "wrapper": {
-      const { runWrapper } = await import("./wrapper.ts");
-      return runWrapper();
-    }
-    default:
-      process.stderr.write("usage: node wrapper.js guardian < boot.json\n");
-      process.exit(exitCodes.badBoot);
+  if (role === "guardian") {
+    const { runGuardian } = await import("./guardian.ts");
+    return runGuardian();
   }
+  if (role === "wrapper") {
+    const { runWrapper } = await import("./wrapper.ts");
+    return runWrapper();
+  }
+  process.stderr.write("usage: node wrapper.js guardian < boot.json\n");
+  process.exit(exitCodes.badBoot);
 }
 
 // The terminal that started a guardian may go away; the lease decides, not the terminal.

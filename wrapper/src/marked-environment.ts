@@ -13,7 +13,10 @@ export const jobMarker = "MOORING_JOB_ID";
 const inherited = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"] as const;
 
 export function baseEnvironment(from: NodeJS.ProcessEnv): Record<string, string> {
-  const base: Record<string, string> = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" };
+  const base: Record<string, string> = {
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    LANG: "C.UTF-8",
+  };
   for (const name of inherited) {
     const value = from[name];
     if (value !== undefined) base[name] = value;

@@ -38,7 +38,7 @@ export function membersOf(
     if (claim.except.includes(row.pid)) continue;
     if (groups.has(row.group) || groups.has(row.session) || isMarked(row)) members.set(row.pid, row);
   }
-  for (let grew = members.size > 0; grew; ) {
+  for (let grew = members.size > 0; grew;) {
     grew = false;
     for (const row of table) {
       if (members.has(row.pid) || claim.except.includes(row.pid) || !members.has(row.parent)) continue;

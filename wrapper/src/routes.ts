@@ -30,7 +30,8 @@ export interface RouteDependencies {
 
 const smallBodyBytes = 4_096;
 /** A job at every limit of the public API, each character as a six-byte escape. */
-const orderBodyBytes = 6 * (limits.commandBytes + limits.stdinBytes + limits.envCount * (limits.envName + limits.envValue)) + smallBodyBytes;
+const orderBodyBytes =
+  6 * (limits.commandBytes + limits.stdinBytes + limits.envCount * (limits.envName + limits.envValue)) + smallBodyBytes;
 const stdinBodyBytes = 1_024 * 1_024;
 const maxTailBytes = 1_024 * 1_024;
 /** A file system that hangs must not hang the lease. */
@@ -48,8 +49,20 @@ export function routes(dependencies: RouteDependencies): readonly Route[] {
   const served = { maxBodyBytes: smallBodyBytes, beforeRenewal: false };
   return [
     { ...served, method: "GET", path: /^\/health$/, beforeRenewal: true, handle: () => ok(health(dependencies)) },
-    { ...served, method: "POST", path: /^\/lease$/, beforeRenewal: true, handle: (request) => renew(dependencies, request) },
-    { ...served, method: "POST", path: /^\/jobs$/, maxBodyBytes: orderBodyBytes, handle: (request) => startJob(dependencies, request) },
+    {
+      ...served,
+      method: "POST",
+      path: /^\/lease$/,
+      beforeRenewal: true,
+      handle: (request) => renew(dependencies, request),
+    },
+    {
+      ...served,
+      method: "POST",
+      path: /^\/jobs$/,
+      maxBodyBytes: orderBodyBytes,
+      handle: (request) => startJob(dependencies, request),
+    },
     { ...served, method: "GET", path: /^\/jobs$/, handle: () => ok({ jobs: jobs.all().map((job) => job.view()) }) },
     { ...served, method: "GET", path: jobPath, handle: withJob(showJob) },
     { ...served, method: "DELETE", path: jobPath, handle: withJob((job, request) => endJob(jobs, job, request)) },
@@ -83,7 +96,8 @@ async function renew({ boot, fence, jobs }: RouteDependencies, { body }: RouteRe
   const request = parse(renewalRequest, body);
   if (typeof request === "string") return refuse("invalid", request);
   const renewal = fence.renew(request);
-  if (renewal.type === "stale") return refuse("stale_renewal", "A renewal at or above this sequence was accepted before.");
+  if (renewal.type === "stale")
+    return refuse("stale_renewal", "A renewal at or above this sequence was accepted before.");
   if (renewal.type === "ending") return refuse("draining", "This instance is ending.");
   const reply: RenewalReply = {
     protocol: wrapperProtocolVersion,
@@ -125,7 +139,8 @@ function wrongOrder(order: z.infer<typeof wrapperJobOrder>): string | null {
   if ((order.command ?? order.argv?.[0]) === "") return "An empty command.";
   if (order.timeout_ms > 2 ** 31 - 1) return "timeout_ms: at most 24 days.";
   const environment = Object.entries(order.env ?? {});
-  if (environment.some(([name]) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.startsWith("MOORING_"))) return "env: a name that may not be used.";
+  if (environment.some(([name]) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.startsWith("MOORING_")))
+    return "env: a name that may not be used.";
   const texts = [order.command ?? "", ...(order.argv ?? []), order.cwd ?? "", ...environment.map(([, value]) => value)];
   return texts.some((text) => text.includes("\0")) ? "A NUL character." : null;
 }

@@ -30,7 +30,10 @@ function uptimeMs(): number | null {
   }
 }
 
-export function steadyClock(monotonic: () => number = monotonicMs, sinceBoot: () => number | null = uptimeMs): SteadyClock {
+export function steadyClock(
+  monotonic: () => number = monotonicMs,
+  sinceBoot: () => number | null = uptimeMs,
+): SteadyClock {
   let sleptMs = 0;
   let first = true;
   return {

@@ -1,0 +1,149 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { request, type IncomingMessage } from "node:http";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { controllerToken, wrapperHeaders } from "../../src/protocol/wrapper.ts";
+import {
+  disposeInstances,
+  removeDirectories,
+  startInstance,
+  until,
+  type Instance,
+} from "../support/wrapper-instance.ts";
+
+const megabyte = 1_000_000;
+let instance: Instance;
+
+beforeAll(async () => {
+  instance = await startInstance({ max_output_bytes: 120 * megabyte });
+  await instance.renew();
+});
+afterAll(async () => {
+  await disposeInstances();
+  removeDirectories();
+});
+
+async function read(id: string, offset: number, atMost = Number.POSITIVE_INFINITY): Promise<Buffer> {
+  const away = new AbortController();
+  const response = await instance.call("GET", `/jobs/${id}/output?offset=${offset}`, undefined, {
+    signal: away.signal,
+  });
+  expect(response.status).toBe(200);
+  expect(response.headers.get(wrapperHeaders.offset)).toBe(String(offset));
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes >= atMost) break;
+  }
+  away.abort();
+  return Buffer.concat(chunks);
+}
+
+/** A reader that takes nothing beyond what the kernel buffers. */
+async function readerThatStops(id: string): Promise<IncomingMessage> {
+  const headers = {
+    authorization: `Bearer ${await controllerToken(instance.boot.secret)}`,
+    [wrapperHeaders.generation]: String(instance.boot.generation),
+    [wrapperHeaders.nonce]: "0".repeat(32),
+  };
+  return new Promise((resolve, reject) => {
+    request({ port: instance.port, path: `/jobs/${id}/output?offset=0`, headers }, (response) =>
+      resolve(response.pause()),
+    )
+      .on("error", reject)
+      .end();
+  });
+}
+
+function residentMegabytes(): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${instance.wrapperPid}/status`, "utf8"))?.[1] ?? 0) / 1_024;
+}
+
+const digest = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+
+describe("reading output", () => {
+  it("follows a running job, and resumes at any byte after any disconnect, with nothing lost or repeated [FEN-8]", async () => {
+    await instance.start({
+      id: "counting",
+      command: "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); [ $((i%100)) = 0 ] && sleep 0.02; done",
+    });
+    const whole = Array.from({ length: 3_000 }, (_, index) => `line ${index}\n`).join("");
+    let text = "";
+    let connections = 0;
+    // Drop the connection after some bytes, at places that split lines.
+    while (text.length < whole.length) {
+      text += (await read("counting", text.length, 1_237)).toString();
+      connections += 1;
+    }
+    expect(text).toBe(whole);
+    expect(connections).toBeGreaterThan(3);
+    expect((await read("counting", whole.length)).length).toBe(0);
+    expect((await instance.call("GET", `/jobs/counting/output?offset=${whole.length + 1}`)).status).toBe(422);
+    expect((await instance.call("GET", "/jobs/counting/output?offset=-1")).status).toBe(422);
+  });
+
+  it("100 MB, read by three while a fourth has stopped reading: every byte, nothing stalls, memory stays flat [FEN-8] [FEN-9]", async () => {
+    const before = residentMegabytes();
+    await instance.start({ id: "flood", command: `yes mooring | head -c ${100 * megabyte}` });
+    const stopped = await readerThatStops("flood");
+    await until("the first half", async () => (await instance.job("flood")).output_bytes >= 50 * megabyte);
+    const copies = await Promise.all([read("flood", 0), read("flood", 0), read("flood", 50 * megabyte)]);
+    expect(copies.map((copy) => copy.length)).toEqual([100 * megabyte, 100 * megabyte, 50 * megabyte]);
+    expect(digest(copies[0] ?? Buffer.of())).toBe(digest(Buffer.alloc(100 * megabyte, "mooring\n")));
+    expect(copies[0]?.equals(copies[1] ?? Buffer.of())).toBe(true);
+    expect(copies[0]?.subarray(50 * megabyte).equals(copies[2] ?? Buffer.of())).toBe(true);
+    expect(await instance.ended("flood")).toMatchObject({
+      state: "succeeded",
+      output_bytes: 100 * megabyte,
+      output_truncated: false,
+    });
+    // Buffers in flight, not the output: far below the 100 MB that any copy would take.
+    expect(residentMegabytes() - before).toBeLessThan(60);
+    stopped.destroy();
+  });
+
+  it("one line of 10 MB is nothing special [FEN-9]", async () => {
+    await instance.start({ id: "long-line", command: `head -c ${10 * megabyte} /dev/zero | tr '\\0' x; echo` });
+    const bytes = await read("long-line", 0);
+    expect(bytes.length).toBe(10 * megabyte + 1);
+    expect(bytes.at(-1)).toBe(10);
+    expect((await instance.job("long-line", 100)).tail).toBe(`${"x".repeat(99)}\n`);
+  });
+
+  it("a reader that goes away does not end the job, nor does one that never reads [FEN-10]", async () => {
+    await instance.start({ id: "watched", command: "echo begun; read line; echo got $line", stdin_open: true });
+    const stopped = await readerThatStops("watched");
+    expect((await read("watched", 0, 1)).toString()).toBe("begun\n");
+    const vanished = await readerThatStops("watched");
+    vanished.destroy();
+    expect((await instance.job("watched")).state).toBe("running");
+    await instance.call("POST", "/jobs/watched/stdin?end=1", "go\n");
+    expect(await instance.ended("watched")).toMatchObject({ state: "succeeded", tail: "begun\ngot go\n" });
+    stopped.destroy();
+  });
+
+  it("keeps at most what it may, counts the rest, says so, and lets the job finish", async () => {
+    const own = await startInstance({ max_output_bytes: 10_000 });
+    await own.renew();
+    await own.start({ id: "exact", command: "head -c 10000 /dev/zero" });
+    expect(await own.ended("exact")).toMatchObject({ output_bytes: 10_000, output_truncated: false });
+    await own.start({ id: "more", command: "head -c 5000000 /dev/zero; exit 4" });
+    expect(await own.ended("more")).toMatchObject({
+      state: "failed",
+      exit_code: 4,
+      output_bytes: 5_000_000,
+      output_truncated: true,
+    });
+    expect((await (await own.call("GET", "/jobs/more/output")).arrayBuffer()).byteLength).toBe(10_000);
+  });
+
+  it("a job whose output nobody reads any more, because what wrote it escaped, still ends", async () => {
+    // It hides from group, environment and parent, and keeps the pipe open: only a container could hold it.
+    const command = "(env -i setsid sh -c '/bin/sleep 6 & exit' &) ; sleep 0.3; echo up";
+    await instance.start({ id: "escaped", command });
+    await until("its end", async () => (await instance.job("escaped")).state !== "running", 5_000);
+    expect(await instance.job("escaped")).toMatchObject({ state: "succeeded", tail: "up\n" });
+  });
+});
