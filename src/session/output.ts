@@ -115,7 +115,7 @@ function watched(source: ReadableStream<Uint8Array>, onEnd: () => Promise<void>)
       try {
         const { done, value } = await reader.read();
         if (!done) {
-          controller.enqueue(value as Uint8Array<ArrayBuffer>);
+          controller.enqueue(value);
           return;
         }
       } catch {

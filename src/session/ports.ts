@@ -2,7 +2,7 @@
 import type { TenantId } from "../domain/ids.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
-import type { ProviderRegistry } from "../sandbox/registry.ts";
+import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
 import type { Sql } from "../storage/sql.ts";
 import type { Clock, Ids, Logger } from "./ambient.ts";
 import type { IndexPort, TenantPort } from "./reports.ts";
@@ -13,13 +13,18 @@ export interface AlarmPort {
   clear(): void;
 }
 
+/** null: no adapter of that name is wired in this deployment. */
+export interface Providers {
+  get(name: ProviderName): AgentSandbox | null;
+}
+
 export interface SessionPorts {
   readonly sql: Sql;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;
   readonly policy: Policy;
-  readonly providers: ProviderRegistry;
+  readonly providers: Providers;
   /** For new sessions; a lease's own record decides for what exists. */
   readonly defaultProvider: ProviderName;
   readonly tenant: (tenant: TenantId) => TenantPort;

@@ -313,18 +313,19 @@ function encodeSession(session: Session): string {
   return JSON.stringify(record);
 }
 
+/** These have columns of their own. */
+const identityColumns: ReadonlySet<string> = new Set([
+  "generation",
+  "instanceId",
+  "sandboxId",
+  "provider",
+  "host",
+  "secret",
+  "openedAt",
+]);
+
 function encodeLease(lease: Lease): string {
-  const {
-    generation: _1,
-    instanceId: _2,
-    sandboxId: _3,
-    provider: _4,
-    host: _5,
-    secret: _6,
-    openedAt: _7,
-    ...record
-  } = lease;
-  return JSON.stringify(record);
+  return JSON.stringify(Object.fromEntries(Object.entries(lease).filter(([field]) => !identityColumns.has(field))));
 }
 
 function decodeLease(row: SqlRow): Lease | null {
