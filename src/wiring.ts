@@ -17,6 +17,7 @@ import { MemoryWorld } from "./sandbox/memory/memory-world.ts";
 import { type ProviderRegistry, providerRegistry } from "./sandbox/registry.ts";
 import type { SessionWiring } from "./session/session-object.ts";
 import { consoleLogger, systemClock, systemIds } from "./system.ts";
+import { quotaTerms } from "./tenant/quota.ts";
 import type { TenantWiring } from "./tenant/tenant-object.ts";
 
 /** One world for each isolate: its sandboxes are gone with it, which is all that a provider for tests promises. */
@@ -46,8 +47,7 @@ export function wireSession(env: Env): SessionWiring {
 export function wireTenant(env: Env): TenantWiring {
   const { policy, tenantMaxSandboxes } = usable(readConfig(env));
   return {
-    // I11: a reservation with nothing physical converges within the provision deadline and two stop attempts.
-    terms: { maxSandboxes: tenantMaxSandboxes, orphanAfterMs: policy.provisionMs + 2 * policy.stopAttemptMs },
+    terms: quotaTerms(policy, tenantMaxSandboxes),
     clock: systemClock,
     logger: consoleLogger,
     poke: (id) => sessionStub(env, id).poke("maintenance"),
@@ -67,7 +67,7 @@ export async function maintain(env: Env): Promise<void> {
     random: () => systemIds.random(),
     logger: consoleLogger,
   };
-  const terms: MaintenanceTerms = { sweep: { ...sweepTerms, alarmSlipMs: policy.alarmSlipMs } };
+  const terms: MaintenanceTerms = { sweep: sweepTerms(policy) };
   await runMaintenance(ports, terms);
 }
 
