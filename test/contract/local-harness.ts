@@ -113,8 +113,11 @@ class LocalWorld implements ProviderWorld {
   }
 
   async #startForeign(marks: ForeignMarks): Promise<{ isAlive: () => Promise<boolean> }> {
-    const child = spawn("sleep", ["300"], {
-      stdio: "ignore",
+    const [command, ...args] = marks.ignoresTerm
+      ? ["sh", "-c", "trap '' TERM; echo; sleep 300"]
+      : ["sh", "-c", "echo; exec sleep 300"];
+    const child = spawn(command ?? "sh", args, {
+      stdio: ["ignore", "pipe", "ignore"],
       env: {
         PATH: process.env["PATH"],
         [markers.session]: marks.sessionId,
@@ -124,7 +127,8 @@ class LocalWorld implements ProviderWorld {
       },
     });
     this.#foreign.push(child);
-    await once(child, "spawn");
+    // It has its marks, and is deaf if it is to be.
+    await once(child.stdout, "data");
     return { isAlive: async () => child.pid !== undefined && isAlive(child.pid) };
   }
 

@@ -55,6 +55,7 @@ export interface ForeignMarks {
   /** null: a legacy wrapper. */
   readonly instanceId: string | null;
   readonly generation: number | null;
+  readonly ignoresTerm?: true;
 }
 
 export interface WorldPowers {

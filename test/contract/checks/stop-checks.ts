@@ -14,6 +14,11 @@ export const stopChecks: readonly ProviderCheck[] = [
   { name: "a child that left for a session of its own is ended too [PHY-6]", needs: [], run: forked },
   { name: "a frozen wrapper is killed after the grace [PHY-5]", needs: ["freeze"], run: frozen },
   {
+    name: "what ignores TERM is killed once the grace is over, and not before [PHY-5]",
+    needs: ["startForeign"],
+    run: graceKept,
+  },
+  {
     name: "a stop strikes its instance, not another of the same session and generation [LEA-9]",
     needs: ["startForeign"],
     run: byInstance,
@@ -96,6 +101,21 @@ async function frozen(world: ProviderWorld): Promise<void> {
   await power(world, "freeze")(session.ref());
   valueOf(await session.stop(1_000), "stop");
   await session.becomesAbsent(3_000);
+}
+
+async function graceKept(world: ProviderWorld): Promise<void> {
+  const session = new ContractSession(world);
+  const { sessionId, generation, instanceId } = session.order;
+  const marks = { sessionId, generation, instanceId, ignoresTerm: true } as const;
+  const deaf = await power(world, "startForeign")(marks);
+  const began = world.now();
+  const stopping = session.stop(1_000);
+  await world.wait(500);
+  assert.ok(await deaf.isAlive(), "it was killed before its grace was over");
+  valueOf(await stopping, "stop");
+  await session.becomesAbsent(1_000);
+  assert.ok(!(await deaf.isAlive()), "it lives on");
+  assert.ok(world.now() - began >= 1_000, "the grace was not kept");
 }
 
 async function byInstance(world: ProviderWorld): Promise<void> {

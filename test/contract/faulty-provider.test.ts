@@ -1,0 +1,261 @@
+/**
+ * Whether the kit can fail: each provider below breaks one sentence of the contract, and the named check must notice.
+ * That the same checks pass on the unbroken provider is local.test.ts.
+ */
+import { AssertionError } from "node:assert/strict";
+import { describe, expect, it } from "vitest";
+import { failed, succeeded } from "../../src/domain/failure.ts";
+import type { InstanceId, SandboxId } from "../../src/domain/ids.ts";
+import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
+import type { Observation } from "../../src/domain/observation.ts";
+import { localHarness } from "./local-harness.ts";
+import { providerChecks, runCheck } from "./provider-check.ts";
+import type { ProviderHarness, ProviderWorld } from "./provider-harness.ts";
+
+interface Faulty {
+  readonly sins: string;
+  /** How the name of the check begins that must notice. */
+  readonly caughtBy: string;
+  readonly broken: (honest: AgentSandbox) => Partial<AgentSandbox>;
+}
+
+const absentInstead = (seen: Observation): Observation => ({ ...seen, answer: "absent", residue: [] });
+
+const faulty: readonly Faulty[] = [
+  {
+    sins: "reads every unknown as absent",
+    caughtBy: "a look that fails is unknown",
+    broken: (honest) => ({
+      observe: async (...call) => {
+        const seen = await honest.observe(...call);
+        return seen.answer === "unknown" ? absentInstead(seen) : seen;
+      },
+    }),
+  },
+  {
+    sins: "sees nothing",
+    caughtBy: "stopping does not retire",
+    broken: (honest) => ({ observe: async (...call) => absentInstead(await honest.observe(...call)) }),
+  },
+  {
+    sins: "throws when it cannot reach its host",
+    caughtBy: "a look at a provider that cannot be reached",
+    broken: (honest) => ({
+      observe: async (...call) => {
+        const seen = await honest.observe(...call);
+        if (seen.answer === "unknown") throw new Error("connection lost");
+        return seen;
+      },
+    }),
+  },
+  {
+    sins: "waits as long as it takes",
+    caughtBy: "a look that hangs",
+    broken: (honest) => ({
+      observe: (target, beganAt) =>
+        honest.observe(target, beganAt, { timeoutMs: 3_000, signal: new AbortController().signal }),
+    }),
+  },
+  {
+    sins: "starts what it looks at",
+    caughtBy: "a sandbox that never was",
+    broken: (honest) => ({
+      observe: async (target, beganAt, bound) => {
+        const order = {
+          ...target,
+          instanceId: "woken" as InstanceId,
+          secret: "w".repeat(64),
+          launchNotAfter: beganAt + 60_000,
+          leaseTtlMs: 60_000,
+          jobGraceMs: 100,
+          stopGraceMs: 500,
+          env: {},
+        };
+        await honest.launch(order, bound);
+        return honest.observe(target, beganAt, bound);
+      },
+    }),
+  },
+  {
+    sins: "takes any host's word",
+    caughtBy: "an answer of another host",
+    broken: (honest) => ({ observe: (target, ...rest) => honest.observe({ ...target, host: null }, ...rest) }),
+  },
+  {
+    sins: "matches ids that begin alike",
+    caughtBy: "a session id or generation that begins like another",
+    broken: (honest) => ({
+      observe: async (target, beganAt, bound) => {
+        const seen = await honest.observe(target, beganAt, bound);
+        const all = await honest.enumerate?.(bound);
+        if (seen.answer !== "absent" || all?.ok !== true) return seen;
+        const alike = all.value.filter((one) => one.sessionId.startsWith(target.sessionId));
+        return alike.length === 0 ? seen : { ...seen, answer: "present", residue: alike.map((one) => one.residue) };
+      },
+    }),
+  },
+  {
+    sins: "shows one wrapper where there are two",
+    caughtBy: "a second wrapper of a generation",
+    broken: (honest) => ({
+      observe: async (...call) => {
+        const seen = await honest.observe(...call);
+        return { ...seen, residue: seen.residue.slice(0, 1) };
+      },
+    }),
+  },
+  {
+    sins: "starts a process for each call",
+    caughtBy: "eight launches of one instance",
+    broken: (honest) => {
+      let calls = 0;
+      return {
+        launch: (order, bound) => {
+          calls += 1;
+          const sandboxId = `${order.sandboxId}x${calls}` as SandboxId;
+          return honest.launch({ ...order, sandboxId, instanceId: `${order.instanceId}${calls}` as InstanceId }, bound);
+        },
+      };
+    },
+  },
+  {
+    sins: "launches whatever the hour",
+    caughtBy: "a launch that arrives after launchNotAfter",
+    broken: (honest) => ({
+      launch: (order, bound) => honest.launch({ ...order, launchNotAfter: order.launchNotAfter + 60_000 }, bound),
+    }),
+  },
+  {
+    sins: "calls a lost launch harmless",
+    caughtBy: "a launch after a lost reply",
+    broken: (honest) => ({
+      launch: async (...call) => {
+        const result = await honest.launch(...call);
+        return result.ok ? result : failed(result.failure.code, result.failure.message, "none");
+      },
+    }),
+  },
+  {
+    sins: "acknowledges a retirement that it does not make",
+    caughtBy: "a launch of a retired generation",
+    broken: () => ({ retire: async () => succeeded({ host: "somewhere", boot: "some boot" }) }),
+  },
+  {
+    sins: "keeps retirements in memory",
+    caughtBy: "a retirement is not undone by a restart",
+    broken: (honest) => {
+      const retired = new Set<string>();
+      return {
+        retire: async (target) => {
+          retired.add(target.sandboxId);
+          return succeeded({ host: "somewhere", boot: "some boot" });
+        },
+        launch: async (order, bound) => {
+          // What a restart forgets.
+          retired.clear();
+          return honest.launch(order, bound);
+        },
+      };
+    },
+  },
+  {
+    sins: "stops by session instead of by instance",
+    caughtBy: "a stop strikes its instance",
+    broken: (honest) => ({ stop: (target, ...rest) => honest.stop({ ...target, instanceId: null }, ...rest) }),
+  },
+  {
+    sins: "says that it stopped, and did not",
+    caughtBy: "a stop ends the wrapper",
+    broken: () => ({ stop: async () => succeeded({ remaining: [] }) }),
+  },
+  {
+    sins: "never goes beyond TERM",
+    caughtBy: "what ignores TERM is killed",
+    broken: (honest) => ({
+      stop: async (target, graceMs, bound) => {
+        const result = await honest.stop(target, 60_000, { ...bound, timeoutMs: graceMs });
+        return result.ok ? result : succeeded({ remaining: [] });
+      },
+    }),
+  },
+  {
+    sins: "fails to stop what is gone",
+    caughtBy: "a stop of what is not there",
+    broken: () => ({ stop: async () => failed("not_found", "no such process", "none") }),
+  },
+  {
+    sins: "destroys what runs",
+    caughtBy: "a sandbox is destroyed only when",
+    broken: () => ({ destroy: async () => succeeded(null) }),
+  },
+  {
+    sins: "ignores the fencing token",
+    caughtBy: "an old fencing token",
+    broken: (honest) => {
+      let current = 0;
+      return {
+        launch: (order, bound) => {
+          current = order.generation;
+          return honest.launch(order, bound);
+        },
+        wrapper: (instance) => honest.wrapper({ ...instance, generation: current as typeof instance.generation }),
+      };
+    },
+  },
+  {
+    sins: "believes whoever answers on the port",
+    caughtBy: "a process that takes over the wrapper's port",
+    broken: (honest) => ({
+      wrapper: (instance) =>
+        Object.assign(honest.wrapper(instance), {
+          health: async () => succeeded({ instance_id: instance.instanceId }),
+        }),
+    }),
+  },
+];
+
+function breaking({ broken }: Faulty): ProviderHarness {
+  return {
+    async open(): Promise<ProviderWorld> {
+      const world = await localHarness.open();
+      const honest = world.provider;
+      const provider: AgentSandbox = {
+        name: honest.name,
+        capabilities: honest.capabilities,
+        launch: (...call) => honest.launch(...call),
+        retire: (...call) => honest.retire(...call),
+        observe: (...call) => honest.observe(...call),
+        stop: (...call) => honest.stop(...call),
+        destroy: (...call) => honest.destroy(...call),
+        wrapper: (...call) => honest.wrapper(...call),
+        readLogs: (...call) => honest.readLogs(...call),
+        readResources: (...call) => honest.readResources(...call),
+        ...broken(honest),
+      };
+      return {
+        provider,
+        jobs: world.jobs,
+        can: world.can,
+        sessionId: () => world.sessionId(),
+        now: () => world.now(),
+        wait: (ms) => world.wait(ms),
+        settle: (promise) => world.settle(promise),
+        close: () => world.close(),
+      };
+    },
+  };
+}
+
+describe("the kit notices a provider that", () => {
+  for (const one of faulty) {
+    it(one.sins, async () => {
+      const checks = providerChecks.filter((check) => check.name.startsWith(one.caughtBy));
+      expect(checks.map((check) => check.name)).toHaveLength(1);
+      for (const check of checks) {
+        const outcome = await runCheck(check, breaking(one)).catch((error: unknown) => error);
+        // A broken contract, not a broken test; the provider that throws is told by its own error.
+        if (!(outcome instanceof AssertionError)) expect(outcome).toMatchObject({ message: "connection lost" });
+      }
+    });
+  }
+});
