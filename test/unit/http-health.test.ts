@@ -16,15 +16,14 @@ describe("readiness", () => {
   it.each(["ADMIN_TOKEN", "KEY_SIGNING_SECRET", "ENV_ENCRYPTION_KEY"] as const)(
     "names %s while it is unset",
     async (name) => {
-      const { [name]: _removed, ...env } = fits;
-      const client = await httpClient({ env });
+      const client = await httpClient({ env: { ...fits, [name]: undefined } });
       const problem = await expectProblem(await client.send("GET", "/readyz", { key: null }), "unavailable");
       expect(problem.detail).toBe(`Mooring is not ready: The secret ${name} is not set.`);
     },
   );
 
   it("LOCAL_HOST_TOKEN is needed by the local provider only", async () => {
-    const { LOCAL_HOST_TOKEN: _removed, ...others } = testSecrets;
+    const others = { ...testSecrets, LOCAL_HOST_TOKEN: undefined };
     const local = await httpClient({ env: { SANDBOX_PROVIDER: "local", ...others } });
     const problem = await expectProblem(await local.send("GET", "/readyz", { key: null }), "unavailable");
     expect(problem.detail).toContain("LOCAL_HOST_TOKEN");
