@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Figures, figureLines } from "./demo/figures.ts";
 import { bad, bold, dim, good, say, seconds } from "./demo/stage.ts";
 import { demoVars, Story, Surprise } from "./demo/story.ts";
 import { onceAskedToStop, type StopRequest } from "./stack/signals.ts";
@@ -19,6 +20,7 @@ async function perform(directory: string, stop: StopRequest): Promise<Ending> {
   say(dim("Starting the local sandbox host and workerd (wrangler dev) …"));
   let stack: Stack | null = null;
   let story: Story | null = null;
+  let figures: Figures | null = null;
   let ending: Ending;
   try {
     stack = await Stack.start(
@@ -35,7 +37,7 @@ async function perform(directory: string, stop: StopRequest): Promise<Ending> {
     );
     say(dim(`Ready after ${seconds(performance.now() - began)} at ${stack.url}, with short clocks: a lease of 8 s.`));
     story = new Story(stack, await stack.apiKey("demo"), stop.signal);
-    await Promise.race([story.tell(), crash(stack, stop)]);
+    figures = await Promise.race([story.tell(), crash(stack, stop)]);
     ending = "held";
   } catch (error) {
     ending = stop.signal.aborted ? "interrupted" : "failed";
@@ -46,12 +48,11 @@ async function perform(directory: string, stop: StopRequest): Promise<Ending> {
     );
   }
   const cleaned = stack === null || (await end(stack, story));
-  if (ending === "held" && story !== null) {
+  if (cleaned && figures !== null) {
     say(`\n${bold("Figures")}`);
-    for (const figure of story.figureLines()) say(figure);
-    say(
-      `\n${good("Everything held.")} ${dim(`${seconds(performance.now() - began)} in all; everything this demo started has ended.`)}`,
-    );
+    for (const figure of figureLines(figures)) say(figure);
+    const all = seconds(performance.now() - began);
+    say(`\n${good("Everything held.")} ${dim(`${all} in all; everything this demo started has ended.`)}`);
   }
   return cleaned ? ending : "failed";
 }

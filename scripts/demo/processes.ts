@@ -1,12 +1,21 @@
 /** What a process weighs, from /proc. */
 import { readFileSync } from "node:fs";
 
-/** Resident memory in bytes; 0 when the process has ended. */
-export function residentBytes(pid: number): number {
+export interface Weight {
+  /** Resident, in bytes. Two processes of one program count what they share twice. */
+  readonly resident: number;
+  /** Of that, what is theirs alone: anonymous memory. */
+  readonly own: number;
+}
+
+/** Zero when the process has ended. */
+export function weigh(pid: number): Weight {
   try {
-    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return Number(kilobytes ?? 0) * 1_024;
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const bytes = (name: string): number =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1_024;
+    return { resident: bytes("VmRSS"), own: bytes("RssAnon") };
   } catch {
-    return 0;
+    return { resident: 0, own: 0 };
   }
 }

@@ -51,6 +51,11 @@ export function clock(instant: string): string {
   return `${instant.slice(11, 19)} UTC`;
 }
 
+/** To the millisecond, where the distance of two instants matters. */
+export function exactClock(instant: string): string {
+  return instant.slice(11, 23);
+}
+
 export function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
 }

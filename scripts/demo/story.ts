@@ -5,11 +5,11 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { EventView } from "../../src/protocol/events.ts";
-import type { CreateJob } from "../../src/protocol/jobs.ts";
 import type { SessionView, TeardownView } from "../../src/protocol/sessions.ts";
 import type { Stack } from "../stack/stack.ts";
 import { Api, type OutputEnd } from "../stack/api.ts";
-import { residentBytes } from "./processes.ts";
+import { type Figures, megabytes } from "./figures.ts";
+import { weigh, type Weight } from "./processes.ts";
 import { receiptTable } from "./receipt.ts";
 import { bad, bar, bold, chapter, clock, dim, good, line, renew, say, seconds, settle, span, timed } from "./stage.ts";
 
@@ -25,10 +25,9 @@ export const demoVars = {
 const stopGraceMs = Number(demoVars.STOP_GRACE_SECONDS) * 1_000;
 const idleSeconds = 6;
 
-export interface Figures {
-  launchToHealthyMs: number;
-  wrapperAndGuardianBytes: number;
-  idleToAbsentMs: number;
+interface Ended {
+  readonly session: SessionView;
+  readonly receipt: TeardownView;
 }
 
 /** A promise of the product that did not hold. */
@@ -39,7 +38,7 @@ export class Story {
   readonly #api: Api;
   readonly #signal: AbortSignal;
   readonly sessions = new Set<string>();
-  readonly figures: Partial<Figures> = {};
+  #launchToHealthyMs: number | null = null;
 
   constructor(stack: Stack, key: string, signal: AbortSignal) {
     this.#stack = stack;
@@ -47,10 +46,10 @@ export class Story {
     this.#signal = signal;
   }
 
-  async tell(): Promise<void> {
+  async tell(): Promise<Figures> {
     chapter(1, "A session opens");
     const first = await this.#open({ idle_timeout_seconds: idleSeconds, labels: { story: "idle" } });
-    await this.#weigh(first);
+    await this.#processes(first);
 
     chapter(2, "It works");
     await this.#work(first, 'for step in 1 2 3 4 5; do echo "step $step of 5"; sleep 0.3; done', "succeeded");
@@ -63,11 +62,16 @@ export class Story {
     const deleted = await this.#deleteStubborn();
 
     chapter(5, "What each left behind");
-    say(receiptTable("killed by its idle clock", idle));
-    say(receiptTable("deleted while its job ignored SIGTERM", deleted));
+    say(receiptTable("killed by its idle clock", idle.session, idle.receipt));
+    say(receiptTable("deleted while its job ignored SIGTERM", deleted.session, deleted.receipt));
 
     chapter(6, "What is left of them");
     await this.#countProcesses();
+
+    const launchToHealthyMs = this.#launchToHealthyMs;
+    if (launchToHealthyMs === null) throw new Surprise("No event told when the first launch began.");
+    const { wrapperAndGuardian, idleToAbsentMs } = idle;
+    return { launchToHealthyMs, wrapperAndGuardian, idleToAbsentMs, stopGraceMs };
   }
 
   async #open(order: { idle_timeout_seconds: number; labels: Record<string, string> }): Promise<SessionView> {
@@ -80,7 +84,7 @@ export class Story {
       timed(since, describe(event));
       if (event.type === "launching") launchingAt = Date.parse(event.at);
       if (event.type === "running" || event.to === "failed") {
-        if (launchingAt !== null) this.figures.launchToHealthyMs ??= Date.parse(event.at) - launchingAt;
+        if (launchingAt !== null) this.#launchToHealthyMs ??= Date.parse(event.at) - launchingAt;
         break;
       }
     }
@@ -90,13 +94,23 @@ export class Story {
     return session;
   }
 
-  async #weigh(session: SessionView): Promise<void> {
+  /** One guardian and one wrapper, and what they weigh. */
+  async #processes(session: SessionView): Promise<Weight> {
     const mine = (await this.#stack.residue()).filter((each) => each.session_id === session.id);
-    const bytes = mine.reduce((sum, each) => sum + residentBytes(each.pid), 0);
-    this.figures.wrapperAndGuardianBytes = bytes;
+    const weights = mine.map((each) => weigh(each.pid));
+    const sum = (of: (weight: Weight) => number): number => weights.reduce((total, each) => total + of(each), 0);
+    const together = { resident: sum((each) => each.resident), own: sum((each) => each.own) };
     const names = mine.map((each) => `${each.kind} ${each.pid}`).join(", ");
-    line(`Real processes on this machine: ${names}; ${(bytes / 1e6).toFixed(0)} MB together.`);
-    if (mine.length !== 2) throw new Surprise(`Expected one guardian and one wrapper, found ${names || "nothing"}.`);
+    line(`Real processes on this machine: ${names}, ${megabytes(together.resident)} resident together`);
+    if (
+      mine
+        .map((each) => each.kind)
+        .sort()
+        .join() !== "guardian,wrapper"
+    ) {
+      throw new Surprise(`Expected one guardian and one wrapper, found ${names || "nothing"}.`);
+    }
+    return together;
   }
 
   async #work(session: SessionView, command: string, expected: OutputEnd["state"]): Promise<void> {
@@ -119,13 +133,14 @@ export class Story {
     }
   }
 
-  async #watchIdle(session: SessionView): Promise<TeardownView> {
+  async #watchIdle(session: SessionView): Promise<Ended & Pick<Figures, "wrapperAndGuardian" | "idleToAbsentMs">> {
     const before = await this.#api.session(session.id);
     const { idle_at: idleAt, end_at: endAt, expires_at: expiresAt } = before;
     if (idleAt === null) throw new Surprise("No job runs, yet the session has no idle_at.");
     line(`end_at      ${clock(endAt)}, in ${span(Date.parse(endAt) - Date.now())}: moves only when a client asks`);
     line(`idle_at     ${clock(idleAt)}, in ${span(Date.parse(idleAt) - Date.now())}: slides with every job`);
     line(`expires_at  ${clock(expiresAt ?? idleAt)}: the earliest of all clocks`);
+    const wrapperAndGuardian = await this.#processes(session);
     const deadline = Date.parse(idleAt);
     for (let left = deadline - Date.now(); left > 0; left = deadline - Date.now()) {
       renew(`idle  ${bar(left / (idleSeconds * 1_000))}  ${(left / 1_000).toFixed(1)} s`);
@@ -133,21 +148,22 @@ export class Story {
     }
     settle();
     const since = performance.now() - (Date.now() - deadline);
-    const ended = await this.#watchEnd(session.id, since);
-    if (ended.reason !== "idle_timeout") throw new Surprise(`It ended for ${ended.reason}, not for idle_timeout.`);
-    const tookMs = Date.parse(ended.verified_absent_at ?? "") - deadline;
-    this.figures.idleToAbsentMs = tookMs;
-    line(`${good("Proven gone")} ${seconds(tookMs)} after the idle deadline.`);
-    return ended;
+    const ended = await this.#watchEnd(session.id, since, "idle_timeout");
+    const idleToAbsentMs = Date.parse(ended.receipt.verified_absent_at ?? "") - deadline;
+    line(`${good("Proven gone")} ${seconds(idleToAbsentMs)} after the idle deadline.`);
+    return { ...ended, wrapperAndGuardian, idleToAbsentMs };
   }
 
-  async #deleteStubborn(): Promise<TeardownView> {
+  async #deleteStubborn(): Promise<Ended> {
     const session = await this.#open({ idle_timeout_seconds: 300, labels: { story: "stubborn" } });
-    const command =
-      "trap '' TERM; setsid sh -c \"trap '' TERM; while :; do sleep 1; done\" & echo 'I ignore SIGTERM, and so does my child in a session of its own'; while :; do sleep 1; done";
-    const order: CreateJob = { command };
-    const job = await this.#api.run(session.id, order);
-    line(`${dim("$")} ${command}`);
+    const command = [
+      "trap '' TERM",
+      "setsid sh -c \"trap '' TERM; while :; do sleep 1; done\" &",
+      "echo 'I ignore SIGTERM, and so does my child in a session of its own.'",
+      "while :; do sleep 1; done",
+    ].join("\n");
+    const job = await this.#api.run(session.id, { command });
+    for (const text of command.split("\n")) line(`${dim("$")} ${text}`);
     const output = this.#api.output(session.id, job.id);
     const words = await output.next();
     if (words.done === true) throw new Surprise(`The stubborn job ended at once: ${words.value.state}.`);
@@ -157,16 +173,16 @@ export class Story {
     const since = performance.now();
     const reply = await this.#api.delete(session.id);
     timed(since, `answered at once: ${reply.status}`);
-    const receipt = await this.#watchEnd(session.id, since);
+    const ended = await this.#watchEnd(session.id, since, "requested");
     const after = await this.#api.job(session.id, job.id);
     line(
       `${good("Proven gone")} ${seconds(performance.now() - since)} after the request. Its job is reported as ${bold(after.state)}.`,
     );
-    return receipt;
+    return ended;
   }
 
-  /** Shows the events from the end on until the session is terminated; answers the receipt. */
-  async #watchEnd(id: string, since: number): Promise<TeardownView> {
+  /** Shows the events from the end on until the session is terminated. */
+  async #watchEnd(id: string, since: number, reason: SessionView["terminate_reason"]): Promise<Ended> {
     let ending = false;
     for await (const event of this.#api.events(id)) {
       ending ||= event.to === "terminating";
@@ -176,10 +192,12 @@ export class Story {
     const session = await this.#api.session(id);
     const receipt = await this.#api.receipt(id);
     if (session.status !== "terminated") throw new Surprise(`Session ${id} is ${session.status}, not terminated.`);
+    if (session.terminate_reason !== reason)
+      throw new Surprise(`It ended for ${session.terminate_reason}, not for ${reason}.`);
     if (receipt.phase !== "closed" || receipt.verified_absent_at === null || receipt.evidence === null) {
       throw new Surprise(`Session ${id} has no complete receipt (${receipt.phase}).`);
     }
-    return receipt;
+    return { session, receipt };
   }
 
   async #countProcesses(): Promise<void> {
@@ -191,37 +209,6 @@ export class Story {
     line(
       `${good("0 processes.")} The host looked at every process of this machine for a mark of these ${this.sessions.size} sessions.`,
     );
-  }
-
-  figureLines(): readonly string[] {
-    const { launchToHealthyMs, wrapperAndGuardianBytes, idleToAbsentMs } = this.figures;
-    const row = (name: string, value: string, bound: string, held: boolean): string =>
-      `   ${held ? good("✓") : bad("✗")} ${name.padEnd(38)} ${value.padStart(9)}   ${dim(bound)}`;
-    return [
-      ...(launchToHealthyMs === undefined
-        ? []
-        : [row("launch → healthy", seconds(launchToHealthyMs), "to reach: 1 s", launchToHealthyMs <= 1_000)]),
-      ...(wrapperAndGuardianBytes === undefined
-        ? []
-        : [
-            row(
-              "wrapper and guardian, resident",
-              `${(wrapperAndGuardianBytes / 1e6).toFixed(0)} MB`,
-              "to reach: 110 MB",
-              wrapperAndGuardianBytes <= 110e6,
-            ),
-          ]),
-      ...(idleToAbsentMs === undefined
-        ? []
-        : [
-            row(
-              "idle deadline → verified absence",
-              seconds(idleToAbsentMs),
-              `to reach: stop grace + 3 s = ${seconds(stopGraceMs + 3_000)}`,
-              idleToAbsentMs <= stopGraceMs + 3_000,
-            ),
-          ]),
-    ];
   }
 }
 
