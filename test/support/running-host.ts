@@ -15,11 +15,14 @@ export interface HostOptions {
   readonly arguments?: readonly string[];
   /** Its own where it must outlive this host. */
   readonly state?: string;
-  readonly environment?: Readonly<Record<string, string>>;
+  /** What it is given as LOCAL_HOST_TOKEN. */
+  readonly token?: string;
+  /** Whether it takes faults; by default it does. */
+  readonly faults?: boolean;
 }
 
 export class RunningHost {
-  readonly token = systemIds.secret();
+  readonly token: string;
   readonly state: string;
   readonly #options: HostOptions;
   readonly #sessions: string[] = [];
@@ -28,6 +31,7 @@ export class RunningHost {
 
   private constructor(options: HostOptions) {
     this.#options = options;
+    this.token = options.token ?? systemIds.secret();
     this.state = options.state ?? mkdtempSync(join(tmpdir(), "mooring-host-"));
   }
 
@@ -62,13 +66,13 @@ export class RunningHost {
         String(this.#port),
         "--state",
         this.state,
-        "--faults",
+        ...(this.#options.faults === false ? [] : ["--faults"]),
         ...(this.#options.arguments ?? []),
         ...more,
       ],
       {
-        stdio: ["ignore", "pipe", "inherit"],
-        env: { ...process.env, ...this.#options.environment, LOCAL_HOST_TOKEN: this.token },
+        stdio: ["ignore", "pipe", "ignore"],
+        env: { ...process.env, LOCAL_HOST_TOKEN: this.token },
       },
     );
     this.#process = child;

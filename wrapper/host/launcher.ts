@@ -11,7 +11,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostInstance, HostLaunchOrder } from "../../src/protocol/host.ts";
 import { markers, wrapperReady, type WrapperBoot } from "../../src/protocol/wrapper.ts";
-import { startTimeOf } from "./process-table.ts";
+import { readProcess, startTimeOf } from "./process-table.ts";
 import type { Armed, Records, Running } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import type { Residue } from "./residue.ts";
@@ -90,20 +90,35 @@ export class Launcher {
         `Process ${foreign.pid} of instance ${foreign.owner.instance ?? "(legacy)"} is here.`,
       );
     }
-    // Of this very instance, but no record says where it listens: an earlier try that a crash of ours cut short.
+    const unanswered: Armed = {
+      generation: order.generation,
+      instanceId,
+      bootId: this.#parts.state.bootId,
+      running: null,
+    };
+    const guardian = left.find((found) => found.kind === "guardian");
+    // Of this very instance, and no record says where it listens: a crash of ours cut the launch that started it short.
+    if (guardian !== undefined) {
+      const found = await this.#ready(
+        instanceId,
+        guardian.pid,
+        this.#parts.state.instance(order.sandbox_id, instanceId),
+      );
+      if (found !== null) return this.#answered(order, unanswered, found);
+    }
     if (left.length > 0) await this.#clear(instanceId, order);
     const paths = this.#parts.state.prepare(order.sandbox_id, instanceId);
-    const armed: Armed = { generation: order.generation, instanceId, bootId: this.#parts.state.bootId, running: null };
-    this.#parts.records.arm(order.sandbox_id, order.session_id, armed, Date.now());
+    this.#parts.records.arm(order.sandbox_id, order.session_id, unanswered, Date.now());
     this.#refuse(instanceId, order);
-    const guardian = this.#spawn(instanceId, order, paths);
-    const ready = await this.#ready(guardian, paths);
-    if (ready === null) {
-      await this.#clear(instanceId, order);
-      throw new Refusal("launch_failed", `The wrapper did not come up: ${lastLines(paths.log)}`);
-    }
-    this.#parts.records.arm(order.sandbox_id, order.session_id, { ...armed, running: ready }, Date.now());
-    return this.#described(order.sandbox_id, order.session_id, armed, ready);
+    const ready = await this.#ready(instanceId, this.#spawn(instanceId, order, paths), paths);
+    if (ready !== null) return this.#answered(order, unanswered, ready);
+    await this.#clear(instanceId, order);
+    throw new Refusal("launch_failed", `The wrapper did not come up: ${lastLines(paths.log)}`);
+  }
+
+  #answered(order: HostLaunchOrder, armed: Armed, running: Running): HostInstance {
+    this.#parts.records.arm(order.sandbox_id, order.session_id, { ...armed, running }, Date.now());
+    return this.#described(order.sandbox_id, order.session_id, armed, running);
   }
 
   #refuse(instanceId: string, order: HostLaunchOrder): void {
@@ -192,18 +207,18 @@ export class Launcher {
     };
   }
 
-  async #ready(guardianPid: number, paths: InstancePaths): Promise<Running | null> {
+  async #ready(instanceId: string, guardianPid: number, paths: InstancePaths): Promise<Running | null> {
     const guardianStart = startTimeOf(guardianPid);
     const until = performance.now() + readyMs;
     while (performance.now() < until && guardianStart !== null && startTimeOf(guardianPid) === guardianStart) {
       const [line, rest] = readFileSync(paths.ready, "utf8").split("\n");
       if (line !== undefined && rest !== undefined) {
         const ready = wrapperReady.parse(JSON.parse(line));
-        const wrapperStart = startTimeOf(ready.wrapper_pid);
-        if (wrapperStart === null) return null;
+        const wrapper = readProcess(ready.wrapper_pid);
+        if (wrapper === null || typeof wrapper.marks === "string" || wrapper.marks.instance !== instanceId) return null;
         return {
           guardian: { pid: guardianPid, startTime: guardianStart },
-          wrapper: { pid: ready.wrapper_pid, startTime: wrapperStart },
+          wrapper: { pid: ready.wrapper_pid, startTime: wrapper.startTime },
           url: `http://127.0.0.1:${ready.port}`,
         };
       }

@@ -64,8 +64,10 @@ export class StateDirectory {
     return { root, ready: join(root, "ready.json"), log: join(root, "guardian.log"), state: join(root, "state") };
   }
 
+  /** For an instance of which nothing is left and which never answered: what an earlier try stored would forbid this one. */
   prepare(sandboxId: string, instanceId: string): InstancePaths {
     const paths = this.instance(sandboxId, instanceId);
+    rmSync(paths.state, { recursive: true, force: true });
     mkdirSync(this.sandbox(sandboxId).workspace, { recursive: true, mode: 0o700 });
     mkdirSync(paths.state, { recursive: true, mode: 0o700 });
     return paths;
