@@ -198,6 +198,21 @@ describe("ending", () => {
   });
 });
 
+describe("bounds", () => {
+  it("more jobs at once than a wrapper takes are refused, and their ids stay free", async () => {
+    const order = (index: number) => ({ id: `many-${index}`, command: "sleep 300", timeout_ms: 60_000 });
+    const statuses = await Promise.all(
+      Array.from({ length: 70 }, async (_, index) => (await instance.call("POST", "/jobs", order(index))).status),
+    );
+    expect([201, 429].map((status) => statuses.filter((found) => found === status).length)).toEqual([64, 6]);
+    const ended = Array.from({ length: 70 }, (_, index) => instance.call("DELETE", `/jobs/many-${index}?as=cancelled`));
+    expect((await Promise.all(ended)).filter(({ status }) => status === 404)).toHaveLength(6);
+    const refused = statuses.indexOf(429);
+    await instance.start({ ...order(refused), command: "true" });
+    expect((await instance.ended(`many-${refused}`)).state).toBe("succeeded");
+  });
+});
+
 describe("what a renewal tells", () => {
   it("idle is zero while a job runs and counts from its end; every job is listed", async () => {
     await instance.start({ id: "busy", command: "sleep 300" });

@@ -162,7 +162,7 @@ export class JobTable {
       if (this.#jobs.size <= maxRemembered) return;
       if (job.running) continue;
       this.#jobs.delete(id);
-      void job.output.remove();
+      job.output.remove();
     }
   }
 }

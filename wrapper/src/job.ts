@@ -186,8 +186,8 @@ export class Job {
       clearTimeout(cut);
     }
     if (this.#leader !== null) this.#surroundings.leaderEnded(this.#leader);
+    await this.output.close();
     this.#endedAt = this.#surroundings.clock.now();
-    this.output.close();
     this.#surroundings.active();
   }
 

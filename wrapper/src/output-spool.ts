@@ -3,6 +3,7 @@
  *
  * Memory stays flat: one chunk is in flight from the job (its pipe waits meanwhile), one per reader to its client.
  * Beyond `maxBytes` bytes are counted and dropped: the job is never stalled or ended by its own output.
+ * A descriptor is open while something is written or read: a thousand remembered jobs hold none.
  */
 import { open, type FileHandle } from "node:fs/promises";
 import { rmSync } from "node:fs";
@@ -20,7 +21,7 @@ export class OutputSpool {
   #closed = false;
 
   static async create(path: string, maxBytes: number): Promise<OutputSpool> {
-    return new OutputSpool(path, await open(path, "wx+", 0o600), maxBytes);
+    return new OutputSpool(path, await open(path, "wx", 0o600), maxBytes);
   }
 
   private constructor(path: string, file: FileHandle, maxBytes: number) {
@@ -61,8 +62,10 @@ export class OutputSpool {
     this.#wake();
   }
 
-  /** No more will come: readers finish. */
-  close(): void {
+  /** No more will come: readers finish. Once, after the last append. */
+  async close(): Promise<void> {
+    // Every byte is with the kernel already; an error of close has nothing left to say.
+    await this.#file.close().catch(() => {});
     this.#closed = true;
     this.#wake();
   }
@@ -70,33 +73,42 @@ export class OutputSpool {
   /** The last `bytes` that were kept. */
   async tail(bytes: number): Promise<Buffer> {
     const length = Math.min(bytes, this.#keptBytes);
-    const buffer = Buffer.alloc(length);
-    const { bytesRead } = await this.#file.read(buffer, 0, length, this.#keptBytes - length);
-    return buffer.subarray(0, bytesRead);
+    if (length === 0) return Buffer.alloc(0);
+    const position = this.#keptBytes - length;
+    const file = await open(this.#path, "r");
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
   }
 
   /** Chunks from `offset` until the job has ended and all was given, or `signal` aborts. The chunk is reused for the next one. */
   async *follow(offset: number, signal: AbortSignal): AsyncGenerator<Buffer> {
     const buffer = Buffer.allocUnsafe(chunkBytes);
-    let position = offset;
-    while (!signal.aborted) {
-      const available = Math.min(this.#keptBytes - position, chunkBytes);
-      if (available <= 0) {
-        if (this.#closed) return;
-        await this.#changed(signal);
-        continue;
+    const file = await open(this.#path, "r");
+    try {
+      let position = offset;
+      while (!signal.aborted) {
+        const available = Math.min(this.#keptBytes - position, chunkBytes);
+        if (available <= 0) {
+          if (this.#closed) return;
+          await this.#changed(signal);
+          continue;
+        }
+        const { bytesRead } = await file.read(buffer, 0, available, position);
+        position += bytesRead;
+        yield buffer.subarray(0, bytesRead);
       }
-      const { bytesRead } = await this.#file.read(buffer, 0, available, position);
-      position += bytesRead;
-      yield buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
     }
   }
 
-  /** Forgets it on disk; readers that are under way fail. */
-  async remove(): Promise<void> {
-    this.close();
+  /** Forgets it on disk, after `close`; readers that are under way keep what they opened. */
+  remove(): void {
     rmSync(this.#path, { force: true });
-    await this.#file.close().catch(() => {});
   }
 
   #changed(signal: AbortSignal): Promise<void> {
