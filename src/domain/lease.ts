@@ -185,6 +185,24 @@ export function beginStop(lease: OpenLease, reason: StopReason, now: number, pol
   };
 }
 
+/** A teardown of which nothing is known but the identity: it may have been renewed a moment ago. */
+export function stoppingFrom(identity: LeaseIdentity, now: number, policy: Policy): Stopping {
+  return {
+    ...identity,
+    phase: "stopping",
+    reason: "terminated",
+    requestedAt: now,
+    certainExpiry: now + policy.leaseTtlMs,
+    step: { type: "waiting", nextAttemptAt: now },
+    attempts: [],
+    earlierAttempts: 0,
+    retired: null,
+    observations: [],
+    lastError: null,
+    assertion: null,
+  };
+}
+
 /** The delay after the `count`-th failed stop attempt. `jitter` in [0, 1). */
 export function stopBackoff(count: number, jitter: number, policy: Policy): number {
   const plain = Math.min(policy.stopBackoffCapMs, policy.stopBackoffBaseMs * 2 ** (count - 1));

@@ -2,7 +2,7 @@
 import { failProvision, launchAgainLater } from "./ending.ts";
 import type { EventOf } from "./events.ts";
 import { nextGeneration } from "./ids.ts";
-import { launchBackoff, type LaunchAttempt, type Launching, type Stopping } from "./lease.ts";
+import { launchBackoff, stoppingFrom, type LaunchAttempt, type Launching, type Stopping } from "./lease.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
 import type { Generation } from "./ids.ts";
 import type { Provision, Session } from "./session.ts";
@@ -111,22 +111,8 @@ export const openingIsLate = (): Outcome => ignored("the session went on without
 export function adoptOrphan(session: Session, event: EventOf<"orphanFound">, context: Context): Outcome {
   if (event.observation.answer !== "present") return ignored("nothing was found");
   const { now, policy } = context;
-  const lease: Stopping = {
-    ...event.candidate,
-    host: null,
-    openedAt: now,
-    phase: "stopping",
-    reason: "orphaned",
-    requestedAt: now,
-    certainExpiry: now + policy.leaseTtlMs,
-    step: { type: "waiting", nextAttemptAt: now },
-    attempts: [],
-    earlierAttempts: 0,
-    retired: null,
-    observations: [event.observation],
-    lastError: null,
-    assertion: null,
-  };
+  const found: Stopping = stoppingFrom({ ...event.candidate, host: null, openedAt: now }, now, policy);
+  const lease: Stopping = { ...found, reason: "orphaned", observations: [event.observation] };
   const base: Session = {
     ...session,
     newest: lease,
@@ -138,7 +124,8 @@ export function adoptOrphan(session: Session, event: EventOf<"orphanFound">, con
       ? base
       : withProvision(base, {
           ...provision,
-          candidate: null,
+          // An opening that found something in its own place is burnt; one that is elsewhere goes on as it was.
+          candidate: provision.candidate?.generation === event.candidate.generation ? null : provision.candidate,
           failures: provision.failures + 1,
           step: { type: "waiting", notBefore: now },
         });

@@ -21,15 +21,28 @@ export const createJob = z
   .strictObject({
     id: jobIdText.optional(),
     /** Run by `sh -c`. */
-    command: z.string().min(1).refine(bytesAtMost(limits.commandBytes), `At most ${limits.commandBytes} bytes.`).refine((text) => !text.includes("\0"), "No NUL.").optional(),
+    command: z
+      .string()
+      .min(1)
+      .refine(bytesAtMost(limits.commandBytes), `At most ${limits.commandBytes} bytes.`)
+      .refine((text) => !text.includes("\0"), "No NUL.")
+      .optional(),
     argv: z
       .array(z.string().refine((text) => !text.includes("\0"), "No NUL."))
       .min(1)
       .max(limits.argvItems)
-      .refine((items) => bytesAtMost(limits.commandBytes)(items.join(" ")), `At most ${limits.commandBytes} bytes together.`)
+      .refine(
+        (items) => bytesAtMost(limits.commandBytes)(items.join(" ")),
+        `At most ${limits.commandBytes} bytes together.`,
+      )
       .optional(),
     /** Inside the workspace. */
-    cwd: plainText(1_024).refine((path) => !path.startsWith("/") && !path.split("/").includes(".."), "A relative path inside the workspace, without `..`.").optional(),
+    cwd: plainText(1_024)
+      .refine(
+        (path) => !path.startsWith("/") && !path.split("/").includes(".."),
+        "A relative path inside the workspace, without `..`.",
+      )
+      .optional(),
     env: environment.optional(),
     stdin: z.string().refine(bytesAtMost(limits.stdinBytes), `At most ${limits.stdinBytes} bytes.`).optional(),
     /** Keep stdin open for POST …/stdin. */

@@ -20,7 +20,12 @@ export interface LeaseClock {
 
 /** A wrapper that was just started lives one TTL without a renewal. `startedAt` on its monotonic clock, ms. */
 export function newLeaseClock(startedAt: number, ttlMs: number): LeaseClock {
-  return { sequence: 0, lastSentAt: Number.NEGATIVE_INFINITY, offsetMs: Number.POSITIVE_INFINITY, deadline: startedAt + ttlMs };
+  return {
+    sequence: 0,
+    lastSentAt: Number.NEGATIVE_INFINITY,
+    offsetMs: Number.POSITIVE_INFINITY,
+    deadline: startedAt + ttlMs,
+  };
 }
 
 /** null: the renewal is stale and changes nothing. */

@@ -38,7 +38,10 @@ export const labels = z
   .record(
     z
       .string()
-      .regex(/^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/, `A label key is 1 to ${limits.labelKey} of A-Z a-z 0-9 . _ / -`),
+      .regex(
+        /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/,
+        `A label key is 1 to ${limits.labelKey} of A-Z a-z 0-9 . _ / -`,
+      ),
     plainText(limits.labelValue),
   )
   .refine((value) => Object.keys(value).length <= limits.labelCount, `At most ${limits.labelCount} labels.`);
@@ -50,7 +53,10 @@ export const environment = z
       .max(limits.envName)
       .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "A variable name is letters, digits and underscores.")
       .refine((name) => !name.startsWith("MOORING_"), "Names that begin with MOORING_ are reserved."),
-    z.string().max(limits.envValue, `At most ${limits.envValue} characters.`).refine((value) => !value.includes("\0"), "No NUL."),
+    z
+      .string()
+      .max(limits.envValue, `At most ${limits.envValue} characters.`)
+      .refine((value) => !value.includes("\0"), "No NUL."),
   )
   .refine((value) => Object.keys(value).length <= limits.envCount, `At most ${limits.envCount} variables.`);
 

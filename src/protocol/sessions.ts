@@ -52,7 +52,14 @@ export const terminateReasons = [
   "failed",
 ] as const;
 
-export const blockedCodes = ["parked", "unreadable", "newer_record", "adapter_missing", "no_capacity", "quota_exhausted"] as const;
+export const blockedCodes = [
+  "parked",
+  "unreadable",
+  "newer_record",
+  "adapter_missing",
+  "no_capacity",
+  "quota_exhausted",
+] as const;
 
 export const blocked = z.object({ code: z.enum(blockedCodes), since: instant, retry_at: instant.nullable() });
 

@@ -56,7 +56,7 @@ export class SessionEngine {
       if (session === null) return;
       const now = this.#ports.clock.now();
       for (const step of reconcile(session, now, this.#ports.policy)) {
-        if (step.type === "erase" && this.#state.mode.type !== "readable") continue;
+        if (step.type === "erase" && !this.#state.mayBeErased) continue;
         this.#run(laneOf(step), () => this.#steps.run(step));
       }
       if (this.#jobs.due(now)) this.#run("jobs", () => this.#jobs.deliver());
@@ -96,6 +96,7 @@ export class SessionEngine {
 
   /** Something went by that only time decides. */
   tick(actor: Actor): void {
+    this.#state.honourDelete(actor);
     this.#state.dispatch({ type: "timePassed", jitter: this.#ports.ids.random() }, actor);
     this.pump();
   }

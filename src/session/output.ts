@@ -5,11 +5,10 @@
 import type { Generation, JobId } from "../domain/ids.ts";
 import { jobNotFound } from "./refusals.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
+import type { SessionAccess } from "./access.ts";
 import { bounded, timedOut } from "./bounded.ts";
-import { isSettled, type Job, type JobStore } from "./job-store.ts";
+import { isSettled, type Job } from "./job-store.ts";
 import type { JobRunner } from "./jobs.ts";
-import type { SessionPorts } from "./ports.ts";
-import type { SessionState } from "./session-state.ts";
 
 export interface Output {
   /** Offset of the first byte of the body. */
@@ -18,26 +17,14 @@ export interface Output {
 }
 
 export class OutputReader {
-  readonly #ports: SessionPorts;
-  readonly #state: SessionState;
-  readonly #jobs: JobStore;
+  readonly #at: SessionAccess;
   readonly #runner: JobRunner;
   readonly #open = new Map<AbortController, Generation>();
-  readonly #changed: (until: () => boolean, ms: number) => Promise<void>;
 
-  constructor(
-    ports: SessionPorts,
-    state: SessionState,
-    jobs: JobStore,
-    runner: JobRunner,
-    changed: (until: () => boolean, ms: number) => Promise<void>,
-  ) {
-    this.#ports = ports;
-    this.#state = state;
-    this.#jobs = jobs;
+  constructor(at: SessionAccess, runner: JobRunner) {
+    this.#at = at;
     this.#runner = runner;
-    this.#changed = changed;
-    state.onChange(() => this.#endStale());
+    at.state.onChange(() => this.#endStale());
   }
 
   /** A stream of a generation that is not held any more ends. */
@@ -51,36 +38,39 @@ export class OutputReader {
   }
 
   #heldGeneration(): Generation | null {
-    const lease = this.#state.session?.newest;
+    const lease = this.#at.state.session?.newest;
     return lease?.phase === "held" ? lease.generation : null;
   }
 
   async open(id: JobId, offset: number): Promise<Reply<Output>> {
-    const job = this.#jobs.get(id);
+    const job = this.#at.jobs.get(id);
     if (job === null) return { ok: false, problem: jobNotFound };
     if (!isSettled(job) && job.state !== "running") {
       // Not there yet: a client that streams right after creating a job should not have to poll.
       const waiting = () => {
-        const now = this.#jobs.get(id);
+        const now = this.#at.jobs.get(id);
         return (
-          now !== null && !isSettled(now) && now.state !== "running" && this.#state.session?.desired.type === "running"
+          now !== null &&
+          !isSettled(now) &&
+          now.state !== "running" &&
+          this.#at.state.session?.desired.type === "running"
         );
       };
-      await this.#changed(() => !waiting(), 60_000);
+      await this.#at.wait(() => !waiting(), 60_000);
     }
-    const now = this.#jobs.get(id) ?? job;
+    const now = this.#at.jobs.get(id) ?? job;
     const live = await this.#live(now, offset);
     if (live !== null) return live;
-    return { ok: true, value: stored(this.#jobs.get(id) ?? now, offset) };
+    return { ok: true, value: stored(this.#at.jobs.get(id) ?? now, offset) };
   }
 
   /** null: its sandbox is not there (any more). */
   async #live(job: Job, offset: number): Promise<Reply<Output> | null> {
-    const lease = this.#state.session?.newest;
+    const lease = this.#at.state.session?.newest;
     if (lease?.phase !== "held" || lease.generation !== job.generation) return null;
     const wrapper = this.#runner.wrapperOf(lease);
     if (wrapper === null) return null;
-    const { clock, policy } = this.#ports;
+    const { clock, policy } = this.#at.ports;
     const ended = new AbortController();
     const answer = await bounded(clock, policy.observeMs, (bound) =>
       wrapper.output(job.id, offset, {

@@ -83,3 +83,7 @@ export function problemOf(rejection: Rejection): Problem {
   const { code, detail, retryAt } = rejection;
   return { code: codes[code], detail, ...(retryAt === null ? {} : { retryAt }) };
 }
+
+export function refuse(problem: Problem): { readonly ok: false; readonly problem: Problem } {
+  return { ok: false, problem };
+}

@@ -12,6 +12,27 @@ export interface Caller {
   readonly scopes: readonly string[];
 }
 
+/** Who resolves. */
+export interface Operator {
+  readonly by: string;
+  readonly requestId: string;
+}
+
+export interface Resolution {
+  readonly action: "retry_stop" | "assert_absent" | "abandon";
+  /** For the log: why the operator believes it. */
+  readonly reason: string;
+}
+
+/** `session` is null when the record cannot be read; the teardowns are all that can be told then. */
+export interface Inspection {
+  readonly etag: string;
+  readonly record: "readable" | "unreadable" | "newer";
+  readonly session: SessionView | null;
+  /** Of every lease that is not closed and can be read. */
+  readonly teardowns: readonly TeardownView[];
+}
+
 /** The session with its ETag (the row version). */
 export interface Tagged<T> {
   readonly etag: string;
@@ -69,6 +90,16 @@ export interface SessionApi {
     id: string,
     offset: number,
   ): Promise<Reply<{ readonly from: number; readonly body: ReadableStream<Uint8Array> }>>;
+
+  /**
+   * An operator's way out of a stuck teardown, logged in the session's events. `retry_stop`: a new round of attempts for
+   * everything parked. `assert_absent`: the operator's word that it is gone, kept apart from any verification; needs a
+   * lease that has certainly expired. `abandon`: terminate, then assert. Works on unreadable records too.
+   * Problems: not_found, precondition_failed, not_stuck, lease_not_expired (with retryAt), newer_record.
+   */
+  resolve(operator: Operator, resolution: Resolution, ifMatch: string): Promise<Reply<Inspection>>;
+  /** What an operator sees of any tenant's session, readable or not. */
+  inspect(): Promise<Reply<Inspection>>;
 
   /** Maintenance: look again now and re-arm. Answers the next deadline, or null when there is none. Writes nothing when there is no session. */
   poke(actor: "maintenance" | "operator"): Promise<{ readonly known: boolean; readonly nextDeadline: number | null }>;

@@ -5,14 +5,14 @@
  */
 import type { Effect, SessionEvent } from "../domain/events.ts";
 import { moveViolations, stateViolations } from "../domain/invariants.ts";
-import { beginStop, type Closed, type Lease, type OpenLease, type Stopping } from "../domain/lease.ts";
+import { beginStop, stoppingFrom, type Closed, type Lease, type OpenLease, type Stopping } from "../domain/lease.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import { nextDeadline } from "../domain/reconcile.ts";
 import type { Session } from "../domain/session.ts";
 import { transition } from "../domain/transition.ts";
 import type { JobStore } from "./job-store.ts";
 import type { SessionPorts } from "./ports.ts";
-import type { Actor, Loaded, PlainSession, SessionStore } from "./store.ts";
+import type { Actor, LeaseRemains, Loaded, PlainSession, SessionStore } from "./store.ts";
 
 export type Mode =
   | { readonly type: "absent" }
@@ -20,7 +20,12 @@ export type Mode =
   /** Rows of newer code: hands off, but for the delete intent. */
   | { readonly type: "newer"; readonly plain: PlainSession }
   /** The spec cannot be read: the leases that can be are taken down if they were on their way, or if a delete was asked for. */
-  | { readonly type: "unreadable"; readonly plain: PlainSession; readonly why: string };
+  | {
+      readonly type: "unreadable";
+      readonly plain: PlainSession;
+      readonly remains: readonly LeaseRemains[];
+      readonly why: string;
+    };
 
 /** Overdue work is under way or about to be: the alarm is its safety net, and must not fire in a tight loop. */
 const overdueAlarmMs = 2_000;
@@ -33,6 +38,7 @@ export class SessionState {
   #mode: Mode = { type: "absent" };
   #session: Session | null = null;
   #version = 0;
+  #deleteAsked = false;
   /** When something beside the machine (reports, waiting jobs) wants to be looked at; null: nothing does. */
   chores: () => number | null = () => null;
 
@@ -66,16 +72,22 @@ export class SessionState {
         this.#mode = { type: "readable" };
         this.#session = loaded.session;
         this.#version = loaded.version;
+        this.#deleteAsked = loaded.deleteAsked;
         break;
       case "newer":
         this.#mode = { type: "newer", plain: loaded.plain };
         this.#session = null;
         break;
       case "unreadable":
-        this.#mode = { type: "unreadable", plain: loaded.plain, why: loaded.why };
+        this.#mode = { type: "unreadable", plain: loaded.plain, remains: loaded.remains, why: loaded.why };
         this.#session = salvage(loaded.plain, loaded.leases, this.#ports);
         break;
     }
+  }
+
+  /** Never while a lease row cannot be read: nobody knows what it stands for (DEL-3). */
+  get mayBeErased(): boolean {
+    return this.#mode.type === "readable" || (this.#mode.type === "unreadable" && this.#mode.remains.length === 0);
   }
 
   create(session: Session, requestHash: string | null, env: Readonly<Record<string, string>>): void {
@@ -133,6 +145,32 @@ export class SessionState {
     for (const ghost of after.ghosts) if (!before.ghosts.includes(ghost)) this.#store.saveLease(ghost, "ghost");
     for (const receipt of receipts) this.#store.saveLease(receipt, "past");
     return this.#version + 1;
+  }
+
+  /** A delete that was stored while the record could not be acted on is carried out now that it can. */
+  honourDelete(actor: Actor): void {
+    if (!this.#deleteAsked || this.#mode.type !== "readable") return;
+    this.dispatch({ type: "terminateRequested", reason: "requested", failure: null }, actor);
+    this.#deleteAsked = false;
+  }
+
+  /**
+   * An operator's act on an unreadable record: leases of which only the identity is left begin to stop by what the plain
+   * columns say. Their record is written anew, so from here on they go the way of every other teardown.
+   */
+  salvageForOperator(): void {
+    if (this.#mode.type !== "unreadable") return;
+    const { remains } = this.#mode;
+    const { clock, policy } = this.#ports;
+    const now = clock.now();
+    this.#store.transaction(() => {
+      this.#store.requestDelete(now);
+      for (const { standing, ...identity } of remains)
+        this.#store.saveLease(stoppingFrom(identity, now, policy), standing);
+      this.#ports.alarm.set(now + overdueAlarmMs);
+    });
+    this.#adopt(this.#store.load());
+    this.#changed();
   }
 
   /** The delete intent, in any mode. In `unreadable` it lets the teardown of live leases begin. */
@@ -200,8 +238,9 @@ function salvage(plain: PlainSession, leases: readonly Lease[], ports: SessionPo
     (lease): lease is OpenLease => lease.phase === "stopping" || (asked && lease.phase !== "closed"),
   );
   const stopping = open.map((lease): Stopping => beginStop(lease, "terminated", now, ports.policy));
-  const newest = stopping.at(-1) ?? null;
-  if (newest === null) return null;
+  const newest = stopping.at(-1) ?? leases.findLast((lease) => lease.phase === "closed") ?? null;
+  if (newest === null || (stopping.length === 0 && !asked)) return null;
+  const at = plain.deleteRequestedAt ?? (newest.phase === "closed" ? newest.receipt.requestedAt : newest.requestedAt);
   return {
     id: plain.id,
     tenant: plain.tenant,
@@ -215,8 +254,8 @@ function salvage(plain: PlainSession, leases: readonly Lease[], ports: SessionPo
     desired: {
       type: "terminated",
       reason: "failed",
-      at: plain.deleteRequestedAt ?? newest.requestedAt,
-      endedAt: null,
+      at,
+      endedAt: newest.phase === "closed" ? Math.max(at, newest.receipt.verifiedAbsentAt) : null,
       failure: null,
     },
     endAt: plain.createdAt,

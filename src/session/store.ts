@@ -4,7 +4,7 @@
  */
 import type { Note } from "../domain/events.ts";
 import type { Generation, InstanceId, SandboxId, SessionId, TenantId } from "../domain/ids.ts";
-import { type Closed, type Lease, type Stopping } from "../domain/lease.ts";
+import { type Closed, type Lease, type LeaseIdentity, type Stopping } from "../domain/lease.ts";
 import { providerNames, type ProviderName } from "../domain/provider-names.ts";
 import type { Session } from "../domain/session.ts";
 import { statusOf } from "../domain/status.ts";
@@ -25,9 +25,15 @@ export interface PlainSession {
   readonly deleteRequestedAt: number | null;
 }
 
+/** What the plain columns still say of a lease whose record cannot be read: enough to aim a stop. */
+export interface LeaseRemains extends LeaseIdentity {
+  readonly standing: "newest" | "ghost" | "past";
+}
+
 export type Loaded =
   | { readonly type: "absent" }
-  | { readonly type: "readable"; readonly session: Session; readonly version: number }
+  /** `deleteAsked`: the intent was stored while the record could not be acted on. */
+  | { readonly type: "readable"; readonly session: Session; readonly version: number; readonly deleteAsked: boolean }
   /** Written by newer code: not touched but for the delete intent. */
   | { readonly type: "newer"; readonly plain: PlainSession }
   /** Not touched but for the delete intent and the leases that can still be read. */
@@ -35,6 +41,8 @@ export type Loaded =
       readonly type: "unreadable";
       readonly plain: PlainSession;
       readonly leases: readonly Lease[];
+      /** Lease rows of which only the identity can be read. */
+      readonly remains: readonly LeaseRemains[];
       readonly why: string;
     };
 
@@ -91,11 +99,14 @@ export function sessionStore(sql: Sql): SessionStore {
 
   function read(row: SqlRow, rows: readonly SqlRow[]): Loaded {
     const faults: string[] = [];
+    const remains: LeaseRemains[] = [];
     const leases: { readonly standing: string; readonly lease: Lease }[] = [];
     for (const each of rows) {
       const lease = decodeLease(each);
-      if (lease === null) faults.push(`lease ${String(each["generation"])}`);
-      else leases.push({ standing: String(each["standing"]), lease });
+      if (lease === null) {
+        faults.push(`lease ${String(each["generation"])}`);
+        remains.push({ ...identityColumnsOf(each), standing: String(each["standing"]) as LeaseRemains["standing"] });
+      } else leases.push({ standing: String(each["standing"]), lease });
     }
     const record = sessionRecord.safeParse(parseJson(row["record"]));
     if (!record.success) faults.push("session record");
@@ -104,6 +115,7 @@ export function sessionStore(sql: Sql): SessionStore {
         type: "unreadable",
         plain: plainOf(row),
         leases: leases.map((each) => each.lease),
+        remains,
         why: `cannot be read: ${faults.join(", ") || "provider"}`,
       };
     }
@@ -119,7 +131,8 @@ export function sessionStore(sql: Sql): SessionStore {
       newest: leases.find((each) => each.standing === "newest")?.lease ?? null,
       ghosts: leases.filter((each) => each.standing === "ghost").map((each) => each.lease as Stopping),
     } as unknown as Session;
-    return { type: "readable", session, version };
+    const deleteAsked = row["delete_requested_at"] !== null && session.desired.type !== "terminated";
+    return { type: "readable", session, version, deleteAsked };
   }
 
   function writeSession(session: Session): void {
@@ -331,16 +344,19 @@ function encodeLease(lease: Lease): string {
 function decodeLease(row: SqlRow): Lease | null {
   const record = leaseRecord.safeParse(parseJson(row["record"]));
   if (!record.success || !isProvider(row["provider"])) return null;
+  return { ...identityColumnsOf(row), ...record.data } as unknown as Lease;
+}
+
+function identityColumnsOf(row: SqlRow): LeaseIdentity {
   return {
     generation: row["generation"] as unknown as Generation,
     instanceId: row["instance_id"] as InstanceId,
     sandboxId: row["sandbox_id"] as SandboxId,
-    provider: row["provider"],
+    provider: row["provider"] as ProviderName,
     host: row["host"] as string | null,
     secret: row["secret"] as string,
     openedAt: row["opened_at"] as number,
-    ...record.data,
-  } as unknown as Lease;
+  };
 }
 
 function isProvider(value: unknown): value is ProviderName {

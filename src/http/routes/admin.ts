@@ -1,7 +1,10 @@
 /** What the admin token opens. It is no tenant: no route of a tenant takes it, and none of these takes an API key. */
 import type { TenantId } from "../../domain/ids.ts";
-import type { Caller } from "../../session/session-api.ts";
-import { readNoFields } from "../body.ts";
+import { type InspectionView, resolveBody } from "../../protocol/admin.ts";
+import type { Problem, Reply } from "../../protocol/problem.ts";
+import type { Caller, Inspection } from "../../session/session-api.ts";
+import { readJson, readNoFields } from "../body.ts";
+import { entityTag } from "../headers.ts";
 import { type AdminAsk, askSession, json, problem, type Route } from "../route.ts";
 
 /** Ends any tenant's session, with the terminate reason `operator`. */
@@ -15,6 +18,41 @@ async function remove(from: AdminAsk): Promise<Response> {
   return json(reply.value.done ? 200 : 202, reply.value.session);
 }
 
+async function inspect(from: AdminAsk): Promise<Response> {
+  return inspection(from, await askSession(from, "read", (session) => session.inspect()));
+}
+
+const needsIfMatch: Problem = {
+  code: "precondition_required",
+  detail:
+    "Resolving a session needs `If-Match` with the ETag of what you decided on. Read /v1/admin/sessions/{id}, then repeat with its ETag.",
+};
+
+/** `If-Match: "7"` or `*`; null: it is missing or no single strong tag. */
+function ifMatchOf(request: Request): string | null {
+  const header = request.headers.get("if-match")?.trim() ?? "";
+  return header === "*" ? header : (/^"([^"]{1,40})"$/.exec(header)?.[1] ?? null);
+}
+
+async function resolve(from: AdminAsk): Promise<Response> {
+  const ifMatch = ifMatchOf(from.request);
+  if (ifMatch === null) return problem(from, needsIfMatch);
+  const body = await readJson(from.request, resolveBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const operator = { by: "admin", requestId: from.requestId };
+  const reply = await askSession(from, "write", (session) => session.resolve(operator, body.value, ifMatch));
+  return inspection(from, reply);
+}
+
+function inspection(from: AdminAsk, reply: Reply<Inspection>): Response {
+  if (!reply.ok) return problem(from, reply.problem);
+  const { etag, record, session, teardowns } = reply.value;
+  const view: InspectionView = { id: from.param("id"), record, session, teardowns: [...teardowns] };
+  return json(200, view, { etag: entityTag(etag) });
+}
+
 export const adminRoutes: readonly Route[] = [
+  { method: "GET", path: "/v1/admin/sessions/:id", access: "admin", handle: inspect },
   { method: "DELETE", path: "/v1/admin/sessions/:id", access: "admin", handle: remove },
+  { method: "POST", path: "/v1/admin/sessions/:id/resolve", access: "admin", handle: resolve },
 ];

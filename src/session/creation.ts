@@ -1,0 +1,126 @@
+/**
+ * Opening a session: intent first, then quota, then the wait the client asked for. The answer about quota belongs to the
+ * request: a 429 leaves no session behind and does not use up the Idempotency-Key.
+ */
+import type { SessionId } from "../domain/ids.ts";
+import { statusOf } from "../domain/status.ts";
+import type { Reply } from "../protocol/problem.ts";
+import type { CreateSession } from "../protocol/sessions.ts";
+import type { SessionAccess } from "./access.ts";
+import { admit } from "./admission.ts";
+import type { SessionEngine } from "./engine.ts";
+import type { Opening, QuotaRefusal } from "./opening.ts";
+import { quotaWords } from "./opening.ts";
+import { refuse, storageFailed } from "./refusals.ts";
+import type { Reporter } from "./reporter.ts";
+import type { Caller, CreateOutcome } from "./session-api.ts";
+
+export class Creation {
+  readonly #at: SessionAccess;
+  readonly #engine: SessionEngine;
+  readonly #opening: Opening;
+  readonly #reporter: Reporter;
+  #creating = false;
+
+  constructor(at: SessionAccess, engine: SessionEngine, opening: Opening, reporter: Reporter) {
+    this.#at = at;
+    this.#engine = engine;
+    this.#opening = opening;
+    this.#reporter = reporter;
+  }
+
+  async create(
+    id: SessionId,
+    caller: Caller,
+    body: CreateSession,
+    requestHash: string | null,
+    waitMs: number,
+  ): Promise<Reply<CreateOutcome>> {
+    if (this.#creating) {
+      return refuse({
+        code: "idempotency_in_flight",
+        detail: "A create with this Idempotency-Key is being worked on. Repeat it in a moment.",
+      });
+    }
+    if (this.#at.state.mode.type !== "absent") return this.#replay(caller, requestHash, waitMs);
+    const { clock, policy, providers, defaultProvider } = this.#at.ports;
+    const provider = providers.get(defaultProvider);
+    if (provider === null)
+      return refuse({
+        code: "unavailable",
+        detail: `No adapter for the configured provider ${defaultProvider} is wired.`,
+      });
+    const admitted = admit(id, caller.tenant, body, {
+      now: clock.now(),
+      policy,
+      provider: defaultProvider,
+      capabilities: provider.capabilities,
+    });
+    if ("code" in admitted) return refuse(admitted);
+
+    this.#creating = true;
+    this.#reporter.held = true;
+    let refusal: QuotaRefusal | null = null;
+    this.#opening.onQuotaRefused = (asked) => {
+      if (!this.#creating) return false;
+      refusal = asked;
+      this.#at.state.touched();
+      return true;
+    };
+    try {
+      this.#at.state.create(admitted, requestHash, body.env ?? {});
+      // The answer about quota belongs to this request: a 429 must not leave a session behind.
+      await this.#at.wait(() => refusal !== null || !this.#firstOpening(), policy.observeMs + 1_000);
+      if (refusal !== null) {
+        await this.#engine.forget();
+        const { limit, used } = refusal as QuotaRefusal;
+        return refuse({
+          code: "quota_exhausted",
+          detail: `Maximum sandbox limit reached. ${quotaWords({ limit, used })} Delete a session, then try again.`,
+          limit,
+          used,
+        });
+      }
+    } catch (error) {
+      this.#at.ports.logger.error("create failed", { session: id, error: String(error) });
+      return refuse(storageFailed);
+    } finally {
+      this.#creating = false;
+      this.#reporter.held = false;
+      this.#opening.onQuotaRefused = () => false;
+      this.#engine.pump();
+    }
+    await this.#at.wait(() => this.#statusIsNot("provisioning"), waitMs);
+    return this.#at.answer((session) => ({ ...this.#at.tagged(session), replayed: false }));
+  }
+
+  /** Quota was not answered yet. */
+  #firstOpening(): boolean {
+    const session = this.#at.state.session;
+    return (
+      session?.desired.type === "running" &&
+      session.newest === null &&
+      session.desired.provision !== null &&
+      session.desired.provision.failures === 0
+    );
+  }
+
+  async #replay(caller: Caller, requestHash: string | null, waitMs: number): Promise<Reply<CreateOutcome>> {
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
+    if (requestHash === null || this.#at.store.requestHash() !== requestHash) {
+      return refuse({
+        code: "idempotency_mismatch",
+        detail:
+          "This Idempotency-Key was used for a session with another body. Repeat the same body, or use a new key.",
+      });
+    }
+    await this.#at.wait(() => this.#statusIsNot("provisioning"), waitMs);
+    return this.#at.answer((session) => ({ ...this.#at.tagged(session), replayed: true }));
+  }
+
+  #statusIsNot(status: ReturnType<typeof statusOf>): boolean {
+    const session = this.#at.state.session;
+    return session === null || statusOf(session) !== status;
+  }
+}

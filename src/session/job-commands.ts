@@ -1,0 +1,191 @@
+/** Jobs of one session: run, look, end, feed, and read their output. */
+import type { JobId } from "../domain/ids.ts";
+import type { CreateJob, JobView } from "../protocol/jobs.ts";
+import type { Problem, Reply } from "../protocol/problem.ts";
+import type { SessionAccess } from "./access.ts";
+import { bounded, timedOut } from "./bounded.ts";
+import { isSettled, jobsKept } from "./job-store.ts";
+import type { JobRunner } from "./jobs.ts";
+import { OutputReader, type Output } from "./output.ts";
+import { endedForData, jobNotFound, jobsRefused, notRunning, refuse, storageFailed } from "./refusals.ts";
+import type { Caller } from "./session-api.ts";
+import { jobView } from "./view.ts";
+
+/** While a client waits for a job, the wrapper is asked this often; a wait costs nothing when nobody waits. */
+const jobPollMs = 250;
+
+export class JobCommands {
+  readonly #at: SessionAccess;
+  readonly #runner: JobRunner;
+  readonly #output: OutputReader;
+
+  constructor(at: SessionAccess, runner: JobRunner) {
+    this.#at = at;
+    this.#runner = runner;
+    this.#output = new OutputReader(at, runner);
+  }
+
+  async createJob(caller: Caller, body: CreateJob): Promise<Reply<{ job: JobView; replayed: boolean }>> {
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
+    const { clock, ids, policy } = this.#at.ports;
+    const bodyHash = JSON.stringify(sorted({ ...body, id: undefined }));
+    const id = (body.id ?? ids.id()) as JobId;
+    const known = this.#at.jobs.get(id);
+    if (known !== null) {
+      if (known.bodyHash !== bodyHash) {
+        return refuse({
+          code: "idempotency_mismatch",
+          detail: "A job with this id and another body exists. Repeat the same body, or use a new id.",
+        });
+      }
+      return { ok: true, value: { job: jobView(found.value, known), replayed: true } };
+    }
+    const refused = jobsRefused(found.value);
+    if (refused !== null) return refuse(refused);
+    const timeoutMs = body.timeout_seconds === undefined ? policy.defaultJobTimeoutMs : body.timeout_seconds * 1_000;
+    try {
+      if (this.#at.jobs.add({ id, body, bodyHash, createdAt: clock.now(), timeoutMs }) === "full") {
+        return refuse({
+          code: "too_many_jobs",
+          detail: `The session has ${jobsKept} jobs that have not ended. Wait for some, or cancel them.`,
+        });
+      }
+    } catch (error) {
+      this.#at.ports.logger.error("job not stored", { error: String(error) });
+      return refuse(storageFailed);
+    }
+    const noted = this.#at.dispatch({ type: "activityNoted", activeJobs: null }, "client");
+    if (!noted.ok) return noted;
+    const job = this.#at.jobs.get(id);
+    return job === null
+      ? refuse(storageFailed)
+      : { ok: true, value: { job: jobView(this.#at.now(found.value), job), replayed: false } };
+  }
+
+  async jobs(caller: Caller, after: string | null, limit: number): Promise<Reply<readonly JobView[]>> {
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
+    const views = this.#at.jobs.list(after as JobId | null, limit).map((job) => jobView(found.value, job));
+    return { ok: true, value: views };
+  }
+
+  async job(caller: Caller, id: string, waitMs: number): Promise<Reply<JobView>> {
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
+    const jobId = id as JobId;
+    if (this.#at.jobs.get(jobId) === null) return refuse(jobNotFound);
+    await this.#runner.refresh(jobId);
+    const { clock } = this.#at.ports;
+    const until = clock.now() + waitMs;
+    const open = () => {
+      const job = this.#at.jobs.get(jobId);
+      return job !== null && !isSettled(job) && clock.now() < until;
+    };
+    while (open()) {
+      await this.#at.wait(() => !open(), Math.min(jobPollMs, until - clock.now()));
+      if (open()) await this.#runner.refresh(jobId);
+    }
+    const job = this.#at.jobs.get(jobId);
+    return job === null ? refuse(jobNotFound) : { ok: true, value: jobView(this.#at.now(found.value), job) };
+  }
+
+  async cancelJob(caller: Caller, id: string): Promise<Reply<JobView>> {
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
+    const jobId = id as JobId;
+    const job = this.#at.jobs.get(jobId);
+    if (job === null) return refuse(jobNotFound);
+    if (!isSettled(job)) {
+      if (job.state === "queued") this.#settleUnsent(jobId, "cancelled");
+      else await this.#end([jobId], "cancelled");
+    }
+    const now = this.#at.jobs.get(jobId) ?? job;
+    return { ok: true, value: jobView(this.#at.now(found.value), now) };
+  }
+
+  async interrupt(caller: Caller): Promise<Reply<{ interrupted: readonly string[]; queued: readonly string[] }>> {
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
+    const problem = endedForData(found.value);
+    if (problem !== null) return refuse(problem);
+    const interrupted = this.#at.jobs.inState("sent", "running").map((job) => job.id);
+    const queued = this.#at.jobs.inState("queued").map((job) => job.id);
+    if (interrupted.length > 0) await this.#end(interrupted, "interrupted");
+    return { ok: true, value: { interrupted, queued } };
+  }
+
+  async #end(ids: readonly JobId[], as: "cancelled" | "interrupted"): Promise<void> {
+    const lease = this.#at.state.session?.newest ?? null;
+    const { policy } = this.#at.ports;
+    // Stored before the first signal: a crash in between ends them all the same (FEN-4).
+    this.#at.jobs.markEnding(ids, as);
+    if (lease?.phase === "held") await this.#runner.end(lease, ids, as, policy.jobGraceMs + policy.observeMs);
+  }
+
+  #settleUnsent(id: JobId, state: "cancelled"): void {
+    const endedAt = this.#at.ports.clock.now();
+    this.#at.jobs.settle(id, {
+      state,
+      startedAt: null,
+      endedAt,
+      exitCode: null,
+      signal: null,
+      outputBytes: 0,
+      outputTruncated: false,
+      tail: new Uint8Array(),
+    });
+    this.#at.state.touched();
+  }
+
+  async writeStdin(caller: Caller, id: string, bytes: Uint8Array, end: boolean): Promise<Reply<null>> {
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
+    const problem = endedForData(found.value);
+    if (problem !== null) return refuse(problem);
+    const job = this.#at.jobs.get(id as JobId);
+    if (job === null) return refuse(jobNotFound);
+    if (isSettled(job)) return refuse({ code: "job_ended", detail: "The job has ended: it reads no more input." });
+    const lease = found.value.newest;
+    if (lease?.phase !== "held" || job.generation !== lease.generation) return refuse(notRunning(found.value));
+    const wrapper = this.#runner.wrapperOf(lease);
+    const { clock, policy } = this.#at.ports;
+    const answer =
+      wrapper === null
+        ? timedOut
+        : await bounded(clock, policy.observeMs, (bound) => wrapper.writeStdin(job.id, bytes, end, bound));
+    if (answer === timedOut) return refuse(unreachable);
+    if (answer.ok) {
+      const noted = this.#at.dispatch({ type: "activityNoted", activeJobs: null }, "client");
+      return noted.ok ? { ok: true, value: null } : noted;
+    }
+    if (answer.failure.code === "not_found" || answer.failure.code === "invalid") {
+      return refuse({
+        code: "job_ended",
+        detail: "The job takes no more input: it has ended, or its stdin is closed.",
+      });
+    }
+    return refuse(unreachable);
+  }
+
+  async jobOutput(caller: Caller, id: string, offset: number): Promise<Reply<Output>> {
+    const found = this.#at.find(caller);
+    return found.ok ? this.#output.open(id as JobId, offset) : found;
+  }
+}
+
+const unreachable: Problem = {
+  code: "sandbox_unreachable",
+  detail: "The sandbox did not answer in time. Whether it took the input is not known; read the job's output to see.",
+};
+
+/** The same body in any key order is the same job. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, each]) => [key, sorted(each)]),
+  );
+}

@@ -1,0 +1,151 @@
+/** Opening a lease: quota, a look at the new sandbox id, then the launch, each stored before it is done. */
+import type { OpeningFailure } from "../domain/events.ts";
+import { failed } from "../domain/failure.ts";
+import { isolatedSandboxId, type AttemptId, type Generation, type InstanceId } from "../domain/ids.ts";
+import type { Candidate } from "../domain/lease.ts";
+import type { Session } from "../domain/session.ts";
+import { bounded, timedOut } from "./bounded.ts";
+import type { SessionPorts } from "./ports.ts";
+import type { ProviderCalls } from "./provider-calls.ts";
+
+/** What an opening that was refused for quota means while its create still waits: nothing is kept. */
+export type QuotaRefusal = { readonly limit: number; readonly used: number };
+
+export class Opening {
+  readonly #ports: SessionPorts;
+  readonly #calls: ProviderCalls;
+  readonly #env: () => Readonly<Record<string, string>>;
+  /** Set while a create waits for its first answer: a refusal then undoes the session instead of waiting. True: it was taken. */
+  onQuotaRefused: (refusal: QuotaRefusal) => boolean = () => false;
+
+  constructor(ports: SessionPorts, calls: ProviderCalls, env: () => Readonly<Record<string, string>>) {
+    this.#ports = ports;
+    this.#calls = calls;
+    this.#env = env;
+  }
+
+  async open(): Promise<void> {
+    const session = this.#calls.session();
+    const { desired } = session;
+    if (desired.type !== "running" || desired.provision === null) return;
+    const { ids, clock, policy } = this.#ports;
+    const candidate = desired.provision.candidate ?? this.#mint(session);
+    const attemptId = this.#calls.attempt();
+    // Two bounded calls, and a little for ourselves.
+    const deadline = clock.now() + 2 * policy.observeMs + 1_000;
+    const started = this.#calls.dispatch({ type: "openingStarted", attemptId, candidate, deadline });
+    if (started.type !== "moved") return;
+    const fail = (failure: OpeningFailure) =>
+      void this.#calls.dispatch({ type: "openingFailed", attemptId, failure, jitter: ids.random() });
+
+    const refused = await this.#reserve(session, candidate);
+    if (refused !== null) {
+      if ("limit" in refused && this.onQuotaRefused(refused)) return;
+      fail("limit" in refused ? { code: "quota_exhausted", message: quotaWords(refused) } : refused);
+      return;
+    }
+    const observation = await this.#calls.look(candidate);
+    if (observation.answer === "present") {
+      this.#calls.dispatch({ type: "orphanFound", candidate, observation });
+      return;
+    }
+    if (observation.answer === "unknown") {
+      fail({
+        code: "unavailable",
+        message: `The provider cannot say whether the new sandbox id is free: ${observation.detail}`,
+      });
+      return;
+    }
+    const launchAttemptId = this.#calls.attempt();
+    const opened = this.#calls.dispatch({ type: "leaseOpened", attemptId, launchAttemptId, observation });
+    if (opened.type === "moved") await this.#launch(candidate.generation, launchAttemptId);
+  }
+
+  #mint(session: Session): Candidate {
+    const generation = session.nextGeneration;
+    return {
+      generation,
+      instanceId: this.#ports.ids.id() as InstanceId,
+      sandboxId: isolatedSandboxId(session.id, generation),
+      provider: session.provider,
+      secret: this.#ports.ids.secret(),
+    };
+  }
+
+  /** null: granted. */
+  async #reserve(session: Session, candidate: Candidate): Promise<OpeningFailure | QuotaRefusal | null> {
+    const { generation, sandboxId } = candidate;
+    const order = { sessionId: session.id, generation, sandboxId, createdAt: session.createdAt };
+    try {
+      const reply = await bounded(this.#ports.clock, this.#ports.policy.observeMs, () =>
+        this.#ports.tenant(session.tenant).reserve(order),
+      );
+      if (reply === timedOut) return { code: "unavailable", message: "The tenant's registry did not answer." };
+      if (reply.granted) return null;
+      if (reply.code === "quota_exhausted") return { limit: reply.limit, used: reply.used };
+      return { code: "stale_generation", message: "That generation was used before.", above: reply.above };
+    } catch (error) {
+      this.#ports.logger.warn("reserve failed", { error: String(error) });
+      return { code: "unavailable", message: "The tenant's registry could not be reached." };
+    }
+  }
+
+  async relaunch(generation: Generation): Promise<void> {
+    const attemptId = this.#calls.attempt();
+    if (this.#calls.dispatch({ type: "launchStarted", generation, attemptId }).type === "moved")
+      await this.#launch(generation, attemptId);
+  }
+
+  async #launch(generation: Generation, attemptId: AttemptId): Promise<void> {
+    const lease = this.#calls.lease(generation);
+    if (lease?.phase !== "launching") return;
+    const { ids, policy } = this.#ports;
+    const provider = this.#calls.provider(lease);
+    const result =
+      provider === null
+        ? failed("unsupported", `No adapter for provider ${lease.provider} is wired.`, "none")
+        : await this.#calls.call(policy.launchCallMs, "launch", (bound) =>
+            provider.launch(
+              {
+                sessionId: this.#calls.session().id,
+                sandboxId: lease.sandboxId,
+                instanceId: lease.instanceId,
+                generation,
+                secret: lease.secret,
+                launchNotAfter: lease.launchNotAfter,
+                leaseTtlMs: policy.leaseTtlMs,
+                jobGraceMs: policy.jobGraceMs,
+                stopGraceMs: policy.stopGraceMs,
+                env: this.#env(),
+              },
+              bound,
+            ),
+          );
+    if (result.ok) this.#calls.dispatch({ type: "launchSucceeded", generation, attemptId, host: result.value.host });
+    else
+      this.#calls.dispatch({
+        type: "launchFailed",
+        generation,
+        attemptId,
+        failure: result.failure,
+        jitter: ids.random(),
+      });
+  }
+
+  /** A reservation that no lease came of is given back. */
+  async cancel(generation: Generation): Promise<void> {
+    const session = this.#calls.session();
+    try {
+      const answer = await bounded(this.#ports.clock, this.#ports.policy.observeMs, () =>
+        this.#ports.tenant(session.tenant).cancelReservation(session.id, generation),
+      );
+      if (answer !== timedOut) this.#calls.dispatch({ type: "reservationCancelled", generation });
+    } catch (error) {
+      this.#ports.logger.warn("could not cancel a reservation", { error: String(error) });
+    }
+  }
+}
+
+export function quotaWords({ limit, used }: QuotaRefusal): string {
+  return `The tenant may have ${limit} sandboxes at once and has ${used}.`;
+}

@@ -1,0 +1,94 @@
+/** Calls to a provider from a session: each bounded, none ever thrown, and what a lease is to a provider. */
+import type { SessionEvent } from "../domain/events.ts";
+import { failed, type ProviderResult } from "../domain/failure.ts";
+import type { AttemptId, Generation } from "../domain/ids.ts";
+import type { Candidate, LeaseIdentity, OpenLease } from "../domain/lease.ts";
+import type { Observation } from "../domain/observation.ts";
+import type { Outcome } from "../domain/outcome.ts";
+import { openLeases, type Session } from "../domain/session.ts";
+import type { AgentSandbox, CallBound, Target } from "../sandbox/agent-sandbox.ts";
+import { bounded, timedOut } from "./bounded.ts";
+import type { SessionPorts } from "./ports.ts";
+import type { SessionState } from "./session-state.ts";
+import type { Actor } from "./store.ts";
+
+/** A lease, or one that may become one: enough to aim at. */
+type Aim = Candidate & { readonly host?: string | null };
+
+export class ProviderCalls {
+  readonly #ports: SessionPorts;
+  readonly #state: SessionState;
+
+  constructor(ports: SessionPorts, state: SessionState) {
+    this.#ports = ports;
+    this.#state = state;
+  }
+
+  dispatch(event: SessionEvent, actor: Actor = "alarm"): Outcome {
+    return this.#state.dispatch(event, actor);
+  }
+
+  attempt(): AttemptId {
+    return this.#ports.ids.id() as AttemptId;
+  }
+
+  session(): Session {
+    const session = this.#state.session;
+    if (session === null) throw new Error("a step without a session");
+    return session;
+  }
+
+  lease(generation: Generation): OpenLease | null {
+    return openLeases(this.session()).find((lease) => lease.generation === generation) ?? null;
+  }
+
+  provider(lease: Pick<LeaseIdentity, "provider">): AgentSandbox | null {
+    return this.#ports.providers.get(lease.provider);
+  }
+
+  target(lease: Aim): Target {
+    const { sandboxId, generation, instanceId } = lease;
+    return { sessionId: this.session().id, sandboxId, generation, instanceId, host: lease.host ?? null };
+  }
+
+  async call<T>(
+    ms: number,
+    what: string,
+    call: (bound: CallBound) => Promise<ProviderResult<T>>,
+  ): Promise<ProviderResult<T>> {
+    try {
+      const answer = await bounded(this.#ports.clock, ms, call);
+      return answer === timedOut ? failed("timed_out", `${what}: no answer within ${ms} ms.`, "unknown") : answer;
+    } catch (error) {
+      // The port promises not to throw: whoever does may have done anything.
+      this.#ports.logger.error("a provider threw", { what, error: String(error) });
+      return failed("unavailable", `${what}: the provider failed.`, "unknown");
+    }
+  }
+
+  async look(lease: Aim): Promise<Observation> {
+    const { clock, policy } = this.#ports;
+    const provider = this.provider(lease);
+    const beganAt = clock.now();
+    const target = this.target(lease);
+    const unknown = (detail: string): Observation => ({
+      answer: "unknown",
+      provider: lease.provider,
+      host: null,
+      boot: null,
+      sandboxId: lease.sandboxId,
+      generation: lease.generation,
+      beganAt,
+      residue: [],
+      detail,
+    });
+    if (provider === null) return unknown(`No adapter for provider ${lease.provider} is wired.`);
+    try {
+      const answer = await bounded(clock, policy.observeMs, (bound) => provider.observe(target, beganAt, bound));
+      return answer === timedOut ? unknown(`No answer within ${policy.observeMs} ms.`) : answer;
+    } catch (error) {
+      this.#ports.logger.error("a provider threw", { what: "observe", error: String(error) });
+      return unknown("The provider failed.");
+    }
+  }
+}
