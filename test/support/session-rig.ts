@@ -4,11 +4,15 @@
  */
 import type { SessionId, TenantId } from "../../src/domain/ids.ts";
 import { defaultPolicy, type Policy } from "../../src/domain/policy.ts";
+import type { JobView } from "../../src/protocol/jobs.ts";
+import type { CreateSession, SessionView } from "../../src/protocol/sessions.ts";
+import type { Call, Fault, Op } from "../../src/sandbox/memory/fault-plan.ts";
 import type { Caller } from "../../src/session/session-api.ts";
 import { SessionCommands } from "../../src/session/commands.ts";
 import type { IndexPort, SessionReport, TenantPort } from "../../src/session/reports.ts";
 import { quotaTerms } from "../../src/tenant/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
+import { Incarnation } from "./incarnation.ts";
 import { MemoryRig } from "./memory-rig.ts";
 import { nodeSql } from "./node-sql.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -25,25 +29,39 @@ export class SessionRig {
   readonly registry: TenantCore;
   readonly indexed: SessionReport[] = [];
   readonly logged: string[] = [];
+  /** While true, every write of the session fails, as on a full or broken disk. */
+  storageFails = false;
+  /** Asked before each call to the tenant's registry, which is called when it resolves. */
+  registryFate: (call: keyof TenantPort) => Promise<void> = () => Promise.resolve();
   /** What the platform would wake it at. */
   alarm: number | null = null;
   commands: SessionCommands;
+  /** While true, the deployment has no adapter of that name. */
+  adapterMissing = false;
+  readonly #asked: Call[] = [];
+  #life: Incarnation | null = null;
   #minted = 0;
 
   constructor(policy: Partial<Policy> = {}, limit = 10) {
     this.policy = { ...defaultPolicy, ...policy };
     this.registry = new TenantCore(nodeSql(), this.rig.clock, quotaTerms(this.policy, limit));
+    this.fault = null;
     this.commands = this.reincarnate();
   }
 
-  /** A new life over the same rows. What the old one had under way is on its own. */
+  /** A new life over the same rows. The old one goes dark wherever it was: it writes, calls and hears nothing any more. */
   reincarnate(): SessionCommands {
+    this.#life?.crash("reset");
+    const life = new Incarnation({ crashesAt: () => false }, () => {});
+    this.#life = life;
+    const sandbox = life.port("sandbox", this.rig.sandbox);
     const log = (message: string, fields?: unknown) =>
       void this.logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
     const tenantPort: TenantPort = {
-      reserve: (order) => Promise.resolve(this.registry.reserve(order)),
-      cancelReservation: (session, generation) => Promise.resolve(this.registry.cancelReservation(session, generation)),
-      report: (report) => Promise.resolve(this.registry.report(report)),
+      reserve: (order) => this.registryFate("reserve").then(() => this.registry.reserve(order)),
+      cancelReservation: (session, generation) =>
+        this.registryFate("cancelReservation").then(() => this.registry.cancelReservation(session, generation)),
+      report: (report) => this.registryFate("report").then(() => this.registry.report(report)),
     };
     const index: IndexPort = {
       report: (report) => {
@@ -52,8 +70,17 @@ export class SessionRig {
       },
     };
     this.commands = new SessionCommands({
-      sql: this.sql,
-      clock: this.rig.clock,
+      sql: life.sql({
+        run: (statement, ...bindings) => {
+          if (this.storageFails && !statement.startsWith("SELECT")) throw new Error("disk I/O error");
+          return this.sql.run(statement, ...bindings);
+        },
+        transaction: (body) => {
+          if (this.storageFails) throw new Error("disk I/O error");
+          return this.sql.transaction(body);
+        },
+      }),
+      clock: life.clock(this.rig.clock),
       ids: {
         id: () => `id${String((this.#minted += 1)).padStart(18, "0")}`,
         secret: () => String((this.#minted += 1)).padStart(64, "0"),
@@ -61,16 +88,16 @@ export class SessionRig {
       },
       logger: { info: log, warn: log, error: log },
       policy: this.policy,
-      providers: { get: (name) => (name === "memory" ? this.rig.sandbox : null) },
+      providers: { get: (name) => (name === "memory" && !this.adapterMissing ? sandbox : null) },
       defaultProvider: "memory",
-      tenant: () => tenantPort,
-      index: () => index,
+      tenant: () => life.port("tenant", tenantPort),
+      index: () => life.port("index", index),
       alarm: {
         set: (at) => {
-          this.alarm = at;
+          if (life.alive) this.alarm = at;
         },
         clear: () => {
-          this.alarm = null;
+          if (life.alive) this.alarm = null;
         },
       },
       eraseStorage: () => {
@@ -99,6 +126,45 @@ export class SessionRig {
       void this.commands.engine.wake("alarm");
       await this.rig.time.settle();
     }
+  }
+
+  /** Created and, unless a fault keeps it, running. */
+  async running(body: CreateSession = {}): Promise<SessionView> {
+    const created = await this.during(3_000, this.commands.create(this.id, caller, body, null, 0));
+    if (!created.ok) throw new Error(created.problem.detail);
+    return this.view();
+  }
+
+  /** As a client reads it. */
+  async view(): Promise<SessionView> {
+    const read = await this.commands.get(caller);
+    if (!read.ok) throw new Error(read.problem.detail);
+    return read.value.body;
+  }
+
+  /** A job as a client reads it; asking brings the newest from the wrapper. */
+  async job(id: string): Promise<JobView> {
+    const read = await this.during(0, this.commands.job(caller, id, 0));
+    if (!read.ok) throw new Error(read.problem.detail);
+    return read.value;
+  }
+
+  /** How often the provider was asked to do that. */
+  calls(op: Op): number {
+    return this.asked.filter((call) => call.op === op).length;
+  }
+
+  /** Every call that arrived at the provider, oldest first. The rig's own faults still apply. */
+  get asked(): readonly Call[] {
+    return this.#asked;
+  }
+
+  /** The faults from here on; null: none. */
+  set fault(decide: ((call: Call) => Fault) | null) {
+    this.rig.fault = (call) => {
+      this.#asked.push(call);
+      return decide?.(call) ?? { type: "none" };
+    };
   }
 
   /** The answer of a call that needs time to pass. */
