@@ -41,7 +41,7 @@ const writeLost =
   "Read the session to see; a create may be repeated with the same Idempotency-Key, a job with the same id.";
 const readLost = "This session could not be read just now; nothing was changed. Try again in a moment.";
 
-export function unavailable(detail: string): {
+function unavailable(detail: string): {
   readonly ok: false;
   readonly problem: { code: "unavailable"; detail: string };
 } {

@@ -18,7 +18,7 @@ export async function requestHash(body: unknown): Promise<string> {
 }
 
 /** JSON with sorted keys at every level. `undefined` fields are absent, as in JSON.stringify. */
-export function canonicalJson(value: unknown): string {
+function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map((each: unknown) => canonicalJson(each)).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const fields = Object.entries(value)

@@ -49,7 +49,7 @@ export function problem(from: Ask, what: Problem): Response {
 }
 
 /** The id in the path. One that cannot be an id is not found: no object is ever made for it. */
-export function sessionIdOf(from: Ask): SessionId | null {
+function sessionIdOf(from: Ask): SessionId | null {
   const id = from.param("id");
   return sessionIdPattern.test(id) ? (id as SessionId) : null;
 }

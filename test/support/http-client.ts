@@ -3,7 +3,7 @@
  * gives the answers that it is about and the rest are plain successes.
  */
 import { expect } from "vitest";
-import { type Config, readConfig } from "../../src/config.ts";
+import { readConfig } from "../../src/config.ts";
 import type { ConfigEnv } from "../../src/env.ts";
 import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
 import { createApp } from "../../src/http/app.ts";
@@ -18,7 +18,14 @@ import {
 } from "../../src/protocol/problem.ts";
 import type { Clock, LogFields, Logger } from "../../src/session/ambient.ts";
 import type { SessionApi } from "../../src/session/session-api.ts";
-import { sampleEvent, sampleJob, sampleListItem, sampleSession, sampleTeardown } from "./sample-views.ts";
+import {
+  sampleEvent,
+  sampleInspection,
+  sampleJob,
+  sampleListItem,
+  sampleSession,
+  sampleTeardown,
+} from "./sample-views.ts";
 
 export const testSecrets = {
   ADMIN_TOKEN: "admin-token-of-the-http-tests-0001",
@@ -49,7 +56,10 @@ export interface LoggedLine {
   readonly fields: LogFields;
 }
 
-/** `key` is the whole credential; left out, a valid key of tenant `acme`. null: no Authorization header. */
+/**
+ * `key` is the whole credential; left out, what the path needs: a valid key of tenant `acme`, or the admin token.
+ * null: no Authorization header.
+ */
 export interface Call {
   readonly key?: string | null;
   readonly headers?: Record<string, string>;
@@ -107,7 +117,8 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
     log,
     send: async (method, path, call = {}) => {
       const headers = new Headers(call.headers);
-      const credential = call.key === undefined ? key : call.key;
+      const fitting = path.startsWith("/v1/admin/") ? testSecrets.ADMIN_TOKEN : key;
+      const credential = call.key === undefined ? fitting : call.key;
       if (credential !== null) headers.set("authorization", `Bearer ${credential}`);
       if (call.json !== undefined && !headers.has("content-type")) headers.set("content-type", "application/json");
       const body = call.json === undefined ? call.body : JSON.stringify(call.json);
@@ -129,12 +140,6 @@ export function testKey(
     { tenant: order.tenant ?? "acme", scopes: order.scopes ?? [], issuedAt: testNow, nonce: "0123456789" },
     order.secret ?? testSecrets.KEY_SIGNING_SECRET,
   );
-}
-
-export function testConfig(): Config {
-  const reading = readConfig({ SANDBOX_PROVIDER: "memory", ...testSecrets });
-  if (!reading.ok) throw new Error("the test config does not fit");
-  return reading.config;
 }
 
 /** A whole and truthful problem: its shape, its status, its headers, and nothing of ours in it (API-5). */
@@ -191,6 +196,8 @@ const plainSession: SessionApi = {
     ok: true,
     value: { from: offset, body: new Blob(["done\n"]).stream() },
   }),
+  inspect: async () => ({ ok: true, value: sampleInspection() }),
+  resolve: async () => ({ ok: true, value: sampleInspection() }),
   poke: async () => ({ known: true, nextDeadline: null }),
 };
 

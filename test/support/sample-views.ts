@@ -1,6 +1,7 @@
 /** Valid wire views for tests that do not care about most of their fields. */
 import type { EventView } from "../../src/protocol/events.ts";
 import type { JobView } from "../../src/protocol/jobs.ts";
+import type { Inspection } from "../../src/session/session-api.ts";
 import type { SessionListItem, SessionView, TeardownView } from "../../src/protocol/sessions.ts";
 
 export const sampleId = "abcdefghij0123456789";
@@ -108,4 +109,8 @@ export function sampleTeardown(): TeardownView {
     asserted_absent_at: null,
     evidence: null,
   };
+}
+
+export function sampleInspection(): Inspection {
+  return { etag: "9", record: "readable", session: sampleSession(), teardowns: [sampleTeardown()] };
 }

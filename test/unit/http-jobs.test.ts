@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { jobPage } from "../../src/protocol/jobs.ts";
 import { expectProblem, httpClient } from "../support/http-client.ts";
 import { sampleId, sampleJob } from "../support/sample-views.ts";
 
@@ -26,7 +27,7 @@ describe("jobs", () => {
     const page = (count: number) => Array.from({ length: count }, (_, n) => sampleJob({ id: `job-${n}` }));
     const client = await httpClient({ answers: { session: { jobs: async () => ({ ok: true, value: page(2) }) } } });
     const full = await client.send("GET", `${jobs}?limit=2&cursor=job-9`);
-    expect(await full.json()).toMatchObject({ next_cursor: "job-1" });
+    expect(jobPage.parse(await full.json())).toMatchObject({ next_cursor: "job-1" });
     expect(client.calls[0]?.args.slice(1)).toEqual(["job-9", 2]);
     expect(await (await client.send("GET", `${jobs}?limit=3`)).json()).toMatchObject({ next_cursor: null });
   });

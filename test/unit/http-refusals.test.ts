@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { routes } from "../../src/http/app.ts";
 import { limits } from "../../src/protocol/primitives.ts";
-import { expectProblem, httpClient, testSecrets } from "../support/http-client.ts";
+import { type Call, expectProblem, httpClient, type HttpClient } from "../support/http-client.ts";
 import { sampleId } from "../support/sample-views.ts";
 
 const session = `/v1/sessions/${sampleId}`;
@@ -14,6 +14,7 @@ const jsonRoutes = [
   { path: `${session}/keepalive`, good: {} },
   { path: `${session}/interrupt`, good: {} },
   { path: `${session}/jobs`, good: { command: "true" } },
+  { path: `/v1/admin/sessions/${sampleId}/resolve`, good: { action: "retry_stop", reason: "looked at the host" } },
 ] as const;
 
 it("the table above names every POST route that reads JSON", () => {
@@ -23,9 +24,13 @@ it("the table above names every POST route that reads JSON", () => {
 });
 
 describe.each(jsonRoutes)("POST $path", ({ path, good }) => {
+  /** With the precondition that one of them needs; it means nothing to the others. */
+  const post = (client: HttpClient, call: Call) =>
+    client.send("POST", path, { ...call, headers: { "if-match": "*", ...call.headers } });
+
   it("a good body passes, so that the refusals below are about what they say", async () => {
     const client = await httpClient();
-    expect((await client.send("POST", path, { json: good })).status).toBeLessThan(300);
+    expect((await post(client, { json: good })).status).toBeLessThan(300);
     expect(client.calls).toHaveLength(1);
   });
 
@@ -39,7 +44,7 @@ describe.each(jsonRoutes)("POST $path", ({ path, good }) => {
     ["a nested prototype key", '{"labels": {"__proto__": "x"}}'],
   ])("%s is 400 and reaches no object [API-5]", async (_what, body) => {
     const client = await httpClient();
-    const response = await client.send("POST", path, { body, headers: { "content-type": "application/json" } });
+    const response = await post(client, { body, headers: { "content-type": "application/json" } });
     await expectProblem(response, "malformed_json");
     expect(client.calls).toEqual([]);
   });
@@ -48,7 +53,7 @@ describe.each(jsonRoutes)("POST $path", ({ path, good }) => {
     const client = await httpClient();
     const body = new Uint8Array([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]);
     await expectProblem(
-      await client.send("POST", path, { body, headers: { "content-type": "application/json" } }),
+      await post(client, { body, headers: { "content-type": "application/json" } }),
       "malformed_json",
     );
   });
@@ -57,7 +62,7 @@ describe.each(jsonRoutes)("POST $path", ({ path, good }) => {
     for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""]) {
       const client = await httpClient();
       const body = new TextEncoder().encode(JSON.stringify(good));
-      const response = await client.send("POST", path, { body, headers: type === "" ? {} : { "content-type": type } });
+      const response = await post(client, { body, headers: type === "" ? {} : { "content-type": type } });
       await expectProblem(response, "unsupported_media_type");
       expect(client.calls).toEqual([]);
     }
@@ -66,13 +71,13 @@ describe.each(jsonRoutes)("POST $path", ({ path, good }) => {
   it("a parameter on the content type is fine", async () => {
     const client = await httpClient();
     const headers = { "content-type": "Application/JSON; charset=utf-8" };
-    expect((await client.send("POST", path, { json: good, headers })).status).toBeLessThan(300);
+    expect((await post(client, { json: good, headers })).status).toBeLessThan(300);
   });
 
   it("unknown fields are 422, each named, and reach no object", async () => {
     const client = await httpClient();
     const json = { ...good, surprise: 1, "tilde~/slash": 2 };
-    const problem = await expectProblem(await client.send("POST", path, { json }), "validation_failed");
+    const problem = await expectProblem(await post(client, { json }), "validation_failed");
     expect(problem.errors?.map((error) => error.pointer)).toEqual(["/surprise", "/tilde~0~1slash"]);
     expect(client.calls).toEqual([]);
   });
@@ -80,20 +85,34 @@ describe.each(jsonRoutes)("POST $path", ({ path, good }) => {
   it("a thousand unknown fields make a short answer", async () => {
     const client = await httpClient();
     const json = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`${"x".repeat(200)}${index}`, 1]));
-    const problem = await expectProblem(await client.send("POST", path, { json }), "validation_failed");
+    const problem = await expectProblem(await post(client, { json }), "validation_failed");
     expect(JSON.stringify(problem).length).toBeLessThan(10_000);
   });
 
   it("a body that is no object is 422", async () => {
     for (const body of ["[]", '"text"', "7", "null", "true"]) {
       const client = await httpClient();
-      const response = await client.send("POST", path, { body, headers: { "content-type": "application/json" } });
+      const response = await post(client, { body, headers: { "content-type": "application/json" } });
       await expectProblem(response, "validation_failed");
       expect(client.calls).toEqual([]);
     }
   });
 
-  it("a body above the limit is 413, and is not read to its end [SEC-4]", async () => {
+  it("a body that breaks off is a refusal, not a bug of ours [API-5]", async () => {
+    let pulls = 0;
+    const broken = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (pulls++ === 0) controller.enqueue(new Uint8Array([0x7b]));
+        else controller.error(new Error("connection reset"));
+      },
+    });
+    const client = await httpClient();
+    const headers = { "content-type": "application/json" };
+    await expectProblem(await post(client, { body: broken, headers }), "malformed_json");
+    expect(client.calls).toEqual([]);
+  });
+
+  it("an endless body is 413: dropped as it comes, and cut off in the end [SEC-4]", async () => {
     let sent = 0;
     const chunk = new Uint8Array(65_536).fill(0x20);
     const endless = new ReadableStream<Uint8Array>(
@@ -108,12 +127,9 @@ describe.each(jsonRoutes)("POST $path", ({ path, good }) => {
     const client = await httpClient();
     // A lying Content-Length is not believed.
     const headers = { "content-type": "application/json", "content-length": "2" };
-    const problem = await expectProblem(
-      await client.send("POST", path, { body: endless, headers }),
-      "payload_too_large",
-    );
+    const problem = await expectProblem(await post(client, { body: endless, headers }), "payload_too_large");
     expect(problem.limit).toBe(limits.bodyBytes);
-    expect(sent).toBeLessThan(2 * limits.bodyBytes);
+    expect(sent).toBeLessThan(34_000_000);
     expect(client.calls).toEqual([]);
   });
 });
@@ -184,106 +200,6 @@ describe("bounds on text", () => {
   it("a URL of 20,000 characters is refused before anything looks at it [SEC-4]", async () => {
     const client = await httpClient();
     await expectProblem(await client.send("GET", `/v1/sessions?cursor=${"x".repeat(20_000)}`), "validation_failed");
-  });
-});
-
-const oddIds = [
-  "..%2f..%2fetc",
-  "%2e%2e",
-  "%00",
-  "abcdefghij012345678%00",
-  "%F0%9F%A6%84",
-  "%E2%80%AE",
-  "%zz",
-  "%C3",
-  "ABCDEFGHIJ0123456789",
-  "abcdefghij012345678",
-  "abcdefghij01234567890",
-  "a".repeat(5_000),
-  "abcdefghij012345678\u0661",
-];
-
-describe.each(routes.filter((route) => route.path.includes(":id")))("$method $path", (route) => {
-  const key = route.access === "admin" ? { key: testSecrets.ADMIN_TOKEN } : {};
-  const json = {
-    "/jobs": { command: "true" },
-    "/timeout": { timeout_seconds: 1 },
-    "/refresh": { duration_seconds: 1 },
-  };
-  const body = Object.entries(json).find(([end]) => route.method === "POST" && route.path.endsWith(end))?.[1];
-  const call = { ...key, ...(body === undefined ? {} : { json: body }) };
-  const query = route.path.endsWith("/stdin") ? "?end=true" : "";
-
-  it.each(oddIds)("the session id %s is 404 and makes no object [SEC-5] [API-12]", async (id) => {
-    const client = await httpClient();
-    const path = route.path.replace(":id", id).replace(":job", "job-1");
-    await expectProblem(await client.send(route.method, `${path}${query}`, call), "not_found");
-    expect(client.calls).toEqual([]);
-  });
-
-  it.each(route.path.includes(":job") ? ["%2e%2e", "a%2fb", "%00", "a.b", "%F0%9F%A6%84", "x".repeat(65)] : [])(
-    "the job id %s is 404 and asks no object [SEC-5]",
-    async (job) => {
-      const client = await httpClient();
-      const path = route.path.replace(":id", sampleId).replace(":job", job);
-      await expectProblem(await client.send(route.method, `${path}${query}`, call), "not_found");
-      expect(client.calls).toEqual([]);
-    },
-  );
-
-  it("what the session refuses is told with its code and words [API-3] [API-5]", async () => {
-    const detail = "There is no session with this id: the words of the object itself.";
-    const refuses = async () => ({ ok: false, problem: { code: "not_found", detail } }) as const;
-    const answers = { session: Object.fromEntries(sessionMethods.map((method) => [method, refuses])) };
-    const client = await httpClient({ answers });
-    const path = route.path.replace(":id", sampleId).replace(":job", "job-1");
-    const problem = await expectProblem(await client.send(route.method, `${path}${query}`, call), "not_found");
-    expect(problem.detail).toBe(detail);
-    expect(client.calls).toHaveLength(1);
-  });
-});
-
-const sessionMethods = [
-  ...["get", "delete", "timeout", "keepalive", "interrupt", "teardown", "events"],
-  ...["createJob", "jobs", "job", "cancelJob", "writeStdin", "jobOutput"],
-];
-
-describe("paths and methods", () => {
-  it.each([
-    "/",
-    "/v1",
-    "/v1/",
-    "/v1/sessions/",
-    `${session}/`,
-    `${session}/nothing`,
-    "/v2/sessions",
-    "/../etc/passwd",
-    "/%00",
-  ])("%s is a 404 problem [API-5]", async (path) => {
-    const client = await httpClient();
-    await expectProblem(await client.send("GET", path), "not_found");
-  });
-
-  it.each([
-    ["PUT", "/v1/sessions", "POST, GET"],
-    ["PATCH", session, "GET, DELETE"],
-    ["GET", `${session}/timeout`, "POST"],
-    ["POST", "/healthz", "GET"],
-    ["OPTIONS", `${session}/jobs`, "POST, GET"],
-  ])("%s %s is 405 with Allow", async (method, path, allow) => {
-    const client = await httpClient();
-    const response = await client.send(method, path);
-    expect(response.headers.get("allow")).toBe(allow);
-    await expectProblem(response, "method_not_allowed");
-    expect(client.calls).toEqual([]);
-  });
-
-  it("a bug of ours is a 500 problem without a stack, in the reply and in the log [API-5]", async () => {
-    const answers = { session: { get: async () => null as never } };
-    const client = await httpClient({ answers });
-    await expectProblem(await client.send("GET", session), "internal");
-    expect(JSON.stringify(client.log)).not.toMatch(/\.ts\b|node_modules/);
-    expect(client.log.map((line) => line.level)).toEqual(["error", "info"]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ListQuery } from "../../src/fleet/shard-api.ts";
-import { sessionPage } from "../../src/protocol/sessions.ts";
+import { interruptReply, keepaliveReply, sessionPage } from "../../src/protocol/sessions.ts";
 import { expectProblem, httpClient, refusal, testKey, testNow } from "../support/http-client.ts";
 import { sampleId, sampleListItem, sampleSession } from "../support/sample-views.ts";
 
@@ -203,9 +203,10 @@ describe("clocks and the rest", () => {
   it("keepalive answers the clocks, interrupt the jobs, teardown the receipt", async () => {
     const client = await httpClient();
     const { idle_at, expires_at } = sampleSession();
-    expect(await (await client.send("POST", `${session}/keepalive`)).json()).toEqual({ idle_at, expires_at });
+    const kept = await client.send("POST", `${session}/keepalive`);
+    expect(keepaliveReply.parse(await kept.json())).toEqual({ idle_at, expires_at });
     const interrupted = await client.send("POST", `${session}/interrupt`, { json: {} });
-    expect(await interrupted.json()).toEqual({ interrupted: ["job-1"], queued: ["job-2"] });
+    expect(interruptReply.parse(await interrupted.json())).toEqual({ interrupted: ["job-1"], queued: ["job-2"] });
     expect(await (await client.send("GET", `${session}/teardown`)).json()).toMatchObject({ phase: "stopping" });
   });
 
