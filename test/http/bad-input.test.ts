@@ -31,7 +31,9 @@ const lookups: readonly (readonly [string, string, unknown?])[] = [
   ["DELETE", `${path}/jobs/job-1`],
   ["GET", `${path}/jobs/job-1/output`],
   ["POST", `${path}/jobs/job-1/stdin?end=true`],
+  ["GET", `/v1/admin/sessions/${unknown}`],
   ["DELETE", `/v1/admin/sessions/${unknown}`],
+  ["POST", `/v1/admin/sessions/${unknown}/resolve`, { action: "abandon", reason: "there is no such session" }],
 ];
 
 describe("an id that never existed", () => {
@@ -39,8 +41,8 @@ describe("an id that never existed", () => {
     const key = await keyOf("nobody");
     for (const [method, route, json] of lookups) {
       const credential = route.startsWith("/v1/admin") ? adminToken : key;
-      const response = await send(method, route, { key: credential, ...(json === undefined ? {} : { json }) });
-      await expectProblem(response, "not_found");
+      const call = { key: credential, headers: { "if-match": "*" }, ...(json === undefined ? {} : { json }) };
+      await expectProblem(await send(method, route, call), "not_found");
     }
     expect(await stored(unknown)).toEqual({ tables: 0, alarm: null });
     // The same look at a session that was created finds both, so it would have seen them.
