@@ -1,7 +1,8 @@
 /** The local host as a process: what it refuses, what it remembers, what it finds, and whom it never signals. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { Residue } from "../../wrapper/host/residue.ts";
@@ -28,6 +29,9 @@ interface Launch {
 }
 
 const generation = 7;
+const nobody = 65_534;
+/** Whether a process can be made here that its own user may not read. */
+const canHide = spawnSync("python3", ["--version"]).status === 0;
 
 async function launch(
   host: RunningHost,
@@ -173,20 +177,29 @@ describe("the local host", () => {
 
   it("killed in the middle of a launch, it neither loses nor doubles the instance [PHY-9]", async () => {
     const host = await running();
-    for (const afterMs of [5, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200]) {
+    const marker = (session: string): string => `MOORING_SESSION_ID=${session}`;
+    const ready = (session: string): string =>
+      join(host.state, "sandboxes", `${session}-g${generation}`, "instances", `i-${session}`, "ready.json");
+    const moments: readonly ((session: string) => boolean)[] = [
+      (session) => existsSync(join(host.state, "records", `${session}-g${generation}.json`)),
+      (session) => pidsWith(marker(session)).length >= 1,
+      (session) => pidsWith(marker(session)).length >= 2,
+      (session) => existsSync(ready(session)) && readFileSync(ready(session)).length > 0,
+    ];
+    for (const moment of moments) {
       const session = host.session();
       const first = launch(host, { session_id: session }).catch(() => null);
-      await new Promise((resolve) => setTimeout(resolve, afterMs));
+      await expect.poll(() => moment(session), { interval: 1, timeout: 10_000 }).toBe(true);
       await host.kill("SIGKILL");
       await first;
       await host.start();
       const repeated = await launch(host, { session_id: session });
       expect(repeated.status, JSON.stringify(repeated.body)).toBe(200);
-      const pids = pidsWith(`MOORING_SESSION_ID=${session}`);
+      const pids = pidsWith(marker(session));
       expect(pids).toHaveLength(2);
       expect(new Set(pids.map(roleOf))).toEqual(new Set(["guardian", "wrapper"]));
     }
-  });
+  }, 60_000);
 
   it("fails closed on a record that it cannot read", async () => {
     const host = await running();
@@ -293,6 +306,34 @@ describe("the local host", () => {
     expect(await observe(host, aim)).toMatchObject({ body: { answer: "absent" } });
   });
 
+  it.skipIf(!canHide)("says nothing is absent while a process of its user hides what it is", async () => {
+    const state = mkdtempSync(join(tmpdir(), "mooring-host-"));
+    const root = process.getuid?.() === 0;
+    if (root) chownSync(state, nobody, nobody);
+    const host = await running({ state, ...(root ? { user: nobody } : {}) });
+    const launched = await launch(host);
+    expect(launched.status, JSON.stringify(launched.body)).toBe(200);
+    const script = `python3 -c 'import ctypes,os,time;ctypes.CDLL(None).prctl(4,0,0,0,0);print(os.getpid(),flush=True);time.sleep(300)' &`;
+    const shell = spawn("sh", ["-c", script], {
+      stdio: ["ignore", "pipe", "ignore"],
+      ...(root ? { uid: nobody, gid: nobody } : {}),
+    });
+    const [chunk] = (await once(shell.stdout, "data")) as [Buffer];
+    const hidden = Number(String(chunk));
+    closing.push(async () => isAlive(hidden) && process.kill(hidden, "SIGKILL"));
+    // An orphan: nobody can say who started it.
+    expect(await observe(host, launched)).toMatchObject({ status: 200, body: { answer: "present" } });
+    expect(await stop(host, launched)).toMatchObject({ status: 500 });
+    expect(pidsWith(`MOORING_SESSION_ID=${launched.session}`)).toEqual([]);
+    expect(await observe(host, launched)).toMatchObject({ status: 500, body: { code: "internal" } });
+    // It cannot be of what was launched after it, or never.
+    const later = await launch(host);
+    await stop(host, later);
+    expect(await observe(host, later)).toMatchObject({ status: 200, body: { answer: "absent" } });
+    process.kill(hidden, "SIGKILL");
+    await expect.poll(async () => (await observe(host, launched)).body).toMatchObject({ answer: "absent" });
+  });
+
   it("starts twenty at once, and ends them all", async () => {
     const host = await running();
     const all = await Promise.all(Array.from({ length: 20 }, () => launch(host)));
@@ -324,7 +365,7 @@ describe("a signal of the local host", () => {
     await once(child, "spawn");
     const pid = child.pid ?? 0;
     const startTime = startTimeOf(pid) ?? 0;
-    const residue = new Residue(0);
+    const residue = new Residue(() => 0);
     const found = { pid, startTime, owner, kind: "job", by: "marks" } as const;
     expect(residue.signal({ ...found, startTime: startTime - 1 }, "SIGKILL")).toBe(false);
     expect(residue.signal({ ...found, owner: { ...owner, instance: "j" } }, "SIGKILL")).toBe(false);

@@ -17,6 +17,8 @@ export interface HostOptions {
   readonly state?: string;
   /** What it is given as LOCAL_HOST_TOKEN. */
   readonly token?: string;
+  /** Whom it runs as, when not as this process. Its state must be given, and be that user's. */
+  readonly user?: number;
   /** Whether it takes faults; by default it does. */
   readonly faults?: boolean;
 }
@@ -72,6 +74,7 @@ export class RunningHost {
       ],
       {
         stdio: ["ignore", "pipe", "ignore"],
+        ...(this.#options.user === undefined ? {} : { uid: this.#options.user, gid: this.#options.user }),
         env: { ...process.env, LOCAL_HOST_TOKEN: this.token },
       },
     );

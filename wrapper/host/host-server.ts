@@ -106,7 +106,7 @@ const routes: readonly Route[] = [
 
 /** `faults` null: the routes to order them are not there. */
 export function createHostServer(host: SandboxHost, token: string, faults: Faults | null): Server {
-  return createServer((request, response) => {
+  const server = createServer((request, response) => {
     respond(host, token, faults, request, response).catch((error: unknown) => {
       const refusal =
         error instanceof Refusal ? error : new Refusal("internal", error instanceof Error ? error.message : "unknown");
@@ -116,6 +116,9 @@ export function createHostServer(host: SandboxHost, token: string, faults: Fault
       send(response, refusalStatus[refusal.code], { code: refusal.code, message: refusal.message });
     });
   });
+  // A connection that we close as the next request arrives loses that request: a lost reply, with its effect unknown.
+  server.keepAliveTimeout = 60_000;
+  return server;
 }
 
 async function respond(

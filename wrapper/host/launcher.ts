@@ -11,7 +11,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostInstance, HostLaunchOrder } from "../../src/protocol/host.ts";
 import { markers, wrapperReady, type WrapperBoot } from "../../src/protocol/wrapper.ts";
-import { readProcess, startTimeOf } from "./process-table.ts";
+import { readProcess, startTimeOf, ticksSinceBoot } from "./process-table.ts";
 import type { Armed, Records, Running } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import type { Residue } from "./residue.ts";
@@ -90,12 +90,11 @@ export class Launcher {
         `Process ${foreign.pid} of instance ${foreign.owner.instance ?? "(legacy)"} is here.`,
       );
     }
-    const unanswered: Armed = {
-      generation: order.generation,
-      instanceId,
-      bootId: this.#parts.state.bootId,
-      running: null,
-    };
+    const { bootId } = this.#parts.state;
+    const unanswered: Armed =
+      known?.bootId === bootId
+        ? known
+        : { generation: order.generation, instanceId, bootId, armedAt: ticksSinceBoot(), running: null };
     const guardian = left.find((found) => found.kind === "guardian");
     // Of this very instance, and no record says where it listens: a crash of ours cut the launch that started it short.
     if (guardian !== undefined) {

@@ -30,6 +30,8 @@ const armed = z.object({
   generation: z.int(),
   instanceId: z.string(),
   bootId: z.string(),
+  /** When it was first armed, ticks since that boot: no process of it is older. */
+  armedAt: z.int(),
   /** null: armed, but it never answered. Only such a launch may be tried again. */
   running: running.nullable(),
 });

@@ -9,7 +9,7 @@
  *
  * Doubt is never absence: a process of our own user that can neither be read nor explained makes the answer an error.
  */
-import { setTimeout as pause } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { readProcess, readProcesses, type LiveProcess, type Marks } from "./process-table.ts";
 
 export interface Owner {
@@ -38,7 +38,8 @@ export class Undecidable extends Error {}
 
 interface Look {
   readonly found: readonly Found[];
-  readonly doubts: readonly LiveProcess[];
+  /** What may not be read, is not explained by who started it, and started after this tick. */
+  readonly doubts: (since: number) => readonly LiveProcess[];
 }
 
 interface Tracked {
@@ -52,11 +53,12 @@ const betweenLooksMs = 3;
 export class Residue {
   /** By pid: what was once seen as ours. A dead leader stays as long as its group or session has members: the kernel cannot reuse its number before. */
   readonly #tracked = new Map<number, Tracked>();
-  readonly #sinceTicks: number;
+  /** When the host armed it, ticks since boot; Infinity when it never did in this boot: what was never started hides nowhere. */
+  readonly #armedAt: (aim: Aim) => number;
+  #next: Promise<Look> | null = null;
 
-  /** `sinceTicks`: a process that was there before this host first ran in this boot is none of ours. */
-  constructor(sinceTicks: number) {
-    this.#sinceTicks = sinceTicks;
+  constructor(armedAt: (aim: Aim) => number) {
+    this.#armedAt = armedAt;
   }
 
   /** After a restart: a recorded process whose marks we no longer need to see. */
@@ -71,21 +73,21 @@ export class Residue {
 
   /** Presence takes one look; absence two, the second begun after the first ended. Throws `Undecidable`. */
   async of(aim: Aim): Promise<readonly Found[]> {
-    const first = this.#matching(aim);
+    const first = matching(await this.#nextLook(), aim);
     if (first.length > 0) return first;
     await pause(betweenLooksMs);
-    const second = this.#look();
-    const matching = second.found.filter((found) => isAimedAt(found.owner, aim));
-    const doubt = second.doubts[0];
-    if (matching.length === 0 && doubt !== undefined) {
+    const second = await this.#nextLook();
+    const found = matching(second, aim);
+    const doubt = second.doubts(this.#armedAt(aim))[0];
+    if (found.length === 0 && doubt !== undefined) {
       throw new Undecidable(`Process ${doubt.pid} (${doubt.name}) is of our user, and its environment cannot be read.`);
     }
-    return onePerProcess(matching);
+    return found;
   }
 
   /** One look, without the promise of absence. */
   now(aim: Aim): readonly Found[] {
-    return this.#matching(aim);
+    return matching(this.#look(), aim);
   }
 
   /**
@@ -104,8 +106,13 @@ export class Residue {
     }
   }
 
-  #matching(aim: Aim): readonly Found[] {
-    return onePerProcess(this.#look().found.filter((found) => isAimedAt(found.owner, aim)));
+  /** Begins after it was asked for; all that ask before it begins share it, so that two hundred stops cost one walk. */
+  #nextLook(): Promise<Look> {
+    this.#next ??= nextTurn().then(() => {
+      this.#next = null;
+      return this.#look();
+    });
+    return this.#next;
   }
 
   #look(): Look {
@@ -136,10 +143,8 @@ export class Residue {
       }
     }
     for (const [pid, owners] of owned) this.#tracked.set(pid, { startTime: byPid.get(pid)?.startTime ?? 0, owners });
-    return {
-      found,
-      doubts: processes.filter((process_) => !owned.has(process_.pid) && this.#isDoubtful(process_, byPid)),
-    };
+    const unowned = processes.filter((process_) => process_.marks === "hidden" && !owned.has(process_.pid));
+    return { found, doubts: (since) => unowned.filter((process_) => isDoubtful(process_, byPid, since)) };
   }
 
   *#inherited(
@@ -166,19 +171,24 @@ export class Residue {
       if (gone) this.#tracked.delete(pid);
     }
   }
+}
 
-  #isDoubtful(process_: LiveProcess, byPid: ReadonlyMap<number, LiveProcess>): boolean {
-    let current: LiveProcess | undefined = process_;
-    while (current !== undefined && current.marks === "hidden") {
-      if (current.startTime < this.#sinceTicks) return false;
-      // An orphan's parent says nothing about where it came from.
-      if (current.parent === 1 || byPid.get(current.parent)?.name === "systemd") return true;
-      const parent: LiveProcess | undefined = byPid.get(current.parent);
-      if (parent === undefined) return current.parent !== process.pid;
-      current = parent;
-    }
-    return false;
+function isDoubtful(process_: LiveProcess, byPid: ReadonlyMap<number, LiveProcess>, since: number): boolean {
+  let current: LiveProcess | undefined = process_;
+  while (current !== undefined && current.marks === "hidden") {
+    if (current.startTime < since) return false;
+    // An orphan's parent says nothing about where it came from.
+    if (current.parent === 1 || byPid.get(current.parent)?.name === "systemd") return true;
+    // The one process that a look leaves out is the host's own.
+    if (current.parent === process.pid) return false;
+    current = byPid.get(current.parent);
+    if (current === undefined) return true;
   }
+  return false;
+}
+
+function matching(look: Look, aim: Aim): readonly Found[] {
+  return onePerProcess(look.found.filter((found) => isAimedAt(found.owner, aim)));
 }
 
 function isAimedAt(owner: Owner, aim: Aim): boolean {

@@ -47,7 +47,7 @@ export class SandboxHost {
     this.state = new StateDirectory(options.stateDirectory);
     this.#version = options.version;
     this.#records = new Records(options.stateDirectory);
-    this.#residue = new Residue(this.state.sinceTicks);
+    this.#residue = new Residue((aim) => this.#armedAt(aim));
     this.#stopper = new Stopper(this.#residue);
     const { wrapperFile, version, quotaBytes } = options;
     this.#launcher = new Launcher({
@@ -177,6 +177,16 @@ export class SandboxHost {
       }),
     );
     return outcomes.reduce((sum, outcome) => sum + outcome.remaining.length, 0);
+  }
+
+  /** The records share the state directory with the host's id: a host that lost them is another host, whose word is not taken. */
+  #armedAt(aim: Aim): number {
+    for (const { sessionId, armed } of this.#records.all()) {
+      const isIt =
+        sessionId === aim.session && armed?.generation === aim.generation && armed.bootId === this.state.bootId;
+      if (isIt) return armed.armedAt;
+    }
+    return Number.POSITIVE_INFINITY;
   }
 
   #refuseUntilReady(): void {

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync 
 import { lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { bootId, startTimeOf, ticksSinceBoot } from "./process-table.ts";
+import { bootId, startTimeOf } from "./process-table.ts";
 import { writeDurably } from "./records.ts";
 
 export const sandboxIdText = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "A sandbox id is 1 to 63 of a-z 0-9 -.");
@@ -29,14 +29,12 @@ export interface InstancePaths {
   readonly state: string;
 }
 
-const identity = z.object({ hostId: z.string(), bootId: z.string(), sinceTicks: z.int() });
+const identity = z.object({ hostId: z.string() });
 
 export class StateDirectory {
   readonly path: string;
   readonly hostId: string;
   readonly bootId: string;
-  /** When a host with this directory first ran in this boot, ticks since boot. */
-  readonly sinceTicks: number;
 
   /** Throws when another host that is alive has it. */
   constructor(path: string) {
@@ -46,12 +44,7 @@ export class StateDirectory {
     this.bootId = bootId();
     const stored = readIdentity(path);
     this.hostId = stored?.hostId ?? `host-${randomBytes(8).toString("hex")}`;
-    this.sinceTicks = stored?.bootId === this.bootId ? stored.sinceTicks : ticksSinceBoot();
-    writeDurably(
-      path,
-      "host.json",
-      JSON.stringify({ hostId: this.hostId, bootId: this.bootId, sinceTicks: this.sinceTicks }),
-    );
+    writeDurably(path, "host.json", JSON.stringify({ hostId: this.hostId }));
   }
 
   sandbox(sandboxId: string): SandboxPaths {
