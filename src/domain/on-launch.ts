@@ -1,5 +1,5 @@
 /** Cells for opening a lease and launching into it. */
-import { failProvision, launchAgainLater } from "./ending.ts";
+import { failProvision, launchAgainLater, withoutCandidate } from "./ending.ts";
 import type { EventOf } from "./events.ts";
 import { nextGeneration } from "./ids.ts";
 import { launchBackoff, stoppingFrom, type LaunchAttempt, type Launching, type Stopping } from "./lease.ts";
@@ -110,13 +110,17 @@ export const openingIsLate = (): Outcome => ignored("the session went on without
 /** Something is in the place of a lease that is not open: it is stopped like any other, whatever the session wants. */
 export function adoptOrphan(session: Session, event: EventOf<"orphanFound">, context: Context): Outcome {
   if (event.observation.answer !== "present") return ignored("nothing was found");
+  const { generation } = event.candidate;
+  if (session.ghosts.some((ghost) => ghost.generation >= generation)) return notAnOrphan();
   const { now, policy } = context;
   const found: Stopping = stoppingFrom({ ...event.candidate, host: null, openedAt: now }, now, policy);
   const lease: Stopping = { ...found, reason: "orphaned", observations: [event.observation] };
+  // The orphan uses the reservation of the opening that met it; one made for another generation is given back.
+  const met = provisionOf(session)?.candidate?.generation === generation;
   const base: Session = {
-    ...session,
+    ...(met ? session : withoutCandidate(session)),
     newest: lease,
-    nextGeneration: Math.max(session.nextGeneration, nextGeneration(event.candidate.generation)) as Generation,
+    nextGeneration: Math.max(session.nextGeneration, nextGeneration(generation)) as Generation,
   };
   const provision = provisionOf(base);
   const freed =
@@ -129,7 +133,7 @@ export function adoptOrphan(session: Session, event: EventOf<"orphanFound">, con
           failures: provision.failures + 1,
           step: { type: "waiting", notBefore: now },
         });
-  return moved(freed, note("orphan_found", event.observation.detail, event.candidate.generation));
+  return moved(freed, note("orphan_found", event.observation.detail, generation));
 }
 
 export const notAnOrphan = (): Outcome => ignored("a lease is open: what was found is its own");

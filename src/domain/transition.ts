@@ -31,6 +31,27 @@ function byPhase<E extends EventType>(row: Row<E>): Matrix<E> {
   return { running: row, paused: row, lost: row, terminated: row };
 }
 
+type AboutLease = Extract<SessionEvent, { readonly generation: Generation }>["type"];
+
+/** As `byPhase`, for what is told of the newest lease. Sequences start anew in each generation: a fitting number proves nothing (I6). */
+function ofNewest<E extends AboutLease>(row: Row<E>): Matrix<E> {
+  const told =
+    (cell: Cell<E>): Cell<E> =>
+    (session, event, context) => {
+      const news: SessionEvent = event;
+      return "generation" in news && news.generation === session.newest?.generation
+        ? cell(session, event, context)
+        : ignored("that is news of another generation than the newest");
+    };
+  return byPhase({
+    none: told(row.none),
+    launching: told(row.launching),
+    held: told(row.held),
+    stopping: told(row.stopping),
+    closed: told(row.closed),
+  });
+}
+
 function inAll<E extends EventType>(cell: Cell<E>): Row<E> {
   return { none: cell, launching: cell, held: cell, stopping: cell, closed: cell };
 }
@@ -132,21 +153,21 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
         })
       : ignored("no such cancellation is open"),
   ),
-  launchStarted: byPhase({
+  launchStarted: ofNewest({
     none: launch.launchIsOver,
     launching: launch.launchStarted,
     held: launch.launchIsOver,
     stopping: launch.launchIsOver,
     closed: launch.launchIsOver,
   }),
-  launchSucceeded: byPhase({
+  launchSucceeded: ofNewest({
     none: launch.launchIsOver,
     launching: launch.launchSucceeded,
     held: launch.launchIsOver,
     stopping: launch.launchIsOver,
     closed: launch.launchIsOver,
   }),
-  launchFailed: byPhase({
+  launchFailed: ofNewest({
     none: launch.launchIsOver,
     launching: launch.launchFailed,
     held: launch.launchIsOver,
@@ -154,21 +175,21 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
     closed: launch.launchIsOver,
   }),
 
-  renewalStarted: byPhase({
+  renewalStarted: ofNewest({
     none: renewal.notRenewed,
     launching: renewal.renewalStarted,
     held: renewal.renewalStarted,
     stopping: renewal.notRenewed,
     closed: renewal.notRenewed,
   }),
-  renewalAccepted: byPhase({
+  renewalAccepted: ofNewest({
     none: renewal.notRenewed,
     launching: renewal.renewalAccepted,
     held: renewal.renewalAccepted,
     stopping: renewal.notRenewed,
     closed: renewal.notRenewed,
   }),
-  renewalFailed: byPhase({
+  renewalFailed: ofNewest({
     none: renewal.notRenewed,
     launching: renewal.renewalFailed,
     held: renewal.renewalFailed,
@@ -177,7 +198,7 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
   }),
   observedPresent: always(renewal.lookChangesNothing),
   observedUnknown: always(renewal.lookChangesNothing),
-  observedAbsent: byPhase({
+  observedAbsent: ofNewest({
     none: renewal.lookChangesNothing,
     launching: renewal.launchSeenAbsent,
     held: renewal.heldSeenAbsent,
@@ -203,21 +224,21 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
   },
   orphanFound: byPhase(whenFree(launch.adoptOrphan, launch.notAnOrphan)),
 
-  drained: byPhase({
+  drained: ofNewest({
     none: save.notSaving,
     launching: save.notSaving,
     held: save.drained,
     stopping: save.notSaving,
     closed: save.notSaving,
   }),
-  saveSucceeded: byPhase({
+  saveSucceeded: ofNewest({
     none: save.notSaving,
     launching: save.notSaving,
     held: save.saveSucceeded,
     stopping: save.notSaving,
     closed: save.notSaving,
   }),
-  saveFailed: byPhase({
+  saveFailed: ofNewest({
     none: save.notSaving,
     launching: save.notSaving,
     held: save.saveFailed,
