@@ -18,6 +18,7 @@ import { baseEnvironment, markedEnvironment } from "./marked-environment.ts";
 import type { Claim } from "./membership.ts";
 import { markers } from "../../src/protocol/markers.ts";
 import { readEnvironment, readTable, type ProcessIdentity } from "./process-table.ts";
+import { sharedLook } from "./shared-look.ts";
 import { takeStartLock, writeReady } from "./start-lock.ts";
 import { steadyClock } from "./steady-clock.ts";
 import { version } from "./version.ts";
@@ -200,7 +201,12 @@ class Watch {
     this.#sweeping = true;
     clearTimeout(this.#timer);
     if (this.#killAt === Number.POSITIVE_INFINITY) this.#killAt = this.#clock.now();
-    const found = await endProcesses({ clock: this.#clock, claim: () => this.#claim(), killAt: () => this.#killAt });
+    const found = await endProcesses({
+      clock: this.#clock,
+      look: sharedLook(),
+      claim: () => this.#claim(),
+      killAt: () => this.#killAt,
+    });
     this.#log("nothing left", { found_after_wrapper: found });
     if (this.#ready) process.exit(exitCodes.ended);
     process.exit(

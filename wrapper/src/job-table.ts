@@ -14,6 +14,7 @@ import { Job, type JobPlan, type JobVerdict } from "./job.ts";
 import { baseEnvironment, jobMarker, markedEnvironment } from "./marked-environment.ts";
 import { markers } from "../../src/protocol/markers.ts";
 import { OutputSpool } from "./output-spool.ts";
+import { sharedLook } from "./shared-look.ts";
 import type { SteadyClock } from "./steady-clock.ts";
 import { version } from "./version.ts";
 
@@ -48,6 +49,7 @@ export class JobTable {
   readonly #digests = new Map<string, string>();
   readonly #starting = new Map<string, Promise<StartAnswer>>();
   readonly #directory: string;
+  readonly #look = sharedLook();
   #count = 0;
   #lastActiveAt: number;
   draining = false;
@@ -140,6 +142,7 @@ export class JobTable {
     const output = await OutputSpool.create(`${stem}.spool`, boot.max_output_bytes);
     const job = new Job(order.id, digest, planOf(order, boot, directory.path), output, stem, {
       clock,
+      look: this.#look,
       jobGraceMs: boot.job_grace_ms,
       // A stop that began while files were opened: this job was not among those it ended.
       mayAct: () => fence.mayAct(),

@@ -13,6 +13,7 @@ import { endProcesses } from "./end-processes.ts";
 import { openJobStdio, type JobStdin } from "./job-stdio.ts";
 import type { OutputSpool } from "./output-spool.ts";
 import { identityOfChild, type ProcessIdentity } from "./process-table.ts";
+import type { TakeLook } from "./shared-look.ts";
 import type { SteadyClock } from "./steady-clock.ts";
 
 /** A verdict from outside the job; the first one counts. */
@@ -31,6 +32,7 @@ export interface JobPlan {
 
 export interface JobSurroundings {
   readonly clock: SteadyClock;
+  readonly look: TakeLook;
   readonly jobGraceMs: number;
   /** Asked right before the spawn: the right to act may have gone while files were opened. */
   readonly mayAct: () => boolean;
@@ -216,6 +218,7 @@ export class Job {
     if (this.#endingProcesses !== null && this.#exit === null) return this.#endingProcesses;
     this.#endingProcesses = endProcesses({
       clock: this.#surroundings.clock,
+      look: this.#surroundings.look,
       claim: () => ({
         entries: this.#plan.entries,
         leaders: this.#leader === null ? [] : [this.#leader],
