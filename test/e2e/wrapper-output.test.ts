@@ -74,11 +74,11 @@ describe("reading output", () => {
     let connections = 0;
     // Drop the connection after some bytes, at places that split lines.
     while (text.length < whole.length) {
-      text += (await read("counting", text.length, 1_237)).toString();
+      text += (await read("counting", text.length, 1_237)).subarray(0, 1_237).toString();
       connections += 1;
     }
     expect(text).toBe(whole);
-    expect(connections).toBeGreaterThan(3);
+    expect(connections).toBeGreaterThan(20);
     expect((await read("counting", whole.length)).length).toBe(0);
     expect((await instance.call("GET", `/jobs/counting/output?offset=${whole.length + 1}`)).status).toBe(422);
     expect((await instance.call("GET", "/jobs/counting/output?offset=-1")).status).toBe(422);
@@ -102,7 +102,8 @@ describe("reading output", () => {
     // Buffers in flight, not the output: far below the 100 MB that any copy would take.
     expect(residentMegabytes() - before).toBeLessThan(60);
     stopped.destroy();
-  });
+    // A quarter of a gigabyte goes through the test as well: slow on a loaded machine.
+  }, 120_000);
 
   it("one line of 10 MB is nothing special [FEN-9]", async () => {
     await instance.start({ id: "long-line", command: `head -c ${10 * megabyte} /dev/zero | tr '\\0' x; echo` });
