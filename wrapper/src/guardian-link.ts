@@ -5,7 +5,7 @@
 import { Socket } from "node:net";
 import type { ProcessIdentity } from "./process-table.ts";
 
-export const linkDescriptor = 3;
+const linkDescriptor = 3;
 
 export type WrapperNews =
   | { readonly type: "ready"; readonly port: number }

@@ -16,7 +16,7 @@ export interface SteadyClock {
 /** Above any rounding of /proc/uptime, below any suspend that matters to a lease. */
 const jumpMs = 500;
 
-export function monotonicMs(): number {
+function monotonicMs(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1_000 + nanoseconds / 1e6;
 }
