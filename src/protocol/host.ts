@@ -108,7 +108,7 @@ export const hostResources = z.object({
   read_write_syscalls: z.int().nullable(),
 });
 
-export const hostFaultOps = ["launch", "retire", "observe", "stop", "endpoint", "any"] as const;
+const hostFaultOps = ["launch", "retire", "observe", "stop", "endpoint", "any"] as const;
 export const hostFault = z.strictObject({
   op: z.enum(hostFaultOps),
   /** hang: never answers. error: 500 before the effect. lost_reply: the effect, then the connection is cut. delay: late by delay_ms, effect included. */

@@ -21,8 +21,8 @@ import type {
 import type { RenewalReply } from "../../src/protocol/wrapper.ts";
 import type { Power, ProviderWorld, WorldPowers } from "./provider-harness.ts";
 
-export const callMs = 15_000;
-export const graceMs = 2_000;
+const callMs = 15_000;
+const graceMs = 2_000;
 const jobGraceMs = 400;
 const ttlMs = 60_000;
 

@@ -47,8 +47,10 @@ export async function askHost<T>(
 ): Promise<ProviderResult<T>> {
   const changes = ask.method !== "GET";
   const lost = changes ? "unknown" : "none";
+  // By itself: workerd's own fetch refuses to be called as a method of something else.
+  const { fetch } = host;
   const answer = await boundedCall(host.clock, bound, changes, async (signal) => {
-    const response = await host.fetch(`${host.url}${ask.path}`, {
+    const response = await fetch(`${host.url}${ask.path}`, {
       method: ask.method,
       headers: { authorization: `Bearer ${host.token}`, "content-type": "application/json" },
       ...(ask.body === undefined ? {} : { body: JSON.stringify(ask.body) }),

@@ -193,6 +193,7 @@ async function enumerate(host: HostAddress, bound: CallBound): Promise<ProviderR
 
 function wrapperOf(host: HostAddress, addresses: Map<InstanceId, string>, instance: InstanceRef): WrapperClient {
   const { instanceId } = instance;
+  const { fetch } = host;
   const reach: WrapperReach = {
     forget: () => void addresses.delete(instanceId),
     fetch: async (path, init) => {
@@ -202,7 +203,7 @@ function wrapperOf(host: HostAddress, addresses: Map<InstanceId, string>, instan
         if (addresses.size <= addressesKept) break;
         addresses.delete(oldest);
       }
-      return host.fetch(`${known}${path}`, init);
+      return fetch(`${known}${path}`, init);
     },
   };
   return new HttpWrapperClient(instance, reach, host);
