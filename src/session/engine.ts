@@ -17,7 +17,7 @@ import type { Actor } from "./store.ts";
 const failedWakeMs = 10_000;
 /** A step that failed, or changed nothing although it was due, rests this long: without it the pump would spin. */
 const idleLaneMs = 5_000;
-/** These keep their own retry times. */
+/** These keep their own retry times, unless they fail altogether. */
 const selfPaced: ReadonlySet<string> = new Set(["jobs", "report"]);
 
 export class SessionEngine {
@@ -71,10 +71,12 @@ export class SessionEngine {
     if (this.#ports.clock.now() < (this.#restingUntil.get(lane) ?? 0)) return;
     this.#restingUntil.delete(lane);
     const before = this.#state.session;
+    let failed = false;
     // Never synchronously: a step that changes the state would be running inside the change that caused it.
     const running = Promise.resolve()
       .then(work)
       .catch((error: unknown) => {
+        failed = true;
         this.#ports.logger.error("a step failed", {
           lane,
           error: error instanceof Error ? error.message : String(error),
@@ -82,7 +84,7 @@ export class SessionEngine {
       })
       .finally(() => {
         this.#lanes.delete(lane);
-        if (this.#state.session === before && !selfPaced.has(lane))
+        if (failed || (this.#state.session === before && !selfPaced.has(lane)))
           this.#restingUntil.set(lane, this.#ports.clock.now() + idleLaneMs);
         this.#rearmQuietly();
         this.pump();
