@@ -1,6 +1,6 @@
 /**
  * Whether the kit can fail: each provider below breaks one sentence of the contract, and the named check must notice.
- * That the same checks pass on the unbroken provider is local.test.ts.
+ * The unbroken one keeps it.
  */
 import { AssertionError } from "node:assert/strict";
 import { describe, expect, it } from "vitest";
@@ -8,7 +8,7 @@ import { failed, succeeded } from "../../src/domain/failure.ts";
 import type { InstanceId, SandboxId } from "../../src/domain/ids.ts";
 import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
 import type { Observation } from "../../src/domain/observation.ts";
-import { localHarness } from "./local-harness.ts";
+import { memoryHarness } from "./memory-harness.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
 import type { ProviderHarness, ProviderWorld } from "./provider-harness.ts";
 
@@ -217,7 +217,7 @@ const faulty: readonly Faulty[] = [
 function breaking({ broken }: Faulty): ProviderHarness {
   return {
     async open(): Promise<ProviderWorld> {
-      const world = await localHarness.open();
+      const world = await memoryHarness.open();
       const honest = world.provider;
       const provider: AgentSandbox = {
         name: honest.name,
@@ -252,6 +252,7 @@ describe("the kit notices a provider that", () => {
       const checks = providerChecks.filter((check) => check.name.startsWith(one.caughtBy));
       expect(checks.map((check) => check.name)).toHaveLength(1);
       for (const check of checks) {
+        expect(await runCheck(check, memoryHarness)).toBe("kept");
         const outcome = await runCheck(check, breaking(one)).catch((error: unknown) => error);
         // A broken contract, not a broken test; the provider that throws is told by its own error.
         if (!(outcome instanceof AssertionError)) expect(outcome).toMatchObject({ message: "connection lost" });

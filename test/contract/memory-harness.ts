@@ -107,6 +107,8 @@ function startForeign(world: MemoryWorld, marks: ForeignMarks, launchNotAfter: n
     stopGraceMs: 0,
     env: {},
   });
+  // Nothing that is frozen, its guardian included, does anything about a TERM.
+  if (marks.ignoresTerm) instance.freeze("everything");
   return instance.wrapper.pid;
 }
 

@@ -49,7 +49,7 @@ const sandboxRecord = z.object({
 export type SandboxRecord = z.infer<typeof sandboxRecord>;
 
 /** Its file is there and cannot be understood. */
-export class UnreadableRecord extends Error {}
+class UnreadableRecord extends Error {}
 
 /** A launch is refused by its own `launch_not_after` minutes after it was sent; a week is beyond any retry. */
 const tombstoneMs = 7 * 24 * 3_600_000;

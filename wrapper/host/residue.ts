@@ -34,7 +34,7 @@ export interface Aim {
 }
 
 /** Something runs as our user that we may not read: nothing can be said to be absent. */
-export class Undecidable extends Error {}
+class Undecidable extends Error {}
 
 interface Look {
   readonly found: readonly Found[];

@@ -109,10 +109,10 @@ async function graceKept(world: ProviderWorld): Promise<void> {
   const marks = { sessionId, generation, instanceId, ignoresTerm: true } as const;
   const deaf = await power(world, "startForeign")(marks);
   const began = world.now();
-  const stopping = session.stop(1_000);
+  const stopping = world.provider.stop(session.target(), 1_000, bound());
   await world.wait(500);
   assert.ok(await deaf.isAlive(), "it was killed before its grace was over");
-  valueOf(await stopping, "stop");
+  valueOf(await world.settle(stopping), "stop");
   await session.becomesAbsent(1_000);
   assert.ok(!(await deaf.isAlive()), "it lives on");
   assert.ok(world.now() - began >= 1_000, "the grace was not kept");
