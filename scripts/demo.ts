@@ -30,6 +30,7 @@ async function perform(directory: string, stop: StopRequest): Promise<Ending> {
         port: 0,
         vars: demoVars,
         faults: false,
+        reload: false,
         cronSeconds: 10,
         endSandboxes: true,
       },
@@ -54,14 +55,17 @@ async function perform(directory: string, stop: StopRequest): Promise<Ending> {
     const all = seconds(performance.now() - began);
     say(`\n${good("Everything held.")} ${dim(`${all} in all; everything this demo started has ended.`)}`);
   }
+  if (cleaned && ending === "interrupted") say(dim("Everything this demo started has ended."));
   return cleaned ? ending : "failed";
 }
 
 /** Ends the sandboxes that are left, then the stack. False when something could not be ended. */
 async function end(stack: Stack, story: Story | null): Promise<boolean> {
   const left = await stack.residue(story?.sessions).catch(() => []);
-  if (left.length > 0)
-    say(dim(`Ending ${left.length} processes of ${new Set(left.map((each) => each.session_id)).size} sandboxes …`));
+  if (left.length > 0) {
+    const sandboxes = new Set(left.map((each) => each.session_id)).size;
+    say(dim(`Ending ${left.length} processes of ${sandboxes === 1 ? "1 sandbox" : `${sandboxes} sandboxes`} …`));
+  }
   await stack.stop();
   const how = await stack.host?.ended;
   if (how === undefined || how === "exit code 0") return true;

@@ -38,6 +38,7 @@ function readOrder(): StackOrder | string {
       port: Number(values.port),
       vars,
       faults: values.faults,
+      reload: true,
       cronSeconds: Number(values["cron-seconds"]),
       endSandboxes: false,
     };

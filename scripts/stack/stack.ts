@@ -4,15 +4,15 @@
  * the processes of the first. Sandboxes are no children of ours: stopping a stack leaves them to their leases, unless
  * `endSandboxes` says otherwise.
  */
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import { z } from "zod";
 import { type ApiKeyScope, signApiKey } from "../../src/protocol/api-keys.ts";
 import { hostEnumeration, type HostResidue } from "../../src/protocol/host.ts";
 import { repository, toolEnvironment } from "../repository.ts";
-import { type Leash, spawnLeashed } from "./leash.ts";
+import { type Leash, type LeashOrder, spawnLeashed } from "./leash.ts";
 import { freePort } from "./ports.ts";
 import { ensureSecrets, type StackSecrets } from "./secrets.ts";
 
@@ -29,6 +29,8 @@ export interface StackOrder {
   readonly faults: boolean;
   /** How often the cron fires; null: never by itself (wrangler fires none locally). */
   readonly cronSeconds: number | null;
+  /** Whether workerd starts anew when a source file changes: for a developer. A story or a test must not be cut short by an editor. */
+  readonly reload: boolean;
   /** Whether stopping the host ends its sandboxes too. */
   readonly endSandboxes: boolean;
 }
@@ -80,8 +82,12 @@ export class Stack {
     const interrupt = () => void stack.stop();
     signal?.addEventListener("abort", interrupt);
     try {
-      await buildWrapper(order.stateDirectory);
-      await stack.startHost();
+      // Settled, not raced: whatever was begun is known, and stopped, when one of the two fails.
+      const begun = await Promise.allSettled([
+        buildWrapper(order.stateDirectory).then(() => stack.startHost()),
+        order.reload ? null : bundleWorker(order.stateDirectory),
+      ]);
+      for (const each of begun) if (each.status === "rejected") throw each.reason;
       await stack.startWorker();
     } catch (error) {
       await stack.stop();
@@ -125,12 +131,19 @@ export class Stack {
   async startWorker(): Promise<void> {
     if (this.#stopping !== null) throw new StackFailure("The start was interrupted.");
     const { stateDirectory, vars, secretsFile } = this.#order;
+    // wrangler leaves some of its files behind. The host holds the lock of the state directory, so nobody else uses this one.
+    const temporary = join(stateDirectory, "tmp");
+    rmSync(temporary, { recursive: true, force: true });
+    mkdirSync(temporary, { mode: 0o700 });
     const all = { SANDBOX_PROVIDER: "local", LOCAL_HOST_URL: this.hostUrl, TENANT_MAX_SANDBOXES: "50", ...vars };
     this.#worker = spawnLeashed({
       name: "wrangler dev",
       command: [
         "wrangler",
         "dev",
+        // With a script named, wrangler would look for the config beside that.
+        ...["--config", join(repository, "wrangler.toml")],
+        ...(this.#order.reload ? [] : [join(stateDirectory, "bundle", "index.js"), "--no-bundle"]),
         ...["--ip", "127.0.0.1", "--port", String(this.#port), "--inspector-port", "0"],
         ...["--persist-to", join(stateDirectory, "worker"), "--env-file", secretsFile],
         "--show-interactive-dev-session=false",
@@ -140,7 +153,10 @@ export class Stack {
         // Stacks side by side must not find each other's workers by name, nor write outside the state directory.
         WRANGLER_REGISTRY_PATH: join(stateDirectory, "registry"),
         WRANGLER_LOG_PATH: join(stateDirectory, "wrangler-debug.log"),
+        TMPDIR: temporary,
         WRANGLER_SEND_METRICS: "false",
+        // Nothing here reads request.cf, and fetching it from the network takes seconds where there is none.
+        CLOUDFLARE_CF_FETCH_ENABLED: "false",
         CI: "true",
         NO_COLOR: "1",
       }),
@@ -201,6 +217,10 @@ export class Stack {
   async #stopAll(): Promise<void> {
     if (this.#cron !== null) clearInterval(this.#cron);
     await this.#worker?.stop();
+    // Only a host can end sandboxes: one that died takes its place again for that.
+    if (this.#order.endSandboxes && this.#host?.url !== "" && this.#host?.leash.alive() === false) {
+      await this.startHost().catch(() => {});
+    }
     await this.#host?.leash.stop();
   }
 
@@ -260,16 +280,19 @@ function lastWords(leash: Leash): string {
 }
 
 async function buildWrapper(stateDirectory: string): Promise<void> {
-  const logFile = join(stateDirectory, "build.log");
-  const build = spawnLeashed({
-    name: "The wrapper build",
-    command: ["node", join(repository, "scripts/build-wrapper.ts")],
-    env: toolEnvironment(),
-    cwd: repository,
-    logFile,
-    graceSeconds: 1,
-  });
-  const how = await build.ended;
-  if (how !== "exit code 0")
-    throw new StackFailure(`The wrapper could not be built (${how}): ${lastWords(build)} (log: ${logFile})`);
+  await build("The wrapper", ["node", join(repository, "scripts/build-wrapper.ts")], join(stateDirectory, "build.log"));
+}
+
+/** By wrangler itself, so that it is what a deploy would upload. */
+async function bundleWorker(stateDirectory: string): Promise<void> {
+  const command = ["wrangler", "deploy", "--dry-run", "--outdir", join(stateDirectory, "bundle")] as const;
+  await build("The Worker", command, join(stateDirectory, "bundle.log"));
+}
+
+async function build(what: string, command: LeashOrder["command"], logFile: string): Promise<void> {
+  const env = toolEnvironment({ WRANGLER_SEND_METRICS: "false", CI: "true", NO_COLOR: "1", TMPDIR: dirname(logFile) });
+  const leash = spawnLeashed({ name: what, command, env, cwd: repository, logFile, graceSeconds: 1 });
+  const how = await leash.ended;
+  if (how === "exit code 0") return;
+  throw new StackFailure(`${what} could not be built (${how}): ${lastWords(leash)} (log: ${logFile})`);
 }

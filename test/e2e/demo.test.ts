@@ -51,7 +51,7 @@ it(
     const code = await run.ended;
     expect(run.said()).toContain("Everything held.");
     expect(code).toBe(0);
-    expect(run.said().match(/looked twice/g)).toHaveLength(2);
+    expect(run.said().match(/verified absent │ \d\d:\d\d:\d\d/g)).toHaveLength(2);
     expect(run.said()).toContain("idle_timeout");
     expect(run.said()).toContain("0 processes.");
     expect(processesOf(run.directory)).toEqual([]);
@@ -69,6 +69,23 @@ it(
     run.child.kill("SIGINT");
     run.child.kill("SIGINT");
     expect(await run.ended).toBe(130);
+    expect(processesOf(run.directory)).toEqual([]);
+    expect(readdirSync(run.directory)).toEqual([]);
+  },
+);
+
+it(
+  "says so, exits 1 and leaves no process when the host dies in the middle of a job",
+  { timeout: 120_000 },
+  async () => {
+    const run = demo();
+    await until("the first job writes", () => run.said().includes("step 2 of 5"), 60_000);
+    const host = processesOf(run.directory).find(
+      (each) => each.includes("wrapper/host/main.ts") && !each.includes("leash"),
+    );
+    process.kill(Number(host?.split(" ")[0]), "SIGKILL");
+    expect(await run.ended).toBe(1);
+    expect(run.said()).toContain("The local sandbox host ended by itself");
     expect(processesOf(run.directory)).toEqual([]);
     expect(readdirSync(run.directory)).toEqual([]);
   },

@@ -19,6 +19,7 @@ export async function temporaryStack(overrides: Partial<StackOrder> = {}): Promi
     port: 0,
     vars: demoVars,
     faults: false,
+    reload: false,
     cronSeconds: null,
     endSandboxes: true,
     ...overrides,
