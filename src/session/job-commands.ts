@@ -97,8 +97,8 @@ export class JobCommands {
     const job = this.#at.jobs.get(jobId);
     if (job === null) return refuse(jobNotFound);
     if (!isSettled(job)) {
-      if (job.state === "queued") this.#settleUnsent(jobId, "cancelled");
-      else await this.#end([jobId], "cancelled");
+      const stored = job.state === "queued" ? this.#settleUnsent(jobId) : await this.#end([jobId], "cancelled");
+      if (!stored) return refuse(storageFailed);
     }
     const now = this.#at.jobs.get(jobId) ?? job;
     return { ok: true, value: jobView(this.#at.now(found.value), now) };
@@ -111,31 +111,37 @@ export class JobCommands {
     if (problem !== null) return refuse(problem);
     const interrupted = this.#at.jobs.inState("sent", "running").map((job) => job.id);
     const queued = this.#at.jobs.inState("queued").map((job) => job.id);
-    if (interrupted.length > 0) await this.#end(interrupted, "interrupted");
+    if (interrupted.length > 0 && !(await this.#end(interrupted, "interrupted"))) return refuse(storageFailed);
     return { ok: true, value: { interrupted, queued } };
   }
 
-  async #end(ids: readonly JobId[], as: "cancelled" | "interrupted"): Promise<void> {
+  /** false: the intent could not be stored, so nobody was signalled. */
+  async #end(ids: readonly JobId[], as: "cancelled" | "interrupted"): Promise<boolean> {
     const lease = this.#at.state.session?.newest ?? null;
     const { policy } = this.#at.ports;
     // Stored before the first signal: a crash in between ends them all the same (FEN-4).
-    this.#at.jobs.markEnding(ids, as);
+    if (!this.#stored("ending", () => this.#at.jobs.markEnding(ids, as))) return false;
     if (lease?.phase === "held") await this.#runner.end(lease, ids, as, policy.jobGraceMs + policy.observeMs);
+    return true;
   }
 
-  #settleUnsent(id: JobId, state: "cancelled"): void {
+  #settleUnsent(id: JobId): boolean {
     const endedAt = this.#at.ports.clock.now();
-    this.#at.jobs.settle(id, {
-      state,
-      startedAt: null,
-      endedAt,
-      exitCode: null,
-      signal: null,
-      outputBytes: 0,
-      outputTruncated: false,
-      tail: new Uint8Array(),
-    });
+    const unsent = { startedAt: null, exitCode: null, signal: null, outputBytes: 0, outputTruncated: false } as const;
+    const result = { ...unsent, state: "cancelled", endedAt, tail: new Uint8Array() } as const;
+    if (!this.#stored("cancelled", () => this.#at.jobs.settle(id, result))) return false;
     this.#at.state.touched();
+    return true;
+  }
+
+  #stored(what: string, write: () => void): boolean {
+    try {
+      write();
+      return true;
+    } catch (error) {
+      this.#at.ports.logger.error("job not stored", { what, error: String(error) });
+      return false;
+    }
   }
 
   async writeStdin(caller: Caller, id: string, bytes: Uint8Array, end: boolean): Promise<Reply<null>> {

@@ -182,17 +182,23 @@ export class JobRunner {
     if (wrapper === null || timeoutMs <= 0) return;
     const { clock } = this.#ports;
     for (const id of ids) this.#endingNow.add(id);
-    await bounded(clock, timeoutMs, (bound) =>
-      Promise.all(
-        ids.map(async (id) => {
-          const answer = await wrapper.endJob(id, as, bound);
-          if (!answer.ok) return;
-          const detail = await wrapper.job(id, tailBytes, bound);
-          this.#settle(lease, detail.ok ? detail.value : { ...answer.value, tail_base64: "" });
-        }),
-      ),
-    );
-    for (const id of ids) this.#endingNow.delete(id);
+    try {
+      await bounded(clock, timeoutMs, (bound) =>
+        Promise.all(
+          ids.map(async (id) => {
+            const answer = await wrapper.endJob(id, as, bound);
+            if (!answer.ok) return;
+            const detail = await wrapper.job(id, tailBytes, bound);
+            this.#settle(lease, detail.ok ? detail.value : { ...answer.value, tail_base64: "" });
+          }),
+        ),
+      );
+    } catch (error) {
+      // An end that could not be written down is learned again; the intent to end them stays.
+      this.#ports.logger.error("job not settled", { error: String(error) });
+    } finally {
+      for (const id of ids) this.#endingNow.delete(id);
+    }
   }
 
   handedTo(lease: LeaseIdentity): readonly JobId[] {
