@@ -100,6 +100,8 @@ export type SessionEvent =
       readonly jitter: number;
     }
   | { readonly type: "probeStarted"; readonly generation: Generation }
+  /** A client waits on a parked teardown. */
+  | { readonly type: "probeRequested"; readonly generation: Generation }
   | {
       readonly type: "probeFinished";
       readonly generation: Generation;

@@ -88,7 +88,8 @@ export interface StopAttempt {
 export type StopStep =
   | { readonly type: "waiting"; readonly nextAttemptAt: number }
   | { readonly type: "acting"; readonly attemptId: AttemptId; readonly deadline: number }
-  | { readonly type: "parked"; readonly since: number; readonly nextProbeAt: number };
+  /** `hastened`: a client that waits has had its one extra probe (LEA-12). */
+  | { readonly type: "parked"; readonly since: number; readonly nextProbeAt: number; readonly hastened: boolean };
 
 /** The provider's durable word that nothing of this generation may start any more. */
 export interface Retirement {

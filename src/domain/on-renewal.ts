@@ -1,7 +1,8 @@
 /** Cells for renewals and looks at a live lease. The first accepted renewal is what makes a launching lease held. */
 import { launchAgainLater, loseSandbox } from "./ending.ts";
 import type { EventOf } from "./events.ts";
-import { identityOf, launchBackoff, type Held, type Launching } from "./lease.ts";
+import { identityOf, launchBackoff, type Held, type Launching, type LeaseIdentity } from "./lease.ts";
+import type { Observation } from "./observation.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
 import type { Policy } from "./policy.ts";
 import type { Session } from "./session.ts";
@@ -89,6 +90,7 @@ function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalA
 function stayHeld(session: Session, lease: Held, event: EventOf<"renewalAccepted">, context: Context): Outcome {
   const { now, policy } = context;
   const lastAt = event.activeJobs > 0 ? now : Math.max(session.activity.lastAt, event.sentAt - event.idleMs);
+  const quiet = event.activeJobs === 0 && session.activity.activeJobs === 0 && lastAt === session.activity.lastAt;
   return moved({
     ...session,
     newest: {
@@ -97,7 +99,8 @@ function stayHeld(session: Session, lease: Held, event: EventOf<"renewalAccepted
       nextRenewalAt: event.sentAt + renewEvery(session, policy),
       failures: 0,
     },
-    activity: { lastAt, activeJobs: event.activeJobs, reportedAt: now },
+    // The same object when nothing happened: an idle session's renewal then writes its lease row only.
+    activity: quiet ? session.activity : { lastAt, activeJobs: event.activeJobs, reportedAt: now },
   });
 }
 
@@ -126,15 +129,21 @@ export function renewalFailed(session: Session, event: EventOf<"renewalFailed">,
 
 export const notRenewed = (): Outcome => ignored("no lease here is renewed");
 
+function isElsewhere(lease: LeaseIdentity, look: Observation): boolean {
+  return (
+    look.provider !== lease.provider ||
+    look.sandboxId !== lease.sandboxId ||
+    look.generation !== lease.generation ||
+    (lease.host !== null && look.host !== lease.host)
+  );
+}
+
 /** Seen absent while held: lost. Its jobs may still live, so the lease stops and is verified like any other. */
 export function heldSeenAbsent(session: Session, event: EventOf<"observedAbsent">, context: Context): Outcome {
   const lease = session.newest;
   const { observation } = event;
   if (lease?.phase !== "held") return ignored("nothing is held");
-  if (observation.provider !== lease.provider || observation.sandboxId !== lease.sandboxId)
-    return ignored("another sandbox was looked at");
-  if (lease.host !== null && observation.host !== lease.host)
-    return ignored("another host answered: that says nothing about this one");
+  if (isElsewhere(lease, observation)) return ignored("another sandbox, or another host's answer: it says nothing here");
   if (observation.beganAt < lease.heldAt || observation.beganAt < lease.acceptedSentAt)
     return ignored("it was alive after that look began");
   return loseSandbox(session, "lost", observation.detail, context);
@@ -145,8 +154,7 @@ export function launchSeenAbsent(session: Session, event: EventOf<"observedAbsen
   const lease = session.newest;
   if (lease?.phase !== "launching" || lease.step.type !== "confirming") return ignored("no launch is being confirmed");
   const { observation } = event;
-  if (observation.provider !== lease.provider || observation.sandboxId !== lease.sandboxId)
-    return ignored("another sandbox was looked at");
+  if (isElsewhere(lease, observation)) return ignored("another sandbox, or another host's answer: it says nothing here");
   if (observation.beganAt <= lease.launchNotAfter) return ignored("the launch may still land");
   const count = session.desired.type === "running" ? (session.desired.provision?.failures ?? 0) + 1 : 1;
   return launchAgainLater(

@@ -84,17 +84,19 @@ function closeNewest(session: Session, lease: Closed, effects: readonly Effect[]
     as: session.desired.type === "terminated" ? "interrupted" : "lost",
   };
   const free = withoutSandbox(session, context.now);
-  if (free.desired.type === "suspended" && free.desired.cause === "pause" && free.desired.resumeQueued) {
-    const resumed = beginResume(free, 0, context);
-    // Its end was set when the resume was asked for.
-    return moved(
-      { ...resumed, endAt: free.endAt, refreshedAt: free.refreshedAt },
-      ...effects,
-      settle,
-      note("resuming", "queued during the stop", null),
-    );
-  }
-  return moved(free, ...effects, settle);
+  return resumeIfQueued(free, context, ...effects, settle);
+}
+
+/** The place is free: a resume that waited for it goes on. Its end was set when it was asked for. */
+function resumeIfQueued(session: Session, context: Context, ...effects: readonly Effect[]): Moved {
+  const { desired, endAt, refreshedAt } = session;
+  if (desired.type !== "suspended" || desired.cause !== "pause" || !desired.resumeQueued)
+    return moved(session, ...effects);
+  return moved(
+    { ...beginResume(session, 0, context), endAt, refreshedAt },
+    ...effects,
+    note("resuming", "queued during the stop", null),
+  );
 }
 
 export function stopStarted(lease: Stopping, event: EventOf<"stopStarted">, { now, policy }: Context): LeaseOutcome {
@@ -121,7 +123,14 @@ export function stopFinished(lease: Stopping, event: EventOf<"stopFinished">, co
   if (verdict.type === "proven") return close(endAttempt(seen, "verified_absent", null, context.now), verdict);
   const error = event.error ?? verdict.why;
   const outcome = event.error !== null ? "failed" : verdict.type === "present" ? "still_present" : "unverified";
-  return became(...afterFailedAttempt(endAttempt(seen, outcome, error, context.now), event.jitter, context));
+  const ended = endAttempt(seen, outcome, error, context.now);
+  const [next, ...effects] = afterFailedAttempt(ended, event.jitter, context);
+  if (verdict.type !== "present" || next.assertion === null) return became(next, ...effects);
+  return became({ ...next, assertion: null }, ...effects, assertionWithdrawn(lease));
+}
+
+function assertionWithdrawn(lease: Stopping): Effect {
+  return note("assertion_withdrawn", "asserted gone, but seen alive: the stop goes on", lease.generation);
 }
 
 /** The attempt's bound passed with nothing heard: a crash, or a provider that hangs. Its late result will be ignored. */
@@ -145,7 +154,7 @@ function afterFailedAttempt(lease: Stopping, jitter: number, { now, policy }: Co
   const facts = { attempt: count, error: lease.lastError };
   if (count >= policy.stopAttempts) {
     return [
-      { ...lease, step: { type: "parked", since: now, nextProbeAt: now + policy.parkedFirstProbeMs } },
+      { ...lease, step: { type: "parked", since: now, nextProbeAt: now + policy.parkedFirstProbeMs, hastened: false } },
       note("parked", "stop attempts are used up; it is only observed from now on", lease.generation, facts),
     ];
   }
@@ -161,16 +170,21 @@ export function probeStarted(lease: Stopping, _event: EventOf<"probeStarted">, {
   return became({ ...lease, step: { ...lease.step, nextProbeAt: nextProbe(lease, lease.step.since, now, policy) } });
 }
 
+/** Somebody waits for it: one probe comes at once, however often they ask. */
+export function hastenProbe(lease: Stopping, _event: EventOf<"probeRequested">, { now }: Context): LeaseOutcome {
+  if (lease.step.type !== "parked") return ignored("it is not parked");
+  if (lease.step.hastened || lease.step.nextProbeAt <= now)
+    return ignored("its extra probe was made, or the next one is due");
+  return became({ ...lease, step: { ...lease.step, nextProbeAt: now, hastened: true } });
+}
+
 export function probeFinished(lease: Stopping, event: EventOf<"probeFinished">, context: Context): LeaseOutcome {
   if (lease.step.type !== "parked") return ignored("it is not parked any more");
   const seen = withEvidence(lease, event.retired, event.looks);
   const verdict = judgeAbsence(seen, seen.retired, event.looks, event.settledAt, context.policy);
   if (verdict.type === "proven") return close(seen, verdict);
   if (verdict.type === "present" && seen.assertion !== null) {
-    return became(
-      { ...newRound(seen, context.now), assertion: null },
-      note("assertion_withdrawn", "asserted gone, but seen alive: the stop goes on", lease.generation),
-    );
+    return became({ ...newRound(seen, context.now), assertion: null }, assertionWithdrawn(lease));
   }
   return became({ ...seen, lastError: verdict.why });
 }
@@ -231,14 +245,17 @@ export function assertAbsent(session: Session, event: EventOf<"absenceAsserted">
   if (lease.assertion !== null) return ignored("its absence is asserted already");
   const from = ghostFrom(lease, policy);
   if (now < from) return rejected("lease_not_expired", "Its lease has not certainly expired: it may still act.", from);
+  // An attempt in flight is over for us: its result will be ignored.
+  const ended = lease.step.type === "acting" ? endAttempt(lease, "abandoned", "Its absence was asserted.", now) : lease;
   const asserted: Stopping = {
-    ...lease,
+    ...ended,
     assertion: { at: now, by: event.by, reason: event.reason },
-    step: { type: "parked", since: now, nextProbeAt: now + policy.assertedProbeMs },
+    step: { type: "parked", since: now, nextProbeAt: now + policy.assertedProbeMs, hastened: true },
   };
   const noted = note("absence_asserted", event.reason, lease.generation, { by: event.by });
   if (lease !== session.newest) {
     return moved({ ...session, ghosts: session.ghosts.map((ghost) => (ghost === lease ? asserted : ghost)) }, noted);
   }
-  return moved(withoutSandbox({ ...session, newest: null, ghosts: [...session.ghosts, asserted] }, now), noted);
+  const freed = withoutSandbox({ ...session, newest: null, ghosts: [...session.ghosts, asserted] }, now);
+  return resumeIfQueued(freed, context, noted);
 }

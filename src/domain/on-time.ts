@@ -5,17 +5,26 @@
 import { clocks, idleIsConfirmed, runningClocks } from "./clocks.ts";
 import { endSession, failProvision, launchAgainLater, loseSandbox } from "./ending.ts";
 import type { Effect, EventOf } from "./events.ts";
-import { lapsesAt, launchBackoff } from "./lease.ts";
+import { lapsesAt, launchBackoff, type Closed, type OpenLease } from "./lease.ts";
 import { pause } from "./on-intent.ts";
 import { reopenGate } from "./on-save.ts";
 import { abandonAttempt, onLease } from "./on-stop.ts";
-import { ignored, moved, type Context, type Moved, type Outcome } from "./outcome.ts";
-import type { Session } from "./session.ts";
+import { ignored, moved, note, type Context, type Moved, type Outcome } from "./outcome.ts";
+import type { Policy } from "./policy.ts";
+import type { Desired, Session } from "./session.ts";
 
 type Rule = (session: Session, jitter: number, context: Context) => Outcome;
 
-/** In this order: what was in flight is settled before the clocks decide on the result. */
-const rules: readonly Rule[] = [overdueStops, overdueOpening, overdueLaunch, overdueSave, lapsedLease, dueClock];
+/** First of all the deadlines must be ones that this clock can have set; then what was in flight is settled before the clocks decide on the result. */
+const rules: readonly Rule[] = [
+  clockWentBack,
+  overdueStops,
+  overdueOpening,
+  overdueLaunch,
+  overdueSave,
+  lapsedLease,
+  dueClock,
+];
 
 export function timePassed(session: Session, event: EventOf<"timePassed">, context: Context): Outcome {
   let current = session;
@@ -29,6 +38,72 @@ export function timePassed(session: Session, event: EventOf<"timePassed">, conte
     changed = true;
   }
   return changed ? moved(current, ...effects) : ignored("nothing is due");
+}
+
+/**
+ * A deadline further ahead than any that is ever set was set by a clock that has since gone back. Waiting for it could
+ * outlast the lease itself (CLK-13). Clocks that clients set (`end_at` and the like) stay where they are: at worst they fire late.
+ */
+function clockWentBack(session: Session, _jitter: number, { now, policy }: Context): Outcome {
+  const longestWait = policy.stopBackoffCapMs * (1 + policy.stopBackoffJitter);
+  const longestRenewal = Math.max(policy.renewMs, policy.renewRetryMs, policy.observeMs + 1_000);
+  const mend = <L extends OpenLease | Closed>(lease: L): L => {
+    switch (lease.phase) {
+      case "held":
+        return lease.nextRenewalAt > now + longestRenewal ? { ...lease, nextRenewalAt: now } : lease;
+      case "launching": {
+        const deadline = Math.min(
+          lease.deadline,
+          now + policy.launchCallMs + policy.readyWaitMs + policy.launchBackoffCapMs * 2,
+        );
+        const step = lease.step;
+        if (step.type === "confirming" && step.nextAt > now + longestRenewal)
+          return { ...lease, deadline, step: { ...step, nextAt: now } };
+        if (step.type === "acting" && step.deadline > now + policy.launchCallMs) {
+          return { ...lease, deadline, step: { ...step, deadline: now + policy.launchCallMs } };
+        }
+        return deadline === lease.deadline ? lease : { ...lease, deadline };
+      }
+      case "stopping": {
+        const step = lease.step;
+        if (step.type === "waiting" && step.nextAttemptAt > now + longestWait)
+          return { ...lease, step: { ...step, nextAttemptAt: now } };
+        if (step.type === "acting" && step.deadline > now + policy.stopAttemptMs) {
+          return { ...lease, step: { ...step, deadline: now + policy.stopAttemptMs } };
+        }
+        const slowest = Math.max(policy.parkedProbeSlowMs, policy.assertedProbeMs);
+        return step.type === "parked" && step.nextProbeAt > now + slowest
+          ? { ...lease, step: { ...step, nextProbeAt: now } }
+          : lease;
+      }
+      case "closed":
+        return lease;
+    }
+  };
+  const newest = session.newest === null ? null : mend(session.newest);
+  const ghosts = session.ghosts.map(mend);
+  const desired = mendProvision(session.desired, now, policy);
+  if (
+    newest === session.newest &&
+    desired === session.desired &&
+    ghosts.every((ghost, index) => ghost === session.ghosts[index])
+  ) {
+    return ignored("every deadline is one that this clock can have set");
+  }
+  return moved(
+    { ...session, newest, ghosts, desired },
+    note("clock_went_back", "deadlines were set anew", newest?.generation ?? null),
+  );
+}
+
+function mendProvision(desired: Desired, now: number, policy: Policy): Desired {
+  if (desired.type !== "running" || desired.provision === null) return desired;
+  const { provision } = desired;
+  const deadline = Math.min(provision.deadline, now + policy.provisionMs);
+  const step = provision.step;
+  const opening = step.type === "opening" && step.deadline > now + 2 * policy.observeMs + 1_000;
+  if (deadline === provision.deadline && !opening) return desired;
+  return { type: "running", provision: { ...provision, deadline, step: opening ? { ...step, deadline: now } : step } };
 }
 
 function overdueStops(session: Session, jitter: number, context: Context): Outcome {

@@ -46,6 +46,7 @@ export interface Policy {
   readonly maxActiveJobs: number;
   readonly queuePollMs: number;
   readonly stuckAfterMs: number;
+  readonly reportEveryMs: number;
 }
 
 const second = 1_000;
@@ -110,6 +111,8 @@ export const defaultPolicy: Policy = {
   // Only while jobs wait for a free place among running ones.
   queuePollMs: 5 * second,
   stuckAfterMs: 600 * second,
+  // A held or parked session tells the index this often that its alarm still fires; a lost alarm is noticed that late.
+  reportEveryMs: 15 * minute,
 };
 
 /** A rule of DESIGN §5 that a set of timers breaks. */

@@ -209,6 +209,7 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
   stopStarted: always((session, event, context) => onStopping(session, event, context, stop.stopStarted)),
   stopFinished: always((session, event, context) => onStopping(session, event, context, stop.stopFinished)),
   probeStarted: always((session, event, context) => onStopping(session, event, context, stop.probeStarted)),
+  probeRequested: always((session, event, context) => onStopping(session, event, context, stop.hastenProbe)),
   probeFinished: always((session, event, context) => onStopping(session, event, context, stop.probeFinished)),
   ghostNeeded: {
     running: {

@@ -53,6 +53,11 @@ export class LifecycleCommands {
       reason === "operator" ? "operator" : "client",
     );
     if (!asked.ok) return asked;
+    // Who asks again waits: a parked teardown looks once more for them (LEA-12).
+    const lease = this.#at.state.session?.newest;
+    if (lease?.phase === "stopping" && lease.step.type === "parked" && asked.value.type === "ignored") {
+      this.#at.dispatch({ type: "probeRequested", generation: lease.generation }, "client");
+    }
     // A session with nothing to tear down is done in this very write.
     return this.#at.answer((session) => ({ session: this.#at.view(session), done: isDone(session) }));
   }

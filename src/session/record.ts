@@ -143,7 +143,7 @@ export const leaseRecord = z.discriminatedUnion("phase", [
     step: z.discriminatedUnion("type", [
       z.object({ type: z.literal("waiting"), nextAttemptAt: instant }),
       z.object({ type: z.literal("acting"), attemptId: z.string(), deadline: instant }),
-      z.object({ type: z.literal("parked"), since: instant, nextProbeAt: instant }),
+      z.object({ type: z.literal("parked"), since: instant, nextProbeAt: instant, hastened: z.boolean() }),
     ]),
     attempts: z.array(stopAttempt),
     earlierAttempts: z.int(),

@@ -22,8 +22,9 @@ export class Reporter {
   readonly #ports: SessionPorts;
   readonly #state: SessionState;
   readonly #store: SessionStore;
-  /** What each has confirmed; 0: not known. */
-  #confirmed = { tenant: 0, index: 0 };
+  /** What each has confirmed in this incarnation; what both have is stored, so that a wake does not report again. */
+  #confirmed: { readonly tenant: number; readonly index: number };
+  #reportedAt: number;
   #retryAt = 0;
   /** While a create waits for its first answer there is nothing to tell: a refusal would have to be taken back. */
   held = false;
@@ -32,20 +33,25 @@ export class Reporter {
     this.#ports = ports;
     this.#state = state;
     this.#store = store;
+    const { version, at } = state.session === null ? { version: 0, at: 0 } : store.reported();
+    this.#confirmed = { tenant: version, index: version };
+    this.#reportedAt = at;
   }
 
-  get #pending(): boolean {
-    if (this.#state.session === null) return false;
-    const { version } = this.#state;
-    return this.#confirmed.tenant < version || this.#confirmed.index < version;
+  #pending(now: number): boolean {
+    const { session, version } = this.#state;
+    if (session === null) return false;
+    if (this.#confirmed.tenant < version || this.#confirmed.index < version) return true;
+    return beats(session) && now >= this.#reportedAt + this.#ports.policy.reportEveryMs;
   }
 
   due(now: number): boolean {
-    return this.#pending && !this.held && now >= this.#retryAt;
+    return !this.held && now >= this.#retryAt && this.#pending(now);
   }
 
+  /** Only for what is not confirmed: a heartbeat rides along with the next renewal or probe. */
   wakeAt(now: number): number | null {
-    return this.#pending ? Math.max(this.#retryAt, now + retryMs) : null;
+    return this.#pending(now) ? Math.max(this.#retryAt, now + retryMs) : null;
   }
 
   /** Sends what is not confirmed. true: both have confirmed this version. */
@@ -55,8 +61,10 @@ export class Reporter {
     const { version } = this.#state;
     // The erasure is one version more: it must not lose against what was told before.
     const report = this.#report(session, erased ? version + 1 : version, erased);
+    const beat = this.#ports.clock.now() >= this.#reportedAt + this.#ports.policy.reportEveryMs;
     const tell = async (to: "tenant" | "index"): Promise<boolean> => {
-      if (this.#confirmed[to] >= report.version) return true;
+      // The heartbeat is for the index alone: it is what maintenance reads.
+      if (this.#confirmed[to] >= report.version && !(beat && to === "index")) return true;
       try {
         const answer = await bounded(this.#ports.clock, this.#ports.policy.observeMs, () =>
           this.#ports[to](session.tenant).report(report),
@@ -71,8 +79,27 @@ export class Reporter {
     };
     const [tenant, index] = await Promise.all([tell("tenant"), tell("index")]);
     const both = tenant && index;
-    if (!both) this.#retryAt = this.#ports.clock.now() + retryMs;
+    const now = this.#ports.clock.now();
+    if (!both) this.#retryAt = now + retryMs;
+    else if (!erased && this.#state.session !== null) {
+      this.#reportedAt = now;
+      this.#store.confirmReport(report.version, now);
+    }
     return both;
+  }
+
+  /**
+   * By when maintenance should have heard of it again. A held lease's renewals and a parked one's probes move its deadline
+   * without a report, so those promise a heartbeat instead: a tick of the cron must touch no healthy session (FLT-17).
+   */
+  #horizon(session: Session): number | null {
+    const { clock, policy } = this.#ports;
+    const deadline = nextDeadline(session, policy);
+    if (!beats(session)) return deadline;
+    return Math.max(
+      deadline ?? 0,
+      clock.now() + policy.reportEveryMs + policy.renewMs + policy.parkedProbeSlowMs * Number(parked(session)),
+    );
   }
 
   #report(session: Session, version: number, erased: boolean): SessionReport {
@@ -93,7 +120,7 @@ export class Reporter {
       provider: session.provider,
       endAt: session.endAt,
       expiresAt: expiresAt(session, policy),
-      nextDeadline: nextDeadline(session, policy),
+      nextDeadline: this.#horizon(session),
       labels: session.profile.labels,
       agentType: session.profile.agentType,
       taskId: session.profile.taskId,
@@ -102,6 +129,16 @@ export class Reporter {
       erased,
     };
   }
+}
+
+function parked(session: Session): boolean {
+  return [session.newest, ...session.ghosts].some(
+    (lease) => lease?.phase === "stopping" && lease.step.type === "parked",
+  );
+}
+
+function beats(session: Session): boolean {
+  return session.newest?.phase === "held" || parked(session);
 }
 
 export function adapterMissing(session: Session, providers: SessionPorts["providers"]): boolean {

@@ -72,6 +72,9 @@ export interface SessionStore {
   ): number;
   saveLease(lease: Lease, standing: "newest" | "ghost" | "past"): void;
   requestDelete(at: number): void;
+  /** The last version that the registry and the index have both confirmed, and when. */
+  reported(): { readonly version: number; readonly at: number };
+  confirmReport(version: number, at: number): void;
   receipts(): readonly Closed[];
   requestHash(): string | null;
   env(): Readonly<Record<string, string>>;
@@ -223,8 +226,9 @@ export function sessionStore(sql: Sql): SessionStore {
       migrate(sql, sessionMigrations);
       version = 1;
       sql.run(
-        `INSERT INTO session (id, tenant, provider, isolation, created_at, next_generation, version, record_version, record, request_hash, env)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO session (id, tenant, provider, isolation, created_at, next_generation, version, record_version, record,
+           reported_version, reported_at, request_hash, env)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)`,
         session.id,
         session.tenant,
         session.provider,
@@ -244,14 +248,23 @@ export function sessionStore(sql: Sql): SessionStore {
       // A renewal alone changes neither what a client reads nor what the index holds: no new version, no session row.
       const leasePhaseMoved =
         before.newest?.phase !== after.newest?.phase || before.newest?.generation !== after.newest?.generation;
-      if (sessionRowDiffers(before, after) || leasePhaseMoved || notes.length > 0) {
+      // Neither does activity alone: it is stored, but no reader keeps a copy of it that a new version would invalidate.
+      const versioned = rowFields.some((field) => field !== "activity" && before[field] !== after[field]);
+      if (versioned || leasePhaseMoved || notes.length > 0) {
         version += 1;
         writeSession(after);
-      }
+      } else if (before.activity !== after.activity) writeSession(after);
       writeNotes(before, after, notes, actor, now);
       return version;
     },
     saveLease,
+    reported() {
+      const row = sql.run("SELECT reported_version, reported_at FROM session")[0];
+      return { version: Number(row?.["reported_version"] ?? 0), at: Number(row?.["reported_at"] ?? 0) };
+    },
+    confirmReport(reportedVersion, at) {
+      sql.run("UPDATE session SET reported_version = ?, reported_at = ?", reportedVersion, at);
+    },
     requestDelete(at) {
       sql.run("UPDATE session SET delete_requested_at = coalesce(delete_requested_at, ?)", at);
     },
@@ -301,10 +314,6 @@ const rowFields = [
   "snapshot",
   "cancellations",
 ] as const satisfies readonly (keyof Session)[];
-
-function sessionRowDiffers(before: Session, after: Session): boolean {
-  return rowFields.some((field) => before[field] !== after[field]);
-}
 
 function encodeSession(session: Session): string {
   const { limits, lifecycle, profile, desired, endAt, startedAt, refreshedAt, activity, alive, relaunches } = session;

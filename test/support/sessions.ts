@@ -110,7 +110,7 @@ export const acting = {
 } as const satisfies Partial<Stopping>;
 
 export const parked = {
-  step: { type: "parked", since: at - 30 * minute, nextProbeAt: at },
+  step: { type: "parked", since: at - 30 * minute, nextProbeAt: at, hastened: false },
   attempts: Array.from({ length: policy.stopAttempts }, (_, index) => ({
     attemptId: attempt(`stop-${index + 1}`),
     startedAt: at - hour + index * minute,

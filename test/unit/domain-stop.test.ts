@@ -102,7 +102,7 @@ describe("stop attempts", () => {
         expect(lease.attempts).toHaveLength(8);
         expect(lease.attempts.map((each) => each.outcome)).toEqual(Array(8).fill(report ? "failed" : "abandoned"));
         expect(lease.attempts.every((each) => each.endedAt !== null && each.error !== null)).toBe(true);
-        expect(lease.step).toEqual({ type: "parked", since: now, nextProbeAt: now + minute });
+        expect(lease.step).toEqual({ type: "parked", since: now, nextProbeAt: now + minute, hastened: false });
       });
     }
   }
@@ -394,7 +394,7 @@ describe("a parked lease", () => {
 
   it("has its next probe stored before one begins: a crash costs one probe, not the chain [LEA-11]", () => {
     const after = stoppingOf(move(state, { type: "probeStarted", generation: newest }));
-    expect(after.step).toEqual({ type: "parked", since: parked.step.since, nextProbeAt: at + 10 * minute });
+    expect(after.step).toEqual({ type: "parked", since: parked.step.since, nextProbeAt: at + 10 * minute, hastened: false });
     expect(nextProbe(stopping(parked), at - hour + 1, at, policy)).toBe(at + 10 * minute);
     expect(nextProbe(stopping(parked), at - hour, at, policy)).toBe(at + hour);
   });

@@ -24,6 +24,8 @@ export const sessionMigrations: readonly Migration[] = [
         version INTEGER NOT NULL,
         record_version INTEGER NOT NULL,
         record TEXT NOT NULL,
+        reported_version INTEGER NOT NULL,
+        reported_at INTEGER NOT NULL,
         request_hash TEXT,
         env TEXT NOT NULL
       ) STRICT`,
