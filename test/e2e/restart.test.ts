@@ -4,21 +4,22 @@ import type { AddressInfo } from "node:net";
 import { spawnSync } from "node:child_process";
 import { afterAll, expect, it } from "vitest";
 import { repository, toolEnvironment } from "../../scripts/repository.ts";
+import { demoVars } from "../../scripts/demo/story.ts";
 import { Api } from "../../scripts/stack/api.ts";
 import { Stack } from "../../scripts/stack/stack.ts";
 import { temporaryStack, type TemporaryStack } from "../support/temporary-stack.ts";
 import { until } from "../support/until.ts";
 
-let world: TemporaryStack;
+let world: TemporaryStack | null = null;
 let second: Stack | null = null;
 afterAll(async () => {
   await second?.stop();
-  await world.stop();
+  await world?.stop();
 }, 60_000);
 
 it("a second start finds the session, its processes and its job of the first", { timeout: 150_000 }, async () => {
   // A lease that outlives the restart.
-  world = await temporaryStack({ endSandboxes: false, vars: { LEASE_TTL_SECONDS: "60", LEASE_RENEW_SECONDS: "5" } });
+  world = await temporaryStack({ endSandboxes: false, vars: { ...demoVars, LEASE_TTL_SECONDS: "60" } });
   const signal = new AbortController().signal;
   const key = await world.stack.apiKey("e2e");
   const first = new Api(world.stack.url, key, signal);

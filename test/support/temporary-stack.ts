@@ -24,7 +24,10 @@ export async function temporaryStack(overrides: Partial<StackOrder> = {}): Promi
     endSandboxes: true,
     ...overrides,
   };
-  const stack = await Stack.start(order);
+  const stack = await Stack.start(order).catch((error: unknown) => {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  });
   return {
     stack,
     order,
