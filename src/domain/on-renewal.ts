@@ -143,7 +143,8 @@ export function heldSeenAbsent(session: Session, event: EventOf<"observedAbsent"
   const lease = session.newest;
   const { observation } = event;
   if (lease?.phase !== "held") return ignored("nothing is held");
-  if (isElsewhere(lease, observation)) return ignored("another sandbox, or another host's answer: it says nothing here");
+  if (isElsewhere(lease, observation))
+    return ignored("another sandbox, or another host's answer: it says nothing here");
   if (observation.beganAt < lease.heldAt || observation.beganAt < lease.acceptedSentAt)
     return ignored("it was alive after that look began");
   return loseSandbox(session, "lost", observation.detail, context);
@@ -154,7 +155,8 @@ export function launchSeenAbsent(session: Session, event: EventOf<"observedAbsen
   const lease = session.newest;
   if (lease?.phase !== "launching" || lease.step.type !== "confirming") return ignored("no launch is being confirmed");
   const { observation } = event;
-  if (isElsewhere(lease, observation)) return ignored("another sandbox, or another host's answer: it says nothing here");
+  if (isElsewhere(lease, observation))
+    return ignored("another sandbox, or another host's answer: it says nothing here");
   if (observation.beganAt <= lease.launchNotAfter) return ignored("the launch may still land");
   const count = session.desired.type === "running" ? (session.desired.provision?.failures ?? 0) + 1 : 1;
   return launchAgainLater(

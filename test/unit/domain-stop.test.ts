@@ -394,9 +394,27 @@ describe("a parked lease", () => {
 
   it("has its next probe stored before one begins: a crash costs one probe, not the chain [LEA-11]", () => {
     const after = stoppingOf(move(state, { type: "probeStarted", generation: newest }));
-    expect(after.step).toEqual({ type: "parked", since: parked.step.since, nextProbeAt: at + 10 * minute, hastened: false });
+    expect(after.step).toEqual({
+      type: "parked",
+      since: parked.step.since,
+      nextProbeAt: at + 10 * minute,
+      hastened: false,
+    });
     expect(nextProbe(stopping(parked), at - hour + 1, at, policy)).toBe(at + 10 * minute);
     expect(nextProbe(stopping(parked), at - hour, at, policy)).toBe(at + hour);
+  });
+
+  it("is probed at once for a client that waits: once, however often it asks, and not out of turn [LEA-12]", () => {
+    const ask = { type: "probeRequested", generation: newest } as const;
+    const resting = terminated({ newest: stopping({ ...parked, step: { ...parked.step, nextProbeAt: at + 1 } }) });
+    const asked = move(resting, ask);
+    expect(stoppingOf(asked).step).toEqual({ ...parked.step, nextProbeAt: at, hastened: true });
+    const probed = move(asked, { type: "probeStarted", generation: newest });
+    for (const offset of [0, minute, 9 * minute]) expect(apply(probed, ask, when(offset)).type).toBe("ignored");
+    expect(apply(state, ask)).toEqual({ type: "ignored", why: "its extra probe was made, or the next one is due" });
+    for (const lease of [stopping(), stopping(acting)]) {
+      expect(apply(terminated({ newest: lease }), ask)).toEqual({ type: "ignored", why: "it is not parked" });
+    }
   });
 
   it("closes by what a probe proves [LEA-13]", () => {

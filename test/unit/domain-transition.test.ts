@@ -73,7 +73,7 @@ describe("the transition table", () => {
   it("never moves from a sound state to one that breaks an invariant [LEA-1] [LEA-2]", () => {
     expectNothingWrong(({ sample, outcome }) =>
       outcome.type === "moved" && sample.reachable
-        ? [...stateViolations(outcome.session, policy), ...moveViolations(sample.session, outcome.session)]
+        ? [...stateViolations(outcome.session, policy), ...moveViolations(sample.session, outcome.session, policy)]
         : [],
     );
   });
