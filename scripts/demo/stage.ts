@@ -5,7 +5,7 @@ export const bold = (text: string): string => styleText("bold", text);
 export const dim = (text: string): string => styleText("dim", text);
 export const good = (text: string): string => styleText("green", text);
 export const bad = (text: string): string => styleText("red", text);
-export const accent = (text: string): string => styleText("cyan", text);
+const accent = (text: string): string => styleText("cyan", text);
 
 const live = process.stdout.isTTY === true;
 let renewing = false;
