@@ -17,7 +17,7 @@ import { Refusal } from "./refusal.ts";
 import type { Residue } from "./residue.ts";
 import type { InstancePaths, StateDirectory } from "./state-directory.ts";
 import type { Stopper } from "./stopper.ts";
-import { leanNodeFlags } from "../src/lean-node.ts";
+import { guardianNodeFlags } from "../src/lean-node.ts";
 
 export interface LauncherParts {
   readonly state: StateDirectory;
@@ -162,7 +162,7 @@ export class Launcher {
     const out = openSync(paths.ready, "w", 0o600);
     const log = openSync(paths.log, "a", 0o600);
     try {
-      const guardian = spawn(process.execPath, [...leanNodeFlags, wrapperFile, "guardian"], {
+      const guardian = spawn(process.execPath, [...guardianNodeFlags, wrapperFile, "guardian"], {
         cwd: state.sandbox(order.sandbox_id).workspace,
         // Its own kernel session: a Ctrl-C of the host's terminal must not reach it.
         detached: true,

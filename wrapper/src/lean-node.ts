@@ -5,3 +5,6 @@
  * but prints a warning and takes WebAssembly away.
  */
 export const leanNodeFlags: readonly string[] = ["--no-node-snapshot", "--max-semi-space-size=1", "--max-lazy"];
+
+/** The guardian only looks and waits: it can do without optimised code as well (−3 MB). */
+export const guardianNodeFlags: readonly string[] = [...leanNodeFlags, "--lite-mode"];
