@@ -84,8 +84,11 @@ export const wrapperJob = z.object({
 });
 export type WrapperJob = z.infer<typeof wrapperJob>;
 
-/** `GET /jobs/{id}?tail_bytes=N`: with the last N bytes kept, base64. */
-export const wrapperJobDetail = wrapperJob.extend({ tail_base64: z.string() });
+/**
+ * `GET /jobs/{id}?tail_bytes=N`: with the last N bytes kept, base64, and the offset of the first of them. Of a truncated output
+ * the kept bytes are the first ones, so its offset cannot be told from `output_bytes`.
+ */
+export const wrapperJobDetail = wrapperJob.extend({ tail_base64: z.string(), tail_offset: z.int().nonnegative() });
 export type WrapperJobDetail = z.infer<typeof wrapperJobDetail>;
 
 export const renewalRequest = z.strictObject({

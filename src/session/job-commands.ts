@@ -128,7 +128,7 @@ export class JobCommands {
   #settleUnsent(id: JobId): boolean {
     const endedAt = this.#at.ports.clock.now();
     const unsent = { startedAt: null, exitCode: null, signal: null, outputBytes: 0, outputTruncated: false } as const;
-    const result = { ...unsent, state: "cancelled", endedAt, tail: new Uint8Array() } as const;
+    const result = { ...unsent, state: "cancelled", endedAt, tail: new Uint8Array(), tailFrom: 0 } as const;
     if (!this.#stored("cancelled", () => this.#at.jobs.settle(id, result))) return false;
     this.#at.state.touched();
     return true;

@@ -23,11 +23,13 @@ export interface Job {
   readonly ending: "cancelled" | "interrupted" | null;
   /** The last 64 kB; null until it has ended (and when it was lost with its sandbox). */
   readonly tail: Uint8Array | null;
+  /** The offset of its first byte in the whole output. */
+  readonly tailFrom: number;
 }
 
 export type JobResult = Pick<
   Job,
-  "state" | "startedAt" | "endedAt" | "exitCode" | "signal" | "outputBytes" | "outputTruncated" | "tail"
+  "state" | "startedAt" | "endedAt" | "exitCode" | "signal" | "outputBytes" | "outputTruncated" | "tail" | "tailFrom"
 >;
 
 export const jobsKept = 1_000;
@@ -110,7 +112,7 @@ export function jobStore(sql: Sql): JobStore {
     settle(id, result) {
       sql.run(
         `UPDATE job SET state = ?, started_at = coalesce(started_at, ?), ended_at = ?, exit_code = ?, signal = ?, output_bytes = ?,
-           output_truncated = ?, tail = ? WHERE id = ? AND state IN ('queued', 'sent', 'running')`,
+           output_truncated = ?, tail = ?, tail_from = ? WHERE id = ? AND state IN ('queued', 'sent', 'running')`,
         result.state,
         result.startedAt,
         result.endedAt,
@@ -119,6 +121,7 @@ export function jobStore(sql: Sql): JobStore {
         result.outputBytes,
         result.outputTruncated ? 1 : 0,
         result.tail,
+        result.tailFrom,
         id,
       );
     },
@@ -155,5 +158,6 @@ function decode(row: SqlRow): Job {
     outputTruncated: row["output_truncated"] === 1,
     ending: row["ending"] as Job["ending"],
     tail: row["tail"] instanceof Uint8Array ? row["tail"] : null,
+    tailFrom: Number(row["tail_from"]),
   };
 }

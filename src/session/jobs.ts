@@ -19,6 +19,8 @@ export class JobRunner {
   /** Not before this instant again, after a delivery that did not get through. */
   #retryAt = 0;
   readonly #endingNow = new Set<JobId>();
+  /** Ended, as their wrapper said, but their output could not be read yet. */
+  readonly #untold = new Set<JobId>();
 
   constructor(ports: SessionPorts, state: SessionState, jobs: JobStore) {
     this.#ports = ports;
@@ -135,7 +137,13 @@ export class JobRunner {
       return;
     }
     const detail = await this.#detail(lease, id);
-    this.#settle(lease, detail ?? { ...report, tail_base64: "" });
+    if (detail === null && !this.#untold.has(id)) {
+      // Its last output is worth another try at the next report; its end is not worth losing for it.
+      this.#untold.add(id);
+      return;
+    }
+    this.#untold.delete(id);
+    this.#settle(lease, detail ?? { ...report, tail_base64: "", tail_offset: 0 });
   }
 
   async #detail(lease: LeaseIdentity, id: JobId): Promise<WrapperJobDetail | null> {
@@ -189,7 +197,7 @@ export class JobRunner {
             const answer = await wrapper.endJob(id, as, bound);
             if (!answer.ok) return;
             const detail = await wrapper.job(id, tailBytes, bound);
-            this.#settle(lease, detail.ok ? detail.value : { ...answer.value, tail_base64: "" });
+            this.#settle(lease, detail.ok ? detail.value : { ...answer.value, tail_base64: "", tail_offset: 0 });
           }),
         ),
       );
@@ -237,6 +245,7 @@ function resultOf(detail: WrapperJobDetail, now: number): JobResult {
     outputBytes: detail.output_bytes,
     outputTruncated: detail.output_truncated,
     tail: Uint8Array.from(atob(detail.tail_base64), (char) => char.charCodeAt(0)),
+    tailFrom: detail.tail_offset,
   };
 }
 
@@ -251,5 +260,6 @@ function refused(now: number): JobResult {
     outputBytes: 0,
     outputTruncated: false,
     tail: new Uint8Array(),
+    tailFrom: 0,
   };
 }

@@ -124,9 +124,8 @@ function watched(source: ReadableStream<Uint8Array>, onEnd: () => Promise<void>)
 
 /** The stored tail. It may begin past the offset asked for: `from` says so. */
 function stored(job: Job, offset: number): Output {
+  const { tailFrom } = job;
   const tail = job.tail ?? new Uint8Array();
-  const kept = job.outputTruncated ? tail.length : Math.max(job.outputBytes, tail.length);
-  const tailFrom = Math.max(0, kept - tail.length);
   const from = Math.min(Math.max(offset, tailFrom), tailFrom + tail.length);
   const bytes = tail.slice(from - tailFrom);
   return {

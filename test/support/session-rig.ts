@@ -113,18 +113,20 @@ export class SessionRig {
 
   /** Lets `ms` pass, firing the alarm whenever it is due, as the platform would. */
   async pass(ms: number): Promise<void> {
-    const until = this.rig.clock.now() + ms;
+    const { clock, time } = this.rig;
+    const until = clock.now() + ms;
     for (;;) {
-      const due = this.alarm !== null && this.alarm <= until ? this.alarm : null;
-      const next = Math.max(due ?? until, this.rig.clock.now());
-      await this.rig.time.run(next - this.rig.clock.now());
-      if (due === null || this.alarm === null || this.alarm > this.rig.clock.now()) {
-        if (due === null) return;
+      await time.settle();
+      const now = clock.now();
+      if (this.alarm !== null && this.alarm <= now) {
+        this.alarm = null;
+        void this.commands.engine.wake("alarm");
         continue;
       }
-      this.alarm = null;
-      void this.commands.engine.wake("alarm");
-      await this.rig.time.settle();
+      if (now >= until) return;
+      // One instant at a time: what happens at the next one may bring the alarm forward.
+      const timerAt = now + (time.nextAt() ?? Infinity) - time.elapsed;
+      await time.run(Math.min(until, this.alarm ?? until, timerAt) - now);
     }
   }
 

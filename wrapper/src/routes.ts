@@ -150,7 +150,9 @@ async function showJob(job: Job, { query }: RouteRequest): Promise<Answer> {
   if (bytes === null || bytes > maxTailBytes) return refuse("invalid", `tail_bytes: 0 to ${maxTailBytes}.`);
   // The view first: a tail may be newer than it, never older.
   const view = job.view();
-  const detail: WrapperJobDetail = { ...view, tail_base64: (await job.output.tail(bytes)).toString("base64") };
+  const kept = job.output.keptBytes;
+  const tail = (await job.output.tail(bytes)).toString("base64");
+  const detail: WrapperJobDetail = { ...view, tail_base64: tail, tail_offset: Math.max(0, kept - bytes) };
   return ok(detail);
 }
 

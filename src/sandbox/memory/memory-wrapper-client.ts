@@ -59,7 +59,11 @@ export class MemoryWrapperClient implements WrapperClient {
 
   job(id: JobId, tailBytes: number, bound: CallBound): Promise<ProviderResult<WrapperJobDetail>> {
     return this.#job("job", id, bound, (job) =>
-      succeeded({ ...job.view(), tail_base64: base64(job.output.tail(tailBytes)) }),
+      succeeded({
+        ...job.view(),
+        tail_base64: base64(job.output.tail(tailBytes)),
+        tail_offset: Math.max(0, job.output.kept - tailBytes),
+      }),
     );
   }
 

@@ -73,4 +73,9 @@ export const sessionMigrations: readonly Migration[] = [
       ) STRICT`,
     ],
   },
+  {
+    version: 2,
+    name: "where a job's tail begins",
+    statements: ["ALTER TABLE job ADD COLUMN tail_from INTEGER NOT NULL DEFAULT 0"],
+  },
 ];
