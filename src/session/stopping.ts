@@ -3,6 +3,7 @@ import type { EventOf } from "../domain/events.ts";
 import type { Generation } from "../domain/ids.ts";
 import type { Retirement, Stopping as StoppingLease } from "../domain/lease.ts";
 import type { Observation } from "../domain/observation.ts";
+import type { Target } from "../sandbox/agent-sandbox.ts";
 import type { JobRunner } from "./jobs.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
@@ -56,10 +57,16 @@ export class Stopping {
     }
     const left = Math.max(1_000, Math.min(policy.stopGraceMs + policy.observeMs, deadline - clock.now() - looks));
     const stopped = await this.#calls.call(left, "stop", (bound) =>
-      provider.stop(this.#calls.target(lease), policy.stopGraceMs, bound),
+      provider.stop(this.#aim(lease), policy.stopGraceMs, bound),
     );
     if (stopped.ok || stopped.failure.code === "not_found") return null;
     return `${stopped.failure.code}: ${stopped.failure.message}`;
+  }
+
+  /** Whoever was found in our place carries another name: there, everything of that generation is meant, never a newer one. */
+  #aim(lease: StoppingLease): Target {
+    const target = this.#calls.target(lease);
+    return lease.reason === "orphaned" || lease.reason === "foreign" ? { ...target, instanceId: null } : target;
   }
 
   async #retire(lease: StoppingLease): Promise<Retirement | null> {
