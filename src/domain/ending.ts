@@ -25,16 +25,20 @@ export function stopNewest(session: Session, reason: StopReason, context: Contex
 }
 
 /** Terminate wins over everything but an earlier termination: the caller has checked that. */
-export function endSession(session: Session, reason: TerminateReason, failure: string | null, context: Context): Moved {
+export function endSession(
+  session: Session,
+  reason: TerminateReason,
+  failure: string | null,
+  context: Context,
+  words: string = terminateReasons[reason].words,
+): Moved {
   const ended: Session = {
     ...stopNewest(withoutCandidate(session), "terminated", context),
     desired: { type: "terminated", reason, at: context.now, endedAt: null, failure },
   };
-  return moved(
-    ended,
-    note("terminating", terminateReasons[reason].words, session.newest?.generation ?? null, { reason, failure }),
-    { type: "dropQueue" },
-  );
+  return moved(ended, note("terminating", words, session.newest?.generation ?? null, { reason, failure }), {
+    type: "dropQueue",
+  });
 }
 
 /** A held (or saving) sandbox is lost: the lease goes on to stop, the session as `on_loss` says. */

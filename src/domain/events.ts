@@ -20,7 +20,13 @@ export interface OpeningFailure {
 
 export type SessionEvent =
   // asked for
-  | { readonly type: "terminateRequested"; readonly reason: TerminateReason; readonly failure: string | null }
+  | {
+      readonly type: "terminateRequested";
+      readonly reason: TerminateReason;
+      readonly failure: string | null;
+      /** What was asked, by whom; null: the reason's own words say enough. */
+      readonly words?: string;
+    }
   | { readonly type: "pauseRequested" }
   | { readonly type: "resumeRequested"; readonly timeoutMs: number }
   | { readonly type: "rebuildRequested" }

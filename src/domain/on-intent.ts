@@ -6,7 +6,7 @@ import { ignored, moved, note, rejected, type Context, type Outcome } from "./ou
 import { startProvision, type Session } from "./session.ts";
 
 export function terminate(session: Session, event: EventOf<"terminateRequested">, context: Context): Outcome {
-  return endSession(session, event.reason, event.failure, context);
+  return endSession(session, event.reason, event.failure, context, event.words);
 }
 
 export const alreadyEnded = (): Outcome => ignored("the session has ended already");

@@ -6,6 +6,7 @@ import type { CreateSession } from "../protocol/sessions.ts";
 import { SessionAccess } from "./access.ts";
 import { Creation } from "./creation.ts";
 import { SessionEngine } from "./engine.ts";
+import { GuardedEnd } from "./guarded-end.ts";
 import { JobCommands } from "./job-commands.ts";
 import { jobStore } from "./job-store.ts";
 import { JobRunner } from "./jobs.ts";
@@ -16,7 +17,7 @@ import type { SessionPorts } from "./ports.ts";
 import { ProviderCalls } from "./provider-calls.ts";
 import { Renewing } from "./renewing.ts";
 import { Reporter } from "./reporter.ts";
-import type { Caller, Operator, Resolution, SessionApi } from "./session-api.ts";
+import type { Caller, EndOrder, Operator, Resolution, SessionApi } from "./session-api.ts";
 import { SessionState } from "./session-state.ts";
 import { StepRunner } from "./steps.ts";
 import { Stopping } from "./stopping.ts";
@@ -28,6 +29,7 @@ export class SessionCommands implements SessionApi {
   readonly #lifecycle: LifecycleCommands;
   readonly #jobs: JobCommands;
   readonly #operator: OperatorCommands;
+  readonly #guarded: GuardedEnd;
   /** The present state, for the simulation's invariants and for tests. */
   readonly state: SessionState;
   readonly engine: SessionEngine;
@@ -50,6 +52,7 @@ export class SessionCommands implements SessionApi {
     this.#lifecycle = new LifecycleCommands(access);
     this.#jobs = new JobCommands(access, runner);
     this.#operator = new OperatorCommands(access);
+    this.#guarded = new GuardedEnd(access);
   }
 
   create(id: SessionId, caller: Caller, body: CreateSession, requestHash: string | null, waitMs: number) {
@@ -93,6 +96,9 @@ export class SessionCommands implements SessionApi {
   }
   jobOutput(caller: Caller, id: string, offset: number) {
     return this.#jobs.jobOutput(caller, id, offset);
+  }
+  end(order: EndOrder) {
+    return this.#guarded.end(order);
   }
   resolve(operator: Operator, resolution: Resolution, ifMatch: string) {
     return this.#operator.resolve(operator, resolution, ifMatch);

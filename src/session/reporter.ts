@@ -9,6 +9,7 @@ import type { Closed, Lease } from "../domain/lease.ts";
 import { nextDeadline } from "../domain/reconcile.ts";
 import type { Session } from "../domain/session.ts";
 import { blockedBy, statusOf } from "../domain/status.ts";
+import { stuckSince } from "../domain/stuck.ts";
 import { bounded, timedOut } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { LeaseReport, SessionReport } from "./reports.ts";
@@ -125,6 +126,11 @@ export class Reporter {
       agentType: session.profile.agentType,
       taskId: session.profile.taskId,
       critical: session.profile.critical,
+      isolation: session.isolation,
+      startedAt: session.startedAt,
+      lastActivityAt: session.activity.lastAt,
+      activeJobs: session.activity.activeJobs,
+      stuckSince: stuckSince(session, this.#ports.clock.now(), policy),
       leases: [...closed, ...open].map((lease) => leaseReport(session, lease)),
       erased,
     };

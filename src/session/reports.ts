@@ -41,6 +41,13 @@ export interface SessionReport {
   readonly agentType: string | null;
   readonly taskId: string | null;
   readonly critical: boolean;
+  readonly isolation: "session" | "shared";
+  readonly startedAt: number | null;
+  /** When something last ran or was asked, and how many jobs ran, as of this report (a held session's is at most some minutes old). */
+  readonly lastActivityAt: number;
+  readonly activeJobs: number;
+  /** Since when it is in a transition that should pass, or past a clock; null: it is well. */
+  readonly stuckSince: number | null;
   /** Every open lease, and every closed one whose receipt is not confirmed yet. */
   readonly leases: readonly LeaseReport[];
   /** The last report of all: the session's rows are about to be erased. Receipts stay in the registry. */

@@ -12,6 +12,33 @@ export interface Caller {
   readonly scopes: readonly string[];
 }
 
+/** Who ends it, why, and on what condition. */
+export interface EndOrder {
+  readonly actor: "maintenance" | "operator";
+  readonly reason: "orphaned" | "emergency" | "operator" | "failed";
+  /** For the session's history: what was asked, by whom. */
+  readonly words: string;
+  readonly guard: EndGuard;
+}
+
+export type EndGuard =
+  | { readonly type: "none" }
+  /** Not `critical`, or past its max lifetime. */
+  | { readonly type: "notCritical" }
+  /** A clock of it is past by at least this long, or it sits in one transition for at least this long. ms */
+  | { readonly type: "stuck"; readonly forMs: number }
+  /** Nothing ran and nothing was asked of it for at least this long. ms */
+  | { readonly type: "idle"; readonly forMs: number }
+  /** At least this old. ms */
+  | { readonly type: "age"; readonly atLeastMs: number };
+
+export interface EndReply {
+  readonly ended: boolean;
+  /** When not: what spoke against it. */
+  readonly why: string;
+  readonly session: SessionView;
+}
+
 /** Who resolves. */
 export interface Operator {
   readonly by: string;
@@ -91,6 +118,12 @@ export interface SessionApi {
     offset: number,
   ): Promise<Reply<{ readonly from: number; readonly body: ReadableStream<Uint8Array> }>>;
 
+  /**
+   * Ends any tenant's session for maintenance or an operator, if `guard` still holds at this very moment: the index that
+   * chose it may be minutes old. Never an error when it does not: `ended` is false and `why` says so. Ending what has
+   * ended is `ended: true`. Problems: not_found, newer_record, unreadable_record, storage_failed.
+   */
+  end(order: EndOrder): Promise<Reply<EndReply>>;
   /**
    * An operator's way out of a stuck teardown, logged in the session's events. `retry_stop`: a new round of attempts for
    * everything parked. `assert_absent`: the operator's word that it is gone, kept apart from any verification; needs a

@@ -9,7 +9,7 @@ import type { CreateSession } from "../protocol/sessions.ts";
 import { durableSql } from "../storage/durable-sql.ts";
 import { SessionCommands } from "./commands.ts";
 import type { SessionPorts } from "./ports.ts";
-import type { Caller, Operator, Resolution, SessionApi } from "./session-api.ts";
+import type { Caller, EndOrder, Operator, Resolution, SessionApi } from "./session-api.ts";
 
 /** What the composition root hands in: everything but what belongs to the object itself. */
 export type SessionWiring = Omit<SessionPorts, "sql" | "alarm" | "eraseStorage">;
@@ -91,6 +91,9 @@ export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
     }
     jobOutput(caller: Caller, id: string, offset: number) {
       return this.#commands.jobOutput(caller, id, offset);
+    }
+    end(order: EndOrder) {
+      return this.#commands.end(order);
     }
     resolve(operator: Operator, resolution: Resolution, ifMatch: string) {
       return this.#commands.resolve(operator, resolution, ifMatch);

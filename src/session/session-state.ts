@@ -117,7 +117,9 @@ export class SessionState {
     if (outcome.type !== "moved") return outcome;
     const after = outcome.session;
     const violations =
-      this.#mode.type === "readable" ? [...stateViolations(after, policy), ...moveViolations(before, after, policy)] : [];
+      this.#mode.type === "readable"
+        ? [...stateViolations(after, policy), ...moveViolations(before, after, policy)]
+        : [];
     if (violations.length > 0) throw new Error(`${event.type} would break: ${violations.join("; ")}`);
     this.#version = this.#store.transaction(() => {
       const version = this.#write(before, after, outcome.effects, actor, now);

@@ -196,6 +196,7 @@ const plainSession: SessionApi = {
     ok: true,
     value: { from: offset, body: new Blob(["done\n"]).stream() },
   }),
+  end: async () => ({ ok: true, value: { ended: true, why: "", session: sampleSession({ status: "terminating" }) } }),
   inspect: async () => ({ ok: true, value: sampleInspection() }),
   resolve: async () => ({ ok: true, value: sampleInspection() }),
   poke: async () => ({ known: true, nextDeadline: null }),

@@ -1,0 +1,35 @@
+/** When something is wrong with a session for long enough to act on: not merely old (FLT-5). */
+import { jobsBelievedRunning, runningClocks } from "./clocks.ts";
+import type { Policy } from "./policy.ts";
+import type { Session } from "./session.ts";
+
+/** Since when it has been in a transition that should pass, or past a clock; null: it is well. Epoch ms. */
+export function stuckSince(session: Session, now: number, policy: Policy): number | null {
+  const since: number[] = [];
+  const { newest, desired } = session;
+  if (newest?.phase === "launching") since.push(newest.openedAt);
+  if (newest?.phase === "stopping") since.push(scheduledStopSince(newest.requestedAt, newest.step.type, policy));
+  if (desired.type === "running" && desired.provision !== null && newest?.phase !== "launching") {
+    since.push(desired.provision.deadline - policy.provisionMs);
+  }
+  for (const clock of runningClocks(session, policy)) if (clock.dueAt <= now) since.push(clock.dueAt);
+  const earliest = Math.min(...since);
+  return earliest <= now ? earliest : null;
+}
+
+/** A stop in scheduled backoff is not stuck: its attempts have a bound of their own, and only past it does it count. */
+function scheduledStopSince(requestedAt: number, step: "waiting" | "acting" | "parked", policy: Policy): number {
+  if (step === "parked") return requestedAt;
+  let bound = policy.stopAttempts * policy.stopAttemptMs;
+  for (let failed = 1; failed < policy.stopAttempts; failed += 1) {
+    bound +=
+      Math.min(policy.stopBackoffCapMs, policy.stopBackoffBaseMs * 2 ** (failed - 1)) * (1 + policy.stopBackoffJitter);
+  }
+  return requestedAt + bound;
+}
+
+/** For how long nothing ran and nothing was asked of it; 0 while a job runs or nothing is held. ms */
+export function idleFor(session: Session, now: number, policy: Policy): number {
+  if (session.newest?.phase !== "held" || jobsBelievedRunning(session, now, policy)) return 0;
+  return Math.max(0, now - session.activity.lastAt);
+}

@@ -1,0 +1,53 @@
+/**
+ * Ending a session that somebody chose from an index: the condition is judged again on the state as it is now, in the
+ * same turn as the write, so an extension or a job that came in between is never followed by the kill it prevented.
+ */
+import type { Policy } from "../domain/policy.ts";
+import type { Session } from "../domain/session.ts";
+import { idleFor, stuckSince } from "../domain/stuck.ts";
+import type { Reply } from "../protocol/problem.ts";
+import type { SessionAccess } from "./access.ts";
+import type { Caller, EndGuard, EndOrder, EndReply } from "./session-api.ts";
+
+export class GuardedEnd {
+  readonly #at: SessionAccess;
+
+  constructor(at: SessionAccess) {
+    this.#at = at;
+  }
+
+  async end(order: EndOrder): Promise<Reply<EndReply>> {
+    const anyone: Caller = { tenant: "operator" as Caller["tenant"], requestId: "", scopes: [] };
+    const found = this.#at.find(this.#at.asOwner(anyone));
+    if (!found.ok) return found;
+    const { clock, policy } = this.#at.ports;
+    const against = objection(found.value, order.guard, clock.now(), policy);
+    if (against !== null)
+      return { ok: true, value: { ended: false, why: against, session: this.#at.view(found.value) } };
+    const { reason, words, actor } = order;
+    const asked = this.#at.dispatch({ type: "terminateRequested", reason, failure: null, words }, actor);
+    if (!asked.ok) return asked;
+    return this.#at.answer((session) => ({ ended: true, why: "", session: this.#at.view(session) }));
+  }
+}
+
+/** null: nothing speaks against it. */
+function objection(session: Session, guard: EndGuard, now: number, policy: Policy): string | null {
+  if (session.desired.type === "terminated") return null;
+  switch (guard.type) {
+    case "none":
+      return null;
+    case "notCritical":
+      return session.profile.critical ? "It is critical: it is protected until its max lifetime." : null;
+    case "stuck": {
+      const since = stuckSince(session, now, policy);
+      return since !== null && now - since >= guard.forMs ? null : "It is not stuck any more.";
+    }
+    case "idle": {
+      const idle = idleFor(session, now, policy);
+      return idle >= guard.forMs ? null : "Something ran in it, or was asked of it, meanwhile.";
+    }
+    case "age":
+      return now - session.createdAt >= guard.atLeastMs ? null : "It is younger than that.";
+  }
+}
