@@ -49,7 +49,7 @@ async function types(): Promise<Outcome> {
     const outcome = await run("tsc", ["-p", project, "--listFiles"]);
     ok &&= outcome.ok;
     for (const line of outcome.output.split("\n")) {
-      if (/^\/.*\.ts$/.test(line)) seen.add(relative(repository, line));
+      if (/^\/.*\.[cm]?ts$/.test(line)) seen.add(relative(repository, line));
       else if (line.trim() !== "") output += `${line}\n`;
     }
   }
@@ -64,8 +64,21 @@ async function types(): Promise<Outcome> {
   return { ok, output };
 }
 
+/** By content: git sets new times on files it did not change. */
+const formatCache = [
+  "--cache",
+  "--cache-strategy",
+  "content",
+  "--cache-location",
+  "node_modules/.cache/prettier-check",
+];
+
 const steps: readonly Step[] = [
-  { name: "format", mend: "npm run format", run: () => run("prettier", ["--check", "--log-level", "warn", "."]) },
+  {
+    name: "format",
+    mend: "npm run format",
+    run: () => run("prettier", ["--check", "--log-level", "warn", ...formatCache, "."]),
+  },
   { name: "lint", mend: "npx oxlint", run: () => run("oxlint", ["--format", "unix"]) },
   { name: "types", mend: "npx tsc -p <folder>", run: types },
   { name: "spec", mend: "npm run spec", run: () => run("node", ["scripts/spec.ts", "--check"]) },
