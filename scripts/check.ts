@@ -43,16 +43,18 @@ function run(command: string, args: readonly string[]): Promise<Outcome> {
 
 async function types(): Promise<Outcome> {
   let ok = true;
-  let output = "";
+  // A file that several projects read is reported by each.
+  const said = new Set<string>();
   const seen = new Set<string>();
   for (const project of projects) {
     const outcome = await run("tsc", ["-p", project, "--listFiles"]);
     ok &&= outcome.ok;
     for (const line of outcome.output.split("\n")) {
       if (/^\/.*\.[cm]?ts$/.test(line)) seen.add(relative(repository, line));
-      else if (line.trim() !== "") output += `${line}\n`;
+      else if (line.trim() !== "") said.add(line);
     }
   }
+  const output = [...said, ""].join("\n");
   const tracked = await run("git", ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "*.ts"]);
   const files = tracked.output.split("\n").filter((file) => file !== "");
   if (!tracked.ok || files.length === 0)
