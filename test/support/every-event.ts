@@ -26,7 +26,7 @@ export function failure(
 }
 
 /** What a result about `of` looks like. Attempts and sequences are those that the states of `sessions.ts` wait for. */
-function aboutLease(of: Generation): readonly SessionEvent[] {
+export function aboutLease(of: Generation): readonly SessionEvent[] {
   const that = candidate(of);
   const attemptId = attempt("launch-1");
   return [
