@@ -63,10 +63,14 @@ export class Stopping {
     return `${stopped.failure.code}: ${stopped.failure.message}`;
   }
 
-  /** Whoever was found in our place carries another name: there, everything of that generation is meant, never a newer one. */
+  /**
+   * Whoever was found in our place carries another name: there, everything of that generation is meant, never a newer one.
+   * So is what a first attempt left. The generation is retired: a stranger with its marks would hold the lease for ever.
+   */
   #aim(lease: StoppingLease): Target {
     const target = this.#calls.target(lease);
-    return lease.reason === "orphaned" || lease.reason === "foreign" ? { ...target, instanceId: null } : target;
+    const all = lease.reason === "orphaned" || lease.reason === "foreign" || lease.attempts.length > 1;
+    return all ? { ...target, instanceId: null } : target;
   }
 
   async #retire(lease: StoppingLease): Promise<Retirement | null> {
