@@ -86,20 +86,21 @@ export class JobRunner {
       }
       const job = this.#deliverable();
       if (lease === null || job === null || this.#ports.clock.now() < this.#retryAt) return;
-      if (job.state === "queued") {
+      const first = job.state === "queued";
+      if (first) {
         // Durable first: were it forgotten that it was sent, it could be sent to a successor as well.
         this.#jobs.hand(job.id, lease.generation);
         this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "client");
       }
-      if (!(await this.#send(lease, job))) {
+      if (!(await this.#send(lease, job, first))) {
         this.#retryAt = this.#ports.clock.now() + this.#ports.policy.queuePollMs;
         return;
       }
     }
   }
 
-  /** false: not now. */
-  async #send(lease: Held, job: Job): Promise<boolean> {
+  /** false: not now. `first`: it was never sent before. */
+  async #send(lease: Held, job: Job, first: boolean): Promise<boolean> {
     const wrapper = this.wrapperOf(lease);
     if (wrapper === null) return false;
     const { clock, policy } = this.#ports;
@@ -116,7 +117,8 @@ export class JobRunner {
       this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "sandbox");
       return true;
     }
-    if (effect === "none") this.#jobs.takeBack(job.id);
+    // That nothing came of a repeat says nothing of the first: taken back, it could run again on a successor (FEN-6).
+    if (effect === "none" && first) this.#jobs.takeBack(job.id);
     return false;
   }
 
