@@ -1,0 +1,85 @@
+/**
+ * `npm run chaos -- [--seed N] [--minutes M | --rounds N] [--sessions N] [--verbose]`: a whole Mooring with real
+ * processes, killed, frozen and lied to for as long as asked; then what must be true is looked up in /proc and in every
+ * session. Exit 0 only when everything held. Whatever happens, Ctrl-C included, what it started has ended.
+ */
+import { parseArgs } from "node:util";
+import { Journal } from "../test/chaos/journal.ts";
+import type { ChaosOrder } from "../test/chaos/order.ts";
+import { report } from "../test/chaos/report.ts";
+import { runChaos } from "../test/chaos/run.ts";
+import { bad, bold, dim, good, say, seconds } from "./demo/stage.ts";
+import { onceAskedToStop } from "./stack/signals.ts";
+import { StackFailure } from "./stack/stack.ts";
+
+const usage = `usage: npm run chaos -- [options]
+  --seed N        the schedule to play (default: a new one, printed)
+  --minutes M     how long faults strike (default 3)
+  --rounds N      or after so many rounds
+  --sessions N    sessions alive at once, about (default 7)
+  --no-figures    skip the twenty sessions at once
+  --quick         no fault that takes a minute by itself
+  --verbose       a line for each event`;
+
+function refuse(why: string): never {
+  process.stderr.write(`${why}\n${usage}\n`);
+  process.exit(2);
+}
+
+function number(name: string, text: string | undefined, fallback: number): number {
+  if (text === undefined) return fallback;
+  return /^\d{1,9}$/.test(text) && Number(text) > 0
+    ? Number(text)
+    : refuse(`--${name} must be a whole number above 0.`);
+}
+
+function orderOf(args: readonly string[]): ChaosOrder {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        seed: { type: "string" },
+        minutes: { type: "string" },
+        rounds: { type: "string" },
+        sessions: { type: "string" },
+        "no-figures": { type: "boolean", default: false },
+        quick: { type: "boolean", default: false },
+        verbose: { type: "boolean", default: false },
+      },
+    });
+    const unlimited = Number.MAX_SAFE_INTEGER;
+    return {
+      seed: number("seed", values.seed, 1 + Math.floor(Math.random() * 999_999)),
+      minutes: number("minutes", values.minutes, values.rounds === undefined ? 3 : unlimited),
+      rounds: number("rounds", values.rounds, unlimited),
+      sessions: number("sessions", values.sessions, 7),
+      figures: !values["no-figures"],
+      slowFaults: !values.quick,
+      verbose: values.verbose,
+    };
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : "The arguments are wrong.");
+  }
+}
+
+const order = orderOf(process.argv.slice(2));
+const stop = onceAskedToStop();
+const journal = new Journal(order.verbose);
+say(`${bold("Mooring under chaos")}  ${dim(`seed ${order.seed}; replay the schedule with --seed ${order.seed}`)}`);
+try {
+  const result = await runChaos(order, journal, stop.signal);
+  report(result, journal);
+  const held = result.breaches.length === 0;
+  const closing = held ? good("Everything held.") : bad("Not everything held.");
+  say(`\n${closing} ${dim(`${seconds(journal.elapsedMs)}, seed ${order.seed}.`)}`);
+  process.exit(held ? 0 : 1);
+} catch (error) {
+  if (stop.signal.aborted) {
+    say("\nInterrupted. Everything this run started has ended.");
+    process.exit(130);
+  }
+  say(
+    `\n${bad("The run broke off.")} ${error instanceof StackFailure ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
+  process.exit(1);
+}
