@@ -11,6 +11,8 @@ export type ClockAction =
   /** What the session's `on_timeout` says: kill, or pause. */
   | { readonly type: "onTimeout"; readonly reason: "timeout" | "idle_timeout" }
   | { readonly type: "terminate"; readonly reason: TerminateReason }
+  /** Something is announced, nothing changes. */
+  | { readonly type: "announce"; readonly note: "retention_warning" }
   /** The provision failed: what that means depends on what it was for. */
   | { readonly type: "provisionFailed" };
 
@@ -58,6 +60,18 @@ export const clocks = {
     expires: false,
     movedBy: "nothing",
     words: "a sandbox must be ready by then",
+  },
+  paused_warning: {
+    dueAt: (session, policy) =>
+      session.desired.type === "suspended" &&
+      session.desired.cause === "pause" &&
+      session.warnedOfPause !== session.desired.since
+        ? session.desired.since + policy.pausedRetentionMs - policy.pausedWarningMs
+        : null,
+    action: { type: "announce", note: "retention_warning" },
+    expires: false,
+    movedBy: "resume",
+    words: "a day before a paused session is ended",
   },
   paused_retention: {
     dueAt: (session, policy) =>

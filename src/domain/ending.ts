@@ -4,7 +4,7 @@ import { beginStop, isOpen } from "./lease.ts";
 import { desiredAfterLoss } from "./on-loss.ts";
 import { moved, note, type Context, type Moved } from "./outcome.ts";
 import { terminateReasons, type StopReason, type TerminateReason } from "./reasons.ts";
-import { startProvision, type Session } from "./session.ts";
+import { discard, saveUnderWay, startProvision, type Session } from "./session.ts";
 
 /** The candidate of an opening that will not happen: its reservation, if it was made, is to be given back. */
 export function withoutCandidate(session: Session): Session {
@@ -16,6 +16,11 @@ export function withoutCandidate(session: Session): Session {
     desired: { type: "running", provision: { ...provision, candidate: null } },
     cancellations: generation === undefined ? session.cancellations : [...session.cancellations, generation],
   };
+}
+
+/** Nobody resumes it any more: what was saved, or is being saved, goes. */
+function withoutSnapshots(session: Session, now: number): Session {
+  return { ...discard(discard(session, session.snapshot), saveUnderWay(session, now)), snapshot: null };
 }
 
 export function stopNewest(session: Session, reason: StopReason, context: Context): Session {
@@ -33,7 +38,7 @@ export function endSession(
   words: string = terminateReasons[reason].words,
 ): Moved {
   const ended: Session = {
-    ...stopNewest(withoutCandidate(session), "terminated", context),
+    ...stopNewest(withoutCandidate(withoutSnapshots(session, context.now)), "terminated", context),
     desired: { type: "terminated", reason, at: context.now, endedAt: null, failure },
   };
   return moved(ended, note("terminating", words, session.newest?.generation ?? null, { reason, failure }), {
@@ -44,7 +49,7 @@ export function endSession(
 /** A held (or saving) sandbox is lost: the lease goes on to stop, the session as `on_loss` says. */
 export function loseSandbox(session: Session, reason: StopReason, why: string, context: Context): Moved {
   const generation = session.newest?.generation ?? null;
-  const stopped = stopNewest(session, reason, context);
+  const stopped = stopNewest(discard(session, saveUnderWay(session, context.now)), reason, context);
   const effects: Effect[] = [note("sandbox_lost", why, generation, { reason })];
   if (generation !== null) effects.push({ type: "settleJobs", generation, as: "lost" });
   if (session.desired.type === "terminated") return moved(stopped, ...effects);

@@ -37,7 +37,7 @@ export function stateViolations(session: Session, policy: Policy): readonly stri
 
 /** Suspended after a loss: `end_at` runs, so even that has a deadline. Nothing waits for ever without one. */
 function waitsForSomebody(session: Session): boolean {
-  return session.desired.type === "terminated" && session.desired.endedAt === null && session.snapshot !== null;
+  return session.desired.type === "terminated" && session.desired.endedAt === null && session.discarded.length > 0;
 }
 
 export function moveViolations(before: Session, after: Session, policy: Policy): readonly string[] {

@@ -3,7 +3,7 @@ import { beginResume, endSession, withoutSandbox } from "./ending.ts";
 import type { EventOf } from "./events.ts";
 import { ghostFrom } from "./lease.ts";
 import { ignored, moved, note, rejected, type Context, type Outcome } from "./outcome.ts";
-import { startProvision, type Session } from "./session.ts";
+import { discard, saveUnderWay, startProvision, type Session } from "./session.ts";
 
 export function terminate(session: Session, event: EventOf<"terminateRequested">, context: Context): Outcome {
   return endSession(session, event.reason, event.failure, context, event.words);
@@ -76,7 +76,7 @@ export function cancelPause(session: Session, event: EventOf<"resumeRequested">,
   if (session.newest?.phase !== "held") return refuseNotRunning();
   return moved(
     {
-      ...session,
+      ...discard(session, saveUnderWay(session, context.now)),
       endAt: context.now + event.timeoutMs,
       refreshedAt: context.now,
       activity: { ...session.activity, lastAt: context.now },

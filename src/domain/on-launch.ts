@@ -45,6 +45,11 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
     return ignored("an older opening");
   const { code, message, above } = event.failure;
   const failures = provision.failures + 1;
+  if (code === "quota_exhausted" && (provision.purpose === "resume" || provision.purpose === "rebuild")) {
+    // Asked for by a client, who is told at once: it stays paused or lost, with what is saved.
+    const noted = withProvision(session, { ...provision, lastError: { code, message, at: context.now } });
+    return failProvision(noted, "provision_timeout", context);
+  }
   const stale = code === "stale_generation";
   const delay = stale
     ? 0

@@ -5,7 +5,7 @@ import { identityOf, launchBackoff, type Held, type Launching, type LeaseIdentit
 import type { Observation } from "./observation.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
 import type { Policy } from "./policy.ts";
-import type { Session } from "./session.ts";
+import { discard, type Session } from "./session.ts";
 
 const confirmRetryMs = 1_000;
 
@@ -75,7 +75,9 @@ function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalA
     launches: lease.attempts.length,
   });
   const running: Session = {
-    ...session,
+    // Restored: the sandbox has it now, and a later loss must not bring back what is old.
+    ...discard(session, session.snapshot),
+    snapshot: null,
     newest: held,
     startedAt: session.startedAt ?? now,
     activity: { lastAt: Math.max(now, session.activity.lastAt), activeJobs: event.activeJobs, reportedAt: now },

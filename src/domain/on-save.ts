@@ -2,7 +2,7 @@
 import type { EventOf } from "./events.ts";
 import { beginStop, type Gate, type Held } from "./lease.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
-import { startProvision, type Session } from "./session.ts";
+import { discard, saveUnderWay, startProvision, type Session } from "./session.ts";
 
 function saving(session: Session): { lease: Held; gate: Extract<Gate, { type: "saving" }> } | null {
   const lease = session.newest;
@@ -30,6 +30,7 @@ export function saveSucceeded(session: Session, event: EventOf<"saveSucceeded">,
     {
       ...session,
       snapshot: event.snapshot,
+      discarded: session.snapshot === null ? session.discarded : [...session.discarded, session.snapshot],
       newest: beginStop(now.lease, rebuild ? "rebuilt" : "paused", context.now, context.policy),
       desired:
         rebuild && session.desired.type === "running"
@@ -40,18 +41,19 @@ export function saveSucceeded(session: Session, event: EventOf<"saveSucceeded">,
   );
 }
 
-export function saveFailed(session: Session, event: EventOf<"saveFailed">): Outcome {
+export function saveFailed(session: Session, event: EventOf<"saveFailed">, context: Context): Outcome {
   const now = saving(session);
   if (now === null || now.gate.attemptId !== event.attemptId) return ignored("an older save");
-  return reopenGate(session, now.lease, event.failure.message);
+  return reopenGate(session, now.lease, event.failure.message, context);
 }
 
 /** Also when the save's deadline passes: nothing was lost, the session runs on. */
-export function reopenGate(session: Session, lease: Held, why: string): Outcome {
+export function reopenGate(session: Session, lease: Held, why: string, context: Context): Outcome {
   const forPause = lease.gate.type !== "open" && lease.gate.for === "pause";
   return moved(
     {
-      ...session,
+      // It may still land: its name is to be deleted all the same.
+      ...discard(session, saveUnderWay(session, context.now)),
       newest: { ...lease, gate: { type: "open" } },
       desired: forPause ? { type: "running", provision: null } : session.desired,
     },
@@ -62,6 +64,10 @@ export function reopenGate(session: Session, lease: Held, why: string): Outcome 
 export const notSaving = (): Outcome => ignored("nothing is being saved");
 
 export function snapshotDeleted(session: Session, event: EventOf<"snapshotDeleted">): Outcome {
-  if (session.snapshot?.id !== event.snapshotId) return ignored("another snapshot");
-  return moved({ ...session, snapshot: null }, note("snapshot_deleted", "no longer needed", null));
+  if (!session.discarded.some((snapshot) => snapshot.id === event.snapshotId))
+    return ignored("no such snapshot is to be deleted");
+  return moved(
+    { ...session, discarded: session.discarded.filter((snapshot) => snapshot.id !== event.snapshotId) },
+    note("snapshot_deleted", "no longer needed", null),
+  );
 }

@@ -159,7 +159,7 @@ function overdueSave(session: Session, _jitter: number, context: Context): Outco
   const lease = session.newest;
   if (lease?.phase !== "held" || lease.gate.type !== "saving" || context.now < lease.gate.deadline)
     return ignored("no save is overdue");
-  return reopenGate(session, lease, "Saving took longer than its bound.");
+  return reopenGate(session, lease, "Saving took longer than its bound.", context);
 }
 
 /**
@@ -173,13 +173,19 @@ function lapsedLease(session: Session, _jitter: number, context: Context): Outco
   return loseSandbox(session, "lapsed", "its lease could not be renewed in time", context);
 }
 
+/** The first that changes something fires; announcements on the way to it are made as well. */
 function dueClock(session: Session, _jitter: number, context: Context): Outcome {
+  let current = session;
+  const effects: Effect[] = [];
   for (const { name, dueAt } of runningClocks(session, context.policy)) {
     if (dueAt > context.now) break;
-    if (name === "idle" && !idleIsConfirmed(session, dueAt, context.now, context.policy)) continue;
-    return fire(session, name, context);
+    if (name === "idle" && !idleIsConfirmed(current, dueAt, context.now, context.policy)) continue;
+    const fired = fire(current, name, context);
+    current = fired.session;
+    effects.push(...fired.effects);
+    if (clocks[name].action.type !== "announce") break;
   }
-  return ignored("no clock is due");
+  return current === session ? ignored("no clock is due") : moved(current, ...effects);
 }
 
 function fire(session: Session, name: keyof typeof clocks, context: Context): Moved {
@@ -187,6 +193,15 @@ function fire(session: Session, name: keyof typeof clocks, context: Context): Mo
   switch (action.type) {
     case "terminate":
       return endSession(session, action.reason, null, context);
+    case "announce": {
+      const { desired } = session;
+      const since = desired.type === "suspended" ? desired.since : null;
+      const endsAt = new Date((since ?? context.now) + context.policy.pausedRetentionMs).toISOString();
+      return moved(
+        { ...session, warnedOfPause: since },
+        note(action.note, clocks[name].words, null, { ends_at: endsAt }),
+      );
+    }
     case "provisionFailed":
       return failProvision(session, "provision_timeout", context);
     case "onTimeout": {

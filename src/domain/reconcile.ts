@@ -6,7 +6,7 @@ import { idleAt, idleIsConfirmed, runningClocks } from "./clocks.ts";
 import type { Generation } from "./ids.ts";
 import { ghostFrom, lapsesAt, type Held, type Launching, type OpenLease, type Stopping } from "./lease.ts";
 import type { Policy } from "./policy.ts";
-import type { Session } from "./session.ts";
+import type { Session, SnapshotRef } from "./session.ts";
 
 export type Step =
   | { readonly type: "openLease" }
@@ -14,11 +14,11 @@ export type Step =
   | { readonly type: "renew"; readonly generation: Generation }
   | { readonly type: "stop"; readonly generation: Generation }
   | { readonly type: "probe"; readonly generation: Generation }
-  | { readonly type: "drain"; readonly generation: Generation; readonly force: boolean }
+  | { readonly type: "drain"; readonly generation: Generation }
   | { readonly type: "save"; readonly generation: Generation }
   | { readonly type: "becomeGhost" }
   | { readonly type: "cancelReservation"; readonly generation: Generation }
-  | { readonly type: "deleteSnapshot" }
+  | { readonly type: "deleteSnapshot"; readonly snapshot: SnapshotRef }
   | { readonly type: "erase" };
 
 /** One step at a time in each. A ghost's stop must not hold up the renewals of its successor. */
@@ -39,7 +39,7 @@ export function laneOf(step: Step): string {
     case "cancelReservation":
       return `cancel:${step.generation}`;
     case "deleteSnapshot":
-      return "snapshot";
+      return `snapshot:${step.snapshot.id}`;
     case "erase":
       return "erase";
   }
@@ -79,7 +79,7 @@ function heldSteps(session: Session, lease: Held, now: number, policy: Policy): 
   const steps: Step[] = [];
   if (lease.nextRenewalAt <= now || idleMustBeAsked(session, lease, now, policy))
     steps.push({ type: "renew", generation });
-  if (gate.type === "draining") steps.push({ type: "drain", generation, force: gate.deadline <= now });
+  if (gate.type === "draining") steps.push({ type: "drain", generation });
   if (gate.type === "saving") steps.push({ type: "save", generation });
   return steps;
 }
@@ -99,6 +99,7 @@ function stoppingSteps(lease: Stopping, now: number): readonly Step[] {
 
 function sessionSteps(session: Session, now: number, policy: Policy): readonly Step[] {
   const steps: Step[] = session.cancellations.map((generation) => ({ type: "cancelReservation", generation }));
+  for (const snapshot of session.discarded) steps.push({ type: "deleteSnapshot", snapshot });
   const { desired, newest } = session;
   if (
     desired.type === "running" &&
@@ -110,7 +111,6 @@ function sessionSteps(session: Session, now: number, policy: Policy): readonly S
       steps.push({ type: "becomeGhost" });
   }
   if (desired.type === "terminated") {
-    if (session.snapshot !== null && !hasOpenNewest(session)) steps.push({ type: "deleteSnapshot" });
     const erase = eraseAt(session, policy);
     if (erase !== null && erase <= now) steps.push({ type: "erase" });
   }

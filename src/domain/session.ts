@@ -22,6 +22,8 @@ export interface Profile {
   readonly agentType: string | null;
   readonly taskId: string | null;
   readonly critical: boolean;
+  /** A new job, stdin or connect resumes a paused session; reads never do. The shell asks; the machine only resumes. */
+  readonly autoResume: boolean;
 }
 
 export type ProvisionStep =
@@ -94,7 +96,12 @@ export interface Session {
   readonly alive: { readonly totalMs: number; readonly since: number | null };
   /** Replacements made after a loss. */
   readonly relaunches: number;
+  /** The `since` of the pause whose end was announced already. */
+  readonly warnedOfPause: number | null;
+  /** What a resume or rebuild restores; null: nothing is saved. */
   readonly snapshot: SnapshotRef | null;
+  /** Snapshots that are to be deleted, kept until the provider has confirmed: also those of saves that failed, which may land late. */
+  readonly discarded: readonly SnapshotRef[];
   /** The newest generation's lease; null before the first and when the newest became a ghost. */
   readonly newest: OpenLease | Closed | null;
   /** Open leases that were replaced before they were proven gone, oldest first. */
@@ -119,6 +126,18 @@ export function desiredKey(desired: Desired): DesiredKey {
 
 export function phaseKey(session: Session): PhaseKey {
   return session.newest === null ? "none" : session.newest.phase;
+}
+
+/** A snapshot that nobody will restore. */
+export function discard(session: Session, snapshot: SnapshotRef | null): Session {
+  return snapshot === null ? session : { ...session, discarded: [...session.discarded, snapshot] };
+}
+
+/** The save under way, by the name its snapshot would have; null: none is. */
+export function saveUnderWay(session: Session, now: number): SnapshotRef | null {
+  const lease = session.newest;
+  if (lease?.phase !== "held" || lease.gate.type !== "saving") return null;
+  return { id: lease.gate.attemptId, provider: lease.provider, takenAt: now, generation: lease.generation };
 }
 
 /** Every lease that may still have something physical. */

@@ -281,7 +281,7 @@ function settle(outcome: Extract<Outcome, { type: "moved" }>, { now }: Context):
   const { desired, newest } = session;
   if (desired.type !== "terminated" || desired.endedAt !== null) return outcome;
   const nothingOpen = newest === null || newest.phase === "closed";
-  if (!nothingOpen || session.snapshot !== null || session.ghosts.some((ghost) => ghost.assertion === null))
+  if (!nothingOpen || session.discarded.length > 0 || session.ghosts.some((ghost) => ghost.assertion === null))
     return outcome;
   return {
     type: "moved",

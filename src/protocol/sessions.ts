@@ -15,6 +15,8 @@ export const createSession = z.strictObject({
   max_lifetime_seconds: seconds.optional(),
   on_timeout: onTimeout.optional(),
   on_loss: onLoss.optional(),
+  /** A new job or stdin resumes a paused session by itself. */
+  auto_resume: z.boolean().optional(),
   env: environment.optional(),
   labels: labels.optional(),
   agent_type: plainText(64).optional(),
@@ -25,6 +27,11 @@ export const createSession = z.strictObject({
 export type CreateSession = z.infer<typeof createSession>;
 
 export const setTimeoutBody = z.strictObject({ timeout_seconds: seconds });
+export const resumeBody = z.strictObject({ timeout_seconds: seconds.optional() });
+/** Said out loud, because what is not saved is gone. */
+export const rebuildBody = z.strictObject({
+  confirm: z.literal(true, "Say `true`: what cannot be saved will be gone."),
+});
 export const refreshBody = z.strictObject({ duration_seconds: seconds });
 
 export const sessionStatuses = [
@@ -126,6 +133,7 @@ export const sessionView = z.object({
   max_lifetime_seconds: z.int(),
   on_timeout: onTimeout,
   on_loss: onLoss,
+  auto_resume: z.boolean(),
   labels: z.record(z.string(), z.string()),
   agent_type: z.string().nullable(),
   task_id: z.string().nullable(),

@@ -8,7 +8,8 @@
  *   GET    /jobs/{id}/output?offset=N     → bytes, from offset, until the job has ended and all was sent
  *   DELETE /jobs/{id}?as=cancelled        (or interrupted) → wrapperJob, once it has ended
  *   POST   /jobs/{id}/stdin?end=1         (or 0) bytes → nothing
- *   POST   /drain                         → wrapperDrained
+ *   POST   /drain                         → wrapperDrained: no job is admitted from now on
+ *   DELETE /drain                         → wrapperDrained: they are again
  */
 import { z } from "zod";
 

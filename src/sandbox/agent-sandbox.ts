@@ -16,7 +16,14 @@ import type { ProviderResult } from "../domain/failure.ts";
 import type { Generation, InstanceId, JobId, SandboxId, SessionId } from "../domain/ids.ts";
 import type { Observation, Residue } from "../domain/observation.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
-import type { RenewalReply, RenewalRequest, WrapperHealth, WrapperJob, WrapperJobDetail, WrapperJobOrder } from "../protocol/wrapper.ts";
+import type {
+  RenewalReply,
+  RenewalRequest,
+  WrapperHealth,
+  WrapperJob,
+  WrapperJobDetail,
+  WrapperJobOrder,
+} from "../protocol/wrapper.ts";
 
 export interface CallBound {
   readonly timeoutMs: number;
@@ -36,6 +43,8 @@ export interface LaunchOrder {
   readonly jobGraceMs: number;
   readonly stopGraceMs: number;
   readonly env: Readonly<Record<string, string>>;
+  /** The snapshot whose files the workspace begins with; absent: an empty one. Not there: `not_found`, nothing started. */
+  readonly restore?: string;
 }
 
 /** What is aimed at. `instanceId` null: every instance of that generation. */
@@ -117,7 +126,20 @@ export interface AgentSandbox {
   wrapper(instance: InstanceRef): WrapperClient;
   readLogs(target: Target, tailBytes: number, bound: CallBound): Promise<ProviderResult<SandboxLogs>>;
   readResources(target: Target, bound: CallBound): Promise<ProviderResult<SandboxResources>>;
+  /** There exactly when `capabilities.snapshot`. */
+  readonly snapshots?: Snapshots;
   enumerate?(bound: CallBound): Promise<ProviderResult<readonly Enumerated[]>>;
+}
+
+/** What saves and forgets the files of a workspace. Names are minted by the session and never used twice. */
+export interface Snapshots {
+  /**
+   * Saves the target's workspace (names, modes, links, contents). Idempotent by name. Acknowledged only after it was read back
+   * whole: an acknowledged snapshot can be restored. Refused (`refused_retired`) when the name was removed before.
+   */
+  save(target: Target, snapshotId: string, bound: CallBound): Promise<ProviderResult<{ readonly bytes: number }>>;
+  /** Durable: a save of that name that lands later is refused. What is not there is success. */
+  remove(sessionId: SessionId, snapshotId: string, bound: CallBound): Promise<ProviderResult<null>>;
 }
 
 /**
@@ -137,4 +159,6 @@ export interface WrapperClient {
   writeStdin(id: JobId, bytes: Uint8Array, end: boolean, bound: CallBound): Promise<ProviderResult<null>>;
   /** No new job is admitted from now on; answers how many still run. */
   drain(bound: CallBound): Promise<ProviderResult<{ readonly activeJobs: number }>>;
+  /** Takes a drain back: jobs are admitted again. */
+  admit(bound: CallBound): Promise<ProviderResult<null>>;
 }

@@ -112,6 +112,11 @@ export class HttpWrapperClient implements WrapperClient {
     return reply.ok ? succeeded({ activeJobs: reply.value.active_jobs }) : reply;
   }
 
+  async admit(bound: CallBound): Promise<ProviderResult<null>> {
+    const reply = await this.#ask({ method: "DELETE", path: "/drain" }, wrapperDrained, bound);
+    return reply.ok ? succeeded(null) : reply;
+  }
+
   async #ask<T>(ask: Ask, shape: Shape<T>, bound: CallBound): Promise<ProviderResult<T>> {
     const changes = ask.method !== "GET";
     // One bound for head and body together: a reply that trickles is no answer.

@@ -18,10 +18,12 @@ import { ProviderCalls } from "./provider-calls.ts";
 import { Renewing } from "./renewing.ts";
 import { Reporter } from "./reporter.ts";
 import type { Caller, EndOrder, Operator, Resolution, SessionApi } from "./session-api.ts";
+import { Saving } from "./saving.ts";
 import { SessionState } from "./session-state.ts";
 import { StepRunner } from "./steps.ts";
 import { Stopping } from "./stopping.ts";
 import { sessionStore } from "./store.ts";
+import { SuspensionCommands } from "./suspension-commands.ts";
 
 export class SessionCommands implements SessionApi {
   readonly #ports: SessionPorts;
@@ -30,6 +32,7 @@ export class SessionCommands implements SessionApi {
   readonly #jobs: JobCommands;
   readonly #operator: OperatorCommands;
   readonly #guarded: GuardedEnd;
+  readonly #suspension: SuspensionCommands;
   /** The present state, for the simulation's invariants and for tests. */
   readonly state: SessionState;
   readonly engine: SessionEngine;
@@ -44,7 +47,8 @@ export class SessionCommands implements SessionApi {
     const opening = new Opening(ports, calls, () => store.env());
     const renewing = new Renewing(ports, calls, runner);
     const stopping = new Stopping(ports, calls, runner);
-    const steps = new StepRunner(ports, calls, opening, renewing, stopping);
+    const saving = new Saving(ports, calls, runner);
+    const steps = new StepRunner(calls, opening, renewing, stopping, saving);
     const reporter = new Reporter(ports, this.state, store);
     this.engine = new SessionEngine(ports, this.state, steps, runner, reporter);
     const access = new SessionAccess(ports, this.state, store, jobs);
@@ -53,6 +57,7 @@ export class SessionCommands implements SessionApi {
     this.#jobs = new JobCommands(access, runner);
     this.#operator = new OperatorCommands(access);
     this.#guarded = new GuardedEnd(access);
+    this.#suspension = new SuspensionCommands(access);
   }
 
   create(id: SessionId, caller: Caller, body: CreateSession, requestHash: string | null, waitMs: number) {
@@ -66,6 +71,15 @@ export class SessionCommands implements SessionApi {
   }
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number) {
     return this.#lifecycle.timeout(caller, kind, seconds);
+  }
+  pause(caller: Caller) {
+    return this.#suspension.pause(caller);
+  }
+  resume(caller: Caller, seconds: number | null, waitMs: number) {
+    return this.#suspension.resume(caller, seconds, waitMs);
+  }
+  rebuild(caller: Caller, waitMs: number) {
+    return this.#suspension.rebuild(caller, waitMs);
   }
   keepalive(caller: Caller) {
     return this.#lifecycle.keepalive(caller);

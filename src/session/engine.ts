@@ -15,8 +15,11 @@ import type { Actor } from "./store.ts";
 
 /** A wake that fails altogether is followed by another after this long. */
 const failedWakeMs = 10_000;
-/** A step that failed, or changed nothing although it was due, rests this long: without it the pump would spin. */
-const idleLaneMs = 5_000;
+/** A step that failed, or changed nothing although it was due, rests this long, doubling up to the cap: without it the pump would spin. */
+const restMs = 5_000;
+const restCapMs = 300_000;
+/** What is under way is looked at again by the alarm this soon, in case the object is gone by then. */
+const underWayMs = 2_000;
 /** These keep their own retry times, unless they fail altogether. */
 const selfPaced: ReadonlySet<string> = new Set(["jobs", "report"]);
 
@@ -27,7 +30,7 @@ export class SessionEngine {
   readonly #jobs: JobRunner;
   readonly #reporter: Reporter;
   readonly #lanes = new Map<string, Promise<void>>();
-  readonly #restingUntil = new Map<string, number>();
+  readonly #rests = new Map<string, { readonly until: number; readonly count: number }>();
   #pumping = false;
 
   constructor(ports: SessionPorts, state: SessionState, steps: StepRunner, jobs: JobRunner, reporter: Reporter) {
@@ -37,6 +40,7 @@ export class SessionEngine {
     this.#jobs = jobs;
     this.#reporter = reporter;
     state.chores = () => this.#choresAt();
+    state.retryAt = (now) => this.#retryAt(now);
     state.onChange(() => this.pump());
     steps.onErase = () => this.#erase();
   }
@@ -61,6 +65,9 @@ export class SessionEngine {
       }
       if (this.#jobs.due(now)) this.#run("jobs", () => this.#jobs.deliver());
       if (this.#reporter.due(now)) this.#run("report", () => this.#report());
+    } catch (error) {
+      // Whoever changed something must not be told that it failed because the next look did: the alarm looks again.
+      this.#ports.logger.error("could not look for work", { error: String(error) });
     } finally {
       this.#pumping = false;
     }
@@ -68,8 +75,8 @@ export class SessionEngine {
 
   #run(lane: string, work: () => Promise<void>): void {
     if (this.#lanes.has(lane)) return;
-    if (this.#ports.clock.now() < (this.#restingUntil.get(lane) ?? 0)) return;
-    this.#restingUntil.delete(lane);
+    const rest = this.#rests.get(lane);
+    if (rest !== undefined && this.#ports.clock.now() < rest.until) return;
     const before = this.#state.session;
     let failed = false;
     // Never synchronously: a step that changes the state would be running inside the change that caused it.
@@ -84,12 +91,27 @@ export class SessionEngine {
       })
       .finally(() => {
         this.#lanes.delete(lane);
-        if (failed || (this.#state.session === before && !selfPaced.has(lane)))
-          this.#restingUntil.set(lane, this.#ports.clock.now() + idleLaneMs);
+        const idle = this.#state.session === before && !selfPaced.has(lane);
+        if (failed || idle) this.#rest(lane, (rest?.count ?? 0) + 1);
+        else this.#rests.delete(lane);
         this.#rearmQuietly();
         this.pump();
       });
     this.#lanes.set(lane, running);
+  }
+
+  #rest(lane: string, count: number): void {
+    const ms = Math.min(restCapMs, restMs * 2 ** (count - 1));
+    this.#rests.set(lane, { until: this.#ports.clock.now() + ms, count });
+  }
+
+  /** For what is due already: when its lane has rested, or soon. */
+  #retryAt(now: number): number {
+    const session = this.#state.session;
+    if (session === null) return now + underWayMs;
+    const steps = reconcile(session, now, this.#ports.policy);
+    const times = steps.map((step) => Math.max(now + underWayMs, this.#rests.get(laneOf(step))?.until ?? 0));
+    return times.length === 0 ? now + underWayMs : Math.min(...times);
   }
 
   async #report(): Promise<void> {
@@ -147,13 +169,18 @@ export class SessionEngine {
   /** The index is told before the rows go: afterwards nobody would know to tell it. */
   async #erase(): Promise<void> {
     if (!(await this.#reporter.send(true))) return;
-    await this.#ports.eraseStorage();
-    this.#state.erased();
+    await this.#gone();
   }
 
   /** Undoes a create that got no quota: nothing was launched, nothing was told. */
   async forget(): Promise<void> {
+    await this.#gone();
+  }
+
+  async #gone(): Promise<void> {
     await this.#ports.eraseStorage();
     this.#state.erased();
+    // Whatever was armed while the rows went: nobody is left to be woken (DEL-5).
+    this.#ports.alarm.clear();
   }
 }

@@ -1,5 +1,6 @@
 /** Jobs of one session: run, look, end, feed, and read their output. */
 import type { JobId } from "../domain/ids.ts";
+import type { Session } from "../domain/session.ts";
 import type { CreateJob, JobView } from "../protocol/jobs.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import type { SessionAccess } from "./access.ts";
@@ -41,7 +42,7 @@ export class JobCommands {
       }
       return { ok: true, value: { job: jobView(found.value, known), replayed: true } };
     }
-    const refused = jobsRefused(found.value);
+    const refused = this.#refusedNow(found.value);
     if (refused !== null) return refuse(refused);
     const timeoutMs = body.timeout_seconds === undefined ? policy.defaultJobTimeoutMs : body.timeout_seconds * 1_000;
     try {
@@ -61,6 +62,15 @@ export class JobCommands {
     return job === null
       ? refuse(storageFailed)
       : { ok: true, value: { job: jobView(this.#at.now(found.value), job), replayed: false } };
+  }
+
+  /** A paused session that resumes by itself takes the job and queues it. However many come at once, it resumes once (CLK-15). */
+  #refusedNow(session: Session): Problem | null {
+    const { desired, profile, limits } = session;
+    const paused = desired.type === "suspended" && desired.cause === "pause";
+    if (!paused || !profile.autoResume) return jobsRefused(session);
+    const asked = this.#at.dispatch({ type: "resumeRequested", timeoutMs: limits.timeoutMs }, "client");
+    return asked.ok ? null : asked.problem;
   }
 
   async jobs(caller: Caller, after: string | null, limit: number): Promise<Reply<readonly JobView[]>> {

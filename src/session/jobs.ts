@@ -117,8 +117,12 @@ export class JobRunner {
       this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "sandbox");
       return true;
     }
-    // That nothing came of a repeat says nothing of the first: taken back, it could run again on a successor (FEN-6).
-    if (effect === "none" && first) this.#jobs.takeBack(job.id);
+    if (effect === "none") {
+      // That nothing came of a repeat says nothing of the first: taken back, it could run again on a successor (FEN-6).
+      if (first) this.#jobs.takeBack(job.id);
+      // It may still be draining for a save that was called off; saying so again costs nothing.
+      await bounded(clock, policy.observeMs, (bound) => wrapper.admit(bound));
+    }
     return false;
   }
 

@@ -100,6 +100,7 @@ export class Opening {
     const lease = this.#calls.lease(generation);
     if (lease?.phase !== "launching") return;
     const { ids, policy } = this.#ports;
+    const { snapshot } = this.#calls.session();
     const provider = this.#calls.provider(lease);
     const result =
       provider === null
@@ -117,6 +118,7 @@ export class Opening {
                 jobGraceMs: policy.jobGraceMs,
                 stopGraceMs: policy.stopGraceMs,
                 env: this.#env(),
+                ...(snapshot === null ? {} : { restore: snapshot.id }),
               },
               bound,
             ),

@@ -31,15 +31,21 @@ const provision = z.object({
   candidate: candidate.nullable(),
 });
 
+const snapshot = z.object({ id: z.string(), provider, takenAt: instant, generation: z.int() });
+
 /** Everything of a session but its identity columns and its leases. */
 export const sessionRecord = z.object({
   limits: z.object({ timeoutMs: z.number(), idleTimeoutMs: z.number().nullable(), maxLifetimeMs: z.number() }),
-  lifecycle: z.object({ onTimeout: z.enum(["kill", "pause"]), onLoss: z.enum(["hold", "relaunch", "terminate"]) }),
+  lifecycle: z.object({
+    onTimeout: z.enum(["kill", "pause"]),
+    onLoss: z.enum(["hold", "relaunch", "terminate"]),
+  }),
   profile: z.object({
     labels: z.record(z.string(), z.string()),
     agentType: z.string().nullable(),
     taskId: z.string().nullable(),
     critical: z.boolean(),
+    autoResume: z.boolean(),
   }),
   desired: z.discriminatedUnion("type", [
     z.object({ type: z.literal("running"), provision: provision.nullable() }),
@@ -63,7 +69,9 @@ export const sessionRecord = z.object({
   activity: z.object({ lastAt: instant, activeJobs: z.int(), reportedAt: instant }),
   alive: z.object({ totalMs: z.number(), since: instant.nullable() }),
   relaunches: z.int(),
-  snapshot: z.object({ id: z.string(), provider, takenAt: instant, generation: z.int() }).nullable(),
+  warnedOfPause: instant.nullable(),
+  snapshot: snapshot.nullable(),
+  discarded: z.array(snapshot),
   cancellations: z.array(z.int()),
 });
 

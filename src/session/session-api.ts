@@ -93,6 +93,12 @@ export interface SessionApi {
     reason: "requested" | "operator",
   ): Promise<Reply<{ readonly session: SessionView; readonly done: boolean }>>;
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>>;
+  /** Saves, stops, and keeps what was saved. Problems: unsupported_by_provider, session_not_running, sandbox_lost, session_ended. */
+  pause(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
+  /** `seconds` null: the session's own timeout. Problems: quota_exhausted (it stays paused), sandbox_lost, session_ended. */
+  resume(caller: Caller, seconds: number | null, waitMs: number): Promise<Reply<Tagged<SessionView>>>;
+  /** A live one is saved first; a lost one begins empty. Problems: unsupported_by_provider, lease_not_expired, session_paused, session_ended. */
+  rebuild(caller: Caller, waitMs: number): Promise<Reply<Tagged<SessionView>>>;
   keepalive(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
   interrupt(
     caller: Caller,

@@ -62,6 +62,15 @@ export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
     timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number) {
       return this.#commands.timeout(caller, kind, seconds);
     }
+    pause(caller: Caller) {
+      return this.#commands.pause(caller);
+    }
+    resume(caller: Caller, seconds: number | null, waitMs: number) {
+      return this.#commands.resume(caller, seconds, waitMs);
+    }
+    rebuild(caller: Caller, waitMs: number) {
+      return this.#commands.rebuild(caller, waitMs);
+    }
     keepalive(caller: Caller) {
       return this.#commands.keepalive(caller);
     }

@@ -41,6 +41,8 @@ export class SessionState {
   #deleteAsked = false;
   /** When something beside the machine (reports, waiting jobs) wants to be looked at; null: nothing does. */
   chores: () => number | null = () => null;
+  /** When work that is due already is to be tried again, if nothing comes of it now. Epoch ms, after `now`. */
+  retryAt: (now: number) => number = (now) => now + overdueAlarmMs;
 
   constructor(ports: SessionPorts, store: SessionStore, jobs: JobStore) {
     this.#ports = ports;
@@ -203,11 +205,12 @@ export class SessionState {
     if (this.#mode.type === "newer") due.push(now + policy.newerRetryMs);
     if (this.#mode.type === "unreadable") due.push(now + policy.unreadableRetryMs);
     const deadline = session === null ? null : nextDeadline(session, policy);
-    if (deadline !== null) due.push(deadline);
+    if (deadline !== null && deadline > now) due.push(deadline);
+    // Due already, or without a date of its own: under way, or resting after it came to nothing.
+    if (session !== null && ((deadline !== null && deadline <= now) || owed(session))) due.push(this.retryAt(now));
     const chores = this.chores();
-    if (chores !== null) due.push(chores);
-    const soonest = due.length === 0 ? now + policy.unreadableRetryMs : Math.min(...due);
-    return soonest > now ? soonest : now + overdueAlarmMs;
+    if (chores !== null) due.push(Math.max(chores, now + 1));
+    return due.length === 0 ? now + policy.unreadableRetryMs : Math.min(...due);
   }
 
   /** The rows are gone. */
@@ -232,6 +235,11 @@ export class SessionState {
   }
 }
 
+/** What is to be given back or deleted has no date: it is simply not done yet. */
+function owed(session: Session): boolean {
+  return session.cancellations.length > 0 || session.discarded.length > 0;
+}
+
 /** What can be torn down of a session whose spec cannot be read: stops under way, and everything once a delete was asked for. */
 function salvage(plain: PlainSession, leases: readonly Lease[], ports: SessionPorts): Session | null {
   const now = ports.clock.now();
@@ -252,7 +260,7 @@ function salvage(plain: PlainSession, leases: readonly Lease[], ports: SessionPo
     nextGeneration: (newest.generation + 1) as Session["nextGeneration"],
     limits: { timeoutMs: 0, idleTimeoutMs: null, maxLifetimeMs: 0 },
     lifecycle: { onTimeout: "kill", onLoss: "hold" },
-    profile: { labels: {}, agentType: null, taskId: null, critical: false },
+    profile: { labels: {}, agentType: null, taskId: null, critical: false, autoResume: false },
     desired: {
       type: "terminated",
       reason: "failed",
@@ -266,7 +274,9 @@ function salvage(plain: PlainSession, leases: readonly Lease[], ports: SessionPo
     activity: { lastAt: plain.createdAt, activeJobs: 0, reportedAt: plain.createdAt },
     alive: { totalMs: 0, since: null },
     relaunches: 0,
+    warnedOfPause: null,
     snapshot: null,
+    discarded: [],
     newest,
     ghosts: stopping.slice(0, -1),
     cancellations: [],

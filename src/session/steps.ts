@@ -4,26 +4,26 @@
  */
 import type { Step } from "../domain/reconcile.ts";
 import type { Opening } from "./opening.ts";
-import type { SessionPorts } from "./ports.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
 import type { Renewing } from "./renewing.ts";
+import type { Saving } from "./saving.ts";
 import type { Stopping } from "./stopping.ts";
 
 export class StepRunner {
-  readonly #ports: SessionPorts;
   readonly #calls: ProviderCalls;
   readonly #opening: Opening;
   readonly #renewing: Renewing;
   readonly #stopping: Stopping;
+  readonly #saving: Saving;
   /** Set by the engine, which knows how to report the erasure first. */
   onErase: () => Promise<void> = () => Promise.resolve();
 
-  constructor(ports: SessionPorts, calls: ProviderCalls, opening: Opening, renewing: Renewing, stopping: Stopping) {
-    this.#ports = ports;
+  constructor(calls: ProviderCalls, opening: Opening, renewing: Renewing, stopping: Stopping, saving: Saving) {
     this.#calls = calls;
     this.#opening = opening;
     this.#renewing = renewing;
     this.#stopping = stopping;
+    this.#saving = saving;
   }
 
   async run(step: Step): Promise<void> {
@@ -46,11 +46,11 @@ export class StepRunner {
       case "erase":
         return this.onErase();
       case "drain":
+        return this.#saving.drain(step.generation);
       case "save":
+        return this.#saving.save(step.generation);
       case "deleteSnapshot":
-        // Reached only through pause and rebuild of a live session, which a provider without snapshots refuses at the door.
-        this.#ports.logger.error("no adapter here can save a sandbox", { step: step.type });
-        return;
+        return this.#saving.deleteSnapshot(step.snapshot);
     }
   }
 }

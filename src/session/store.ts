@@ -311,13 +311,27 @@ const rowFields = [
   "activity",
   "alive",
   "relaunches",
+  "warnedOfPause",
   "snapshot",
+  "discarded",
   "cancellations",
 ] as const satisfies readonly (keyof Session)[];
 
 function encodeSession(session: Session): string {
-  const { limits, lifecycle, profile, desired, endAt, startedAt, refreshedAt, activity, alive, relaunches } = session;
-  const { snapshot, cancellations } = session;
+  const {
+    limits,
+    lifecycle,
+    profile,
+    desired,
+    endAt,
+    startedAt,
+    refreshedAt,
+    activity,
+    alive,
+    relaunches,
+    warnedOfPause,
+  } = session;
+  const { snapshot, discarded, cancellations } = session;
   const record = {
     limits,
     lifecycle,
@@ -329,7 +343,9 @@ function encodeSession(session: Session): string {
     activity,
     alive,
     relaunches,
+    warnedOfPause,
     snapshot,
+    discarded,
     cancellations,
   };
   return JSON.stringify(record);

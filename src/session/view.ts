@@ -46,6 +46,7 @@ export function sessionView(session: Session, context: ViewContext): SessionView
     max_lifetime_seconds: Math.round(limits.maxLifetimeMs / 1_000),
     on_timeout: lifecycle.onTimeout,
     on_loss: lifecycle.onLoss,
+    auto_resume: profile.autoResume,
     labels: profile.labels,
     agent_type: profile.agentType,
     task_id: profile.taskId,

@@ -28,6 +28,7 @@ export function sampleSession(changes: Partial<SessionView> = {}): SessionView {
     max_lifetime_seconds: 86_400,
     on_timeout: "kill",
     on_loss: "hold",
+    auto_resume: false,
     labels: {},
     agent_type: null,
     task_id: null,

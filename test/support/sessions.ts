@@ -167,7 +167,7 @@ export function session(changes: Partial<Session> = {}): Session {
     nextGeneration: generation(7),
     limits: { timeoutMs: hour, idleTimeoutMs: 15 * minute, maxLifetimeMs: 24 * hour },
     lifecycle: { onTimeout: "kill", onLoss: "hold" },
-    profile: { labels: {}, agentType: null, taskId: null, critical: false },
+    profile: { labels: {}, agentType: null, taskId: null, critical: false, autoResume: false },
     desired: { type: "running", provision: null },
     endAt: born + hour,
     startedAt: at - 4 * minute,
@@ -175,7 +175,9 @@ export function session(changes: Partial<Session> = {}): Session {
     activity: { lastAt: at - 20 * second, activeJobs: 0, reportedAt: at - 10 * second },
     alive: { totalMs: 0, since: at - 5 * minute },
     relaunches: 0,
+    warnedOfPause: null,
     snapshot: null,
+    discarded: [],
     newest: held(),
     ghosts: [],
     cancellations: [],
@@ -212,7 +214,7 @@ export function terminated(changes: Partial<Session> = {}): Session {
       type: "terminated",
       reason: "requested",
       at: at - minute,
-      endedAt: open || changes.snapshot ? null : at - second,
+      endedAt: open || changes.discarded !== undefined ? null : at - second,
       failure: null,
     },
     newest: closed(),
@@ -335,7 +337,12 @@ export function everySession(): readonly Sample[] {
       desired: { type: "suspended", cause: "pause", since: at - minute, resumeQueued: true },
     }),
   );
-  add("a snapshot is to be deleted", "terminated", "closed", terminated({ snapshot, cancellations: [generation(6)] }));
+  add(
+    "a snapshot is to be deleted",
+    "terminated",
+    "closed",
+    terminated({ discarded: [snapshot], cancellations: [generation(6)] }),
+  );
   return samples;
 }
 

@@ -289,7 +289,7 @@ describe("max lifetime", () => {
   });
 
   it("stands while there is no sandbox: paused time does not count [CLK-16]", () => {
-    expect(running(paused({ alive: { totalMs: hour, since: null } }))).toEqual(["paused_retention"]);
+    expect(running(paused({ alive: { totalMs: hour, since: null } }))).toEqual(["paused_warning", "paused_retention"]);
     const stopped = move(
       paused({
         newest: stopping({ step: { type: "acting", attemptId: attempt("s"), deadline: at + minute } }),
@@ -305,12 +305,30 @@ describe("max lifetime", () => {
 
 describe("a paused session", () => {
   it("ends by its own retention alone, counted from the pause [CLK-11] [CLK-16]", () => {
-    const state = paused({ endAt: at - hour });
-    const due = at - minute + policy.pausedRetentionMs;
+    const since = at - minute;
+    const state = paused({ endAt: at - hour, warnedOfPause: since });
+    const due = since + policy.pausedRetentionMs;
+    expect(running(state)).toEqual(["paused_retention"]);
     expect(expiresAt(state, policy)).toBe(due);
     expect(apply(state, time, { now: due - 1, policy }).type).toBe("ignored");
     expect(reasonOf(move(state, time, { now: due, policy }))).toBe("retention");
     expect(running(lost())).toEqual(["end_at"]);
+  });
+
+  it("is announced its end a day before, once for each pause [CLK-16]", () => {
+    const since = at - minute;
+    const warnAt = since + policy.pausedRetentionMs - policy.pausedWarningMs;
+    for (const warnedOfPause of [null, since - hour]) {
+      const state = paused({ warnedOfPause });
+      expect(nextDeadline(state, policy)).toBe(warnAt);
+      expect(expiresAt(state, policy)).toBe(since + policy.pausedRetentionMs);
+      expect(apply(state, time, { now: warnAt - 1, policy }).type).toBe("ignored");
+      const moved = moveWith(state, time, { now: warnAt, policy });
+      expect(moved.session).toEqual({ ...state, warnedOfPause: since });
+      expect(noted(moved)).toEqual(["retention_warning"]);
+      expect(apply(moved.session, time, { now: warnAt, policy }).type).toBe("ignored");
+    }
+    expect(running(lost())).not.toContain("paused_warning");
   });
 });
 

@@ -21,6 +21,7 @@ import {
   provisioning,
   second,
   session,
+  snapshot,
   stopping,
   terminated,
 } from "../support/sessions.ts";
@@ -103,12 +104,12 @@ describe("reconcile", () => {
         { type: "stop", generation: g },
         { type: "probe", generation: g },
         { type: "renew", generation: g },
-        { type: "drain", generation: g, force: true },
+        { type: "drain", generation: g },
         { type: "save", generation: g },
         { type: "cancelReservation", generation: g },
         { type: "openLease" },
         { type: "becomeGhost" },
-        { type: "deleteSnapshot" },
+        { type: "deleteSnapshot", snapshot },
         { type: "erase" },
       ] as const
     ).map(laneOf);
@@ -120,7 +121,7 @@ describe("reconcile", () => {
       `cancel:${g}`,
       "open",
       "open",
-      "snapshot",
+      "snapshot:snapshot-1",
       "erase",
     ]);
     expect(laneOf({ type: "stop", generation: generation(1) })).not.toBe(

@@ -72,12 +72,7 @@ describe("a pause", () => {
     expect(noted(moved)).toEqual(["pausing"]);
     const drainingNow = pausing(draining("pause"));
     expect(nextDeadline(drainingNow, policy)).toBe(at + 30 * second);
-    expect(reconcile(drainingNow, at + 30 * second - 1, policy)).toEqual([
-      { type: "drain", generation: newest, force: false },
-    ]);
-    expect(reconcile(drainingNow, at + 30 * second, policy)).toEqual([
-      { type: "drain", generation: newest, force: true },
-    ]);
+    expect(reconcile(drainingNow, at + 30 * second, policy)).toEqual([{ type: "drain", generation: newest }]);
     const drained = move(drainingNow, { type: "drained", generation: newest, attemptId: save1 });
     expect(gateOf(drained)).toEqual(saving("pause"));
     expect(reconcile(drained, at, policy)).toEqual([{ type: "save", generation: newest }]);
@@ -249,6 +244,62 @@ describe("a rebuild", () => {
   });
 });
 
+describe("a snapshot that nobody will restore", () => {
+  const later = { ...snapshot, id: "snapshot-2", takenAt: at };
+  const underWay = { id: save1, provider: "memory", takenAt: at, generation: newest } as const;
+  const end = { type: "terminateRequested", reason: "requested", failure: null } as const;
+
+  it("is deleted when a newer one takes its place, and not before it has", () => {
+    const before = { ...pausing(), snapshot };
+    expect(before.discarded).toEqual([]);
+    expect(move(before, { ...saved, snapshot: later })).toMatchObject({ snapshot: later, discarded: [snapshot] });
+    expect(move(pausing(), saved)).toMatchObject({ snapshot, discarded: [] });
+  });
+
+  it("is deleted by its name when its save failed, was cancelled, or lost its sandbox: it may still land", () => {
+    const lostOne = {
+      type: "renewalFailed",
+      generation: newest,
+      sequence: 7,
+      failure: failure("foreign_instance"),
+      jitter: 0,
+    } as const;
+    for (const event of [failed, resume, lostOne, end]) {
+      expect(move(pausing(), event).discarded, event.type).toEqual([underWay]);
+    }
+    const overdue = move(pausing(), time, when(5 * minute));
+    expect(overdue.discarded).toEqual([{ ...underWay, takenAt: at + 5 * minute }]);
+    for (const event of [resume, lostOne, end]) expect(move(pausing(draining("pause")), event).discarded).toEqual([]);
+    expect(move({ ...pausing(), snapshot }, end).discarded).toEqual([snapshot, underWay]);
+  });
+
+  it("is deleted once it is restored: a later loss must not bring back what is old", () => {
+    const asked = provisioning(
+      { purpose: "resume" },
+      { newest: launching({ renewals: { sequence: 1, lastSentAt: at } }), snapshot },
+    );
+    const accepted = {
+      type: "renewalAccepted",
+      generation: newest,
+      sequence: 1,
+      sentAt: at,
+      protocolSupported: true,
+      activeJobs: 0,
+      idleMs: 0,
+    } as const;
+    expect(move(asked, accepted)).toMatchObject({ snapshot: null, discarded: [snapshot] });
+  });
+
+  it("is deleted one by one, each until it is confirmed", () => {
+    const state = session({ discarded: [snapshot, later] });
+    expect(reconcile(state, at, policy)).toEqual([
+      { type: "deleteSnapshot", snapshot },
+      { type: "deleteSnapshot", snapshot: later },
+    ]);
+    expect(move(state, { type: "snapshotDeleted", snapshotId: later.id }).discarded).toEqual([snapshot]);
+  });
+});
+
 describe("an end", () => {
   const end = { type: "terminateRequested", reason: "requested", failure: null } as const;
 
@@ -266,17 +317,12 @@ describe("an end", () => {
 
   it("of a paused session is not done before its snapshot is deleted", () => {
     const ended = move(paused(), end);
-    expect(ended.desired).toMatchObject({ endedAt: null });
-    expect(reconcile(ended, at, policy)).toEqual([{ type: "deleteSnapshot" }]);
+    expect(ended).toMatchObject({ snapshot: null, discarded: [snapshot], desired: { endedAt: null } });
+    expect(reconcile(ended, at, policy)).toEqual([{ type: "deleteSnapshot", snapshot }]);
     expect(apply(ended, { type: "snapshotDeleted", snapshotId: "another" }).type).toBe("ignored");
     const deleted = moveWith(ended, { type: "snapshotDeleted", snapshotId: snapshot.id }, when(minute));
-    expect(deleted.session).toMatchObject({ snapshot: null, desired: { endedAt: at + minute } });
+    expect(deleted.session).toMatchObject({ discarded: [], desired: { endedAt: at + minute } });
     expect(noted(deleted)).toEqual(["snapshot_deleted", "terminated"]);
-  });
-
-  it("deletes no snapshot while a sandbox of it may still be there", () => {
-    const state = terminated({ newest: stopping({ step: { type: "waiting", nextAttemptAt: at + 1 } }), snapshot });
-    expect(reconcile(state, at, policy)).toEqual([]);
   });
 
   it("is dated when nothing is left, and forgotten after retention [I10]", () => {

@@ -74,7 +74,8 @@ export function routes(dependencies: RouteDependencies): readonly Route[] {
       maxBodyBytes: stdinBodyBytes,
       handle: withJob((job, request) => writeStdin(dependencies, job, request)),
     },
-    { ...served, method: "POST", path: /^\/drain$/, handle: () => drain(jobs) },
+    { ...served, method: "POST", path: /^\/drain$/, handle: () => drain(jobs, true) },
+    { ...served, method: "DELETE", path: /^\/drain$/, handle: () => drain(jobs, false) },
   ];
 }
 
@@ -184,8 +185,9 @@ function writeStdin({ fence }: RouteDependencies, job: Job, { body, query }: Rou
   }
 }
 
-function drain(jobs: JobTable): Answer {
-  jobs.draining = true;
+/** An instance that is ending has lost its right to act before it comes here, so a drain cannot be taken back then. */
+function drain(jobs: JobTable, draining: boolean): Answer {
+  jobs.draining = draining;
   return ok({ active_jobs: jobs.running });
 }
 

@@ -71,6 +71,11 @@ export class MemoryInstance {
     return this.#lease.deadline;
   }
 
+  /** It accepted a lease that has not run out: it does what it is told. */
+  get acts(): boolean {
+    return this.listens && this.#lease.sequence > 0 && this.#world.queue.time < this.#lease.deadline;
+  }
+
   /** Whether a connection to its port is answered at all. */
   get listens(): boolean {
     return this.#phase === "serving" && !this.wrapper.frozen && this.#world.processes.isAlive(this.wrapper);
@@ -174,6 +179,13 @@ export class MemoryInstance {
     if (fence !== null) return fence;
     this.#draining = true;
     return answered({ activeJobs: this.#activeJobs().length });
+  }
+
+  admit(generation: number): WrapperAnswer<null> {
+    const fence = this.#checkGeneration(generation) ?? this.#checkRenewed();
+    if (fence !== null) return fence;
+    this.#draining = false;
+    return answered(null);
   }
 
   /** SIGSTOP: the wrapper alone, or everything (a frozen container). */

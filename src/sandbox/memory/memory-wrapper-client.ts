@@ -99,6 +99,10 @@ export class MemoryWrapperClient implements WrapperClient {
     return this.#call("drain", bound, (wrapper) => wrapper.drain(this.#ref.generation), plain);
   }
 
+  admit(bound: CallBound): Promise<ProviderResult<null>> {
+    return this.#call("drain", bound, (wrapper) => wrapper.admit(this.#ref.generation), plain);
+  }
+
   #job<Value>(
     op: Op,
     id: JobId,
