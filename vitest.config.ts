@@ -28,7 +28,10 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
+            // The real Worker, and one session object more whose provider a test can disturb.
+            main: "./test/support/workers/main.ts",
             miniflare: {
+              durableObjects: { RIGGED: { className: "RiggedSession", useSQLite: true } },
               bindings: {
                 SANDBOX_PROVIDER: "memory",
                 ADMIN_TOKEN: "test-admin-token-0123456789abcdef0123456789abcdef",

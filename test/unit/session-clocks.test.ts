@@ -177,3 +177,26 @@ describe("the idle clock", () => {
     expect(Date.parse(at ?? "") - silentSince).toBeLessThan(rig.policy.staleActivityMs + minute);
   });
 });
+
+describe("a change that was stored", () => {
+  it("is not called a failure because the look that follows it fails [I9] [CLK-2]", async () => {
+    const rig = new SessionRig();
+    await rig.running({ timeout_seconds: 600 });
+    const { run, transaction } = rig.sql;
+    let written = false;
+    rig.sql.transaction = (body) => {
+      const result = transaction(body);
+      written = true;
+      return result;
+    };
+    rig.sql.run = (statement, ...bindings) => {
+      if (written && statement.startsWith("SELECT * FROM job")) throw new Error("disk I/O error");
+      return run(statement, ...bindings);
+    };
+    const asked = await rig.commands.timeout(caller, "timeout", 3_600);
+    expect(written).toBe(true);
+    Object.assign(rig.sql, { run, transaction });
+    const stored = (await rig.view()).end_at;
+    expect(asked).toMatchObject({ ok: true, value: { body: { end_at: stored } } });
+  });
+});
