@@ -120,6 +120,27 @@ describe("opening a lease", () => {
     expect(fail(second)).toEqual({ type: "waiting", notBefore: at + 2 * second });
   });
 
+  it("for a resume or rebuild that gets no quota goes back at once: its client is told, and nothing saved is lost", () => {
+    const full = {
+      type: "openingFailed",
+      attemptId: attempt("open-1"),
+      failure: { code: "quota_exhausted", message: "full" },
+      jitter: 0.5,
+    } as const;
+    const of = (purpose: Provision["purpose"]) =>
+      session({ desired: { type: "running", provision: { ...opening, purpose } }, newest: closed(), snapshot });
+    for (const [purpose, cause] of [
+      ["resume", "pause"],
+      ["rebuild", "loss"],
+    ] as const) {
+      const after = move(of(purpose), full);
+      expect(after.desired).toEqual({ type: "suspended", cause, since: at, resumeQueued: false });
+      expect(after).toMatchObject({ snapshot, cancellations: [next] });
+    }
+    for (const purpose of ["create", "relaunch"] as const)
+      expect(provisionOf(move(of(purpose), full)).failures).toBe(1);
+  });
+
   it("happens only after the new sandbox id was seen absent, by its own provider [LEA-1]", () => {
     const that = candidate(next);
     const wrong = [

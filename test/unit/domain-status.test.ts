@@ -48,7 +48,7 @@ describe("the public status", () => {
   it("is the design's, in every cell of desired × newest phase [LEA-21]", () => {
     const seen = new Set<string>();
     for (const { session: state, desired, phase, name } of everySession()) {
-      if (state.desired.type === "terminated" && state.snapshot !== null) continue;
+      if (state.desired.type === "terminated" && state.discarded.length > 0) continue;
       expect(statusOf(state), name).toBe(design[desired][phase]);
       seen.add(`${desired} × ${phase}`);
     }
@@ -64,8 +64,8 @@ describe("the public status", () => {
   });
 
   it("is terminating until the snapshot of an ended session is deleted", () => {
-    expect(statusOf(terminated({ snapshot }))).toBe("terminating");
-    expect(statusOf(terminated({ snapshot, newest: null }))).toBe("terminating");
+    expect(statusOf(terminated({ discarded: [snapshot] }))).toBe("terminating");
+    expect(statusOf(terminated({ discarded: [snapshot], newest: null }))).toBe("terminating");
   });
 
   it("of an ended session stays while a latecomer is reaped [I10]", () => {
