@@ -104,7 +104,9 @@ async function main(): Promise<number> {
     if (sessions > 0) {
       const ttl = Number(order.vars["LEASE_TTL_SECONDS"] ?? 300);
       const they = sessions === 1 ? "1 sandbox is" : `${sessions} sandboxes are`;
-      console.log(`\n${they} still running. The next start finds what is left; without one, each ends by itself within ${ttl} s.`);
+      console.log(
+        `\n${they} still running. The next start finds what is left; without one, each ends by itself within ${ttl} s.`,
+      );
     }
   }
   if (crash === null) return 0;
