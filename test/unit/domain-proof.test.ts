@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Observation } from "../../src/domain/observation.ts";
 import { judgeAbsence } from "../../src/domain/proof.ts";
-import type { Generation, SandboxId } from "../../src/domain/ids.ts";
+import type { SandboxId } from "../../src/domain/ids.ts";
 import { at, boot, candidate, host, look, newest, past, policy, second, stopping } from "../support/sessions.ts";
 
 const retired = { at, host, boot };
@@ -58,7 +58,7 @@ describe("absence is not proven", () => {
       "a look was answered by another boot than the one that retired it",
     ],
     ["at another sandbox", { sandboxId: "other" as SandboxId }, "a look was at another sandbox or generation"],
-    ["at another generation", { generation: past as Generation }, "a look was at another sandbox or generation"],
+    ["at another generation", { generation: past }, "a look was at another sandbox or generation"],
     ["when one look is unknown", { answer: "unknown", detail: "timed out" }, "one look said unknown: timed out"],
   ];
   for (const [name, changes, why] of cases) {
