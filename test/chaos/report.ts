@@ -37,6 +37,7 @@ function rows(result: ChaosResult): readonly (readonly [string, string, boolean 
     ],
     ["after the faults: last session settled", time(afterFaults.lastReceiptMs), afterFaults.lastReceiptMs !== null],
     ["running at the end, never struck", String(judged.untouchedRunning), null],
+    ["sandboxes replaced, told so", String(judged.replaced), null],
     [
       "sandboxes lost (by a hit, or excused by an outage)",
       `${judged.losses} (${judged.losses - judged.excusedLosses}, ${judged.excusedLosses})`,

@@ -16,6 +16,8 @@ export interface Judged {
   /** How sessions that lost a sandbox fared, for the table. */
   readonly losses: number;
   readonly excusedLosses: number;
+  /** `sandbox_replaced` events. */
+  readonly replaced: number;
   readonly untouchedRunning: number;
   readonly receipts: number;
 }
@@ -27,6 +29,7 @@ export async function judge(world: World, views: ReadonlyMap<TrackedSession, Ses
   const breaches: string[] = [];
   let losses = 0;
   let excusedLosses = 0;
+  let replaced = 0;
   let untouchedRunning = 0;
   let receipts = 0;
   for (const [session, view] of views) {
@@ -41,10 +44,11 @@ export async function judge(world: World, views: ReadonlyMap<TrackedSession, Ses
     }
     const lost = history.filter((event) => event.type === "sandbox_lost");
     losses += lost.length;
+    replaced += history.filter((event) => event.type === "sandbox_replaced").length;
     for (const event of lost) {
-      const verdict = explain(world, session, event);
-      if (verdict === "excused") excusedLosses += 1;
-      else if (verdict !== "hit") say(verdict);
+      const cause = explain(world, session, event);
+      if (cause.type === "outage") excusedLosses += 1;
+      if (cause.type === "none") say(cause.words);
     }
     for (const wrong of judgeStatus(session, view, history, lost.length)) say(wrong);
     if (view.status !== "running" && view.generation !== null) {
@@ -55,20 +59,24 @@ export async function judge(world: World, views: ReadonlyMap<TrackedSession, Ses
     if (view.status === "running" && session.hits.length === 0) untouchedRunning += 1;
     for (const wrong of judgeJobs(session, view, await jobsOf(world, view.id), lost.length > 0)) say(wrong);
   }
-  return { breaches, losses, excusedLosses, untouchedRunning, receipts };
+  return { breaches, losses, excusedLosses, replaced, untouchedRunning, receipts };
 }
 
+type LossCause =
+  { readonly type: "hit" } | { readonly type: "outage" } | { readonly type: "none"; readonly words: string };
+
 /** Why it was lost: struck by us, or out of reach for a whole lease. Anything else is a sandbox that was killed for nothing. */
-function explain(world: World, session: TrackedSession, event: EventView): "hit" | "excused" | string {
+function explain(world: World, session: TrackedSession, event: EventView): LossCause {
   const { generation } = event;
   const at = Date.parse(event.at);
   if (session.hits.some((hit) => hit.severity === "fatal" && hit.generation === generation && hit.at <= at))
-    return "hit";
+    return { type: "hit" };
   const lastAlive = generation === null ? undefined : session.lastAlive.get(generation);
   const died = Math.min(lastAlive ?? at, at);
   const calm = world.outages.longestCalm(died - ttlMs, died, session.name);
-  if (calm <= calmEnoughMs) return "excused";
-  return `generation ${generation} was lost at ${event.at} (${event.cause}) though nothing had struck it and it could be renewed for ${calm} ms of the lease before.`;
+  if (calm <= calmEnoughMs) return { type: "outage" };
+  const words = `generation ${generation} was lost at ${event.at} (${event.cause}) though nothing had struck it and it could be renewed for ${calm} ms of the lease before.`;
+  return { type: "none", words };
 }
 
 function* judgeStatus(

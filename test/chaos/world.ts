@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type JobState, jobView } from "../../src/protocol/jobs.ts";
 import type { HostFault } from "../../src/protocol/host.ts";
 import { groupMembers } from "../../scripts/stack/leash.ts";
-import { Stack } from "../../scripts/stack/stack.ts";
+import type { Stack } from "../../scripts/stack/stack.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import { census, type Seen } from "./census.ts";
 import type { ChaosClient } from "./chaos-client.ts";
