@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { Journal } from "../test/chaos/journal.ts";
-import type { ChaosOrder } from "../test/chaos/order.ts";
+import { type ChaosOrder, usualTtlMs } from "../test/chaos/order.ts";
 import { report } from "../test/chaos/report.ts";
 import { runChaos } from "../test/chaos/run.ts";
 import { bad, bold, dim, good, say, seconds } from "./demo/stage.ts";
@@ -33,7 +33,12 @@ function number(name: string, text: string | undefined, fallback: number): numbe
     : refuse(`--${name} must be a whole number above 0.`);
 }
 
-function orderOf(args: readonly string[]): ChaosOrder {
+interface Asked {
+  readonly order: ChaosOrder;
+  readonly verbose: boolean;
+}
+
+function asked(args: readonly string[]): Asked {
   try {
     const { values } = parseArgs({
       args: [...args],
@@ -48,23 +53,25 @@ function orderOf(args: readonly string[]): ChaosOrder {
       },
     });
     const unlimited = Number.MAX_SAFE_INTEGER;
-    return {
+    const order: ChaosOrder = {
       seed: number("seed", values.seed, 1 + Math.floor(Math.random() * 999_999)),
       minutes: number("minutes", values.minutes, values.rounds === undefined ? 3 : unlimited),
       rounds: number("rounds", values.rounds, unlimited),
       sessions: number("sessions", values.sessions, 7),
       figures: !values["no-figures"],
       slowFaults: !values.quick,
-      verbose: values.verbose,
+      ttlMs: usualTtlMs,
+      script: null,
     };
+    return { order, verbose: values.verbose };
   } catch (error) {
     return refuse(error instanceof Error ? error.message : "The arguments are wrong.");
   }
 }
 
-const order = orderOf(process.argv.slice(2));
+const { order, verbose } = asked(process.argv.slice(2));
 const stop = onceAskedToStop();
-const journal = new Journal(order.verbose);
+const journal = new Journal(verbose);
 say(`${bold("Mooring under chaos")}  ${dim(`seed ${order.seed}; replay the schedule with --seed ${order.seed}`)}`);
 try {
   const result = await runChaos(order, journal, stop.signal);

@@ -3,6 +3,7 @@
  * anything, so within lease TTL + grace every sandbox has to end itself: /proc is all that is asked. Then the plane
  * comes back on its state and must tell each session's loss as its owner ordered.
  */
+import { strike } from "./census.ts";
 import { create, drawJob, drawSession, post } from "./deeds.ts";
 import { fencedMs } from "./order.ts";
 import { readAll, waitForNone } from "./settle.ts";
@@ -13,6 +14,8 @@ export interface Blackout {
   readonly processesBefore: number;
   /** From the kill to the census that found nothing; null: not within TTL + grace. */
   readonly zeroAfterMs: number | null;
+  /** The three it brought along, one for each `on_loss`. */
+  readonly sessions: readonly TrackedSession[];
   readonly breaches: readonly string[];
 }
 
@@ -31,37 +34,45 @@ export async function blackOut(world: World): Promise<Blackout> {
       if (session.refused) throw new Error("No quota for the sessions of the blackout.");
     }
   }
+  const notReady = await startJobs(world, fresh);
+  if (notReady !== null) return { processesBefore: 0, zeroAfterMs: null, sessions: fresh, breaches: [notReady] };
+  await Promise.all([world.killWorker(), world.killHost()]);
+  // After the kill: from now on every one of them runs without anybody.
+  const before = world.look();
+  for (const session of world.living) session.hit("blackout", "fatal", newestOf(session));
+  // One of the three loses its wrapper as well, one has it frozen: there the guardian alone is left to act.
+  for (const [index, signal] of (["SIGKILL", "SIGSTOP"] as const).entries()) {
+    const wrapper = before.find((seen) => seen.session === fresh[index]?.id && seen.role === "wrapper");
+    if (wrapper === undefined || !strike(wrapper, signal)) breaches.push(`no wrapper to send ${signal} was there.`);
+  }
+  const { zeroAfterMs, left } = await waitForNone(world);
+  for (const each of left)
+    breaches.push(`${each} is alive ${fencedMs(world.order.ttlMs)} ms after the whole control plane was killed.`);
+  await world.restoreHost();
+  await world.restoreWorker();
+  return { processesBefore: before.length, zeroAfterMs, sessions: fresh, breaches };
+}
+
+/** Until a job of each is seen in /proc. Null, or why not. */
+async function startJobs(world: World, fresh: readonly TrackedSession[]): Promise<string | null> {
   const until = performance.now() + 60_000;
   for (;;) {
     const views = await readAll(world);
     if (fresh.every((session) => views.get(session)?.status === "running")) break;
-    if (performance.now() > until)
-      return {
-        processesBefore: 0,
-        zeroAfterMs: null,
-        breaches: ["the sessions of the blackout did not run within a minute."],
-      };
+    if (performance.now() > until) return "the sessions of the blackout did not run within a minute.";
     await world.pause(200);
   }
   for (const [index, session] of fresh.entries()) {
     for (const kind of [jobKinds[index % jobKinds.length], jobKinds[(index + 1) % jobKinds.length]])
       await post(world, session, drawJob(world, kind));
   }
-  // The first census with their jobs in it.
-  while (fresh.some((session) => !world.look().some((seen) => seen.session === session.id && seen.role === "job"))) {
-    if (performance.now() > until)
-      return { processesBefore: 0, zeroAfterMs: null, breaches: ["the jobs of the blackout did not start."] };
+  const works = (session: TrackedSession): boolean =>
+    world.look().some((seen) => seen.session === session.id && seen.role === "job");
+  while (!fresh.every((session) => works(session))) {
+    if (performance.now() > until) return "the jobs of the blackout did not start.";
     await world.pause(100);
   }
-  await Promise.all([world.killWorker(), world.killHost()]);
-  // After the kill: from now on every one of them runs without anybody.
-  const before = world.look();
-  for (const session of world.living) session.hit("blackout", "fatal", newestOf(session));
-  const { zeroAfterMs, left } = await waitForNone(world);
-  for (const each of left) breaches.push(`${each} is alive ${fencedMs} ms after the whole control plane was killed.`);
-  await world.restoreHost();
-  await world.restoreWorker();
-  return { processesBefore: before.length, zeroAfterMs, breaches };
+  return null;
 }
 
 function newestOf(session: TrackedSession): number | null {

@@ -45,7 +45,7 @@ export async function measureFigures(world: World): Promise<Figures> {
   const launchMs = await Promise.all(all.map((session) => launchOf(world, session)));
   const deletedAt = performance.now();
   await Promise.all(all.map((session) => remove(world, session)));
-  const ended = await until(world, all, (view) => view.status === "terminated", settledMs);
+  const ended = await until(world, all, (view) => view.status === "terminated", settledMs(world.order));
   return {
     at: count,
     running: [...views.values()].filter((view) => view.status === "running").length,

@@ -45,7 +45,7 @@ function rows(result: ChaosResult): readonly (readonly [string, string, boolean 
     ],
     [
       `control plane killed with ${blackout.processesBefore} processes: none left after`,
-      `${time(blackout.zeroAfterMs)} ${dim(`of ${seconds(fencedMs)} allowed`)}`,
+      `${time(blackout.zeroAfterMs)} ${dim(`of ${seconds(fencedMs(result.order.ttlMs))} allowed`)}`,
       blackout.zeroAfterMs !== null,
     ],
     ["all deleted: last receipt after", time(afterAll.lastReceiptMs), afterAll.lastReceiptMs !== null],

@@ -16,6 +16,14 @@ import type { World } from "./world.ts";
 const faults: readonly Fault[] = [...controlPlaneFaults, ...hostReplyFaults, ...processFaults, ...impostorFaults];
 
 export async function playRounds(world: World, order: ChaosOrder): Promise<number> {
+  if (order.script !== null) {
+    for (const [index, [name, scene]] of order.script.entries()) {
+      const fault = faults.find((each) => each.name === name);
+      if (fault === undefined) throw new Error(`There is no fault called ${name}.`);
+      await playRound(world, order, index + 1, fault, scene);
+    }
+    return order.script.length;
+  }
   const possible = faults.filter((fault) => order.slowFaults || fault.slow !== true);
   // One of each kind first, in the seed's own order; then by weight. So a long run meets every fault.
   const once = shuffled(possible, world.random);
@@ -23,15 +31,14 @@ export async function playRounds(world: World, order: ChaosOrder): Promise<numbe
   let round = 0;
   for (; round < order.rounds && performance.now() < until; round += 1) {
     const fault = once.pop() ?? world.random.weighted(possible.map((each) => [each.weight, each] as const));
-    await playRound(world, order, round + 1, fault);
+    await playRound(world, order, round + 1, fault, world.random.pick(fault.scenes));
   }
   return round;
 }
 
-async function playRound(world: World, order: ChaosOrder, number: number, fault: Fault): Promise<void> {
+async function playRound(world: World, order: ChaosOrder, number: number, fault: Fault, scene: Scene): Promise<void> {
   const { random, journal } = world;
   world.signal.throwIfAborted();
-  const scene = random.pick(fault.scenes);
   journal.event(`— round ${number}: ${fault.name} while ${scene === "anything" ? "whatever runs, runs" : scene}`);
   // Settled from the start: an interrupted run must not end by a rejection that nobody awaits yet.
   const deeds = Promise.allSettled([...retryUnanswered(world), ...play(world, order, scene)]);

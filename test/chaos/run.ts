@@ -11,7 +11,7 @@ import { drawJob, post, remove } from "./deeds.ts";
 import { type Figures, measureFigures } from "./figures.ts";
 import type { Journal } from "./journal.ts";
 import { type Books, readBooks } from "./ledger.ts";
-import { chaosVars, type ChaosOrder, settledMs, slowSettledMs } from "./order.ts";
+import { chaosVars, type ChaosOrder, settledMs } from "./order.ts";
 import { playRounds } from "./rounds.ts";
 import { endAllOf, endFaults, settle, type Settled } from "./settle.ts";
 import type { TrackedSession } from "./tracked-session.ts";
@@ -26,6 +26,8 @@ export interface ChaosResult {
   readonly figures: Figures | null;
   readonly afterFaults: Settled;
   readonly blackout: Blackout;
+  /** What the owner of each session of the blackout is told once the plane is back, by its `on_loss`. */
+  readonly fates: Readonly<Record<string, string>>;
   readonly judged: Judged;
   readonly afterAll: Settled;
   readonly books: Books | null;
@@ -44,7 +46,7 @@ export async function runChaos(order: ChaosOrder, journal: Journal, signal: Abor
         stateDirectory: directory,
         secretsFile: join(directory, "secrets"),
         port: 0,
-        vars: chaosVars,
+        vars: chaosVars(order.ttlMs),
         faults: true,
         reload: false,
         cronSeconds: 10,
@@ -53,7 +55,7 @@ export async function runChaos(order: ChaosOrder, journal: Journal, signal: Abor
       signal,
     );
     const client = new ChaosClient(stack.url, await stack.apiKey("chaos"), signal);
-    world = new World({ stack, client, random: new SeededRandom(order.seed), journal, directory, signal });
+    world = new World({ stack, client, random: new SeededRandom(order.seed), journal, directory, signal, order });
     return await play(world, order);
   } finally {
     await leave(world);
@@ -63,7 +65,7 @@ export async function runChaos(order: ChaosOrder, journal: Journal, signal: Abor
 
 async function play(world: World, order: ChaosOrder): Promise<ChaosResult> {
   const { journal } = world;
-  const bound = order.slowFaults ? slowSettledMs : settledMs;
+  const bound = settledMs(order);
   const breaches: string[] = [];
   world.watch();
   let figures: Figures | null = null;
@@ -104,6 +106,9 @@ async function play(world: World, order: ChaosOrder): Promise<ChaosResult> {
     figures,
     afterFaults,
     blackout,
+    fates: Object.fromEntries(
+      blackout.sessions.map((session) => [session.onLoss, recovered.views.get(session)?.status ?? "unknown"]),
+    ),
     judged: { ...judged, untouchedRunning: first.untouchedRunning, receipts: last.receipts },
     afterAll,
     books,

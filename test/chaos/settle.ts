@@ -96,7 +96,7 @@ export async function waitForNone(
     const left = world.look().filter((seen) => seen.instance !== null && seen.instance !== nowhere);
     const elapsed = performance.now() - began;
     if (left.length === 0) return { zeroAfterMs: elapsed, left: [] };
-    if (elapsed > fencedMs) return { zeroAfterMs: null, left: left.map((seen) => words(seen)) };
+    if (elapsed > fencedMs(world.order.ttlMs)) return { zeroAfterMs: null, left: left.map((seen) => words(seen)) };
     world.journal.status(`nobody is in control: ${left.length} processes left after ${(elapsed / 1_000).toFixed(1)} s`);
     await world.pause(200);
   }

@@ -7,7 +7,6 @@ import { eventPage, type EventView } from "../../src/protocol/events.ts";
 import { jobPage, type JobView } from "../../src/protocol/jobs.ts";
 import type { SessionView, TeardownView } from "../../src/protocol/sessions.ts";
 import { defaultPolicy } from "../../src/domain/policy.ts";
-import { ttlMs } from "./order.ts";
 import type { TrackedSession } from "./tracked-session.ts";
 import type { World } from "./world.ts";
 
@@ -73,7 +72,7 @@ function explain(world: World, session: TrackedSession, event: EventView): LossC
     return { type: "hit" };
   const lastAlive = generation === null ? undefined : session.lastAlive.get(generation);
   const died = Math.min(lastAlive ?? at, at);
-  const calm = world.outages.longestCalm(died - ttlMs, died, session.name);
+  const calm = world.outages.longestCalm(died - world.order.ttlMs, died, session.name);
   if (calm <= calmEnoughMs) return { type: "outage" };
   const words = `generation ${generation} was lost at ${event.at} (${event.cause}) though nothing had struck it and it could be renewed for ${calm} ms of the lease before.`;
   return { type: "none", words };

@@ -10,6 +10,7 @@ import type { SeededRandom } from "../support/seeded-random.ts";
 import { census, type Seen } from "./census.ts";
 import type { ChaosClient } from "./chaos-client.ts";
 import type { Journal } from "./journal.ts";
+import type { ChaosOrder } from "./order.ts";
 import { Outages } from "./outages.ts";
 import type { TrackedSession } from "./tracked-session.ts";
 
@@ -20,6 +21,7 @@ export interface WorldParts {
   readonly journal: Journal;
   readonly directory: string;
   readonly signal: AbortSignal;
+  readonly order: ChaosOrder;
 }
 
 export class World {
@@ -28,6 +30,7 @@ export class World {
   readonly random: SeededRandom;
   readonly journal: Journal;
   readonly signal: AbortSignal;
+  readonly order: ChaosOrder;
   readonly outages = new Outages();
   readonly sessions: TrackedSession[] = [];
   /** Every job's first line appends to a file of its own here. */
@@ -43,6 +46,7 @@ export class World {
     this.random = parts.random;
     this.journal = parts.journal;
     this.signal = parts.signal;
+    this.order = parts.order;
     this.directory = parts.directory;
     this.ranDirectory = join(parts.directory, "ran");
     mkdirSync(this.ranDirectory, { recursive: true });

@@ -1,14 +1,10 @@
 /** Wrappers, guardians and jobs killed and frozen. Every hit is written down before it lands: who was not hit must live. */
 import { strike } from "../census.ts";
-import { ttlMs } from "../order.ts";
 import type { World } from "../world.ts";
 import type { Severity } from "../tracked-session.ts";
 import type { Fault } from "./fault.ts";
 
 const scenes = ["working", "anything", "launching"] as const;
-
-/** Long enough to miss renewals, short enough that the lease outlives it. */
-const shortFreezeMs = ttlMs / 5;
 
 export const processFaults: readonly Fault[] = [
   { name: "wrapper SIGKILL", weight: 4, scenes, strike: async (world) => kill(world, "wrapper", "fatal") },
@@ -58,7 +54,8 @@ function stop(world: World, role: Role, severity: Severity): string {
 async function freezeShortly(world: World, role: Role): Promise<string> {
   const victim = world.victim(role);
   if (victim === null) return "nobody there";
-  const ms = world.random.int(1_000, shortFreezeMs);
+  // Long enough to miss renewals, short enough that the lease outlives it.
+  const ms = world.random.int(1_000, world.order.ttlMs / 5);
   victim.session.hit(`${role} frozen shortly`, "harmless", victim.seen.generation);
   world.journal.event(`SIGSTOP ${role} ${victim.seen.pid} of ${victim.session.name} for ${ms} ms`);
   if (!strike(victim.seen, "SIGSTOP")) return "gone before";
