@@ -56,10 +56,9 @@ export class SessionEngine {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      const session = this.#state.session;
-      if (session === null) return;
+      const { session } = this.#state;
       const now = this.#ports.clock.now();
-      for (const step of reconcile(session, now, this.#ports.policy)) {
+      for (const step of session === null ? [] : reconcile(session, now, this.#ports.policy)) {
         if (step.type === "erase" && !this.#state.mayBeErased) continue;
         this.#run(laneOf(step), () => this.#steps.run(step));
       }
@@ -121,6 +120,7 @@ export class SessionEngine {
   /** Something went by that only time decides. */
   tick(actor: Actor): void {
     this.#state.honourDelete(actor);
+    this.#state.announceUnreadable();
     this.#state.dispatch({ type: "timePassed", jitter: this.#ports.ids.random() }, actor);
     this.pump();
   }

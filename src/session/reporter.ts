@@ -34,13 +34,13 @@ export class Reporter {
     this.#ports = ports;
     this.#state = state;
     this.#store = store;
-    const { version, at } = state.session === null ? { version: 0, at: 0 } : store.reported();
+    const { version, at } = state.reportable === null ? { version: 0, at: 0 } : store.reported();
     this.#confirmed = { tenant: version, index: version };
     this.#reportedAt = at;
   }
 
   #pending(now: number): boolean {
-    const { session, version } = this.#state;
+    const { reportable: session, version } = this.#state;
     if (session === null) return false;
     if (this.#confirmed.tenant < version || this.#confirmed.index < version) return true;
     return beats(session) && now >= this.#reportedAt + this.#ports.policy.reportEveryMs;
@@ -57,7 +57,7 @@ export class Reporter {
 
   /** Sends what is not confirmed. true: both have confirmed this version. */
   async send(erased = false): Promise<boolean> {
-    const session = this.#state.session;
+    const session = this.#state.reportable;
     if (session === null) return false;
     const { version } = this.#state;
     // The erasure is one version more: it must not lose against what was told before.
@@ -82,7 +82,7 @@ export class Reporter {
     const both = tenant && index;
     const now = this.#ports.clock.now();
     if (!both) this.#retryAt = now + retryMs;
-    else if (!erased && this.#state.session !== null) {
+    else if (!erased && this.#state.reportable !== null) {
       this.#reportedAt = now;
       this.#store.confirmReport(report.version, now);
     }
@@ -95,6 +95,8 @@ export class Reporter {
    */
   #horizon(session: Session): number | null {
     const { clock, policy } = this.#ports;
+    // Of one that nobody can act on only its own slow alarm is known.
+    if (this.#state.session === null) return clock.now() + policy.unreadableRetryMs;
     const deadline = nextDeadline(session, policy);
     if (!beats(session)) return deadline;
     return Math.max(
@@ -120,7 +122,7 @@ export class Reporter {
       terminateReason: session.desired.type === "terminated" ? session.desired.reason : null,
       provider: session.provider,
       endAt: session.endAt,
-      expiresAt: expiresAt(session, policy),
+      expiresAt: unreadable ? null : expiresAt(session, policy),
       nextDeadline: this.#horizon(session),
       labels: session.profile.labels,
       agentType: session.profile.agentType,

@@ -39,6 +39,8 @@ export class SessionState {
   #session: Session | null = null;
   #version = 0;
   #deleteAsked = false;
+  #seen: Session | null = null;
+  #announced = false;
   /** When something beside the machine (reports, waiting jobs) wants to be looked at; null: nothing does. */
   chores: () => number | null = () => null;
   /** When work that is due already is to be tried again, if nothing comes of it now. Epoch ms, after `now`. */
@@ -83,6 +85,8 @@ export class SessionState {
       case "unreadable":
         this.#mode = { type: "unreadable", plain: loaded.plain, remains: loaded.remains, why: loaded.why };
         this.#session = salvage(loaded.plain, loaded.leases, this.#ports);
+        this.#seen = this.#session ?? standIn(loaded.plain, loaded.leases);
+        this.#version = loaded.plain.version;
         break;
     }
   }
@@ -148,7 +152,19 @@ export class SessionState {
     if (after.newest !== null && after.newest !== before.newest) this.#store.saveLease(after.newest, "newest");
     for (const ghost of after.ghosts) if (!before.ghosts.includes(ghost)) this.#store.saveLease(ghost, "ghost");
     for (const receipt of receipts) this.#store.saveLease(receipt, "past");
-    return this.#version + 1;
+    return this.#store.bumpVersion();
+  }
+
+  /** What can be told of it: the session, or as much of an unreadable one as can be seen. */
+  get reportable(): Session | null {
+    return this.#session ?? (this.#mode.type === "unreadable" ? this.#seen : null);
+  }
+
+  /** Somebody has to hear that it cannot be read: once in each incarnation, as nothing else moves its version (LEA-4). */
+  announceUnreadable(): void {
+    if (this.#mode.type !== "unreadable" || this.#announced) return;
+    this.#version = this.#store.bumpVersion();
+    this.#announced = true;
   }
 
   /** A delete that was stored while the record could not be acted on is carried out now that it can. */
@@ -251,23 +267,43 @@ function salvage(plain: PlainSession, leases: readonly Lease[], ports: SessionPo
   const newest = stopping.at(-1) ?? leases.findLast((lease) => lease.phase === "closed") ?? null;
   if (newest === null || (stopping.length === 0 && !asked)) return null;
   const at = plain.deleteRequestedAt ?? (newest.phase === "closed" ? newest.receipt.requestedAt : newest.requestedAt);
+  const endedAt = newest.phase === "closed" ? Math.max(at, newest.receipt.verifiedAbsentAt) : null;
+  return {
+    ...blank(plain, newest.provider),
+    nextGeneration: (newest.generation + 1) as Session["nextGeneration"],
+    desired: { type: "terminated", reason: "failed", at, endedAt, failure: null },
+    newest,
+    ghosts: stopping.slice(0, -1),
+  };
+}
+
+/** Nothing of it may be acted on: it stands there for reports alone, with the newest lease that can be read. */
+function standIn(plain: PlainSession, leases: readonly Lease[]): Session | null {
+  const newest = leases.at(-1) ?? null;
+  const provider = newest?.provider ?? plain.provider;
+  if (provider === null) return null;
+  return {
+    ...blank(plain, provider),
+    nextGeneration: ((newest?.generation ?? 0) + 1) as Session["nextGeneration"],
+    desired: { type: "running", provision: null },
+    newest,
+    ghosts: [],
+  };
+}
+
+type Decided = "nextGeneration" | "desired" | "newest" | "ghosts";
+
+/** What the plain columns say of a session, and nothing for the rest. */
+function blank(plain: PlainSession, provider: Session["provider"]): Omit<Session, Decided> {
   return {
     id: plain.id,
     tenant: plain.tenant,
-    provider: newest.provider,
+    provider,
     isolation: "session",
     createdAt: plain.createdAt,
-    nextGeneration: (newest.generation + 1) as Session["nextGeneration"],
     limits: { timeoutMs: 0, idleTimeoutMs: null, maxLifetimeMs: 0 },
     lifecycle: { onTimeout: "kill", onLoss: "hold" },
     profile: { labels: {}, agentType: null, taskId: null, critical: false, autoResume: false },
-    desired: {
-      type: "terminated",
-      reason: "failed",
-      at,
-      endedAt: newest.phase === "closed" ? Math.max(at, newest.receipt.verifiedAbsentAt) : null,
-      failure: null,
-    },
     endAt: plain.createdAt,
     startedAt: null,
     refreshedAt: null,
@@ -277,8 +313,6 @@ function salvage(plain: PlainSession, leases: readonly Lease[], ports: SessionPo
     warnedOfPause: null,
     snapshot: null,
     discarded: [],
-    newest,
-    ghosts: stopping.slice(0, -1),
     cancellations: [],
   };
 }

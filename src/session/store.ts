@@ -23,6 +23,9 @@ export interface PlainSession {
   readonly tenant: TenantId;
   readonly createdAt: number;
   readonly deleteRequestedAt: number | null;
+  readonly version: number;
+  /** null: a name that this code does not know. */
+  readonly provider: ProviderName | null;
 }
 
 /** What the plain columns still say of a lease whose record cannot be read: enough to aim a stop. */
@@ -72,6 +75,8 @@ export interface SessionStore {
   ): number;
   saveLease(lease: Lease, standing: "newest" | "ghost" | "past"): void;
   requestDelete(at: number): void;
+  /** For what is told of a record that is not written: the next row version, stored. */
+  bumpVersion(): number;
   /** The last version that the registry and the index have both confirmed, and when. */
   reported(): { readonly version: number; readonly at: number };
   confirmReport(version: number, at: number): void;
@@ -88,7 +93,7 @@ export function sessionStore(sql: Sql): SessionStore {
   function load(): Loaded {
     if (schemaVersion(sql) === 0) return { type: "absent" };
     if (schemaVersion(sql) > sessionMigrations.length) {
-      const row = sql.run("SELECT id, tenant, created_at, delete_requested_at FROM session")[0];
+      const row = sql.run("SELECT id, tenant, provider, created_at, delete_requested_at, version FROM session")[0];
       return row === undefined ? { type: "absent" } : { type: "newer", plain: plainOf(row) };
     }
     migrate(sql, sessionMigrations);
@@ -265,6 +270,9 @@ export function sessionStore(sql: Sql): SessionStore {
     confirmReport(reportedVersion, at) {
       sql.run("UPDATE session SET reported_version = ?, reported_at = ?", reportedVersion, at);
     },
+    bumpVersion() {
+      return Number(sql.run("UPDATE session SET version = version + 1 RETURNING version")[0]?.["version"]);
+    },
     requestDelete(at) {
       sql.run("UPDATE session SET delete_requested_at = coalesce(delete_requested_at, ?)", at);
     },
@@ -394,6 +402,8 @@ function plainOf(row: SqlRow): PlainSession {
     tenant: row["tenant"] as TenantId,
     createdAt: Number(row["created_at"]),
     deleteRequestedAt: row["delete_requested_at"] === null ? null : Number(row["delete_requested_at"]),
+    version: Number(row["version"]),
+    provider: isProvider(row["provider"]) ? row["provider"] : null,
   };
 }
 

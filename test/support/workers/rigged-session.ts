@@ -14,7 +14,7 @@ import { memorySandbox } from "../../../src/sandbox/memory/memory-sandbox.ts";
 import { MemoryWorld } from "../../../src/sandbox/memory/memory-world.ts";
 import type { SessionView } from "../../../src/protocol/sessions.ts";
 import type { Clock } from "../../../src/session/ambient.ts";
-import type { TenantPort } from "../../../src/session/reports.ts";
+import type { SessionReport, TenantPort } from "../../../src/session/reports.ts";
 import type { Caller, SessionApi } from "../../../src/session/session-api.ts";
 import { sessionObject } from "../../../src/session/session-object.ts";
 import { systemClock, systemIds } from "../../../src/system.ts";
@@ -44,6 +44,7 @@ const noFault: Fault = { type: "none" };
 export type Fate = (call: Call) => Fault;
 const fates = new Map<string, Fate>();
 const tenantFates = new Map<string, (call: keyof TenantPort) => Promise<void>>();
+const told = new Map<string, SessionReport>();
 /** Every call that reached the provider's port, oldest first. */
 export const calls: Call[] = [];
 
@@ -71,6 +72,12 @@ export class RiggedSession extends sessionObject<Env>((bindings) => {
     defaultProvider: "memory",
     providers: { get: (name) => (name === "memory" ? sandbox : null) },
     tenant: (tenant) => disturbed(tenant, wired.tenant(tenant)),
+    index: (tenant) => ({
+      report: (report) => {
+        told.set(report.sessionId, report);
+        return wired.index(tenant).report(report);
+      },
+    }),
   };
 }) {
   constructor(ctx: DurableObjectState, bindings: Env) {
@@ -157,6 +164,11 @@ export class Rigged {
 
   calls(op: Call["op"]): readonly Call[] {
     return calls.filter((call) => call.sessionId === this.id && call.op === op);
+  }
+
+  /** What the index was told last. */
+  get told(): SessionReport | undefined {
+    return told.get(this.id);
   }
 
   /** What is alive of it in the world. */
