@@ -193,7 +193,8 @@ export function stoppingFrom(identity: LeaseIdentity, now: number, policy: Polic
     phase: "stopping",
     reason: "terminated",
     requestedAt: now,
-    certainExpiry: now + policy.leaseTtlMs,
+    // Its launch may have been sent a moment ago as well.
+    certainExpiry: now + policy.launchCallMs + policy.leaseTtlMs,
     step: { type: "waiting", nextAttemptAt: now },
     attempts: [],
     earlierAttempts: 0,

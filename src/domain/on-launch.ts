@@ -51,9 +51,11 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
     return failProvision(noted, "provision_timeout", context);
   }
   const stale = code === "stale_generation";
-  const delay = stale
-    ? 0
-    : Math.max(launchBackoff(failures, event.jitter, null, context.policy), event.failure.retryAfterMs ?? 0);
+  // At once for the first; a registry that refuses every number must not be asked without end.
+  const delay =
+    stale && provision.failures === 0
+      ? 0
+      : Math.max(launchBackoff(failures, event.jitter, null, context.policy), event.failure.retryAfterMs ?? 0);
   return moved(
     {
       ...withProvision(session, {

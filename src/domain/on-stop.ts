@@ -252,10 +252,16 @@ export function assertAbsent(session: Session, event: EventOf<"absenceAsserted">
     assertion: { at: now, by: event.by, reason: event.reason },
     step: { type: "parked", since: now, nextProbeAt: now + policy.assertedProbeMs, hastened: true },
   };
-  const noted = note("absence_asserted", event.reason, lease.generation, { by: event.by });
+  const effects: readonly Effect[] = [
+    note("absence_asserted", event.reason, lease.generation, { by: event.by }),
+    { type: "settleJobs", generation: lease.generation, as: "lost" },
+  ];
   if (lease !== session.newest) {
-    return moved({ ...session, ghosts: session.ghosts.map((ghost) => (ghost === lease ? asserted : ghost)) }, noted);
+    return moved(
+      { ...session, ghosts: session.ghosts.map((ghost) => (ghost === lease ? asserted : ghost)) },
+      ...effects,
+    );
   }
   const freed = withoutSandbox({ ...session, newest: null, ghosts: [...session.ghosts, asserted] }, now);
-  return resumeIfQueued(freed, context, noted);
+  return resumeIfQueued(freed, context, ...effects);
 }

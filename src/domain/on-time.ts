@@ -50,7 +50,15 @@ function clockWentBack(session: Session, _jitter: number, { now, policy }: Conte
   const mend = <L extends OpenLease | Closed>(lease: L): L => {
     switch (lease.phase) {
       case "held":
-        return lease.nextRenewalAt > now + longestRenewal ? { ...lease, nextRenewalAt: now } : lease;
+        if (lease.nextRenewalAt <= now + longestRenewal && lease.acceptedSentAt <= now && lease.heldAt <= now)
+          return lease;
+        // What lies ahead of now was before it: a look from now on must count as later.
+        return {
+          ...lease,
+          nextRenewalAt: lease.nextRenewalAt > now + longestRenewal ? now : lease.nextRenewalAt,
+          acceptedSentAt: Math.min(lease.acceptedSentAt, now),
+          heldAt: Math.min(lease.heldAt, now),
+        };
       case "launching": {
         const deadline = Math.min(
           lease.deadline,
@@ -59,6 +67,8 @@ function clockWentBack(session: Session, _jitter: number, { now, policy }: Conte
         const step = lease.step;
         if (step.type === "confirming" && step.nextAt > now + longestRenewal)
           return { ...lease, deadline, step: { ...step, nextAt: now } };
+        if (step.type === "waiting" && step.notBefore > now + policy.provisionMs)
+          return { ...lease, deadline, step: { ...step, notBefore: now } };
         if (step.type === "acting" && step.deadline > now + policy.launchCallMs) {
           return { ...lease, deadline, step: { ...step, deadline: now + policy.launchCallMs } };
         }
@@ -102,8 +112,17 @@ function mendProvision(desired: Desired, now: number, policy: Policy): Desired {
   const deadline = Math.min(provision.deadline, now + policy.provisionMs);
   const step = provision.step;
   const opening = step.type === "opening" && step.deadline > now + 2 * policy.observeMs + 1_000;
-  if (deadline === provision.deadline && !opening) return desired;
-  return { type: "running", provision: { ...provision, deadline, step: opening ? { ...step, deadline: now } : step } };
+  // A provider may ask for patience, but not for more than the whole provision has.
+  const waiting = step.type === "waiting" && step.notBefore > now + policy.provisionMs;
+  if (deadline === provision.deadline && !opening && !waiting) return desired;
+  return {
+    type: "running",
+    provision: {
+      ...provision,
+      deadline,
+      step: opening ? { ...step, deadline: now } : waiting ? { ...step, notBefore: now } : step,
+    },
+  };
 }
 
 function overdueStops(session: Session, jitter: number, context: Context): Outcome {

@@ -3,6 +3,9 @@ import type { Retirement, Stopping } from "./lease.ts";
 import type { Observation } from "./observation.ts";
 import type { Policy } from "./policy.ts";
 
+/** Of what absence is to be proven: a lease, or a sandbox that no lease owns any more. */
+export type Absentee = Pick<Stopping, "sandboxId" | "generation" | "provider" | "host">;
+
 export type Verdict =
   | { readonly type: "proven"; readonly at: number }
   | { readonly type: "present"; readonly why: string }
@@ -13,7 +16,7 @@ export type Verdict =
  * returned or was given up; for a probe, when the retirement was acknowledged).
  */
 export function judgeAbsence(
-  lease: Stopping,
+  lease: Absentee,
   retired: Retirement | null,
   looks: readonly Observation[],
   settledAt: number,
@@ -35,12 +38,12 @@ export function judgeAbsence(
   return { type: "proven", at: second.beganAt };
 }
 
-function concerns(lease: Stopping, look: Observation): boolean {
+function concerns(lease: Absentee, look: Observation): boolean {
   return look.sandboxId === lease.sandboxId && look.generation === lease.generation;
 }
 
 /** null: the look is believed. */
-function disbelief(lease: Stopping, retired: Retirement, look: Observation, settledAt: number): string | null {
+function disbelief(lease: Absentee, retired: Retirement, look: Observation, settledAt: number): string | null {
   if (look.answer !== "absent") return `one look said ${look.answer}: ${look.detail}`;
   if (!concerns(lease, look)) return "a look was at another sandbox or generation";
   if (look.provider !== lease.provider) return `a look was answered by provider ${look.provider}`;

@@ -27,7 +27,9 @@ export function laneOf(step: Step): string {
     case "openLease":
     case "becomeGhost":
       return "open";
+    // A stop must not wait for a launch call that hangs: the generation is retired first, whatever still lands.
     case "launch":
+      return `launch:${step.generation}`;
     case "stop":
     case "probe":
       return `lease:${step.generation}`;

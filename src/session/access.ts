@@ -47,9 +47,10 @@ export class SessionAccess {
     return owner === undefined ? caller : { ...caller, tenant: owner };
   }
 
-  dispatch(event: SessionEvent, actor: Actor): Reply<Outcome> {
+  /** `alongside` is written in the same transaction, or not at all. */
+  dispatch(event: SessionEvent, actor: Actor, alongside?: () => void): Reply<Outcome> {
     try {
-      const outcome = this.state.dispatch(event, actor);
+      const outcome = this.state.dispatch(event, actor, alongside);
       return outcome.type === "rejected" ? refuse(problemOf(outcome.rejection)) : { ok: true, value: outcome };
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error);

@@ -87,6 +87,9 @@ export class SessionCommands implements SessionApi {
   teardown(caller: Caller) {
     return this.#lifecycle.teardown(caller);
   }
+  usage(caller: Caller) {
+    return this.#lifecycle.usage(caller);
+  }
   events(caller: Caller, after: number, limit: number, waitMs: number) {
     return this.#lifecycle.events(caller, after, limit, waitMs);
   }

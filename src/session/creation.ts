@@ -9,9 +9,8 @@ import type { CreateSession } from "../protocol/sessions.ts";
 import type { SessionAccess } from "./access.ts";
 import { admit } from "./admission.ts";
 import type { SessionEngine } from "./engine.ts";
-import type { Opening, QuotaRefusal } from "./opening.ts";
-import { quotaWords } from "./opening.ts";
-import { refuse, storageFailed } from "./refusals.ts";
+import type { Opening, Refusal } from "./opening.ts";
+import { refusalProblem, refuse, storageFailed } from "./refusals.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Caller, CreateOutcome } from "./session-api.ts";
 
@@ -60,8 +59,8 @@ export class Creation {
 
     this.#creating = true;
     this.#reporter.held = true;
-    let refusal: QuotaRefusal | null = null;
-    this.#opening.onQuotaRefused = (asked) => {
+    let refusal: Refusal | null = null;
+    this.#opening.onRefused = (asked) => {
       if (!this.#creating) return false;
       refusal = asked;
       this.#at.state.touched();
@@ -73,13 +72,7 @@ export class Creation {
       await this.#at.wait(() => refusal !== null || !this.#firstOpening(), policy.observeMs + 1_000);
       if (refusal !== null) {
         await this.#engine.forget();
-        const { limit, used } = refusal as QuotaRefusal;
-        return refuse({
-          code: "quota_exhausted",
-          detail: `Maximum sandbox limit reached. ${quotaWords({ limit, used })} Delete a session, then try again.`,
-          limit,
-          used,
-        });
+        return refuse(refusalProblem(refusal as Refusal));
       }
     } catch (error) {
       this.#at.ports.logger.error("create failed", { session: id, error: String(error) });
@@ -87,7 +80,7 @@ export class Creation {
     } finally {
       this.#creating = false;
       this.#reporter.held = false;
-      this.#opening.onQuotaRefused = () => false;
+      this.#opening.onRefused = () => false;
       this.#engine.pump();
     }
     await this.#at.wait(() => this.#statusIsNot("provisioning"), waitMs);
@@ -108,6 +101,9 @@ export class Creation {
   async #replay(caller: Caller, requestHash: string | null, waitMs: number): Promise<Reply<CreateOutcome>> {
     const found = this.#at.find(caller);
     if (!found.ok) return found;
+    // Should its first life have ended before it was armed, this is the wake it needs.
+    this.#engine.pump();
+    this.#at.state.rearm();
     if (requestHash === null || this.#at.store.requestHash() !== requestHash) {
       return refuse({
         code: "idempotency_mismatch",

@@ -41,6 +41,11 @@ export class SessionEngine {
     this.#reporter = reporter;
     state.chores = () => this.#choresAt();
     state.retryAt = (now) => this.#retryAt(now);
+    state.onReset = () => {
+      this.#rests.clear();
+      jobs.reset();
+      reporter.reset();
+    };
     state.onChange(() => this.pump());
     steps.onErase = () => this.#erase();
   }
@@ -75,7 +80,9 @@ export class SessionEngine {
   #run(lane: string, work: () => Promise<void>): void {
     if (this.#lanes.has(lane)) return;
     const rest = this.#rests.get(lane);
-    if (rest !== undefined && this.#ports.clock.now() < rest.until) return;
+    const now = this.#ports.clock.now();
+    // A rest that is longer than any we take was begun before the clock went back.
+    if (rest !== undefined && now < rest.until && rest.until <= now + restCapMs) return;
     const before = this.#state.session;
     let failed = false;
     // Never synchronously: a step that changes the state would be running inside the change that caused it.
@@ -109,6 +116,10 @@ export class SessionEngine {
     const session = this.#state.session;
     if (session === null) return now + underWayMs;
     const steps = reconcile(session, now, this.#ports.policy);
+    // Rows that must not be erased yet wait for somebody, not for time.
+    if (steps.length > 0 && steps.every((step) => step.type === "erase") && !this.#state.mayBeErased) {
+      return now + this.#ports.policy.unreadableRetryMs;
+    }
     const times = steps.map((step) => Math.max(now + underWayMs, this.#rests.get(laneOf(step))?.until ?? 0));
     return times.length === 0 ? now + underWayMs : Math.min(...times);
   }

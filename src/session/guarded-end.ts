@@ -2,8 +2,10 @@
  * Ending a session that somebody chose from an index: the condition is judged again on the state as it is now, in the
  * same turn as the write, so an extension or a job that came in between is never followed by the kill it prevented.
  */
+import { runningClocks } from "../domain/clocks.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Session } from "../domain/session.ts";
+import { statusOf } from "../domain/status.ts";
 import { idleFor, stuckSince } from "../domain/stuck.ts";
 import type { Reply } from "../protocol/problem.ts";
 import type { SessionAccess } from "./access.ts";
@@ -43,11 +45,21 @@ function objection(session: Session, guard: EndGuard, now: number, policy: Polic
       const since = stuckSince(session, now, policy);
       return since !== null && now - since >= guard.forMs ? null : "It is not stuck any more.";
     }
+    case "overdue": {
+      const past = runningClocks(session, policy).some((clock) => now - clock.dueAt >= guard.byMs);
+      return past ? null : "No clock of it is past by that long any more.";
+    }
     case "idle": {
       const idle = idleFor(session, now, policy);
       return idle >= guard.forMs ? null : "Something ran in it, or was asked of it, meanwhile.";
     }
     case "age":
       return now - session.createdAt >= guard.atLeastMs ? null : "It is younger than that.";
+    case "status": {
+      const status = statusOf(session);
+      return guard.anyOf.includes(status) ? null : `It is ${status} by now.`;
+    }
+    case "all":
+      return guard.guards.map((each) => objection(session, each, now, policy)).find((why) => why !== null) ?? null;
   }
 }

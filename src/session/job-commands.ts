@@ -30,11 +30,10 @@ export class JobCommands {
     const found = this.#at.find(caller);
     if (!found.ok) return found;
     const { clock, ids, policy } = this.#at.ports;
-    const bodyHash = JSON.stringify(sorted({ ...body, id: undefined }));
     const id = (body.id ?? ids.id()) as JobId;
     const known = this.#at.jobs.get(id);
     if (known !== null) {
-      if (known.bodyHash !== bodyHash) {
+      if (canonical(known.body) !== canonical(body)) {
         return refuse({
           code: "idempotency_mismatch",
           detail: "A job with this id and another body exists. Repeat the same body, or use a new id.",
@@ -45,19 +44,17 @@ export class JobCommands {
     const refused = this.#refusedNow(found.value);
     if (refused !== null) return refuse(refused);
     const timeoutMs = body.timeout_seconds === undefined ? policy.defaultJobTimeoutMs : body.timeout_seconds * 1_000;
-    try {
-      if (this.#at.jobs.add({ id, body, bodyHash, createdAt: clock.now(), timeoutMs }) === "full") {
-        return refuse({
-          code: "too_many_jobs",
-          detail: `The session has ${jobsKept} jobs that have not ended. Wait for some, or cancel them.`,
-        });
-      }
-    } catch (error) {
-      this.#at.ports.logger.error("job not stored", { error: String(error) });
-      return refuse(storageFailed);
-    }
-    const noted = this.#at.dispatch({ type: "activityNoted", activeJobs: null }, "client");
+    let added: "added" | "full" = "added";
+    const noted = this.#at.dispatch({ type: "activityNoted", activeJobs: null }, "client", () => {
+      added = this.#at.jobs.add({ id, body, createdAt: clock.now(), timeoutMs });
+    });
     if (!noted.ok) return noted;
+    if ((added as "added" | "full") === "full") {
+      return refuse({
+        code: "too_many_jobs",
+        detail: `The session has ${jobsKept} jobs that have not ended. Wait for some, or cancel them.`,
+      });
+    }
     const job = this.#at.jobs.get(id);
     return job === null
       ? refuse(storageFailed)
@@ -119,8 +116,8 @@ export class JobCommands {
     if (!found.ok) return found;
     const problem = endedForData(found.value);
     if (problem !== null) return refuse(problem);
-    const interrupted = this.#at.jobs.inState("sent", "running").map((job) => job.id);
-    const queued = this.#at.jobs.inState("queued").map((job) => job.id);
+    const interrupted = this.#at.jobs.open().flatMap((job) => (job.state === "queued" ? [] : [job.id]));
+    const queued = this.#at.jobs.open().flatMap((job) => (job.state === "queued" ? [job.id] : []));
     if (interrupted.length > 0 && !(await this.#end(interrupted, "interrupted"))) return refuse(storageFailed);
     return { ok: true, value: { interrupted, queued } };
   }
@@ -195,7 +192,11 @@ const unreachable: Problem = {
   detail: "The sandbox did not answer in time. Whether it took the input is not known; read the job's output to see.",
 };
 
-/** The same body in any key order is the same job. */
+/** The same body in any key order is the same job, whatever it is called. */
+function canonical(body: CreateJob): string {
+  return JSON.stringify(sorted({ ...body, id: undefined }));
+}
+
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (value === null || typeof value !== "object") return value;

@@ -1,14 +1,13 @@
 /** The rows of a session's jobs. A job's order is its position; at most 1,000 are kept, ended ones go first. */
 import type { Generation, JobId } from "../domain/ids.ts";
 import type { CreateJob, JobState } from "../protocol/jobs.ts";
-import type { Sql, SqlRow } from "../storage/sql.ts";
+import type { Sql, SqlRow, SqlValue } from "../storage/sql.ts";
 
 export interface Job {
   readonly id: JobId;
   readonly position: number;
   readonly state: JobState;
   readonly body: CreateJob;
-  readonly bodyHash: string;
   readonly createdAt: number;
   readonly timeoutMs: number;
   /** The generation it was handed to; null while queued. */
@@ -27,6 +26,8 @@ export interface Job {
   readonly tailFrom: number;
 }
 
+export type OpenJob = Pick<Job, "id" | "generation" | "ending"> & { readonly state: "queued" | "sent" | "running" };
+
 export type JobResult = Pick<
   Job,
   "state" | "startedAt" | "endedAt" | "exitCode" | "signal" | "outputBytes" | "outputTruncated" | "tail" | "tailFrom"
@@ -44,10 +45,12 @@ export function isSettled(job: Pick<Job, "state">): boolean {
 export interface JobStore {
   get(id: JobId): Job | null;
   list(after: JobId | null, limit: number): readonly Job[];
-  /** Oldest first. */
-  inState(...states: readonly JobState[]): readonly Job[];
+  /** Those that have not ended, oldest first, without their bodies: asked at every turn of the engine. */
+  open(): readonly OpenJob[];
+  /** What was written is not (a transaction was rolled back), or its rows are gone. */
+  forget(): void;
   /** `full`: 1,000 jobs are there and none has ended. */
-  add(job: { id: JobId; body: CreateJob; bodyHash: string; createdAt: number; timeoutMs: number }): "added" | "full";
+  add(job: { id: JobId; body: CreateJob; createdAt: number; timeoutMs: number }): "added" | "full";
   hand(id: JobId, generation: Generation): void;
   takeBack(id: JobId): void;
   /** The intent to end these, kept until they have. */
@@ -61,19 +64,46 @@ export interface JobStore {
 }
 
 export function jobStore(sql: Sql): JobStore {
+  /** Read again after each write: it is asked far more often than it changes. */
+  let open: readonly OpenJob[] | null = null;
+  const write = (statement: string, ...bindings: readonly SqlValue[]): void => {
+    open = null;
+    sql.run(statement, ...bindings);
+  };
+  let made = false;
+  /** The tables are made by the first create; a session that is not there has no jobs. */
+  const exists = (): boolean =>
+    (made ||= sql.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'").length > 0);
   const one = (id: JobId) => sql.run("SELECT * FROM job WHERE id = ?", id)[0];
   return {
     get(id) {
-      const row = one(id);
+      const row = exists() ? one(id) : undefined;
       return row === undefined ? null : decode(row);
     },
     list(after, limit) {
-      const position = after === null ? 0 : Number(one(after)?.["position"] ?? 0);
+      if (!exists()) return [];
+      const position = after === null ? 0 : one(after)?.["position"];
+      // A cursor whose job is gone: ended jobs go first, so what follows it cannot be told from what preceded it.
+      if (position === undefined || position === null) return [];
       return sql.run("SELECT * FROM job WHERE position > ? ORDER BY position LIMIT ?", position, limit).map(decode);
     },
-    inState(...states) {
-      const marks = states.map(() => "?").join(", ");
-      return sql.run(`SELECT * FROM job WHERE state IN (${marks}) ORDER BY position`, ...states).map(decode);
+    forget() {
+      open = null;
+      made = false;
+    },
+    open() {
+      if (!exists()) return [];
+      open ??= sql
+        .run(
+          "SELECT id, state, generation, ending FROM job WHERE state IN ('queued', 'sent', 'running') ORDER BY position",
+        )
+        .map((row) => ({
+          id: row["id"] as JobId,
+          state: row["state"] as OpenJob["state"],
+          generation: row["generation"] as unknown as Generation | null,
+          ending: row["ending"] as Job["ending"],
+        }));
+      return open;
     },
     add(job) {
       const count = Number(sql.run("SELECT count(*) AS count FROM job")[0]?.["count"]);
@@ -82,35 +112,34 @@ export function jobStore(sql: Sql): JobStore {
           "SELECT position FROM job WHERE state NOT IN ('queued', 'sent', 'running') ORDER BY position LIMIT 1",
         )[0];
         if (oldest === undefined) return "full";
-        sql.run("DELETE FROM job WHERE position = ?", oldest["position"] ?? null);
+        write("DELETE FROM job WHERE position = ?", oldest["position"] ?? null);
       }
-      sql.run(
-        `INSERT INTO job (position, id, state, body, body_hash, created_at, timeout_ms, output_bytes, output_truncated)
-         VALUES ((SELECT coalesce(max(position), 0) + 1 FROM job), ?, 'queued', ?, ?, ?, ?, 0, 0)`,
+      write(
+        `INSERT INTO job (position, id, state, created_at, timeout_ms, output_bytes, output_truncated, body)
+         VALUES ((SELECT coalesce(max(position), 0) + 1 FROM job), ?, 'queued', ?, ?, 0, 0, ?)`,
         job.id,
-        JSON.stringify(job.body),
-        job.bodyHash,
         job.createdAt,
         job.timeoutMs,
+        JSON.stringify(job.body),
       );
       return "added";
     },
     hand(id, generation) {
-      sql.run("UPDATE job SET state = 'sent', generation = ? WHERE id = ? AND state = 'queued'", generation, id);
+      write("UPDATE job SET state = 'sent', generation = ? WHERE id = ? AND state = 'queued'", generation, id);
     },
     takeBack(id) {
-      sql.run("UPDATE job SET state = 'queued', generation = NULL WHERE id = ? AND state = 'sent'", id);
+      write("UPDATE job SET state = 'queued', generation = NULL WHERE id = ? AND state = 'sent'", id);
     },
     markEnding(ids, as) {
       for (const id of ids) {
-        sql.run("UPDATE job SET ending = coalesce(ending, ?) WHERE id = ? AND state IN ('sent', 'running')", as, id);
+        write("UPDATE job SET ending = coalesce(ending, ?) WHERE id = ? AND state IN ('sent', 'running')", as, id);
       }
     },
     setRunning(id, startedAt) {
-      sql.run("UPDATE job SET state = 'running', started_at = ? WHERE id = ? AND state = 'sent'", startedAt, id);
+      write("UPDATE job SET state = 'running', started_at = ? WHERE id = ? AND state = 'sent'", startedAt, id);
     },
     settle(id, result) {
-      sql.run(
+      write(
         `UPDATE job SET state = ?, started_at = coalesce(started_at, ?), ended_at = ?, exit_code = ?, signal = ?, output_bytes = ?,
            output_truncated = ?, tail = ?, tail_from = ? WHERE id = ? AND state IN ('queued', 'sent', 'running')`,
         result.state,
@@ -126,7 +155,7 @@ export function jobStore(sql: Sql): JobStore {
       );
     },
     settleHanded(generation, as, at) {
-      sql.run(
+      write(
         "UPDATE job SET state = ?, ended_at = ? WHERE generation = ? AND state IN ('sent', 'running')",
         as,
         at,
@@ -134,7 +163,7 @@ export function jobStore(sql: Sql): JobStore {
       );
     },
     dropQueue(at) {
-      sql.run("UPDATE job SET state = 'cancelled', ended_at = ? WHERE state = 'queued'", at);
+      write("UPDATE job SET state = 'cancelled', ended_at = ? WHERE state = 'queued'", at);
     },
   };
 }
@@ -146,7 +175,6 @@ function decode(row: SqlRow): Job {
     position: Number(row["position"]),
     state: row["state"] as JobState,
     body: JSON.parse(String(row["body"])) as CreateJob,
-    bodyHash: String(row["body_hash"]),
     createdAt: Number(row["created_at"]),
     timeoutMs: Number(row["timeout_ms"]),
     generation: number("generation") as Generation | null,

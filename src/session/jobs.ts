@@ -8,7 +8,7 @@ import type { Held, LeaseIdentity } from "../domain/lease.ts";
 import type { WrapperClient } from "../sandbox/agent-sandbox.ts";
 import type { WrapperJob, WrapperJobDetail, WrapperJobOrder } from "../protocol/wrapper.ts";
 import { bounded, timedOut } from "./bounded.ts";
-import { isSettled, tailBytes, type Job, type JobResult, type JobStore } from "./job-store.ts";
+import { isSettled, tailBytes, type Job, type JobResult, type JobStore, type OpenJob } from "./job-store.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { SessionState } from "./session-state.ts";
 
@@ -19,6 +19,8 @@ export class JobRunner {
   /** Not before this instant again, after a delivery that did not get through. */
   #retryAt = 0;
   readonly #endingNow = new Set<JobId>();
+  /** A hand-over is under way: what the wrapper says it does not know may arrive yet. */
+  readonly #sending = new Set<JobId>();
   /** Ended, as their wrapper said, but their output could not be read yet. */
   readonly #untold = new Set<JobId>();
 
@@ -26,6 +28,12 @@ export class JobRunner {
     this.#ports = ports;
     this.#state = state;
     this.#jobs = jobs;
+  }
+
+  /** Another session begins in this object. */
+  reset(): void {
+    this.#retryAt = 0;
+    this.#untold.clear();
   }
 
   wrapperOf(lease: LeaseIdentity): WrapperClient | null {
@@ -42,61 +50,86 @@ export class JobRunner {
     return lease?.phase === "held" && lease.gate.type === "open" && this.#state.mode.type === "readable" ? lease : null;
   }
 
-  /** Something could be handed over now. */
+  /** Something could be handed over, or ended, now. */
   due(now: number): boolean {
-    if (this.admitting() === null || now < this.#retryAt) return false;
-    return this.#deliverable() !== null || this.#unended().length > 0;
+    if (this.admitting() === null || this.#resting(now)) return false;
+    return this.#deliverable() !== null || this.#unended().length > 0 || this.#queueIsBlocked();
   }
 
   /** When to look again by ourselves; null: a change will say so. */
   wakeAt(now: number): number | null {
-    const lease = this.admitting();
-    if (lease === null) return null;
-    const waiting = this.#jobs.inState("queued", "sent").length > 0 || this.#unended().length > 0;
+    if (this.admitting() === null) return null;
+    const waiting = this.#jobs.open().some((job) => job.state !== "running" || this.#mustEnd(job));
     return waiting ? Math.max(this.#retryAt, now + this.#ports.policy.queuePollMs) : null;
   }
 
-  /** Asked to end, and not known to have ended: after a crash between the intent and the signal, or a lost reply. */
-  #unended(): readonly Job[] {
-    return this.#jobs.inState("sent", "running").filter((job) => job.ending !== null && !this.#endingNow.has(job.id));
+  /** A rest that is longer than any we take was begun before the clock went back. */
+  #resting(now: number): boolean {
+    return now < this.#retryAt && this.#retryAt <= now + this.#ports.policy.queuePollMs;
   }
 
-  /** An unconfirmed one first; then the oldest queued, while there is a free place. */
-  #deliverable(): Job | null {
-    const active = this.#jobs.inState("sent", "running");
-    const unconfirmed = active.find((job) => job.state === "sent");
+  #mustEnd(job: OpenJob): boolean {
+    return job.ending !== null && job.state !== "queued" && !this.#endingNow.has(job.id);
+  }
+
+  /** Asked to end, and not known to have ended: after a crash between the intent and the signal, or a lost reply. */
+  #unended(): readonly OpenJob[] {
+    return this.#jobs.open().filter((job) => this.#mustEnd(job));
+  }
+
+  /** An unconfirmed one first (unless it is to end anyway); then the oldest queued, while there is a free place. */
+  #deliverable(): OpenJob | null {
+    const open = this.#jobs.open();
+    const unconfirmed = open.find((job) => job.state === "sent" && job.ending === null && !this.#sending.has(job.id));
     if (unconfirmed !== undefined) return unconfirmed;
-    if (active.length >= this.#ports.policy.maxActiveJobs) return null;
-    return this.#jobs.inState("queued")[0] ?? null;
+    return this.#active() >= this.#ports.policy.maxActiveJobs
+      ? null
+      : (open.find((job) => job.state === "queued") ?? null);
+  }
+
+  /** Jobs wait for a place: whether one has become free only the wrapper knows. */
+  #queueIsBlocked(): boolean {
+    return (
+      this.#active() >= this.#ports.policy.maxActiveJobs && this.#jobs.open().some((job) => job.state === "queued")
+    );
   }
 
   /** Hands over what can be handed over. One call at a time: the engine's lane sees to that. */
   async deliver(): Promise<void> {
+    await this.#endUnended();
+    if (this.#queueIsBlocked()) await this.#lookForPlaces();
     for (;;) {
+      const { clock, policy } = this.#ports;
       const lease = this.admitting();
-      const unended = this.#unended();
-      if (lease !== null && unended.length > 0) {
-        const { clock, policy } = this.#ports;
-        const bound = policy.jobGraceMs + policy.observeMs;
-        for (const job of unended) await this.end(lease, [job.id], job.ending ?? "cancelled", bound);
-        if (this.#unended().length > 0) {
-          this.#retryAt = clock.now() + policy.queuePollMs;
-          return;
-        }
-      }
-      const job = this.#deliverable();
-      if (lease === null || job === null || this.#ports.clock.now() < this.#retryAt) return;
+      const open = this.#deliverable();
+      const job = open === null ? null : this.#jobs.get(open.id);
+      if (lease === null || job === null) break;
       const first = job.state === "queued";
-      if (first) {
-        // Durable first: were it forgotten that it was sent, it could be sent to a successor as well.
-        this.#jobs.hand(job.id, lease.generation);
-        this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "client");
-      }
+      // Durable first: were it forgotten that it was sent, it could be sent to a successor as well.
+      if (first) this.#state.alongside(() => this.#jobs.hand(job.id, lease.generation));
       if (!(await this.#send(lease, job, first))) {
-        this.#retryAt = this.#ports.clock.now() + this.#ports.policy.queuePollMs;
+        this.#retryAt = clock.now() + policy.queuePollMs;
         return;
       }
     }
+    // What is still to be ended, or to wait, is looked at again in a while, not at once.
+    if (this.#unended().length > 0 || this.#queueIsBlocked())
+      this.#retryAt = this.#ports.clock.now() + this.#ports.policy.queuePollMs;
+  }
+
+  async #endUnended(): Promise<void> {
+    const lease = this.admitting();
+    const { policy } = this.#ports;
+    if (lease === null) return;
+    for (const as of ["cancelled", "interrupted"] as const) {
+      const ids = this.#unended().flatMap((job) => (job.ending === as ? [job.id] : []));
+      if (ids.length > 0) await this.end(lease, ids, as, policy.jobGraceMs + policy.observeMs);
+    }
+  }
+
+  async #lookForPlaces(): Promise<void> {
+    const running = this.#jobs.open().filter((job) => job.state === "running");
+    await Promise.all(running.map((job) => this.refresh(job.id)));
   }
 
   /** false: not now. `first`: it was never sent before. */
@@ -104,11 +137,15 @@ export class JobRunner {
     const wrapper = this.wrapperOf(lease);
     if (wrapper === null) return false;
     const { clock, policy } = this.#ports;
-    const answer = await bounded(clock, policy.observeMs, (bound) => wrapper.startJob(orderOf(job), bound));
+    this.#sending.add(job.id);
+    const call = bounded(clock, policy.observeMs, (bound) => wrapper.startJob(orderOf(job), bound));
+    const answer = await call.finally(() => this.#sending.delete(job.id));
     // The lease may have ended meanwhile: its jobs were settled then, and settling again changes nothing (FEN-2).
     if (answer === timedOut) return false;
     if (answer.ok) {
       await this.#learn(lease, answer.value);
+      // It runs: that is what the idle clock counts, not our own tries to hand it over.
+      this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "client");
       return true;
     }
     const { code, effect } = answer.failure;
@@ -119,22 +156,40 @@ export class JobRunner {
     }
     if (effect === "none") {
       // That nothing came of a repeat says nothing of the first: taken back, it could run again on a successor (FEN-6).
-      if (first) this.#jobs.takeBack(job.id);
+      if (first) this.#takeBack(job.id);
       // It may still be draining for a save that was called off; saying so again costs nothing.
       await bounded(clock, policy.observeMs, (bound) => wrapper.admit(bound));
     }
     return false;
   }
 
-  /** What a renewal, a poll or a start said about jobs. */
+  /** Back into the queue, unless it was cancelled meanwhile: then that is its end. */
+  #takeBack(id: JobId): void {
+    const ending = this.#jobs.get(id)?.ending ?? null;
+    if (ending === null) this.#jobs.takeBack(id);
+    else this.#settleAs(id, ending);
+    this.#state.touched();
+  }
+
+  /** An end without anything to show for it. */
+  #settleAs(id: JobId, state: "cancelled" | "interrupted"): void {
+    this.#jobs.settle(id, { ...refused(this.#ports.clock.now()), state });
+  }
+
+  /** What a renewal said about jobs. All at once, in one bound: slow details must not hold up the next renewal. */
   async learnAll(lease: LeaseIdentity, reports: readonly WrapperJob[]): Promise<void> {
-    for (const report of reports) await this.#learn(lease, report);
+    await Promise.all(reports.map((report) => this.#learn(lease, report)));
   }
 
   async #learn(lease: LeaseIdentity, report: WrapperJob): Promise<void> {
     const id = report.id as JobId;
     const job = this.#jobs.get(id);
-    if (job === null || isSettled(job) || job.generation !== lease.generation) return;
+    if (job === null || job.generation !== lease.generation) return;
+    if (isSettled(job)) {
+      // Settled as ended before its hand-over arrived: it has no business to run.
+      if (report.state === "running" && job.ending !== null) await this.#endStray(lease, id, job.ending);
+      return;
+    }
     const startedAt = this.#ports.clock.now() - report.started_ago_ms;
     if (report.state === "running") {
       if (job.state !== "sent") return;
@@ -150,6 +205,13 @@ export class JobRunner {
     }
     this.#untold.delete(id);
     this.#settle(lease, detail ?? { ...report, tail_base64: "", tail_offset: 0 });
+  }
+
+  async #endStray(lease: LeaseIdentity, id: JobId, as: "cancelled" | "interrupted"): Promise<void> {
+    const wrapper = this.wrapperOf(lease);
+    const { clock, policy } = this.#ports;
+    if (wrapper !== null)
+      await bounded(clock, policy.jobGraceMs + policy.observeMs, (bound) => wrapper.endJob(id, as, bound));
   }
 
   async #detail(lease: LeaseIdentity, id: JobId): Promise<WrapperJobDetail | null> {
@@ -201,7 +263,14 @@ export class JobRunner {
         Promise.all(
           ids.map(async (id) => {
             const answer = await wrapper.endJob(id, as, bound);
-            if (!answer.ok) return;
+            if (!answer.ok) {
+              // Never arrived there: nothing to end. One whose hand-over is still under way is asked for again.
+              if (answer.failure.code === "not_found" && !this.#sending.has(id)) {
+                this.#settleAs(id, as);
+                this.#state.touched();
+              }
+              return;
+            }
             const detail = await wrapper.job(id, tailBytes, bound);
             this.#settle(lease, detail.ok ? detail.value : { ...answer.value, tail_base64: "", tail_offset: 0 });
           }),
@@ -217,13 +286,13 @@ export class JobRunner {
 
   handedTo(lease: LeaseIdentity): readonly JobId[] {
     return this.#jobs
-      .inState("sent", "running")
-      .filter((job) => job.generation === lease.generation)
+      .open()
+      .filter((job) => job.state !== "queued" && job.generation === lease.generation)
       .map((job) => job.id);
   }
 
   #active(): number {
-    return this.#jobs.inState("sent", "running").length;
+    return this.#jobs.open().filter((job) => job.state !== "queued").length;
   }
 }
 

@@ -7,16 +7,17 @@ import type { Session } from "../domain/session.ts";
 import { bounded, timedOut } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
+import type { ReserveReply } from "./reports.ts";
 
-/** What an opening that was refused for quota means while its create still waits: nothing is kept. */
-export type QuotaRefusal = { readonly limit: number; readonly used: number };
+/** A reservation that was refused. While its create still waits, nothing is kept of it; later it means waiting. */
+export type Refusal = Exclude<ReserveReply, { granted: true } | { code: "stale_generation" }>;
 
 export class Opening {
   readonly #ports: SessionPorts;
   readonly #calls: ProviderCalls;
   readonly #env: () => Readonly<Record<string, string>>;
   /** Set while a create waits for its first answer: a refusal then undoes the session instead of waiting. True: it was taken. */
-  onQuotaRefused: (refusal: QuotaRefusal) => boolean = () => false;
+  onRefused: (refusal: Refusal) => boolean = () => false;
 
   constructor(ports: SessionPorts, calls: ProviderCalls, env: () => Readonly<Record<string, string>>) {
     this.#ports = ports;
@@ -40,8 +41,8 @@ export class Opening {
 
     const refused = await this.#reserve(session, candidate);
     if (refused !== null) {
-      if ("limit" in refused && this.onQuotaRefused(refused)) return;
-      fail("limit" in refused ? { code: "quota_exhausted", message: quotaWords(refused) } : refused);
+      if ("granted" in refused && this.onRefused(refused)) return;
+      fail("granted" in refused ? waitsFor(refused, this.#ports.clock.now()) : refused);
       return;
     }
     const observation = await this.#calls.look(candidate);
@@ -73,16 +74,17 @@ export class Opening {
   }
 
   /** null: granted. */
-  async #reserve(session: Session, candidate: Candidate): Promise<OpeningFailure | QuotaRefusal | null> {
+  async #reserve(session: Session, candidate: Candidate): Promise<OpeningFailure | Refusal | null> {
     const { generation, sandboxId } = candidate;
-    const order = { sessionId: session.id, generation, sandboxId, createdAt: session.createdAt };
+    const purpose = session.desired.type === "running" ? (session.desired.provision?.purpose ?? "create") : "create";
+    const order = { sessionId: session.id, generation, sandboxId, createdAt: session.createdAt, purpose };
     try {
       const reply = await bounded(this.#ports.clock, this.#ports.policy.observeMs, () =>
         this.#ports.tenant(session.tenant).reserve(order),
       );
       if (reply === timedOut) return { code: "unavailable", message: "The tenant's registry did not answer." };
       if (reply.granted) return null;
-      if (reply.code === "quota_exhausted") return { limit: reply.limit, used: reply.used };
+      if (reply.code !== "stale_generation") return reply;
       return { code: "stale_generation", message: "That generation was used before.", above: reply.above };
     } catch (error) {
       this.#ports.logger.warn("reserve failed", { error: String(error) });
@@ -148,6 +150,23 @@ export class Opening {
   }
 }
 
-export function quotaWords({ limit, used }: QuotaRefusal): string {
-  return `The tenant may have ${limit} sandboxes at once and has ${used}.`;
+/** Each of them passes: the session stays, and asks again. Only the tenant's own cap is the tenant's to mend. */
+function waitsFor(refusal: Refusal, now: number): OpeningFailure {
+  const message = refusalWords(refusal);
+  if (refusal.code === "quota_exhausted") return { code: "quota_exhausted", message };
+  if (refusal.code !== "spawn_breaker_open") return { code: "no_capacity", message };
+  return { code: "no_capacity", message, retryAfterMs: Math.max(0, refusal.closesAt - now) };
+}
+
+export function refusalWords(refusal: Refusal): string {
+  switch (refusal.code) {
+    case "quota_exhausted":
+      return `The tenant may have ${refusal.limit} sandboxes at once and has ${refusal.used}.`;
+    case "capacity_exhausted":
+      return `All tenants together may have ${refusal.limit} sandboxes at once and have ${refusal.used}.`;
+    case "spawn_breaker_open":
+      return "The tenant's last launches failed one after the other, so launches are paused.";
+    case "draining":
+      return "An operator is emptying this Mooring: what runs may finish, nothing new is started.";
+  }
 }

@@ -81,6 +81,8 @@ export class OutputReader {
     if (answer === timedOut) return { ok: false, problem: unreachable };
     if (!answer.ok) return answer.failure.code === "not_found" ? null : { ok: false, problem: unreachable };
     this.#open.set(ended, lease.generation);
+    // The lease may have ended while the wrapper was asked (FEN-2).
+    this.#endStale();
     const body = watched(answer.value, async () => {
       this.#open.delete(ended);
       // The end of the output is the first we hear of the job's end: learn its exit code now.

@@ -15,6 +15,9 @@ import type { Actor } from "./store.ts";
 /** A lease, or one that may become one: enough to aim at. */
 type Aim = Candidate & { readonly host?: string | null };
 
+/** Of what a look found: observations are stored, and a fork bomb must not make a row that cannot be. */
+const residueKept = 16;
+
 export class ProviderCalls {
   readonly #ports: SessionPorts;
   readonly #state: SessionState;
@@ -85,7 +88,8 @@ export class ProviderCalls {
     if (provider === null) return unknown(`No adapter for provider ${lease.provider} is wired.`);
     try {
       const answer = await bounded(clock, policy.observeMs, (bound) => provider.observe(target, beganAt, bound));
-      return answer === timedOut ? unknown(`No answer within ${policy.observeMs} ms.`) : answer;
+      if (answer === timedOut) return unknown(`No answer within ${policy.observeMs} ms.`);
+      return { ...answer, residue: answer.residue.slice(0, residueKept) };
     } catch (error) {
       this.#ports.logger.error("a provider threw", { what: "observe", error: String(error) });
       return unknown("The provider failed.");

@@ -3,6 +3,7 @@ import type { Rejection } from "../domain/events.ts";
 import type { Session } from "../domain/session.ts";
 import { statusOf } from "../domain/status.ts";
 import type { Problem, ProblemCode } from "../protocol/problem.ts";
+import { type Refusal, refusalWords } from "./opening.ts";
 
 export const notFound: Problem = {
   code: "not_found",
@@ -86,4 +87,31 @@ export function problemOf(rejection: Rejection): Problem {
 
 export function refuse(problem: Problem): { readonly ok: false; readonly problem: Problem } {
   return { ok: false, problem };
+}
+
+/** A create that got no reservation. Nothing of it is left behind, so it may be sent again as it is. */
+export function refusalProblem(refusal: Refusal): Problem {
+  const words = refusalWords(refusal);
+  switch (refusal.code) {
+    case "quota_exhausted": {
+      const { limit, used } = refusal;
+      const detail = `Maximum sandbox limit reached. ${words} Delete a session, then try again.`;
+      return { code: "quota_exhausted", detail, limit, used };
+    }
+    case "capacity_exhausted":
+      return {
+        code: "capacity_unavailable",
+        detail: `There is no room for another sandbox. ${words} Nothing was made. Try again when some have ended.`,
+        limit: refusal.limit,
+        used: refusal.used,
+      };
+    case "spawn_breaker_open":
+      return {
+        code: "spawn_breaker_open",
+        detail: `${words} Nothing was made. Try again after the time in retry_at; look at why the launches failed.`,
+        retryAt: refusal.closesAt,
+      };
+    case "draining":
+      return { code: "draining", detail: `${words} Nothing was made. Ask its operator when new sessions are welcome.` };
+  }
 }

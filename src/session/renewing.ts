@@ -34,8 +34,7 @@ export class Renewing {
           );
     if (!result.ok) return this.#renewalFailed(lease, sequence, result.failure);
     const reply = result.value;
-    // Jobs first: an end that is known must not be overtaken by an idle kill decided on the same report.
-    await this.#jobs.learnAll(lease, reply.jobs);
+    // The lease first: however slow the details of its jobs are, it was renewed. What the idle clock needs is in the reply.
     this.#calls.dispatch(
       {
         type: "renewalAccepted",
@@ -48,6 +47,7 @@ export class Renewing {
       },
       "sandbox",
     );
+    await this.#jobs.learnAll(lease, reply.jobs);
   }
 
   async #renewalFailed(lease: OpenLease, sequence: number, failure: ProviderFailure): Promise<void> {

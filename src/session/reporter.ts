@@ -39,6 +39,18 @@ export class Reporter {
     this.#reportedAt = at;
   }
 
+  /** Another session begins in this object. */
+  reset(): void {
+    this.#confirmed = { tenant: 0, index: 0 };
+    this.#reportedAt = 0;
+    this.#retryAt = 0;
+  }
+
+  /** A rest that is longer than any we take was begun before the clock went back. */
+  #resting(now: number): boolean {
+    return now < this.#retryAt && this.#retryAt <= now + retryMs;
+  }
+
   #pending(now: number): boolean {
     const { reportable: session, version } = this.#state;
     if (session === null) return false;
@@ -47,7 +59,7 @@ export class Reporter {
   }
 
   due(now: number): boolean {
-    return !this.held && now >= this.#retryAt && this.#pending(now);
+    return !this.held && !this.#resting(now) && this.#pending(now);
   }
 
   /** Only for what is not confirmed: a heartbeat rides along with the next renewal or probe. */
@@ -71,6 +83,8 @@ export class Reporter {
           this.#ports[to](session.tenant).report(report),
         );
         if (answer === timedOut) return false;
+        // One that holds an older version has not taken this one.
+        if (answer.version < report.version) return false;
         this.#confirmed = { ...this.#confirmed, [to]: Math.max(this.#confirmed[to], report.version) };
         return true;
       } catch (error) {
@@ -112,8 +126,10 @@ export class Reporter {
     const closed = this.#store
       .receipts()
       .filter((receipt) => !open.some((lease) => lease.generation === receipt.generation));
+    const now = this.#ports.clock.now();
     return {
       version,
+      asOf: now,
       sessionId: session.id,
       tenant: session.tenant,
       createdAt: session.createdAt,
@@ -132,7 +148,8 @@ export class Reporter {
       startedAt: session.startedAt,
       lastActivityAt: session.activity.lastAt,
       activeJobs: session.activity.activeJobs,
-      stuckSince: stuckSince(session, this.#ports.clock.now(), policy),
+      stuckSince: stuckSince(session, now, policy),
+      usage: this.#store.usage(session, now),
       leases: [...closed, ...open].map((lease) => leaseReport(session, lease)),
       erased,
     };
@@ -170,6 +187,7 @@ function leaseReport(session: Session, lease: Lease | Closed): LeaseReport {
         asserted: lease.assertion !== null,
         stopAttempts: lease.attempts.length + lease.earlierAttempts,
         lastError: lease.lastError,
+        stopReason: lease.reason,
         receipt: null,
       };
     case "closed":
@@ -178,10 +196,11 @@ function leaseReport(session: Session, lease: Lease | Closed): LeaseReport {
         asserted: false,
         stopAttempts: lease.receipt.attempts.length + lease.receipt.earlierAttempts,
         lastError: null,
+        stopReason: lease.receipt.reason,
         receipt: teardownOf(session.id, lease),
       };
     case "launching":
     case "held":
-      return { ...common, asserted: false, stopAttempts: 0, lastError: null, receipt: null };
+      return { ...common, asserted: false, stopAttempts: 0, lastError: null, stopReason: null, receipt: null };
   }
 }

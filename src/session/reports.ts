@@ -6,6 +6,7 @@
  */
 import type { Generation, SandboxId, SessionId, TenantId } from "../domain/ids.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
+import type { StopReason } from "../domain/reasons.ts";
 import type { TeardownView, SessionView } from "../protocol/sessions.ts";
 
 export interface LeaseReport {
@@ -19,13 +20,24 @@ export interface LeaseReport {
   readonly openedAt: number;
   readonly stopAttempts: number;
   readonly lastError: string | null;
+  /** Why it is or was stopped; null while it is not. */
+  readonly stopReason: StopReason | null;
   /** With phase `closed` only: the evidence. */
   readonly receipt: TeardownView | null;
+}
+
+/** Time spent in one status with one provider since the session was made. */
+export interface UsageFigure {
+  readonly status: SessionView["status"];
+  readonly provider: ProviderName;
+  readonly ms: number;
 }
 
 export interface SessionReport {
   /** The session's row version. */
   readonly version: number;
+  /** When it was made. Tells heartbeats of one version apart. */
+  readonly asOf: number;
   readonly sessionId: SessionId;
   readonly tenant: TenantId;
   readonly createdAt: number;
@@ -48,6 +60,8 @@ export interface SessionReport {
   readonly activeJobs: number;
   /** Since when it is in a transition that should pass, or past a clock; null: it is well. */
   readonly stuckSince: number | null;
+  /** Up to `asOf`; the sum is the session's age. */
+  readonly usage: readonly UsageFigure[];
   /** Every open lease, and every closed one whose receipt is not confirmed yet. */
   readonly leases: readonly LeaseReport[];
   /** The last report of all: the session's rows are about to be erased. Receipts stay in the registry. */
@@ -59,11 +73,19 @@ export interface ReserveOrder {
   readonly generation: Generation;
   readonly sandboxId: SandboxId;
   readonly createdAt: number;
+  /** A new session, or an existing one on its way back: only the first is refused while the fleet drains. */
+  readonly purpose: "create" | "resume" | "relaunch" | "rebuild";
 }
 
 export type ReserveReply =
   | { readonly granted: true }
   | { readonly granted: false; readonly code: "quota_exhausted"; readonly limit: number; readonly used: number }
+  /** The tenant may have more, the fleet has no room: what all tenants may have together is in use. */
+  | { readonly granted: false; readonly code: "capacity_exhausted"; readonly limit: number; readonly used: number }
+  /** Its last launches failed one after the other: nothing is launched before `closesAt`. */
+  | { readonly granted: false; readonly code: "spawn_breaker_open"; readonly closesAt: number }
+  /** No new sessions: an operator is emptying the fleet. */
+  | { readonly granted: false; readonly code: "draining" }
   /** Released or passed already: mint one above `above`. */
   | { readonly granted: false; readonly code: "stale_generation"; readonly above: number };
 

@@ -2,6 +2,7 @@
 import type { SessionId, TenantId } from "../domain/ids.ts";
 import type { EventView } from "../protocol/events.ts";
 import type { CreateJob, JobView } from "../protocol/jobs.ts";
+import type { UsageView } from "../protocol/fleet.ts";
 import type { Reply } from "../protocol/problem.ts";
 import type { CreateSession, SessionView, TeardownView } from "../protocol/sessions.ts";
 
@@ -27,10 +28,16 @@ export type EndGuard =
   | { readonly type: "notCritical" }
   /** A clock of it is past by at least this long, or it sits in one transition for at least this long. ms */
   | { readonly type: "stuck"; readonly forMs: number }
+  /** A clock of it is past by at least this long: it should have ended, or paused, by itself. ms */
+  | { readonly type: "overdue"; readonly byMs: number }
   /** Nothing ran and nothing was asked of it for at least this long. ms */
   | { readonly type: "idle"; readonly forMs: number }
   /** At least this old. ms */
-  | { readonly type: "age"; readonly atLeastMs: number };
+  | { readonly type: "age"; readonly atLeastMs: number }
+  /** Its public status is one of these. */
+  | { readonly type: "status"; readonly anyOf: readonly SessionView["status"][] }
+  /** Each of them. */
+  | { readonly type: "all"; readonly guards: readonly EndGuard[] };
 
 export interface EndReply {
   readonly ended: boolean;
@@ -104,6 +111,8 @@ export interface SessionApi {
     caller: Caller,
   ): Promise<Reply<{ readonly interrupted: readonly string[]; readonly queued: readonly string[] }>>;
   teardown(caller: Caller): Promise<Reply<TeardownView | null>>;
+  /** Time in each status, in whole seconds; they add up to the session's age. */
+  usage(caller: Caller): Promise<Reply<UsageView>>;
   /** With `waitMs` > 0: answers early when something new happened. */
   events(caller: Caller, after: number, limit: number, waitMs: number): Promise<Reply<readonly EventView[]>>;
 

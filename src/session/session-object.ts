@@ -80,6 +80,9 @@ export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
     teardown(caller: Caller) {
       return this.#commands.teardown(caller);
     }
+    usage(caller: Caller) {
+      return this.#commands.usage(caller);
+    }
     events(caller: Caller, after: number, limit: number, waitMs: number) {
       return this.#commands.events(caller, after, limit, waitMs);
     }

@@ -3,7 +3,7 @@
  * in one transaction together with its history, its job effects and the alarm (I1), before anybody acts on it.
  * The copy in memory moves on only when the write is through.
  */
-import type { Effect, SessionEvent } from "../domain/events.ts";
+import type { Effect, Note, SessionEvent } from "../domain/events.ts";
 import { moveViolations, stateViolations } from "../domain/invariants.ts";
 import { beginStop, stoppingFrom, type Closed, type Lease, type OpenLease, type Stopping } from "../domain/lease.ts";
 import type { Outcome } from "../domain/outcome.ts";
@@ -12,7 +12,7 @@ import type { Session } from "../domain/session.ts";
 import { transition } from "../domain/transition.ts";
 import type { JobStore } from "./job-store.ts";
 import type { SessionPorts } from "./ports.ts";
-import type { Actor, LeaseRemains, Loaded, PlainSession, SessionStore } from "./store.ts";
+import type { Actor, LeaseRemains, Loaded, PlainSession, SessionStore, StandingLease } from "./store.ts";
 
 export type Mode =
   | { readonly type: "absent" }
@@ -41,6 +41,8 @@ export class SessionState {
   #deleteAsked = false;
   #seen: Session | null = null;
   #announced = false;
+  /** Another session begins in this object, or this one's rows are gone: nothing of the old may be remembered. */
+  onReset: () => void = () => undefined;
   /** When something beside the machine (reports, waiting jobs) wants to be looked at; null: nothing does. */
   chores: () => number | null = () => null;
   /** When work that is due already is to be tried again, if nothing comes of it now. Epoch ms, after `now`. */
@@ -98,36 +100,39 @@ export class SessionState {
 
   create(session: Session, requestHash: string | null, env: Readonly<Record<string, string>>): void {
     const labels = Object.keys(session.profile.labels).length;
-    // The alarm first: firing without rows is harmless, rows without an alarm would not be.
-    this.#arm(session);
-    this.#store.create(
-      session,
-      requestHash,
-      env,
-      [{ type: "created", cause: "asked for", generation: null, facts: { labels } }],
-      "client",
-    );
+    const created: Note = { type: "created", cause: "asked for", generation: null, facts: { labels } };
+    this.#store.migrate();
+    this.#inTransaction(() => {
+      this.#store.create(session, requestHash, env, [created], "client");
+      this.#arm(session);
+    });
+    this.#jobs.forget();
+    this.onReset();
     this.#mode = { type: "readable" };
     this.#session = session;
     this.#version = 1;
     this.#changed();
   }
 
-  /** Throws only when the write fails (nothing has changed then) or an invariant would break (a bug: not stored). */
-  dispatch(event: SessionEvent, actor: Actor): Outcome {
+  /**
+   * Throws only when the write fails (nothing has changed then) or an invariant would break (a bug: not stored).
+   * `alongside` joins the transaction, whether the event moves anything or not.
+   */
+  dispatch(event: SessionEvent, actor: Actor, alongside?: () => void): Outcome {
     const before = this.#session;
     if (before === null) return { type: "ignored", why: "there is no session" };
     const now = this.#ports.clock.now();
     const { policy } = this.#ports;
     const outcome = transition(before, event, { now, policy });
-    if (outcome.type !== "moved") return outcome;
+    if (outcome.type === "rejected") return outcome;
+    if (outcome.type === "ignored") {
+      if (alongside !== undefined) this.alongside(alongside);
+      return outcome;
+    }
     const after = outcome.session;
-    const violations =
-      this.#mode.type === "readable"
-        ? [...stateViolations(after, policy), ...moveViolations(before, after, policy)]
-        : [];
-    if (violations.length > 0) throw new Error(`${event.type} would break: ${violations.join("; ")}`);
-    this.#version = this.#store.transaction(() => {
+    this.#refuseDefects(event.type, before, after);
+    this.#version = this.#inTransaction(() => {
+      alongside?.();
       const version = this.#write(before, after, outcome.effects, actor, now);
       this.#arm(after);
       return version;
@@ -137,6 +142,37 @@ export class SessionState {
     return outcome;
   }
 
+  /** A write beside the machine (a job handed over, say), with the alarm it may need. */
+  alongside(write: () => void): void {
+    this.#inTransaction(() => {
+      write();
+      this.rearm();
+    });
+    this.#changed();
+  }
+
+  #inTransaction<T>(body: () => T): T {
+    try {
+      return this.#store.transaction(body);
+    } catch (error) {
+      this.#jobs.forget();
+      throw error;
+    }
+  }
+
+  /** Only what this very move would break: a state that was odd before must not be stuck in it for ever. */
+  #refuseDefects(event: string, before: Session, after: Session): void {
+    if (this.#mode.type !== "readable") return;
+    const { policy } = this.#ports;
+    const odd = new Set(stateViolations(before, policy));
+    const broken = [
+      ...stateViolations(after, policy).filter((each) => !odd.has(each)),
+      ...moveViolations(before, after, policy),
+    ];
+    if (broken.length > 0) throw new Error(`${event} would break: ${broken.join("; ")}`);
+    if (odd.size > 0) this.#ports.logger.error("an odd state moves on", { event, odd: [...odd].join("; ") });
+  }
+
   #write(before: Session, after: Session, effects: readonly Effect[], actor: Actor, now: number): number {
     const receipts: Closed[] = [];
     for (const effect of effects) {
@@ -144,14 +180,15 @@ export class SessionState {
       if (effect.type === "dropQueue") this.#jobs.dropQueue(now);
       if (effect.type === "storeReceipt") receipts.push(effect.lease);
     }
+    const notes = effects.flatMap((effect) => (effect.type === "note" ? [effect.note] : []));
     if (this.#mode.type === "readable") {
-      const notes = effects.flatMap((effect) => (effect.type === "note" ? [effect.note] : []));
       return this.#store.save(before, after, receipts, notes, actor, now);
     }
     // Unreadable: lease rows only. The record stays as it was found, for whoever can still read it.
     if (after.newest !== null && after.newest !== before.newest) this.#store.saveLease(after.newest, "newest");
     for (const ghost of after.ghosts) if (!before.ghosts.includes(ghost)) this.#store.saveLease(ghost, "ghost");
     for (const receipt of receipts) this.#store.saveLease(receipt, "past");
+    this.#store.addNotes(before, after, notes, actor, now);
     return this.#store.bumpVersion();
   }
 
@@ -233,6 +270,9 @@ export class SessionState {
   erased(): void {
     this.#mode = { type: "absent" };
     this.#session = null;
+    this.#deleteAsked = false;
+    this.#jobs.forget();
+    this.onReset();
     this.#changed();
   }
 
@@ -247,7 +287,16 @@ export class SessionState {
   }
 
   #changed(): void {
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener();
+      } catch (error) {
+        // One that fails must not keep the others from hearing of it.
+        this.#ports.logger.error("a listener failed", {
+          error: error instanceof Error ? error.message : String(error),
+        });
+      }
+    }
   }
 }
 
@@ -256,30 +305,43 @@ function owed(session: Session): boolean {
   return session.cancellations.length > 0 || session.discarded.length > 0;
 }
 
-/** What can be torn down of a session whose spec cannot be read: stops under way, and everything once a delete was asked for. */
-function salvage(plain: PlainSession, leases: readonly Lease[], ports: SessionPorts): Session | null {
+/**
+ * What can be torn down of a session whose spec cannot be read: stops under way, and everything once a delete was asked for.
+ * Each lease keeps its place: a ghost written back as the newest would push the real one out.
+ */
+function salvage(plain: PlainSession, leases: readonly StandingLease[], ports: SessionPorts): Session | null {
   const now = ports.clock.now();
   const asked = plain.deleteRequestedAt !== null;
-  const open = leases.filter(
-    (lease): lease is OpenLease => lease.phase === "stopping" || (asked && lease.phase !== "closed"),
-  );
-  const stopping = open.map((lease): Stopping => beginStop(lease, "terminated", now, ports.policy));
-  const newest = stopping.at(-1) ?? leases.findLast((lease) => lease.phase === "closed") ?? null;
-  if (newest === null || (stopping.length === 0 && !asked)) return null;
-  const at = plain.deleteRequestedAt ?? (newest.phase === "closed" ? newest.receipt.requestedAt : newest.requestedAt);
-  const endedAt = newest.phase === "closed" ? Math.max(at, newest.receipt.verifiedAbsentAt) : null;
+  const torn = (lease: Lease): lease is OpenLease => lease.phase === "stopping" || (asked && lease.phase !== "closed");
+  const stop = (lease: OpenLease): Stopping => beginStop(lease, "terminated", now, ports.policy);
+  const newestLease = leases.find((each) => each.standing === "newest")?.lease ?? null;
+  const newest =
+    newestLease === null || newestLease.phase === "closed" ? newestLease : torn(newestLease) ? stop(newestLease) : null;
+  const ghosts = leases.flatMap(({ standing, lease }) => (standing === "ghost" && torn(lease) ? [stop(lease)] : []));
+  const stopping = newest?.phase === "stopping" ? [...ghosts, newest] : ghosts;
+  const last = leases.at(-1)?.lease;
+  if (last === undefined || (stopping.length === 0 && !asked)) return null;
+  const ended = stopping.every((lease) => lease.assertion !== null);
+  const proofs = leases.flatMap(({ lease }) => (lease.phase === "closed" ? [lease.receipt.verifiedAbsentAt] : []));
+  const at = plain.deleteRequestedAt ?? stopping[0]?.requestedAt ?? now;
   return {
-    ...blank(plain, newest.provider),
-    nextGeneration: (newest.generation + 1) as Session["nextGeneration"],
-    desired: { type: "terminated", reason: "failed", at, endedAt, failure: null },
+    ...blank(plain, last.provider),
+    nextGeneration: (last.generation + 1) as Session["nextGeneration"],
+    // Not asked to end: it must not be told as ended, or it could never go on when its record is read again.
+    desired: asked
+      ? { type: "terminated", reason: "failed", at, endedAt: ended ? Math.max(at, ...proofs) : null, failure: null }
+      : { type: "suspended", cause: "loss", since: at, resumeQueued: false },
     newest,
-    ghosts: stopping.slice(0, -1),
+    ghosts,
   };
 }
 
 /** Nothing of it may be acted on: it stands there for reports alone, with the newest lease that can be read. */
-function standIn(plain: PlainSession, leases: readonly Lease[]): Session | null {
-  const newest = leases.at(-1) ?? null;
+function standIn(plain: PlainSession, leases: readonly StandingLease[]): Session | null {
+  const newest = leases.findLast((each) => each.standing === "newest")?.lease ?? null;
+  const ghosts = leases.flatMap(({ standing, lease }) =>
+    standing === "ghost" && lease.phase === "stopping" ? [lease] : [],
+  );
   const provider = newest?.provider ?? plain.provider;
   if (provider === null) return null;
   return {
@@ -287,14 +349,17 @@ function standIn(plain: PlainSession, leases: readonly Lease[]): Session | null 
     nextGeneration: ((newest?.generation ?? 0) + 1) as Session["nextGeneration"],
     desired: { type: "running", provision: null },
     newest,
-    ghosts: [],
+    ghosts,
   };
 }
 
-type Decided = "nextGeneration" | "desired" | "newest" | "ghosts";
+/** Clocks of a session that cannot be read do not run: its end is as far away as a date goes. */
+const noEnd = 8_640_000_000_000_000;
 
-/** What the plain columns say of a session, and nothing for the rest. */
-function blank(plain: PlainSession, provider: Session["provider"]): Omit<Session, Decided> {
+function blank(
+  plain: PlainSession,
+  provider: Session["provider"],
+): Omit<Session, "nextGeneration" | "desired" | "newest" | "ghosts"> {
   return {
     id: plain.id,
     tenant: plain.tenant,
@@ -304,7 +369,7 @@ function blank(plain: PlainSession, provider: Session["provider"]): Omit<Session
     limits: { timeoutMs: 0, idleTimeoutMs: null, maxLifetimeMs: 0 },
     lifecycle: { onTimeout: "kill", onLoss: "hold" },
     profile: { labels: {}, agentType: null, taskId: null, critical: false, autoResume: false },
-    endAt: plain.createdAt,
+    endAt: noEnd,
     startedAt: null,
     refreshedAt: null,
     activity: { lastAt: plain.createdAt, activeJobs: 0, reportedAt: plain.createdAt },

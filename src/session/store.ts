@@ -14,6 +14,8 @@ import { migrate, schemaVersion } from "../storage/migrate.ts";
 import type { Sql, SqlRow } from "../storage/sql.ts";
 import { recordVersion, sessionMigrations } from "./migrations/session-tables.ts";
 import { leaseRecord, sessionRecord } from "./record.ts";
+import type { UsageFigure } from "./reports.ts";
+import { sessionUsage } from "./usage.ts";
 
 export type Actor = EventView["actor"];
 
@@ -26,6 +28,12 @@ export interface PlainSession {
   readonly version: number;
   /** null: a name that this code does not know. */
   readonly provider: ProviderName | null;
+}
+
+/** A lease and its place: what is the newest now need not be the last one written. */
+export interface StandingLease {
+  readonly standing: "newest" | "ghost" | "past";
+  readonly lease: Lease;
 }
 
 /** What the plain columns still say of a lease whose record cannot be read: enough to aim a stop. */
@@ -43,7 +51,7 @@ export type Loaded =
   | {
       readonly type: "unreadable";
       readonly plain: PlainSession;
-      readonly leases: readonly Lease[];
+      readonly leases: readonly StandingLease[];
       /** Lease rows of which only the identity can be read. */
       readonly remains: readonly LeaseRemains[];
       readonly why: string;
@@ -56,7 +64,9 @@ const eventsKeptMs = 7 * 24 * 3_600_000;
 
 export interface SessionStore {
   load(): Loaded;
-  /** Makes the tables and the first row. `env` is kept apart: it is written once and read at launches only. */
+  /** Makes the tables. Has transactions of its own. */
+  migrate(): void;
+  /** Inside a transaction of the caller's: the first row. `env` is kept apart: it is written once and read at launches only. */
   create(
     session: Session,
     requestHash: string | null,
@@ -75,6 +85,7 @@ export interface SessionStore {
   ): number;
   saveLease(lease: Lease, standing: "newest" | "ghost" | "past"): void;
   requestDelete(at: number): void;
+  addNotes(before: Session, after: Session, notes: readonly Note[], actor: Actor, now: number): void;
   /** For what is told of a record that is not written: the next row version, stored. */
   bumpVersion(): number;
   /** The last version that the registry and the index have both confirmed, and when. */
@@ -83,11 +94,14 @@ export interface SessionStore {
   receipts(): readonly Closed[];
   requestHash(): string | null;
   env(): Readonly<Record<string, string>>;
+  /** Time in each status, up to `now`. */
+  usage(session: Session, now: number): readonly UsageFigure[];
   events(after: number, limit: number): readonly EventView[];
   transaction<T>(body: () => T): T;
 }
 
 export function sessionStore(sql: Sql): SessionStore {
+  const usage = sessionUsage(sql);
   let version = 0;
 
   function load(): Loaded {
@@ -108,13 +122,13 @@ export function sessionStore(sql: Sql): SessionStore {
   function read(row: SqlRow, rows: readonly SqlRow[]): Loaded {
     const faults: string[] = [];
     const remains: LeaseRemains[] = [];
-    const leases: { readonly standing: string; readonly lease: Lease }[] = [];
+    const leases: StandingLease[] = [];
     for (const each of rows) {
       const lease = decodeLease(each);
       if (lease === null) {
         faults.push(`lease ${String(each["generation"])}`);
         remains.push({ ...identityColumnsOf(each), standing: String(each["standing"]) as LeaseRemains["standing"] });
-      } else leases.push({ standing: String(each["standing"]), lease });
+      } else leases.push({ standing: String(each["standing"]) as StandingLease["standing"], lease });
     }
     const record = sessionRecord.safeParse(parseJson(row["record"]));
     if (!record.success) faults.push("session record");
@@ -122,7 +136,7 @@ export function sessionStore(sql: Sql): SessionStore {
       return {
         type: "unreadable",
         plain: plainOf(row),
-        leases: leases.map((each) => each.lease),
+        leases,
         remains,
         why: `cannot be read: ${faults.join(", ") || "provider"}`,
       };
@@ -227,8 +241,10 @@ export function sessionStore(sql: Sql): SessionStore {
 
   return {
     load,
-    create(session, requestHash, env, notes, actor) {
+    migrate() {
       migrate(sql, sessionMigrations);
+    },
+    create(session, requestHash, env, notes, actor) {
       version = 1;
       sql.run(
         `INSERT INTO session (id, tenant, provider, isolation, created_at, next_generation, version, record_version, record,
@@ -246,10 +262,12 @@ export function sessionStore(sql: Sql): SessionStore {
         requestHash,
         JSON.stringify(env),
       );
+      usage.begin(session);
       writeNotes(null, session, notes, actor, session.createdAt);
     },
     save(before, after, receipts, notes, actor, now) {
       writeLeases(before, after, receipts);
+      usage.moved(before, after, now);
       // A renewal alone changes neither what a client reads nor what the index holds: no new version, no session row.
       const leasePhaseMoved =
         before.newest?.phase !== after.newest?.phase || before.newest?.generation !== after.newest?.generation;
@@ -270,6 +288,7 @@ export function sessionStore(sql: Sql): SessionStore {
     confirmReport(reportedVersion, at) {
       sql.run("UPDATE session SET reported_version = ?, reported_at = ?", reportedVersion, at);
     },
+    addNotes: writeNotes,
     bumpVersion() {
       return Number(sql.run("UPDATE session SET version = version + 1 RETURNING version")[0]?.["version"]);
     },
@@ -287,6 +306,7 @@ export function sessionStore(sql: Sql): SessionStore {
     env() {
       return parseJson(sql.run("SELECT env FROM session")[0]?.["env"] ?? "{}") as Record<string, string>;
     },
+    usage: (session, now) => usage.figures(session, now),
     events(after, limit) {
       return sql
         .run("SELECT * FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit)

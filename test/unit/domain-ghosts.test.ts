@@ -354,7 +354,7 @@ describe("something found where no lease is open", () => {
       ...stopping({
         reason: "orphaned",
         requestedAt: at,
-        certainExpiry: at + policy.leaseTtlMs,
+        certainExpiry: at + policy.launchCallMs + policy.leaseTtlMs,
         observations: [look("present", 0)],
       }),
       host: null,

@@ -42,22 +42,22 @@ export const sessionMigrations: readonly Migration[] = [
         record_version INTEGER NOT NULL,
         record TEXT NOT NULL
       ) STRICT`,
+      // What every turn of the engine reads stands before what may be large: SQLite then never touches the overflow pages.
       `CREATE TABLE job (
         position INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
         state TEXT NOT NULL,
-        body TEXT NOT NULL,
-        body_hash TEXT NOT NULL,
+        generation INTEGER,
+        ending TEXT,
         created_at INTEGER NOT NULL,
         timeout_ms INTEGER NOT NULL,
-        generation INTEGER,
         started_at INTEGER,
         ended_at INTEGER,
         exit_code INTEGER,
         signal TEXT,
         output_bytes INTEGER NOT NULL,
         output_truncated INTEGER NOT NULL,
-        ending TEXT,
+        body TEXT NOT NULL,
         tail BLOB
       ) STRICT`,
       `CREATE TABLE event (
@@ -77,5 +77,17 @@ export const sessionMigrations: readonly Migration[] = [
     version: 2,
     name: "where a job's tail begins",
     statements: ["ALTER TABLE job ADD COLUMN tail_from INTEGER NOT NULL DEFAULT 0"],
+  },
+  {
+    version: 3,
+    name: "time in each status",
+    statements: [
+      `CREATE TABLE usage (
+        status TEXT NOT NULL, provider TEXT NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY (status, provider)
+      ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE usage_now (
+        only INTEGER PRIMARY KEY CHECK (only = 1), status TEXT NOT NULL, provider TEXT NOT NULL, since INTEGER NOT NULL
+      ) STRICT`,
+    ],
   },
 ];
