@@ -24,6 +24,14 @@ export interface WorldParts {
   readonly order: ChaosOrder;
 }
 
+interface Victim {
+  readonly session: TrackedSession;
+  readonly seen: Seen;
+}
+
+/** Sessions of a round are often still being launched when its fault is about to strike. */
+const victimWithinMs = 4_000;
+
 export class World {
   readonly stack: Stack;
   readonly client: ChaosClient;
@@ -74,15 +82,24 @@ export class World {
     return all;
   }
 
-  /** One process of a living session, by role; null when there is none. */
-  victim(role: "wrapper" | "guardian" | "job"): { readonly session: TrackedSession; readonly seen: Seen } | null {
+  /** One process of a living session, by role; waits a moment for one. Null when none appears. */
+  async victim(role: "wrapper" | "guardian" | "job"): Promise<Victim | null> {
+    const until = performance.now() + victimWithinMs;
+    for (;;) {
+      const possible = this.#possible(role);
+      if (possible.length > 0) return this.random.pick(possible);
+      if (performance.now() > until) return null;
+      await this.pause(50);
+    }
+  }
+
+  #possible(role: "wrapper" | "guardian" | "job"): readonly Victim[] {
     const seen = this.look().filter((each) => each.role === role && !each.stopped && !this.planted.has(each.pid));
     const sorted = seen.toSorted((a, b) => (a.session < b.session ? -1 : a.session > b.session ? 1 : a.pid - b.pid));
-    const possible = sorted.flatMap((each) => {
+    return sorted.flatMap((each) => {
       const session = this.byId(each.session);
       return session?.alive === true ? [{ session, seen: each }] : [];
     });
-    return possible.length === 0 ? null : this.random.pick(possible);
   }
 
   /** Takes a census each second, so that the end of every wrapper is known to the second. */

@@ -13,13 +13,13 @@ export const nowhere = "instancefromnowhere00";
 const scenes = ["working", "anything"] as const;
 
 export const impostorFaults: readonly Fault[] = [
-  { name: "same instance twice", weight: 2, scenes, strike: async (world) => plant(world, "same") },
-  { name: "foreign instance", weight: 2, scenes, strike: async (world) => plant(world, "foreign") },
-  { name: "legacy wrapper", weight: 1, scenes, strike: async (world) => plant(world, "legacy") },
+  { name: "same instance twice", weight: 2, scenes, strike: (world) => plant(world, "same") },
+  { name: "foreign instance", weight: 2, scenes, strike: (world) => plant(world, "foreign") },
+  { name: "legacy wrapper", weight: 1, scenes, strike: (world) => plant(world, "legacy") },
 ];
 
-function plant(world: World, which: "same" | "foreign" | "legacy"): string {
-  const victim = world.victim("wrapper");
+async function plant(world: World, which: "same" | "foreign" | "legacy"): Promise<string> {
+  const victim = await world.victim("wrapper");
   if (victim === null || victim.seen.instance === null) return "nobody there";
   const { session, seen } = victim;
   session.hit(`${which} process planted`, "harmless", seen.generation);

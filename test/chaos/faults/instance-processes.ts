@@ -7,14 +7,14 @@ import type { Fault } from "./fault.ts";
 const scenes = ["working", "anything", "launching"] as const;
 
 export const processFaults: readonly Fault[] = [
-  { name: "wrapper SIGKILL", weight: 4, scenes, strike: async (world) => kill(world, "wrapper", "fatal") },
-  { name: "guardian SIGKILL", weight: 3, scenes, strike: async (world) => kill(world, "guardian", "fatal") },
-  { name: "job SIGKILL", weight: 2, scenes: ["working"], strike: async (world) => kill(world, "job", "harmless") },
+  { name: "wrapper SIGKILL", weight: 4, scenes, strike: (world) => kill(world, "wrapper", "fatal") },
+  { name: "guardian SIGKILL", weight: 3, scenes, strike: (world) => kill(world, "guardian", "fatal") },
+  { name: "job SIGKILL", weight: 2, scenes: ["working"], strike: (world) => kill(world, "job", "harmless") },
   {
     name: "wrapper and guardian SIGKILL",
     weight: 2,
     scenes: ["working"],
-    strike: async (world) => wholeInstance(world, "SIGKILL", (role) => role !== "job"),
+    strike: (world) => wholeInstance(world, "SIGKILL", (role) => role !== "job"),
   },
   {
     name: "wrapper frozen, thawed",
@@ -23,28 +23,28 @@ export const processFaults: readonly Fault[] = [
     strike: (world) => freezeShortly(world, "wrapper"),
   },
   { name: "guardian frozen, thawed", weight: 2, scenes, strike: (world) => freezeShortly(world, "guardian") },
-  { name: "guardian frozen for good", weight: 1, scenes, strike: async (world) => stop(world, "guardian", "harmless") },
-  { name: "wrapper frozen for good", weight: 2, scenes, strike: async (world) => stop(world, "wrapper", "fatal") },
+  { name: "guardian frozen for good", weight: 1, scenes, strike: (world) => stop(world, "guardian", "harmless") },
+  { name: "wrapper frozen for good", weight: 2, scenes, strike: (world) => stop(world, "wrapper", "fatal") },
   {
     name: "whole instance frozen for good",
     weight: 2,
     scenes: ["working"],
-    strike: async (world) => wholeInstance(world, "SIGSTOP", () => true),
+    strike: (world) => wholeInstance(world, "SIGSTOP", () => true),
   },
 ];
 
 type Role = "wrapper" | "guardian" | "job";
 
-function kill(world: World, role: Role, severity: Severity): string {
-  const victim = world.victim(role);
+async function kill(world: World, role: Role, severity: Severity): Promise<string> {
+  const victim = await world.victim(role);
   if (victim === null) return "nobody there";
   victim.session.hit(`${role} SIGKILL`, severity, victim.seen.generation);
   world.journal.event(`SIGKILL ${role} ${victim.seen.pid} of ${victim.session.name}`);
   return strike(victim.seen, "SIGKILL") ? "killed" : "gone before";
 }
 
-function stop(world: World, role: Role, severity: Severity): string {
-  const victim = world.victim(role);
+async function stop(world: World, role: Role, severity: Severity): Promise<string> {
+  const victim = await world.victim(role);
   if (victim === null) return "nobody there";
   victim.session.hit(`${role} frozen`, severity, victim.seen.generation);
   world.journal.event(`SIGSTOP ${role} ${victim.seen.pid} of ${victim.session.name}, for good`);
@@ -52,7 +52,7 @@ function stop(world: World, role: Role, severity: Severity): string {
 }
 
 async function freezeShortly(world: World, role: Role): Promise<string> {
-  const victim = world.victim(role);
+  const victim = await world.victim(role);
   if (victim === null) return "nobody there";
   // Long enough to miss renewals, short enough that the lease outlives it.
   const ms = world.random.int(1_000, world.order.ttlMs / 5);
@@ -69,8 +69,12 @@ async function freezeShortly(world: World, role: Role): Promise<string> {
   return "thawed";
 }
 
-function wholeInstance(world: World, signal: "SIGKILL" | "SIGSTOP", which: (role: string | null) => boolean): string {
-  const victim = world.victim("wrapper");
+async function wholeInstance(
+  world: World,
+  signal: "SIGKILL" | "SIGSTOP",
+  which: (role: string | null) => boolean,
+): Promise<string> {
+  const victim = await world.victim("wrapper");
   if (victim === null) return "nobody there";
   victim.session.hit(`instance ${signal}`, "fatal", victim.seen.generation);
   const all = world.look().filter((each) => each.instance === victim.seen.instance && which(each.role));
