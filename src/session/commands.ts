@@ -7,6 +7,7 @@ import { SessionAccess } from "./access.ts";
 import { Creation } from "./creation.ts";
 import { SessionEngine } from "./engine.ts";
 import { GuardedEnd } from "./guarded-end.ts";
+import { InsightCommands } from "./insight-commands.ts";
 import { JobCommands } from "./job-commands.ts";
 import { jobStore } from "./job-store.ts";
 import { JobRunner } from "./jobs.ts";
@@ -33,6 +34,7 @@ export class SessionCommands implements SessionApi {
   readonly #operator: OperatorCommands;
   readonly #guarded: GuardedEnd;
   readonly #suspension: SuspensionCommands;
+  readonly #insight: InsightCommands;
   /** The present state, for the simulation's invariants and for tests. */
   readonly state: SessionState;
   readonly engine: SessionEngine;
@@ -58,6 +60,7 @@ export class SessionCommands implements SessionApi {
     this.#operator = new OperatorCommands(access);
     this.#guarded = new GuardedEnd(access);
     this.#suspension = new SuspensionCommands(access);
+    this.#insight = new InsightCommands(access, calls);
   }
 
   create(id: SessionId, caller: Caller, body: CreateSession, requestHash: string | null, waitMs: number) {
@@ -89,6 +92,12 @@ export class SessionCommands implements SessionApi {
   }
   usage(caller: Caller) {
     return this.#lifecycle.usage(caller);
+  }
+  resources(caller: Caller | null) {
+    return this.#insight.resources(caller);
+  }
+  logs(caller: Caller | null, tailBytes: number) {
+    return this.#insight.logs(caller, tailBytes);
   }
   events(caller: Caller, after: number, limit: number, waitMs: number) {
     return this.#lifecycle.events(caller, after, limit, waitMs);

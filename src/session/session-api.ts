@@ -1,6 +1,7 @@
 /** What a SessionObject answers over object RPC. Plain data in, plain data out: `Reply` instead of exceptions. */
 import type { SessionId, TenantId } from "../domain/ids.ts";
 import type { EventView } from "../protocol/events.ts";
+import type { LogsView, ResourcesView } from "../protocol/insight.ts";
 import type { CreateJob, JobView } from "../protocol/jobs.ts";
 import type { UsageView } from "../protocol/fleet.ts";
 import type { Reply } from "../protocol/problem.ts";
@@ -113,6 +114,13 @@ export interface SessionApi {
   teardown(caller: Caller): Promise<Reply<TeardownView | null>>;
   /** Time in each status, in whole seconds; they add up to the session's age. */
   usage(caller: Caller): Promise<Reply<UsageView>>;
+  /**
+   * What its sandbox uses, with a short history and hints; null asks as the operator, of any tenant's session. Takes a second
+   * when nobody asked lately: it looks twice. Problems: session_not_running and its like, sandbox_unreachable.
+   */
+  resources(caller: Caller | null): Promise<Reply<ResourcesView>>;
+  /** The sandbox's log and the newest jobs' last words, with hints; without a sandbox what is stored of the jobs. */
+  logs(caller: Caller | null, tailBytes: number): Promise<Reply<LogsView>>;
   /** With `waitMs` > 0: answers early when something new happened. */
   events(caller: Caller, after: number, limit: number, waitMs: number): Promise<Reply<readonly EventView[]>>;
 

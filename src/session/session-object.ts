@@ -83,6 +83,12 @@ export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
     usage(caller: Caller) {
       return this.#commands.usage(caller);
     }
+    resources(caller: Caller | null) {
+      return this.#commands.resources(caller);
+    }
+    logs(caller: Caller | null, tailBytes: number) {
+      return this.#commands.logs(caller, tailBytes);
+    }
     events(caller: Caller, after: number, limit: number, waitMs: number) {
       return this.#commands.events(caller, after, limit, waitMs);
     }

@@ -1,0 +1,87 @@
+/** What a session's sandbox uses and says, on the wire: `…/resources` and `…/logs`, each with hints. */
+import { z } from "zod";
+import { jobStates } from "./jobs.ts";
+import { instant, limits } from "./primitives.ts";
+
+export const hintView = z.object({
+  code: z.enum([
+    "busy_loop",
+    "hang",
+    "memory_growth",
+    "no_operations",
+    "timed_out",
+    "stack_exceeded",
+    "out_of_memory",
+    "silence",
+    "no_task_or_agent",
+    "repeated_timeouts",
+  ]),
+  /** What was seen. */
+  detail: z.string(),
+  /** What to do about it. */
+  next: z.string(),
+});
+
+export const resourceSampleView = z.object({
+  at: instant,
+  /** Since the sample before, 100 = one core; null: there is none close enough before it to tell. */
+  cpu_percent: z.number().nullable(),
+  memory_mb: z.number(),
+  disk_mb: z.number().nullable(),
+  processes: z.int(),
+  /** Read and write syscalls of the process tree so far; null where the provider cannot count them. */
+  operations: z.int().nullable(),
+});
+
+export const resourcesView = z.object({
+  session_id: z.string(),
+  sandbox_id: z.string(),
+  generation: z.int(),
+  as_of: instant,
+  /** Since the launch. */
+  duration_ms: z.int(),
+  /** Since the sample before, else since the launch. 100 = one core. */
+  cpu_percent: z.number(),
+  memory_mb: z.number(),
+  disk_mb: z.number().nullable(),
+  processes: z.int(),
+  operations: z.int().nullable(),
+  /** Oldest first, this one included, at most 60. A sample is taken when someone asks, so the history begins with the first question. */
+  history: z.array(resourceSampleView),
+  diagnosis: z.array(hintView),
+});
+export type ResourcesView = z.infer<typeof resourcesView>;
+
+export const jobLogView = z.object({
+  id: z.string(),
+  state: z.enum(jobStates),
+  started_at: instant.nullable(),
+  ended_at: instant.nullable(),
+  exit_code: z.int().nullable(),
+  signal: z.string().nullable(),
+  /** The end of its output as text; null: it was lost with its sandbox, or did not answer in time. */
+  tail: z.string().nullable(),
+});
+
+export const logsView = z.object({
+  session_id: z.string(),
+  /** The wrapper's log of the newest sandbox; null: there is no sandbox, or it could not be read (`unavailable` says why). */
+  sandbox: z.object({ sandbox_id: z.string(), text: z.string(), last_written_at: instant.nullable() }).nullable(),
+  unavailable: z.string().nullable(),
+  /** The newest ten, newest first. */
+  jobs: z.array(jobLogView),
+  last_activity_at: instant,
+  diagnosis: z.array(hintView),
+});
+export type LogsView = z.infer<typeof logsView>;
+
+export const maxTailBytes = limits.stdinBytes;
+export const logsQuery = z.strictObject({
+  /** Of the sandbox's log, and of each job's output. */
+  tail_bytes: z
+    .string()
+    .regex(/^\d{1,6}$/, `A whole number from 1 to ${maxTailBytes}.`)
+    .transform(Number)
+    .refine((bytes) => bytes >= 1 && bytes <= maxTailBytes, `A whole number from 1 to ${maxTailBytes}.`)
+    .default(8_192),
+});
