@@ -10,6 +10,8 @@ export const providerOps = [
   "enumerate",
   "readLogs",
   "readResources",
+  "save",
+  "remove",
 ] as const;
 export const wrapperOps = ["health", "renew", "startJob", "job", "output", "endJob", "writeStdin", "drain"] as const;
 export type Op = (typeof providerOps)[number] | (typeof wrapperOps)[number];

@@ -7,6 +7,7 @@ import type { Generation, InstanceId, SandboxId } from "../../domain/ids.ts";
 import type { Target } from "../agent-sandbox.ts";
 import type { EventQueue } from "./event-queue.ts";
 import type { MemoryInstance } from "./memory-instance.ts";
+import type { Files } from "./snapshot-shelf.ts";
 
 export interface MemoryHost {
   readonly id: string;
@@ -24,6 +25,8 @@ export interface SandboxRecord {
   armed: { readonly instanceId: InstanceId; readonly generation: Generation } | null;
   /** Nothing of this or an earlier generation may start any more. */
   retiredThrough: number | null;
+  /** Its workspace; null: none is there. */
+  files: Files | null;
   /** More than one only when a test made a duplicate. */
   instances: MemoryInstance[];
 }
@@ -79,6 +82,7 @@ export class HostRecords {
       host,
       armed: null,
       retiredThrough: null,
+      files: null,
       instances: [],
     };
     this.#sandboxes.set(target.sandboxId, record);

@@ -7,6 +7,8 @@
  *   sleep SECONDS        fractions allowed
  *   exit CODE            ends the job
  *   cat                  copies stdin to output until stdin is closed
+ *   cat NAME             writes that file of the workspace, or "not found" and ends the job with 1
+ *   write NAME TEXT      makes that file: TEXT and a newline
  *   spew BYTES           writes that many bytes at once (also: head -c BYTES /dev/zero)
  *   ignore-term          SIGTERM has no effect from here on (also: trap '' TERM)
  *   fork                 a child in a session of its own that sleeps for ever and ignores SIGTERM
@@ -21,6 +23,8 @@ export type Step =
   | { readonly type: "sleep"; readonly ms: number }
   | { readonly type: "exit"; readonly code: number }
   | { readonly type: "copyStdin" }
+  | { readonly type: "writeFile"; readonly name: string; readonly text: string }
+  | { readonly type: "printFile"; readonly name: string }
   | { readonly type: "ignoreTerm" }
   | { readonly type: "fork" }
   | { readonly type: "crash" };
@@ -58,7 +62,12 @@ function parseStep(text: string): readonly Step[] {
       return bytes === undefined ? unknown(text) : [{ type: "spew", bytes: Number(bytes) }];
     }
     case "cat":
-      return [{ type: "copyStdin" }];
+      return rest === "" ? [{ type: "copyStdin" }] : [{ type: "printFile", name: unquoted(rest) }];
+    case "write": {
+      const [, name, content] = /^(\S+) (.*)$/.exec(rest) ?? [];
+      if (name === undefined || content === undefined) return unknown(text);
+      return [{ type: "writeFile", name, text: `${unquoted(content)}\n` }];
+    }
     case "ignore-term":
       return [{ type: "ignoreTerm" }];
     case "trap":

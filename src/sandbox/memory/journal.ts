@@ -36,6 +36,15 @@ export type JournalEntry = { readonly at: number } & (
   | ({ readonly type: "jobAccepted"; readonly jobId: string; readonly retired: boolean } & Named)
   | ({ readonly type: "ending"; readonly why: string } & Named)
   | ({ readonly type: "ended" } & Named)
+  /** `jobs`: how many job processes were alive in it as its files were read. */
+  | {
+      readonly type: "saved";
+      readonly sessionId: SessionId;
+      readonly sandboxId: SandboxId;
+      readonly snapshotId: string;
+      readonly jobs: number;
+    }
+  | { readonly type: "snapshotRemoved"; readonly sessionId: SessionId; readonly snapshotId: string }
   | { readonly type: "hostRestarted" | "hostRebooted"; readonly host: string }
 );
 

@@ -13,6 +13,7 @@ import type { EventQueue } from "./event-queue.ts";
 import type { Journal, Process } from "./journal.ts";
 import { jobFingerprint, MemoryJob } from "./memory-job.ts";
 import type { Birth, ProcessTable } from "./process-table.ts";
+import type { Files } from "./snapshot-shelf.ts";
 import { answered, refused, type WrapperAnswer } from "./wrapper-answer.ts";
 
 export interface InstanceSurroundings {
@@ -26,6 +27,7 @@ export interface InstanceSurroundings {
   readonly keepOutputBytes: number;
   readonly maxJobs: number;
   readonly disk: { readonly total_bytes: number; readonly free_bytes: number };
+  readonly files: Files;
   readonly retired: () => boolean;
 }
 
@@ -151,12 +153,13 @@ export class MemoryInstance {
     }
     if (this.#draining) return refused("draining", "no new job is admitted");
     if (this.#activeJobs().length >= this.#world.maxJobs) return refused("too_many_jobs", "too many jobs run");
-    const { queue, processes, keepOutputBytes } = this.#world;
+    const { queue, processes, keepOutputBytes, files } = this.#world;
     const job = new MemoryJob(order, {
       queue,
       processes,
       birth: this.#birth("job"),
       env: this.order.env,
+      files,
       keepBytes: keepOutputBytes,
       graceMs: this.order.jobGraceMs,
       supervised: () => this.#supervised(),

@@ -8,6 +8,7 @@ import type { Process } from "./journal.ts";
 import { JobOutput } from "./job-output.ts";
 import { parseJobProgram, type JobProgram, type Step } from "./job-program.ts";
 import type { Behaviour, Birth, ProcessTable } from "./process-table.ts";
+import type { Files } from "./snapshot-shelf.ts";
 
 /** Why a job was ended from outside, as the state it gets. */
 export type EndedAs = "timed_out" | "cancelled" | "interrupted";
@@ -17,6 +18,8 @@ export interface JobSurroundings {
   readonly processes: ProcessTable;
   readonly birth: Birth;
   readonly env: Readonly<Record<string, string>>;
+  /** Shared with every job of the sandbox. */
+  readonly files: Files;
   readonly keepBytes: number;
   readonly graceMs: number;
   /** Whether somebody is there to reap what the job leaves behind. */
@@ -189,6 +192,16 @@ export class MemoryJob implements Behaviour {
       case "copyStdin":
         for (const bytes of this.#stdin.splice(0)) this.#write(bytes);
         return !this.#stdinOpen;
+      case "writeFile":
+        this.#world.files.set(step.name, step.text);
+        this.#touch();
+        return true;
+      case "printFile": {
+        const text = this.#world.files.get(step.name);
+        this.#write(encoder.encode(text ?? `${step.name}: not found\n`));
+        if (text === undefined) this.#exit(1);
+        return true;
+      }
       case "ignoreTerm":
         this.#ignoresTerm = true;
         return true;

@@ -16,6 +16,7 @@ import type {
   Retired,
   SandboxLogs,
   SandboxResources,
+  Snapshots,
   Stopped,
   Target,
   WrapperClient,
@@ -37,7 +38,7 @@ export interface MemorySandboxOptions {
 }
 
 export const memoryCapabilities: Capabilities = {
-  snapshot: false,
+  snapshot: true,
   enumerate: true,
   containment: "container",
   launchRetriesMs: 0,
@@ -57,12 +58,14 @@ interface Answer {
 class MemorySandbox implements AgentSandbox {
   readonly name = "memory";
   readonly capabilities: Capabilities;
+  readonly snapshots?: Snapshots;
   readonly #at: Surroundings;
   readonly #lists = new LyingList();
 
   constructor(world: MemoryWorld, options: MemorySandboxOptions) {
     this.capabilities = { ...memoryCapabilities, ...options.capabilities };
     this.#at = { world, clock: options.clock, faults: options.faults ?? noFaults };
+    if (this.capabilities.snapshot) this.snapshots = snapshotsOf(this.#at);
   }
 
   launch(order: LaunchOrder, bound: CallBound): Promise<ProviderResult<Launched>> {
@@ -173,6 +176,21 @@ class MemorySandbox implements AgentSandbox {
         return failed("malformed", "the process list could not be read", "none");
     }
   }
+}
+
+function snapshotsOf(at: Surroundings): Snapshots {
+  return {
+    save: (target, snapshotId, bound) =>
+      faultyCall(at, { op: "save", ...nameOf(target) }, bound, {
+        effect: () => at.world.save(target, snapshotId),
+        reply: (saved) => saved,
+      }),
+    remove: (sessionId, snapshotId, bound) =>
+      faultyCall(at, { op: "remove", sessionId, sandboxId: null, generation: null }, bound, {
+        effect: () => at.world.removeSnapshot(sessionId, snapshotId),
+        reply: (removed) => removed,
+      }),
+  };
 }
 
 function nameOf({ sessionId, sandboxId, generation }: Pick<Target, "sessionId" | "sandboxId" | "generation">) {

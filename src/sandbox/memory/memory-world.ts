@@ -5,7 +5,7 @@
  * Its clock is its own and never jumps (a controller's may). Time passes when somebody looks: nothing here is a timer.
  */
 import { failed, succeeded, type ProviderFailureCode, type ProviderResult } from "../../domain/failure.ts";
-import type { InstanceId, SandboxId } from "../../domain/ids.ts";
+import type { InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
 import type { Residue } from "../../domain/observation.ts";
 import type { Enumerated, Launched, LaunchOrder, Retired, Target } from "../agent-sandbox.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -14,6 +14,7 @@ import { Journal, type Process, type StopAim } from "./journal.ts";
 import { MemoryInstance } from "./memory-instance.ts";
 import { Mischief } from "./mischief.ts";
 import { ProcessTable } from "./process-table.ts";
+import { SnapshotShelf } from "./snapshot-shelf.ts";
 
 export interface WorldOptions {
   /** Epoch ms; must not jump. */
@@ -39,6 +40,7 @@ export class MemoryWorld {
   readonly journal = new Journal();
   /** What happens to it from outside the contract. */
   readonly mischief: Mischief;
+  readonly snapshots = new SnapshotShelf();
   readonly #clock: { now(): number };
   readonly #options: Required<Omit<WorldOptions, "clock">>;
   readonly #queue: EventQueue;
@@ -109,7 +111,11 @@ export class MemoryWorld {
     if (record.armed !== null || this.#processes.everythingIn(order.sandboxId).length > 0) {
       return this.#refuse(order, "occupied");
     }
+    const { restore } = order;
+    const files = restore === undefined ? new Map<string, string>() : this.snapshots.restored(order.sessionId, restore);
+    if (files === null) return failed("not_found", `no snapshot ${restore ?? ""}`, "none");
     record.armed = { instanceId: order.instanceId, generation: order.generation };
+    record.files = files;
     this.#start(order, record);
     return launched;
   }
@@ -176,6 +182,33 @@ export class MemoryWorld {
     const left = this.#processes.everythingIn(target.sandboxId).length;
     if (left > 0) return failed("invalid", `${left} processes are left in it`, "none");
     record.instances = [];
+    record.files = null;
+    return succeeded(null);
+  }
+
+  save(target: Target, snapshotId: string): ProviderResult<{ readonly bytes: number }> {
+    const host = this.#answering(target);
+    if (!host.ok) return host;
+    const { sessionId, sandboxId } = target;
+    const record = this.#records.known(sandboxId);
+    const meant =
+      record?.armed?.generation === target.generation &&
+      (target.instanceId === null || record.armed.instanceId === target.instanceId);
+    const saved = this.snapshots.save(sessionId, snapshotId, meant ? record.files : null);
+    if (saved.ok) {
+      const jobs = this.#processes.inSandbox(sandboxId, sessionId).filter(({ kind }) => kind === "job").length;
+      this.journal.add({ type: "saved", at: this.#queue.time, sessionId, sandboxId, snapshotId, jobs });
+    }
+    return saved;
+  }
+
+  /** What is not there is removed all the same: it must not land later. */
+  removeSnapshot(sessionId: SessionId, snapshotId: string): ProviderResult<null> {
+    this.advance();
+    const scanning = this.#records.scanning(this.#records.firstHost);
+    if (scanning !== null) return scanning;
+    this.snapshots.remove(sessionId, snapshotId);
+    this.journal.add({ type: "snapshotRemoved", at: this.#queue.time, sessionId, snapshotId });
     return succeeded(null);
   }
 
@@ -233,6 +266,7 @@ export class MemoryWorld {
       keepOutputBytes,
       maxJobs,
       disk,
+      files: (record.files ??= new Map<string, string>()),
       retired: () => order.generation <= (record.retiredThrough ?? -1),
     });
     record.instances.push(instance);

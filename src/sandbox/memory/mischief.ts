@@ -44,9 +44,11 @@ export class Mischief {
     this.#world.changed();
   }
 
-  /** The sandbox disappears, as a container that the platform takes away: no signal, no grace. */
+  /** The sandbox disappears, as a container that the platform takes away: no signal, no grace, no files. */
   disappear(sandboxId: SandboxId): void {
     this.#world.advance();
+    const record = this.#world.records.known(sandboxId);
+    if (record !== null) record.files = null;
     this.#world.processes.vanish((process) => process.sandboxId === sandboxId);
     this.#world.changed();
   }

@@ -55,6 +55,10 @@ function wordsOf(entry: JournalEntry): string {
       return `job ${entry.jobId} accepted`;
     case "ending":
       return `ending: ${entry.why}`;
+    case "saved":
+      return `saved as ${entry.snapshotId}`;
+    case "snapshotRemoved":
+      return `snapshot ${entry.snapshotId} removed`;
     case "launched":
     case "launchRepeated":
     case "retired":
