@@ -12,6 +12,7 @@ import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { insightRoutes } from "./routes/insight.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { outputRoutes } from "./routes/output.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
@@ -23,6 +24,7 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...outputRoutes,
   ...eventRoutes,
+  ...insightRoutes,
   ...adminRoutes,
 ];
 

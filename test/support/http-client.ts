@@ -18,6 +18,7 @@ import {
 } from "../../src/protocol/problem.ts";
 import type { Clock, LogFields, Logger } from "../../src/session/ambient.ts";
 import type { SessionApi } from "../../src/session/session-api.ts";
+import { sampleLogs, sampleResources } from "./sample-insight.ts";
 import {
   sampleEvent,
   sampleInspection,
@@ -202,6 +203,8 @@ const plainSession: SessionApi = {
   end: async () => ({ ok: true, value: { ended: true, why: "", session: sampleSession({ status: "terminating" }) } }),
   inspect: async () => ({ ok: true, value: sampleInspection() }),
   resolve: async () => ({ ok: true, value: sampleInspection() }),
+  resources: async () => ({ ok: true, value: sampleResources() }),
+  logs: async () => ({ ok: true, value: sampleLogs() }),
   poke: async () => ({ known: true, nextDeadline: null }),
 };
 
