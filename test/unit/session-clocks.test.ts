@@ -182,20 +182,20 @@ describe("a change that was stored", () => {
   it("is not called a failure because the look that follows it fails [I9] [CLK-2]", async () => {
     const rig = new SessionRig();
     await rig.running({ timeout_seconds: 600 });
-    const { run, transaction } = rig.sql;
+    const honest = { ...rig.sql };
     let written = false;
     rig.sql.transaction = (body) => {
-      const result = transaction(body);
+      const result = honest.transaction(body);
       written = true;
       return result;
     };
     rig.sql.run = (statement, ...bindings) => {
       if (written && statement.startsWith("SELECT * FROM job")) throw new Error("disk I/O error");
-      return run(statement, ...bindings);
+      return honest.run(statement, ...bindings);
     };
     const asked = await rig.commands.timeout(caller, "timeout", 3_600);
     expect(written).toBe(true);
-    Object.assign(rig.sql, { run, transaction });
+    Object.assign(rig.sql, honest);
     const stored = (await rig.view()).end_at;
     expect(asked).toMatchObject({ ok: true, value: { body: { end_at: stored } } });
   });

@@ -27,8 +27,10 @@ async function untold(session: Rigged): Promise<unknown> {
 /** Every row of every table, as it lies there. */
 async function everything(session: Rigged): Promise<unknown> {
   return await session.storage((storage) => {
-    const names = storage.sql.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB '_cf_*'");
-    return names.toArray().map(({ name }) => [name, storage.sql.exec(`SELECT * FROM ${String(name)}`).toArray()]);
+    const names = storage.sql.exec<{ name: string }>(
+      "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB '_cf_*'",
+    );
+    return names.toArray().map(({ name }) => [name, storage.sql.exec(`SELECT * FROM ${name}`).toArray()]);
   });
 }
 
@@ -282,8 +284,8 @@ describe("an older stored schema", () => {
         migrate(durableSql(storage), sessionMigrations.slice(0, version));
         for (const [table, contents] of rows) {
           if (table === "schema_migration") continue;
-          const known = storage.sql.exec(`SELECT name FROM pragma_table_info('${table}')`).toArray();
-          const columns = known.map(({ name }) => String(name));
+          const known = storage.sql.exec<{ name: string }>(`SELECT name FROM pragma_table_info('${table}')`).toArray();
+          const columns = known.map(({ name }) => name);
           for (const row of contents) {
             const marks = columns.map(() => "?").join(", ");
             const values = columns.map((column) => row[column]);

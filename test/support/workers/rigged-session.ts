@@ -140,11 +140,12 @@ export class Rigged {
 
   /** A fresh stub each time: one that saw an exception is spent. */
   get api(): SessionApi {
-    return this.stub as unknown as SessionApi;
+    return this.stub;
   }
 
   get registry(): TenantApi {
-    return bound.TENANTS.get(bound.TENANTS.idFromName(this.tenant)) as unknown as TenantApi;
+    const stub: unknown = bound.TENANTS.get(bound.TENANTS.idFromName(this.tenant));
+    return stub as TenantApi;
   }
 
   create(body: Parameters<SessionApi["create"]>[2] = {}, waitMs = 5_000) {
