@@ -8,6 +8,7 @@ import type { Outcome } from "../domain/outcome.ts";
 import { openLeases, type Session } from "../domain/session.ts";
 import type { AgentSandbox, CallBound, Target } from "../sandbox/agent-sandbox.ts";
 import { bounded, timedOut } from "./bounded.ts";
+import type { OutcomeTally } from "./outcome-tally.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { SessionState } from "./session-state.ts";
 import type { Actor } from "./store.ts";
@@ -21,10 +22,12 @@ const residueKept = 16;
 export class ProviderCalls {
   readonly #ports: SessionPorts;
   readonly #state: SessionState;
+  readonly #tally: OutcomeTally;
 
-  constructor(ports: SessionPorts, state: SessionState) {
+  constructor(ports: SessionPorts, state: SessionState, tally: OutcomeTally) {
     this.#ports = ports;
     this.#state = state;
+    this.#tally = tally;
   }
 
   dispatch(event: SessionEvent, actor: Actor = "alarm"): Outcome {
@@ -61,7 +64,9 @@ export class ProviderCalls {
   ): Promise<ProviderResult<T>> {
     try {
       const answer = await bounded(this.#ports.clock, ms, call);
-      return answer === timedOut ? failed("timed_out", `${what}: no answer within ${ms} ms.`, "unknown") : answer;
+      if (answer !== timedOut) return answer;
+      this.#tally.callTimedOut();
+      return failed("timed_out", `${what}: no answer within ${ms} ms.`, "unknown");
     } catch (error) {
       // The port promises not to throw: whoever does may have done anything.
       this.#ports.logger.error("a provider threw", { what, error: String(error) });
@@ -88,7 +93,10 @@ export class ProviderCalls {
     if (provider === null) return unknown(`No adapter for provider ${lease.provider} is wired.`);
     try {
       const answer = await bounded(clock, policy.observeMs, (bound) => provider.observe(target, beganAt, bound));
-      if (answer === timedOut) return unknown(`No answer within ${policy.observeMs} ms.`);
+      if (answer === timedOut) {
+        this.#tally.callTimedOut();
+        return unknown(`No answer within ${policy.observeMs} ms.`);
+      }
       return { ...answer, residue: answer.residue.slice(0, residueKept) };
     } catch (error) {
       this.#ports.logger.error("a provider threw", { what: "observe", error: String(error) });

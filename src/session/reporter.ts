@@ -12,6 +12,7 @@ import { blockedBy, statusOf } from "../domain/status.ts";
 import { stuckSince } from "../domain/stuck.ts";
 import { bounded, timedOut } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
+import type { OutcomeTally } from "./outcome-tally.ts";
 import type { LeaseReport, SessionReport } from "./reports.ts";
 import type { SessionState } from "./session-state.ts";
 import type { SessionStore } from "./store.ts";
@@ -23,6 +24,7 @@ export class Reporter {
   readonly #ports: SessionPorts;
   readonly #state: SessionState;
   readonly #store: SessionStore;
+  readonly #tally: OutcomeTally;
   /** What each has confirmed in this incarnation; what both have is stored, so that a wake does not report again. */
   #confirmed: { readonly tenant: number; readonly index: number };
   #reportedAt: number;
@@ -30,10 +32,11 @@ export class Reporter {
   /** While a create waits for its first answer there is nothing to tell: a refusal would have to be taken back. */
   held = false;
 
-  constructor(ports: SessionPorts, state: SessionState, store: SessionStore) {
+  constructor(ports: SessionPorts, state: SessionState, store: SessionStore, tally: OutcomeTally) {
     this.#ports = ports;
     this.#state = state;
     this.#store = store;
+    this.#tally = tally;
     const { version, at } = state.reportable === null ? { version: 0, at: 0 } : store.reported();
     this.#confirmed = { tenant: version, index: version };
     this.#reportedAt = at;
@@ -150,6 +153,7 @@ export class Reporter {
       activeJobs: session.activity.activeJobs,
       stuckSince: stuckSince(session, now, policy),
       usage: this.#store.usage(session, now),
+      outcomes: this.#tally.counts,
       leases: [...closed, ...open].map((lease) => leaseReport(session, lease)),
       erased,
     };

@@ -33,6 +33,27 @@ export interface UsageFigure {
   readonly ms: number;
 }
 
+/**
+ * How it went so far in this incarnation of the session's object: each only grows until `since` changes. For alerts, where
+ * little is lost with an incarnation; not for bills.
+ */
+export interface OutcomeCounts {
+  /** When the counting began. */
+  readonly since: number;
+  /** Leases opened, and leases that came to be held. */
+  readonly launches: number;
+  readonly launched: number;
+  /** Openings and launches that failed, however it went on. */
+  readonly provisionFailures: number;
+  /** Sessions that ended because no sandbox became ready in time. */
+  readonly provisionTimeouts: number;
+  /** Jobs that had been handed over and ended, in any way; and those that ran into their own limit. */
+  readonly jobsEnded: number;
+  readonly jobsTimedOut: number;
+  /** Provider calls without an answer within their bound. */
+  readonly callsTimedOut: number;
+}
+
 export interface SessionReport {
   /** The session's row version. */
   readonly version: number;
@@ -62,6 +83,7 @@ export interface SessionReport {
   readonly stuckSince: number | null;
   /** Up to `asOf`; the sum is the session's age. */
   readonly usage: readonly UsageFigure[];
+  readonly outcomes: OutcomeCounts;
   /** Every open lease, and every closed one whose receipt is not confirmed yet. */
   readonly leases: readonly LeaseReport[];
   /** The last report of all: the session's rows are about to be erased. Receipts stay in the registry. */
