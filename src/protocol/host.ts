@@ -9,6 +9,8 @@
  *   POST   /sandboxes/{sandbox_id}/retire            {generation}: nothing of this or an earlier generation starts there any more
  *   GET    /sandboxes/{sandbox_id}/observe?session_id=S&generation=N
  *   POST   /sandboxes/{sandbox_id}/stop              {session_id, generation, instance_id, grace_ms}
+ *   PUT    /snapshots/{session_id}/{snapshot_id}     {sandbox_id, generation, instance_id}: save its workspace; idempotent by name
+ *   DELETE /snapshots/{session_id}/{snapshot_id}     what is not there is success; a save of that name is refused from now on
  *   GET    /sandboxes/{sandbox_id}/logs?tail_bytes=N
  *   GET    /sandboxes/{sandbox_id}/resources
  *   DELETE /sandboxes/{sandbox_id}                   remove the directory of a retired, empty sandbox
@@ -34,6 +36,8 @@ export const hostLaunchOrder = z.strictObject({
   job_grace_ms: z.int().nonnegative(),
   stop_grace_ms: z.int().positive(),
   env: z.record(z.string(), z.string()),
+  /** The snapshot of that session that its workspace begins with. */
+  restore: z.string().optional(),
 });
 export type HostLaunchOrder = z.infer<typeof hostLaunchOrder>;
 
@@ -89,6 +93,16 @@ export const hostStopped = z.object({
   remaining: z.array(hostResidue),
 });
 
+export const hostSaveOrder = z.strictObject({
+  sandbox_id: z.string(),
+  generation: z.int(),
+  /** null: whichever instance was launched in it. */
+  instance_id: z.string().nullable(),
+});
+/** Acknowledged: written, synced and read back whole. */
+export const hostSnapshot = z.object({ host_id: z.string(), boot_id: z.string(), bytes: z.int().nonnegative() });
+export const hostSnapshotRemoved = z.object({ host_id: z.string(), boot_id: z.string() });
+
 /** `DELETE /sandboxes/{id}`. */
 export const hostDestroyed = z.null();
 
@@ -108,7 +122,7 @@ export const hostResources = z.object({
   read_write_syscalls: z.int().nullable(),
 });
 
-const hostFaultOps = ["launch", "retire", "observe", "stop", "endpoint", "any"] as const;
+const hostFaultOps = ["launch", "retire", "observe", "stop", "endpoint", "save", "remove", "any"] as const;
 export const hostFault = z.strictObject({
   op: z.enum(hostFaultOps),
   /** hang: never answers. error: 500 before the effect. lost_reply: the effect, then the connection is cut. delay: late by delay_ms, effect included. */
@@ -122,12 +136,13 @@ export type HostFault = z.infer<typeof hostFault>;
 export const hostErrorCodes = [
   "unauthorized", // 401
   "scanning", // 503, Retry-After
-  "refused_retired", // 409
+  "refused_retired", // 409; of a snapshot: it was removed
   "refused_late", // 409
   "occupied", // 409: another generation or instance is armed in that sandbox id
   "not_found", // 404
   "not_empty", // 409: destroy while something is left, or not retired
   "launch_failed", // 500: spawned and ended again; nothing is left
+  "save_failed", // 500: nothing of that snapshot is left
   "insufficient_space", // 507
   "invalid", // 422
   "internal", // 500

@@ -57,8 +57,8 @@ export class ContractSession {
   /** The same session, one generation on, in a sandbox of its own. */
   successor(): ContractSession {
     const generation = (this.order.generation + 1) as Generation;
-    const { sessionId } = this.order;
-    return new ContractSession(this.world, { sessionId, generation, instanceId: `j${sessionId}` as InstanceId });
+    const { sessionId, instanceId } = this.order;
+    return new ContractSession(this.world, { sessionId, generation, instanceId: `j${instanceId}` as InstanceId });
   }
 
   target(change: Partial<Target> = {}): Target {

@@ -6,7 +6,7 @@ import { AssertionError } from "node:assert/strict";
 import { describe, expect, it } from "vitest";
 import { failed, succeeded } from "../../src/domain/failure.ts";
 import type { InstanceId, SandboxId } from "../../src/domain/ids.ts";
-import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
+import type { AgentSandbox, LaunchOrder, Snapshots } from "../../src/sandbox/agent-sandbox.ts";
 import type { Observation } from "../../src/domain/observation.ts";
 import { memoryHarness } from "./memory-harness.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
@@ -189,6 +189,94 @@ const faulty: readonly Faulty[] = [
     broken: () => ({ destroy: async () => succeeded(null) }),
   },
   {
+    sins: "acknowledges a save that it does not make",
+    caughtBy: "what is saved of one sandbox",
+    broken: (honest) => ({
+      snapshots: { ...saving(honest), save: async () => succeeded({ bytes: 1 }) },
+    }),
+  },
+  {
+    sins: "begins empty when there is nothing to restore",
+    caughtBy: "an unknown snapshot",
+    broken: (honest) => ({
+      launch: async (order, bound) => {
+        const result = await honest.launch(order, bound);
+        if (result.ok || result.failure.code !== "not_found") return result;
+        const { restore: _, ...empty } = order;
+        return honest.launch(empty, bound);
+      },
+    }),
+  },
+  {
+    sins: "saves again what was saved",
+    caughtBy: "a save of the same name",
+    broken: (honest) => {
+      const { save, remove } = saving(honest);
+      let calls = 0;
+      const last = new Map<string, string>();
+      const newest = (name: string): string => last.get(name) ?? name;
+      return {
+        snapshots: {
+          save: (target, name, bound) => {
+            calls += 1;
+            last.set(name, `${name}-${calls}`);
+            return save(target, newest(name), bound);
+          },
+          remove: (session, name, bound) => remove(session, newest(name), bound),
+        },
+        launch: (order, bound) =>
+          honest.launch(
+            { ...order, ...(order.restore === undefined ? {} : { restore: newest(order.restore) }) },
+            bound,
+          ),
+      };
+    },
+  },
+  {
+    sins: "forgets what it removed",
+    caughtBy: "a removed name is never saved again",
+    broken: (honest) => {
+      const { save, remove } = saving(honest);
+      let removals = 0;
+      const nameNow = (name: string): string => `${name}-${removals}`;
+      return {
+        snapshots: {
+          save: (target, name, bound) => save(target, nameNow(name), bound),
+          remove: async (session, name, bound) => {
+            const removed = await remove(session, nameNow(name), bound);
+            removals += 1;
+            return removed;
+          },
+        },
+      };
+    },
+  },
+  {
+    sins: "restores one session's files into another's",
+    caughtBy: "a snapshot of another session",
+    broken: (honest) => {
+      let first: LaunchOrder["sessionId"] | null = null;
+      return {
+        launch: async (order, bound) => {
+          first ??= order.sessionId;
+          return honest.launch(order.restore === undefined ? order : { ...order, sessionId: first }, bound);
+        },
+      };
+    },
+  },
+  {
+    sins: "takes no drain back",
+    caughtBy: "a drain that is taken back",
+    broken: (honest) => ({
+      wrapper: (instance) => Object.assign(honest.wrapper(instance), { admit: async () => succeeded(null) }),
+    }),
+  },
+  {
+    sins: "declares what it has not",
+    caughtBy: "it can save exactly when",
+    broken: (honest) => ({ capabilities: { ...honest.capabilities, snapshot: false } }),
+  },
+  {
     sins: "ignores the fencing token",
     caughtBy: "an old fencing token",
     broken: (honest) => {
@@ -214,6 +302,11 @@ const faulty: readonly Faulty[] = [
   },
 ];
 
+function saving({ snapshots }: AgentSandbox): Snapshots {
+  if (snapshots === undefined) throw new Error("the memory provider can save");
+  return snapshots;
+}
+
 function breaking({ broken }: Faulty): ProviderHarness {
   return {
     async open(): Promise<ProviderWorld> {
@@ -230,6 +323,7 @@ function breaking({ broken }: Faulty): ProviderHarness {
         wrapper: (...call) => honest.wrapper(...call),
         readLogs: (...call) => honest.readLogs(...call),
         readResources: (...call) => honest.readResources(...call),
+        snapshots: saving(honest),
         ...broken(honest),
       };
       return {

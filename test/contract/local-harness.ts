@@ -32,6 +32,8 @@ const callOf: { readonly [Call in FaultyCall]: RegExp } = {
   retire: /\/retire$/,
   observe: /\/observe$/,
   stop: /\/stop$/,
+  save: /\/snapshots\/[^/]+\/[^/]+$/,
+  remove: /\/snapshots\/[^/]+\/[^/]+$/,
 };
 
 export const localHarness: ProviderHarness = {
@@ -61,6 +63,7 @@ class LocalWorld implements ProviderWorld {
       fetch: (input, init) => this.#fetch(input, init),
     });
     this.can = {
+      snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       disturb: (call, fault) => this.#disturb(call, fault),
       restart: async (until) => {
         await host.kill("SIGKILL");

@@ -21,6 +21,7 @@ function openWorld(): ProviderWorld {
   const world = new MemoryWorld({ clock });
   let decide: (call: Call) => Fault = () => none;
   const can: WorldPowers = {
+    snapshots: { write: (name, text) => `write ${name} ${text}`, read: (name) => `cat ${name}` },
     disturb: (op, kind) => {
       decide = (call) => {
         if (call.op !== op) return none;

@@ -2,6 +2,7 @@
 import { launchChecks } from "./checks/launch-checks.ts";
 import { observeChecks } from "./checks/observe-checks.ts";
 import { reportChecks } from "./checks/report-checks.ts";
+import { snapshotChecks } from "./checks/snapshot-checks.ts";
 import { stopChecks } from "./checks/stop-checks.ts";
 import { wrapperChecks } from "./checks/wrapper-checks.ts";
 import type { ProviderCheck, ProviderHarness } from "./provider-harness.ts";
@@ -11,6 +12,7 @@ export const providerChecks: readonly ProviderCheck[] = [
   ...observeChecks,
   ...stopChecks,
   ...wrapperChecks,
+  ...snapshotChecks,
   ...reportChecks,
 ];
 

@@ -46,7 +46,7 @@ export interface JobCommands {
   readonly cat: string;
 }
 
-export type FaultyCall = "launch" | "retire" | "observe" | "stop";
+export type FaultyCall = "launch" | "retire" | "observe" | "stop" | "save" | "remove";
 /** hang: never answers. error: fails before the effect. lost_reply: the effect, then no answer. malformed: answers nonsense. late: the effect, and the answer, after delayMs. */
 export type FaultKind = "hang" | "error" | "lost_reply" | "malformed" | { readonly lateByMs: number };
 
@@ -58,7 +58,17 @@ export interface ForeignMarks {
   readonly ignoresTerm?: true;
 }
 
+/** Command lines about files of the workspace, in the provider's own shell. */
+export interface FileCommands {
+  /** Makes the file: `TEXT` and a newline. */
+  write(name: string, text: string): string;
+  /** Writes what is in it to the output. */
+  read(name: string): string;
+}
+
 export interface WorldPowers {
+  /** There exactly when the provider declares `capabilities.snapshot`. */
+  readonly snapshots?: FileCommands;
   /** What the next call of this kind meets. */
   readonly disturb?: (call: FaultyCall, fault: FaultKind) => Promise<void>;
   /** The provider side forgets all it did not store. Resolves when it answers again, or while it is still scanning. */

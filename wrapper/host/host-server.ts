@@ -2,11 +2,11 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { z } from "zod";
-import { hostFault, hostLaunchOrder, hostStopOrder } from "../../src/protocol/host.ts";
+import { hostFault, hostLaunchOrder, hostSaveOrder, hostStopOrder } from "../../src/protocol/host.ts";
 import type { Faults, FaultOp } from "./faults.ts";
 import { parsed, Refusal, refusalStatus } from "./refusal.ts";
 import type { SandboxHost } from "./sandbox-host.ts";
-import { instanceIdText, sandboxIdText } from "./state-directory.ts";
+import { instanceIdText, sandboxIdText, snapshotNameText } from "./state-directory.ts";
 
 const maxBodyBytes = 4 * 1024 * 1024;
 const retirement = z.strictObject({ generation: z.int() });
@@ -19,6 +19,8 @@ const integerText = z
 interface Question {
   readonly host: SandboxHost;
   readonly id: string;
+  /** The second name in the path; "" where there is one only. */
+  readonly second: string;
   readonly query: URLSearchParams;
   readonly body: unknown;
 }
@@ -41,6 +43,8 @@ const routes: readonly Route[] = [
       const order = parsed(hostLaunchOrder, body);
       parsed(sandboxIdText, order.sandbox_id);
       parsed(sessionIdText, order.session_id);
+      if (order.restore !== undefined)
+        for (const name of [order.session_id, order.restore]) parsed(snapshotNameText, name);
       return host.launch(parsed(instanceIdText, id), order);
     },
   },
@@ -77,6 +81,23 @@ const routes: readonly Route[] = [
       const aim = { session: order.session_id, generation: order.generation, instance: order.instance_id };
       return question.host.stop(aim, order.grace_ms);
     },
+  },
+  {
+    method: "PUT",
+    path: /^\/snapshots\/([^/]+)\/([^/]+)$/,
+    fault: "save",
+    answer: ({ host, id, second, body }) => {
+      const order = parsed(hostSaveOrder, body);
+      parsed(sandboxIdText, order.sandbox_id);
+      return host.save(parsed(snapshotNameText, id), parsed(snapshotNameText, second), order);
+    },
+  },
+  {
+    method: "DELETE",
+    path: /^\/snapshots\/([^/]+)\/([^/]+)$/,
+    fault: "remove",
+    answer: ({ host, id, second }) =>
+      host.removeSnapshot(parsed(snapshotNameText, id), parsed(snapshotNameText, second)),
   },
   {
     method: "GET",
@@ -139,7 +160,13 @@ async function respond(
     const match = route.method === request.method ? route.path.exec(url.pathname) : null;
     if (match === null) continue;
     const effect = (): Promise<unknown> =>
-      route.answer({ host, id: decoded(match[1] ?? ""), query: url.searchParams, body });
+      route.answer({
+        host,
+        id: decoded(match[1] ?? ""),
+        second: decoded(match[2] ?? ""),
+        query: url.searchParams,
+        body,
+      });
     if (route.fault === null || faults === null) return send(response, 200, await effect());
     const answer = await faults.apply(route.fault, response, effect);
     if (!response.destroyed && answer !== null) send(response, 200, answer);

@@ -15,6 +15,8 @@ import { readProcess, startTimeOf, ticksSinceBoot } from "./process-table.ts";
 import type { Armed, Records, Running } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import type { Residue } from "./residue.ts";
+import type { Snapshots } from "./snapshots.ts";
+import { refuseWithoutSpace } from "./space.ts";
 import type { InstancePaths, StateDirectory } from "./state-directory.ts";
 import type { Stopper } from "./stopper.ts";
 import { guardianNodeFlags } from "../src/lean-node.ts";
@@ -24,9 +26,10 @@ export interface LauncherParts {
   readonly records: Records;
   readonly residue: Residue;
   readonly stopper: Stopper;
+  readonly snapshots: Snapshots;
   readonly wrapperFile: string;
   readonly version: string;
-  /** Bytes that all sandboxes may take together; null: what the disk has. */
+  /** Bytes that all sandboxes and snapshots may take together; null: what the disk has. */
   readonly quotaBytes: number | null;
 }
 
@@ -34,8 +37,6 @@ export interface LauncherParts {
 const readyMs = 15_000;
 const readyPollMs = 10;
 const maxOutputBytes = 64 * 1024 * 1024;
-/** Below this a job could not even write its log. */
-const leastFreeBytes = 16 * 1024 * 1024;
 /** All that a guardian inherits. The host's token must not be in it. */
 const inherited = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
@@ -81,7 +82,7 @@ export class Launcher {
     const known = this.#parts.records.get(order.sandbox_id)?.armed ?? null;
     // A repeat learns what the first one did, even when that has ended since: an instance runs once.
     if (known?.running) return this.#described(order.sandbox_id, order.session_id, known, known.running);
-    await this.#refuseWithoutSpace();
+    await refuseWithoutSpace(this.#parts.state, this.#parts.quotaBytes, 0);
     const aim = { session: order.session_id, generation: order.generation, instance: null };
     const left = await this.#parts.residue.of(aim);
     const foreign = left.find((found) => found.owner.instance !== instanceId);
@@ -107,6 +108,12 @@ export class Launcher {
       if (found !== null) return this.#answered(order, unanswered, found);
     }
     if (left.length > 0) await this.#clear(instanceId, order);
+    // Nothing of this instance ever acted, so whatever an earlier try restored may be replaced.
+    if (order.restore !== undefined) {
+      const sandbox = this.#parts.state.sandbox(order.sandbox_id);
+      await this.#parts.snapshots.restore(order.session_id, order.restore, sandbox);
+      this.#refuse(instanceId, order);
+    }
     const paths = this.#parts.state.prepare(order.sandbox_id, instanceId);
     this.#parts.records.arm(order.sandbox_id, order.session_id, unanswered, Date.now());
     this.#refuse(instanceId, order);
@@ -144,17 +151,6 @@ export class Launcher {
     if (armed?.running == null && Date.now() > order.launch_not_after) {
       throw new Refusal("refused_late", `It came ${Date.now() - order.launch_not_after} ms after launch_not_after.`);
     }
-  }
-
-  async #refuseWithoutSpace(): Promise<void> {
-    const { state, quotaBytes } = this.#parts;
-    const free = state.freeBytes();
-    if (free < leastFreeBytes)
-      throw new Refusal("insufficient_space", `${free} bytes free on the disk; ${leastFreeBytes} needed.`);
-    if (quotaBytes === null) return;
-    const used = await state.diskUse(null);
-    if (used >= quotaBytes)
-      throw new Refusal("insufficient_space", `The sandboxes take ${used} bytes of a quota of ${quotaBytes}.`);
   }
 
   #spawn(instanceId: string, order: HostLaunchOrder, paths: InstancePaths): number {

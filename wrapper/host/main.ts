@@ -16,7 +16,7 @@ import { SandboxHost } from "./sandbox-host.ts";
 
 const usage = `usage: LOCAL_HOST_TOKEN=<32 characters or more> node wrapper/host/main.ts --port N --state DIR
   --wrapper FILE          the bundled wrapper (dist/wrapper.js)
-  --quota-bytes N         refuse launches once the sandboxes take this much disk
+  --quota-bytes N         refuse launches and saves once sandboxes and snapshots take this much disk
   --end-all-on-exit       end every sandbox before exiting
   --faults                allow POST /faults (tests)
   --scan-delay-ms N       with --faults: stay in 503 scanning for this long (tests)`;

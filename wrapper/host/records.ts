@@ -140,6 +140,16 @@ export function writeDurably(directory: string, name: string, text: string): voi
     closeSync(file);
   }
   renameSync(temporary, join(directory, name));
+  syncDirectory(directory);
+}
+
+/** A directory inside another; when this returns, a power cut cannot undo it. */
+export function makeDurably(directory: string, name: string): void {
+  const made = mkdirSync(join(directory, name), { recursive: true, mode: 0o700 });
+  if (made !== undefined) syncDirectory(directory);
+}
+
+function syncDirectory(directory: string): void {
   const folder = openSync(directory, "r");
   try {
     fsyncSync(folder);

@@ -13,6 +13,7 @@ export const refusalStatus: { readonly [Code in RefusalCode]: number } = {
   not_found: 404,
   not_empty: 409,
   launch_failed: 500,
+  save_failed: 500,
   insufficient_space: 507,
   invalid: 422,
   internal: 500,

@@ -13,6 +13,9 @@ import type {
   HostResidue,
   hostResources,
   hostRetired,
+  hostSaveOrder,
+  hostSnapshot,
+  hostSnapshotRemoved,
   hostStopped,
 } from "../../src/protocol/host.ts";
 import { Launcher } from "./launcher.ts";
@@ -20,6 +23,7 @@ import { measureProcesses, readLog } from "./measurements.ts";
 import { Records } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import { Residue, type Aim, type Found } from "./residue.ts";
+import { Snapshots } from "./snapshots.ts";
 import { StateDirectory } from "./state-directory.ts";
 import { Stopper } from "./stopper.ts";
 
@@ -39,6 +43,7 @@ export class SandboxHost {
   readonly #residue: Residue;
   readonly #stopper: Stopper;
   readonly #launcher: Launcher;
+  readonly #snapshots: Snapshots;
   readonly #version: string;
   #ready = false;
   #tracking: NodeJS.Timeout | null = null;
@@ -50,11 +55,13 @@ export class SandboxHost {
     this.#residue = new Residue((aim) => this.#armedAt(aim));
     this.#stopper = new Stopper(this.#residue);
     const { wrapperFile, version, quotaBytes } = options;
+    this.#snapshots = new Snapshots(this.state, quotaBytes);
     this.#launcher = new Launcher({
       state: this.state,
       records: this.#records,
       residue: this.#residue,
       stopper: this.#stopper,
+      snapshots: this.#snapshots,
       wrapperFile,
       version,
       quotaBytes,
@@ -64,6 +71,7 @@ export class SandboxHost {
   /** Reads the records and looks once; from then on the host answers. */
   start(): void {
     this.#records.load(Date.now(), (sandboxId) => this.state.isEmpty(sandboxId));
+    this.#snapshots.start(Date.now());
     for (const record of this.#records.all()) {
       const { armed, sessionId } = record;
       if (armed?.running == null || sessionId === null || armed.bootId !== this.state.bootId) continue;
@@ -126,6 +134,31 @@ export class SandboxHost {
       ended: [...outcome.ended],
       remaining: outcome.remaining.map((one) => this.#shown(one)),
     };
+  }
+
+  /** Only of what was launched here under these very names. Whether it still runs is not asked: its files are there or not. */
+  async save(
+    sessionId: string,
+    snapshotId: string,
+    order: z.infer<typeof hostSaveOrder>,
+  ): Promise<z.infer<typeof hostSnapshot>> {
+    this.#refuseUntilReady();
+    const record = this.#records.get(order.sandbox_id);
+    const { armed } = record ?? { armed: null };
+    const meant =
+      record?.sessionId === sessionId &&
+      armed?.generation === order.generation &&
+      (order.instance_id === null || armed.instanceId === order.instance_id);
+    if (!meant) throw new Refusal("not_found", `No sandbox ${order.sandbox_id} of that session and generation here.`);
+    const { workspace } = this.state.sandbox(order.sandbox_id);
+    const bytes = await this.#snapshots.save(sessionId, snapshotId, workspace);
+    return { ...this.#identity(), bytes };
+  }
+
+  async removeSnapshot(sessionId: string, snapshotId: string): Promise<z.infer<typeof hostSnapshotRemoved>> {
+    this.#refuseUntilReady();
+    await this.#snapshots.remove(sessionId, snapshotId);
+    return this.#identity();
   }
 
   async logs(sandboxId: string, tailBytes: number): Promise<z.infer<typeof hostLogs>> {

@@ -15,6 +15,11 @@ export const instanceIdText = z
   .string()
   .regex(/^[A-Za-z0-9_-]{1,64}$/, "An instance id is 1 to 64 of A-Z a-z 0-9 _ -.");
 
+/** A session, or a snapshot of it, as a file name. */
+export const snapshotNameText = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, "A snapshot's name is 1 to 64 of A-Z a-z 0-9 _ -.");
+
 export interface SandboxPaths {
   readonly root: string;
   readonly workspace: string;
@@ -40,11 +45,16 @@ export class StateDirectory {
   constructor(path: string) {
     this.path = path;
     mkdirSync(join(path, "sandboxes"), { recursive: true, mode: 0o700 });
+    mkdirSync(this.snapshots, { recursive: true, mode: 0o700 });
     lock(path);
     this.bootId = bootId();
     const stored = readIdentity(path);
     this.hostId = stored?.hostId ?? `host-${randomBytes(8).toString("hex")}`;
     writeDurably(path, "host.json", JSON.stringify({ hostId: this.hostId }));
+  }
+
+  get snapshots(): string {
+    return join(this.path, "snapshots");
   }
 
   sandbox(sandboxId: string): SandboxPaths {
@@ -74,9 +84,10 @@ export class StateDirectory {
     await rm(this.sandbox(sandboxId).root, { recursive: true, force: true, maxRetries: 3 });
   }
 
-  /** Bytes allocated under a sandbox, or under all. What vanishes while it is counted counts nothing. */
+  /** Bytes allocated under a sandbox, or under all and their snapshots. What vanishes while it is counted counts nothing. */
   async diskUse(sandboxId: string | null): Promise<number> {
-    return allocatedBytes(sandboxId === null ? join(this.path, "sandboxes") : this.sandbox(sandboxId).root);
+    if (sandboxId !== null) return allocatedBytes(this.sandbox(sandboxId).root);
+    return (await allocatedBytes(join(this.path, "sandboxes"))) + (await allocatedBytes(this.snapshots));
   }
 
   freeBytes(): number {

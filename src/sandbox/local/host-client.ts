@@ -34,6 +34,7 @@ const failureOf: { readonly [Code in HostError["code"]]: { code: ProviderFailure
   not_empty: { code: "unavailable", effect: "none" },
   // It answers so only after it has verified that nothing is left.
   launch_failed: { code: "unavailable", effect: "none" },
+  save_failed: { code: "unavailable", effect: "none" },
   insufficient_space: { code: "insufficient_space", effect: "none" },
   invalid: { code: "invalid", effect: "none" },
   internal: { code: "unavailable", effect: "unknown" },

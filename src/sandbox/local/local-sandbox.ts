@@ -16,6 +16,8 @@ import {
   hostObservation,
   hostResources,
   hostRetired,
+  hostSnapshot,
+  hostSnapshotRemoved,
   hostStopped,
   type HostResidue,
 } from "../../protocol/host.ts";
@@ -29,6 +31,7 @@ import type {
   Retired,
   SandboxLogs,
   SandboxResources,
+  Snapshots,
   Stopped,
   Target,
   WrapperClient,
@@ -51,7 +54,7 @@ export function localSandbox(host: HostAddress): AgentSandbox {
   const addresses = new Map<InstanceId, string>();
   return {
     name: "local",
-    capabilities: { snapshot: false, enumerate: true, containment: "marker", launchRetriesMs, stopGraceMs },
+    capabilities: { snapshot: true, enumerate: true, containment: "marker", launchRetriesMs, stopGraceMs },
     launch: (order, bound) => launch(address, order, bound),
     retire: (target, bound) => retire(address, target, bound),
     observe: (target, beganAt, bound) => observe(address, target, beganAt, bound),
@@ -60,6 +63,7 @@ export function localSandbox(host: HostAddress): AgentSandbox {
     wrapper: (instance) => wrapperOf(address, addresses, instance),
     readLogs: (target, tailBytes, bound) => readLogs(address, target, tailBytes, bound),
     readResources: (target, bound) => readResources(address, target, bound),
+    snapshots: snapshotsOf(address),
     enumerate: (bound) => enumerate(address, bound),
   };
 }
@@ -75,6 +79,7 @@ async function launch(host: HostAddress, order: LaunchOrder, bound: CallBound): 
     job_grace_ms: order.jobGraceMs,
     stop_grace_ms: order.stopGraceMs,
     env: order.env,
+    ...(order.restore === undefined ? {} : { restore: order.restore }),
   };
   const path = `/instances/${encodeURIComponent(order.instanceId)}`;
   const reply = await askHost(host, { method: "PUT", path, body }, hostInstance, bound);
@@ -176,6 +181,29 @@ async function readResources(
     diskUsedBytes: reply.value.disk_used_bytes,
     operations: reply.value.read_write_syscalls,
   });
+}
+
+function snapshotsOf(host: HostAddress): Snapshots {
+  const pathOf = (sessionId: SessionId, snapshotId: string): string =>
+    `/snapshots/${encodeURIComponent(sessionId)}/${encodeURIComponent(snapshotId)}`;
+  return {
+    save: async (target, snapshotId, bound) => {
+      const { sandboxId, generation, instanceId } = target;
+      const body = { sandbox_id: sandboxId, generation, instance_id: instanceId };
+      const path = pathOf(target.sessionId, snapshotId);
+      const reply = await askHost(host, { method: "PUT", path, body }, hostSnapshot, bound);
+      if (!reply.ok) return reply;
+      const { host_id, bytes } = reply.value;
+      return isAnother(target, host_id)
+        ? failed("unavailable", otherHost(target, host_id), "unknown")
+        : succeeded({ bytes });
+    },
+    remove: async (sessionId, snapshotId, bound) => {
+      const ask = { method: "DELETE", path: pathOf(sessionId, snapshotId) } as const;
+      const reply = await askHost(host, ask, hostSnapshotRemoved, bound);
+      return reply.ok ? succeeded(null) : reply;
+    },
+  };
 }
 
 async function enumerate(host: HostAddress, bound: CallBound): Promise<ProviderResult<readonly Enumerated[]>> {

@@ -23,6 +23,7 @@ export const wrapperChecks: readonly ProviderCheck[] = [
   { name: "a job is cancelled, and told as such", needs: [], run: cancelled },
   { name: "standard input reaches a job", needs: [], run: standardInput },
   { name: "a draining wrapper admits no job and goes on with those it has", needs: [], run: drains },
+  { name: "a drain that is taken back admits jobs again [DEL-10]", needs: [], run: admits },
 ];
 
 async function health(world: ProviderWorld): Promise<void> {
@@ -166,4 +167,15 @@ async function drains(world: ProviderWorld): Promise<void> {
   assertFailed(await world.settle(wrapper.startJob(order, bound())), "unavailable", "none");
   assert.equal(valueOf(await session.renew(), "renew").active_jobs, 1);
   assertAnswer(await session.observe(), "present");
+}
+
+async function admits(world: ProviderWorld): Promise<void> {
+  const session = new ContractSession(world);
+  const wrapper = await session.held();
+  valueOf(await world.settle(wrapper.drain(bound())), "drain");
+  const order = { id: "next", command: world.jobs.echo("next"), timeout_ms: 5_000 };
+  assertFailed(await world.settle(wrapper.startJob(order, bound())), "unavailable", "none");
+  valueOf(await world.settle(wrapper.admit(bound())), "admit");
+  valueOf(await world.settle(wrapper.admit(bound())), "admit again");
+  valueOf(await world.settle(wrapper.startJob(order, bound())), "a job after it");
 }
