@@ -6,8 +6,9 @@
 import { strike } from "./census.ts";
 import { create, drawJob, drawSession, post } from "./deeds.ts";
 import { fencedMs } from "./order.ts";
-import { readAll, waitForNone } from "./settle.ts";
+import { waitForNone } from "./settle.ts";
 import { TrackedSession } from "./tracked-session.ts";
+import { readAll } from "./views.ts";
 import type { World } from "./world.ts";
 
 export interface Blackout {

@@ -2,9 +2,9 @@
 import type { SessionView } from "../../src/protocol/sessions.ts";
 import { create, drawSession, remove } from "./deeds.ts";
 import { settledMs } from "./order.ts";
-import { readAll } from "./settle.ts";
 import { TrackedSession } from "./tracked-session.ts";
 import { eventsOf } from "./verdict.ts";
+import { readAll } from "./views.ts";
 import type { World } from "./world.ts";
 
 export interface Figures {

@@ -10,6 +10,7 @@ import { hostReplyFaults } from "./faults/host-replies.ts";
 import { impostorFaults } from "./faults/impostors.ts";
 import { processFaults } from "./faults/instance-processes.ts";
 import type { ChaosOrder } from "./order.ts";
+import { readAll } from "./views.ts";
 import type { TrackedSession } from "./tracked-session.ts";
 import type { World } from "./world.ts";
 
@@ -48,12 +49,20 @@ async function playRound(world: World, order: ChaosOrder, number: number, fault:
   journal.event(`  ${fault.name}: ${outcome}`);
   for (const deed of await deeds) if (deed.status === "rejected") throw deed.reason;
   await world.pause(random.int(100, 900));
+  await noticeEnds(world);
   const counts = new Map<string, number>();
   for (const { role } of world.look()) counts.set(role ?? "stranger", (counts.get(role ?? "stranger") ?? 0) + 1);
   const processes = [...counts].map(([role, count]) => `${count} ${role}${count === 1 ? "" : "s"}`).join(", ");
   journal.status(
     `round ${number}  ${fault.name.padEnd(32)} ${world.living.length} sessions alive of ${world.sessions.length}; ${processes}`,
   );
+}
+
+/** A client that finds its session over opens another: else the run would soon strike at nothing. */
+async function noticeEnds(world: World): Promise<void> {
+  for (const [session, view] of await readAll(world, world.living)) {
+    session.over = view.status === "terminated" || view.status === "failed" || view.status === "lost";
+  }
 }
 
 /** What clients do in this scene; begun, not awaited. */

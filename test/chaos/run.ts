@@ -91,7 +91,9 @@ async function play(world: World, order: ChaosOrder): Promise<ChaosResult> {
   breaches.push(...judged.breaches);
 
   journal.chapter("Every session is deleted");
-  await Promise.all(world.sessions.filter((session) => session.alive).map((session) => remove(world, session)));
+  await Promise.all(
+    world.sessions.filter((session) => session.deleteAskedAt === null).map((session) => remove(world, session)),
+  );
   const afterAll = await settle(world, bound);
   const last = await judge(world, afterAll.views);
   breaches.push(...afterAll.breaches, ...last.breaches, ...(await compareList(world)));

@@ -1,11 +1,11 @@
 /** The faults are over. Waits until nothing moves any more, and measures how long each promise took to come true. */
 import type { SessionView } from "../../src/protocol/sessions.ts";
-import { sessionView } from "../../src/protocol/sessions.ts";
 import { census, strike, words } from "./census.ts";
 import { nowhere } from "./faults/impostors.ts";
 import { fencedMs } from "./order.ts";
 import { answeredAll, retryUnanswered } from "./rounds.ts";
 import type { TrackedSession } from "./tracked-session.ts";
+import { readAll } from "./views.ts";
 import type { World } from "./world.ts";
 
 export interface Settled {
@@ -72,18 +72,6 @@ function isFinal(session: TrackedSession, view: SessionView | undefined): boolea
   // A loss that is certain but not yet seen: the hit generation still counts as running.
   const fatal = session.hits.some((hit) => hit.severity === "fatal" && hit.generation === view.generation);
   return !(fatal && view.status === "running");
-}
-
-export async function readAll(world: World): Promise<Map<TrackedSession, SessionView>> {
-  const views = new Map<TrackedSession, SessionView>();
-  await Promise.all(
-    world.sessions.map(async (session) => {
-      if (session.id === null) return;
-      const answer = await world.client.ask("GET", `/v1/sessions/${session.id}`, sessionView);
-      if (answer.type === "value") views.set(session, answer.value);
-    }),
-  );
-  return views;
 }
 
 /** Nothing answers any more. What is counted is /proc alone. */

@@ -1,7 +1,7 @@
 /** What the driver knows of one session it asked for: its order, what was done to it, and what must therefore be true. */
 import type { CreateSession } from "../../src/protocol/sessions.ts";
 
-/** Whether a hit takes the sandbox down. `maybe`: a fence decides (a freeze of about a lease), either outcome is right. */
+/** Whether a hit takes the sandbox down. */
 export type Severity = "harmless" | "fatal";
 
 export interface Hit {
@@ -39,6 +39,8 @@ export class TrackedSession {
   askedAt = Date.now();
   deleteAskedAt: number | null = null;
   deleteAccepted = false;
+  /** It was seen to have ended, or to be lost: clients open others in its stead. */
+  over = false;
   /** When a wrapper of each generation was last seen alive by the census, epoch ms. */
   readonly lastAlive = new Map<number, number>();
 
@@ -56,13 +58,8 @@ export class TrackedSession {
     return this.order.on_loss ?? "hold";
   }
 
-  /** The client or a clock ends it. */
-  get mustEnd(): boolean {
-    return this.deleteAskedAt !== null || this.life !== "lasting";
-  }
-
   get alive(): boolean {
-    return this.id !== null && this.deleteAskedAt === null;
+    return this.id !== null && this.deleteAskedAt === null && !this.over;
   }
 
   hit(fault: string, severity: Severity, generation: number | null): void {
