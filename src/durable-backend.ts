@@ -3,7 +3,8 @@ import type { SessionId, TenantId } from "./domain/ids.ts";
 import type { Config } from "./config.ts";
 import type { Env } from "./env.ts";
 import type { FleetShardApi } from "./fleet/shard-api.ts";
-import { shardName } from "./fleet/shard-name.ts";
+import type { FleetControlApi } from "./fleet/control-api.ts";
+import { shardName, shardNames } from "./fleet/shard-name.ts";
 import type { Backend } from "./http/backend.ts";
 import { hostHealth } from "./protocol/host.ts";
 import type { Clock } from "./session/ambient.ts";
@@ -24,11 +25,19 @@ export function shardStub(env: Env, name: string): FleetShardApi {
   return env.SHARDS.get(env.SHARDS.idFromName(name)) as unknown as FleetShardApi;
 }
 
+/** There is one. */
+export function controlStub(env: Env): FleetControlApi {
+  return env.CONTROL.get(env.CONTROL.idFromName("control")) as unknown as FleetControlApi;
+}
+
 export function durableBackend(env: Env, config: Config, clock: Clock): Backend {
   const shardOf = (tenant: TenantId) => shardStub(env, shardName(tenant, config.fleetShards));
   return {
     session: (id) => sessionStub(env, id),
+    tenant: (tenant) => tenantStub(env, tenant),
     shard: shardOf,
+    shards: () => shardNames(config.fleetShards).map((name) => ({ name, api: shardStub(env, name) })),
+    control: () => controlStub(env),
     missing: async () => {
       const looks = [storageMissing(() => shardOf("readiness" as TenantId).ping(), clock)];
       if (config.provider === "local") looks.push(hostMissing(config.localHost, clock));

@@ -12,6 +12,7 @@ export interface Env {
   readonly SESSIONS: DurableObjectNamespace;
   readonly TENANTS: DurableObjectNamespace;
   readonly SHARDS: DurableObjectNamespace;
+  readonly CONTROL: DurableObjectNamespace;
 
   readonly SANDBOX_PROVIDER?: Var;
   readonly PROVISION_TIMEOUT_SECONDS?: Var;
@@ -45,4 +46,4 @@ export interface Env {
 }
 
 /** What `config.ts` reads: everything but the namespaces. */
-export type ConfigEnv = Omit<Env, "SESSIONS" | "TENANTS" | "SHARDS">;
+export type ConfigEnv = Omit<Env, "SESSIONS" | "TENANTS" | "SHARDS" | "CONTROL">;

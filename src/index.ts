@@ -1,14 +1,16 @@
 /** Composition root: what the platform sees. The wiring itself is in wiring.ts. */
+import { fleetControl } from "./fleet/control-object.ts";
 import { fleetShard } from "./fleet/shard-object.ts";
 import type { Env } from "./env.ts";
 import type { HttpApp } from "./http/app.ts";
 import { sessionObject } from "./session/session-object.ts";
 import { tenantObject } from "./tenant/tenant-object.ts";
-import { httpApp, maintain, wireSession, wireShard, wireTenant } from "./wiring.ts";
+import { httpApp, maintain, wireControl, wireSession, wireShard, wireTenant } from "./wiring.ts";
 
 export class SessionObject extends sessionObject<Env>(wireSession) {}
 export class TenantObject extends tenantObject<Env>(wireTenant) {}
 export class FleetShard extends fleetShard<Env>(wireShard) {}
+export class FleetControl extends fleetControl<Env>(wireControl) {}
 
 /** Built once for each isolate: the environment does not change under a running one. */
 let app: HttpApp | null = null;

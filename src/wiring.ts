@@ -4,11 +4,12 @@
  * that fit, while HTTP serves nothing new.
  */
 import { type Config, type ConfigReading, readConfig } from "./config.ts";
-import { durableBackend, sessionStub, shardStub, tenantStub } from "./durable-backend.ts";
+import { controlStub, durableBackend, sessionStub, shardStub, tenantStub } from "./durable-backend.ts";
 import type { Env } from "./env.ts";
 import { sweepTerms } from "./fleet/layers/sweep.ts";
 import { type MaintenancePorts, type MaintenanceTerms, runMaintenance } from "./fleet/maintenance.ts";
 import { shardName, shardNames } from "./fleet/shard-name.ts";
+import type { ControlWiring } from "./fleet/control-object.ts";
 import type { ShardWiring } from "./fleet/shard-object.ts";
 import { createApp, type HttpApp } from "./http/app.ts";
 import { localSandbox } from "./sandbox/local/local-sandbox.ts";
@@ -45,17 +46,37 @@ export function wireSession(env: Env): SessionWiring {
 }
 
 export function wireTenant(env: Env): TenantWiring {
-  const { policy, tenantMaxSandboxes } = usable(readConfig(env));
+  const { policy, tenantMaxSandboxes, fleetShards } = usable(readConfig(env));
   return {
     terms: quotaTerms(policy, tenantMaxSandboxes),
+    control: { allow: (order) => controlStub(env).allow(order) },
+    index: (tenant) => shardStub(env, shardName(tenant, fleetShards)),
     clock: systemClock,
     logger: consoleLogger,
     poke: (id) => sessionStub(env, id).poke("maintenance"),
   };
 }
 
-export function wireShard(): ShardWiring {
-  return { clock: systemClock };
+export function wireShard(env: Env): ShardWiring {
+  const { fleetShards } = usable(readConfig(env));
+  return {
+    terms: { shards: fleetShards },
+    control: { tenants: (after, limit) => controlStub(env).tenants(after, limit) },
+    tenant: (tenant) => tenantStub(env, tenant),
+    clock: systemClock,
+    logger: consoleLogger,
+  };
+}
+
+export function wireControl(env: Env): ControlWiring {
+  const { globalMaxSandboxes } = usable(readConfig(env));
+  return {
+    terms: { maxSandboxes: globalMaxSandboxes },
+    clock: systemClock,
+    logger: consoleLogger,
+    watchEveryMs: 60_000,
+    watch: async () => {},
+  };
 }
 
 export async function maintain(env: Env): Promise<void> {

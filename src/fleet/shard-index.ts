@@ -2,22 +2,38 @@
  * The rows of one shard: the newest report of each session, listed until it is erased. Synchronous, over any `Sql`.
  *
  * Derived, so it decides nothing and is never asked whether something is gone. A report that was overtaken changes nothing
- * (FLT-2): the order is (createdAt, version), because a session made anew under an erased id counts from the start again.
+ * (FLT-2): the order is (createdAt, version, asOf), because a session made anew under an erased id counts from the start
+ * again, and a heartbeat repeats its version. Whether the rows are all there is `building`'s to say (shard-build.ts).
  */
-import type { SessionId } from "../domain/ids.ts";
-import { rfc3339 } from "../protocol/primitives.ts";
+import type { SessionId, TenantId } from "../domain/ids.ts";
 import type { SessionListItem } from "../protocol/sessions.ts";
 import type { Clock } from "../session/ambient.ts";
 import type { SessionReport } from "../session/reports.ts";
 import { migrate, schemaVersion } from "../storage/migrate.ts";
-import type { Sql, SqlRow, SqlValue } from "../storage/sql.ts";
-import type { ListQuery, OverdueSession } from "./shard-api.ts";
+import type { Sql } from "../storage/sql.ts";
+import type { FleetQuery, FleetRow, ListQuery, OverdueSession, ShardStats, TenantCounts } from "./shard-api.ts";
+import { applyCounts, noStats, readStats, recount } from "./shard-counters.ts";
+import { listStatement, selectStatement } from "./shard-queries.ts";
+import { fleetRow, listItem, readStanding, writeRow } from "./shard-rows.ts";
 import { shardMigrations } from "./shard-schema.ts";
 
 /** Far longer than any call may be under way: an overtaken report must still find the tombstone. */
 export const tombstoneMs = 86_400_000;
 /** Each report removes at most this many old tombstones, so that none of them pays for all. */
 const tombstonesAtOnce = 20;
+/** What was rebuilt was heard of long ago: its next heartbeat may take this long (twice the default, in ms). */
+const restoredGraceMs = 1_800_000;
+
+/** How far the rows were built, and for how many shards. */
+export interface BuildState {
+  readonly shards: number;
+  readonly since: number;
+  /** null: under way. */
+  readonly builtAt: number | null;
+  /** The tenant being read, and the last session of it that was taken; "" before the first. */
+  readonly tenant: string;
+  readonly session: string;
+}
 
 export class ShardIndex {
   readonly #sql: Sql;
@@ -31,8 +47,12 @@ export class ShardIndex {
 
   /** Answers the version held afterwards: at least the one sent. */
   report(report: SessionReport): { readonly version: number } {
-    this.#migrate();
-    return this.#sql.transaction(() => applyReport(this.#sql, report, this.#clock.now()));
+    const now = this.#clock.now();
+    return this.#write((sql) => applyReport(sql, report, now, now));
+  }
+
+  counts(counts: TenantCounts): { readonly version: number } {
+    return this.#write((sql) => applyCounts(sql, counts, this.#clock.now()));
   }
 
   /** Newest first. Filters run in SQL, so a page is short only when there is no more. */
@@ -40,6 +60,16 @@ export class ShardIndex {
     if (this.#empty()) return [];
     const { text, bindings } = listStatement(query);
     return this.#sql.run(text, ...bindings).map(listItem);
+  }
+
+  select(query: FleetQuery): readonly FleetRow[] {
+    if (this.#empty()) return [];
+    const { text, bindings } = selectStatement(query);
+    return this.#sql.run(text, ...bindings).map(fleetRow);
+  }
+
+  stats(): ShardStats {
+    return this.#empty() ? noStats : readStats(this.#sql);
   }
 
   /** Sessions whose next deadline passed before `before`, oldest first. */
@@ -57,10 +87,94 @@ export class ShardIndex {
     }));
   }
 
+  sessionCount(): number {
+    if (this.#empty()) return 0;
+    return Number(this.#sql.run("SELECT count(*) AS n FROM session WHERE erased_at IS NULL")[0]?.["n"]);
+  }
+
+  /** null: never built. */
+  build(): BuildState | null {
+    if (this.#empty()) return null;
+    const row = this.#sql.run("SELECT shards, since, built_at, tenant, session FROM build")[0];
+    if (row === undefined) return null;
+    return {
+      shards: row["shards"] as number,
+      since: row["since"] as number,
+      builtAt: row["built_at"] as number | null,
+      tenant: row["tenant"] as string,
+      session: row["session"] as string,
+    };
+  }
+
+  /**
+   * What sessions told this shard themselves stays: a registry may not have heard it yet. Tenants that are not `mine` go.
+   * `distrust`: every row is to be confirmed by a registry or by its session, and is gone at the end if it was not.
+   */
+  beginBuild(shards: number, mine: (tenant: TenantId) => boolean, distrust: boolean): void {
+    this.#write((sql) => {
+      const known = sql.run("SELECT tenant FROM session UNION SELECT tenant FROM tenant_counts");
+      for (const { tenant } of known) {
+        if (mine(tenant as TenantId)) continue;
+        for (const table of ["session", "label", "tenant_counts"])
+          sql.run(`DELETE FROM ${table} WHERE tenant = ?`, tenant ?? null);
+      }
+      if (distrust) {
+        sql.run("UPDATE session SET version = 0, as_of = 0 WHERE erased_at IS NULL");
+        sql.run("DELETE FROM tenant_counts");
+      }
+      recount(sql);
+      sql.run("DELETE FROM build");
+      sql.run(
+        "INSERT INTO build (only, shards, since, built_at, tenant, session) VALUES (1, ?, ?, NULL, '', '')",
+        ...[shards, this.#clock.now()],
+      );
+    });
+  }
+
+  /** One page of a tenant's registry, and where to go on: `next` is the session it ends with, or null for the next tenant. */
+  restore(
+    tenant: TenantId,
+    reports: readonly SessionReport[],
+    counts: TenantCounts | null,
+    next: SessionId | null,
+  ): void {
+    const now = this.#clock.now();
+    this.#write((sql) => {
+      for (const report of reports) {
+        const { nextDeadline } = report;
+        const horizon = nextDeadline === null ? null : Math.max(nextDeadline, now + restoredGraceMs);
+        applyReport(sql, { ...report, nextDeadline: horizon }, report.asOf, now);
+      }
+      if (counts !== null) applyCounts(sql, counts, now);
+      // "~" is above every session id: the tenant is done.
+      sql.run("UPDATE build SET tenant = ?, session = ?", tenant, next ?? "~");
+    });
+  }
+
+  finishBuild(): void {
+    this.#write((sql) => {
+      const unconfirmed = "SELECT session_id FROM session WHERE version = 0 AND erased_at IS NULL";
+      sql.run(`DELETE FROM label WHERE session_id IN (${unconfirmed})`);
+      sql.run(`DELETE FROM session WHERE session_id IN (${unconfirmed})`);
+      recount(sql);
+      sql.run("UPDATE build SET built_at = ?", this.#clock.now());
+    });
+  }
+
+  /** It was never written to. */
+  get untouched(): boolean {
+    return this.#empty();
+  }
+
   #empty(): boolean {
     if (!this.#migrated && schemaVersion(this.#sql) === 0) return true;
     this.#migrate();
     return false;
+  }
+
+  #write<T>(body: (sql: Sql) => T): T {
+    this.#migrate();
+    return this.#sql.transaction(() => body(this.#sql));
   }
 
   #migrate(): void {
@@ -73,113 +187,19 @@ export class ShardIndex {
   }
 }
 
-function applyReport(sql: Sql, report: SessionReport, now: number): { readonly version: number } {
-  const held = sql.run("SELECT created_at, version, labels FROM session WHERE session_id = ?", report.sessionId)[0];
-  if (held !== undefined) {
-    const version = held["version"] as number;
-    const createdAt = held["created_at"] as number;
+function applyReport(sql: Sql, report: SessionReport, heardAt: number, now: number): { readonly version: number } {
+  const held = readStanding(sql, report.sessionId);
+  if (held !== null) {
     // An incarnation that is gone is told its own version, or it would repeat its last words for ever.
-    if (report.createdAt < createdAt) return { version: report.version };
-    if (report.createdAt === createdAt && report.version <= version) return { version };
+    if (report.createdAt < held.createdAt) return { version: report.version };
+    const newer = report.version > held.version || (report.version === held.version && report.asOf > held.asOf);
+    if (report.createdAt === held.createdAt && !newer) return { version: held.version };
   }
-  writeRow(sql, report, now);
-  const labels = report.erased ? "{}" : canonical(report.labels);
-  if (held === undefined ? labels !== "{}" : held["labels"] !== labels) writeLabels(sql, report);
+  writeRow(sql, report, held, heardAt, now);
   sql.run(
     `DELETE FROM session WHERE session_id IN
        (SELECT session_id FROM session WHERE erased_at < ? ORDER BY erased_at LIMIT ?)`,
     ...[now - tombstoneMs, tombstonesAtOnce],
   );
   return { version: report.version };
-}
-
-function writeRow(sql: Sql, report: SessionReport, now: number): void {
-  const generations = report.leases.map((lease) => lease.generation);
-  const row: Record<string, SqlValue> = {
-    session_id: report.sessionId,
-    tenant: report.tenant,
-    created_at: report.createdAt,
-    version: report.version,
-    status: report.status,
-    end_at: report.endAt,
-    expires_at: report.expiresAt,
-    next_deadline: report.nextDeadline,
-    generation: generations.length === 0 ? null : Math.max(...generations),
-    provider: report.provider,
-    labels: report.erased ? "{}" : canonical(report.labels),
-    agent_type: report.agentType,
-    task_id: report.taskId,
-    critical: Number(report.critical),
-    reported_at: now,
-    erased_at: report.erased ? now : null,
-  };
-  // Confirmed receipts are no longer listed: the newest generation is remembered. A new incarnation has higher ones anyway.
-  const replaced = Object.keys(row).filter((name) => name !== "session_id" && name !== "generation");
-  const updates = [
-    ...replaced.map((name) => `${name} = excluded.${name}`),
-    "generation = nullif(max(coalesce(generation, 0), coalesce(excluded.generation, 0)), 0)",
-  ];
-  const names = Object.keys(row);
-  sql.run(
-    `INSERT INTO session (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})
-     ON CONFLICT (session_id) DO UPDATE SET ${updates.join(", ")}`,
-    ...Object.values(row),
-  );
-}
-
-/** Only when they differ from those held: nearly every report has the same. */
-function writeLabels(sql: Sql, report: SessionReport): void {
-  sql.run("DELETE FROM label WHERE session_id = ?", report.sessionId);
-  if (report.erased) return;
-  for (const [name, value] of Object.entries(report.labels)) {
-    sql.run(
-      "INSERT INTO label (tenant, name, value, session_id) VALUES (?, ?, ?, ?)",
-      ...[report.tenant, name, value, report.sessionId],
-    );
-  }
-}
-
-function canonical(labels: Readonly<Record<string, string>>): string {
-  return JSON.stringify(Object.fromEntries(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1))));
-}
-
-function listStatement(query: ListQuery): { readonly text: string; readonly bindings: readonly SqlValue[] } {
-  const conditions = ["tenant = ?", "erased_at IS NULL"];
-  const bindings: SqlValue[] = [query.tenant];
-  if (query.after !== null) {
-    conditions.push("created_at <= ?", "(created_at < ? OR session_id > ?)");
-    bindings.push(query.after.createdAt, query.after.createdAt, query.after.id);
-  }
-  if (query.status !== null) {
-    conditions.push("status = ?");
-    bindings.push(query.status);
-  }
-  if (query.createdAfter !== null) {
-    conditions.push("created_at > ?");
-    bindings.push(query.createdAfter);
-  }
-  for (const [name, value] of Object.entries(query.labels)) {
-    conditions.push("session_id IN (SELECT session_id FROM label WHERE tenant = ? AND name = ? AND value = ?)");
-    bindings.push(query.tenant, name, value);
-  }
-  const text = `SELECT * FROM session WHERE ${conditions.join(" AND ")} ORDER BY created_at DESC, session_id LIMIT ?`;
-  return { text, bindings: [...bindings, query.limit] };
-}
-
-function listItem(row: SqlRow): SessionListItem {
-  const expiresAt = row["expires_at"] as number | null;
-  return {
-    id: row["session_id"] as string,
-    status: row["status"] as SessionListItem["status"],
-    created_at: rfc3339(row["created_at"] as number),
-    end_at: rfc3339(row["end_at"] as number),
-    expires_at: expiresAt === null ? null : rfc3339(expiresAt),
-    generation: row["generation"] as number | null,
-    provider: row["provider"] as string,
-    labels: JSON.parse(row["labels"] as string) as Record<string, string>,
-    agent_type: row["agent_type"] as string | null,
-    task_id: row["task_id"] as string | null,
-    critical: row["critical"] === 1,
-    as_of: rfc3339(row["reported_at"] as number),
-  };
 }

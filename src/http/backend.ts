@@ -7,15 +7,25 @@
  */
 import type { SessionId, TenantId } from "../domain/ids.ts";
 import type { Reply } from "../protocol/problem.ts";
+import type { FleetControlApi } from "../fleet/control-api.ts";
+import type { FleetOperations } from "../fleet/operations-api.ts";
 import type { FleetShardApi } from "../fleet/shard-api.ts";
+import type { TenantApi } from "../tenant/tenant-api.ts";
 import type { Logger } from "../session/ambient.ts";
 import type { SessionApi } from "../session/session-api.ts";
 
 export interface Backend {
   /** A fresh stub. Costs nothing until it is called. */
   session(id: SessionId): SessionApi;
+  /** The registry of one tenant. */
+  tenant(tenant: TenantId): TenantApi;
   /** The index that holds this tenant's sessions. */
   shard(tenant: TenantId): FleetShardApi;
+  /** All of the index, for what goes over every tenant. */
+  shards(): readonly { readonly name: string; readonly api: FleetShardApi }[];
+  control(): FleetControlApi;
+  /** The orders over the whole fleet; they run in this Worker. */
+  operations(): FleetOperations;
   /** What keeps Mooring from serving right now, in words; empty when nothing does. Bounded in time, never throws. */
   missing(): Promise<readonly string[]>;
 }

@@ -43,6 +43,7 @@ const manners: Readonly<Record<ProblemCode, Manner>> = {
   too_many_jobs: { title: "Too many jobs", retryable: true, retryAfterSeconds: 5 },
   capacity_unavailable: { title: "Capacity unavailable", retryable: true, retryAfterSeconds: 10 },
   spawn_breaker_open: { title: "Launches are paused", retryable: true, retryAfterSeconds: 30 },
+  draining: { title: "Draining", retryable: true, retryAfterSeconds: 60 },
   newer_record: { title: "Record of a newer version", retryable: true, retryAfterSeconds: 60 },
   unreadable_record: { title: "Record unreadable", retryable: false },
   sandbox_unreachable: { title: "Sandbox unreachable", retryable: true, retryAfterSeconds: 5 },

@@ -40,6 +40,7 @@ export const problemStatus = {
   // we cannot
   capacity_unavailable: 503,
   spawn_breaker_open: 503,
+  draining: 503,
   newer_record: 503,
   unreadable_record: 503,
   sandbox_unreachable: 503,

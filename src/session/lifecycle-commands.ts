@@ -2,6 +2,8 @@
 import { isOpen } from "../domain/lease.ts";
 import type { Session } from "../domain/session.ts";
 import type { EventView } from "../protocol/events.ts";
+import type { UsageView } from "../protocol/fleet.ts";
+import { rfc3339 } from "../protocol/primitives.ts";
 import type { Reply } from "../protocol/problem.ts";
 import type { SessionView, TeardownView } from "../protocol/sessions.ts";
 import type { SessionAccess } from "./access.ts";
@@ -85,6 +87,20 @@ export class LifecycleCommands {
   async teardown(caller: Caller): Promise<Reply<TeardownView | null>> {
     const found = this.#at.find(caller);
     return found.ok ? { ok: true, value: sessionTeardown(found.value, this.#at.pastReceipts(found.value)) } : found;
+  }
+
+  async usage(caller: Caller): Promise<Reply<UsageView>> {
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
+    const now = this.#at.ports.clock.now();
+    const figures = this.#at.store.usage(found.value, now);
+    const view: UsageView = {
+      session_id: found.value.id,
+      as_of: rfc3339(now),
+      usage: figures.map(({ status, provider, ms }) => ({ status, provider, seconds: ms / 1_000 })),
+      total_seconds: figures.reduce((sum, { ms }) => sum + ms, 0) / 1_000,
+    };
+    return { ok: true, value: view };
   }
 
   async events(caller: Caller, after: number, limit: number, waitMs: number): Promise<Reply<readonly EventView[]>> {

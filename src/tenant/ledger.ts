@@ -62,6 +62,12 @@ export function compareCounts(kept: Counts, rows: Counts): readonly Imbalance[] 
   return found;
 }
 
+/** The kept tallies alone, as one picture under the count of their changes. */
+export function readCounts(sql: Sql): Counts & { readonly version: number } {
+  const tallies = amounts(sql, "SELECT name, amount FROM tally");
+  return { ...countsOf(tallies, new Map()), version: tallies.get("counts_version") ?? 0 };
+}
+
 function unaccounted(sql: Sql): readonly Imbalance[] {
   const rows = sql.run(
     `SELECT session_id, generation FROM reservation

@@ -9,6 +9,8 @@ import type { Generation, SessionId } from "../domain/ids.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { ReserveOrder, ReserveReply } from "../session/reports.ts";
 import type { Sql } from "../storage/sql.ts";
+import { afterGivenBack, afterGrant, type Breaker, type BreakerTerms, heldUntil, newBreaker } from "./breaker.ts";
+import { readKept, writeKept } from "./kept.ts";
 import { grant, isOpenState, move, openCount, readReservation } from "./reservations.ts";
 import { isFinal, raised, readSession, type RegisteredSession, unknownSession, writeSession } from "./sessions.ts";
 
@@ -16,30 +18,81 @@ export interface QuotaTerms {
   readonly maxSandboxes: number;
   /** A reservation that is still without a lease after this long: its session is asked. ms */
   readonly orphanAfterMs: number;
+  readonly breaker: BreakerTerms;
 }
+
+const second = 1_000;
+const minute = 60 * second;
 
 /** I11: what has nothing physical converges within the provision deadline and two stop attempts; then it is asked about. */
 export function quotaTerms(policy: Policy, maxSandboxes: number): QuotaTerms {
-  return { maxSandboxes, orphanAfterMs: policy.provisionMs + 2 * policy.stopAttemptMs };
+  return {
+    maxSandboxes,
+    orphanAfterMs: policy.provisionMs + 2 * policy.stopAttemptMs,
+    // Five in a row is no bad luck. A minute lets a provider come back; a quarter of an hour is what a client may be told to wait.
+    breaker: {
+      threshold: 5,
+      windowMs: 10 * minute,
+      openMs: minute,
+      openCapMs: 15 * minute,
+      probeMs: policy.launchCallMs + policy.readyWaitMs,
+    },
+  };
 }
 
-export function reserve(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: number): ReserveReply {
+/** What `reserve` would answer, without writing anything. */
+export type Judgement =
+  /** It holds this reservation already. */
+  | { readonly type: "repeated" }
+  | { readonly type: "refused"; readonly reply: Extract<ReserveReply, { granted: false }> }
+  /** `room`: how many more of this tenant its own cap lets through. */
+  | { readonly type: "free"; readonly session: RegisteredSession; readonly room: number };
+
+export function judge(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: number): Judgement {
   const known = readReservation(sql, order.sessionId, order.generation);
   if (known !== null && known.sandboxId !== order.sandboxId) {
     throw new Error(
       `${order.sessionId} g${order.generation} was reserved for ${known.sandboxId}, now ${order.sandboxId}`,
     );
   }
-  if (known !== null && isOpenState(known.state)) return { granted: true };
+  if (known !== null && isOpenState(known.state)) return { type: "repeated" };
   const session = incarnationOf(sql, order);
   const passed = order.generation <= session.highestGeneration || order.createdAt < session.createdAt;
   // A session that is ending opens nothing more: this order was overtaken by its own end.
   if (passed || isFinal(session.status)) {
     const above = Math.max(session.highestGeneration, order.generation);
-    return { granted: false, code: "stale_generation", above };
+    return refused({ granted: false, code: "stale_generation", above });
   }
   const used = openCount(sql);
-  if (used >= terms.maxSandboxes) return { granted: false, code: "quota_exhausted", limit: terms.maxSandboxes, used };
+  const limit = terms.maxSandboxes;
+  if (used >= limit) return refused({ granted: false, code: "quota_exhausted", limit, used });
+  const closesAt = heldUntil(readBreaker(sql), spawnKey(order), now);
+  if (closesAt !== null) return refused({ granted: false, code: "spawn_breaker_open", closesAt });
+  return { type: "free", session, room: limit - used };
+}
+
+function refused(reply: Extract<ReserveReply, { granted: false }>): Judgement {
+  return { type: "refused", reply };
+}
+
+export function readBreaker(sql: Sql): Breaker {
+  return readKept(sql, "breaker", newBreaker);
+}
+
+export function writeBreaker(sql: Sql, before: Breaker, after: Breaker): void {
+  writeKept(sql, "breaker", before, after);
+}
+
+export function spawnKey(spawn: { readonly sessionId: SessionId; readonly generation: Generation }): string {
+  return `${spawn.sessionId}-g${spawn.generation}`;
+}
+
+export function reserve(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: number): ReserveReply {
+  const judgement = judge(sql, order, terms, now);
+  if (judgement.type === "repeated") return { granted: true };
+  if (judgement.type === "refused") return judgement.reply;
+  const breaker = readBreaker(sql);
+  writeBreaker(sql, breaker, afterGrant(breaker, spawnKey(order), terms.breaker, now));
   grant(sql, {
     sessionId: order.sessionId,
     generation: order.generation,
@@ -51,7 +104,7 @@ export function reserve(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: n
     changedAt: now,
     lookAt: now + terms.orphanAfterMs,
   });
-  writeSession(sql, raised(session, order.generation));
+  writeSession(sql, raised(judgement.session, order.generation));
   return { granted: true };
 }
 
@@ -70,6 +123,8 @@ function incarnationOf(sql: Sql, order: ReserveOrder): RegisteredSession {
 export function cancelReservation(sql: Sql, sessionId: SessionId, generation: Generation, now: number): void {
   const known = readReservation(sql, sessionId, generation);
   if (known?.state === "reserved") move(sql, known, { ...known, state: "cancelled" }, now);
+  const breaker = readBreaker(sql);
+  writeBreaker(sql, breaker, afterGivenBack(breaker, spawnKey({ sessionId, generation }), now));
   const session = readSession(sql, sessionId) ?? unknownSession(sql, sessionId, 0);
   if (generation > session.highestGeneration) writeSession(sql, raised(session, generation));
 }

@@ -10,25 +10,35 @@
  * - a lease we saw open that it no longer lists was not proven gone to us: it stays counted, and the ledger names it (I4).
  */
 import type { Generation, SessionId } from "../domain/ids.ts";
+import type { StopReason } from "../domain/reasons.ts";
 import type { TeardownView } from "../protocol/sessions.ts";
 import type { LeaseReport, SessionReport } from "../session/reports.ts";
 import type { Sql } from "../storage/sql.ts";
+import { afterAccepted, afterFailed, afterGivenBack } from "./breaker.ts";
+import { type QuotaTerms, readBreaker, spawnKey, writeBreaker } from "./quota.ts";
 import { grant, move, prune, reservationsOf, type Reservation, type ReservationState } from "./reservations.ts";
 import {
   forgetSession,
   isFinal,
+  keepReport,
   readSession,
   unknownSession,
   writeSession,
   type RegisteredSession,
 } from "./sessions.ts";
+import { applyUsage, pruneUsage } from "./usage.ts";
 
 const day = 86_400_000;
 /** The evidence must outlive the question: a bill or an incident is looked into weeks later. */
 export const receiptRetentionMs = 30 * day;
 
 /** Inside one transaction of the caller. Answers the version held afterwards: at least the one sent. */
-export function applyReport(sql: Sql, report: SessionReport, now: number): { readonly version: number } {
+export function applyReport(
+  sql: Sql,
+  report: SessionReport,
+  terms: QuotaTerms,
+  now: number,
+): { readonly version: number } {
   const held = readSession(sql, report.sessionId) ?? unknownSession(sql, report.sessionId, report.createdAt);
   if (!isNewer(report, held)) {
     // An incarnation that is gone is told its own version, or it would repeat its last words for ever.
@@ -37,7 +47,9 @@ export function applyReport(sql: Sql, report: SessionReport, now: number): { rea
   const reservations = new Map(reservationsOf(sql, report.sessionId).map((each) => [each.generation, each]));
   const newestListed = Math.max(0, ...report.leases.map((lease) => lease.generation));
   for (const lease of report.leases) {
-    applyLease(sql, report.sessionId, reservations.get(lease.generation) ?? null, lease, now);
+    const known = reservations.get(lease.generation) ?? null;
+    applyLease(sql, report.sessionId, known, lease, now);
+    tellBreaker(sql, report.sessionId, known, lease, terms, now);
     reservations.delete(lease.generation);
   }
   for (const unlisted of reservations.values()) {
@@ -55,7 +67,32 @@ export function applyReport(sql: Sql, report: SessionReport, now: number): { rea
     erasedAt: report.erased ? now : null,
     vanishedAt: null,
   });
+  keepReport(sql, report);
+  // One made anew under an erased id counts its time from the start again: what the one before used is put by.
+  if (report.createdAt > held.createdAt) pruneUsage(sql, report.sessionId);
+  applyUsage(sql, report.sessionId, report.usage);
   return { version: report.version };
+}
+
+const failedLaunch: ReadonlySet<StopReason> = new Set(["launch_failed", "launch_timeout", "protocol"]);
+
+/** Each launch is told to the breaker once: when it is first heard that its lease was accepted, or what it came to. */
+function tellBreaker(
+  sql: Sql,
+  sessionId: SessionId,
+  known: Reservation | null,
+  lease: LeaseReport,
+  terms: QuotaTerms,
+  now: number,
+): void {
+  const pending = known === null || known.state === "reserved" || known.state === "launching";
+  if (!pending || lease.phase === "launching") return;
+  const breaker = readBreaker(sql);
+  const { generation, stopReason } = lease;
+  if (lease.phase === "held") writeBreaker(sql, breaker, afterAccepted());
+  else if (stopReason !== null && failedLaunch.has(stopReason))
+    writeBreaker(sql, breaker, afterFailed(breaker, terms.breaker, now));
+  else writeBreaker(sql, breaker, afterGivenBack(breaker, spawnKey({ sessionId, generation }), now));
 }
 
 /** A session made anew under an id that was erased counts its versions from the start again. */
@@ -120,6 +157,7 @@ export function pruneRegistry(sql: Sql, now: number, limit: number): void {
     const session = readSession(sql, row["session_id"] as SessionId);
     if (session === null) continue;
     for (const reservation of reservationsOf(sql, session.sessionId)) prune(sql, reservation);
+    pruneUsage(sql, session.sessionId);
     forgetSession(sql, session);
   }
 }

@@ -28,8 +28,8 @@ export interface Reservation {
   readonly lookAt: number;
 }
 
-/** Kept amounts: every grant there was, what is in each state, and of those what pruning took from the rows. */
-export type Tally = "granted" | ReservationState | "pruned_proven" | "pruned_cancelled";
+/** Kept amounts: every grant there was, what is in each state, of those what pruning took, and how often any of it changed. */
+export type Tally = "granted" | ReservationState | "pruned_proven" | "pruned_cancelled" | "counts_version";
 
 const columns = "session_id, generation, sandbox_id, state, ghost, listed, reserved_at, changed_at, look_at";
 
@@ -86,6 +86,7 @@ export function grant(sql: Sql, reservation: Reservation): void {
   sql.run(`INSERT INTO reservation (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, ...values);
   tally(sql, "granted", 1);
   tally(sql, state, 1);
+  tally(sql, "counts_version", 1);
 }
 
 export type Standing = Pick<Reservation, "state" | "ghost" | "listed">;
@@ -100,6 +101,7 @@ export function move(sql: Sql, from: Reservation, to: Standing, now: number): vo
   if (from.state === to.state) return;
   tally(sql, from.state, -1);
   tally(sql, to.state, 1);
+  tally(sql, "counts_version", 1);
 }
 
 export function lookAgainAt(sql: Sql, reservation: Reservation, at: number): void {

@@ -45,4 +45,27 @@ export const tenantMigrations: readonly Migration[] = [
       `CREATE TABLE tally (name TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
     ],
   },
+  {
+    version: 2,
+    name: "fleet",
+    statements: [
+      // The newest report without its receipts: from here the index is built anew (FLT-18).
+      `ALTER TABLE session ADD COLUMN report TEXT`,
+      `CREATE TABLE kept (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE revocation (key_id TEXT PRIMARY KEY, revoked_at INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE usage (
+         session_id TEXT NOT NULL,
+         status TEXT NOT NULL,
+         provider TEXT NOT NULL,
+         ms INTEGER NOT NULL,
+         PRIMARY KEY (session_id, status, provider)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE usage_total (
+         status TEXT NOT NULL, provider TEXT NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY (status, provider)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE usage_pruned (
+         status TEXT NOT NULL, provider TEXT NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY (status, provider)
+       ) STRICT, WITHOUT ROWID`,
+    ],
+  },
 ];

@@ -42,7 +42,25 @@ export function markVanished(sql: Sql, sessionId: SessionId, now: number): void 
 export function writeSession(sql: Sql, session: RegisteredSession): void {
   const { sessionId, createdAt, version, status, highestGeneration, reportedAt, erasedAt, vanishedAt } = session;
   const values = [sessionId, createdAt, version, status, highestGeneration, reportedAt, erasedAt, vanishedAt];
-  sql.run(`INSERT OR REPLACE INTO session (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, ...values);
+  // The row is not replaced: what it keeps of the newest report stays (`keepReport`).
+  const updates = columns.split(", ").map((name) => `${name} = excluded.${name}`);
+  sql.run(
+    `INSERT INTO session (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id) DO UPDATE SET ${updates.join(", ")}`,
+    ...values,
+  );
+}
+
+/** Of a session that has a row. Receipts have a table of their own; an erased session has nothing to be listed. */
+export function keepReport(sql: Sql, report: SessionReport): void {
+  const leases = report.leases.map((lease) => ({ ...lease, receipt: null }));
+  const body = report.erased ? null : JSON.stringify({ ...report, leases });
+  sql.run("UPDATE session SET report = ? WHERE session_id = ?", body, report.sessionId);
+}
+
+/** In the order of the id, strictly after `after`. */
+export function reportsAfter(sql: Sql, after: SessionId | null, limit: number): readonly SessionReport[] {
+  const statement = `SELECT report FROM session WHERE session_id > ? AND report IS NOT NULL ORDER BY session_id LIMIT ?`;
+  return sql.run(statement, after ?? "", limit).map((row) => JSON.parse(row["report"] as string) as SessionReport);
 }
 
 /** A session that the registry has not heard of: its generations may begin above what was pruned. */

@@ -8,8 +8,12 @@ import type { Clock } from "../session/ambient.ts";
 import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
 import { migrate, schemaVersion } from "../storage/migrate.ts";
 import type { Sql } from "../storage/sql.ts";
-import { noLedger, readLedger, type Ledger } from "./ledger.ts";
-import { cancelReservation, type QuotaTerms, reserve } from "./quota.ts";
+import type { AllowanceReply } from "../fleet/control-api.ts";
+import { type AllowanceDraft, allowanceAnswered, covered, draftAllowance, unsettled } from "./allowance.ts";
+import { type Breaker, newBreaker } from "./breaker.ts";
+import { readKept, writeKept } from "./kept.ts";
+import { type Counts, noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
+import { cancelReservation, judge, type Judgement, type QuotaTerms, readBreaker, reserve } from "./quota.ts";
 import { applyReport, pruneRegistry, readReceipt } from "./registry.ts";
 import {
   earliestLook,
@@ -20,8 +24,10 @@ import {
   unreleased,
 } from "./reservations.ts";
 import { tenantMigrations } from "./schema.ts";
-import { markVanished, type RegisteredSession, sessionsAfter } from "./sessions.ts";
+import { readRevocations, type Revocation, revokeKey } from "./revocations.ts";
+import { markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
 import type { OpenCursor } from "./tenant-api.ts";
+import { noUsage, readUsage, type TenantUsage } from "./usage.ts";
 
 /** Receipts and watermarks live for weeks: a day more or less does not matter. */
 const pruneEveryMs = 86_400_000;
@@ -39,6 +45,13 @@ export class TenantCore {
     this.#terms = terms;
   }
 
+  /** What `reserve` would answer now. Writes nothing but, for a tenant that never was, its tables. */
+  judge(order: ReserveOrder): Judgement {
+    this.#migrate();
+    return judge(this.#sql, order, this.#terms, this.#clock.now());
+  }
+
+  /** By the tenant's own cap and breaker. The global cap comes before it (allowance-keeper.ts). */
   reserve(order: ReserveOrder): ReserveReply {
     return this.#write((sql, now) => reserve(sql, order, this.#terms, now));
   }
@@ -48,11 +61,65 @@ export class TenantCore {
   }
 
   report(report: SessionReport): { readonly version: number } {
-    return this.#write((sql, now) => applyReport(sql, report, now));
+    return this.#write((sql, now) => applyReport(sql, report, this.#terms, now));
   }
 
   ledger(): Ledger {
     return this.#read(readLedger, noLedger);
+  }
+
+  /** The tallies as one picture; version 0: nothing was ever counted. */
+  counts(): Counts & { readonly version: number } {
+    return this.#read(readCounts, { ...noLedger.counts, version: 0 });
+  }
+
+  /** The index has not confirmed the newest counts. */
+  countsPending(): boolean {
+    return this.#read((sql) => readCounts(sql).version > readKept(sql, "counts_confirmed", 0), false);
+  }
+
+  countsConfirmed(version: number): void {
+    this.#write((sql) => {
+      const before = readKept(sql, "counts_confirmed", 0);
+      writeKept(sql, "counts_confirmed", before, Math.max(before, version));
+    });
+  }
+
+  covered(): boolean {
+    return this.#read(covered, false);
+  }
+
+  unsettled(): boolean {
+    return this.#read(unsettled, false);
+  }
+
+  draftAllowance(more: number): AllowanceDraft {
+    return this.#write((sql) => draftAllowance(sql, more));
+  }
+
+  allowanceAnswered(draft: AllowanceDraft, reply: AllowanceReply): void {
+    this.#write((sql) => allowanceAnswered(sql, draft, reply));
+  }
+
+  breaker(): Breaker {
+    return this.#read(readBreaker, newBreaker);
+  }
+
+  revokeKey(keyId: string): Revocation {
+    return this.#write((sql, now) => revokeKey(sql, keyId, now));
+  }
+
+  revocations(): readonly Revocation[] {
+    return this.#read(readRevocations, []);
+  }
+
+  usage(): TenantUsage {
+    return this.#read(readUsage, noUsage);
+  }
+
+  /** What the index is built from, in the order of the id. */
+  reports(after: SessionId | null, limit: number): readonly SessionReport[] {
+    return this.#read((sql) => reportsAfter(sql, after, limit), []);
   }
 
   open(after: OpenCursor | null, limit: number): readonly Reservation[] {

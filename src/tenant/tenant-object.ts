@@ -4,10 +4,13 @@
  * make 100 parallel reserves as good as a queue (CAP-5).
  */
 import { DurableObject } from "cloudflare:workers";
-import type { Generation, SessionId } from "../domain/ids.ts";
+import type { Generation, SessionId, TenantId } from "../domain/ids.ts";
+import type { AllowancePort } from "../fleet/control-api.ts";
+import type { CountsPort } from "../fleet/shard-api.ts";
 import type { Clock, Logger } from "../session/ambient.ts";
 import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
 import { durableSql } from "../storage/durable-sql.ts";
+import { AllowanceKeeper } from "./allowance-keeper.ts";
 import type { QuotaTerms } from "./quota.ts";
 import type { Reservation } from "./reservations.ts";
 import type { OpenCursor, TenantApi } from "./tenant-api.ts";
@@ -15,6 +18,9 @@ import { TenantCore } from "./tenant-core.ts";
 
 /** What the composition root hands in. */
 export interface TenantWiring {
+  readonly control: AllowancePort;
+  /** The shard that indexes this tenant. */
+  index(tenant: TenantId): CountsPort;
   readonly terms: QuotaTerms;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -26,6 +32,12 @@ export interface TenantWiring {
 const pokeBoundMs = 10_000;
 /** Asked at once in one alarm; the rest come in the next. */
 const pokesAtOnce = 6;
+/** What control or the index was not told, or did not confirm, is told again after this long. */
+const tellAgainMs = 10_000;
+/** Each tells what changed during the one before; the alarm takes over from a tenant that changes faster than that. */
+const tellRounds = 5;
+/** How long the index may take to confirm. */
+const tellBoundMs = 10_000;
 /** Armed before the handler does anything, in case it does not come to its end. */
 const alarmFallbackMs = 60_000;
 
@@ -33,15 +45,33 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
   return class TenantObject extends DurableObject<Env> implements TenantApi {
     readonly #wiring: TenantWiring;
     readonly #core: TenantCore;
+    readonly #keeper: AllowanceKeeper;
+    #telling = false;
 
     constructor(ctx: DurableObjectState, env: Env) {
       super(ctx, env);
       this.#wiring = wire(env);
       this.#core = new TenantCore(durableSql(ctx.storage), this.#wiring.clock, this.#wiring.terms);
+      const { control, clock } = this.#wiring;
+      this.#keeper = new AllowanceKeeper(this.#core, control, () => this.#tenant(), clock);
     }
 
-    reserve(order: ReserveOrder): Promise<ReserveReply> {
-      return this.#armed(() => this.#core.reserve(order));
+    /** Named by its tenant. An object reached otherwise has none, and makes nothing. */
+    #tenant(): TenantId {
+      const { name } = this.ctx.id;
+      if (name === undefined) throw new Error("this object was not reached by the name of a tenant");
+      return name as TenantId;
+    }
+
+    /** The alarm stands before control is asked: an order without its answer is told again (I1). */
+    async reserve(order: ReserveOrder): Promise<ReserveReply> {
+      await this.#armBy(this.#wiring.clock.now() + alarmFallbackMs);
+      const reply = await this.#keeper.reserve(order);
+      // Whatever needs looking after is in it, so it may be later than what stood for the time of asking.
+      const next = this.#nextWake();
+      if (next !== null) await this.ctx.storage.setAlarm(next);
+      if (this.#untold()) void this.#tell();
+      return reply;
     }
 
     cancelReservation(sessionId: SessionId, generation: Generation): Promise<void> {
@@ -50,6 +80,30 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
 
     report(report: SessionReport): Promise<{ readonly version: number }> {
       return this.#armed(() => this.#core.report(report));
+    }
+
+    async counts() {
+      return { tenant: this.#tenant(), ...this.#core.counts() };
+    }
+
+    async usage() {
+      return this.#core.usage();
+    }
+
+    async reports(after: SessionId | null, limit: number) {
+      return this.#core.reports(after, limit);
+    }
+
+    async revokeKey(keyId: string) {
+      return this.#core.revokeKey(keyId);
+    }
+
+    async revocations() {
+      return this.#core.revocations();
+    }
+
+    async breaker() {
+      return this.#core.breaker();
     }
 
     async ledger() {
@@ -73,8 +127,9 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       await this.ctx.storage.setAlarm(clock.now() + alarmFallbackMs);
       try {
         this.#core.prune();
+        await this.#tell();
         await Promise.all(this.#core.takeOverdue(pokesAtOnce).map((each) => this.#ask(each)));
-        const next = this.#core.nextLook();
+        const next = this.#nextWake();
         if (next === null) await this.ctx.storage.deleteAlarm();
         else await this.ctx.storage.setAlarm(Math.max(next, clock.now() + 1_000));
       } catch (error) {
@@ -101,9 +156,63 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     async #armed<T>(body: () => T): Promise<T> {
       const armedFor = await this.ctx.storage.getAlarm();
       const answer = body();
-      const next = this.#core.nextLook();
+      const next = this.#nextWake();
       if (next !== null && (armedFor === null || next < armedFor)) await this.ctx.storage.setAlarm(next);
+      // At once, beside the answer: the alarm is for what fails.
+      if (this.#untold()) void this.#tell();
       return answer;
+    }
+
+    async #armBy(at: number): Promise<void> {
+      const armedFor = await this.ctx.storage.getAlarm();
+      if (armedFor === null || at < armedFor) await this.ctx.storage.setAlarm(at);
+    }
+
+    #nextWake(): number | null {
+      const look = this.#core.nextLook();
+      if (!this.#untold()) return look;
+      const again = this.#wiring.clock.now() + tellAgainMs;
+      return look === null ? again : Math.min(look, again);
+    }
+
+    #untold(): boolean {
+      return this.#core.unsettled() || this.#core.countsPending();
+    }
+
+    /** Never rejects. One at a time: what changes meanwhile is told by the round after it. */
+    async #tell(): Promise<void> {
+      if (this.#telling) return;
+      this.#telling = true;
+      try {
+        for (let round = 0; this.#untold() && round < tellRounds; round += 1) {
+          await this.#keeper.settle();
+          if (this.#core.countsPending()) await this.#tellCounts();
+        }
+        const next = this.#nextWake();
+        if (next !== null) await this.ctx.storage.setAlarm(next);
+      } catch (error) {
+        this.#wiring.logger.warn("the fleet was not told", { tenant: this.ctx.id.name ?? null, error: String(error) });
+      } finally {
+        this.#telling = false;
+      }
+    }
+
+    async #bounded<T>(call: () => Promise<T>): Promise<T> {
+      const answered = new AbortController();
+      const late = this.#wiring.clock.sleep(tellBoundMs, answered.signal).then((): never => {
+        throw new Error("no answer in time");
+      });
+      try {
+        return await Promise.race([call(), late]);
+      } finally {
+        answered.abort();
+      }
+    }
+
+    async #tellCounts(): Promise<void> {
+      const tenant = this.#tenant();
+      const outcome = await this.#bounded(() => this.#wiring.index(tenant).counts({ tenant, ...this.#core.counts() }));
+      this.#core.countsConfirmed(outcome.version);
     }
   };
 }

@@ -6,6 +6,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { LeaseReport, ReserveOrder, SessionReport } from "../../src/session/reports.ts";
 import type { Generation, SessionId } from "../../src/domain/ids.ts";
+import { defaultPolicy } from "../../src/domain/policy.ts";
+import { quotaTerms } from "../../src/tenant/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { nodeSql } from "../support/node-sql.ts";
 import { born, generation, lease, order, report, sessionId } from "../support/reports.ts";
@@ -104,7 +106,11 @@ const action: fc.Arbitrary<Action> = fc.record({
 });
 
 class World {
-  readonly tenant = new TenantCore(nodeSql(), { now: () => born }, { maxSandboxes: cap, orphanAfterMs: 1_000 });
+  readonly tenant = new TenantCore(
+    nodeSql(),
+    { now: () => born },
+    { ...quotaTerms(defaultPolicy, cap), orphanAfterMs: 1_000 },
+  );
   readonly sessions = ["a", "b", "c", "d", "e"].map((name) => new ModelSession(name));
   readonly network: { readonly from: ModelSession; readonly message: Message }[] = [];
   /** Ever, and given back since, by (session, generation). */

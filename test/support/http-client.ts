@@ -6,6 +6,10 @@ import { expect } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import type { ConfigEnv } from "../../src/env.ts";
 import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
+import type { TenantId } from "../../src/domain/ids.ts";
+import { noStats } from "../../src/fleet/shard-counters.ts";
+import type { TenantApi } from "../../src/tenant/tenant-api.ts";
+import { controlFace, tenantFace } from "./fleet-cores.ts";
 import { createApp } from "../../src/http/app.ts";
 import type { Backend } from "../../src/http/backend.ts";
 import { type ApiKeyScope, signApiKey } from "../../src/protocol/api-keys.ts";
@@ -26,6 +30,7 @@ import {
   sampleListItem,
   sampleSession,
   sampleTeardown,
+  sampleId,
 } from "./sample-views.ts";
 
 export const testSecrets = {
@@ -94,9 +99,22 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
   const calls: RecordedCall[] = [];
   const log: LoggedLine[] = [];
   const answers = options.answers ?? {};
+  const { now } = options.clock ?? stillClock;
+  const control = controlFace({ now });
+  const tenants = new Map<TenantId, TenantApi>();
+  const tenant = (name: TenantId): TenantApi => {
+    const known = tenants.get(name) ?? tenantFace(name, { now });
+    tenants.set(name, known);
+    return known;
+  };
+  const shard = { ...plainShard, ...answers.shard };
   const backend: Backend = {
+    // Asked by authentication, so they are not recorded: a test counts the calls that its route makes.
+    tenant,
+    control: () => control,
+    shards: () => ["shard-0", "shard-1"].map((name) => ({ name, api: recorded(name, shard, calls) })),
     session: (id) => recorded(id, { ...plainSession, ...answers.session }, calls),
-    shard: (tenant) => recorded(tenant, { ...plainShard, ...answers.shard }, calls),
+    shard: (tenant) => recorded(tenant, shard, calls),
     missing: async () => answers.missing ?? [],
   };
   const write =
@@ -189,6 +207,10 @@ const plainSession: SessionApi = {
   rebuild: async () => ({ ok: true, value: { etag: "8", body: sampleSession({ status: "provisioning" }) } }),
   keepalive: async () => ({ ok: true, value: { etag: "7", body: sampleSession() } }),
   interrupt: async () => ({ ok: true, value: { interrupted: ["job-1"], queued: ["job-2"] } }),
+  usage: async () => ({
+    ok: true,
+    value: { session_id: sampleId, as_of: new Date(testNow).toISOString(), usage: [], total_seconds: 0 },
+  }),
   teardown: async () => ({ ok: true, value: sampleTeardown() }),
   events: async () => ({ ok: true, value: [sampleEvent(1), sampleEvent(2)] }),
   createJob: async () => ({ ok: true, value: { job: sampleJob(), replayed: false } }),
@@ -213,4 +235,8 @@ const plainShard: FleetShardApi = {
   overdue: async () => [],
   ping: async () => true,
   report: async (report) => ({ version: report.version }),
+  counts: async (counts) => ({ version: counts.version }),
+  select: async () => [],
+  stats: async () => noStats,
+  rebuild: async () => ({ type: "built", shards: 2, at: testNow, sessions: 0 }),
 };

@@ -22,12 +22,14 @@ export function order(session: SessionId, count: number): ReserveOrder {
     generation: generation(count),
     sandboxId: isolatedSandboxId(session, generation(count)),
     createdAt: born,
+    purpose: "create",
   };
 }
 
 export function report(session: SessionId, version: number, changes: Partial<SessionReport> = {}): SessionReport {
   return {
     version,
+    asOf: born,
     sessionId: session,
     tenant: "acme" as TenantId,
     createdAt: born,
@@ -47,6 +49,7 @@ export function report(session: SessionId, version: number, changes: Partial<Ses
     activeJobs: 0,
     stuckSince: null,
     critical: false,
+    usage: [],
     outcomes: {
       since: born,
       launches: 0,
@@ -78,6 +81,7 @@ export function lease(
     openedAt: born,
     stopAttempts: 0,
     lastError: null,
+    stopReason: phase === "stopping" || phase === "closed" ? "terminated" : null,
     receipt: phase === "closed" ? receipt(session, count) : null,
     ...changes,
   };

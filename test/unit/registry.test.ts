@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { compareCounts, noLedger } from "../../src/tenant/ledger.ts";
 import { receiptRetentionMs } from "../../src/tenant/registry.ts";
+import { defaultPolicy } from "../../src/domain/policy.ts";
+import { quotaTerms } from "../../src/tenant/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { nodeSql, type NodeSql } from "../support/node-sql.ts";
 import { born, generation, lease, order, receipt, report, sessionId } from "../support/reports.ts";
@@ -16,7 +18,7 @@ describe("a tenant's registry", () => {
   beforeEach(() => {
     now = born;
     sql = nodeSql();
-    tenant = new TenantCore(sql, { now: () => now }, { maxSandboxes: 10, orphanAfterMs: 720_000 });
+    tenant = new TenantCore(sql, { now: () => now }, { ...quotaTerms(defaultPolicy, 10), orphanAfterMs: 720_000 });
   });
 
   const states = () => tenant.open(null, 100).map((each) => [each.generation - born, each.state]);
@@ -32,8 +34,8 @@ describe("a tenant's registry", () => {
 
   it("tables of newer code are neither read nor written [LEA-19]", () => {
     tenant.reserve(order(a, 1));
-    sql.run("INSERT INTO schema_migration (version, name) VALUES (2, 'from the future')");
-    const older = new TenantCore(sql, { now: () => now }, { maxSandboxes: 10, orphanAfterMs: 1 });
+    sql.run("INSERT INTO schema_migration (version, name) VALUES (99, 'from the future')");
+    const older = new TenantCore(sql, { now: () => now }, { ...quotaTerms(defaultPolicy, 10), orphanAfterMs: 1 });
     expect(() => older.reserve(order(a, 2))).toThrow(/newer/);
     expect(() => older.ledger()).toThrow(/newer/);
     expect(sql.run("SELECT count(*) AS rows FROM reservation")[0]?.["rows"]).toBe(1);
@@ -75,7 +77,7 @@ describe("a tenant's registry", () => {
   });
 
   it("what is found alive after its release or assertion counts again, above the cap if it must", () => {
-    const full = new TenantCore(sql, { now: () => now }, { maxSandboxes: 1, orphanAfterMs: 1 });
+    const full = new TenantCore(sql, { now: () => now }, { ...quotaTerms(defaultPolicy, 1), orphanAfterMs: 1 });
     full.report(report(a, 1, { status: "terminated", leases: [lease(a, 1, "closed")] }));
     full.reserve(order(b, 1));
     full.report(report(a, 2, { status: "terminated", leases: [lease(a, 1, "stopping")] }));

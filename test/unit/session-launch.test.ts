@@ -52,6 +52,7 @@ describe("quota", () => {
           generation: generation as never,
           sandboxId: `${rig.id}-g${generation}` as never,
           createdAt: rig.rig.clock.now(),
+          purpose: "create",
         });
         await new Promise(() => {});
       }
@@ -86,7 +87,7 @@ describe("quota", () => {
     await rig.running({ on_loss: "relaunch" });
     rig.fault = once("renew", { type: "disappear" });
     // Another session takes the place as soon as it is free.
-    const other = { sessionId: "bbbbbbbbbbbbbbbbbbbb" as never, generation: 5 as never, createdAt: 5 };
+    const other = { sessionId: "bbbbbbbbbbbbbbbbbbbb" as never, generation: 5 as never, createdAt: 5, purpose: "create" as const };
     rig.registryFate = (call) => {
       if (call === "reserve") rig.registry.reserve({ ...other, sandboxId: "bbbbbbbbbbbbbbbbbbbb-g5" as never });
       return Promise.resolve();
