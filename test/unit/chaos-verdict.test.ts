@@ -65,7 +65,7 @@ it("an answer that is no valid problem is kept as a breach, and no answer is not
   const answers = ["HTTP/1.1 500 Oops\r\ncontent-length: 4\r\nconnection: close\r\n\r\noops", ""];
   const server = createServer((socket) => {
     socket.on("error", () => {});
-    socket.once("data", () => socket.end(answers.shift()));
+    socket.once("data", () => socket.end(answers.shift() ?? ""));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
