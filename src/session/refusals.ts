@@ -43,7 +43,7 @@ export function jobsRefused(session: Session): Problem | null {
       return gone;
     case "paused":
     case "pausing":
-      return { code: "session_paused", detail: "The session is paused. Resume it, then send the job again." };
+      return { code: "session_paused", detail: pausedWords };
     case "lost":
       return { code: "sandbox_lost", detail: lostWords };
     case "recovering":
@@ -54,8 +54,11 @@ export function jobsRefused(session: Session): Problem | null {
   }
 }
 
+const pausedWords =
+  "The session is paused: its files are kept and nothing runs. POST /v1/sessions/{id}/resume, then send this again.";
+
 const lostWords =
-  "The sandbox of this session was lost. Delete the session and create a new one; nothing is replaced behind your back.";
+  "The sandbox of this session was lost, and nothing is replaced behind your back. POST /v1/sessions/{id}/rebuild begins a new one with what was last saved, or empty; DELETE /v1/sessions/{id} ends the session.";
 
 export function endedForData(session: Session): Problem | null {
   return session.desired.type === "terminated" ? gone : null;

@@ -26,6 +26,7 @@ describe.each(routes.filter((route) => route.path.includes(":id")))("$method $pa
     "/jobs": { command: "true" },
     "/timeout": { timeout_seconds: 1 },
     "/refresh": { duration_seconds: 1 },
+    "/rebuild": { confirm: true },
     "/resolve": { action: "retry_stop", reason: "looked at the host" },
   };
   const body = Object.entries(json).find(([end]) => route.method === "POST" && route.path.endsWith(end))?.[1];
@@ -62,7 +63,7 @@ describe.each(routes.filter((route) => route.path.includes(":id")))("$method $pa
 });
 
 const sessionMethods = [
-  ...["get", "delete", "timeout", "keepalive", "interrupt", "teardown", "events"],
+  ...["get", "delete", "timeout", "pause", "resume", "rebuild", "keepalive", "interrupt", "teardown", "events"],
   ...["createJob", "jobs", "job", "cancelJob", "writeStdin", "jobOutput", "inspect", "resolve"],
 ];
 

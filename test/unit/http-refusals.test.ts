@@ -13,6 +13,9 @@ const jsonRoutes = [
   { path: `${session}/refresh`, good: { duration_seconds: 60 } },
   { path: `${session}/keepalive`, good: {} },
   { path: `${session}/interrupt`, good: {} },
+  { path: `${session}/pause`, good: {} },
+  { path: `${session}/resume`, good: { timeout_seconds: 60 } },
+  { path: `${session}/rebuild`, good: { confirm: true } },
   { path: `${session}/jobs`, good: { command: "true" } },
   { path: `/v1/admin/sessions/${sampleId}/resolve`, good: { action: "retry_stop", reason: "looked at the host" } },
 ] as const;

@@ -1,10 +1,13 @@
-/** Sessions: create, list, get, delete, the three clocks, interrupt, teardown. */
+/** Sessions: create, list, get, delete, the three clocks, pause, resume, rebuild, interrupt, teardown. */
 import { z } from "zod";
 import {
   createSession,
+  rebuildBody,
   refreshBody,
+  resumeBody,
   type SessionListItem,
   sessionStatuses,
+  type SessionView,
   setTimeoutBody,
 } from "../../protocol/sessions.ts";
 import type { Reply } from "../../protocol/problem.ts";
@@ -23,6 +26,7 @@ import {
   readQuery,
 } from "../headers.ts";
 import { idempotentSessionId, requestHash } from "../idempotency.ts";
+import type { Tagged } from "../../session/session-api.ts";
 import { askSession, json, problem, type Route, type TenantAsk } from "../route.ts";
 import { sessionRanges, validationFailed } from "../validation.ts";
 
@@ -134,6 +138,39 @@ function map<T, U>(reply: Reply<T>, turn: (value: T) => U): Reply<U> {
   return reply.ok ? { ok: true, value: turn(reply.value) } : reply;
 }
 
+async function pause(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  return suspension(from, 0, await askSession(from, "write", (session) => session.pause(from.caller)));
+}
+
+async function resume(from: TenantAsk): Promise<Response> {
+  const ranges = sessionRanges(from.config.policy);
+  const body = await readJson(from.request, resumeBody, { ranges, empty: "no fields" });
+  if (!body.ok) return problem(from, body.problem);
+  const seconds = body.value.timeout_seconds ?? null;
+  const waitMs = preferredWaitMs(from.request);
+  const reply = await askSession(from, "write", (session) => session.resume(from.caller, seconds, waitMs));
+  return suspension(from, waitMs, reply);
+}
+
+async function rebuild(from: TenantAsk): Promise<Response> {
+  const ranges = sessionRanges(from.config.policy);
+  const body = await readJson(from.request, rebuildBody, { ranges, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const waitMs = preferredWaitMs(from.request);
+  return suspension(from, waitMs, await askSession(from, "write", (session) => session.rebuild(from.caller, waitMs)));
+}
+
+/** Asked for and stored; how far it is, the session's status tells. */
+function suspension(from: TenantAsk, waitMs: number, reply: Reply<Tagged<SessionView>>): Response {
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(202, reply.value.body, {
+    etag: entityTag(reply.value.etag),
+    ...(waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` }),
+  });
+}
+
 async function keepalive(from: TenantAsk): Promise<Response> {
   const none = await readNoFields(from.request);
   if (!none.ok) return problem(from, none.problem);
@@ -168,6 +205,9 @@ export const sessionRoutes: readonly Route[] = [
   { method: "DELETE", path: "/v1/sessions/:id", access: "tenant", handle: remove },
   { method: "POST", path: "/v1/sessions/:id/timeout", access: "tenant", handle: (from) => moveEnd(from, "timeout") },
   { method: "POST", path: "/v1/sessions/:id/refresh", access: "tenant", handle: (from) => moveEnd(from, "refresh") },
+  { method: "POST", path: "/v1/sessions/:id/pause", access: "tenant", handle: pause },
+  { method: "POST", path: "/v1/sessions/:id/resume", access: "tenant", handle: resume },
+  { method: "POST", path: "/v1/sessions/:id/rebuild", access: "tenant", handle: rebuild },
   { method: "POST", path: "/v1/sessions/:id/keepalive", access: "tenant", handle: keepalive },
   { method: "POST", path: "/v1/sessions/:id/interrupt", access: "tenant", handle: interrupt },
   { method: "GET", path: "/v1/sessions/:id/teardown", access: "tenant", handle: teardown },
