@@ -30,7 +30,7 @@ export function controlStub(env: Env): FleetControlApi {
   return env.CONTROL.get(env.CONTROL.idFromName("control")) as unknown as FleetControlApi;
 }
 
-export function durableBackend(env: Env, config: Config, clock: Clock): Backend {
+export function durableBackend(env: Env, config: Config, clock: Clock): Omit<Backend, "operations"> {
   const shardOf = (tenant: TenantId) => shardStub(env, shardName(tenant, config.fleetShards));
   return {
     session: (id) => sessionStub(env, id),

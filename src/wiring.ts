@@ -6,9 +6,7 @@
 import { type Config, type ConfigReading, readConfig } from "./config.ts";
 import { controlStub, durableBackend, sessionStub, shardStub, tenantStub } from "./durable-backend.ts";
 import type { Env } from "./env.ts";
-import { sweepTerms } from "./fleet/layers/sweep.ts";
-import { type MaintenancePorts, type MaintenanceTerms, runMaintenance } from "./fleet/maintenance.ts";
-import { shardName, shardNames } from "./fleet/shard-name.ts";
+import { shardName } from "./fleet/shard-name.ts";
 import type { ControlWiring } from "./fleet/control-object.ts";
 import type { ShardWiring } from "./fleet/shard-object.ts";
 import { createApp, type HttpApp } from "./http/app.ts";
@@ -20,6 +18,7 @@ import type { SessionWiring } from "./session/session-object.ts";
 import { consoleLogger, systemClock, systemIds } from "./system.ts";
 import { quotaTerms } from "./tenant/quota.ts";
 import type { TenantWiring } from "./tenant/tenant-object.ts";
+import { runTick, wireOperations } from "./wire-fleet.ts";
 
 /** One world for each isolate: its sandboxes are gone with it, which is all that a provider for tests promises. */
 let memoryWorld: MemoryWorld | null = null;
@@ -27,7 +26,11 @@ let memoryWorld: MemoryWorld | null = null;
 export function httpApp(env: Env): HttpApp {
   const reading = readConfig(env);
   if (!reading.ok) reportMisfits(reading);
-  const backend = durableBackend(env, usable(reading), systemClock);
+  const config = usable(reading);
+  const backend = {
+    ...durableBackend(env, config, systemClock),
+    operations: () => wireOperations(env, config, providers(config)),
+  };
   return createApp({ reading, backend, clock: systemClock, ids: systemIds, log: consoleLogger });
 }
 
@@ -79,17 +82,10 @@ export function wireControl(env: Env): ControlWiring {
   };
 }
 
+/** One cron tick. Never rejects: every layer keeps its own failures. */
 export async function maintain(env: Env): Promise<void> {
-  const { policy, fleetShards } = usable(readConfig(env));
-  const ports: MaintenancePorts = {
-    shards: shardNames(fleetShards).map((name) => ({ name, api: shardStub(env, name) })),
-    poke: (id) => sessionStub(env, id).poke("maintenance"),
-    clock: systemClock,
-    random: () => systemIds.random(),
-    logger: consoleLogger,
-  };
-  const terms: MaintenanceTerms = { sweep: sweepTerms(policy) };
-  await runMaintenance(ports, terms);
+  const config = usable(readConfig(env));
+  await runTick(env, config, providers(config));
 }
 
 /** Every adapter of this build, whichever the config chooses for new sessions: a lease names its own. */

@@ -22,3 +22,19 @@ export async function boundedCall<T>(clock: Clock, boundMs: number, call: () => 
     settled.abort();
   }
 }
+
+/** In the order of the items, at most `concurrency` under way. `body` never rejects. */
+export async function eachBounded<T, R>(
+  items: readonly T[],
+  concurrency: number,
+  body: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const queue = items.entries();
+  const worker = async () => {
+    // One iterator for all workers: each takes the next item that nobody has.
+    for (const [index, item] of queue) results[index] = await body(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
+  return results;
+}

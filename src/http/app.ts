@@ -7,10 +7,13 @@ import { type Context, Hono } from "hono";
 import type { Problem } from "../protocol/problem.ts";
 import { authenticateAdmin, authenticateTenant } from "./auth.ts";
 import { briefly } from "./backend.ts";
+import { runbookRoutes } from "./compat/runbook.ts";
 import { problemResponse } from "./problem.ts";
 import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { auditRoutes } from "./routes/audits.ts";
+import { cleanupRoutes } from "./routes/cleanup.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { insightRoutes } from "./routes/insight.ts";
 import { jobRoutes } from "./routes/jobs.ts";
@@ -26,6 +29,9 @@ export const routes: readonly Route[] = [
   ...eventRoutes,
   ...insightRoutes,
   ...adminRoutes,
+  ...cleanupRoutes,
+  ...auditRoutes,
+  ...runbookRoutes,
 ];
 
 /** Above any URL of ours: ids, 32 labels as filters, a cursor. */

@@ -6,7 +6,7 @@
 import type { SessionId } from "../../domain/ids.ts";
 import type { Policy } from "../../domain/policy.ts";
 import type { Clock } from "../../session/ambient.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { boundedCall, eachBounded } from "../bounded-call.ts";
 import type { FleetShardApi } from "../shard-api.ts";
 
 export interface SweepPorts {
@@ -86,22 +86,6 @@ function pokeOutcome(answer: Awaited<ReturnType<typeof boundedCall<{ readonly kn
     case "hung":
       return { outcome: "hung", detail: "" };
   }
-}
-
-/** In the order of the items, at most `concurrency` under way. `body` never rejects. */
-async function eachBounded<T, R>(
-  items: readonly T[],
-  concurrency: number,
-  body: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results: R[] = [];
-  const queue = items.entries();
-  const worker = async () => {
-    // One iterator for all workers: each takes the next item that nobody has.
-    for (const [index, item] of queue) results[index] = await body(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
-  return results;
 }
 
 function shuffled<T>(items: readonly T[], ports: Pick<SweepPorts, "random">): readonly T[] {

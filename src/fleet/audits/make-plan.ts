@@ -1,0 +1,131 @@
+/**
+ * Looks, and writes down what does not fit. Changes nothing. A look that gives no clear answer is no finding: `unknown` is
+ * never `absent` (I4), and what is young is left alone (FLT-9).
+ */
+import { isolatedSandboxId, type SandboxId, type SessionId } from "../../domain/ids.ts";
+import type { Observation } from "../../domain/observation.ts";
+import type { ProviderName } from "../../domain/provider-names.ts";
+import type { Target } from "../../sandbox/agent-sandbox.ts";
+import { boundedCall, eachBounded } from "../bounded-call.ts";
+import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
+import { countedIds, type CountedRecord, type Inventory, takeInventory } from "./inventory.ts";
+import { type AuditPlan, type Finding, isRipe, isYoung, planHash } from "./plan.ts";
+
+/** What was found may change: an hour is enough to read a plan. ms */
+const planLifeMs = 3_600_000;
+
+export async function makePlan(ports: AuditPorts, terms: AuditTerms, by: string): Promise<AuditPlan> {
+  const createdAt = ports.clock.now();
+  const inventory = await takeInventory(ports, terms);
+  const notes = [...inventory.notes];
+  const listedIds = new Set(inventory.listed.map((each) => each.sandboxId));
+  const ripe = inventory.records.filter((each) => isRipe(each, createdAt, terms.graceMs, terms.policy.provisionMs));
+  let missed = 0;
+  const looked = await eachBounded(ripe, terms.concurrency, async (record) => {
+    if (ports.clock.now() - createdAt < terms.runMs) return await lookAt(ports, terms, record, inventory, listedIds);
+    missed += 1;
+    return null;
+  });
+  if (missed > 0) notes.push(`${missed} records were not looked at for want of time: run another audit.`);
+  const all = [...looked.filter((each) => each !== null), ...withoutRecord(inventory, terms, createdAt, notes)];
+  if (all.length > terms.findings)
+    notes.push(`${all.length - terms.findings} more findings are left for the next audit.`);
+  const plan = {
+    id: ports.ids.id(),
+    createdAt,
+    by,
+    expiresAt: createdAt + planLifeMs,
+    findings: all.slice(0, terms.findings),
+    complete: inventory.recordsComplete && inventory.listsComplete && missed === 0 && all.length <= terms.findings,
+    notes,
+    looked: { tenants: inventory.tenants, records: ripe.length - missed, sandboxes: inventory.listed.length },
+  };
+  const whole = { ...plan, hash: await planHash(plan) };
+  await ports.control.putDocument({ kind: "audit_plan", id: whole.id, body: JSON.stringify(whole) });
+  return whole;
+}
+
+async function lookAt(
+  ports: AuditPorts,
+  terms: AuditTerms,
+  record: CountedRecord,
+  inventory: Inventory,
+  listed: ReadonlySet<SandboxId | null>,
+): Promise<Finding | null> {
+  const row = inventory.rows.get(record.sessionId);
+  const fresh = row !== undefined && ports.clock.now() - row.asOf < 2 * terms.policy.reportEveryMs + terms.graceMs;
+  const provider = (row?.provider as ProviderName | undefined) ?? null;
+  const { tenant, sessionId, sandboxId, generation } = record;
+  const about = { tenant, provider, sessionId, sandboxId, generation };
+  // The usual case costs no call: heard of lately, and seen.
+  if (fresh && listed.has(sandboxId)) return null;
+  if (!fresh && (await hasNoRecord(ports, terms, sessionId))) {
+    return {
+      kind: "record_without_session",
+      ...about,
+      detail: `counted as ${record.state}; its session has no record`,
+    };
+  }
+  const looks = await observeEverywhere(
+    ports,
+    terms,
+    { sessionId, sandboxId, generation, instanceId: null, host: null },
+    provider,
+  );
+  if (looks.length === 0 || looks.some((look) => look.answer !== "absent")) return null;
+  const kind = record.state === "held" ? "running_absent" : "record_without_sandbox";
+  return { kind, ...about, detail: `counted as ${record.state}; ${looks.map((look) => look.detail).join("; ")}` };
+}
+
+/** Certain only when it says so: no answer is no answer. */
+export async function hasNoRecord(ports: AuditPorts, terms: AuditTerms, id: SessionId): Promise<boolean> {
+  const answer = await boundedCall(ports.clock, terms.callMs, () => ports.session(id).inspect());
+  return answer.type === "answered" && !answer.value.ok && answer.value.problem.code === "not_found";
+}
+
+/** At the provider that is known, else at every wired one. Empty: its adapter is not wired here, so nothing is known. */
+export async function observeEverywhere(
+  ports: AuditPorts,
+  terms: AuditTerms,
+  target: Target,
+  provider: ProviderName | null,
+): Promise<readonly Observation[]> {
+  const looks: Observation[] = [];
+  for (const name of provider === null ? ports.providers.wired : [provider]) {
+    const adapter = ports.providers.get(name);
+    if (adapter === null) return [];
+    const late = new AbortController();
+    const { observeMs } = terms.policy;
+    const beganAt = ports.clock.now();
+    const bound = { timeoutMs: observeMs, signal: late.signal };
+    const answer = await boundedCall(ports.clock, observeMs, () => adapter.observe(target, beganAt, bound));
+    late.abort();
+    if (answer.type !== "answered") return [];
+    looks.push(answer.value);
+  }
+  return looks;
+}
+
+function withoutRecord(inventory: Inventory, terms: AuditTerms, now: number, notes: string[]): readonly Finding[] {
+  if (!inventory.recordsComplete) return [];
+  const counted = countedIds(inventory);
+  const found = new Map<SandboxId, Finding>();
+  for (const { provider, sessionId, sandboxId, generation, residue } of inventory.listed) {
+    if (sandboxId === null || generation === null) {
+      notes.push(
+        `Provider ${provider} lists a ${residue.kind} of session ${sessionId} without a generation (pid ${residue.pid ?? "?"}): it cannot be aimed at from here.`,
+      );
+      continue;
+    }
+    if (counted.has(sandboxId) || isYoung(generation, now, terms.graceMs)) continue;
+    if (sandboxId !== isolatedSandboxId(sessionId, generation)) {
+      notes.push(
+        `Provider ${provider} lists ${sandboxId}, which may serve other sessions too: it is left to an operator.`,
+      );
+      continue;
+    }
+    const detail = `${provider} lists a ${residue.kind}${residue.pid === null ? "" : ` (pid ${residue.pid})`}, and no registry counts it`;
+    found.set(sandboxId, { kind: "sandbox_without_record", provider, sessionId, sandboxId, generation, detail });
+  }
+  return [...found.values()];
+}

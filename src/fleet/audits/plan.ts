@@ -1,0 +1,96 @@
+/**
+ * What an audit found, as data: one line for each thing that does not fit, and a hash over them, so that what is applied
+ * is exactly what somebody read (FLT-10). Pure but for the digest.
+ */
+import type { Generation, SandboxId, SessionId, TenantId } from "../../domain/ids.ts";
+import type { ProviderName } from "../../domain/provider-names.ts";
+import type { Reservation } from "../../tenant/reservations.ts";
+
+/**
+ * - `running_absent`: counted as held, and its provider says that nothing of it is there.
+ * - `record_without_sandbox`: counted in another phase, and nothing of it is there.
+ * - `record_without_session`: counted, but its session has no record of itself: nobody would ever end it.
+ * - `sandbox_without_record`: a provider lists it, and nobody counts it.
+ */
+export type Finding =
+  | {
+      readonly kind: "running_absent" | "record_without_sandbox" | "record_without_session";
+      readonly tenant: TenantId;
+      /** null: nobody knows any more; every provider has to be asked. */
+      readonly provider: ProviderName | null;
+      readonly sessionId: SessionId;
+      readonly sandboxId: SandboxId;
+      readonly generation: Generation;
+      readonly detail: string;
+    }
+  | {
+      readonly kind: "sandbox_without_record";
+      readonly provider: ProviderName;
+      readonly sessionId: SessionId;
+      readonly sandboxId: SandboxId;
+      readonly generation: Generation;
+      readonly detail: string;
+    };
+
+export interface AuditPlan {
+  readonly id: string;
+  readonly createdAt: number;
+  readonly by: string;
+  /** Not applied any more past this: by then a new plan is cheaper than doubt. */
+  readonly expiresAt: number;
+  /** Of everything above and of the findings: names this plan and no other. */
+  readonly hash: string;
+  readonly findings: readonly Finding[];
+  /** Everything that was to be looked at was. A provider that cannot list at all is no gap: it is a note. */
+  readonly complete: boolean;
+  /** What was not looked at, and why: a provider that cannot list, a registry that did not answer. */
+  readonly notes: readonly string[];
+  readonly looked: { readonly tenants: number; readonly records: number; readonly sandboxes: number };
+}
+
+export interface AppliedFinding {
+  readonly finding: Finding;
+  readonly outcome: "done" | "skipped" | "failed";
+  readonly why: string;
+}
+
+export interface AuditResult {
+  readonly planId: string;
+  readonly appliedAt: number;
+  readonly by: string;
+  readonly items: readonly AppliedFinding[];
+}
+
+export async function planHash(plan: Omit<AuditPlan, "hash">): Promise<string> {
+  const { id, createdAt, findings } = plan;
+  const bytes = new TextEncoder().encode(JSON.stringify({ id, createdAt, findings: findings.map(lineOf) }));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** In one order of fields, whatever order an object happens to have. */
+function lineOf(finding: Finding): readonly unknown[] {
+  const { kind, provider, sessionId, sandboxId, generation } = finding;
+  return [kind, provider, sessionId, sandboxId, generation];
+}
+
+/** Whether this record may be a finding at all: settled long enough, and not an operator's own assertion. */
+export function isRipe(record: Reservation, now: number, graceMs: number, provisionMs: number): boolean {
+  switch (record.state) {
+    case "reserved":
+    case "launching":
+      return now - record.changedAt >= Math.max(graceMs, provisionMs);
+    case "held":
+    case "stopping":
+      return now - record.changedAt >= graceMs;
+    case "asserted":
+    case "proven":
+    case "cancelled":
+      return false;
+  }
+}
+
+/** A first generation is a creation time: what is younger than the grace may be on its way into a registry's page. */
+export function isYoung(generation: Generation, now: number, graceMs: number): boolean {
+  return now - generation < graceMs;
+}

@@ -1,0 +1,110 @@
+/**
+ * Which sessions a layer may end, as questions to the index, and the condition that the session itself must still meet.
+ * Pure. The index may be minutes old: it only proposes, and each choice carries the guard under which the session judges
+ * again in the very turn in which it ends (FLT-5, FLT-8).
+ */
+import type { SessionId } from "../../domain/ids.ts";
+import type { Policy } from "../../domain/policy.ts";
+import type { EndGuard, EndOrder } from "../../session/session-api.ts";
+import type { FleetQuery, FleetRow } from "../shard-api.ts";
+
+export type FleetStatus = FleetRow["status"];
+
+/** Of sessions that are not on their way out: ending one of the others would be no news to it. */
+export const livingStatuses = ["provisioning", "running", "recovering", "pausing", "paused", "lost"] as const;
+
+export interface Question {
+  readonly query: Omit<FleetQuery, "limit">;
+  /** For the history: why it is chosen. */
+  readonly why: string;
+  readonly guard: (row: FleetRow, now: number) => EndGuard;
+}
+
+export interface Choice {
+  readonly sessionId: SessionId;
+  readonly why: string;
+  readonly order: EndOrder;
+}
+
+/** How late a clock may be before the session counts as overdue: the alarm's own slip, and one look. ms */
+export function overdueAfterMs(policy: Policy): number {
+  return policy.alarmSlipMs + policy.observeMs;
+}
+
+/** What a cleanup without conditions ends: the overdue, the stuck, and those whose sandbox is lost. */
+export function troubled(now: number, policy: Policy, statuses: readonly FleetStatus[] | null): readonly Question[] {
+  const overdue = overdueAfterMs(policy);
+  const questions: readonly Question[] = [
+    {
+      query: { statuses: livingStatuses, expiredBefore: now - overdue, order: "oldest" },
+      why: "overdue",
+      guard: () => ({ type: "overdue", byMs: overdue }),
+    },
+    {
+      query: { statuses: livingStatuses, stuckBefore: now - policy.stuckAfterMs, order: "oldest" },
+      why: "stuck",
+      guard: () => ({ type: "stuck", forMs: policy.stuckAfterMs }),
+    },
+    {
+      query: { statuses: ["lost"], order: "oldest" },
+      why: "failed",
+      guard: () => ({ type: "all", guards: [{ type: "status", anyOf: ["lost"] }, { type: "notCritical" }] }),
+    },
+  ];
+  return questions.flatMap((each) => {
+    const narrowed = within(each.query.statuses ?? livingStatuses, statuses);
+    return narrowed.length === 0 ? [] : [{ ...each, query: { ...each.query, statuses: narrowed } }];
+  });
+}
+
+/** The last line behind the sessions' own clocks: long past one of them, or in a transition for too long. */
+export function backstop(now: number, policy: Policy): readonly Question[] {
+  const forMs = policy.stuckAfterMs;
+  const late = { statuses: livingStatuses, order: "oldest" } as const;
+  const guard = (): EndGuard => ({ type: "stuck", forMs });
+  return [
+    { query: { ...late, expiredBefore: now - forMs }, why: "past its limits", guard },
+    { query: { ...late, stuckBefore: now - forMs }, why: "stuck", guard },
+    // A clock that the index has wrong or has not: older than any may be, so it is asked. Paused time does not count, hence the guard.
+    {
+      query: { ...late, open: true, createdBefore: now - policy.maxLifetimeMs - forMs },
+      why: "older than the maximum lifetime",
+      guard,
+    },
+  ];
+}
+
+/** By age alone, as an operator asked. Only `critical` protects, and only until max lifetime. */
+export function agedBeyond(
+  now: number,
+  maxAgeMs: number,
+  statuses: readonly FleetStatus[] | null,
+): readonly Question[] {
+  const narrowed = within(livingStatuses, statuses);
+  if (narrowed.length === 0) return [];
+  const guard: EndGuard = {
+    type: "all",
+    guards: [{ type: "age", atLeastMs: maxAgeMs }, { type: "status", anyOf: narrowed }, { type: "notCritical" }],
+  };
+  return [
+    {
+      query: { statuses: narrowed, createdBefore: now - maxAgeMs, order: "oldest" },
+      why: "older than asked",
+      guard: () => guard,
+    },
+  ];
+}
+
+export function everythingNotCritical(): readonly Question[] {
+  return [
+    {
+      query: { statuses: livingStatuses, order: "oldest" },
+      why: "emergency",
+      guard: () => ({ type: "notCritical" }),
+    },
+  ];
+}
+
+function within(those: readonly FleetStatus[], asked: readonly FleetStatus[] | null): readonly FleetStatus[] {
+  return asked === null ? those : those.filter((each) => asked.includes(each));
+}

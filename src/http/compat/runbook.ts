@@ -1,0 +1,279 @@
+/**
+ * The paths and fields of the operations runbook, over the native calls: what differs is only names. Admin token only.
+ * Counts are sandboxes by lease phase; a status is one of six words. Unknown fields are ignored, and a JSON body needs no
+ * Content-Type, because the runbook's curl lines send none.
+ */
+import { z } from "zod";
+import type { SessionId, TenantId } from "../../domain/ids.ts";
+import type { FleetQuery, FleetRow, ShardStats } from "../../fleet/shard-api.ts";
+import { limits, plainText, rfc3339 } from "../../protocol/primitives.ts";
+import type { Problem, Reply } from "../../protocol/problem.ts";
+import type { ResourcesView, LogsView } from "../../protocol/insight.ts";
+import type { SessionView } from "../../protocol/sessions.ts";
+import type { Caller } from "../../session/session-api.ts";
+import { acted } from "../admin-act.ts";
+import { ask } from "../backend.ts";
+import { readJson } from "../body.ts";
+import { decodeCursor, encodeCursor } from "../cursor.ts";
+import { sessionNotFound } from "../problem.ts";
+import { type AdminAsk, askSession, json, problem, type Route } from "../route.ts";
+import { cleanupView, inWords } from "../routes/cleanup.ts";
+import { validate, validationFailed } from "../validation.ts";
+
+export const runbookStatuses = ["provisioning", "running", "paused", "terminating", "failed", "terminated"] as const;
+export type RunbookStatus = (typeof runbookStatuses)[number];
+
+/** The whole of the translation: each native status once. */
+export const runbookStatusOf: Readonly<Record<SessionView["status"], RunbookStatus>> = {
+  provisioning: "provisioning",
+  running: "running",
+  recovering: "running",
+  pausing: "running",
+  paused: "paused",
+  lost: "failed",
+  terminating: "terminating",
+  terminated: "terminated",
+  failed: "failed",
+};
+
+function nativeStatuses(word: RunbookStatus): readonly SessionView["status"][] {
+  const all = Object.keys(runbookStatusOf) as SessionView["status"][];
+  return all.filter((status) => runbookStatusOf[status] === word);
+}
+
+export interface RunbookItem {
+  readonly id: string;
+  readonly status: RunbookStatus;
+  readonly created_at: string;
+  /** Whole minutes. */
+  readonly age_minutes: number;
+  readonly agent_type: string | null;
+  readonly task_id: string | null;
+}
+
+function item(
+  session: {
+    id: string;
+    status: SessionView["status"];
+    createdAt: number;
+    agentType: string | null;
+    taskId: string | null;
+  },
+  now: number,
+): RunbookItem {
+  return {
+    id: session.id,
+    status: runbookStatusOf[session.status],
+    created_at: rfc3339(session.createdAt),
+    age_minutes: Math.max(0, Math.floor((now - session.createdAt) / 60_000)),
+    agent_type: session.agentType,
+    task_id: session.taskId,
+  };
+}
+
+function itemOfView(view: SessionView, now: number): RunbookItem {
+  const { id, status, created_at: createdAt, agent_type: agentType, task_id: taskId } = view;
+  return item({ id, status, createdAt: Date.parse(createdAt), agentType, taskId }, now);
+}
+
+function itemOfRow(row: FleetRow, now: number): RunbookItem {
+  return item({ ...row, id: row.sessionId }, now);
+}
+
+async function stats(from: AdminAsk): Promise<Response> {
+  const reply = await askShards(from, (api) => api.stats());
+  if (!reply.ok) return problem(from, reply.problem);
+  const shards = reply.value;
+  const sum = (of: (one: ShardStats) => number) => shards.reduce((total, each) => total + of(each), 0);
+  return json(200, {
+    active: sum((each) => each.active),
+    provisioning: sum((each) => each.provisioning),
+    terminating: sum((each) => each.terminating),
+    total_created: sum((each) => each.created),
+    total_destroyed: sum((each) => each.destroyed),
+  });
+}
+
+const listQuery = z.object({
+  status: z.enum(runbookStatuses).optional(),
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/, "A whole number from 1 to 1000.")
+    .transform(Number)
+    .refine((count) => count >= 1 && count <= 1_000, "A whole number from 1 to 1000.")
+    .default(1_000),
+  cursor: z.string().max(100).optional(),
+});
+
+/** A bare array, newest first. `X-Next-Cursor` is there when there is more; send it as `cursor`. */
+async function list(from: AdminAsk): Promise<Response> {
+  const query = validate(listQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
+  if (!query.ok) return problem(from, query.problem);
+  const { status, limit, cursor } = query.value;
+  const after = cursor === undefined ? undefined : decodeCursor(cursor);
+  if (after === null) return badCursor(from);
+  const asked: FleetQuery = {
+    order: "newest",
+    limit,
+    ...(status === undefined ? {} : { statuses: nativeStatuses(status) }),
+    ...(after === undefined ? {} : { after }),
+  };
+  const reply = await askShards(from, (api) => api.select(asked));
+  if (!reply.ok) return problem(from, reply.problem);
+  const rows = reply.value.flat().toSorted((a, b) => b.createdAt - a.createdAt || (a.sessionId < b.sessionId ? -1 : 1));
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const full = reply.value.some((each) => each.length >= limit) || rows.length > limit;
+  const next =
+    full && last !== undefined
+      ? { "x-next-cursor": encodeCursor({ createdAt: last.createdAt, id: last.sessionId }) }
+      : {};
+  return json(
+    200,
+    page.map((row) => itemOfRow(row, from.clock.now())),
+    next,
+  );
+}
+
+function badCursor(from: AdminAsk): Response {
+  const bad = validationFailed([
+    { pointer: "query.cursor", detail: "Not a cursor of this list. Pass X-Next-Cursor unchanged." },
+  ]);
+  return problem(from, bad.ok ? sessionNotFound : bad.problem);
+}
+
+async function get(from: AdminAsk): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.inspect());
+  if (!reply.ok) return problem(from, reply.problem);
+  const { session } = reply.value;
+  if (session === null) return problem(from, unreadable);
+  return json(200, itemOfView(session, from.clock.now()));
+}
+
+const unreadable: Problem = {
+  code: "unreadable_record",
+  detail: "This session's record cannot be read. Look at /v1/admin/sessions/{id}, and resolve it there.",
+};
+
+async function resources(from: AdminAsk): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.resources(null));
+  return reply.ok ? json(200, resourcesOf(reply.value)) : problem(from, reply.problem);
+}
+
+function resourcesOf({ cpu_percent, memory_mb, duration_ms, operations }: ResourcesView) {
+  return { cpu_percent, memory_mb, duration_ms, operations };
+}
+
+/** Of the sandbox's log, and of each job's output. */
+const tailBytes = 16_384;
+
+async function logs(from: AdminAsk): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.logs(null, tailBytes));
+  return reply.ok ? json(200, logsOf(reply.value)) : problem(from, reply.problem);
+}
+
+function logsOf({ session_id, sandbox, unavailable, jobs, last_activity_at, diagnosis }: LogsView) {
+  const told = jobs.map((job) => `== job ${job.id} (${job.state})\n${job.tail ?? ""}`);
+  const text = [sandbox?.text ?? `== no log of the sandbox: ${unavailable ?? "it has none"}`, ...told].join("\n");
+  return { id: session_id, logs: text, last_activity_at, diagnosis };
+}
+
+async function remove(from: AdminAsk): Promise<Response> {
+  // As DELETE /v1/admin/sessions/{id}: the session does not compare the tenant for an operator.
+  const caller: Caller = { tenant: "operator" as TenantId, requestId: from.requestId, scopes: [] };
+  const id = from.param("id") as SessionId;
+  const reply = await acted(
+    from,
+    { action: "session.delete", target: id.slice(0, 20), reason: "runbook" },
+    () => askSession(from, "write", (session) => session.delete(caller, "operator")),
+    (value) => value.session.status,
+  );
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(reply.value.done ? 200 : 202, itemOfView(reply.value.session, from.clock.now()));
+}
+
+const cleanupFields = z.object({
+  max_age_seconds: z.int("Whole seconds.").min(1, "At least 1 second.").max(31_536_000, "At most a year.").optional(),
+  status: z.enum(runbookStatuses).optional(),
+  dry_run: z.boolean().optional(),
+  reason: plainText(limits.reasonText).optional(),
+});
+
+async function cleanup(from: AdminAsk): Promise<Response> {
+  const body = await readLenient(from, cleanupFields);
+  if (!body.ok) return problem(from, body.problem);
+  const { max_age_seconds: maxAge, status, dry_run: dryRun = false, reason = "cleanup by the runbook" } = body.value;
+  const order = {
+    by: "admin",
+    reason,
+    maxAgeMs: maxAge === undefined ? null : maxAge * 1_000,
+    statuses: status === undefined ? null : nativeStatuses(status),
+    dryRun,
+  };
+  const reply = await acted(
+    from,
+    { action: dryRun ? "cleanup.dry_run" : "cleanup", target: status ?? "", reason },
+    async () => ({ ok: true, value: await from.backend.operations().cleanup(order) }),
+    inWords,
+  );
+  return reply.ok ? json(200, cleanupView(reply.value)) : problem(from, reply.problem);
+}
+
+const emergencyFields = cleanupFields.pick({ dry_run: true, reason: true });
+
+/** The native route wants a reason; the runbook's line has none, so the log says whose line it was. */
+async function emergency(from: AdminAsk): Promise<Response> {
+  const body = await readLenient(from, emergencyFields);
+  if (!body.ok) return problem(from, body.problem);
+  const { dry_run: dryRun = false, reason = "emergency cleanup by the runbook, no reason given" } = body.value;
+  const reply = await acted(
+    from,
+    { action: dryRun ? "cleanup.emergency.dry_run" : "cleanup.emergency", target: "", reason },
+    async () => ({ ok: true, value: await from.backend.operations().emergency({ by: "admin", reason, dryRun }) }),
+    inWords,
+  );
+  return reply.ok ? json(200, cleanupView(reply.value)) : problem(from, reply.problem);
+}
+
+async function readLenient<S extends z.ZodType>(from: AdminAsk, schema: S): Promise<Reply<z.output<S>>> {
+  const headers = new Headers(from.request.headers);
+  headers.set("content-type", "application/json");
+  return await readJson(new Request(from.request, { headers }), schema, { ranges: {}, empty: "no fields" });
+}
+
+type Shard = ReturnType<AdminAsk["backend"]["shards"]>[number]["api"];
+
+/** Each shard once. One that does not answer makes it a 503, never a short answer (FLT-18). */
+async function askShards<T>(from: AdminAsk, call: (api: Shard) => Promise<T>): Promise<Reply<readonly T[]>> {
+  const replies = await Promise.all(
+    from.backend.shards().map((_, at) =>
+      ask("read", from.log, async (): Promise<Reply<T>> => {
+        // A fresh stub for each try: one that threw is broken for good.
+        const shard = from.backend.shards()[at];
+        if (shard === undefined) throw new Error("a shard is missing");
+        return { ok: true, value: await call(shard.api) };
+      }),
+    ),
+  );
+  const values: T[] = [];
+  for (const reply of replies) {
+    if (!reply.ok) return { ok: false, problem: { ...reply.problem, detail: silent } };
+    values.push(reply.value);
+  }
+  return { ok: true, value: values };
+}
+
+const silent =
+  "Part of the index of sessions did not answer, so there is no answer, not even a short one. Try again in a moment.";
+
+/** The fixed paths come before `{id}`: the first that fits is taken. */
+export const runbookRoutes: readonly Route[] = [
+  { method: "GET", path: "/api/sandbox/stats", access: "admin", handle: stats },
+  { method: "GET", path: "/api/sandbox/list", access: "admin", handle: list },
+  { method: "POST", path: "/api/sandbox/cleanup", access: "admin", handle: cleanup },
+  { method: "POST", path: "/api/sandbox/cleanup/emergency", access: "admin", handle: emergency },
+  { method: "GET", path: "/api/sandbox/:id", access: "admin", handle: get },
+  { method: "DELETE", path: "/api/sandbox/:id", access: "admin", handle: remove },
+  { method: "GET", path: "/api/sandbox/:id/logs", access: "admin", handle: logs },
+  { method: "GET", path: "/api/sandbox/:id/resources", access: "admin", handle: resources },
+];
