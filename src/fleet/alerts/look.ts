@@ -1,0 +1,143 @@
+/** One look at the fleet: a few questions to each shard, all at once, each bounded. A shard that fails any of them is silent. */
+import type { TenantId } from "../../domain/ids.ts";
+import type { Clock } from "../../session/ambient.ts";
+import { boundedCall } from "../bounded-call.ts";
+import type { CapacityView, LayerSummary, TenantEntry } from "../control-api.ts";
+import type { FleetRow, FleetShardApi, OutcomeTotals, OverdueSession, ShardStats } from "../shard-api.ts";
+import type { FleetSnapshot, NamedSession } from "./alert.ts";
+import type { AlertTerms } from "./alert-terms.ts";
+
+/** What the look needs of the object it runs in. */
+export interface LookedAtControl {
+  capacity(): CapacityView;
+  layers(): readonly LayerSummary[];
+  tenants(after: TenantId | null, limit: number): readonly TenantEntry[];
+}
+
+export interface LookPorts {
+  readonly shards: readonly {
+    readonly name: string;
+    readonly api: Pick<FleetShardApi, "stats" | "select" | "overdue" | "outcomes">;
+  }[];
+  readonly clock: Clock;
+}
+
+export interface LookTerms {
+  readonly alerts: AlertTerms;
+  /** STUCK_AFTER_SECONDS. */
+  readonly stuckAfterMs: number;
+  readonly alarmSlipMs: number;
+  readonly tenantMaxSandboxes: number;
+}
+
+const callMs = 10_000;
+/** Of each shard and kind: a context names five. */
+const namedAtMost = 20;
+const tenantsAtOnce = 1_000;
+
+interface ShardLook {
+  readonly stats: ShardStats;
+  readonly outcomes: OutcomeTotals;
+  readonly stuck: readonly FleetRow[];
+  readonly stopping: readonly FleetRow[];
+  readonly parked: readonly FleetRow[];
+  readonly overdue: readonly OverdueSession[];
+}
+
+export async function lookAtFleet(
+  ports: LookPorts,
+  control: LookedAtControl,
+  terms: LookTerms,
+  watchedSince: number,
+): Promise<FleetSnapshot> {
+  const { clock, shards } = ports;
+  const at = clock.now();
+  const asked = await Promise.all(
+    shards.map(async ({ name, api }) => ({
+      name,
+      answer: await boundedCall(clock, callMs, () => lookAt(api, at, terms)),
+    })),
+  );
+  const looks = asked.flatMap(({ answer }) => (answer.type === "answered" ? [answer.value] : []));
+  const silent = asked.filter(({ answer }) => answer.type !== "answered").map(({ name }) => name);
+  const seen = silent.length === 0;
+  return {
+    at,
+    watchedSince,
+    shards: { asked: shards.length, silent },
+    counts: seen ? countsOf(looks) : null,
+    outcomes: seen ? totalOf(looks.map((look) => look.outcomes)) : null,
+    stuck: seen ? stuckOf(looks) : null,
+    overdueTeardowns: seen ? distinct(looks.flatMap((look) => [...look.stopping, ...look.parked]).map(namedRow)) : null,
+    capacity: control.capacity(),
+    fullTenants: fullTenants(control, terms.tenantMaxSandboxes),
+    layers: control.layers(),
+  };
+}
+
+async function lookAt(api: LookPorts["shards"][number]["api"], at: number, terms: LookTerms): Promise<ShardLook> {
+  const longAgo = at - terms.stuckAfterMs;
+  const few = { limit: namedAtMost, order: "oldest" } as const;
+  const [stats, outcomes, stuck, stopping, parked, overdue] = await Promise.all([
+    api.stats(),
+    api.outcomes(terms.alerts.outcomeWindowMs),
+    api.select({ ...few, stuckBefore: longAgo }),
+    // A stop that follows its schedule is not reported stuck at all (stuck.ts).
+    api.select({ ...few, phases: ["stopping"], stuckBefore: at }),
+    api.select({ ...few, blocked: "parked" }),
+    api.overdue(longAgo - terms.alarmSlipMs, namedAtMost),
+  ]);
+  return { stats, outcomes, stuck, stopping, parked, overdue };
+}
+
+function countsOf(looks: readonly ShardLook[]): FleetSnapshot["counts"] {
+  const blocked: Record<string, number> = {};
+  for (const { stats } of looks)
+    for (const [code, count] of Object.entries(stats.blocked)) blocked[code] = (blocked[code] ?? 0) + count;
+  const sum = (pick: (stats: ShardStats) => number) => looks.reduce((total, { stats }) => total + pick(stats), 0);
+  return {
+    provisioning: sum((stats) => stats.provisioning),
+    active: sum((stats) => stats.active),
+    terminating: sum((stats) => stats.terminating),
+    blocked,
+  };
+}
+
+export function totalOf(outcomes: readonly OutcomeTotals[]): OutcomeTotals {
+  const sum = (name: keyof OutcomeTotals) => outcomes.reduce((total, each) => total + each[name], 0);
+  return {
+    launches: sum("launches"),
+    launched: sum("launched"),
+    provisionFailures: sum("provisionFailures"),
+    provisionTimeouts: sum("provisionTimeouts"),
+    jobsEnded: sum("jobsEnded"),
+    jobsTimedOut: sum("jobsTimedOut"),
+    callsTimedOut: sum("callsTimedOut"),
+  };
+}
+
+function stuckOf(looks: readonly ShardLook[]): readonly NamedSession[] {
+  const late = looks.flatMap((look) =>
+    look.overdue.map((each) => ({ sessionId: each.sessionId, tenant: "", status: "", since: each.nextDeadline })),
+  );
+  return distinct([...looks.flatMap((look) => look.stuck).map(namedRow), ...late]);
+}
+
+function namedRow(row: FleetRow): NamedSession {
+  return { sessionId: row.sessionId, tenant: row.tenant, status: row.status, since: row.stuckSince ?? row.createdAt };
+}
+
+function distinct(sessions: readonly NamedSession[]): readonly NamedSession[] {
+  return [...new Map(sessions.toReversed().map((each) => [each.sessionId, each])).values()];
+}
+
+function fullTenants(control: LookedAtControl, limit: number): readonly string[] {
+  const full: string[] = [];
+  let after: TenantId | null = null;
+  for (;;) {
+    const page: readonly TenantEntry[] = control.tenants(after, tenantsAtOnce);
+    for (const { tenant, allowed } of page) if (allowed >= limit && full.length < namedAtMost) full.push(tenant);
+    after = page.at(-1)?.tenant ?? null;
+    if (page.length < tenantsAtOnce || after === null) return full;
+  }
+}
