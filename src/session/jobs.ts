@@ -112,9 +112,10 @@ export class JobRunner {
         return;
       }
     }
-    // What is still to be ended, or to wait, is looked at again in a while, not at once.
-    if (this.#unended().length > 0 || this.#queueIsBlocked())
-      this.#retryAt = this.#ports.clock.now() + this.#ports.policy.queuePollMs;
+    // Whatever is due still is looked at again in a while, not at once: it was not to be had now.
+    this.#jobs.forget();
+    const now = this.#ports.clock.now();
+    if (this.due(now)) this.#retryAt = now + this.#ports.policy.queuePollMs;
   }
 
   async #endUnended(): Promise<void> {
