@@ -5,6 +5,7 @@
 import { expect } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import type { ConfigEnv } from "../../src/env.ts";
+import type { FleetOperations } from "../../src/fleet/operations-api.ts";
 import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
 import type { TenantId } from "../../src/domain/ids.ts";
 import { noStats } from "../../src/fleet/shard-counters.ts";
@@ -53,6 +54,7 @@ export interface RecordedCall {
 export interface Answers {
   readonly session?: Partial<SessionApi>;
   readonly shard?: Partial<FleetShardApi>;
+  readonly operations?: Partial<FleetOperations>;
   readonly missing?: readonly string[];
 }
 
@@ -112,6 +114,7 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
     // Asked by authentication, so they are not recorded: a test counts the calls that its route makes.
     tenant,
     control: () => control,
+    operations: () => recorded("fleet", { ...plainOperations, ...answers.operations }, calls),
     shards: () => ["shard-0", "shard-1"].map((name) => ({ name, api: recorded(name, shard, calls) })),
     session: (id) => recorded(id, { ...plainSession, ...answers.session }, calls),
     shard: (tenant) => recorded(tenant, shard, calls),
@@ -239,4 +242,15 @@ const plainShard: FleetShardApi = {
   select: async () => [],
   stats: async () => noStats,
   rebuild: async () => ({ type: "built", shards: 2, at: testNow, sessions: 0 }),
+};
+
+const quietRun = { runId: "run00000000000000000", found: 0, results: [], silentShards: [], more: false };
+const plainOperations: FleetOperations = {
+  cleanup: async ({ dryRun }) => ({ ...quietRun, dryRun }),
+  emergency: async ({ dryRun }) => ({ ...quietRun, dryRun }),
+  planAudit: async (by) => ({
+    ...{ id: "plan0000000000000000", createdAt: testNow, expiresAt: testNow + 3_600_000, by, hash: "ab".repeat(32) },
+    ...{ findings: [], complete: true, notes: [], looked: { tenants: 0, records: 0, sandboxes: 0 } },
+  }),
+  applyAudit: async ({ planId, by }) => ({ ok: true, value: { planId, appliedAt: testNow, by, items: [] } }),
 };
