@@ -9,14 +9,17 @@ import { authenticateAdmin, authenticateTenant } from "./auth.ts";
 import { briefly } from "./backend.ts";
 import { runbookRoutes } from "./compat/runbook.ts";
 import { problemResponse } from "./problem.ts";
+import { RevocationCache } from "./revocation-cache.ts";
 import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { auditRoutes } from "./routes/audits.ts";
 import { cleanupRoutes } from "./routes/cleanup.ts";
+import { fleetRoutes } from "./routes/fleet.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { insightRoutes } from "./routes/insight.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { keyRoutes } from "./routes/keys.ts";
 import { outputRoutes } from "./routes/output.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 
@@ -29,6 +32,8 @@ export const routes: readonly Route[] = [
   ...eventRoutes,
   ...insightRoutes,
   ...adminRoutes,
+  ...fleetRoutes,
+  ...keyRoutes,
   ...cleanupRoutes,
   ...auditRoutes,
   ...runbookRoutes,
@@ -57,6 +62,7 @@ export interface HttpApp {
 
 export function createApp(around: Surroundings): HttpApp {
   const app = new Hono<Variables>();
+  const revocations = new RevocationCache(around.backend, around.clock, around.log);
   const problem = (c: Context<Variables>, what: Problem, headers?: Record<string, string>) =>
     problemResponse(what, { requestId: c.var.seen.requestId, now: around.clock.now() }, headers);
 
@@ -81,7 +87,7 @@ export function createApp(around: Surroundings): HttpApp {
   for (const route of routes) {
     app.on(route.method, route.path, async (c) => {
       c.var.seen.route = route.path;
-      const response = await answer(route, c, around);
+      const response = await answer(route, c, around, revocations);
       if (c.req.raw.method !== "HEAD") return response;
       // A HEAD to a stream must not leave the stream running with nobody to read it.
       await response.body?.cancel();
@@ -103,7 +109,12 @@ export function createApp(around: Surroundings): HttpApp {
   return { fetch: async (request) => await app.fetch(request) };
 }
 
-async function answer(route: Route, c: Context<Variables>, around: Surroundings): Promise<Response> {
+async function answer(
+  route: Route,
+  c: Context<Variables>,
+  around: Surroundings,
+  revocations: RevocationCache,
+): Promise<Response> {
   const { reading, ...rest } = around;
   const request = c.req.raw;
   const { requestId } = c.var.seen;
@@ -116,7 +127,7 @@ async function answer(route: Route, c: Context<Variables>, around: Surroundings)
     const admin = await authenticateAdmin(request, config.secrets);
     return admin.ok ? await route.handle({ ...ask, config }) : refuse(admin.problem);
   }
-  const tenant = await authenticateTenant(request, config.secrets);
+  const tenant = await authenticateTenant(request, config.secrets, (...key) => revocations.isRevoked(...key));
   if (!tenant.ok) return refuse(tenant.problem);
   c.var.seen.tenant = tenant.value.tenant;
   return await route.handle({ ...ask, config, caller: { ...tenant.value, requestId } });

@@ -16,12 +16,21 @@ export interface Tenant {
 /** Longer than any key or token of ours: what exceeds it is not hashed at all. */
 const maxCredential = 512;
 
-export async function authenticateTenant(request: Request, secrets: Secrets): Promise<Reply<Tenant>> {
+/** `isRevoked` is asked last, with a key that is otherwise valid: nobody else learns which tenants there are. */
+export async function authenticateTenant(
+  request: Request,
+  secrets: Secrets,
+  isRevoked: (tenant: TenantId, keyId: string) => Promise<Reply<boolean>>,
+): Promise<Reply<Tenant>> {
   if (secrets.keySigning === null) return secretMissing("KEY_SIGNING_SECRET");
   const presented = bearer(request);
   const claims = presented === null ? null : await verifyApiKey(presented, accepted(secrets.keySigning));
   if (claims === null) return unauthorized("an API key");
-  return { ok: true, value: { tenant: claims.tenant as TenantId, scopes: claims.scopes } };
+  const tenant = claims.tenant as TenantId;
+  const revoked = await isRevoked(tenant, claims.keyId);
+  if (!revoked.ok) return revoked;
+  if (revoked.value) return unauthorized("an API key that was not revoked");
+  return { ok: true, value: { tenant, scopes: claims.scopes } };
 }
 
 export async function authenticateAdmin(request: Request, secrets: Secrets): Promise<Reply<null>> {

@@ -28,7 +28,7 @@ export const jobRanges: Ranges = { timeout_seconds: "a whole number of seconds f
 export function validate<S extends z.ZodType>(
   schema: S,
   input: unknown,
-  where: "" | "query" | "header",
+  where: "" | "query" | "header" | "path",
   ranges: Ranges = {},
 ): Reply<z.output<S>> {
   const parsed = schema.safeParse(input);

@@ -29,6 +29,10 @@ export interface ApiKeyClaims {
 
 const encoder = new TextEncoder();
 const keyNonce = z.string().regex(/^[0-9a-z]{10}$/);
+/** The middle part of a key. */
+export const keyIdText = z
+  .string()
+  .regex(/^[0-9a-z]{1,9}\.(0|[a-z]{1,8})\.[0-9a-z]{10}$/, "The middle part of a key: `<issued>.<scopes>.<nonce>`.");
 const keyPattern = /^(mrg_([a-z0-9-]{1,32})_(([0-9a-z]{1,9})\.(0|[a-z]{1,8})\.[0-9a-z]{10}))_([0-9a-f]{64})$/;
 
 export interface ApiKeyOrder {

@@ -64,7 +64,19 @@ describe.each(routes.filter((route) => route.path.includes(":id")))("$method $pa
 
 const sessionMethods = [
   ...["get", "delete", "timeout", "pause", "resume", "rebuild", "keepalive", "interrupt", "teardown", "events"],
-  ...["createJob", "jobs", "job", "cancelJob", "writeStdin", "jobOutput", "inspect", "resolve"],
+  ...[
+    "createJob",
+    "jobs",
+    "job",
+    "cancelJob",
+    "writeStdin",
+    "jobOutput",
+    "inspect",
+    "resolve",
+    "usage",
+    "logs",
+    "resources",
+  ],
 ];
 
 describe("paths and methods", () => {

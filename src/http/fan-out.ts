@@ -1,0 +1,56 @@
+/**
+ * One question to many objects at once, for what goes over every tenant: all answers, or none. A shard that is silent, or
+ * still building its rows, makes the whole a 503: a sum or a page without it would be wrong and look right (FLT-18).
+ */
+import type { Reply } from "../protocol/problem.ts";
+import { briefly } from "./backend.ts";
+import { refused } from "./problem.ts";
+import type { Ask } from "./route.ts";
+
+/** A healthy answer takes some ms, a shard that builds its rows some seconds. */
+const askMs = 10_000;
+/** A Worker may have six connections open. */
+const atOnce = 6;
+
+/** In the order of `targets`. Reads only: each is sent once more when it fails. */
+export async function askAll<A, T>(
+  from: Ask,
+  targets: readonly A[],
+  what: (target: A) => string,
+  call: (target: A) => Promise<T>,
+): Promise<Reply<readonly T[]>> {
+  const answers: T[] = [];
+  const silent: string[] = [];
+  let next = 0;
+  async function lane(): Promise<void> {
+    for (let index = next++; index < targets.length && silent.length === 0; index = next++) {
+      const target = targets[index] as A;
+      try {
+        answers[index] = await bounded(from, () => call(target)).catch(() => bounded(from, () => call(target)));
+      } catch (error) {
+        silent.push(what(target));
+        from.log.warn("fan-out met silence", { target: what(target), error: briefly(error) });
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, targets.length) }, lane));
+  if (silent.length === 0) return { ok: true, value: answers };
+  return refused({
+    code: "unavailable",
+    detail: `No answer from ${silent.join(", ")}, so there is no answer at all: a part of the fleet would be missing from it. Try again in a moment.`,
+  });
+}
+
+async function bounded<T>(from: Ask, call: () => Promise<T>): Promise<T> {
+  const answered = new AbortController();
+  try {
+    return await Promise.race([
+      call(),
+      from.clock.sleep(askMs, answered.signal).then((): never => {
+        throw new Error("no answer in time");
+      }),
+    ]);
+  } finally {
+    answered.abort();
+  }
+}
