@@ -13,6 +13,7 @@ import { z } from "zod";
 import { defaultPolicy, type Policy, type ProviderTimers, policyMisfits } from "./domain/policy.ts";
 import { type ProviderName, providerNames } from "./domain/provider-names.ts";
 import type { ConfigEnv } from "./env.ts";
+import { type AlertTerms, defaultAlertTerms } from "./fleet/alerts/alert-terms.ts";
 import { providerTimers } from "./sandbox/provider-timers.ts";
 
 /** A secret and the one it replaced, which stays accepted until it is removed. */
@@ -35,6 +36,12 @@ export interface Config {
   readonly fleetShards: number;
   readonly localHost: { readonly url: string; readonly token: string | null };
   readonly secrets: Secrets;
+  /** The schedule of the layers is its own (schedule.ts). */
+  readonly alerts: Omit<AlertTerms, "layerEveryMs">;
+  /** How often the fleet is looked at for alerts. */
+  readonly watchMs: number;
+  /** Where alerts are posted; null: only the log and /v1/admin/alerts tell them. */
+  readonly alertWebhookUrl: string | null;
 }
 
 /** One reason not to start. */
@@ -90,6 +97,15 @@ export const countVars = {
   TENANT_MAX_SANDBOXES: { min: 1, max: 100_000, default: 10 },
   GLOBAL_MAX_SANDBOXES: { min: 1, max: 1_000_000, default: 100 },
   FLEET_SHARDS: { min: 1, max: 256, default: 4 },
+  FLEET_WATCH_SECONDS: { min: 1, max: 3_600, default: 60 },
+  ALERT_TIMEOUT_HIGH_PERCENT: { min: 1, max: 100, default: 5 },
+  ALERT_TIMEOUT_CLEAR_PERCENT: { min: 0, max: 100, default: 2 },
+  ALERT_TIMEOUT_MIN_SAMPLES: { min: 1, max: 1_000_000, default: 20 },
+  ALERT_ACTIVE_HIGH: { min: 1, max: 1_000_000, default: 20 },
+  ALERT_ACTIVE_CLEAR: { min: 1, max: 1_000_000, default: 5 },
+  ALERT_ACTIVE_HIGH_SECONDS: { min: 0, max: day, default: 300 },
+  ALERT_ACTIVE_VERY_HIGH: { min: 1, max: 1_000_000, default: 50 },
+  ALERT_ACTIVE_VERY_HIGH_SECONDS: { min: 0, max: day, default: 1_800 },
 } as const satisfies Partial<Record<keyof ConfigEnv, { min: number; max: number; default: number }>>;
 
 /** Guessing a shorter one is within reach of an attacker who holds one signed key. */
@@ -128,6 +144,9 @@ export function readConfig(env: ConfigEnv): ConfigReading {
       keySigning: readRotating(env, "KEY_SIGNING_SECRET", refuse),
       envEncryption: readRotating(env, "ENV_ENCRYPTION_KEY", refuse),
     },
+    alerts: readAlertTerms(env, refuse),
+    watchMs: readCount(env, "FLEET_WATCH_SECONDS", refuse) * 1_000,
+    alertWebhookUrl: readWebhookUrl(env, refuse),
   };
   refuseSharedSecrets(config, refuse);
   if (misfits.length === 0) return { ok: true, config };
@@ -197,6 +216,37 @@ function readCount(env: ConfigEnv, name: keyof typeof countVars, refuse: Refuse)
   if (count.success) return count.data;
   refuse(name, `${name}=${shown(raw)} must be a whole number from ${range.min} to ${range.max}.`);
   return range.default;
+}
+
+function readAlertTerms(env: ConfigEnv, refuse: Refuse): Config["alerts"] {
+  const count = (name: keyof typeof countVars) => readCount(env, name, refuse);
+  const terms = {
+    ...defaultAlertTerms,
+    timeoutHighPercent: count("ALERT_TIMEOUT_HIGH_PERCENT"),
+    timeoutClearPercent: count("ALERT_TIMEOUT_CLEAR_PERCENT"),
+    timeoutMinSamples: count("ALERT_TIMEOUT_MIN_SAMPLES"),
+    activeHigh: count("ALERT_ACTIVE_HIGH"),
+    activeClear: count("ALERT_ACTIVE_CLEAR"),
+    activeHighMs: count("ALERT_ACTIVE_HIGH_SECONDS") * 1_000,
+    activeVeryHigh: count("ALERT_ACTIVE_VERY_HIGH"),
+    activeVeryHighMs: count("ALERT_ACTIVE_VERY_HIGH_SECONDS") * 1_000,
+  };
+  return {
+    ...terms,
+    // One that clears above where it fires would do both at every look.
+    timeoutClearPercent: Math.min(terms.timeoutClearPercent, terms.timeoutHighPercent),
+    activeClear: Math.min(terms.activeClear, terms.activeHigh),
+  };
+}
+
+function readWebhookUrl(env: ConfigEnv, refuse: Refuse): string | null {
+  const raw = env.ALERT_WEBHOOK_URL;
+  if (raw === undefined || raw === "") return null;
+  const url = z.url({ protocol: /^https?$/ }).safeParse(raw);
+  if (url.success) return url.data;
+  // It may carry a token: its value is not shown.
+  refuse("ALERT_WEBHOOK_URL", "ALERT_WEBHOOK_URL (not shown) must be an http URL.");
+  return null;
 }
 
 function readProvider(env: ConfigEnv, refuse: Refuse): ProviderName | null {

@@ -34,6 +34,15 @@ export interface Env {
   readonly TENANT_MAX_SANDBOXES?: Var;
   readonly GLOBAL_MAX_SANDBOXES?: Var;
   readonly FLEET_SHARDS?: Var;
+  readonly FLEET_WATCH_SECONDS?: Var;
+  readonly ALERT_TIMEOUT_HIGH_PERCENT?: Var;
+  readonly ALERT_TIMEOUT_CLEAR_PERCENT?: Var;
+  readonly ALERT_TIMEOUT_MIN_SAMPLES?: Var;
+  readonly ALERT_ACTIVE_HIGH?: Var;
+  readonly ALERT_ACTIVE_CLEAR?: Var;
+  readonly ALERT_ACTIVE_HIGH_SECONDS?: Var;
+  readonly ALERT_ACTIVE_VERY_HIGH?: Var;
+  readonly ALERT_ACTIVE_VERY_HIGH_SECONDS?: Var;
   readonly LOCAL_HOST_URL?: Var;
 
   readonly ADMIN_TOKEN?: Secret;
@@ -43,6 +52,8 @@ export interface Env {
   readonly ENV_ENCRYPTION_KEY?: Secret;
   readonly ENV_ENCRYPTION_KEY_PREVIOUS?: Secret;
   readonly LOCAL_HOST_TOKEN?: Secret;
+  /** A secret because it often carries a token. */
+  readonly ALERT_WEBHOOK_URL?: Secret;
 }
 
 /** What `config.ts` reads: everything but the namespaces. */

@@ -19,6 +19,7 @@ import { consoleLogger, systemClock, systemIds } from "./system.ts";
 import { quotaTerms } from "./tenant/quota.ts";
 import type { TenantWiring } from "./tenant/tenant-object.ts";
 import { runTick, wireOperations } from "./wire-fleet.ts";
+import { runWatch } from "./wire-watch.ts";
 
 /** One world for each isolate: its sandboxes are gone with it, which is all that a provider for tests promises. */
 let memoryWorld: MemoryWorld | null = null;
@@ -72,13 +73,13 @@ export function wireShard(env: Env): ShardWiring {
 }
 
 export function wireControl(env: Env): ControlWiring {
-  const { globalMaxSandboxes } = usable(readConfig(env));
+  const config = usable(readConfig(env));
   return {
-    terms: { maxSandboxes: globalMaxSandboxes },
+    terms: { maxSandboxes: config.globalMaxSandboxes },
     clock: systemClock,
     logger: consoleLogger,
-    watchEveryMs: 60_000,
-    watch: async () => {},
+    watchEveryMs: config.watchMs,
+    watch: (core) => runWatch(env, config, core),
   };
 }
 

@@ -128,6 +128,33 @@ export interface FleetDocument {
   readonly body: string;
 }
 
+/** How one alert stands, with all that a reader needs of it. */
+export interface AlertStanding {
+  readonly name: string;
+  readonly severity: "warning" | "critical";
+  /** `pending`: it is bad, but not yet for long enough. */
+  readonly phase: "clear" | "pending" | "firing";
+  /** Of this phase. Epoch ms. */
+  readonly since: number;
+  readonly summary: string;
+  /** What was seen; empty while clear. */
+  readonly context: Readonly<Record<string, string | number>>;
+  /** The section to read, and the first thing to run. */
+  readonly page: string;
+  readonly command: string;
+  /** A change that the webhook has not taken yet; null: all told. */
+  readonly untold: "fired" | "cleared" | null;
+}
+
+/** The body of the document of kind `alert_state` with the id `board`: what the watch found at its last look. */
+export interface AlertBoard {
+  /** When this fleet was first looked at. */
+  readonly since: number;
+  readonly lookedAt: number;
+  readonly everyMs: number;
+  readonly alerts: readonly AlertStanding[];
+}
+
 export interface FleetControlApi extends AllowancePort {
   /** In the order of the name, strictly after `after`. A tenant is here before its first sandbox can be. */
   tenants(after: TenantId | null, limit: number): Promise<readonly TenantEntry[]>;

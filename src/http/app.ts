@@ -12,6 +12,7 @@ import { problemResponse } from "./problem.ts";
 import { RevocationCache } from "./revocation-cache.ts";
 import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
+import { alertRoutes } from "./routes/alerts.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { auditRoutes } from "./routes/audits.ts";
 import { cleanupRoutes } from "./routes/cleanup.ts";
@@ -31,6 +32,7 @@ export const routes: readonly Route[] = [
   ...outputRoutes,
   ...eventRoutes,
   ...insightRoutes,
+  ...alertRoutes,
   ...adminRoutes,
   ...fleetRoutes,
   ...keyRoutes,

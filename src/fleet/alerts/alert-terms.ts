@@ -26,7 +26,8 @@ export interface AlertTerms {
 
 const minute = 60_000;
 
-export const defaultAlertTerms: AlertTerms = {
+/** `layerEveryMs` is the schedule's own. */
+export const defaultAlertTerms: Omit<AlertTerms, "layerEveryMs"> = {
   timeoutHighPercent: 5,
   timeoutClearPercent: 2,
   timeoutMinSamples: 20,
@@ -41,7 +42,6 @@ export const defaultAlertTerms: AlertTerms = {
   provisionFailures: 3,
   // One failed run is followed by another before anybody could look.
   layerFailures: 2,
-  layerEveryMs: { sweep: 5 * minute, age: 15 * minute, audit: 60 * minute },
   capacityHigh: 0.8,
   capacityClear: 0.7,
 };

@@ -1,118 +1,104 @@
 /**
- * The watch over the fleet: looks, judges every alert, keeps its state, tells what changed. Run by FleetControl's own alarm
- * and not by the cron, which is among the watched. The state is stored before anyone is told, so a telling that fails is
- * told again at the next look: at least once, never none.
+ * The watch over the fleet: looks, judges every alert, keeps how each stands, tells what changed. Run by FleetControl's own
+ * alarm and not by the cron, which is among the watched. What changed is stored before anyone is told, so a telling that
+ * fails is told again at the next look: at least once, never none.
  */
+import type { AlertNotice } from "../../protocol/alerts.ts";
+import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Clock, Logger } from "../../session/ambient.ts";
 import { boundedCall } from "../bounded-call.ts";
-import type { FleetDocument } from "../control-api.ts";
-import { nextAlertState, type AlertRule, type AlertState } from "./alert.ts";
+import type { AlertBoard, AlertStanding, FleetDocument } from "../control-api.ts";
+import { type AlertRule, type AlertState, nextAlertState } from "./alert.ts";
 import { alertPage, alertRules } from "./alert-rules.ts";
 import { lookAtFleet, type LookedAtControl, type LookPorts, type LookTerms } from "./look.ts";
 
-/** The documents of kind `alert_state`: one for each alert by its name, and one for the watch itself. */
-export const watchDocument = "_watch";
-
-export interface StoredAlert {
-  readonly state: AlertState;
-  /** A change that nobody has taken yet; null: all told. */
-  readonly untold: "fired" | "cleared" | null;
-}
-export interface StoredWatch {
-  readonly since: number;
-  /** The last look. */
-  readonly at: number;
-}
-
+/** What the watch needs of the object it runs in. */
 export interface WatchedControl extends LookedAtControl {
   document(kind: FleetDocument["kind"], id: string): FleetDocument | null;
   putDocument(document: Omit<FleetDocument, "at">): FleetDocument;
 }
 
-/** What is sent to ALERT_WEBHOOK_URL, as JSON. */
-export interface AlertNotice {
-  readonly alert: string;
-  readonly change: "fired" | "cleared";
-  readonly severity: AlertRule["severity"];
-  readonly summary: string;
-  readonly since: string;
-  readonly context: Readonly<Record<string, string | number>>;
-  readonly page: string;
-  readonly command: string;
-}
-
 export interface WatchPorts extends LookPorts {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** null: nobody is to be told but the log. Resolves true when it was taken. */
+  /** null: the log alone is told. Resolves true when it was taken. */
   readonly tell: ((notice: AlertNotice) => Promise<boolean>) | null;
 }
 
+export interface WatchTerms extends LookTerms {
+  readonly everyMs: number;
+}
+
+const board = { kind: "alert_state", id: "board" } as const;
 const tellMs = 5_000;
 
-export async function watchFleet(ports: WatchPorts, control: WatchedControl, terms: LookTerms): Promise<void> {
-  const now = ports.clock.now();
-  const watch = read<StoredWatch>(control, watchDocument) ?? { since: now, at: now };
-  const fleet = await lookAtFleet(ports, control, terms, watch.since);
-  for (const rule of alertRules) {
-    const stored = read<StoredAlert>(control, rule.name) ?? { state: { phase: "clear", since: now }, untold: null };
-    const judgement = rule.judge(fleet, terms.alerts);
-    const step = nextAlertState(stored.state, judgement, rule.fireAfterMs(terms.alerts), fleet.at);
-    const next: StoredAlert = { state: step.state, untold: step.change ?? stored.untold };
-    if (JSON.stringify(next) !== JSON.stringify(stored)) write(control, rule.name, next);
-    if (step.change !== null) logChange(ports.logger, rule, step.state, step.change);
-  }
-  // After the alerts: as long as this is fresh, they are.
-  write(control, watchDocument, { since: watch.since, at: fleet.at } satisfies StoredWatch);
-  await tellAll(ports, control);
+export async function watchFleet(ports: WatchPorts, control: WatchedControl, terms: WatchTerms): Promise<AlertBoard> {
+  const stored = readBoard(control);
+  const since = stored?.since ?? ports.clock.now();
+  const fleet = await lookAtFleet(ports, control, terms, since);
+  const alerts = alertRules.map((rule): AlertStanding => {
+    const before = stored?.alerts.find((each) => each.name === rule.name);
+    const step = nextAlertState(
+      before === undefined ? { phase: "clear", since: fleet.at } : stateOf(before),
+      rule.judge(fleet, terms.alerts),
+      rule.fireAfterMs(terms.alerts),
+      fleet.at,
+    );
+    const standing = standingOf(rule, step.state, step.change ?? before?.untold ?? null);
+    if (step.change !== null) logChange(ports.logger, standing, step.change);
+    return standing;
+  });
+  const looked: AlertBoard = { since, lookedAt: fleet.at, everyMs: terms.everyMs, alerts };
+  writeBoard(control, looked);
+  return await tellAll(ports, control, looked);
 }
 
-async function tellAll(ports: WatchPorts, control: WatchedControl): Promise<void> {
-  for (const rule of alertRules) {
-    const stored = read<StoredAlert>(control, rule.name);
-    if (stored === null || stored.untold === null) continue;
-    const { untold, state } = stored;
-    const { tell, clock, logger } = ports;
-    if (tell !== null) {
-      const answer = await boundedCall(clock, tellMs, () => tell(noticeOf(rule, state, untold)));
-      if (answer.type !== "answered" || !answer.value) {
-        logger.warn("alert not delivered", { alert: rule.name, change: untold, why: answer.type });
-        continue;
-      }
-    }
-    write(control, rule.name, { state, untold: null } satisfies StoredAlert);
-  }
+async function tellAll(ports: WatchPorts, control: WatchedControl, looked: AlertBoard): Promise<AlertBoard> {
+  if (looked.alerts.every((each) => each.untold === null)) return looked;
+  const alerts = await Promise.all(
+    looked.alerts.map(async (standing) => ((await taken(ports, standing)) ? { ...standing, untold: null } : standing)),
+  );
+  const told = { ...looked, alerts };
+  writeBoard(control, told);
+  return told;
 }
 
-function noticeOf(rule: AlertRule, state: AlertState, change: "fired" | "cleared"): AlertNotice {
-  return {
-    alert: rule.name,
-    change,
-    severity: rule.severity,
-    summary: rule.summary,
-    since: new Date(state.since).toISOString(),
-    context: state.phase === "clear" ? {} : state.context,
-    page: alertPage(rule.name),
-    command: rule.command,
-  };
+async function taken({ tell, clock, logger }: WatchPorts, standing: AlertStanding): Promise<boolean> {
+  const { untold } = standing;
+  if (untold === null || tell === null) return true;
+  const answer = await boundedCall(clock, tellMs, () => tell(noticeOf(standing, untold)));
+  if (answer.type === "answered" && answer.value) return true;
+  logger.warn("alert not delivered", { alert: standing.name, change: untold, why: answer.type });
+  return false;
 }
 
-function logChange(logger: Logger, rule: AlertRule, state: AlertState, change: "fired" | "cleared"): void {
-  const fields = {
-    alert: rule.name,
-    severity: rule.severity,
-    ...(state.phase === "clear" ? {} : state.context),
-    page: alertPage(rule.name),
-  };
-  if (change === "fired") logger.error("alert fired", fields);
-  else logger.info("alert cleared", fields);
+function noticeOf(standing: AlertStanding, change: "fired" | "cleared"): AlertNotice {
+  const { name, severity, summary, since, context, page, command } = standing;
+  return { alert: name, change, severity, summary, since: rfc3339(since), context: { ...context }, page, command };
 }
 
-function read<T>(control: WatchedControl, id: string): T | null {
-  const stored = control.document("alert_state", id);
-  return stored === null ? null : (JSON.parse(stored.body) as T);
+function standingOf(rule: AlertRule, state: AlertState, untold: AlertStanding["untold"]): AlertStanding {
+  const { name, severity, summary, command } = rule;
+  const context = state.phase === "clear" ? {} : state.context;
+  const { phase, since } = state;
+  return { name, severity, phase, since, summary, context, page: alertPage(name), command, untold };
 }
 
-function write(control: WatchedControl, id: string, value: StoredAlert | StoredWatch): void {
-  control.putDocument({ kind: "alert_state", id, body: JSON.stringify(value) });
+function stateOf({ phase, since, context }: AlertStanding): AlertState {
+  return phase === "clear" ? { phase, since } : { phase, since, context };
+}
+
+function logChange(logger: Logger, standing: AlertStanding, change: "fired" | "cleared"): void {
+  const { name, severity, page, context } = standing;
+  if (change === "fired") logger.error("alert fired", { alert: name, severity, page, ...context });
+  else logger.info("alert cleared", { alert: name, severity, page });
+}
+
+function readBoard(control: WatchedControl): AlertBoard | null {
+  const stored = control.document(board.kind, board.id);
+  return stored === null ? null : (JSON.parse(stored.body) as AlertBoard);
+}
+
+function writeBoard(control: WatchedControl, value: AlertBoard): void {
+  control.putDocument({ ...board, body: JSON.stringify(value) });
 }
