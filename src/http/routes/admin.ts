@@ -3,6 +3,7 @@ import type { TenantId } from "../../domain/ids.ts";
 import { type InspectionView, resolveBody } from "../../protocol/admin.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { Caller, Inspection } from "../../session/session-api.ts";
+import { briefly } from "../backend.ts";
 import { readJson, readNoFields } from "../body.ts";
 import { entityTag } from "../headers.ts";
 import { type AdminAsk, askSession, json, problem, type Route } from "../route.ts";
@@ -14,6 +15,7 @@ async function remove(from: AdminAsk): Promise<Response> {
   // Whose session it is only the session knows; for this reason it does not compare (session-api.ts).
   const caller: Caller = { tenant: "operator" as TenantId, requestId: from.requestId, scopes: [] };
   const reply = await askSession(from, "write", (session) => session.delete(caller, "operator"));
+  await note(from, "session.delete", "", reply);
   if (!reply.ok) return problem(from, reply.problem);
   return json(reply.value.done ? 200 : 202, reply.value.session);
 }
@@ -41,7 +43,23 @@ async function resolve(from: AdminAsk): Promise<Response> {
   if (!body.ok) return problem(from, body.problem);
   const operator = { by: "admin", requestId: from.requestId };
   const reply = await askSession(from, "write", (session) => session.resolve(operator, body.value, ifMatch));
+  await note(from, `session.resolve.${body.value.action}`, body.value.reason, reply);
   return inspection(from, reply);
+}
+
+/**
+ * In the admin log as well as in the session's own history. After the act, and without standing in its way: an operator
+ * ends a session also while FleetControl is out of order.
+ */
+async function note(from: AdminAsk, action: string, reason: string, reply: Reply<unknown>): Promise<void> {
+  const outcome = reply.ok ? "done" : reply.problem.code;
+  const act = { actor: "admin", action, target: from.param("id").slice(0, 64), reason, outcome };
+  await from.backend
+    .control()
+    .log({ ...act, requestId: from.requestId })
+    .catch((error: unknown) => {
+      from.log.warn("not in the admin log", { action, request_id: from.requestId, error: briefly(error) });
+    });
 }
 
 function inspection(from: AdminAsk, reply: Reply<Inspection>): Response {

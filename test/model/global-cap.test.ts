@@ -1,0 +1,119 @@
+/**
+ * Many tenants under one global cap, with a network to FleetControl that loses orders, loses answers, and delivers late:
+ * what the tenants hold together never passes the cap, and once the network is well control's books are exactly theirs.
+ */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { TenantId } from "../../src/domain/ids.ts";
+import { defaultPolicy } from "../../src/domain/policy.ts";
+import type { AllowanceOrder, AllowanceReply } from "../../src/fleet/control-api.ts";
+import { ControlCore } from "../../src/fleet/control-core.ts";
+import { AllowanceKeeper } from "../../src/tenant/allowance-keeper.ts";
+import { quotaTerms } from "../../src/tenant/quota.ts";
+import { TenantCore } from "../../src/tenant/tenant-core.ts";
+import { nodeSql } from "../support/node-sql.ts";
+import { born, lease, order, report, sessionId } from "../support/reports.ts";
+
+const limit = 6;
+const tenantCap = 4;
+const tenants = ["a", "b", "c"];
+
+/** Time does not pass: a call that never answers is one that is lost, and says so. */
+const clock = {
+  now: () => born,
+  sleep: (_ms: number, signal?: AbortSignal) =>
+    new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve())),
+};
+
+const step = fc.record({
+  kind: fc.constantFrom("reserve", "burst", "give back", "end", "settle", "restart", "deliver late"),
+  tenant: fc.nat(tenants.length - 1),
+  fate: fc.constantFrom("well", "well", "order lost", "answer lost", "order late"),
+});
+
+class World {
+  readonly control = new ControlCore(nodeSql(), clock, { maxSandboxes: limit });
+  readonly late: AllowanceOrder[] = [];
+  fate = "well";
+  readonly tenants = tenants.map((name) => {
+    const core = new TenantCore(nodeSql(), clock, quotaTerms(defaultPolicy, tenantCap));
+    return { name: name as TenantId, core, keeper: this.#keeper(core, name as TenantId), made: 0, version: 1 };
+  });
+
+  #keeper(core: TenantCore, name: TenantId): AllowanceKeeper {
+    return new AllowanceKeeper(core, { allow: (asked) => this.#allow(asked) }, () => name, clock);
+  }
+
+  async #allow(asked: AllowanceOrder): Promise<AllowanceReply> {
+    await Promise.resolve();
+    if (this.fate === "order lost") throw new Error("lost");
+    if (this.fate === "order late") {
+      this.late.push(asked);
+      throw new Error("late");
+    }
+    const reply = this.control.allow(asked);
+    if (this.fate === "answer lost") throw new Error("answer lost");
+    return reply;
+  }
+
+  get held(): number {
+    return this.tenants.reduce((sum, { core }) => sum + core.ledger().used, 0);
+  }
+
+  async take(tenant: World["tenants"][number], kind: string): Promise<void> {
+    const { core } = tenant;
+    const reserve = () => {
+      tenant.made += 1;
+      return tenant.keeper.reserve(order(sessionId(`${tenant.name}${tenant.made}x`), 1)).catch(() => null);
+    };
+    const [open] = core.open(null, 1);
+    if (kind === "reserve") await reserve();
+    else if (kind === "burst") await Promise.all([reserve(), reserve(), reserve(), reserve(), reserve()]);
+    else if (kind === "give back" && open !== undefined) core.cancelReservation(open.sessionId, open.generation);
+    else if (kind === "end" && open !== undefined) {
+      const leases = [lease(open.sessionId, 1, "closed", { generation: open.generation })];
+      core.report(report(open.sessionId, ++tenant.version, { status: "terminated", leases }));
+    } else if (kind === "settle") await tenant.keeper.settle().catch(() => false);
+    // An eviction: what was in memory is gone, what was stored is not.
+    else if (kind === "restart") tenant.keeper = this.#keeper(core, tenant.name);
+    else if (kind === "deliver late") {
+      const asked = this.late.shift();
+      if (asked !== undefined) this.control.allow(asked);
+    }
+  }
+}
+
+describe("the global cap under a faulty network", () => {
+  it("is never passed, and the books agree once the network is well [CAP-5] [CAP-7]", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+        const world = new World();
+        for (const { kind, tenant, fate } of steps) {
+          world.fate = fate;
+          const who = world.tenants[tenant];
+          if (who !== undefined) await world.take(who, kind);
+          expect(world.held).toBeLessThanOrEqual(limit);
+          expect(world.held).toBeLessThanOrEqual(world.control.capacity().used);
+          expect(world.control.capacity().used).toBeLessThanOrEqual(limit);
+        }
+        world.fate = "well";
+        for (const asked of world.late) world.control.allow(asked);
+        for (const { keeper } of world.tenants) expect(await keeper.settle()).toBe(true);
+        expect(world.control.capacity().used).toBe(world.held);
+        for (const { core } of world.tenants) expect(core.ledger().imbalances).toEqual([]);
+        // Nothing leaked: the whole cap can be had.
+        const free = limit - world.held;
+        let granted = 0;
+        for (const who of world.tenants) {
+          for (let i = 0; i < tenantCap; i += 1) {
+            who.made += 1;
+            const reply = await who.keeper.reserve(order(sessionId(`${who.name}${who.made}x`), 1));
+            granted += Number(reply.granted);
+          }
+        }
+        expect(granted).toBe(free);
+      }),
+      { numRuns: 120 },
+    );
+  });
+});
