@@ -37,6 +37,7 @@ function schedulePorts(env: Env, config: Config, providers: ProviderRegistry): S
     ...ambient,
     shards,
     providers,
+    digest: sha256,
     control: freshStubs(() => controlStub(env)),
     tenant: (tenant) => tenantStub(env, tenant),
     index: (tenant) => shardStub(env, shardName(tenant, config.fleetShards)),
@@ -50,6 +51,11 @@ function schedulePorts(env: Env, config: Config, providers: ProviderRegistry): S
       return sweep.result;
     },
   };
+}
+
+async function sha256(text: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 export function wireOperations(env: Env, config: Config, providers: ProviderRegistry): FleetOperations {

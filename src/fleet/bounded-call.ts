@@ -12,7 +12,7 @@ export async function boundedCall<T>(clock: Clock, boundMs: number, call: () => 
   const settled = new AbortController();
   try {
     return await Promise.race<CallOutcome<T>>([
-      call().then(
+      start(call).then(
         (value) => ({ type: "answered", value }),
         (error: unknown) => ({ type: "failed", message: error instanceof Error ? error.message : String(error) }),
       ),
@@ -21,6 +21,11 @@ export async function boundedCall<T>(clock: Clock, boundMs: number, call: () => 
   } finally {
     settled.abort();
   }
+}
+
+/** A call that throws before it has begun has failed like any other. */
+async function start<T>(call: () => Promise<T>): Promise<T> {
+  return await call();
 }
 
 /** In the order of the items, at most `concurrency` under way. `body` never rejects. */

@@ -16,6 +16,8 @@ export interface AuditPorts extends RunPorts {
   tenant(tenant: TenantId): Pick<TenantApi, "open" | "reports" | "report" | "cancelReservation">;
   index(tenant: TenantId): IndexPort;
   session(id: SessionId): Pick<SessionApi, "inspect" | "poke">;
+  /** SHA-256 of a text, in 64 hex digits. */
+  digest(text: string): Promise<string>;
   readonly providers: { get(name: ProviderName): AgentSandbox | null; readonly wired: readonly ProviderName[] };
 }
 

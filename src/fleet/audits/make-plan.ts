@@ -9,7 +9,7 @@ import type { Target } from "../../sandbox/agent-sandbox.ts";
 import { boundedCall, eachBounded } from "../bounded-call.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 import { countedIds, type CountedRecord, type Inventory, takeInventory } from "./inventory.ts";
-import { type AuditPlan, type Finding, isRipe, isYoung, planHash } from "./plan.ts";
+import { type AuditPlan, type Finding, isRipe, isYoung, planText } from "./plan.ts";
 
 /** What was found may change: an hour is enough to read a plan. ms */
 const planLifeMs = 3_600_000;
@@ -40,7 +40,7 @@ export async function makePlan(ports: AuditPorts, terms: AuditTerms, by: string)
     notes,
     looked: { tenants: inventory.tenants, records: ripe.length - missed, sandboxes: inventory.listed.length },
   };
-  const whole = { ...plan, hash: await planHash(plan) };
+  const whole = { ...plan, hash: await ports.digest(planText(plan)) };
   await ports.control.putDocument({ kind: "audit_plan", id: whole.id, body: JSON.stringify(whole) });
   return whole;
 }

@@ -1,6 +1,6 @@
 /**
  * What an audit found, as data: one line for each thing that does not fit, and a hash over them, so that what is applied
- * is exactly what somebody read (FLT-10). Pure but for the digest.
+ * is exactly what somebody read (FLT-10). Pure.
  */
 import type { Generation, SandboxId, SessionId, TenantId } from "../../domain/ids.ts";
 import type { ProviderName } from "../../domain/provider-names.ts";
@@ -61,11 +61,9 @@ export interface AuditResult {
   readonly items: readonly AppliedFinding[];
 }
 
-export async function planHash(plan: Omit<AuditPlan, "hash">): Promise<string> {
-  const { id, createdAt, findings } = plan;
-  const bytes = new TextEncoder().encode(JSON.stringify({ id, createdAt, findings: findings.map(lineOf) }));
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+/** What the hash is taken over. */
+export function planText({ id, createdAt, findings }: Omit<AuditPlan, "hash">): string {
+  return JSON.stringify({ id, createdAt, findings: findings.map(lineOf) });
 }
 
 /** In one order of fields, whatever order an object happens to have. */
