@@ -59,6 +59,8 @@ export class Incarnation {
     return new Proxy(port, {
       get: (target, key): unknown => {
         const value: unknown = Reflect.get(target, key, target);
+        // A port within a port (what saves and removes snapshots) goes dark with it.
+        if (typeof value === "object" && value !== null) return this.port(`${name}.${String(key)}`, value);
         if (typeof value !== "function") return value;
         return (...args: readonly unknown[]): unknown => {
           const call = () => Reflect.apply(value, target, args) as unknown;
