@@ -1,0 +1,163 @@
+/**
+ * Rows that cannot be read, rows half written, leases that changed places: what a review found forgotten, erased or asked for
+ * without end. Each of these failed before its defect was mended.
+ */
+import { describe, expect, it } from "vitest";
+import type { Fault } from "../../src/sandbox/memory/fault-plan.ts";
+import { caller, SessionRig } from "../support/session-rig.ts";
+
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+const lasting = { idle_timeout_seconds: null, timeout_seconds: 86_400 } as const;
+const operator = { by: "operator", requestId: "test" };
+
+/** As a code version that cannot read the session's own record finds it; its leases it reads. */
+function spoil(rig: SessionRig): void {
+  rig.sql.run("UPDATE session SET record = '{'");
+  rig.reincarnate();
+}
+
+const leases = (rig: SessionRig) =>
+  rig.sql
+    .run("SELECT generation, standing, phase FROM lease ORDER BY generation")
+    .map((row) => `${String(row["standing"])} ${String(row["phase"])}`);
+
+describe("a session whose record cannot be read", () => {
+  it("is told of as blocked, though nobody asks for it [LEA-4]", async () => {
+    const rig = new SessionRig();
+    await rig.running();
+    await rig.pass(5 * second);
+    const before = rig.indexed.length;
+    spoil(rig);
+    await rig.pass(minute);
+    const told = rig.indexed.slice(before);
+    expect(told.map((report) => report.blocked)).toContain("unreadable");
+    expect(rig.indexed.at(-1)).toMatchObject({ blocked: "unreadable" });
+    // Nobody knows that its sandbox is gone: the place is not given back.
+    expect(rig.registry.ledger()).toMatchObject({ used: 1, imbalances: [] });
+  });
+
+  it("is torn down and told of: the place comes back and the receipt outlives its rows [CAP-6] [DEL-3] [DEL-7] [I11]", async () => {
+    const rig = new SessionRig();
+    const { generation } = await rig.running();
+    await rig.pass(20 * second);
+    const before = rig.indexed.at(-1)?.version ?? 0;
+    spoil(rig);
+    const asked = await rig.during(1, rig.commands.delete(caller, "requested"));
+    expect(asked).toMatchObject({ ok: false, problem: { code: "unreadable_record" } });
+    await rig.pass(minute);
+    expect(rig.rig.world.processes()).toEqual([]);
+    const { used, counts, imbalances } = rig.registry.ledger();
+    expect({ used, imbalances }).toEqual({ used: 0, imbalances: [] });
+    expect(counts).toMatchObject({ granted: 1, proven: 1 });
+    const told = rig.indexed.at(-1);
+    expect(told).toMatchObject({ status: "failed", blocked: "unreadable" });
+    expect(told?.version).toBeGreaterThan(before);
+
+    await rig.pass(rig.policy.retentionMs + hour);
+    expect([rig.commands.state.mode.type, rig.alarm]).toEqual(["absent", null]);
+    expect(rig.indexed.at(-1)?.erased).toBe(true);
+    expect(rig.registry.receipt(rig.id, null)).toMatchObject({ phase: "closed", generation });
+  });
+
+  it("is looked at slowly past its retention while a lease row stays unreadable too, and is not erased [DEL-3]", async () => {
+    const rig = new SessionRig({ retentionMs: minute });
+    let gone = false;
+    rig.fault = ({ op }): Fault => {
+      if (op !== "renew" || gone) return { type: "none" };
+      gone = true;
+      return { type: "disappear" };
+    };
+    await rig.running({ on_loss: "relaunch" });
+    await rig.pass(2 * minute);
+    expect(leases(rig)).toEqual(["past closed", "newest held"]);
+    // Only a receipt can still be read; the lease that is in force cannot.
+    rig.sql.run("UPDATE lease SET record = '{' WHERE standing = 'newest'");
+    rig.reincarnate();
+    await rig.commands.delete(caller, "requested");
+    await rig.pass(5 * minute);
+    let wakes = 0;
+    const { engine } = rig.commands;
+    const wake = engine.wake.bind(engine);
+    engine.wake = (actor) => {
+      wakes += 1;
+      return wake(actor);
+    };
+    const watched = hour;
+    await rig.pass(watched);
+    expect(wakes).toBeGreaterThan(0);
+    expect(wakes).toBeLessThanOrEqual(watched / rig.policy.unreadableRetryMs + 1);
+    expect(rig.commands.state.mode.type).toBe("unreadable");
+    expect(rig.registry.ledger().used).toBe(1);
+  });
+
+  it("keeps the places of its leases: a ghost torn down meanwhile does not push out the newest [LEA-18]", async () => {
+    const rig = new SessionRig();
+    const { generation: frozen } = await rig.running({ ...lasting, on_loss: "relaunch" });
+    // The first freezes, is replaced, and stays a ghost.
+    rig.fault = ({ generation }): Fault => (generation === frozen ? { type: "hang", deaf: false } : { type: "none" });
+    await rig.pass(20 * minute);
+    expect(leases(rig)).toEqual(["ghost stopping", "newest held"]);
+    const { generation: newest } = await rig.view();
+    const record = String(rig.sql.run("SELECT record FROM session")[0]?.["record"]);
+    spoil(rig);
+    await rig.pass(20 * minute);
+    expect(leases(rig)).toEqual(["ghost stopping", "newest held"]);
+
+    // The code that reads it returns.
+    rig.sql.run("UPDATE session SET record = ?", record);
+    rig.reincarnate();
+    rig.fault = null;
+    await rig.pass(hour);
+    const view = await rig.view();
+    expect(view).toMatchObject({ status: "running", ghosts: 0 });
+    expect(view.generation).toBeGreaterThanOrEqual(newest ?? Infinity);
+    expect(rig.registry.ledger()).toMatchObject({ used: 1, imbalances: [] });
+    expect(await rig.commands.timeout(caller, "timeout", 100)).toMatchObject({ ok: true });
+  });
+
+  it("whose sandbox an operator asserted gone stays a ghost across an eviction, and is erased in its time [LEA-20]", async () => {
+    const rig = new SessionRig({ retentionMs: hour });
+    await rig.running(lasting);
+    rig.fault = () => ({ type: "hang", deaf: false });
+    spoil(rig);
+    await rig.during(1, rig.commands.delete(caller, "requested"));
+    await rig.pass(30 * minute);
+    const gone = { action: "assert_absent", reason: "its host burnt down" } as const;
+    expect(await rig.commands.resolve(operator, gone, "*")).toMatchObject({ ok: true });
+    expect(leases(rig)).toEqual(["ghost stopping"]);
+    rig.reincarnate();
+    expect(rig.commands.state.session).toMatchObject({ newest: null, ghosts: [{ phase: "stopping" }] });
+    await rig.pass(minute);
+    expect(rig.registry.ledger()).toMatchObject({ used: 0, counts: { asserted: 1, stopping: 0 }, imbalances: [] });
+    await rig.pass(3 * hour);
+    expect([rig.commands.state.mode.type, rig.alarm]).toEqual(["absent", null]);
+    // Never taken for a proof.
+    expect(rig.registry.ledger().counts).toMatchObject({ asserted: 1, proven: 0 });
+  });
+});
+
+describe("a create", () => {
+  it("that could be written only in part leaves nothing, and its repeat runs [I1] [I5] [API-2]", async () => {
+    const rig = new SessionRig();
+    const run = rig.sql.run;
+    rig.sql.run = (statement, ...bindings) => {
+      if (statement.startsWith("INSERT INTO event")) throw new Error("disk full");
+      return run(statement, ...bindings);
+    };
+    const create = () => rig.during(3 * second, rig.commands.create(rig.id, caller, {}, "hash", 0));
+    expect(await create()).toMatchObject({ ok: false, problem: { code: "storage_failed" } });
+    expect(rig.sql.run("SELECT id FROM session")).toEqual([]);
+    expect(rig.asked).toEqual([]);
+    rig.sql.run = run;
+    expect(await create()).toMatchObject({ ok: true, value: { replayed: false } });
+    expect(rig.alarm).not.toBeNull();
+    // Its first life ends here: the alarm alone brings it to an end.
+    rig.reincarnate();
+    await rig.pass(minute);
+    expect((await rig.view()).status).toBe("running");
+    expect(rig.calls("launch")).toBe(1);
+  });
+});
