@@ -16,7 +16,7 @@ export interface Figures {
   readonly allGoneMs: number;
   readonly receipts: number;
   readonly processesLeft: number;
-  /** One session alone: launch to accepted lease, and idle deadline to verified absence. */
+  /** One session alone: launch to accepted lease, and the firing of its idle clock to verified absence. */
   readonly aloneLaunchMs: number | null;
   readonly idleToAbsentMs: number | null;
 }

@@ -67,6 +67,6 @@ function figureRows(figures: Figures): readonly string[] {
   return [
     `${figures.at} sessions at once: ${figures.running} running after ${seconds(figures.allRunningMs)}; launch to lease ${seconds(middle)} median, ${seconds(launchMs.at(-1) ?? 0)} slowest`,
     `all deleted at once: ${figures.receipts} receipts after ${seconds(figures.allGoneMs)}, ${figures.processesLeft} processes left`,
-    `one alone: launch to lease ${figures.aloneLaunchMs === null ? "?" : seconds(figures.aloneLaunchMs)} (to reach 1 s); idle deadline to verified absence ${figures.idleToAbsentMs === null ? "?" : seconds(figures.idleToAbsentMs)} (to reach ${seconds(stopGraceMs + 3_000)})`,
+    `one alone: launch to lease ${figures.aloneLaunchMs === null ? "?" : seconds(figures.aloneLaunchMs)} (to reach 1 s); idle clock firing to verified absence ${figures.idleToAbsentMs === null ? "?" : seconds(figures.idleToAbsentMs)} (to reach ${seconds(stopGraceMs + 3_000)})`,
   ];
 }
