@@ -127,19 +127,28 @@ export function rebuildLive(session: Session, _event: EventOf<"rebuildRequested"
 /** Proven gone: nothing to save, nothing to wait for. */
 export function rebuildLost(session: Session, _event: EventOf<"rebuildRequested">, context: Context): Outcome {
   return moved(
-    {
-      ...session,
-      activity: { lastAt: context.now, activeJobs: 0, reportedAt: context.now },
-      desired: { type: "running", provision: startProvision("rebuild", context.now, context.policy.provisionMs) },
-    },
+    rebuilt(session, context),
     note("rebuilding", "asked for; the sandbox is gone, there is nothing to save", null),
   );
 }
 
+function rebuilt(session: Session, context: Context): Session {
+  return {
+    ...session,
+    activity: { lastAt: context.now, activeJobs: 0, reportedAt: context.now },
+    desired: { type: "running", provision: startProvision("rebuild", context.now, context.policy.provisionMs) },
+  };
+}
+
 /** Not proven gone: only once it certainly cannot act any more may another take its place. */
-export function rebuildUnproven(session: Session, event: EventOf<"rebuildRequested">, context: Context): Outcome {
+export function rebuildUnproven(session: Session, _event: EventOf<"rebuildRequested">, context: Context): Outcome {
   const ghosted = becomeGhost(session, context);
-  return ghosted.type === "moved" ? rebuildLost(ghosted.session, event, context) : ghosted;
+  if (ghosted.type !== "moved") return ghosted;
+  return moved(
+    rebuilt(ghosted.session, context),
+    ...ghosted.effects,
+    note("rebuilding", "asked for; the old sandbox cannot be reached, so nothing of it is saved", null),
+  );
 }
 
 export const alreadyReplacing = (): Outcome => ignored("its sandbox is being replaced already");

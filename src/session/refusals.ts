@@ -58,7 +58,7 @@ const pausedWords =
   "The session is paused: its files are kept and nothing runs. POST /v1/sessions/{id}/resume, then send this again.";
 
 const lostWords =
-  "The sandbox of this session was lost, and nothing is replaced behind your back. POST /v1/sessions/{id}/rebuild begins a new one with what was last saved, or empty; DELETE /v1/sessions/{id} ends the session.";
+  "The sandbox of this session was lost, and nothing is replaced behind your back. POST /v1/sessions/{id}/rebuild begins a new one, empty unless something of it is still saved; DELETE /v1/sessions/{id} ends the session.";
 
 export function endedForData(session: Session): Problem | null {
   return session.desired.type === "terminated" ? gone : null;
