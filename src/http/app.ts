@@ -21,6 +21,7 @@ import { healthRoutes } from "./routes/health.ts";
 import { insightRoutes } from "./routes/insight.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { keyRoutes } from "./routes/keys.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
 import { outputRoutes } from "./routes/output.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 
@@ -33,6 +34,7 @@ export const routes: readonly Route[] = [
   ...eventRoutes,
   ...insightRoutes,
   ...alertRoutes,
+  ...metricsRoutes,
   ...adminRoutes,
   ...fleetRoutes,
   ...keyRoutes,

@@ -6,6 +6,7 @@ import { expect } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import type { ConfigEnv } from "../../src/env.ts";
 import type { FleetOperations } from "../../src/fleet/operations-api.ts";
+import { noOutcomes } from "../../src/fleet/outcome-log.ts";
 import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
 import type { TenantId } from "../../src/domain/ids.ts";
 import { noStats } from "../../src/fleet/shard-counters.ts";
@@ -241,6 +242,7 @@ const plainShard: FleetShardApi = {
   counts: async (counts) => ({ version: counts.version }),
   select: async () => [],
   stats: async () => noStats,
+  outcomes: async () => noOutcomes,
   rebuild: async () => ({ type: "built", shards: 2, at: testNow, sessions: 0 }),
 };
 
