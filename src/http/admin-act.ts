@@ -1,6 +1,8 @@
 /**
- * An operator's act over the whole fleet, written to the admin log with who, why and how it ended. What cannot be logged
- * beforehand is not done; how it ended is logged on a best effort, because it has happened.
+ * An operator's act over the whole fleet, written to the admin log with who, why and how it ended.
+ *
+ * Two manners. `acted`: what cannot be logged beforehand is not done. `ended`: for what ends sandboxes, which must also be
+ * possible while FleetControl is out of order; it is logged afterwards, and in the Worker's own log when control is away.
  */
 import type { AdminAct } from "../fleet/control-api.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
@@ -27,22 +29,47 @@ export async function acted<T>(
   outcome: (value: T) => string,
 ): Promise<Reply<T>> {
   const entry = { actor: "admin", ...act, requestId: from.requestId };
-  const logged = await ask("write", from.log, async (): Promise<Reply<unknown>> => {
+  const asked = await ask("write", from.log, async (): Promise<Reply<unknown>> => {
     return { ok: true, value: await from.backend.control().log({ ...entry, outcome: "asked" }) };
   });
-  if (!logged.ok) return refused(unlogged);
+  if (!asked.ok) return refused(unlogged);
+  return await ended(from, act, body, outcome);
+}
+
+export async function ended<T>(
+  from: AdminAsk,
+  act: Act,
+  body: () => Promise<Reply<T>>,
+  outcome: (value: T) => string,
+): Promise<Reply<T>> {
   const reply = await body().catch((error: unknown): Reply<T> => {
     from.log.error("fleet act failed", { action: act.action, request_id: from.requestId, error: briefly(error) });
     return refused(lost);
   });
-  const ended = reply.ok ? outcome(reply.value) : reply.problem.code;
-  await from.backend
-    .control()
-    .log({ ...entry, outcome: ended })
-    .catch((error: unknown) => {
-      from.log.warn("outcome not in the admin log", { action: act.action, error: briefly(error) });
-    });
+  const entry = { actor: "admin", ...act, requestId: from.requestId };
+  const words = reply.ok ? outcome(reply.value) : reply.problem.code;
+  if (!(await logged(from, { ...entry, outcome: words }))) {
+    const { action, target, reason } = act;
+    from.log.warn("not in the admin log", { action, target, reason, request_id: from.requestId, outcome: words });
+  }
   return reply;
+}
+
+const logMs = 3_000;
+
+/** Bounded: a control that hangs must not keep the answer from the operator. */
+async function logged(from: AdminAsk, entry: AdminAct): Promise<boolean> {
+  const settled = new AbortController();
+  const log = async () => await from.backend.control().log(entry);
+  const told = await Promise.race([
+    log().then(
+      () => true,
+      () => false,
+    ),
+    from.clock.sleep(logMs, settled.signal).then(() => false),
+  ]);
+  settled.abort();
+  return told;
 }
 
 /** A read of control; its silence is a 503. */

@@ -5,6 +5,7 @@
 import { expect } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import type { ConfigEnv } from "../../src/env.ts";
+import type { FleetControlApi } from "../../src/fleet/control-api.ts";
 import type { FleetOperations } from "../../src/fleet/operations-api.ts";
 import { noOutcomes } from "../../src/fleet/outcome-log.ts";
 import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
@@ -79,6 +80,8 @@ export interface Call {
 export interface HttpClient {
   readonly calls: RecordedCall[];
   readonly log: LoggedLine[];
+  /** The real core; a test may put something in it, or break a call of it. */
+  readonly control: FleetControlApi;
   send(method: string, path: string, call?: Call): Promise<Response>;
 }
 
@@ -138,9 +141,10 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
   return {
     calls,
     log,
+    control,
     send: async (method, path, call = {}) => {
       const headers = new Headers(call.headers);
-      const fitting = path.startsWith("/v1/admin/") ? testSecrets.ADMIN_TOKEN : key;
+      const fitting = /^\/(v1\/admin|api\/sandbox)\//.test(path) ? testSecrets.ADMIN_TOKEN : key;
       const credential = call.key === undefined ? fitting : call.key;
       if (credential !== null) headers.set("authorization", `Bearer ${credential}`);
       if (call.json !== undefined && !headers.has("content-type")) headers.set("content-type", "application/json");

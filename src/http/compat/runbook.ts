@@ -11,7 +11,7 @@ import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { ResourcesView, LogsView } from "../../protocol/insight.ts";
 import type { SessionView } from "../../protocol/sessions.ts";
 import type { Caller } from "../../session/session-api.ts";
-import { acted } from "../admin-act.ts";
+import { ended } from "../admin-act.ts";
 import { ask } from "../backend.ts";
 import { readJson } from "../body.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
@@ -182,7 +182,7 @@ async function remove(from: AdminAsk): Promise<Response> {
   // As DELETE /v1/admin/sessions/{id}: the session does not compare the tenant for an operator.
   const caller: Caller = { tenant: "operator" as TenantId, requestId: from.requestId, scopes: [] };
   const id = from.param("id") as SessionId;
-  const reply = await acted(
+  const reply = await ended(
     from,
     { action: "session.delete", target: id.slice(0, 20), reason: "runbook" },
     () => askSession(from, "write", (session) => session.delete(caller, "operator")),
@@ -210,7 +210,7 @@ async function cleanup(from: AdminAsk): Promise<Response> {
     statuses: status === undefined ? null : nativeStatuses(status),
     dryRun,
   };
-  const reply = await acted(
+  const reply = await ended(
     from,
     { action: dryRun ? "cleanup.dry_run" : "cleanup", target: status ?? "", reason },
     async () => ({ ok: true, value: await from.backend.operations().cleanup(order) }),
@@ -226,7 +226,7 @@ async function emergency(from: AdminAsk): Promise<Response> {
   const body = await readLenient(from, emergencyFields);
   if (!body.ok) return problem(from, body.problem);
   const { dry_run: dryRun = false, reason = "emergency cleanup by the runbook, no reason given" } = body.value;
-  const reply = await acted(
+  const reply = await ended(
     from,
     { action: dryRun ? "cleanup.emergency.dry_run" : "cleanup.emergency", target: "", reason },
     async () => ({ ok: true, value: await from.backend.operations().emergency({ by: "admin", reason, dryRun }) }),

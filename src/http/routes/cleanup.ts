@@ -12,7 +12,7 @@ import {
   type RunView,
 } from "../../protocol/cleanup.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
-import { acted, askControl } from "../admin-act.ts";
+import { acted, askControl, ended } from "../admin-act.ts";
 import { readJson } from "../body.ts";
 import { pageLimit, readQuery } from "../headers.ts";
 import { type AdminAsk, json, problem, type Route } from "../route.ts";
@@ -31,7 +31,7 @@ async function cleanup(from: AdminAsk): Promise<Response> {
     statuses: status === undefined ? null : [status],
     dryRun,
   };
-  const reply = await acted(
+  const reply = await ended(
     from,
     act,
     async () => ({ ok: true, value: await from.backend.operations().cleanup(order) }),
@@ -45,7 +45,7 @@ async function emergency(from: AdminAsk): Promise<Response> {
   if (!body.ok) return problem(from, body.problem);
   const { reason, dry_run: dryRun = false } = body.value;
   const act = { action: dryRun ? "cleanup.emergency.dry_run" : "cleanup.emergency", target: "", reason };
-  const reply = await acted(
+  const reply = await ended(
     from,
     act,
     async () => ({ ok: true, value: await from.backend.operations().emergency({ by: "admin", reason, dryRun }) }),
