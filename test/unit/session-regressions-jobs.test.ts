@@ -82,7 +82,7 @@ describe("a queue", () => {
     for (let index = 0; index < 50; index += 1) await rig.commands.createJob(caller, { command: "true", env });
 
     const read: unknown[] = [];
-    const run = rig.sql.run;
+    const run = rig.sql.run.bind(rig.sql);
     rig.sql.run = (statement, ...bindings) => {
       const rows = run(statement, ...bindings);
       read.push(...rows.filter((row) => row["state"] === "queued" && "body" in row).map((row) => row["id"]));
@@ -106,7 +106,7 @@ describe("a job", () => {
     await rig.running(lasting);
     await rig.pass(second);
     // Single writes go through, transactions do not.
-    const transaction = rig.sql.transaction;
+    const transaction = rig.sql.transaction.bind(rig.sql);
     rig.sql.transaction = () => {
       throw new Error("disk I/O error");
     };

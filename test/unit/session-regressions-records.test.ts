@@ -142,7 +142,7 @@ describe("a session whose record cannot be read", () => {
 describe("a create", () => {
   it("that could be written only in part leaves nothing, and its repeat runs [I1] [I5] [API-2]", async () => {
     const rig = new SessionRig();
-    const run = rig.sql.run;
+    const run = rig.sql.run.bind(rig.sql);
     rig.sql.run = (statement, ...bindings) => {
       if (statement.startsWith("INSERT INTO event")) throw new Error("disk full");
       return run(statement, ...bindings);

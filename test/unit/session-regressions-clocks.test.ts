@@ -1,0 +1,173 @@
+/**
+ * Time: a clock that goes back, calls that hang or are slow, tries that follow each other too fast or count as work. Each of
+ * these failed before its defect was mended.
+ */
+import { describe, expect, it } from "vitest";
+import type { SandboxId } from "../../src/domain/ids.ts";
+import type { Fault } from "../../src/sandbox/memory/fault-plan.ts";
+import { caller, SessionRig } from "../support/session-rig.ts";
+
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+const lasting = { idle_timeout_seconds: null, timeout_seconds: 86_400 } as const;
+
+/** An hour back, and something makes the session look: what was armed lies an hour ahead. */
+function goBack(rig: SessionRig): void {
+  rig.rig.clock.jump(-hour);
+  rig.alarm = rig.rig.clock.now();
+}
+
+describe("after the clock went back an hour", () => {
+  it("a launch that waits its turn is tried again in minutes, and the create still ends in its time [CLK-13]", async () => {
+    const rig = new SessionRig();
+    // No launch succeeds, now or later: the host's own clock did not go back, to it each one is late.
+    let broken = true;
+    rig.fault = ({ op }): Fault =>
+      broken && op === "launch" ? { type: "fail_before", effect: "none" } : { type: "none" };
+    await rig.during(3 * second, rig.commands.create(rig.id, caller, {}, null, 0));
+    await rig.pass(17 * second);
+    const before = rig.calls("launch");
+    goBack(rig);
+    broken = false;
+    await rig.pass(rig.policy.launchBackoffCapMs + minute);
+    expect(rig.calls("launch")).toBeGreaterThan(before);
+    await rig.pass(rig.policy.provisionMs);
+    expect(await rig.view()).toMatchObject({ status: "failed", terminate_reason: "provision_timeout" });
+  });
+
+  it("a lane that rested after a write that failed does not rest for the hour [CLK-13]", async () => {
+    const rig = new SessionRig();
+    await rig.running();
+    await rig.commands.delete(caller, "requested");
+    rig.storageFails = true;
+    await rig.pass(1_500);
+    // What the stop came to could not be written.
+    expect((await rig.view()).status).toBe("terminating");
+    rig.storageFails = false;
+    goBack(rig);
+    await rig.pass(5 * minute);
+    expect((await rig.view()).status).toBe("terminated");
+    expect(rig.rig.world.processes()).toEqual([]);
+  });
+
+  it("a sandbox that vanishes is noticed in minutes [CLK-13]", async () => {
+    const rig = new SessionRig();
+    const { generation } = await rig.running(lasting);
+    await rig.pass(30 * second);
+    goBack(rig);
+    rig.rig.world.mischief.disappear(`${rig.id}-g${generation}` as SandboxId);
+    await rig.pass(5 * minute);
+    expect((await rig.view()).status).toBe("lost");
+  });
+
+  it("an id whose rows are gone can be used again: refused numbers are not asked for without pause [LEA-2]", async () => {
+    const rig = new SessionRig({ retentionMs: 5 * second });
+    await rig.running();
+    await rig.commands.delete(caller, "requested");
+    await rig.pass(20 * second);
+    expect(rig.commands.state.mode.type).toBe("absent");
+    rig.reincarnate();
+    rig.rig.clock.jump(-minute);
+    let asked = 0;
+    rig.registryFate = (call) => {
+      if (call === "reserve") asked += 1;
+      // Only this stands between a hot loop and the test.
+      return asked > 100 ? new Promise(() => {}) : Promise.resolve();
+    };
+    const created = rig.commands.create(rig.id, caller, {}, null, 0);
+    await rig.pass(10 * second);
+    expect(asked).toBeGreaterThan(1);
+    expect(asked).toBeLessThan(10);
+    expect(await created).toMatchObject({ ok: true });
+    // Its host's clock did not go back: it takes a launch only when ours has caught up.
+    await rig.pass(2 * minute);
+    expect((await rig.view()).status).toBe("running");
+    expect(rig.registry.ledger()).toMatchObject({ used: 1, counts: { granted: 2, proven: 1 }, imbalances: [] });
+  });
+});
+
+describe("a call that takes its time", () => {
+  it("for the details of jobs never costs the lease its renewals [PHY-8]", async () => {
+    const rig = new SessionRig({
+      leaseTtlMs: 8 * second,
+      renewMs: 2 * second,
+      observeMs: 2 * second,
+      alarmSlipMs: 0,
+      staleActivityMs: 4 * second,
+    });
+    const { generation } = await rig.running(lasting);
+    for (let index = 0; index < rig.policy.maxActiveJobs; index += 1)
+      await rig.commands.createJob(caller, { command: "sleep 3" });
+    await rig.pass(second);
+    rig.fault = ({ op }): Fault => (op === "job" ? { type: "hang", deaf: false } : { type: "none" });
+    let longest = 0;
+    for (let passed = 0; passed < 5 * minute; passed += second) {
+      await rig.pass(second);
+      const lease = rig.commands.state.session?.newest;
+      if (lease?.phase === "held") longest = Math.max(longest, rig.rig.clock.now() - lease.acceptedSentAt);
+    }
+    expect(await rig.view()).toMatchObject({ status: "running", generation });
+    expect(longest).toBeLessThan(rig.policy.leaseTtlMs - rig.policy.observeMs);
+  });
+
+  it("to launch, and never answers, does not hold up a DELETE [PHY-8] [DEL-1]", async () => {
+    const rig = new SessionRig();
+    let launches = 0;
+    rig.fault = ({ op }): Fault => {
+      if (op !== "launch") return { type: "none" };
+      launches += 1;
+      return launches === 1 ? { type: "fail_before", effect: "none" } : { type: "hang", deaf: true };
+    };
+    await rig.during(3 * second, rig.commands.create(rig.id, caller, {}, null, 0));
+    await rig.pass(3 * second);
+    expect([(await rig.view()).status, launches]).toEqual(["provisioning", 2]);
+    await rig.commands.delete(caller, "requested");
+    await rig.pass(5 * second);
+    expect((await rig.view()).status).toBe("terminated");
+    expect(rig.rig.world.processes()).toEqual([]);
+  });
+});
+
+describe("our own tries", () => {
+  it("to hand a job over are not activity: a session that takes none ends by its idle clock [CLK-7] [I12]", async () => {
+    const rig = new SessionRig();
+    await rig.running({ idle_timeout_seconds: 60 });
+    rig.fault = ({ op }): Fault => (op === "startJob" ? { type: "fail_before", effect: "none" } : { type: "none" });
+    await rig.commands.createJob(caller, { id: "job", command: "echo hi" });
+    const { idle_at: idleAt } = await rig.view();
+    await rig.pass(30 * second);
+    expect(rig.calls("startJob")).toBeGreaterThan(3);
+    expect((await rig.view()).idle_at).toBe(idleAt);
+    await rig.pass(minute);
+    expect((await rig.view()).terminate_reason).toBe("idle_timeout");
+    expect((await rig.job("job")).state).toBe("cancelled");
+  });
+});
+
+describe("a parked teardown", () => {
+  it("is looked at once more for a client that waits, however often it repeats its DELETE [LEA-12]", async () => {
+    const rig = new SessionRig();
+    await rig.running(lasting);
+    rig.fault = () => ({ type: "hang", deaf: false });
+    await rig.commands.delete(caller, "requested");
+    const teardown = async () => (await rig.view()).teardown;
+    for (let passed = 0; passed < 24 && (await teardown())?.parked !== true; passed += 1) await rig.pass(10 * minute);
+    // Past its first hour it looks by itself once an hour only.
+    await rig.pass(2 * hour);
+    const parked = await teardown();
+    expect(parked?.parked).toBe(true);
+    const own = Date.parse(parked?.next_attempt_at ?? "") - rig.rig.clock.now();
+    expect(own).toBeGreaterThan(10 * minute);
+    const asked = () => rig.asked.map(({ op }) => op);
+    const before = asked().length;
+    await rig.during(2 * minute, rig.commands.delete(caller, "requested"));
+    const once = asked();
+    expect(once.length).toBeGreaterThan(before);
+    // It only looks; nothing is killed for who waits.
+    expect(once.slice(before)).not.toContain("stop");
+    for (let repeats = 0; repeats < 8; repeats += 1) await rig.during(minute, rig.commands.delete(caller, "requested"));
+    expect(asked()).toEqual(once);
+  });
+});

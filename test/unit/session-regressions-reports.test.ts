@@ -1,0 +1,32 @@
+/** What is told of a session to its tenant's registry and to the index. Each of these failed before its defect was mended. */
+import { expect, it } from "vitest";
+import { caller, SessionRig } from "../support/session-rig.ts";
+
+const second = 1_000;
+
+it("an id used again in the life that erased it is reported anew, to its end [FLT-2] [CAP-6]", async () => {
+  const rig = new SessionRig({ retentionMs: 5 * second });
+  await rig.running();
+  // The first reaches a higher version than the second ever will: what was confirmed of it must not count.
+  for (let index = 0; index < 5; index += 1) {
+    await rig.commands.timeout(caller, "timeout", 600 + index);
+    await rig.pass(second);
+  }
+  await rig.commands.delete(caller, "requested");
+  await rig.pass(20 * second);
+  expect(rig.commands.state.mode.type).toBe("absent");
+  const told = rig.indexed.length;
+  const since = () => rig.indexed.slice(told).map((report) => (report.erased ? "erased" : report.status));
+
+  const { generation } = await rig.running();
+  await rig.pass(10 * second);
+  expect(rig.indexed.at(-1)).toMatchObject({ status: "running", version: rig.commands.state.version });
+  expect(rig.registry.ledger()).toMatchObject({ used: 1, counts: { held: 1, proven: 1 }, imbalances: [] });
+  await rig.commands.delete(caller, "requested");
+  await rig.pass(3 * second);
+  expect(since().at(-1)).toBe("terminated");
+  expect(rig.registry.ledger()).toMatchObject({ used: 0, counts: { granted: 2, proven: 2 }, imbalances: [] });
+  expect(rig.registry.receipt(rig.id, null)).toMatchObject({ phase: "closed", generation });
+  await rig.pass(20 * second);
+  expect(since().at(-1)).toBe("erased");
+});
