@@ -1,5 +1,5 @@
 /** When something is wrong with a session for long enough to act on: not merely old (FLT-5). */
-import { jobsBelievedRunning, runningClocks } from "./clocks.ts";
+import { clocks, jobsBelievedRunning, runningClocks } from "./clocks.ts";
 import type { Policy } from "./policy.ts";
 import type { Session } from "./session.ts";
 
@@ -12,7 +12,10 @@ export function stuckSince(session: Session, now: number, policy: Policy): numbe
   if (desired.type === "running" && desired.provision !== null && newest?.phase !== "launching") {
     since.push(desired.provision.deadline - policy.provisionMs);
   }
-  for (const clock of runningClocks(session, policy)) if (clock.dueAt <= now) since.push(clock.dueAt);
+  for (const { name, dueAt } of runningClocks(session, policy)) {
+    // A warning that is late is no reason to end what it warns of.
+    if (dueAt <= now && clocks[name].action.type !== "announce") since.push(dueAt);
+  }
   const earliest = Math.min(...since);
   return earliest <= now ? earliest : null;
 }

@@ -2,7 +2,7 @@
  * Ending a session that somebody chose from an index: the condition is judged again on the state as it is now, in the
  * same turn as the write, so an extension or a job that came in between is never followed by the kill it prevented.
  */
-import { runningClocks } from "../domain/clocks.ts";
+import { clocks, expiresAt } from "../domain/clocks.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Session } from "../domain/session.ts";
 import { statusOf } from "../domain/status.ts";
@@ -39,15 +39,19 @@ function objection(session: Session, guard: EndGuard, now: number, policy: Polic
   switch (guard.type) {
     case "none":
       return null;
-    case "notCritical":
-      return session.profile.critical ? "It is critical: it is protected until its max lifetime." : null;
+    case "notCritical": {
+      const protectedUntil = clocks.max_lifetime.dueAt(session) ?? Infinity;
+      return session.profile.critical && now < protectedUntil
+        ? "It is critical: it is protected until its max lifetime."
+        : null;
+    }
     case "stuck": {
       const since = stuckSince(session, now, policy);
       return since !== null && now - since >= guard.forMs ? null : "It is not stuck any more.";
     }
     case "overdue": {
-      const past = runningClocks(session, policy).some((clock) => now - clock.dueAt >= guard.byMs);
-      return past ? null : "No clock of it is past by that long any more.";
+      const dueAt = expiresAt(session, policy);
+      return dueAt !== null && now - dueAt >= guard.byMs ? null : "No clock of it is past by that long any more.";
     }
     case "idle": {
       const idle = idleFor(session, now, policy);
