@@ -9,12 +9,13 @@ import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { nodeSql } from "./node-sql.ts";
 
-/** Every method of `core`, as a promise. */
-function face(core: object): unknown {
+/** Every method of `core` as a promise, but for those that the object's shell answers itself. */
+function face(core: object, own: object = {}): unknown {
   return new Proxy(core, {
     get(target, name) {
       // A promise that resolves to this must not take it for one.
       if (name === "then") return undefined;
+      if (name in own) return Reflect.get(own, name) as unknown;
       const method: unknown = Reflect.get(target, name, target);
       if (typeof method !== "function") return undefined;
       return async (...args: unknown[]) => Reflect.apply(method, target, args) as unknown;
@@ -28,6 +29,5 @@ export function controlFace(clock: Pick<Clock, "now">, maxSandboxes = 100): Flee
 
 export function tenantFace(tenant: TenantId, clock: Pick<Clock, "now">, maxSandboxes = 10): TenantApi {
   const core = new TenantCore(nodeSql(), clock, quotaTerms(defaultPolicy, maxSandboxes));
-  const counts = async () => ({ tenant, ...core.counts() });
-  return Object.assign(face(core) as TenantApi, { counts });
+  return face(core, { counts: async () => ({ tenant, ...core.counts() }) }) as TenantApi;
 }

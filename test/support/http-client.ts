@@ -10,6 +10,7 @@ import type { FleetOperations } from "../../src/fleet/operations-api.ts";
 import { noOutcomes } from "../../src/fleet/outcome-log.ts";
 import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
 import type { TenantId } from "../../src/domain/ids.ts";
+import { shardName, shardNames } from "../../src/fleet/shard-name.ts";
 import { noStats } from "../../src/fleet/shard-counters.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { controlFace, tenantFace } from "./fleet-cores.ts";
@@ -56,6 +57,8 @@ export interface RecordedCall {
 export interface Answers {
   readonly session?: Partial<SessionApi>;
   readonly shard?: Partial<FleetShardApi>;
+  /** Shards of their own, by place: calls to them are recorded under `shard-<n>`, a tenant's under the shard that it is in. */
+  readonly shards?: readonly Partial<FleetShardApi>[];
   readonly operations?: Partial<FleetOperations>;
   readonly missing?: readonly string[];
 }
@@ -114,14 +117,19 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
     return known;
   };
   const shard = { ...plainShard, ...answers.shard };
+  const places = answers.shards?.length ?? 2;
+  const shardAt = (place: number): FleetShardApi => ({ ...shard, ...answers.shards?.[place] });
   const backend: Backend = {
     // Asked by authentication, so they are not recorded: a test counts the calls that its route makes.
     tenant,
     control: () => control,
     operations: () => recorded("fleet", { ...plainOperations, ...answers.operations }, calls),
-    shards: () => ["shard-0", "shard-1"].map((name) => ({ name, api: recorded(name, shard, calls) })),
+    shards: () => shardNames(places).map((name, place) => ({ name, api: recorded(name, shardAt(place), calls) })),
     session: (id) => recorded(id, { ...plainSession, ...answers.session }, calls),
-    shard: (tenant) => recorded(tenant, shard, calls),
+    shard: (tenant) =>
+      answers.shards === undefined
+        ? recorded(tenant, shard, calls)
+        : recorded(shardName(tenant, places), shardAt(shardNames(places).indexOf(shardName(tenant, places))), calls),
     missing: async () => answers.missing ?? [],
   };
   const write =

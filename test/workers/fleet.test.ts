@@ -56,7 +56,7 @@ describe("reservations through HTTP", () => {
       sessionPage,
     );
     expect(page.data).toHaveLength(10);
-  });
+  }, 60_000);
 
   it("the global cap is another one: what all tenants have together is 503, with limit and use [CAP-5] [CAP-7]", async () => {
     const others = await book();
