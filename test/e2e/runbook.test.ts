@@ -110,19 +110,15 @@ it("its cleanups leave the lines that the runbook looks for [FLT-19]", async () 
   }
 });
 
-it(
-  "a cron tick leaves a run of every layer, and touches no healthy session [FLT-7]",
-  { timeout: 60_000 },
-  async () => {
-    const before = await curl("/api/sandbox/list?status=running");
-    await world.stack.fireCron();
-    const page = runsPage.parse(await curl("/v1/admin/cleanup/runs"));
-    const outcomes = Object.fromEntries(page.layers.map((each) => [each.layer, each.last_outcome]));
-    expect(outcomes).toMatchObject({ sweep: "ok", shedding: "ok", age: "ok", audit: "ok" });
-    expect(page.layers.every((each) => each.success_rate === 1)).toBe(true);
-    expect(await curl("/api/sandbox/list?status=running")).toEqual(before);
-  },
-);
+it("a cron tick leaves a run of every layer, and touches no healthy session [FLT-7]", { timeout: 60_000 }, async () => {
+  const before = await curl("/api/sandbox/list?status=running");
+  await world.stack.fireCron();
+  const page = runsPage.parse(await curl("/v1/admin/cleanup/runs"));
+  const outcomes = Object.fromEntries(page.layers.map((each) => [each.layer, each.last_outcome]));
+  expect(outcomes).toMatchObject({ sweep: "ok", shedding: "ok", age: "ok", audit: "ok" });
+  expect(page.layers.every((each) => each.success_rate === 1)).toBe(true);
+  expect(await curl("/api/sandbox/list?status=running")).toEqual(before);
+});
 
 it(
   "a sandbox that nobody has a record of is found, and reaped only with the plan's hash [FLT-9] [FLT-10] [FLT-20]",
@@ -163,5 +159,29 @@ it(
     // The critical session, which has a record, was not touched.
     expect(await list("?status=running")).toHaveLength(1);
     expect(auditPlanView.parse(await curl("/v1/admin/audits", "-X POST")).findings).toEqual([]);
+  },
+);
+
+it(
+  "drain refuses new sessions, lets the running one go on, and is taken back",
+  { timeout: 60_000 },
+  async () => {
+    const drain = (draining: boolean) =>
+      curl(
+        "/v1/admin/drain",
+        `-X POST -H "Content-Type: application/json" -d '{"draining": ${draining}, "reason": "a new host"}'`,
+      );
+    expect(await drain(true)).toMatchObject({ draining: true });
+    await expect(api.create({})).rejects.toThrow(/answered 503/);
+    const [running] = await list("?status=running");
+    const job = await api.run(String(running?.["id"]), { command: "echo still here" });
+    await until(
+      "the job ends",
+      async () => (await api.job(String(running?.["id"]), job.id)).state === "succeeded",
+      30_000,
+    );
+    expect(await drain(false)).toMatchObject({ draining: false });
+    const { id } = await api.create({});
+    await until("a new session runs", async () => (await api.session(id)).status === "running", 30_000);
   },
 );
