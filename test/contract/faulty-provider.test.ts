@@ -211,7 +211,7 @@ const faulty: readonly Faulty[] = [
     sins: "saves again what was saved",
     caughtBy: "a save of the same name",
     broken: (honest) => {
-      const { save, remove } = saving(honest);
+      const saves = saving(honest);
       let calls = 0;
       const last = new Map<string, string>();
       const newest = (name: string): string => last.get(name) ?? name;
@@ -220,9 +220,9 @@ const faulty: readonly Faulty[] = [
           save: (target, name, bound) => {
             calls += 1;
             last.set(name, `${name}-${calls}`);
-            return save(target, newest(name), bound);
+            return saves.save(target, newest(name), bound);
           },
-          remove: (session, name, bound) => remove(session, newest(name), bound),
+          remove: (session, name, bound) => saves.remove(session, newest(name), bound),
         },
         launch: (order, bound) =>
           honest.launch(
@@ -236,14 +236,14 @@ const faulty: readonly Faulty[] = [
     sins: "forgets what it removed",
     caughtBy: "a removed name is never saved again",
     broken: (honest) => {
-      const { save, remove } = saving(honest);
+      const saves = saving(honest);
       let removals = 0;
       const nameNow = (name: string): string => `${name}-${removals}`;
       return {
         snapshots: {
-          save: (target, name, bound) => save(target, nameNow(name), bound),
+          save: (target, name, bound) => saves.save(target, nameNow(name), bound),
           remove: async (session, name, bound) => {
-            const removed = await remove(session, nameNow(name), bound);
+            const removed = await saves.remove(session, nameNow(name), bound);
             removals += 1;
             return removed;
           },

@@ -50,6 +50,7 @@ const effects: { readonly [Code in (typeof hostErrorCodes)[number]]: readonly [s
   not_found: ["not_found", "none"],
   not_empty: ["unavailable", "none"],
   launch_failed: ["unavailable", "none"],
+  save_failed: ["unavailable", "none"],
   insufficient_space: ["insufficient_space", "none"],
   invalid: ["invalid", "none"],
   internal: ["unavailable", "unknown"],
@@ -69,6 +70,8 @@ describe("the local adapter tells the truth about effects", () => {
       await cut.launch(order, bound()),
       await cut.stop(target, 1, bound()),
       await cut.retire(target, bound()),
+      await cut.snapshots?.save(target, "s1", bound()),
+      await cut.snapshots?.remove(target.sessionId, "s1", bound()),
     ]) {
       expect(result).toMatchObject({ ok: false, failure: { code: "unavailable", effect: "unknown" } });
     }
