@@ -115,5 +115,5 @@ describe("the global cap under a faulty network", () => {
       }),
       { numRuns: 120 },
     );
-  });
+  }, 120_000);
 });

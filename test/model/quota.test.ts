@@ -260,5 +260,5 @@ describe("a tenant's registry under lost, repeated and reordered messages", () =
     );
     // The runs reached what they are about.
     expect(grants).toBeGreaterThan(400);
-  });
+  }, 120_000);
 });

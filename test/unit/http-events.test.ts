@@ -82,7 +82,9 @@ describe("events as a stream", () => {
     const client = await httpClient({ answers: { session: { events } }, clock });
     const text = await (await client.send("GET", path, live)).text();
     expect(text.match(/^: heartbeat$/gm)).toHaveLength(2);
-    expect(slept).toEqual([1_000, 1_000]);
+    // The one before belongs to authentication, which bounds its own question.
+    expect(slept.slice(-2)).toEqual([1_000, 1_000]);
+    expect(slept).toHaveLength(3);
     expect(parseSse(text).map((each) => each.id)).toEqual(["1", undefined]);
   });
 
