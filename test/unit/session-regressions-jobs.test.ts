@@ -55,7 +55,7 @@ describe("a cancelled job", () => {
 });
 
 describe("a queue", () => {
-  it("of short jobs goes on as places become free, and does not wait for renewals [FEN-1]", async () => {
+  it("of short jobs goes on as places become free, and does not wait for renewals", async () => {
     const rig = new SessionRig();
     await rig.running(lasting);
     await rig.pass(second);

@@ -1,0 +1,46 @@
+/** A session whose alarm is gone, in the deployed Worker: nothing of its own would ever wake it again, so the cron must. */
+import { createScheduledController, evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, expect, it, vi } from "vitest";
+import type { SessionId, TenantId } from "../../src/domain/ids.ts";
+import { defaultPolicy as policy } from "../../src/domain/policy.ts";
+import type { Env } from "../../src/env.ts";
+import worker from "../../src/index.ts";
+import type { Caller, SessionApi } from "../../src/session/session-api.ts";
+import type { TenantApi } from "../../src/tenant/tenant-api.ts";
+import { sessions, tenants } from "../support/workers/mooring.ts";
+
+afterEach(() => void vi.useRealTimers());
+
+const tick = () => worker.scheduled(createScheduledController(), env as unknown as Env);
+
+it("is found by the cron, looks at itself, and is armed again [FLT-12]", async () => {
+  const id = "lostalarm00000000000" as SessionId;
+  const tenant = "lost-alarm" as TenantId;
+  const caller: Caller = { tenant, requestId: "test", scopes: [] };
+  const stub = () => sessions.get(sessions.idFromName(id));
+  const alarm = () => runInDurableObject(stub(), (_, state) => state.storage.getAlarm());
+  const created = await (stub() as unknown as SessionApi).create(id, caller, {}, null, 10_000);
+  expect(created).toMatchObject({ ok: true, value: { body: { status: "running" } } });
+  const registry = tenants.get(tenants.idFromName(tenant)) as unknown as TenantApi;
+  await expect.poll(() => registry.ledger()).toMatchObject({ counts: { held: 1 } });
+  // The slower layers run now, so that only the sweep is due below: the audit would find the session as well, but later.
+  await tick();
+  await tick();
+
+  await evictDurableObject(stub());
+  await runInDurableObject(stub(), (_, state) => state.storage.deleteAlarm());
+  await evictDurableObject(stub());
+  // Not even its next life arms it: without a request or an alarm it would have none.
+  expect(await alarm()).toBeNull();
+
+  // Nobody has heard of it for longer than a held session is ever silent.
+  vi.useFakeTimers({
+    toFake: ["Date"],
+    now: Date.now() + policy.reportEveryMs + policy.renewMs + 2 * policy.alarmSlipMs,
+  });
+  await tick();
+  const armed = await alarm();
+  expect(armed).not.toBeNull();
+  expect((armed ?? 0) - Date.now()).toBeLessThanOrEqual(policy.leaseTtlMs);
+});
