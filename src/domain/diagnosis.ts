@@ -60,8 +60,8 @@ export interface Hint {
 const second = 1_000;
 const minute = 60 * second;
 
-/** A core that is this full does nothing else, whatever the clock's grain. */
-const busyPercent = 90;
+/** Whoever takes this much without reading or writing computes and does nothing else. Not near 100: on a full host a loop gets its share. */
+const busyPercent = 30;
 /** Less than this is the wrapper's own housekeeping. */
 const idlePercent = 2;
 /** The wrapper and guardian alone stay below this; anything that reads or writes for its living is far above. */

@@ -43,6 +43,8 @@ describe("a diagnosis", () => {
     expect(codes({ samples: [before, loop] })).toEqual(["busy_loop", "no_operations"]);
     expect(codes({ samples: [before, hang] })).toEqual(["hang", "no_operations"]);
     expect(codes({ samples: [before, work] })).toEqual([]);
+    // On a host that is full a loop gets less than a core.
+    expect(codes({ samples: [before, sample(600, { cpuSeconds: 5 })] })).toEqual(["busy_loop", "no_operations"]);
     // Nothing runs, or it has only just begun: idle is no symptom.
     expect(codes({ samples: [before, hang], jobs: [] })).toEqual([]);
     const fresh = { ...running, startedAt: began + 595 * second };

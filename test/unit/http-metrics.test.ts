@@ -77,7 +77,7 @@ describe("/metrics", () => {
       expect(line).toMatch(/^mooring_[a-z_]+(\{[a-z]+="[a-z_]+"(,[a-z]+="[a-z_]+")*\})? [\d.]+$/);
     const names = series.map((line) => line.slice(0, line.lastIndexOf(" ")));
     expect(new Set(names).size).toBe(names.length);
-    const labels = new Set([...text.matchAll(/[{,]([a-z]+)="/g)].map((match) => match[1]));
+    const labels = new Set([...text.matchAll(/[{,]([a-z]+)="/g)].map((match) => match[1] ?? ""));
     expect([...labels].sort()).toEqual(["alert", "code", "layer", "phase", "severity", "status"]);
     expect(text).not.toContain("x".repeat(20));
   });

@@ -46,7 +46,7 @@ describe("resources", () => {
   it("of a sandbox that does not answer are refused in time, and of another's session not found", async () => {
     const rig = new SessionRig();
     await rig.running({});
-    rig.fault = (call) => (call.op === "readResources" ? { type: "hang" } : { type: "none" });
+    rig.fault = (call) => (call.op === "readResources" ? { type: "hang", deaf: false } : { type: "none" });
     const reply = await rig.during(15_000, rig.commands.resources(caller));
     expect(reply).toMatchObject({ ok: false, problem: { code: "sandbox_unreachable" } });
     expect(await rig.commands.resources(stranger)).toMatchObject({ ok: false, problem: { code: "not_found" } });

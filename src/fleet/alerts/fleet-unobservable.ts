@@ -5,7 +5,7 @@ export const fleetUnobservable: AlertRule = {
   name: "fleet_unobservable",
   severity: "critical",
   summary: "A shard of the fleet's index does not answer: lists, counts and most alerts are blind.",
-  command: `curl -sS -X POST -H "Authorization: Bearer $ADMIN_TOKEN" "$MOORING_URL/v1/admin/shards/rebuild"`,
+  command: `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN" "$MOORING_URL/v1/admin/stats"`,
   fireAfterMs: (terms) => terms.settleMs,
   judge({ shards }) {
     if (shards.silent.length === 0) return { type: "well" };

@@ -5,7 +5,7 @@ export const sandboxTimeoutHigh: AlertRule = {
   name: "sandbox_timeout_high",
   severity: "warning",
   summary: "Too many jobs, launches and provider calls run into their time limits.",
-  command: `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN" "$MOORING_URL/v1/admin/alerts"`,
+  command: `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN" "$MOORING_URL/metrics"`,
   fireAfterMs: () => 0,
   judge({ outcomes }, terms) {
     if (outcomes === null) return { type: "unknown" };

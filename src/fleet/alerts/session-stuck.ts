@@ -5,7 +5,7 @@ export const sessionStuck: AlertRule = {
   name: "session_stuck",
   severity: "warning",
   summary: "A session is stuck: too long in a transition, or past its deadline.",
-  command: `curl -sS -X POST -H "Authorization: Bearer $ADMIN_TOKEN" "$MOORING_URL/v1/admin/cleanup"`,
+  command: `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN" -H "content-type: application/json" -d '{"dry_run":true}' "$MOORING_URL/v1/admin/cleanup"`,
   fireAfterMs: () => 0,
   judge({ stuck, at }) {
     if (stuck === null) return { type: "unknown" };
