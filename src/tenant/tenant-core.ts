@@ -17,6 +17,7 @@ import { cancelReservation, judge, type Judgement, type QuotaTerms, readBreaker,
 import { applyReport, pruneRegistry, readReceipt } from "./registry.ts";
 import {
   earliestLook,
+  isOpenState,
   lookAgainAt,
   overdueReservations,
   readReservation,
@@ -147,13 +148,17 @@ export class TenantCore {
   }
 
   /**
-   * The session of `reservation` says that it has no record of itself. That proves nothing about a sandbox, so nothing is
-   * freed: it becomes visible in the ledger, and an audit has the sandbox id to look at (I4).
+   * The session of `reservation` says that it has no record of itself. A session stores that it will launch before it does,
+   * and keeps that until its receipt is told: so a reservation that no report ever listed was never used (a create that was
+   * refused, whose request arrived once more), and is given back with its tombstone (CAP-6). One that was listed proves a
+   * sandbox that nobody accounts for: nothing is freed, the ledger names it, and an audit has the sandbox id to look at (I4).
    */
   sessionVanished(reservation: Reservation): void {
     this.#write((sql, now) => {
       const still = readReservation(sql, reservation.sessionId, reservation.generation);
-      if (still?.state === "reserved") markVanished(sql, reservation.sessionId, now);
+      if (still === null || !isOpenState(still.state)) return;
+      if (still.state === "reserved" && !still.listed) cancelReservation(sql, still.sessionId, still.generation, now);
+      else markVanished(sql, still.sessionId, now);
     });
   }
 

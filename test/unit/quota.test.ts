@@ -113,14 +113,24 @@ describe("a tenant's quota", () => {
     expect(tenant.takeOverdue(10)).toEqual([]);
   });
 
-  it("a session that does not know itself frees nothing, and is named until it speaks [CAP-6]", () => {
+  it("a session that does not know itself gives back what no report ever listed, for good [CAP-6] [I11]", () => {
     tenant.reserve(order(a, 1));
     now = born + orphanAfterMs;
     const [overdue] = tenant.takeOverdue(1);
     if (overdue === undefined) throw new Error("nothing was overdue");
     tenant.sessionVanished(overdue);
-    expect(tenant.ledger()).toMatchObject({ used: 1, imbalances: [{ type: "vanished", sessionId: a }] });
-    tenant.report(report(a, 9, { status: "failed" }));
     expect(tenant.ledger()).toMatchObject({ used: 0, counts: { cancelled: 1 }, imbalances: [] });
+    // The request that made it may arrive yet once more.
+    expect(tenant.reserve(order(a, 1))).toMatchObject({ granted: false, code: "stale_generation" });
+  });
+
+  it("a session that does not know itself frees nothing of what was listed, and is named until it speaks [CAP-6] [I4]", () => {
+    tenant.reserve(order(a, 1));
+    now = born + orphanAfterMs;
+    const [overdue] = tenant.takeOverdue(1);
+    if (overdue === undefined) throw new Error("nothing was overdue");
+    tenant.report(report(a, 2, { leases: [lease(a, 1, "held")] }));
+    tenant.sessionVanished(overdue);
+    expect(tenant.ledger()).toMatchObject({ used: 1, imbalances: [{ type: "vanished", sessionId: a }] });
   });
 });
