@@ -26,9 +26,10 @@ import { noFaults } from "./fault-plan.ts";
 import { faultyCall, type Sleeper, type Surroundings } from "./faulty-call.ts";
 import { LyingList } from "./lying-list.ts";
 import { MemoryWrapperClient } from "./memory-wrapper-client.ts";
-import type { MemoryWorld, Seen } from "./memory-world.ts";
+import type { MemoryWorld } from "./memory-world.ts";
 import { logsOf, resourcesOf } from "./sandbox-report.ts";
 import { waitFor } from "./wait-for.ts";
+import type { Seen } from "./world-answers.ts";
 
 export interface MemorySandboxOptions {
   /** Sleeps in the world's time. */

@@ -4,9 +4,8 @@
  * refused when retired, late or occupied; a retirement is durable; a stop strikes an instance, checked as it strikes.
  * Its clock is its own and never jumps (a controller's may). Time passes when somebody looks: nothing here is a timer.
  */
-import { failed, succeeded, type ProviderFailureCode, type ProviderResult } from "../../domain/failure.ts";
+import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
 import type { InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
-import type { Residue } from "../../domain/observation.ts";
 import type { Enumerated, Launched, LaunchOrder, Retired, Target } from "../agent-sandbox.ts";
 import { EventQueue } from "./event-queue.ts";
 import { HostRecords, type MemoryHost, type SandboxRecord } from "./host-records.ts";
@@ -15,6 +14,7 @@ import { MemoryInstance } from "./memory-instance.ts";
 import { Mischief } from "./mischief.ts";
 import { ProcessTable } from "./process-table.ts";
 import { SnapshotShelf } from "./snapshot-shelf.ts";
+import { launchRefusals, noHost, residueOf, type Seen } from "./world-answers.ts";
 
 export interface WorldOptions {
   /** Epoch ms; must not jump. */
@@ -25,13 +25,6 @@ export interface WorldOptions {
   readonly maxJobs?: number;
   readonly pidSpace?: number;
   readonly disk?: { readonly total_bytes: number; readonly free_bytes: number };
-}
-
-/** What a host saw: the part of an observation that is not the asker's. */
-export interface Seen {
-  readonly host: string;
-  readonly boot: string;
-  readonly residue: readonly Residue[];
 }
 
 const defaultDisk = { total_bytes: 20 * 2 ** 30, free_bytes: 15 * 2 ** 30 };
@@ -291,11 +284,11 @@ export class MemoryWorld {
     return record;
   }
 
-  #refuse(order: LaunchOrder, why: keyof typeof refusals): ProviderResult<never> {
+  #refuse(order: LaunchOrder, why: keyof typeof launchRefusals): ProviderResult<never> {
     const { sessionId, sandboxId, instanceId, generation } = order;
     const at = this.#queue.time;
     this.journal.add({ type: "launchRefused", at, code: why, sessionId, sandboxId, instanceId, generation });
-    return failed(refusals[why].code, refusals[why].words, "none");
+    return failed(launchRefusals[why].code, launchRefusals[why].words, "none");
   }
 
   #note(order: LaunchOrder, type: "launched" | "launchRepeated"): void {
@@ -309,18 +302,4 @@ export class MemoryWorld {
     this.#waiting.clear();
     for (const wake of waiting) wake();
   }
-}
-
-const refusals = {
-  refused_retired: { code: "refused_retired", words: "this generation is retired there" },
-  refused_late: { code: "refused_late", words: "it arrived after launchNotAfter" },
-  occupied: { code: "foreign_instance", words: "the sandbox belongs to another instance" },
-} as const satisfies Record<string, { code: ProviderFailureCode; words: string }>;
-
-function noHost(target: Target): ProviderResult<never> {
-  return failed("unavailable", `no host ${target.host ?? ""} answers`, "none");
-}
-
-function residueOf(process: Process): Residue {
-  return { kind: process.kind, instanceId: process.instanceId, pid: process.pid };
 }
