@@ -37,6 +37,18 @@ export class Api {
     return this.#parsed(sessionView, await this.#send("DELETE", `/v1/sessions/${id}`));
   }
 
+  async pause(id: string): Promise<SessionView> {
+    return this.#parsed(sessionView, await this.#send("POST", `/v1/sessions/${id}/pause`));
+  }
+
+  async resume(id: string): Promise<SessionView> {
+    return this.#parsed(sessionView, await this.#send("POST", `/v1/sessions/${id}/resume`));
+  }
+
+  async rebuild(id: string): Promise<SessionView> {
+    return this.#parsed(sessionView, await this.#send("POST", `/v1/sessions/${id}/rebuild`, { confirm: true }));
+  }
+
   async receipt(id: string): Promise<TeardownView> {
     return this.#parsed(teardownView, await this.#send("GET", `/v1/sessions/${id}/teardown`));
   }
