@@ -72,7 +72,7 @@ export class Creation {
       await this.#at.wait(() => refusal !== null || !this.#firstOpening(), policy.observeMs + 1_000);
       if (refusal !== null) {
         await this.#engine.forget();
-        return refuse(refusalProblem(refusal as Refusal));
+        return refuse(refusalProblem(refusal));
       }
     } catch (error) {
       this.#at.ports.logger.error("create failed", { session: id, error: String(error) });
