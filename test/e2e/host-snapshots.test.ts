@@ -176,7 +176,8 @@ it("what a crash left unacknowledged or removed is gone after the next start; wh
   const again = new Snapshots(here.state, null);
   again.start(Date.now());
   expect(here.files()).toEqual(["removed.removed", "whole.json", "whole.tar"]);
-  expect(again.bytesOf("session", "removed")).toBeNull();
+  const next = here.state.sandbox("next");
+  await expect(again.restore("session", "removed", next)).rejects.toEqual(refusedWith("not_found"));
   again.start(Date.now() + 8 * 24 * 3_600_000);
   expect(here.files()).toEqual(["whole.json", "whole.tar"]);
 });

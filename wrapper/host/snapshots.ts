@@ -82,11 +82,6 @@ export class Snapshots {
     });
   }
 
-  /** Its length; null: nothing can be restored under that name. */
-  bytesOf(session: string, name: string): number | null {
-    return new Place(this.#state.snapshots, session, name).read()?.bytes ?? null;
-  }
-
   /** In place of whatever workspace is there: it is whole, or it is not there. */
   async restore(session: string, name: string, sandbox: SandboxPaths): Promise<void> {
     const place = new Place(this.#state.snapshots, session, name);
