@@ -162,26 +162,22 @@ it(
   },
 );
 
-it(
-  "drain refuses new sessions, lets the running one go on, and is taken back",
-  { timeout: 60_000 },
-  async () => {
-    const drain = (draining: boolean) =>
-      curl(
-        "/v1/admin/drain",
-        `-X POST -H "Content-Type: application/json" -d '{"draining": ${draining}, "reason": "a new host"}'`,
-      );
-    expect(await drain(true)).toMatchObject({ draining: true });
-    await expect(api.create({})).rejects.toThrow(/answered 503/);
-    const [running] = await list("?status=running");
-    const job = await api.run(String(running?.["id"]), { command: "echo still here" });
-    await until(
-      "the job ends",
-      async () => (await api.job(String(running?.["id"]), job.id)).state === "succeeded",
-      30_000,
+it("drain refuses new sessions, lets the running one go on, and is taken back", { timeout: 60_000 }, async () => {
+  const drain = (draining: boolean) =>
+    curl(
+      "/v1/admin/drain",
+      `-X POST -H "Content-Type: application/json" -d '{"draining": ${draining}, "reason": "a new host"}'`,
     );
-    expect(await drain(false)).toMatchObject({ draining: false });
-    const { id } = await api.create({});
-    await until("a new session runs", async () => (await api.session(id)).status === "running", 30_000);
-  },
-);
+  expect(await drain(true)).toMatchObject({ draining: true });
+  await expect(api.create({})).rejects.toThrow(/answered 503/);
+  const [running] = await list("?status=running");
+  const job = await api.run(String(running?.["id"]), { command: "echo still here" });
+  await until(
+    "the job ends",
+    async () => (await api.job(String(running?.["id"]), job.id)).state === "succeeded",
+    30_000,
+  );
+  expect(await drain(false)).toMatchObject({ draining: false });
+  const { id } = await api.create({});
+  await until("a new session runs", async () => (await api.session(id)).status === "running", 30_000);
+});

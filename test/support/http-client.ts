@@ -5,6 +5,7 @@
 import { expect } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import type { ConfigEnv } from "../../src/env.ts";
+import type { AuditPlan } from "../../src/fleet/audits/plan.ts";
 import type { FleetControlApi } from "../../src/fleet/control-api.ts";
 import type { FleetOperations } from "../../src/fleet/operations-api.ts";
 import { noOutcomes } from "../../src/fleet/outcome-log.ts";
@@ -262,9 +263,19 @@ const quietRun = { runId: "run00000000000000000", found: 0, results: [], silentS
 const plainOperations: FleetOperations = {
   cleanup: async ({ dryRun }) => ({ ...quietRun, dryRun }),
   emergency: async ({ dryRun }) => ({ ...quietRun, dryRun }),
-  planAudit: async (by) => ({
-    ...{ id: "plan0000000000000000", createdAt: testNow, expiresAt: testNow + 3_600_000, by, hash: "ab".repeat(32) },
-    ...{ findings: [], complete: true, notes: [], looked: { tenants: 0, records: 0, sandboxes: 0 } },
-  }),
+  planAudit: async () => samplePlan(),
   applyAudit: async ({ planId, by }) => ({ ok: true, value: { planId, appliedAt: testNow, by, items: [] } }),
 };
+
+export function samplePlan(): AuditPlan {
+  const names = { id: "plan0000000000000000", by: "admin", hash: "ab".repeat(32) };
+  const times = { createdAt: testNow, expiresAt: testNow + 3_600_000 };
+  return {
+    ...names,
+    ...times,
+    findings: [],
+    complete: true,
+    notes: [],
+    looked: { tenants: 0, records: 0, sandboxes: 0 },
+  };
+}

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
+import type { Observation } from "../../src/domain/observation.ts";
 import { applyPlan } from "../../src/fleet/audits/apply-plan.ts";
 import { makePlan } from "../../src/fleet/audits/make-plan.ts";
 import type { AuditPlan } from "../../src/fleet/audits/plan.ts";
 import { reap } from "../../src/fleet/audits/reaper.ts";
+import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
 import { acme, FleetRig, hung, noRecord } from "../support/fleet-rig.ts";
 import { generation, lease, sessionId } from "../support/reports.ts";
 import { sampleInspection, sampleSession } from "../support/sample-views.ts";
@@ -21,6 +23,14 @@ const wellKept =
   (id = a) =>
   async () =>
     ({ ok: true, value: { ...sampleInspection(), session: sampleSession({ id }), teardowns: [] } }) as const;
+
+/** A provider whose every look has this answer. */
+const saying =
+  (answer: Observation["answer"]): AgentSandbox["observe"] =>
+  async ({ sandboxId, generation: of }, beganAt) => ({
+    ...{ answer, provider: "memory", host: "memory-host", boot: "boot-1", sandboxId, generation: of, beganAt },
+    ...{ residue: [], detail: `says ${answer}` },
+  });
 
 describe("what an audit finds", () => {
   it("a fleet whose books agree with the world has no finding, and no session of it is asked [FLT-9]", async () => {
@@ -68,8 +78,12 @@ describe("what an audit finds", () => {
     await rig.known(a);
     expect((await plan(rig)).findings).toEqual([]);
     await rig.time.run(rig.auditTerms.graceMs);
-    rig.alter({ observe: hung });
-    expect((await plan(rig)).findings).toEqual([]);
+    for (const observe of [hung, saying("unknown"), saying("present")]) {
+      rig.alter({ observe });
+      expect((await plan(rig)).findings).toEqual([]);
+    }
+    rig.alter({ observe: saying("absent") });
+    expect(kinds(await plan(rig))).toEqual(["running_absent"]);
   });
 
   it("without one registry's answer nothing is called a sandbox without a record [FLT-20]", async () => {
@@ -142,7 +156,7 @@ describe("applying a plan", () => {
     ],
     [
       "it is gone by itself",
-      async (rig: FleetRig) => void (await rig.time.run(rig.auditTerms.policy.leaseTtlMs + 60_000)),
+      async (rig: FleetRig) => await rig.time.run(rig.auditTerms.policy.leaseTtlMs + 60_000),
       "memory does not list it any more.",
     ],
   ])("skips what changed since: %s [FLT-9] [FLT-10]", async (_what, meanwhile, why) => {
@@ -253,6 +267,17 @@ describe("the reaper", () => {
     await rig.physical(a);
     rig.alter({ [op]: hung });
     expect(await rig.done(reap(rig.ports, rig.auditTerms, aim, "memory"))).toMatchObject({ proven: false });
+  });
+
+  it("claims nothing when a look says unknown, nor when a stop that hung may still act", async () => {
+    const rig = new FleetRig();
+    rig.alter({ observe: saying("unknown") });
+    expect(await rig.done(reap(rig.ports, rig.auditTerms, aim, "memory"))).toMatchObject({ proven: false });
+    const late = new FleetRig();
+    late.alter({ stop: hung });
+    // Nothing is there, so both looks would say absent; but they would begin before the stop has settled.
+    const reaped = await late.done(reap(late.ports, late.auditTerms, aim, "memory"));
+    expect(reaped).toEqual({ proven: false, why: expect.stringContaining("not stopped") });
   });
 
   it("claims nothing at a provider that is not wired here", async () => {

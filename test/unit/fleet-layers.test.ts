@@ -55,6 +55,13 @@ describe("what a cleanup without conditions chooses", () => {
     expect(rig.ended.map(({ order }) => order.guard.type)).toEqual(["overdue", "stuck", "all"]);
   });
 
+  it("a session that is chosen for two reasons is ended once, for the first", async () => {
+    const rig = new FleetRig();
+    well(rig, "both", { expiresAt: rig.clock.now() - 60 * minute, stuckSince: 1 });
+    expect((await hand(rig)).results).toMatchObject([{ why: "overdue" }]);
+    expect(rig.ended).toHaveLength(1);
+  });
+
   it("how long is too long comes from the config [FLT-5]", async () => {
     const rig = new FleetRig();
     well(rig, "slow", { stuckSince: rig.clock.now() - 30_000 });
@@ -246,7 +253,7 @@ describe("capacity shedding", () => {
     well(rig, "idle", idleFor(rig, 20 * minute));
     const running = shedding(rig.ports, rig.cleanupTerms);
     await rig.time.run(1_000);
-    await rig.control.allow({ tenant: "acme" as TenantId, version: 2, held: 5, wants: 5 });
+    await rig.control.allow({ tenant: "acme" as TenantId, version: 2, held: 8, wants: 8 });
     expect(await rig.done(running)).toBeNull();
     expect(rig.ended).toEqual([]);
   });

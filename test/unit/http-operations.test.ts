@@ -2,11 +2,12 @@
 import { describe, expect, it } from "vitest";
 import { routes } from "../../src/http/app.ts";
 import { runbookStatuses, runbookStatusOf } from "../../src/http/compat/runbook.ts";
+import { auditPlanView, auditsPage, auditView } from "../../src/protocol/audits.ts";
 import { cleanupReply, drainReply, runDetailView, runsPage } from "../../src/protocol/cleanup.ts";
 import { sessionStatuses } from "../../src/protocol/sessions.ts";
 import { adminLogPage } from "../../src/protocol/fleet.ts";
 import type { ShardStats } from "../../src/fleet/shard-api.ts";
-import { expectProblem, httpClient, type HttpClient, testKey, testNow } from "../support/http-client.ts";
+import { expectProblem, httpClient, type HttpClient, samplePlan, testKey, testNow } from "../support/http-client.ts";
 import { sampleId, sampleSession } from "../support/sample-views.ts";
 
 const log = async (client: HttpClient) =>
@@ -79,6 +80,25 @@ describe("the history of the layers", () => {
     const one = await (await client.send("GET", "/v1/admin/cleanup/runs/one")).json();
     expect(runDetailView.strict().parse(one)).toMatchObject({ ...counts, detail: { results: [1] } });
     await expectProblem(await client.send("GET", "/v1/admin/cleanup/runs/none"), "not_found");
+  });
+});
+
+describe("audits", () => {
+  it("a plan is kept and listed, read back whole, and shows its result once applied [FLT-10]", async () => {
+    const client = await httpClient();
+    const made = auditPlanView.strict().parse(await (await client.send("POST", "/v1/admin/audits")).json());
+    expect(made.plan_hash).toMatch(/^[0-9a-f]{64}$/);
+    await expectProblem(await client.send("GET", "/v1/admin/audits/none"), "not_found");
+    const plan = samplePlan();
+    await client.control.putDocument({ kind: "audit_plan", id: plan.id, body: JSON.stringify(plan) });
+    const page = auditsPage.strict().parse(await (await client.send("GET", "/v1/admin/audits")).json());
+    expect(page.data).toMatchObject([{ id: plan.id, findings: 0, complete: true }]);
+    const read = async () =>
+      auditView.strict().parse(await (await client.send("GET", `/v1/admin/audits/${plan.id}`)).json());
+    expect(await read()).toEqual({ plan: made, result: null });
+    const result = { planId: plan.id, appliedAt: testNow, by: "admin", items: [] };
+    await client.control.putDocument({ kind: "audit_result", id: plan.id, body: JSON.stringify(result) });
+    expect((await read()).result).toMatchObject({ plan_id: plan.id, done: 0, skipped: 0, failed: 0 });
   });
 });
 
