@@ -1,0 +1,53 @@
+/** I1 and its kin, at the moment of every call to the provider: the intent is stored, the alarm is armed, and the call is one that this phase allows. */
+import type { Lease } from "../../src/domain/lease.ts";
+import type { Call } from "../../src/sandbox/memory/fault-plan.ts";
+import type { SessionObjectSim } from "./sim-session.ts";
+
+export function phaseName(lease: Lease | null, isGhost: boolean): string {
+  if (lease === null) return "opening";
+  if (isGhost) return "ghost";
+  if (lease.phase === "stopping" && lease.step.type === "parked") return "parked";
+  return lease.phase;
+}
+
+/** null: the call may be made. */
+export function callViolation(call: Call, lease: Lease | null, object: SessionObjectSim): string | null {
+  const said = lease === null ? "no lease" : lease.phase === "stopping" ? `stopping, ${lease.step.type}` : lease.phase;
+  const forbidden = (rule: string) => `${rule}: ${call.op} of generation ${call.generation} while it is ${said}`;
+  switch (call.op) {
+    case "launch":
+      if (lease?.phase !== "launching" || lease.step.type !== "acting") return forbidden("I1");
+      return armedBy(object, lease.step.deadline) ? null : forbidden("I1: no alarm by its deadline");
+    case "stop":
+      if (lease?.phase !== "stopping" || lease.step.type !== "acting") return forbidden("I7");
+      return armedBy(object, lease.step.deadline) ? null : forbidden("I1: no alarm by its deadline");
+    case "retire":
+      return lease?.phase === "stopping" ? null : forbidden("I1");
+    case "renew":
+      if (lease?.phase === "held") return null;
+      return lease?.phase === "launching" && lease.step.type === "confirming" ? null : forbidden("LEA-11");
+    case "startJob":
+      return lease?.phase === "held" && lease.gate.type === "open" ? null : forbidden("FEN-2");
+    case "save":
+      return lease?.phase === "held" && lease.gate.type === "saving" ? null : forbidden("DEL-12");
+    case "destroy":
+      return lease?.phase === "closed" ? null : forbidden("DEL-2");
+    case "observe":
+    case "enumerate":
+    case "remove":
+    case "readLogs":
+    case "readResources":
+    case "health":
+    case "job":
+    case "output":
+    case "endJob":
+    case "writeStdin":
+    case "drain":
+      return null;
+  }
+}
+
+function armedBy(object: SessionObjectSim, deadline: number): boolean {
+  const { alarmAt } = object.storage;
+  return alarmAt !== null && alarmAt <= deadline;
+}

@@ -1,0 +1,179 @@
+/**
+ * One session as it is stored, read after every write and every step from the database alone, and what must hold of each stored state and of
+ * each change between two (I1, I2, I5, I7, I10, the clocks, the receipts). It never asks the code under test.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { stateViolations, moveViolations } from "../../src/domain/invariants.ts";
+import type { Generation } from "../../src/domain/ids.ts";
+import { stopBackoff, type Closed, type Lease, type Stopping } from "../../src/domain/lease.ts";
+import type { Policy } from "../../src/domain/policy.ts";
+import { nextDeadline } from "../../src/domain/reconcile.ts";
+import { openLeases, type Session } from "../../src/domain/session.ts";
+import { jobViolations, readJobs, type JobsSeen } from "./job-checks.ts";
+import { receiptViolations } from "./receipt-checks.ts";
+import type { SimPlan } from "./sim-plan.ts";
+import type { SessionObjectSim } from "./sim-session.ts";
+import { readStored, RecordCache } from "./stored-session.ts";
+
+/** While a wake is at work, its alarm is only the safety net of that work (engine.ts). */
+const wakeAlarmMs = 10_000;
+/** What is due and cannot be stored rests, doubling up to this (engine.ts). */
+const longestRestMs = 300_000;
+
+export class SessionWatch {
+  readonly object: SessionObjectSim;
+  readonly #policy: Policy;
+  readonly #storageFails: boolean;
+  readonly #now: () => number;
+  /** How often the controllers' clock jumped: times of before and after a jump cannot be compared. */
+  readonly #jumps: () => number;
+  #seenWrites = -1;
+  #readWrites = -1;
+  #session: Session | null = null;
+  #version = 0;
+  #erased = false;
+  #jobs: JobsSeen = new Map();
+  #seenJobWrites = 0;
+  readonly #cache = new RecordCache();
+  readonly #closed = new Map<Generation, Closed>();
+  /** Found at a write since the last step. */
+  #pending: string[] = [];
+
+  constructor(object: SessionObjectSim, plan: SimPlan, now: () => number, jumps: () => number) {
+    this.object = object;
+    this.#policy = plan.policy;
+    this.#storageFails = plan.storageFailRate > 0;
+    this.#now = now;
+    this.#jumps = jumps;
+    object.storage.onCommitted = () => this.#pending.push(...this.#reload());
+  }
+
+  /** null: nothing is stored (not created yet, undone, or erased). */
+  get session(): Session | null {
+    return this.#session;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Every lease that was ever seen closed, erased ones included. */
+  get closed(): ReadonlyMap<Generation, Closed> {
+    return this.#closed;
+  }
+
+  lease(generation: Generation): Lease | null {
+    if (this.#session === null) return null;
+    const open = openLeases(this.#session).find((lease) => lease.generation === generation);
+    return open ?? this.#closed.get(generation) ?? null;
+  }
+
+  /** Reads what changed, and answers what must not be. */
+  check(): readonly string[] {
+    const { storage, api } = this.object;
+    const found = this.#pending;
+    this.#pending = [];
+    if (storage.writes === this.#seenWrites) return found;
+    found.push(...this.#reload());
+    const inMemory = api?.state.session;
+    if (inMemory != null && this.#session !== null && !isDeepStrictEqual(inMemory, this.#session)) {
+      found.push("I1: what is in memory is not what is stored");
+    }
+    this.#seenWrites = storage.writes;
+    // Only a write can break it: with time alone the alarm comes nearer.
+    found.push(...this.#alarmViolations());
+    return found;
+  }
+
+  #reload(): readonly string[] {
+    const { storage } = this.object;
+    if (storage.writes === this.#readWrites) return [];
+    this.#readWrites = storage.writes;
+    const before = this.#session;
+    const stored = readStored(storage, this.#cache);
+    if (stored === null) return this.#vanished(before);
+    const { session } = stored;
+    const found = [...stateViolations(session, this.#policy)];
+    if (before !== null && before.createdAt === session.createdAt) {
+      found.push(...moveViolations(before, session, this.#policy), ...this.#changeViolations(before, session));
+      if (stored.version < this.#version) found.push("the row version fell");
+    }
+    const jobWrites = storage.writesTo("job");
+    if (jobWrites !== this.#seenJobWrites) {
+      this.#seenJobWrites = jobWrites;
+      const jobs = readJobs(storage);
+      found.push(...jobViolations(this.#jobs, jobs));
+      this.#jobs = jobs;
+    }
+    for (const receipt of stored.receipts) found.push(...this.#keep(receipt));
+    this.#session = session;
+    this.#version = stored.version;
+    return found;
+  }
+
+  #vanished(before: Session | null): readonly string[] {
+    this.#session = null;
+    this.#jobs = new Map();
+    if (before === null || this.#erased) return [];
+    this.#erased = true;
+    return openLeases(before)
+      .filter((lease) => lease.phase !== "stopping" || lease.assertion === null)
+      .map((lease) => `DEL-2: rows erased while generation ${lease.generation} is open`);
+  }
+
+  #keep(receipt: Closed): readonly string[] {
+    if (this.#closed.has(receipt.generation)) return [];
+    this.#closed.set(receipt.generation, receipt);
+    return receiptViolations(receipt, this.#policy);
+  }
+
+  /** I5: every state that is not finished has an alarm, and it is no later than the deadline. */
+  #alarmViolations(): readonly string[] {
+    if (this.#session === null) return [];
+    const deadline = nextDeadline(this.#session, this.#policy);
+    if (deadline === null) return [];
+    const { alarmAt } = this.object.storage;
+    if (alarmAt === null) return [`I5: no alarm is armed, and it must look again at ${deadline}`];
+    const now = this.#now();
+    const latest = deadline <= now && this.#storageFails ? now + longestRestMs : Math.max(deadline, now) + wakeAlarmMs;
+    return alarmAt <= latest ? [] : [`I5: the alarm is armed ${alarmAt - latest} ms after the deadline`];
+  }
+
+  #changeViolations(before: Session, after: Session): readonly string[] {
+    const found: string[] = [];
+    const jumped = this.#jumps() > 0;
+    if (before.desired.type !== "terminated" && after.desired.type === "terminated") {
+      const { reason, at } = after.desired;
+      // CLK-9: what ends it is still due at the moment of acting, by what was stored last.
+      if (reason === "timeout" && at < before.endAt) found.push("CLK-9: ended by a timeout that was not due");
+      const idle = before.limits.idleTimeoutMs;
+      if (reason === "idle_timeout" && (idle === null || at < before.activity.lastAt + idle)) {
+        found.push("CLK-7: ended as idle before it was");
+      }
+    }
+    for (const lease of openLeases(after)) {
+      if (lease.phase !== "stopping") continue;
+      const old = openLeases(before).find((each) => each.generation === lease.generation);
+      found.push(...this.#stopViolations(old?.phase === "stopping" ? old : null, lease, jumped));
+    }
+    return found;
+  }
+
+  /** I7: attempts are bounded, the wait between two is the policy's, and nothing resets either. */
+  #stopViolations(before: Stopping | null, after: Stopping, jumped: boolean): readonly string[] {
+    const found: string[] = [];
+    if (after.attempts.length > this.#policy.stopAttempts) found.push("I7: more stop attempts than allowed");
+    if (before === null) return found;
+    const newRound = after.earlierAttempts > before.earlierAttempts;
+    if (after.attempts.length < before.attempts.length && !newRound) found.push("I7: stop attempts were forgotten");
+    const last = after.attempts.at(-1);
+    const previous = after.attempts.at(-2);
+    const started = after.attempts.length > before.attempts.length;
+    if (!started || last === undefined || previous?.endedAt == null || jumped || newRound) return found;
+    const shortest = stopBackoff(after.attempts.length - 1, 0, this.#policy);
+    if (last.startedAt - previous.endedAt < shortest - 1) {
+      found.push(`LEA-10: the next stop attempt came after ${last.startedAt - previous.endedAt} ms, not ${shortest}`);
+    }
+    return found;
+  }
+}

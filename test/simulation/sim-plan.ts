@@ -1,0 +1,130 @@
+/**
+ * What a seed means: how many sessions, how hostile the world is to them, and in which ways. Each seed leaves out about half
+ * of the faults and is violent or mild with the rest: a schedule in which everything always fails finds only shallow bugs.
+ */
+import { defaultPolicy, type Policy } from "../../src/domain/policy.ts";
+import type { FaultType, Lie } from "../../src/sandbox/memory/fault-plan.ts";
+import type { SeededRandom } from "../support/seeded-random.ts";
+
+export type DrawableFault = Exclude<FaultType, "none" | "stale_read"> | `lie_${Lie["type"]}`;
+
+const allFaults: readonly DrawableFault[] = [
+  "fail_before",
+  "lost_reply",
+  "slow",
+  "late_effect",
+  "duplicate",
+  "hang",
+  "disappear",
+  "kill_wrapper",
+  "freeze",
+  "host_restart",
+  "host_reboot",
+  "foreign_instance",
+  "lie_absent",
+  "lie_fewer",
+  "lie_stale",
+  "lie_wrong_host",
+  "lie_wrong_boot",
+  "lie_malformed",
+];
+
+/** Those that end a sandbox or a whole host: often enough to matter, seldom enough that the others get their turn. */
+const heavy: ReadonlySet<DrawableFault> = new Set([
+  "disappear",
+  "kill_wrapper",
+  "freeze",
+  "host_restart",
+  "host_reboot",
+]);
+
+export interface SimPlan {
+  readonly seed: number;
+  readonly policy: Policy;
+  /** What a minute is under the default timers, ms: with shortened timers everything comes closer together. */
+  readonly unitMs: number;
+  readonly sessions: number;
+  /** How long clients act and faults happen, ms. */
+  readonly faultyMs: number;
+  readonly tenantCap: number;
+  /** Of a call to the provider to be hit by one of `faults`. */
+  readonly faultRate: number;
+  readonly faults: readonly (readonly [weight: number, fault: DrawableFault])[];
+  /** Of a sandbox to fall sick for long: every call to it fails, and it is frozen. */
+  readonly sickRate: number;
+  /** The longest such sickness, in units. */
+  readonly sickFor: number;
+  /** How much slower than usual clients act: long schedules are about waiting. */
+  readonly clientPace: number;
+  /** Between rounds of an operator over what is stuck, ms; null: nobody looks. */
+  readonly operatorEveryMs: number | null;
+  /** Of a call between objects, or between a client and one. */
+  readonly netFaultRate: number;
+  /** At each call across an object's border, before and after it. */
+  readonly crashRate: number;
+  /** Between crashes that hit an object at any time, evictions among them, ms; null: none. */
+  readonly crashEveryMs: number | null;
+  readonly storageFailRate: number;
+  /** Between jumps of the controllers' clock, ms; null: it never jumps. */
+  readonly jumpEveryMs: number | null;
+  /** The longest an alarm fires late, ms. */
+  readonly alarmSlipMs: number;
+  /** From a launch until its wrapper listens, ms. */
+  readonly startMs: number;
+}
+
+export function simPlan(seed: number, random: SeededRandom): SimPlan {
+  const chosen = allFaults.filter(() => random.chance(0.5));
+  const faults = chosen.map((fault) => [random.int(1, 5) * (heavy.has(fault) ? 0.2 : 1), fault] as const);
+  const policy: Policy = random.chance(0.25) ? hasty : defaultPolicy;
+  const unitMs = policy.leaseTtlMs / 5;
+  // To be parked, or to be replaced unproven, takes long.
+  const long = random.chance(0.25);
+  return {
+    seed,
+    policy,
+    unitMs,
+    sessions: random.int(5, 7),
+    faultyMs: random.pick(long ? [40, 70] : [4, 6, 10, 20]) * unitMs,
+    tenantCap: random.pick([3, 5, 20]),
+    faultRate: chosen.length === 0 ? 0 : random.pick([0.02, 0.08, 0.25]),
+    faults,
+    sickRate: random.pick(long ? [0.005, 0.02, 0.05] : [0, 0.005, 0.02]),
+    sickFor: long ? 60 : 20,
+    clientPace: long ? 4 : 1,
+    operatorEveryMs: random.chance(0.4) ? 4 * unitMs : null,
+    netFaultRate: random.pick([0, 0.02, 0.1]),
+    crashRate: random.pick([0, 0.003, 0.02]),
+    crashEveryMs: random.pick([null, 5 * unitMs, unitMs]),
+    storageFailRate: random.pick([0, 0, 0.01]),
+    jumpEveryMs: random.chance(0.3) ? random.int(3, 15) * unitMs : null,
+    alarmSlipMs: random.pick([0, 0.1, 1]) * policy.alarmSlipMs,
+    startMs: random.pick([0, 0.005, 0.05]) * unitMs,
+  };
+}
+
+/** The shortened timers that `npm run dev` takes for tests: the same rules hold, everything comes closer together. */
+const hasty: Policy = {
+  ...defaultPolicy,
+  renewMs: 2_000,
+  renewRetryMs: 1_000,
+  leaseTtlMs: 10_000,
+  observeMs: 2_000,
+  launchCallMs: 5_000,
+  readyWaitMs: 5_000,
+  provisionMs: 60_000,
+  stopAttemptMs: 20_000,
+  stopBackoffBaseMs: 200,
+  stopBackoffCapMs: 10_000,
+  launchBackoffBaseMs: 200,
+  launchBackoffCapMs: 5_000,
+  jobGraceMs: 1_000,
+  stopGraceMs: 2_000,
+  alarmSlipMs: 1_000,
+  parkedFirstProbeMs: 10_000,
+  parkedProbeMs: 60_000,
+  parkedProbeSlowAfterMs: 600_000,
+  parkedProbeSlowMs: 600_000,
+  staleActivityMs: 10_000,
+  sleepAfterMs: 20_000,
+};

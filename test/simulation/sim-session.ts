@@ -1,0 +1,75 @@
+/** A session's object in the simulation: the real SessionCommands over dark-going ports, and what src/session/session-object.ts adds. */
+import type { SessionId } from "../../src/domain/ids.ts";
+import type { Policy } from "../../src/domain/policy.ts";
+import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
+import type { Ids, Logger } from "../../src/session/ambient.ts";
+import { SessionCommands } from "../../src/session/commands.ts";
+import type { IndexPort, TenantPort } from "../../src/session/reports.ts";
+import { Crashed } from "../support/incarnation.ts";
+import { SimObject, type ObjectSurroundings } from "./sim-object.ts";
+
+export interface SessionSurroundings extends ObjectSurroundings {
+  readonly policy: Policy;
+  readonly ids: Ids;
+  readonly sandbox: AgentSandbox;
+  readonly tenant: TenantPort;
+  readonly index: IndexPort;
+}
+
+export type SessionObjectSim = SimObject<SessionCommands>;
+
+export function simSession(id: SessionId, world: SessionSurroundings): SessionObjectSim {
+  return new SimObject<SessionCommands>(id.slice(0, 6), world, (storage, life) => {
+    const sandbox = life.port("provider", world.sandbox);
+    const tenant = life.port("tenant", world.tenant);
+    const index = life.port("index", world.index);
+    const log = (level: string) => (message: string, fields?: object) => {
+      if (life.alive) world.trace.note(id.slice(0, 6), () => `${level} ${message} ${JSON.stringify(fields ?? {})}`);
+    };
+    const logger: Logger = { info: log("info"), warn: log("warn"), error: log("error") };
+    // As session-object.ts: an alarm that is armed for that instant already is not written again.
+    let armedFor: number | null | undefined;
+    const whileAlive = (act: () => void) => {
+      if (!life.alive) throw new Crashed();
+      act();
+    };
+    const commands = new SessionCommands({
+      sql: life.sql(storage),
+      clock: life.clock(world.clock),
+      ids: world.ids,
+      logger,
+      policy: world.policy,
+      providers: { get: (name) => (name === "memory" ? sandbox : null) },
+      defaultProvider: "memory",
+      tenant: () => tenant,
+      index: () => index,
+      alarm: {
+        set: (at) =>
+          whileAlive(() => {
+            if (armedFor === at) return;
+            armedFor = at;
+            storage.setAlarm(at);
+          }),
+        clear: () =>
+          whileAlive(() => {
+            armedFor = null;
+            storage.setAlarm(null);
+          }),
+      },
+      eraseStorage: () => {
+        whileAlive(() => {
+          armedFor = null;
+          storage.erase();
+        });
+        return Promise.resolve();
+      },
+    });
+    return {
+      api: commands,
+      alarm: () => {
+        armedFor = undefined;
+        return commands.engine.wake("alarm");
+      },
+    };
+  });
+}
