@@ -26,6 +26,7 @@ import { StepRunner } from "./steps.ts";
 import { Stopping } from "./stopping.ts";
 import { sessionStore } from "./store.ts";
 import { SuspensionCommands } from "./suspension-commands.ts";
+import { logTransitions } from "./transition-log.ts";
 
 export class SessionCommands implements SessionApi {
   readonly #ports: SessionPorts;
@@ -47,6 +48,7 @@ export class SessionCommands implements SessionApi {
     const jobs = tally.jobs(jobStore(ports.sql));
     this.state = new SessionState(ports, store, jobs);
     tally.watch(this.state);
+    logTransitions(this.state, ports.logger);
     const runner = new JobRunner(ports, this.state, jobs);
     const calls = new ProviderCalls(ports, this.state, tally);
     const opening = new Opening(ports, calls, () => store.env());

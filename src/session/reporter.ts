@@ -13,18 +13,21 @@ import { stuckSince } from "../domain/stuck.ts";
 import { bounded, timedOut } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { OutcomeTally } from "./outcome-tally.ts";
-import type { LeaseReport, SessionReport } from "./reports.ts";
+import type { LeaseReport, OutcomeCounts, SessionReport } from "./reports.ts";
 import type { SessionState } from "./session-state.ts";
 import type { SessionStore } from "./store.ts";
 import { teardownOf } from "./view.ts";
 
 const retryMs = 10_000;
+/** Counted outcomes are told at most this often: the alert on timeouts looks at fifteen minutes, and a heartbeat may be as old as that. */
+const outcomesEveryMs = 60_000;
 
 export class Reporter {
   readonly #ports: SessionPorts;
   readonly #state: SessionState;
   readonly #store: SessionStore;
   readonly #tally: OutcomeTally;
+  #toldOutcomes: OutcomeCounts;
   /** What each has confirmed in this incarnation; what both have is stored, so that a wake does not report again. */
   #confirmed: { readonly tenant: number; readonly index: number };
   #reportedAt: number;
@@ -37,6 +40,7 @@ export class Reporter {
     this.#state = state;
     this.#store = store;
     this.#tally = tally;
+    this.#toldOutcomes = tally.counts;
     const { version, at } = state.reportable === null ? { version: 0, at: 0 } : store.reported();
     this.#confirmed = { tenant: version, index: version };
     this.#reportedAt = at;
@@ -58,7 +62,13 @@ export class Reporter {
     const { reportable: session, version } = this.#state;
     if (session === null) return false;
     if (this.#confirmed.tenant < version || this.#confirmed.index < version) return true;
-    return beats(session) && now >= this.#reportedAt + this.#ports.policy.reportEveryMs;
+    return beats(session) && now >= this.#beatAt();
+  }
+
+  #beatAt(): number {
+    const { reportEveryMs } = this.#ports.policy;
+    const untold = this.#tally.counts !== this.#toldOutcomes;
+    return this.#reportedAt + (untold ? Math.min(outcomesEveryMs, reportEveryMs) : reportEveryMs);
   }
 
   due(now: number): boolean {
@@ -77,7 +87,7 @@ export class Reporter {
     const { version } = this.#state;
     // The erasure is one version more: it must not lose against what was told before.
     const report = this.#report(session, erased ? version + 1 : version, erased);
-    const beat = this.#ports.clock.now() >= this.#reportedAt + this.#ports.policy.reportEveryMs;
+    const beat = this.#ports.clock.now() >= this.#beatAt();
     const tell = async (to: "tenant" | "index"): Promise<boolean> => {
       // The heartbeat is for the index alone: it is what maintenance reads.
       if (this.#confirmed[to] >= report.version && !(beat && to === "index")) return true;
@@ -88,6 +98,7 @@ export class Reporter {
         if (answer === timedOut) return false;
         // One that holds an older version has not taken this one.
         if (answer.version < report.version) return false;
+        if (to === "index") this.#toldOutcomes = report.outcomes;
         this.#confirmed = { ...this.#confirmed, [to]: Math.max(this.#confirmed[to], report.version) };
         return true;
       } catch (error) {
