@@ -109,7 +109,8 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
   const calls: RecordedCall[] = [];
   const log: LoggedLine[] = [];
   const answers = options.answers ?? {};
-  const { now } = options.clock ?? stillClock;
+  const clock = options.clock ?? stillClock;
+  const now = () => clock.now();
   const control = controlFace({ now });
   const tenants = new Map<TenantId, TenantApi>();
   const tenant = (name: TenantId): TenantApi => {
