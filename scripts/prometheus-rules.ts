@@ -43,7 +43,7 @@ export function prometheusRules(): string {
   const text = [...inside, ...outside].map((rule) =>
     [
       `      - alert: ${rule.alert}`,
-      `        expr: '${rule.expr}'`,
+      `        expr: ${quoted(rule.expr)}`,
       `        for: ${rule.for}`,
       `        labels: { severity: ${rule.severity} }`,
       `        annotations:`,
@@ -53,6 +53,11 @@ export function prometheusRules(): string {
   );
   const head = "# Made by scripts/prometheus-rules.ts from src/fleet/alerts: change it there.";
   return `${head}\ngroups:\n  - name: mooring\n    rules:\n${text.join("\n")}\n`;
+}
+
+/** As the formatter of this repository writes it. */
+function quoted(text: string): string {
+  return text.includes('"') ? `'${text}'` : `"${text}"`;
 }
 
 export const rulesFile = join(repository, "docs/prometheus-rules.yml");

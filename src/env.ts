@@ -13,6 +13,8 @@ export interface Env {
   readonly TENANTS: DurableObjectNamespace;
   readonly SHARDS: DurableObjectNamespace;
   readonly CONTROL: DurableObjectNamespace;
+  /** Optional: an Analytics Engine dataset. */
+  readonly ANALYTICS?: AnalyticsEngineDataset;
 
   readonly SANDBOX_PROVIDER?: Var;
   readonly PROVISION_TIMEOUT_SECONDS?: Var;
@@ -57,4 +59,4 @@ export interface Env {
 }
 
 /** What `config.ts` reads: everything but the namespaces. */
-export type ConfigEnv = Omit<Env, "SESSIONS" | "TENANTS" | "SHARDS" | "CONTROL">;
+export type ConfigEnv = Omit<Env, "SESSIONS" | "TENANTS" | "SHARDS" | "CONTROL" | "ANALYTICS">;

@@ -14,6 +14,7 @@ export async function runWatch(env: Env, config: Config, control: WatchedControl
     shards: shardNames(config.fleetShards).map((name) => ({ name, api: shardStub(env, name) })),
     clock: systemClock,
     logger: consoleLogger,
+    point: pointWriter(env),
     tell: alertWebhookUrl === null ? null : (notice) => post(alertWebhookUrl, notice),
   };
   await watchFleet(ports, control, {
@@ -23,6 +24,14 @@ export async function runWatch(env: Env, config: Config, control: WatchedControl
     tenantMaxSandboxes,
     everyMs: watchMs,
   });
+}
+
+/** The binding is optional: without it nobody keeps the figures but Prometheus. */
+function pointWriter(env: Env): WatchPorts["point"] {
+  const { ANALYTICS: dataset } = env;
+  if (dataset === undefined) return null;
+  return ({ indexes, blobs, doubles }) =>
+    dataset.writeDataPoint({ indexes: [...indexes], blobs: [...blobs], doubles: [...doubles] });
 }
 
 /** Redirects are not followed: the operator names the address, and nobody else does. */

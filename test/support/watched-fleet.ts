@@ -1,5 +1,6 @@
 /** A fleet that is only told of: the real control, shards and watch over real SQLite, fed with reports, on a clock of its own. */
 import { type AlertTerms, defaultAlertTerms } from "../../src/fleet/alerts/alert-terms.ts";
+import type { FleetPoint } from "../../src/fleet/alerts/fleet-point.ts";
 import { watchFleet } from "../../src/fleet/alerts/watch.ts";
 import type { AlertBoard, FleetRun } from "../../src/fleet/control-api.ts";
 import { ControlCore } from "../../src/fleet/control-core.ts";
@@ -28,6 +29,7 @@ export class WatchedFleet {
   readonly outcomes = new OutcomeLog(nodeSql(), this.clock);
   readonly logged: string[] = [];
   readonly told: AlertNotice[] = [];
+  readonly points: FleetPoint[] = [];
   /** While true, the second shard throws at every call. */
   shardFails = false;
   /** While true, the webhook refuses. */
@@ -62,6 +64,7 @@ export class WatchedFleet {
         ],
         clock: this.clock,
         logger: { info: log, warn: log, error: log },
+        point: (point) => void this.points.push(point),
         tell: async (notice) => {
           if (this.webhookFails) return false;
           this.told.push(notice);

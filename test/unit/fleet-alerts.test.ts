@@ -81,6 +81,21 @@ describe("the watch", () => {
   });
 });
 
+describe("the points for Analytics Engine", () => {
+  it("are one for each look at the whole fleet, with one index, and none while a shard is silent [FLT-14]", async () => {
+    const fleet = new WatchedFleet();
+    fleet.active(7);
+    await fleet.pass(2);
+    fleet.shardFails = true;
+    await fleet.pass(2);
+    expect(fleet.points).toHaveLength(2);
+    const [point] = fleet.points;
+    expect(point?.indexes).toEqual(["fleet"]);
+    expect(point?.doubles.slice(0, 5)).toEqual([0, 7, 0, 7, 100]);
+    expect(point?.doubles.length).toBeLessThanOrEqual(20);
+  });
+});
+
 describe("sandbox_timeout_high", () => {
   async function rate(timedOut: number, ended: number, fleet = new WatchedFleet()): Promise<boolean> {
     fleet.session("a", { outcomes: counted({ jobsEnded: ended, jobsTimedOut: timedOut, since: fleet.now }) });

@@ -10,6 +10,7 @@ import { boundedCall } from "../bounded-call.ts";
 import type { AlertBoard, AlertStanding, FleetDocument } from "../control-api.ts";
 import { type AlertRule, type AlertState, nextAlertState } from "./alert.ts";
 import { alertPage, alertRules } from "./alert-rules.ts";
+import { type FleetPoint, fleetPoint } from "./fleet-point.ts";
 import { lookAtFleet, type LookedAtControl, type LookPorts, type LookTerms } from "./look.ts";
 
 /** What the watch needs of the object it runs in. */
@@ -23,6 +24,8 @@ export interface WatchPorts extends LookPorts {
   readonly logger: Logger;
   /** null: the log alone is told. Resolves true when it was taken. */
   readonly tell: ((notice: AlertNotice) => Promise<boolean>) | null;
+  /** null: nobody keeps the figures. Must not throw. */
+  readonly point: ((point: FleetPoint) => void) | null;
 }
 
 export interface WatchTerms extends LookTerms {
@@ -50,6 +53,8 @@ export async function watchFleet(ports: WatchPorts, control: WatchedControl, ter
   });
   const looked: AlertBoard = { since, lookedAt: fleet.at, everyMs: terms.everyMs, alerts };
   writeBoard(control, looked);
+  const point = fleetPoint(fleet, looked);
+  if (point !== null) ports.point?.(point);
   return await tellAll(ports, control, looked);
 }
 
