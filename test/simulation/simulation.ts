@@ -54,6 +54,8 @@ export interface SimOptions {
   readonly traced: boolean;
   /** Violations that are known and left out, so that the schedule goes on and others can be found. */
   readonly ignore?: RegExp;
+  /** Called after each step, before it is checked: with it a test breaks something, to see that it is noticed. */
+  readonly sabotage?: (world: MemoryWorld) => void;
 }
 
 export async function simulate(seed: number, options: SimOptions): Promise<SimResult> {
@@ -266,6 +268,7 @@ class Simulation {
   }
 
   #check(): void {
+    this.#options.sabotage?.(this.#world);
     const found: string[] = [...this.#registry.check()];
     for (const [id, watch] of this.#watches) for (const what of watch.check()) found.push(`${id}: ${what}`);
     found.push(...this.#checks.check(this.#registry.reservations));

@@ -12,6 +12,9 @@
 import type { Clock } from "../../src/session/ambient.ts";
 import type { Sql } from "../../src/storage/sql.ts";
 
+/** A reason of our own: making a DOMException for each costs more than everything else of a sleep. */
+const crashed = Symbol("crashed");
+
 /** `before`: the call is not made. `after`: it was made, its answer is never heard. */
 export type CrashPoint = "before" | "after";
 export interface CrashPoints {
@@ -54,11 +57,12 @@ export class Incarnation {
     return () => this.#endings.delete(end);
   }
 
-  /** An asynchronous port, gone dark at the crash. Objects that its methods return (a wrapper client) are treated alike. */
+  /** An asynchronous port, gone dark at the crash. Objects that it holds or returns (a wrapper client) are treated alike. */
   port<T extends object>(name: string, port: T): T {
     return new Proxy(port, {
       get: (target, key): unknown => {
         const value: unknown = Reflect.get(target, key, target);
+        if (typeof value === "object" && value !== null) return this.port(`${name}.${String(key)}`, value);
         // A port within a port (what saves and removes snapshots) goes dark with it.
         if (typeof value === "object" && value !== null) return this.port(`${name}.${String(key)}`, value);
         if (typeof value !== "function") return value;
@@ -76,18 +80,23 @@ export class Incarnation {
       return body();
     };
     return {
-      run: (statement, ...bindings) => checked(() => sql.run(statement, ...bindings)),
+      run: (statement, ...bindings) => {
+        // The dead read nothing; only what they would write must not pass for done.
+        if (!this.#alive && statement.trimStart().startsWith("SELECT")) return [];
+        return checked(() => sql.run(statement, ...bindings));
+      },
       transaction: (body) => checked(() => sql.transaction(body)),
     };
   }
 
   clock(clock: Clock): Clock {
     return {
-      now: () => clock.now(),
+      // For the dead no time ever comes, so that code which runs on for a moment finds nothing due.
+      now: () => (this.#alive ? clock.now() : Number.NEGATIVE_INFINITY),
       sleep: (ms, signal) => {
         if (!this.#alive || this.#dies("before", "sleep")) return never();
         const over = new AbortController();
-        const end = () => over.abort();
+        const end = () => over.abort(crashed);
         const takeBack = this.atCrash(end);
         signal?.addEventListener("abort", end, { once: true });
         if (signal?.aborted === true) end();
@@ -102,7 +111,11 @@ export class Incarnation {
   #pass(what: string, call: () => unknown): unknown {
     if (!this.#alive || this.#dies("before", what)) return never();
     const result = call();
-    if (result instanceof Promise) return this.#dies("after", what) ? never() : this.#gate(result);
+    if (result instanceof Promise) {
+      const heard = this.#gate(result);
+      this.#dies("after", what);
+      return heard;
+    }
     return typeof result === "object" && result !== null ? this.port(what, result) : result;
   }
 

@@ -231,6 +231,11 @@ export class MemoryInstance {
   }
 
   #checkGeneration(generation: number): WrapperAnswer<never> | null {
+    // Thawed past its deadline it may read a request before its timer: no renewal brings a lease back that has run out.
+    if (this.#world.queue.time >= this.#lease.deadline) {
+      this.#beginEnding("its lease had run out");
+      return refused("draining", "the lease has run out");
+    }
     if (generation === this.order.generation) return null;
     if (generation > this.order.generation) this.#beginEnding(`generation ${generation} is newer`);
     return refused("wrong_generation", `this is generation ${this.order.generation}`);

@@ -1,6 +1,9 @@
 /** Waits for something to be so in the world: it looks again at each change and at each event that is due. No polling. */
 import type { Surroundings } from "./faulty-call.ts";
 
+/** The reason of an abort that nobody reads; without one a DOMException is made each time. */
+const over = Symbol("over");
+
 /** False when the caller gave up first. */
 export async function waitFor(
   { world, clock }: Pick<Surroundings, "world" | "clock">,
@@ -15,7 +18,7 @@ export async function waitFor(
     await new Promise<void>((resolve) => {
       const awake = new AbortController();
       const wake = () => {
-        awake.abort();
+        awake.abort(over);
         stopWaiting();
         signal.removeEventListener("abort", wake);
         resolve();
