@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { alertRules } from "../../src/fleet/alerts/alert-rules.ts";
 import { nextAlertState } from "../../src/fleet/alerts/alert.ts";
 import { layerNames } from "../../src/fleet/schedule.ts";
+import { blockedCodes, sessionStatuses } from "../../src/protocol/sessions.ts";
 import type { OutcomeCounts } from "../../src/session/reports.ts";
 import { born } from "../support/reports.ts";
 import { counted, minute, WatchedFleet } from "../support/watched-fleet.ts";
@@ -188,7 +189,7 @@ describe("a session past its deadline", () => {
 });
 
 describe("every alert", () => {
-  it("has a severity, words, a command and its own section in the operations page [FLT-13] [FLT-15]", () => {
+  it("has a severity, words, a command and its own section in the operations page [FLT-13]", () => {
     const page = readFileSync("docs/operations.md", "utf8");
     for (const rule of alertRules) {
       expect(page).toContain(`\n### ${rule.name}\n`);
@@ -196,6 +197,14 @@ describe("every alert", () => {
       expect(rule.command).toMatch(/^curl /);
     }
     expect(new Set(everyRule).size).toBe(alertRules.length);
+  });
+
+  it("and every status and block that an operator can find has its row among the ways out", () => {
+    const page = readFileSync("docs/operations.md", "utf8");
+    const table = page.slice(page.indexOf("## Every state"), page.indexOf("## Alerts"));
+    const rows = table.split("\n").filter((line) => line.startsWith("| ") && line.includes("`"));
+    const first = rows.map((row) => row.split("|")[1] ?? "").join(" ");
+    for (const word of [...sessionStatuses, ...blockedCodes]) expect(first).toContain(`\`${word}\``);
   });
 
   it("moves on nothing that was not seen [FLT-13]", () => {
