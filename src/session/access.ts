@@ -8,6 +8,7 @@ import type { Outcome } from "../domain/outcome.ts";
 import type { Session } from "../domain/session.ts";
 import type { Reply } from "../protocol/problem.ts";
 import type { SessionView } from "../protocol/sessions.ts";
+import { over } from "./bounded.ts";
 import type { JobStore } from "./job-store.ts";
 import type { SessionPorts } from "./ports.ts";
 import { newerRecord, notFound, problemOf, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
@@ -94,7 +95,7 @@ export class SessionAccess {
     if (until() || ms <= 0) return;
     const done = new AbortController();
     const unsubscribe = this.state.onChange(() => {
-      if (until()) done.abort();
+      if (until()) done.abort(over);
     });
     try {
       await this.ports.clock.sleep(ms, done.signal);

@@ -2,6 +2,9 @@
 import type { CallBound } from "../sandbox/agent-sandbox.ts";
 import type { Clock } from "./ambient.ts";
 
+/** A reason at hand: without one each abort makes an exception with its stack, and most aborts only call off a timer. */
+export const over = "over";
+
 export const timedOut = Symbol("timed out");
 
 export async function bounded<T>(
@@ -14,9 +17,9 @@ export async function bounded<T>(
   const timer = clock.sleep(timeoutMs, settled.signal).then((): typeof timedOut => timedOut);
   try {
     const answer = await Promise.race([call({ timeoutMs, signal: givenUp.signal }), timer]);
-    if (answer === timedOut) givenUp.abort();
+    if (answer === timedOut) givenUp.abort(over);
     return answer;
   } finally {
-    settled.abort();
+    settled.abort(over);
   }
 }

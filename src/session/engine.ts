@@ -6,6 +6,7 @@
  * the platform's own retries give up after minutes, silently (I5).
  */
 import { laneOf, reconcile } from "../domain/reconcile.ts";
+import { over } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { JobRunner } from "./jobs.ts";
 import type { Reporter } from "./reporter.ts";
@@ -173,7 +174,7 @@ export class SessionEngine {
     try {
       await Promise.race([idle, clock.sleep(untilNext, done.signal)]);
     } finally {
-      done.abort();
+      done.abort(over);
     }
   }
 
