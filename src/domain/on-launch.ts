@@ -135,8 +135,8 @@ export function adoptOrphan(session: Session, event: EventOf<"orphanFound">, con
       ? base
       : withProvision(base, {
           ...provision,
-          // An opening that found something in its own place is burnt; one that is elsewhere goes on as it was.
-          candidate: provision.candidate?.generation === event.candidate.generation ? null : provision.candidate,
+          // Either way this opening is over: its place is taken, or it was given back above.
+          candidate: null,
           failures: provision.failures + 1,
           step: { type: "waiting", notBefore: now },
         });

@@ -149,6 +149,8 @@ describe("the idle clock", () => {
 
   it("counts from the last activity, and runs only while something is held [CLK-7]", () => {
     expect(idleAt(idle(), policy)).toBe(at + 5 * minute);
+    const reported = idle({ activity: { lastAt: at - minute, activeJobs: 0, reportedAt: at } });
+    expect(idleAt(reported, policy)).toBe(at + 4 * minute);
     for (const state of [
       idle({ newest: launching(), desired: provisioning().desired }),
       idle({ newest: stopping() }),
@@ -325,7 +327,14 @@ describe("a paused session", () => {
       expect(apply(state, time, { now: warnAt - 1, policy }).type).toBe("ignored");
       const moved = moveWith(state, time, { now: warnAt, policy });
       expect(moved.session).toEqual({ ...state, warnedOfPause: since });
-      expect(noted(moved)).toEqual(["retention_warning"]);
+      expect(moved.effects).toMatchObject([
+        {
+          note: {
+            type: "retention_warning",
+            facts: { ends_at: new Date(since + policy.pausedRetentionMs).toISOString() },
+          },
+        },
+      ]);
       expect(apply(moved.session, time, { now: warnAt, policy }).type).toBe("ignored");
     }
     expect(running(lost())).not.toContain("paused_warning");
@@ -390,6 +399,10 @@ describe("a clock that jumps", () => {
       again(provisioning({}, { ...quiet, newest: launching({ step: { type: "confirming", nextAt: far } }) })),
     ).toBe(at);
     expect(again(provisioning({}, { ...quiet, newest: launching({ step: { ...acting } }) }))).toBe(at + minute);
+    const confirming = launching({ deadline: far });
+    expect(move(provisioning({}, { ...quiet, newest: confirming }), time).newest).toMatchObject({
+      deadline: at + 4 * minute,
+    });
     const opening = { type: "opening", attemptId: attempt("o"), deadline: far } as const;
     const reopened = move(provisioning({ step: opening }, quiet), time);
     expect(reopened.desired).toMatchObject({
@@ -422,6 +435,8 @@ describe("a clock that jumps", () => {
       ),
       provisioning({ step: { type: "opening", attemptId: attempt("o"), deadline: at + 21 * second } }, quiet),
     ];
+    const resting = stopping({ step: { type: "parked", since: at, nextProbeAt: at + hour, hastened: false } });
+    expect(apply(session({ ...quiet, ghosts: [resting] }), time).type).toBe("ignored");
     for (const state of longest) expect(apply(state, time)).toEqual({ type: "ignored", why: "nothing is due" });
   });
 });

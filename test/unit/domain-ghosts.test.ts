@@ -87,12 +87,10 @@ describe("a sandbox that cannot be proven gone", () => {
     const full = { ...waiting, ghosts: threeGhosts };
     expect(reconcile(full, at + hour, policy).map((step) => step.type)).not.toContain("becomeGhost");
     expect(apply(full, { type: "ghostNeeded" }, when(hour)).type).toBe("ignored");
-    expect(
-      nextDeadline(
-        { ...full, newest: { ...replaceable, step: { ...parked.step, nextProbeAt: at + hour } }, ghosts: [] },
-        policy,
-      ),
-    ).toBe(at + expiry);
+    const asleep = (of: Stopping): Stopping => ({ ...of, step: { ...parked.step, nextProbeAt: at + hour } });
+    const patient = { ...waiting, newest: asleep(replaceable) };
+    expect(nextDeadline({ ...patient, ghosts: threeGhosts.slice(1).map(asleep) }, policy)).toBe(at + expiry);
+    expect(nextDeadline({ ...patient, ghosts: threeGhosts.map(asleep) }, policy)).toBe(at + 9 * minute);
     const asked = apply(lost({ newest: replaceable, ghosts: threeGhosts }), { type: "rebuildRequested" }, when(hour));
     expect(asked).toMatchObject({ type: "rejected", rejection: { code: "conflict", retryAt: null } });
     expect(
@@ -246,6 +244,12 @@ describe("an operator", () => {
     });
   });
 
+  it("may say so from the very instant of certain expiry on, and is on record with it [LEA-20]", () => {
+    const moved = moveWith(lost({ newest: replaceable }), word(newest), when(expiry));
+    const said = { type: "absence_asserted", cause: "burned down", generation: newest, facts: { by: "ann" } };
+    expect(moved.effects).toContainEqual({ type: "note", note: said });
+  });
+
   it("asserts a ghost where it stands, and no other [LEA-20]", () => {
     const state = lost({ ghosts: [ghost(generation(1)), ghost(ghostly)] });
     const after = move(state, word(ghostly), when(0));
@@ -313,6 +317,20 @@ describe("an asserted ghost seen alive", () => {
     expect(noted(moved)).toEqual(["assertion_withdrawn"]);
   });
 
+  it("only seen alive: a probe that saw nothing clear keeps the word and its hourly pace [LEA-20] [I4]", () => {
+    const state = lost({ ghosts: [assertedGhost] });
+    const looks = [look("unknown", 0, candidate(asserted))];
+    const after = move(state, { type: "probeFinished", generation: asserted, retired: null, looks, settledAt: at });
+    expect(after.ghosts[0]).toMatchObject({
+      assertion: assertedGhost.assertion,
+      step: assertedGhost.step,
+      attempts: parked.attempts,
+    });
+    const fresh = { ...assertedGhost, step: { ...parked.step, since: at } };
+    const probed = move(lost({ ghosts: [fresh] }), { type: "probeStarted", generation: asserted });
+    expect(probed.ghosts[0]?.step).toMatchObject({ nextProbeAt: at + hour });
+  });
+
   it("by a stop that an operator asked for loses the assertion too [LEA-20]", () => {
     const state = lost({ ghosts: [{ ...assertedGhost, ...acting }] });
     const looks = [look("present", 0, candidate(asserted))];
@@ -368,6 +386,7 @@ describe("something found where no lease is open", () => {
     );
     expect(reaped.desired).toEqual(state.desired);
     expect(reaped.newest?.phase).toBe("closed");
+    expect(reaped.alive).toEqual(state.alive);
   });
 
   it("makes the next opening mint above it [LEA-2]", () => {

@@ -82,6 +82,9 @@ describe("a move that cannot be right is named", () => {
 
   it("when a lease closes without having been stopped, or without a proof [I3]", () => {
     expect(moved(session(), lost())).toEqual([`I3: generation ${newest} closed without having been stopped`]);
+    const beside = { ghosts: [ghost(2)] };
+    const vanished = [`I3: generation ${newest} closed without having been stopped`];
+    expect(moved(session(beside), lost(beside))).toEqual(vanished);
     expect(moved(lost({ newest: stopping() }), lost())).toEqual([]);
     const receipt = closed();
     const unproven = {
@@ -102,6 +105,10 @@ describe("a move that cannot be right is named", () => {
     const successor = launching({ ...candidate(generation(6)) });
     const over = provisioning({}, { newest: successor });
     expect(moved(lost({ newest: stopping() }), over)).toEqual(["LEA-1: a lease opened over an open one"]);
+    const beside = { ghosts: [ghost(2)] };
+    expect(moved(lost({ newest: stopping(), ...beside }), { ...over, ...beside })).toEqual([
+      "LEA-1: a lease opened over an open one",
+    ]);
     expect(moved(lost({ newest: stopping() }), { ...over, ghosts: [stopping()] })).toEqual([]);
     expect(moved(lost(), over)).toEqual([]);
   });

@@ -13,6 +13,7 @@ import {
   attempt,
   candidate,
   closed,
+  host,
   hour,
   launching,
   look,
@@ -137,8 +138,20 @@ describe("opening a lease", () => {
       expect(after.desired).toEqual({ type: "suspended", cause, since: at, resumeQueued: false });
       expect(after).toMatchObject({ snapshot, cancellations: [next] });
     }
+    const slow = { ...full, failure: { code: "unavailable", message: "slow" } } as const;
+    expect(provisionOf(move(of("resume"), slow))).toMatchObject({ purpose: "resume", failures: 1 });
     for (const purpose of ["create", "relaunch"] as const)
       expect(provisionOf(move(of(purpose), full)).failures).toBe(1);
+  });
+
+  it("is done once at a time, and hears no failure but its own [LEA-8]", () => {
+    expect(apply(open, start(next), when(hour))).toEqual({ type: "ignored", why: "it is not time to open a lease" });
+    const full = { code: "unavailable", message: "slow" } as const;
+    const old = { type: "openingFailed", attemptId: attempt("older"), failure: full, jitter: 0.5 } as const;
+    expect(apply(open, old)).toEqual({ type: "ignored", why: "an older opening" });
+    expect(apply(provisioning(), { ...old, attemptId: attempt("open-1") }).type).toBe("ignored");
+    expect(apply(session({ newest: null }), old).type).toBe("ignored");
+    expect(apply(session({ newest: null }), opened()).type).toBe("ignored");
   });
 
   it("happens only after the new sandbox id was seen absent, by its own provider [LEA-1]", () => {
@@ -205,7 +218,8 @@ describe("opening a lease", () => {
     expect(ended.cancellations).toEqual([next]);
     expect(reconcile(ended, at, policy)).toContainEqual({ type: "cancelReservation", generation: next });
     expect(apply(ended, { type: "reservationCancelled", generation: newest }).type).toBe("ignored");
-    expect(move(ended, { type: "reservationCancelled", generation: next }).cancellations).toEqual([]);
+    const two = { ...ended, cancellations: [newest, next] };
+    expect(move(two, { type: "reservationCancelled", generation: next }).cancellations).toEqual([newest]);
     expect(reconcile({ ...ended, cancellations: [] }, at, policy)).toEqual([]);
   });
 });
@@ -293,6 +307,34 @@ describe("a launch", () => {
     const many = Array.from({ length: 25 }, () => acting.attempts[0]).filter((each) => each !== undefined);
     const long = provisioning({}, { newest: launching({ step: { type: "waiting", notBefore: at }, attempts: many }) });
     expect(launchingOf(move(long, event)).attempts).toHaveLength(20);
+  });
+
+  it("leaves the words about earlier attempts alone, and backs off further with each failure [LEA-22]", () => {
+    const first = {
+      attemptId: attempt("launch-0"),
+      sentAt: at - minute,
+      outcome: "failed",
+      error: "it said no",
+    } as const;
+    const second_ = launching({ ...acting, attempts: [first, ...acting.attempts] });
+    const state = provisioning({ failures: 3 }, { newest: second_ });
+    const succeeded = { type: "launchSucceeded", generation: newest, attemptId: launch1, host } as const;
+    const told = [succeeded, failed(failure("timed_out", "unknown")), failed(failure("unavailable"))] as const;
+    for (const event of told) expect(launchingOf(move(state, event)).attempts[0]).toBe(first);
+    const late = move(state, { type: "timePassed", jitter: 0.5 }, when(59 * second));
+    expect(launchingOf(late).attempts[0]).toBe(first);
+    for (const code of ["unavailable", "malformed"] as const) {
+      expect(provisionOf(move(state, failed(failure(code))))).toMatchObject({
+        failures: 4,
+        step: { notBefore: at + 16 * second },
+      });
+    }
+    const seen = { type: "observedAbsent", generation: newest, observation: look("absent", hour) } as const;
+    const silent = provisioning({ failures: 3 }, { newest: launching() });
+    expect(provisionOf(move(silent, seen, when(hour))).step).toEqual({
+      type: "waiting",
+      notBefore: at + hour + 16 * second,
+    });
   });
 
   it("that cannot help in the same place is stopped, and another generation follows after a delay [LEA-22]", () => {

@@ -72,6 +72,13 @@ describe("when a sandbox is lost", () => {
     });
   });
 
+  it("drops no waiting job of a session that goes on: a rebuild or relaunch runs them [REB-5]", () => {
+    for (const onLoss of ["hold", "relaunch"] as const) {
+      const { effects } = moveWith(losing(onLoss), absent);
+      expect(effects.map((effect) => effect.type)).toEqual(["note", "settleJobs"]);
+    }
+  });
+
   it("terminate ends it as failed, and drops what waited [REB-5]", () => {
     const moved = moveWith(losing("terminate"), absent);
     expect(moved.session.desired).toEqual({
@@ -112,6 +119,8 @@ describe("when a sandbox is lost", () => {
       newest: held({ gate: { type: "saving", for: "pause", attemptId: attempt("save-1"), deadline: at + minute } }),
       snapshot: null,
     });
+    const relaunching = { ...saving, lifecycle: { onTimeout: "kill", onLoss: "relaunch" } as const };
+    expect(move(relaunching, absent)).toMatchObject({ desired: { type: "suspended", cause: "loss" }, relaunches: 0 });
     const after = move(saving, absent);
     expect(after.desired).toEqual({ type: "suspended", cause: "loss", since: at, resumeQueued: false });
     expect(apply(after, { type: "resumeRequested", timeoutMs: 1 })).toMatchObject({

@@ -105,6 +105,9 @@ describe("the first accepted renewal", () => {
     const foreign = move(asked, failed(1, failure("foreign_instance")));
     expect(foreign.newest).toMatchObject({ phase: "stopping", reason: "foreign" });
     expect(foreign.desired).toMatchObject({ provision: { failures: 1, step: { notBefore: at + 2 * second } } });
+    const again = provisioning({ failures: 3 }, { newest: launching({ renewals: { sequence: 1, lastSentAt: at } }) });
+    const later = move(again, failed(1, failure("foreign_instance")));
+    expect(later.desired).toMatchObject({ provision: { failures: 4, step: { notBefore: at + 16 * second } } });
     expect(move(asked, failed(1)).newest).toMatchObject({
       phase: "launching",
       step: { type: "confirming", nextAt: at + second },
@@ -163,6 +166,10 @@ describe("a renewal", () => {
     expect(after.activity).toEqual({ lastAt: at - 7 * second, activeJobs: 0, reportedAt: at });
     expect(move(state, accepted(7, { activeJobs: 1 })).activity).toEqual({ lastAt: at, activeJobs: 1, reportedAt: at });
     expect(move(state, accepted(7)).activity.lastAt).toBe(state.activity.lastAt);
+    const busy = session({ activity: { lastAt: at, activeJobs: 1, reportedAt: at - minute } });
+    expect(move(busy, accepted(7)).activity).toEqual({ lastAt: at, activeJobs: 0, reportedAt: at });
+    const fresh = session({ activity: { lastAt: at, activeJobs: 0, reportedAt: at - minute } });
+    expect(move(fresh, accepted(7, { activeJobs: 1 })).activity).toEqual({ lastAt: at, activeJobs: 1, reportedAt: at });
   });
 
   it("is due each minute, sooner for a short idle timeout, and asked again after 10 s when it failed", () => {

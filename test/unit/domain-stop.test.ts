@@ -157,6 +157,13 @@ describe("stop attempts", () => {
     });
   });
 
+  it("are named by reconcile when they are due, and not before [LEA-10]", () => {
+    const state = terminated({ newest: stopping({ step: { type: "waiting", nextAttemptAt: at } }) });
+    expect(reconcile(state, at - 1, policy)).toEqual([]);
+    expect(reconcile(state, at, policy)).toEqual([{ type: "stop", generation: newest }]);
+    expect(reconcile(terminated({ newest: stopping(acting) }), at + hour, policy)).toEqual([]);
+  });
+
   it("ignore the result of an older attempt, evidence and all [LEA-8]", () => {
     const state = terminated({ newest: stopping(acting) });
     const late = {
@@ -202,6 +209,36 @@ describe("stop attempts", () => {
       expect(lease.retired).toEqual(retired);
       expect(lease.observations).toHaveLength(1);
     }
+  });
+
+  it("that fail leave all else as it is: no job is settled, the time with a sandbox runs on, older attempts keep their words", () => {
+    const [older] = parked.attempts;
+    if (older === undefined) throw new Error("no attempt");
+    const both = stopping({ ...acting, attempts: [older, ...acting.attempts] });
+    const state = lost({ newest: both, alive: { totalMs: 0, since: at - minute } });
+    const finished = {
+      type: "stopFinished",
+      generation: newest,
+      attemptId: attempt("stop-1"),
+      settledAt: at,
+      jitter: 0.5,
+    } as const;
+    const moved = moveWith(state, { ...finished, ...nothingHeard });
+    expect(moved.effects).toEqual([
+      {
+        type: "note",
+        note: {
+          type: "stop_failed",
+          cause: "timed out",
+          generation: newest,
+          facts: { attempt: 2, error: "timed out" },
+        },
+      },
+    ]);
+    expect(moved.session.alive).toEqual(state.alive);
+    expect(stoppingOf(moved.session).attempts[0]).toBe(older);
+    const abandoned = moveWith(state, { type: "timePassed", jitter: 0.5 }, when(minute));
+    expect(noted(abandoned)).toEqual(["stop_failed"]);
   });
 
   it("keep the newest twenty observations, oldest first", () => {
@@ -299,6 +336,8 @@ describe("a proven stop", () => {
       },
     });
     expect(noted(moved)).toEqual(["sandbox_gone", "terminated"]);
+    const gone = { type: "sandbox_gone", cause: "verified absent", generation: newest, facts: { attempts: 9 } };
+    expect(moved.effects).toContainEqual({ type: "note", note: gone });
     expect(moved.effects).toContainEqual({ type: "settleJobs", generation: newest, as: "interrupted" });
   });
 
