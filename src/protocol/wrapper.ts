@@ -24,7 +24,6 @@ export const wrapperHeaders = {
 } as const;
 
 export { markers } from "./markers.ts";
-export type { MarkerRole } from "./markers.ts";
 
 /**
  * One JSON document on the standard input of `node wrapper.js guardian`; the guardian hands it to the wrapper the same

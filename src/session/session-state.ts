@@ -5,14 +5,16 @@
  */
 import type { Effect, Note, SessionEvent } from "../domain/events.ts";
 import { moveViolations, stateViolations } from "../domain/invariants.ts";
-import { beginStop, stoppingFrom, type Closed, type Lease, type OpenLease, type Stopping } from "../domain/lease.ts";
+import { stoppingFrom, type Closed } from "../domain/lease.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import { nextDeadline } from "../domain/reconcile.ts";
 import type { Session } from "../domain/session.ts";
 import { transition } from "../domain/transition.ts";
 import type { JobStore } from "./job-store.ts";
 import type { SessionPorts } from "./ports.ts";
-import type { Actor, LeaseRemains, Loaded, PlainSession, SessionStore, StandingLease } from "./store.ts";
+import { salvage, standIn } from "./salvage.ts";
+import type { LeaseRemains, PlainSession } from "./row-codec.ts";
+import type { Actor, Loaded, SessionStore } from "./store.ts";
 
 export type Mode =
   | { readonly type: "absent" }
@@ -303,81 +305,4 @@ export class SessionState {
 /** What is to be given back or deleted has no date: it is simply not done yet. */
 function owed(session: Session): boolean {
   return session.cancellations.length > 0 || session.discarded.length > 0;
-}
-
-/**
- * What can be torn down of a session whose spec cannot be read: stops under way, and everything once a delete was asked for.
- * Each lease keeps its place: a ghost written back as the newest would push the real one out.
- */
-function salvage(plain: PlainSession, leases: readonly StandingLease[], ports: SessionPorts): Session | null {
-  const now = ports.clock.now();
-  const asked = plain.deleteRequestedAt !== null;
-  const torn = (lease: Lease): lease is OpenLease => lease.phase === "stopping" || (asked && lease.phase !== "closed");
-  const stop = (lease: OpenLease): Stopping => beginStop(lease, "terminated", now, ports.policy);
-  const newestLease = leases.find((each) => each.standing === "newest")?.lease ?? null;
-  const newest =
-    newestLease === null || newestLease.phase === "closed" ? newestLease : torn(newestLease) ? stop(newestLease) : null;
-  const ghosts = leases.flatMap(({ standing, lease }) => (standing === "ghost" && torn(lease) ? [stop(lease)] : []));
-  const stopping = newest?.phase === "stopping" ? [...ghosts, newest] : ghosts;
-  const last = leases.at(-1)?.lease;
-  if (last === undefined || (stopping.length === 0 && !asked)) return null;
-  const ended = stopping.every((lease) => lease.assertion !== null);
-  const proofs = leases.flatMap(({ lease }) => (lease.phase === "closed" ? [lease.receipt.verifiedAbsentAt] : []));
-  const at = plain.deleteRequestedAt ?? stopping[0]?.requestedAt ?? now;
-  return {
-    ...blank(plain, last.provider),
-    nextGeneration: (last.generation + 1) as Session["nextGeneration"],
-    // Not asked to end: it must not be told as ended, or it could never go on when its record is read again.
-    desired: asked
-      ? { type: "terminated", reason: "failed", at, endedAt: ended ? Math.max(at, ...proofs) : null, failure: null }
-      : { type: "suspended", cause: "loss", since: at, resumeQueued: false },
-    newest,
-    ghosts,
-  };
-}
-
-/** Nothing of it may be acted on: it stands there for reports alone, with the newest lease that can be read. */
-function standIn(plain: PlainSession, leases: readonly StandingLease[]): Session | null {
-  const newest = leases.findLast((each) => each.standing === "newest")?.lease ?? null;
-  const ghosts = leases.flatMap(({ standing, lease }) =>
-    standing === "ghost" && lease.phase === "stopping" ? [lease] : [],
-  );
-  const provider = newest?.provider ?? plain.provider;
-  if (provider === null) return null;
-  return {
-    ...blank(plain, provider),
-    nextGeneration: ((newest?.generation ?? 0) + 1) as Session["nextGeneration"],
-    desired: { type: "running", provision: null },
-    newest,
-    ghosts,
-  };
-}
-
-/** Clocks of a session that cannot be read do not run: its end is as far away as a date goes. */
-const noEnd = 8_640_000_000_000_000;
-
-function blank(
-  plain: PlainSession,
-  provider: Session["provider"],
-): Omit<Session, "nextGeneration" | "desired" | "newest" | "ghosts"> {
-  return {
-    id: plain.id,
-    tenant: plain.tenant,
-    provider,
-    isolation: "session",
-    createdAt: plain.createdAt,
-    limits: { timeoutMs: 0, idleTimeoutMs: null, maxLifetimeMs: 0 },
-    lifecycle: { onTimeout: "kill", onLoss: "hold" },
-    profile: { labels: {}, agentType: null, taskId: null, critical: false, autoResume: false },
-    endAt: noEnd,
-    startedAt: null,
-    refreshedAt: null,
-    activity: { lastAt: plain.createdAt, activeJobs: 0, reportedAt: plain.createdAt },
-    alive: { totalMs: 0, since: null },
-    relaunches: 0,
-    warnedOfPause: null,
-    snapshot: null,
-    discarded: [],
-    cancellations: [],
-  };
 }

@@ -87,7 +87,12 @@ describe("quota", () => {
     await rig.running({ on_loss: "relaunch" });
     rig.fault = once("renew", { type: "disappear" });
     // Another session takes the place as soon as it is free.
-    const other = { sessionId: "bbbbbbbbbbbbbbbbbbbb" as never, generation: 5 as never, createdAt: 5, purpose: "create" as const };
+    const other = {
+      sessionId: "bbbbbbbbbbbbbbbbbbbb" as never,
+      generation: 5 as never,
+      createdAt: 5,
+      purpose: "create" as const,
+    };
     rig.registryFate = (call) => {
       if (call === "reserve") rig.registry.reserve({ ...other, sandboxId: "bbbbbbbbbbbbbbbbbbbb-g5" as never });
       return Promise.resolve();
