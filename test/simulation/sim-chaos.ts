@@ -1,7 +1,8 @@
 /** What befalls the controllers at any time: crashes, evictions, clocks that are set. And the cron, which goes on whatever happens. */
-import type { SessionId } from "../../src/domain/ids.ts";
+import type { InstanceId, SessionId } from "../../src/domain/ids.ts";
 import { sweep, sweepTerms } from "../../src/fleet/layers/sweep.ts";
 import type { ShardIndex } from "../../src/fleet/shard-index.ts";
+import type { MemoryWorld } from "../../src/sandbox/memory/memory-world.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import type { VirtualClock, VirtualTime } from "../support/virtual-time.ts";
 import type { SimPlan } from "./sim-plan.ts";
@@ -13,6 +14,7 @@ export interface ChaosSurroundings {
   readonly trace: Trace;
   readonly random: SeededRandom;
   readonly plan: SimPlan;
+  readonly world: MemoryWorld;
   readonly faulty: () => boolean;
   readonly objects: () => readonly { crash(what: string): void; armTimer(): void }[];
 }
@@ -23,6 +25,7 @@ const hour = 60 * minute;
 export class SimChaos {
   readonly #world: ChaosSurroundings;
   #jumps = 0;
+  #strangers = 0;
   #behind = 0;
 
   constructor(world: ChaosSurroundings) {
@@ -43,6 +46,7 @@ export class SimChaos {
     if (plan.crashEveryMs !== null)
       this.every(plan.crashEveryMs, () => random.pick(this.#world.objects()).crash("any time"));
     if (plan.jumpEveryMs !== null) this.every(plan.jumpEveryMs, () => this.#jump());
+    if (plan.strangersEveryMs !== null) this.every(plan.strangersEveryMs, () => this.#bringStranger());
   }
 
   /** Now and then, while faults happen. */
@@ -54,6 +58,23 @@ export class SimChaos {
       time.schedule(random.int(1, 2 * meanMs), again);
     };
     time.schedule(random.int(1, 2 * meanMs), again);
+  }
+
+  /** Into a sandbox that lives: a second process of the same instance, another instance, or a wrapper without a name. */
+  #bringStranger(): void {
+    const { random, world, trace, plan } = this.#world;
+    const wrappers = world.processes().filter(({ kind }) => kind === "wrapper");
+    if (wrappers.length === 0) return;
+    const { sandboxId, instanceId, sessionId } = random.pick(wrappers);
+    if (sandboxId === null || instanceId === null) return;
+    const order = world.instance(sandboxId, instanceId)?.order;
+    if (order === undefined) return;
+    const kind = random.pick(["duplicate", "stranger", "legacy"] as const);
+    trace.note("world", () => `a ${kind} appears in ${sandboxId}`);
+    if (kind === "duplicate") world.smuggle(order);
+    if (kind === "stranger") world.smuggle({ ...order, instanceId: `stranger-${this.#strangers++}` as InstanceId });
+    if (kind === "legacy")
+      world.mischief.addLegacy(sessionId, random.pick([null, sandboxId]), random.int(1, 20) * plan.unitMs);
   }
 
   #jump(): void {

@@ -133,6 +133,7 @@ class Simulation {
       trace: this.#trace,
       random: this.#random.stream("chaos"),
       plan: this.#plan,
+      world: this.#world,
       faulty: () => this.#faulty,
       objects: () => [this.#tenant, ...Array.from(this.#watches.values(), (watch) => watch.object)],
     });

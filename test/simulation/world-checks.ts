@@ -61,7 +61,8 @@ export class WorldChecks {
       if (kind !== "wrapper" || sandboxId === null || instanceId === null || generation === null) continue;
       if (this.#world.instance(sandboxId, instanceId)?.acts !== true) continue;
       const other = acting.get(sessionId);
-      if (other !== undefined) found.push(`I2: ${sessionId} g${other} and g${generation} can both act`);
+      if (other !== undefined && other !== generation)
+        found.push(`I2: ${sessionId} g${other} and g${generation} can both act`);
       acting.set(sessionId, generation);
     }
     return found;
@@ -106,6 +107,7 @@ export class WorldChecks {
         if (!this.#saved.has(entry.snapshotId)) this.#saved.set(entry.snapshotId, entry.jobs);
         return [];
       case "launchRepeated":
+      case "smuggled":
       case "launchRefused":
       case "retired":
       case "renewed":

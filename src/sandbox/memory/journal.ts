@@ -28,6 +28,8 @@ export interface Process extends ProcessIdentity {
 export type JournalEntry = { readonly at: number } & (
   | ({ readonly type: "launched" } & Named)
   | ({ readonly type: "launchRepeated" } & Named)
+  /** Started past every check, by a test. */
+  | ({ readonly type: "smuggled" } & Named)
   | ({ readonly type: "launchRefused"; readonly code: "refused_retired" | "refused_late" | "occupied" } & Named)
   | { readonly type: "retired"; readonly sandboxId: SandboxId; readonly generation: Generation }
   /** `aim` is what the caller of stop named; null when the instance's own wrapper or guardian, or the world, did it. */

@@ -109,7 +109,7 @@ export class MemoryWorld {
     if (files === null) return failed("not_found", `no snapshot ${restore ?? ""}`, "none");
     record.armed = { instanceId: order.instanceId, generation: order.generation };
     record.files = files;
-    this.#start(order, record);
+    this.#start(order, record, "launched");
     return launched;
   }
 
@@ -244,10 +244,10 @@ export class MemoryWorld {
   /** Starts a wrapper past every check: a duplicate of a running instance, or a foreign one in somebody's sandbox. */
   smuggle(order: LaunchOrder): MemoryInstance {
     this.advance();
-    return this.#start(order, this.#record(order));
+    return this.#start(order, this.#record(order), "smuggled");
   }
 
-  #start(order: LaunchOrder, record: SandboxRecord): MemoryInstance {
+  #start(order: LaunchOrder, record: SandboxRecord, how: "launched" | "smuggled"): MemoryInstance {
     const { startMs, keepOutputBytes, maxJobs, disk } = this.#options;
     const instance = new MemoryInstance(order, {
       queue: this.#queue,
@@ -263,7 +263,7 @@ export class MemoryWorld {
       retired: () => order.generation <= (record.retiredThrough ?? -1),
     });
     record.instances.push(instance);
-    this.#note(order, "launched");
+    this.#note(order, how);
     // A wrapper that takes no time to start listens at once.
     this.advance();
     this.changed();
@@ -291,7 +291,7 @@ export class MemoryWorld {
     return failed(launchRefusals[why].code, launchRefusals[why].words, "none");
   }
 
-  #note(order: LaunchOrder, type: "launched" | "launchRepeated"): void {
+  #note(order: LaunchOrder, type: "launched" | "launchRepeated" | "smuggled"): void {
     const { sessionId, sandboxId, instanceId, generation } = order;
     this.journal.add({ type, at: this.#queue.time, sessionId, sandboxId, instanceId, generation });
   }

@@ -60,6 +60,7 @@ function wordsOf(entry: JournalEntry): string {
     case "snapshotRemoved":
       return `snapshot ${entry.snapshotId} removed`;
     case "launched":
+    case "smuggled":
     case "launchRepeated":
     case "retired":
     case "ended":
