@@ -159,7 +159,10 @@ export class JobRunner {
       // That nothing came of a repeat says nothing of the first: taken back, it could run again on a successor (FEN-6).
       if (first) this.#takeBack(job.id);
       // It may still be draining for a save that was called off; saying so again costs nothing.
-      await bounded(clock, policy.observeMs, (bound) => wrapper.admit(bound));
+      // Only while jobs are wanted: a drain that began meanwhile must stand (DEL-12).
+      if (this.admitting()?.generation === lease.generation) {
+        await bounded(clock, policy.observeMs, (bound) => wrapper.admit(bound));
+      }
     }
     return false;
   }

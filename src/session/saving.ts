@@ -31,21 +31,39 @@ export class Saving {
     for (;;) {
       const lease = this.#draining(generation);
       if (lease === null || lease.gate.type !== "draining") return;
-      const wrapper = this.#jobs.wrapperOf(lease);
-      const answer =
-        wrapper === null
-          ? failed("unavailable", "No adapter is wired.", "none")
-          : await this.#calls.call(policy.observeMs, "drain", (bound) => wrapper.drain(bound));
+      let empty = await this.#isEmpty(lease);
       const late = clock.now() >= lease.gate.deadline;
-      if (late)
+      if (late && !empty) {
         await this.#jobs.end(lease, this.#jobs.handedTo(lease), "interrupted", policy.jobGraceMs + policy.observeMs);
-      if (late || (answer.ok && answer.value.activeJobs === 0)) {
+        empty = await this.#isEmpty(lease);
+      }
+      if (empty) {
         await this.#learn(lease);
         this.#calls.dispatch({ type: "drained", generation, attemptId: this.#calls.attempt() });
         return;
       }
+      if (late) return this.#callOff(lease);
       await clock.sleep(drainPollMs);
     }
+  }
+
+  /** The wrapper says so itself: it admits no job, and none runs. */
+  async #isEmpty(lease: Held): Promise<boolean> {
+    const wrapper = this.#jobs.wrapperOf(lease);
+    if (wrapper === null) return false;
+    const answer = await this.#calls.call(this.#ports.policy.observeMs, "drain", (bound) => wrapper.drain(bound));
+    return answer.ok && answer.value.activeJobs === 0;
+  }
+
+  /** What may still run is not saved around: the session runs on, and is told. */
+  async #callOff(lease: Held): Promise<void> {
+    const { generation } = lease;
+    const attemptId = this.#calls.attempt();
+    const message = "Jobs still ran, or could not be asked about, when the time to save had come.";
+    const { failure } = failed("unavailable", message, "none");
+    this.#calls.dispatch({ type: "drained", generation, attemptId });
+    this.#calls.dispatch({ type: "saveFailed", generation, attemptId, failure });
+    await this.#admitAgain(lease);
   }
 
   /** Their results are kept before their sandbox goes. */

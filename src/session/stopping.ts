@@ -1,6 +1,6 @@
 /** Stopping: retire, end, look twice; and the slow probes of what is parked. Reports what it saw; the machine judges it. */
 import type { EventOf } from "../domain/events.ts";
-import type { Generation } from "../domain/ids.ts";
+import type { AttemptId, Generation } from "../domain/ids.ts";
 import type { Retirement, Stopping as StoppingLease } from "../domain/lease.ts";
 import type { Observation } from "../domain/observation.ts";
 import type { Target } from "../sandbox/agent-sandbox.ts";
@@ -27,7 +27,11 @@ export class Stopping {
     const { clock, ids } = this.#ports;
     // First of all nothing new may start there; then what runs is ended.
     const retired = await this.#retire(lease);
-    const fatal = await this.#end(lease, lease.step.deadline);
+    // An attempt that was given up meanwhile strikes nobody: the next one is the one that counts (FEN-2, LEA-8).
+    const current = (): boolean => this.#isActing(generation, attemptId);
+    if (!current()) return;
+    const fatal = await this.#end(lease, lease.step.deadline, current);
+    if (!current()) return;
     const settledAt = clock.now();
     const looks = await this.#lookTwice(lease);
     const finished: EventOf<"stopFinished"> = {
@@ -43,8 +47,13 @@ export class Stopping {
     this.#closed(generation, this.#calls.dispatch(finished, "sandbox").type === "moved", lease);
   }
 
+  #isActing(generation: Generation, attemptId: AttemptId): boolean {
+    const lease = this.#calls.lease(generation);
+    return lease?.phase === "stopping" && lease.step.type === "acting" && lease.step.attemptId === attemptId;
+  }
+
   /** null: done, or nothing was there. Otherwise what went wrong, in words. */
-  async #end(lease: StoppingLease, deadline: number): Promise<string | null> {
+  async #end(lease: StoppingLease, deadline: number, current: () => boolean): Promise<string | null> {
     const { clock, policy } = this.#ports;
     const provider = this.#calls.provider(lease);
     if (provider === null) return `No adapter for provider ${lease.provider} is wired.`;
@@ -55,6 +64,7 @@ export class Stopping {
       const ids = this.#jobs.handedTo(lease);
       if (ids.length > 0) await this.#jobs.end(lease, ids, "interrupted", Math.min(spare, policy.jobGraceMs + 2_000));
     }
+    if (!current()) return null;
     const left = Math.max(1_000, Math.min(policy.stopGraceMs + policy.observeMs, deadline - clock.now() - looks));
     const stopped = await this.#calls.call(left, "stop", (bound) =>
       provider.stop(this.#aim(lease), policy.stopGraceMs, bound),
