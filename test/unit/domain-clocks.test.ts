@@ -341,6 +341,23 @@ describe("a paused session", () => {
   });
 });
 
+describe("several clocks that are due at once", () => {
+  it("announce on the way, and one decides: the earliest [CLK-9]", () => {
+    const late = at + policy.pausedRetentionMs;
+    const moved = moveWith(paused(), time, { now: late, policy });
+    expect(noted(moved).slice(0, 2)).toEqual(["retention_warning", "terminating"]);
+    expect(reasonOf(moved.session)).toBe("retention");
+    const both = only({
+      endAt: at,
+      alive: { totalMs: 0, since: at - hour },
+      limits: { timeoutMs: hour, idleTimeoutMs: null, maxLifetimeMs: minute },
+    });
+    const ended = moveWith(both, time);
+    expect(reasonOf(ended.session)).toBe("max_lifetime");
+    expect(noted(ended)).toEqual(["terminating"]);
+  });
+});
+
 describe("expires_at", () => {
   it("is the earliest of all clocks a client plans by [CLK-14]", () => {
     const limits = { timeoutMs: hour, idleTimeoutMs: 15 * minute, maxLifetimeMs: 24 * hour };
@@ -411,6 +428,43 @@ describe("a clock that jumps", () => {
     const waiting = move(provisioning({ deadline: at + 2 * hour }, quiet), time);
     expect(waiting.desired).toMatchObject({ provision: { deadline: at + policy.provisionMs } });
     expect(noted(moveWith(provisioning({ deadline: at + 2 * hour }, quiet), time))).toEqual(["clock_went_back"]);
+  });
+
+  it("back leaves no sign of life ahead of now: a look from now on counts as later [CLK-13]", () => {
+    const quiet = {
+      endAt: at + 100 * hour,
+      limits: { timeoutMs: hour, idleTimeoutMs: null, maxLifetimeMs: 500 * hour },
+    };
+    const near = { nextRenewalAt: at + second };
+    for (const ahead of [{ acceptedSentAt: at + hour }, { heldAt: at + hour }]) {
+      const state = session({ ...quiet, newest: held({ ...near, ...ahead }) });
+      const mended = move(state, time);
+      const expected = { ...near, acceptedSentAt: at - 10 * second, heldAt: at - 4 * minute };
+      for (const key of Object.keys(ahead)) Object.assign(expected, { [key]: at });
+      expect(mended.newest).toMatchObject(expected);
+      const seen = { type: "observedAbsent", generation: newest, observation: look("absent", 0) } as const;
+      expect(apply(state, seen).type).toBe("ignored");
+      expect(apply(mended, seen).type).toBe("moved");
+    }
+    expect(apply(session({ ...quiet, newest: held({ ...near, acceptedSentAt: at, heldAt: at }) }), time).type).toBe(
+      "ignored",
+    );
+  });
+
+  it("back makes no launch and no opening wait longer than a provision has [CLK-13]", () => {
+    const quiet = {
+      endAt: at + 100 * hour,
+      limits: { timeoutMs: hour, idleTimeoutMs: null, maxLifetimeMs: 500 * hour },
+    };
+    const until = (notBefore: number) => ({ type: "waiting", notBefore }) as const;
+    const longest = at + policy.provisionMs;
+    const launch = (notBefore: number) =>
+      provisioning({ deadline: longest }, { ...quiet, newest: launching({ step: until(notBefore) }) });
+    expect(apply(launch(longest), time).type).toBe("ignored");
+    expect(move(launch(longest + 1), time).newest).toMatchObject({ step: until(at) });
+    const open = (notBefore: number) => provisioning({ deadline: longest, step: until(notBefore) }, quiet);
+    expect(apply(open(longest), time).type).toBe("ignored");
+    expect(move(open(longest + 1), time).desired).toMatchObject({ provision: { step: until(at) } });
   });
 
   it("by less than any wait changes nothing: the longest that are ever set are left alone [CLK-13]", () => {

@@ -247,7 +247,10 @@ describe("an operator", () => {
   it("may say so from the very instant of certain expiry on, and is on record with it [LEA-20]", () => {
     const moved = moveWith(lost({ newest: replaceable }), word(newest), when(expiry));
     const said = { type: "absence_asserted", cause: "burned down", generation: newest, facts: { by: "ann" } };
-    expect(moved.effects).toContainEqual({ type: "note", note: said });
+    expect(moved.effects).toEqual([
+      { type: "note", note: said },
+      { type: "settleJobs", generation: newest, as: "lost" },
+    ]);
   });
 
   it("asserts a ghost where it stands, and no other [LEA-20]", () => {

@@ -94,6 +94,9 @@ describe("opening a lease", () => {
     const after = move(open, { type: "openingFailed", attemptId: attempt("open-1"), failure: stale, jitter: 0.5 });
     expect(provisionOf(after)).toMatchObject({ candidate: null, step: { type: "waiting", notBefore: at } });
     expect(after.nextGeneration).toBe(generation(41));
+    const again = { ...open, desired: { type: "running", provision: { ...opening, failures: 1 } } } as const;
+    const asked = move(again, { type: "openingFailed", attemptId: attempt("open-1"), failure: stale, jitter: 0.5 });
+    expect(provisionOf(asked).step).toEqual({ type: "waiting", notBefore: at + 4 * second });
     const low = move(open, {
       type: "openingFailed",
       attemptId: attempt("open-1"),
