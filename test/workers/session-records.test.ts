@@ -286,6 +286,8 @@ describe("an older stored schema", () => {
           if (table === "schema_migration") continue;
           const known = storage.sql.exec<{ name: string }>(`SELECT name FROM pragma_table_info('${table}')`).toArray();
           const columns = known.map(({ name }) => name);
+          // A table that code of that version did not have yet.
+          if (columns.length === 0) continue;
           for (const row of contents) {
             const marks = columns.map(() => "?").join(", ");
             const values = columns.map((column) => row[column]);
