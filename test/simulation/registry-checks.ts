@@ -38,7 +38,7 @@ export class RegistryWatch {
   }
 
   check(): readonly string[] {
-    const writes = this.#storage.writesTo("reservation") + this.#storage.writesTo("tally");
+    const writes = this.#storage.writesTo("reservation", "tally");
     if (writes === this.#seenWrites) return [];
     this.#seenWrites = writes;
     const rows = this.#core.open(null, all);

@@ -20,6 +20,8 @@ const wakeAlarmMs = 10_000;
 /** What is due and cannot be stored rests, doubling up to this (engine.ts). */
 const longestRestMs = 300_000;
 
+const nothing: readonly string[] = [];
+
 export class SessionWatch {
   readonly object: SessionObjectSim;
   readonly #policy: Policy;
@@ -35,6 +37,8 @@ export class SessionWatch {
   #jobs: JobsSeen = new Map();
   #seenJobWrites = 0;
   readonly #cache = new RecordCache();
+  /** What was in memory when it was last found to be what is stored. */
+  readonly #compared = new WeakMap<Session, Session>();
   readonly #closed = new Map<Generation, Closed>();
   /** Found at a write since the last step. */
   #pending: string[] = [];
@@ -71,15 +75,15 @@ export class SessionWatch {
   /** Reads what changed, and answers what must not be. */
   check(): readonly string[] {
     const { storage, api } = this.object;
-    const found = this.#pending;
-    this.#pending = [];
-    if (storage.writes === this.#seenWrites) return found;
-    found.push(...this.#reload());
-    const inMemory = api?.state.session;
-    if (inMemory != null && this.#session !== null && !isDeepStrictEqual(inMemory, this.#session)) {
-      found.push("I1: what is in memory is not what is stored");
-    }
+    if (storage.writes === this.#seenWrites && this.#pending.length === 0) return nothing;
     this.#seenWrites = storage.writes;
+    const found = [...this.#pending, ...this.#reload(), ...this.#jobViolations()];
+    this.#pending = [];
+    const inMemory = api?.state.session ?? null;
+    if (inMemory !== null && this.#session !== null && this.#compared.get(inMemory) !== this.#session) {
+      if (!isDeepStrictEqual(inMemory, this.#session)) found.push("I1: what is in memory is not what is stored");
+      this.#compared.set(inMemory, this.#session);
+    }
     // Only a write can break it: with time alone the alarm comes nearer.
     found.push(...this.#alarmViolations());
     return found;
@@ -87,8 +91,9 @@ export class SessionWatch {
 
   #reload(): readonly string[] {
     const { storage } = this.object;
-    if (storage.writes === this.#readWrites) return [];
-    this.#readWrites = storage.writes;
+    const writes = storage.writesTo("session", "lease");
+    if (writes === this.#readWrites) return nothing;
+    this.#readWrites = writes;
     const before = this.#session;
     const stored = readStored(storage, this.#cache);
     if (stored === null) return this.#vanished(before);
@@ -98,17 +103,20 @@ export class SessionWatch {
       found.push(...moveViolations(before, session, this.#policy), ...this.#changeViolations(before, session));
       if (stored.version < this.#version) found.push("the row version fell");
     }
-    const jobWrites = storage.writesTo("job");
-    if (jobWrites !== this.#seenJobWrites) {
-      this.#seenJobWrites = jobWrites;
-      const jobs = readJobs(storage);
-      found.push(...jobViolations(this.#jobs, jobs));
-      this.#jobs = jobs;
-    }
     for (const receipt of stored.receipts) found.push(...this.#keep(receipt));
     this.#session = session;
     this.#version = stored.version;
     return found;
+  }
+
+  #jobViolations(): readonly string[] {
+    const { storage } = this.object;
+    const writes = storage.writesTo("job");
+    if (writes === this.#seenJobWrites || !storage.hasTables) return nothing;
+    this.#seenJobWrites = writes;
+    const before = this.#jobs;
+    this.#jobs = readJobs(storage);
+    return jobViolations(before, this.#jobs);
   }
 
   #vanished(before: Session | null): readonly string[] {

@@ -35,7 +35,7 @@ const caller: Caller = { tenant, requestId: "sim", scopes: [] };
 const idLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
 
 /** One after the other. */
-const sessionsEach = 3;
+const sessionsEach = 2;
 
 /** `unit` in seconds. */
 const commands: readonly ((unit: number) => string)[] = [

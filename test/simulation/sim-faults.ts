@@ -96,7 +96,7 @@ export class SimFaults implements FaultPlan {
         return {
           type: "freeze",
           what: random.pick(["wrapper", "everything"]),
-          ms: random.pick([random.int(1, unitMs / 3), random.int(1, 15 * unitMs)]),
+          ms: random.pick([random.int(1, unitMs / 3), random.int(1, 12 * unitMs)]),
         };
       case "host_restart":
         return { type: "host_restart", scanMs: random.int(0, unitMs / 3) };

@@ -11,6 +11,7 @@ export class SimStorage implements Sql {
   #writes = 0;
   readonly #writesTo = new Map<string, number>();
   #hasTables = false;
+  #erasures = 0;
   /** Asked before each transaction: true makes it fail, as a storage does that cannot write. */
   fails: () => boolean = () => false;
   onAlarmMoved: () => void = () => {};
@@ -21,9 +22,9 @@ export class SimStorage implements Sql {
     return this.#writes;
   }
 
-  /** As `writes`, of one table. */
-  writesTo(table: string): number {
-    return this.#writesTo.get(table) ?? 0;
+  /** As `writes`, of these tables alone. */
+  writesTo(...tables: readonly string[]): number {
+    return tables.reduce((sum, table) => sum + (this.#writesTo.get(table) ?? 0), this.#erasures);
   }
 
   /** Something was written since the beginning, or since everything was erased. */
@@ -40,7 +41,7 @@ export class SimStorage implements Sql {
     const table = writtenTable(statement);
     if (table !== null) {
       this.#writes += 1;
-      this.#writesTo.set(table, this.writesTo(table) + 1);
+      this.#writesTo.set(table, (this.#writesTo.get(table) ?? 0) + 1);
     }
     return rows;
   }
@@ -75,6 +76,7 @@ export class SimStorage implements Sql {
     this.#database.close();
     this.#database = nodeSql();
     this.#hasTables = false;
+    this.#erasures += 1;
     this.setAlarm(null);
   }
 

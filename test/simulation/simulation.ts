@@ -45,7 +45,7 @@ const minute = 60_000;
 const hour = 60 * minute;
 const beganAt = Date.UTC(2026, 0, 1);
 /** How long after the last fault everybody must be where they want to be, in units and beyond the longest sickness: one provision, and some probes. */
-const settledAfter = 15;
+const settledAfter = 14;
 /** A runaway schedule is a failure, not a hang. */
 const mostSteps = 400_000;
 
@@ -271,8 +271,12 @@ class Simulation {
   #check(): void {
     this.#options.sabotage?.(this.#world);
     const found: string[] = [...this.#registry.check()];
-    for (const [id, watch] of this.#watches) for (const what of watch.check()) found.push(`${id}: ${what}`);
-    found.push(...this.#checks.check(this.#registry.reservations));
+    let writes = this.#tenant.storage.writes;
+    for (const [id, watch] of this.#watches) {
+      for (const what of watch.check()) found.push(`${id}: ${what}`);
+      writes += watch.object.storage.writes;
+    }
+    found.push(...this.#checks.check(this.#registry.reservations, writes));
     this.#report(found);
   }
 

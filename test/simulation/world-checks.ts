@@ -16,6 +16,7 @@ export class WorldChecks {
   /** How many jobs ran while a snapshot was taken, by its name; the first saving of a name is the one that counts. */
   readonly #saved = new Map<string, number>();
   #read = 0;
+  #seen = "";
 
   readonly #jumped: () => boolean;
 
@@ -30,9 +31,13 @@ export class WorldChecks {
     return this.#launched;
   }
 
-  check(reservations: ReadonlyMap<string, Reservation>): readonly string[] {
+  /** `writes`: how much was written by anybody; nothing new in the world and in storage is nothing new to check. */
+  check(reservations: ReadonlyMap<string, Reservation>, writes: number): readonly string[] {
     const found: string[] = [];
     const processes = this.#world.processes();
+    const seen = `${this.#world.journal.length}/${processes.length}/${writes}`;
+    if (seen === this.#seen) return found;
+    this.#seen = seen;
     for (const entry of this.#world.journal.since(this.#read)) found.push(...this.#entryViolations(entry));
     this.#read = this.#world.journal.length;
     for (const process of processes) found.push(...this.#processViolations(process, reservations));
