@@ -62,8 +62,10 @@ export class JobTable {
   }
 
   get running(): number {
-    let running = this.#starting.size;
+    let running = 0;
     for (const job of this.#jobs.values()) if (job.running) running += 1;
+    // A job that is being started is in both from the moment it was made: counted once.
+    for (const id of this.#starting.keys()) if (!this.#jobs.has(id)) running += 1;
     return running;
   }
 
