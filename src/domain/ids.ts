@@ -9,6 +9,8 @@ export type SessionId = Brand<string, "SessionId">;
 export type TenantId = Brand<string, "TenantId">;
 /** The physical container or directory. An isolated one is `<session>-g<generation>` and serves that generation only. */
 export type SandboxId = Brand<string, "SandboxId">;
+/** A container that many sessions of one tenant share: `shared-` and 20 lower-case alphanumerics. Never used twice. */
+export type ContainerId = Brand<string, "ContainerId">;
 /** One launch of a wrapper. */
 export type InstanceId = Brand<string, "InstanceId">;
 /** Per session, strictly increasing, never reused; it starts from the creation time in ms, so erasure cannot rewind it. */

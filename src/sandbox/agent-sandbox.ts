@@ -13,7 +13,7 @@
  *   what it returns is no proof, the session looks again by itself (I3).
  */
 import type { ProviderResult } from "../domain/failure.ts";
-import type { Generation, InstanceId, JobId, SandboxId, SessionId } from "../domain/ids.ts";
+import type { ContainerId, Generation, InstanceId, JobId, SandboxId, SessionId } from "../domain/ids.ts";
 import type { Observation, Residue } from "../domain/observation.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
 import type {
@@ -33,6 +33,8 @@ export interface CallBound {
 export interface LaunchOrder {
   readonly sessionId: SessionId;
   readonly sandboxId: SandboxId;
+  /** The shared container that this sandbox is a place in; absent: a container of its own. */
+  readonly container?: ContainerId;
   readonly instanceId: InstanceId;
   readonly generation: Generation;
   /** Known to this session and this instance only. */
@@ -51,6 +53,8 @@ export interface LaunchOrder {
 export interface Target {
   readonly sessionId: SessionId;
   readonly sandboxId: SandboxId;
+  /** As it was launched: absent for a sandbox with a container of its own. */
+  readonly container?: ContainerId;
   readonly generation: Generation;
   readonly instanceId: InstanceId | null;
   /** The host that the lease recorded; null before the first answer. */
@@ -96,6 +100,7 @@ export interface SandboxResources {
 export interface Enumerated {
   readonly sessionId: SessionId;
   readonly sandboxId: SandboxId | null;
+  readonly container?: ContainerId;
   readonly generation: Generation | null;
   readonly residue: Residue;
 }
@@ -105,6 +110,10 @@ export interface Capabilities {
   readonly snapshot: boolean;
   /** `enumerate` is there. */
   readonly enumerate: boolean;
+  /** `containers` is there: many sandboxes in one container. */
+  readonly shared: boolean;
+  /** `space` is there: room is measured before a workspace is prepared. Without it only `launch` can say that there is none. */
+  readonly space: boolean;
   /** `container`: nothing a job does escapes it. `marker`: a job that hides from group, environment and parent may. */
   readonly containment: "container" | "marker";
   /** The longest its own launch retries may take, ms: must fit in the launch bound (config refuses otherwise). */
@@ -128,6 +137,10 @@ export interface AgentSandbox {
   readResources(target: Target, bound: CallBound): Promise<ProviderResult<SandboxResources>>;
   /** There exactly when `capabilities.snapshot`. */
   readonly snapshots?: Snapshots;
+  /** There exactly when `capabilities.shared`. */
+  readonly containers?: Containers;
+  /** There exactly when `capabilities.space`. */
+  readonly space?: Space;
   enumerate?(bound: CallBound): Promise<ProviderResult<readonly Enumerated[]>>;
 }
 
@@ -140,6 +153,62 @@ export interface Snapshots {
   save(target: Target, snapshotId: string, bound: CallBound): Promise<ProviderResult<{ readonly bytes: number }>>;
   /** Durable: a save of that name that lands later is refused. What is not there is success. */
   remove(sessionId: SessionId, snapshotId: string, bound: CallBound): Promise<ProviderResult<null>>;
+}
+
+/** A shared container as a whole. `generation` is when it was made: its id is never used again. */
+export interface ContainerTarget {
+  readonly id: ContainerId;
+  readonly generation: Generation;
+  /** The host that has it; null before it is known. */
+  readonly host: string | null;
+}
+
+/**
+ * What many sandboxes have in common (docs/decisions/0013). A sandbox in a container is launched, retired, observed and stopped
+ * by its own names as any other, and none of that touches its siblings or the container. Only `destroy` here ends a container;
+ * Mooring calls it when no member is left, or all that are left are being stopped for good.
+ */
+export interface Containers {
+  /** Durable before it is acknowledged: nothing is launched in it any more (`refused_retired`). What runs goes on. */
+  retire(container: ContainerTarget, bound: CallBound): Promise<ProviderResult<Retired>>;
+  /** What of any member is there, and the container itself where there is one. As `observe`; `sandboxId` is the container's id. Never wakes. */
+  observe(container: ContainerTarget, beganAt: number, bound: CallBound): Promise<Observation>;
+  /** Ends all that is in it at once, without grace, and removes its files. Refused (`invalid`) unless retired; absent: success. */
+  destroy(container: ContainerTarget, bound: CallBound): Promise<ProviderResult<null>>;
+}
+
+/** Where a workspace would be prepared. */
+export interface Place {
+  readonly sessionId: SessionId;
+  readonly sandboxId: SandboxId;
+  readonly container?: ContainerId;
+}
+
+/** Bytes, all of what workspaces may take there: a quota where there is one, else the disk. */
+export interface Capacity {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface Reclaimed {
+  readonly removed: readonly SandboxId[];
+  readonly freedBytes: number;
+  /** Workspaces that stayed although they are not of the session that asked, and why; at most 100. */
+  readonly kept: readonly { readonly name: string; readonly why: string }[];
+}
+
+/** Room for a workspace (docs/decisions/0012). Neither call starts or wakes a container. */
+export interface Space {
+  /**
+   * `space_unmeasurable`: what is free cannot be told (a number is never guessed). `filesystem_unusable`: only on explicit
+   * evidence, a write that was refused as read-only, or for want of space although room was measured.
+   */
+  inspectCapacity(place: Place, bound: CallBound): Promise<ProviderResult<Capacity>>;
+  /**
+   * Removes workspaces that are stale by `protocol/stale-workspace.ts`, each judged again right before. When processes
+   * cannot be inspected nothing is removed.
+   */
+  reclaim(place: Place, bound: CallBound): Promise<ProviderResult<Reclaimed>>;
 }
 
 /**

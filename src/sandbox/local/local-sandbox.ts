@@ -54,7 +54,15 @@ export function localSandbox(host: HostAddress): AgentSandbox {
   const addresses = new Map<InstanceId, string>();
   return {
     name: "local",
-    capabilities: { snapshot: true, enumerate: true, containment: "marker", launchRetriesMs, stopGraceMs },
+    capabilities: {
+      snapshot: true,
+      enumerate: true,
+      shared: false,
+      space: false,
+      containment: "marker",
+      launchRetriesMs,
+      stopGraceMs,
+    },
     launch: (order, bound) => launch(address, order, bound),
     retire: (target, bound) => retire(address, target, bound),
     observe: (target, beganAt, bound) => observe(address, target, beganAt, bound),

@@ -41,6 +41,8 @@ export interface MemorySandboxOptions {
 export const memoryCapabilities: Capabilities = {
   snapshot: true,
   enumerate: true,
+  shared: false,
+  space: false,
   containment: "container",
   launchRetriesMs: 0,
   stopGraceMs: 30_000,
