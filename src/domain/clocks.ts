@@ -28,7 +28,7 @@ export interface ClockRow {
 
 export const clocks = {
   end_at: {
-    dueAt: (session) => (session.desired.type === "terminated" || isPaused(session) ? null : session.endAt),
+    dueAt: (session, policy) => afterPauseTries(session, clockDue(session, "end_at", policy)),
     action: { type: "onTimeout", reason: "timeout" },
     expires: true,
     movedBy: "timeout, refresh, resume",
@@ -86,6 +86,19 @@ export const clocks = {
 } as const satisfies Record<string, ClockRow>;
 
 export type ClockName = keyof typeof clocks;
+/** The two that `on_timeout` is about. */
+export type ExpiryClock = "end_at" | "idle";
+
+/** When it is due by what moves it alone, whatever became of the pauses it asked for; null: it does not run. */
+export function clockDue(session: Session, clock: ExpiryClock, policy: Policy): number | null {
+  if (clock === "end_at") return session.desired.type === "terminated" || isPaused(session) ? null : session.endAt;
+  return quietUntil(session, policy);
+}
+
+/** After a pause that could not save, the clock that asked for it waits for the next try. */
+function afterPauseTries(session: Session, dueAt: number | null): number | null {
+  return dueAt === null || session.pauseTries === null ? dueAt : Math.max(dueAt, session.pauseTries.notBefore);
+}
 
 function isPaused(session: Session): boolean {
   return session.desired.type === "suspended" && session.desired.cause === "pause";
@@ -101,6 +114,10 @@ export function jobsBelievedRunning(session: Session, now: number, policy: Polic
  * report goes stale: each renewal moves that on.
  */
 export function idleAt(session: Session, policy: Policy): number | null {
+  return afterPauseTries(session, quietUntil(session, policy));
+}
+
+function quietUntil(session: Session, policy: Policy): number | null {
   const { idleTimeoutMs } = session.limits;
   if (idleTimeoutMs === null || session.desired.type !== "running" || session.newest?.phase !== "held") return null;
   const { lastAt, activeJobs, reportedAt } = session.activity;

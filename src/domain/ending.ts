@@ -119,6 +119,8 @@ export function beginResume(session: Session, timeoutMs: number, context: Contex
     ...session,
     endAt: context.now + timeoutMs,
     refreshedAt: context.now,
+    pauseTries: null,
+    setback: null,
     activity: { lastAt: context.now, activeJobs: 0, reportedAt: context.now },
     desired: { type: "running", provision: startProvision("resume", context.now, context.policy.provisionMs) },
   };

@@ -211,6 +211,11 @@ export function stopBackoff(count: number, jitter: number, policy: Policy): numb
   return Math.round(plain * (1 + policy.stopBackoffJitter * (2 * jitter - 1)));
 }
 
+/** The delay after the `tries`-th failed save of a session whose clock asks for a pause. */
+export function pauseBackoff(tries: number, policy: Policy): number {
+  return Math.min(policy.pauseBackoffCapMs, policy.pauseBackoffBaseMs * 2 ** (tries - 1));
+}
+
 export function launchBackoff(count: number, jitter: number, failure: ProviderFailure | null, policy: Policy): number {
   const plain = Math.min(policy.launchBackoffCapMs, policy.launchBackoffBaseMs * 2 ** (count - 1));
   return Math.max(Math.round(plain * (1 + policy.stopBackoffJitter * (2 * jitter - 1))), failure?.retryAfterMs ?? 0);

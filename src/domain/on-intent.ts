@@ -31,6 +31,7 @@ export function setEnd(session: Session, event: EventOf<"timeoutSet">, context: 
     endAt,
     refreshedAt: context.now,
     activity: { ...session.activity, lastAt: context.now },
+    pauseTries: null,
   };
   return moved(
     next,
@@ -56,6 +57,7 @@ export function pause(session: Session, _event: EventOf<"pauseRequested">, conte
   if (session.newest.gate.type !== "open") {
     return rejected("conflict", "The session is being rebuilt; pause it afterwards.");
   }
+  if (session.discarded.length >= context.policy.maxDiscarded) return refuseToSave(session);
   return moved(
     {
       ...session,
@@ -69,6 +71,14 @@ export function pause(session: Session, _event: EventOf<"pauseRequested">, conte
   );
 }
 
+/** Each save leaves a name to be deleted; while none can be, no more are begun. */
+function refuseToSave({ discarded }: Session): Outcome {
+  return rejected(
+    "conflict",
+    `${discarded.length} earlier saves of this session are still to be deleted, and the provider does not answer for them. It runs on; try again in some minutes.`,
+  );
+}
+
 export const alreadyPausing = (): Outcome => ignored("it is paused, or on its way there");
 
 /** Saving is cancelled: the contents are still in the running sandbox. */
@@ -79,6 +89,7 @@ export function cancelPause(session: Session, event: EventOf<"resumeRequested">,
       ...discard(session, saveUnderWay(session, context.now)),
       endAt: context.now + event.timeoutMs,
       refreshedAt: context.now,
+      pauseTries: null,
       activity: { ...session.activity, lastAt: context.now },
       newest: { ...session.newest, gate: { type: "open" } },
       desired: { type: "running", provision: null },
@@ -112,6 +123,7 @@ export const alreadyRunning = (): Outcome => ignored("it runs already, or is on 
 export function rebuildLive(session: Session, _event: EventOf<"rebuildRequested">, context: Context): Outcome {
   if (session.newest?.phase !== "held") return refuseNotRunning();
   if (session.newest.gate.type !== "open") return rejected("conflict", "It is being saved already.");
+  if (session.discarded.length >= context.policy.maxDiscarded) return refuseToSave(session);
   return moved(
     {
       ...session,
@@ -135,6 +147,7 @@ export function rebuildLost(session: Session, _event: EventOf<"rebuildRequested"
 function rebuilt(session: Session, context: Context): Session {
   return {
     ...session,
+    setback: null,
     activity: { lastAt: context.now, activeJobs: 0, reportedAt: context.now },
     desired: { type: "running", provision: startProvision("rebuild", context.now, context.policy.provisionMs) },
   };

@@ -1,8 +1,9 @@
 /** Cells for saving a sandbox's contents, for a pause or a rebuild. A failed save leaves the sandbox running. */
-import type { EventOf } from "./events.ts";
+import type { EventOf, Note } from "./events.ts";
 import { beginStop, type Gate, type Held } from "./lease.ts";
+import { afterFailedPause } from "./on-expiry.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
-import { discard, saveUnderWay, startProvision, type Session } from "./session.ts";
+import { discard, saveUnderWay, startProvision, type PauseTries, type Session } from "./session.ts";
 
 function saving(session: Session): { lease: Held; gate: Extract<Gate, { type: "saving" }> } | null {
   const lease = session.newest;
@@ -30,6 +31,7 @@ export function saveSucceeded(session: Session, event: EventOf<"saveSucceeded">,
     {
       ...session,
       snapshot: event.snapshot,
+      pauseTries: null,
       discarded: session.snapshot === null ? session.discarded : [...session.discarded, session.snapshot],
       newest: beginStop(now.lease, rebuild ? "rebuilt" : "paused", context.now, context.policy),
       desired:
@@ -50,15 +52,28 @@ export function saveFailed(session: Session, event: EventOf<"saveFailed">, conte
 /** Also when the save's deadline passes: nothing was lost, the session runs on. */
 export function reopenGate(session: Session, lease: Held, why: string, context: Context): Outcome {
   const forPause = lease.gate.type !== "open" && lease.gate.for === "pause";
+  const pauseTries = forPause ? afterFailedPause(session.pauseTries, why, context) : session.pauseTries;
   return moved(
     {
       // It may still land: its name is to be deleted all the same.
       ...discard(session, saveUnderWay(session, context.now)),
+      pauseTries,
       newest: { ...lease, gate: { type: "open" } },
       desired: forPause ? { type: "running", provision: null } : session.desired,
     },
-    note(forPause ? "pause_failed" : "rebuild_failed", why, lease.generation),
+    note(
+      forPause ? "pause_failed" : "rebuild_failed",
+      why,
+      lease.generation,
+      triesFacts(forPause, pauseTries, context),
+    ),
   );
+}
+
+/** What a client needs to know while it can still do something: how often it was tried, and when it is tried again. */
+function triesFacts(forPause: boolean, tries: PauseTries | null, { policy }: Context): Note["facts"] {
+  if (!forPause || tries === null) return {};
+  return { try: tries.tries, of: policy.pauseTries, next_try_at: new Date(tries.notBefore).toISOString() };
 }
 
 export const notSaving = (): Outcome => ignored("nothing is being saved");

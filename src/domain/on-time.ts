@@ -6,12 +6,12 @@ import { clocks, idleIsConfirmed, runningClocks } from "./clocks.ts";
 import { endSession, failProvision, launchAgainLater, loseSandbox } from "./ending.ts";
 import type { Effect, EventOf } from "./events.ts";
 import { lapsesAt, launchBackoff, type Closed, type OpenLease } from "./lease.ts";
-import { pause } from "./on-intent.ts";
+import { expire } from "./on-expiry.ts";
 import { reopenGate } from "./on-save.ts";
 import { abandonAttempt, onLease } from "./on-stop.ts";
 import { ignored, moved, note, type Context, type Moved, type Outcome } from "./outcome.ts";
 import type { Policy } from "./policy.ts";
-import type { Desired, Session } from "./session.ts";
+import type { Desired, PauseTries, Session } from "./session.ts";
 
 type Rule = (session: Session, jitter: number, context: Context) => Outcome;
 
@@ -93,17 +93,23 @@ function clockWentBack(session: Session, _jitter: number, { now, policy }: Conte
   const newest = session.newest === null ? null : mend(session.newest);
   const ghosts = session.ghosts.map(mend);
   const desired = mendProvision(session.desired, now, policy);
+  const pauseTries = mendPauseTries(session.pauseTries, now, policy);
   if (
     newest === session.newest &&
     desired === session.desired &&
+    pauseTries === session.pauseTries &&
     ghosts.every((ghost, index) => ghost === session.ghosts[index])
   ) {
     return ignored("every deadline is one that this clock can have set");
   }
   return moved(
-    { ...session, newest, ghosts, desired },
+    { ...session, newest, ghosts, desired, pauseTries },
     note("clock_went_back", "deadlines were set anew", newest?.generation ?? null),
   );
+}
+
+function mendPauseTries(tries: PauseTries | null, now: number, policy: Policy): PauseTries | null {
+  return tries !== null && tries.notBefore > now + policy.pauseBackoffCapMs ? { ...tries, notBefore: now } : tries;
 }
 
 function mendProvision(desired: Desired, now: number, policy: Policy): Desired {
@@ -223,12 +229,7 @@ function fire(session: Session, name: keyof typeof clocks, context: Context): Mo
     }
     case "provisionFailed":
       return failProvision(session, "provision_timeout", context);
-    case "onTimeout": {
-      if (session.lifecycle.onTimeout === "pause") {
-        const outcome = pause(session, { type: "pauseRequested" }, context);
-        if (outcome.type === "moved") return outcome;
-      }
-      return endSession(session, action.reason, null, context);
-    }
+    case "onTimeout":
+      return expire(session, action.reason === "timeout" ? "end_at" : "idle", context);
   }
 }

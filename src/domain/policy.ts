@@ -31,6 +31,10 @@ export interface Policy {
   readonly alarmSlipMs: number;
   readonly drainMs: number;
   readonly snapshotMs: number;
+  readonly pauseTries: number;
+  readonly pauseBackoffBaseMs: number;
+  readonly pauseBackoffCapMs: number;
+  readonly maxDiscarded: number;
   readonly defaultTimeoutMs: number;
   readonly defaultIdleTimeoutMs: number | null;
   readonly maxTimeoutMs: number;
@@ -92,6 +96,13 @@ export const defaultPolicy: Policy = {
   alarmSlipMs: minute,
   drainMs: 30 * second,
   snapshotMs: 5 * minute,
+  // How long an ended session that asked to be paused runs on while it cannot be saved: 75 minutes when saves fail at once,
+  // longer than object stores have been seen to be away, and far from a day's bill (docs/decisions/0008).
+  pauseTries: 12,
+  pauseBackoffBaseMs: 30 * second,
+  pauseBackoffCapMs: 10 * minute,
+  // A record has room for some hundred; a client that pauses and resumes while nothing can be deleted is told to wait.
+  maxDiscarded: 20,
   defaultTimeoutMs: hour,
   defaultIdleTimeoutMs: 15 * minute,
   maxTimeoutMs: day,

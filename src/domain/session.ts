@@ -75,6 +75,24 @@ export interface SnapshotRef {
   readonly generation: Generation;
 }
 
+/** Pauses in a row that `on_timeout: pause` asked for and whose saves failed: the next waits, and they are counted. */
+export interface PauseTries {
+  /** When the first of them began. */
+  readonly since: number;
+  readonly tries: number;
+  /** The clocks that ask for a pause do not fire before this. */
+  readonly notBefore: number;
+  /** Of the last one; null while the first is under way. */
+  readonly error: string | null;
+}
+
+/** Why the last resume or rebuild did not lead to a sandbox. */
+export interface Setback {
+  readonly code: string;
+  readonly message: string;
+  readonly at: number;
+}
+
 export interface Session {
   readonly id: SessionId;
   readonly tenant: TenantId;
@@ -98,6 +116,10 @@ export interface Session {
   readonly relaunches: number;
   /** The `since` of the pause whose end was announced already. */
   readonly warnedOfPause: number | null;
+  /** null: the last one that a clock asked for succeeded, or none was. */
+  readonly pauseTries: PauseTries | null;
+  /** null: it runs since, or another try is under way. */
+  readonly setback: Setback | null;
   /** What a resume or rebuild restores; null: nothing is saved. */
   readonly snapshot: SnapshotRef | null;
   /** Snapshots that are to be deleted, kept until the provider has confirmed: also those of saves that failed, which may land late. */

@@ -86,6 +86,8 @@ export function admit(
     alive: { totalMs: 0, since: null },
     relaunches: 0,
     warnedOfPause: null,
+    pauseTries: null,
+    setback: null,
     snapshot: null,
     discarded: [],
     newest: null,

@@ -70,6 +70,12 @@ export const sessionRecord = z.object({
   alive: z.object({ totalMs: z.number(), since: instant.nullable() }),
   relaunches: z.int(),
   warnedOfPause: instant.nullable(),
+  // Absent in records of before they were kept.
+  pauseTries: z
+    .object({ since: instant, tries: z.int(), notBefore: instant, error: z.string().nullable() })
+    .nullable()
+    .default(null),
+  setback: z.object({ code: z.string(), message: z.string(), at: instant }).nullable().default(null),
   snapshot: snapshot.nullable(),
   discarded: z.array(snapshot),
   cancellations: z.array(z.int()),

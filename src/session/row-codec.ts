@@ -45,43 +45,16 @@ export const rowFields = [
   "alive",
   "relaunches",
   "warnedOfPause",
+  "pauseTries",
+  "setback",
   "snapshot",
   "discarded",
   "cancellations",
 ] as const satisfies readonly (keyof Session)[];
 
 export function encodeSession(session: Session): string {
-  const {
-    limits,
-    lifecycle,
-    profile,
-    desired,
-    endAt,
-    startedAt,
-    refreshedAt,
-    activity,
-    alive,
-    relaunches,
-    warnedOfPause,
-  } = session;
-  const { snapshot, discarded, cancellations } = session;
-  const record = {
-    limits,
-    lifecycle,
-    profile,
-    desired,
-    endAt,
-    startedAt,
-    refreshedAt,
-    activity,
-    alive,
-    relaunches,
-    warnedOfPause,
-    snapshot,
-    discarded,
-    cancellations,
-  };
-  return JSON.stringify(record);
+  const inRecord = rowFields.filter((field) => field !== "nextGeneration");
+  return JSON.stringify(Object.fromEntries(inRecord.map((field) => [field, session[field]])));
 }
 
 /** These have columns of their own. */

@@ -78,6 +78,8 @@ function blank(
     alive: { totalMs: 0, since: null },
     relaunches: 0,
     warnedOfPause: null,
+    pauseTries: null,
+    setback: null,
     snapshot: null,
     discarded: [],
     cancellations: [],

@@ -176,6 +176,8 @@ export function session(changes: Partial<Session> = {}): Session {
     alive: { totalMs: 0, since: at - 5 * minute },
     relaunches: 0,
     warnedOfPause: null,
+    pauseTries: null,
+    setback: null,
     snapshot: null,
     discarded: [],
     newest: held(),
