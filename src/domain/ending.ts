@@ -104,6 +104,7 @@ export function failProvision(session: Session, reason: "provision_timeout" | "f
   if (purpose === "create") return endSession(session, reason, `The sandbox could not be started. ${words}`, context);
   const back: Session = {
     ...stopNewest(withoutCandidate(session), "launch_timeout", context),
+    setback: lastError ?? { code: "provision_timeout", message: "No launch succeeded in time.", at: context.now },
     desired: {
       type: "suspended",
       cause: purpose === "resume" ? "pause" : "loss",

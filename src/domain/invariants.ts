@@ -4,7 +4,7 @@
  */
 import { isOpen, type Lease } from "./lease.ts";
 import type { Policy } from "./policy.ts";
-import { nextDeadline } from "./reconcile.ts";
+import { nextDeadline, owes } from "./reconcile.ts";
 import { openLeases, type Session } from "./session.ts";
 
 /** Empty: all hold. Each line names the invariant of DESIGN §4 that does not. */
@@ -29,24 +29,20 @@ export function stateViolations(session: Session, policy: Policy): readonly stri
     found.push("a held session is still provisioning");
   if (session.desired.type === "running" && session.newest?.phase !== "held" && session.desired.provision === null)
     found.push("I5: running is wanted and nothing is on the way");
-  const finished = session.desired.type === "terminated" && openLeases(session).length === 0;
-  if (!finished && nextDeadline(session, policy) === null && !waitsForSomebody(session))
-    found.push("I5: an unfinished state without a deadline");
+  const finished = session.desired.type === "terminated" && openLeases(session).length === 0 && !owes(session);
+  // Suspended after a loss: `end_at` runs, so even that has a deadline. Nothing waits for ever without one.
+  if (!finished && nextDeadline(session, policy) === null) found.push("I5: an unfinished state without a deadline");
   return found;
-}
-
-/** Suspended after a loss: `end_at` runs, so even that has a deadline. Nothing waits for ever without one. */
-function waitsForSomebody(session: Session): boolean {
-  return session.desired.type === "terminated" && session.desired.endedAt === null && session.discarded.length > 0;
 }
 
 export function moveViolations(before: Session, after: Session, policy: Policy): readonly string[] {
   const found: string[] = [];
-  // Of the move, not of the state: a ghost whose assertion proves wrong may be one too many, and must be stored all the same.
-  const replaced = after.ghosts.filter(
-    (ghost) => ghost.assertion === null && !before.ghosts.some((other) => other.generation === ghost.generation),
+  // Of the move, not of the state: an orphan, or a ghost whose assertion proves wrong, may be one too many, and must be
+  // stored all the same. None may be left behind to be replaced.
+  const replaced = after.ghosts.some(
+    (ghost) => ghost.assertion === null && ghost.generation === before.newest?.generation,
   );
-  if (replaced.length > 0 && after.ghosts.length > policy.maxGhosts) found.push("LEA-18: more ghosts than allowed");
+  if (replaced && after.ghosts.length > policy.maxGhosts) found.push("LEA-18: more ghosts than allowed");
   if (after.createdAt !== before.createdAt) found.push("CLK-5: created_at changed");
   if (after.nextGeneration < before.nextGeneration) found.push("I2: the generation counter fell");
   if (before.desired.type === "terminated") {

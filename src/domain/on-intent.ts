@@ -2,6 +2,7 @@
 import { beginResume, endSession, withoutSandbox } from "./ending.ts";
 import type { EventOf } from "./events.ts";
 import { ghostFrom } from "./lease.ts";
+import { resumeIfQueued } from "./on-stop.ts";
 import { ignored, moved, note, rejected, type Context, type Outcome } from "./outcome.ts";
 import { discard, saveUnderWay, startProvision, type Session } from "./session.ts";
 
@@ -107,6 +108,7 @@ export function queueResume(session: Session, event: EventOf<"resumeRequested">,
       ...session,
       endAt: context.now + event.timeoutMs,
       refreshedAt: context.now,
+      setback: null,
       desired: { ...session.desired, resumeQueued: true },
     },
     note("resume_queued", "asked for while its old sandbox stops", session.newest?.generation ?? null),
@@ -194,4 +196,12 @@ export function becomeGhost(session: Session, context: Context): Outcome {
 export function replaceWhenExpired(session: Session, _event: EventOf<"ghostNeeded">, context: Context): Outcome {
   const outcome = becomeGhost(session, context);
   return outcome.type === "rejected" ? ignored(outcome.rejection.detail) : outcome;
+}
+
+/** The same for a resume that waits for the old sandbox: its contents were saved before that one was told to stop. */
+export function makeWayForResume(session: Session, event: EventOf<"ghostNeeded">, context: Context): Outcome {
+  if (session.desired.type !== "suspended" || !session.desired.resumeQueued)
+    return ignored("nothing waits for its place");
+  const outcome = replaceWhenExpired(session, event, context);
+  return outcome.type === "moved" ? resumeIfQueued(outcome.session, context, ...outcome.effects) : outcome;
 }

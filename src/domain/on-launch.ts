@@ -1,8 +1,8 @@
 /** Cells for opening a lease and launching into it. */
-import { failProvision, launchAgainLater, withoutCandidate } from "./ending.ts";
+import { failProvision, launchAgainLater } from "./ending.ts";
 import type { EventOf } from "./events.ts";
 import { nextGeneration } from "./ids.ts";
-import { launchBackoff, stoppingFrom, type LaunchAttempt, type Launching, type Stopping } from "./lease.ts";
+import { launchBackoff, type LaunchAttempt, type Launching } from "./lease.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
 import type { Generation } from "./ids.ts";
 import type { Provision, Session } from "./session.ts";
@@ -10,11 +10,11 @@ import type { Provision, Session } from "./session.ts";
 /** How soon an instance that was launched is asked again whether it accepts its lease. Its launch answer means it listens: this is for the unlucky. */
 const confirmRetryMs = 1_000;
 
-function provisionOf(session: Session): Provision | null {
+export function provisionOf(session: Session): Provision | null {
   return session.desired.type === "running" ? session.desired.provision : null;
 }
 
-function withProvision(session: Session, provision: Provision): Session {
+export function withProvision(session: Session, provision: Provision): Session {
   return { ...session, desired: { type: "running", provision } };
 }
 
@@ -114,37 +114,6 @@ export function openLease(session: Session, event: EventOf<"leaseOpened">, conte
 
 export const openingIsLate = (): Outcome => ignored("the session went on without this opening");
 
-/** Something is in the place of a lease that is not open: it is stopped like any other, whatever the session wants. */
-export function adoptOrphan(session: Session, event: EventOf<"orphanFound">, context: Context): Outcome {
-  if (event.observation.answer !== "present") return ignored("nothing was found");
-  const { generation } = event.candidate;
-  if (session.ghosts.some((ghost) => ghost.generation >= generation)) return notAnOrphan();
-  const { now, policy } = context;
-  const found: Stopping = stoppingFrom({ ...event.candidate, host: null, openedAt: now }, now, policy);
-  const lease: Stopping = { ...found, reason: "orphaned", observations: [event.observation] };
-  // The orphan uses the reservation of the opening that met it; one made for another generation is given back.
-  const met = provisionOf(session)?.candidate?.generation === generation;
-  const base: Session = {
-    ...(met ? session : withoutCandidate(session)),
-    newest: lease,
-    nextGeneration: Math.max(session.nextGeneration, nextGeneration(generation)) as Generation,
-  };
-  const provision = provisionOf(base);
-  const freed =
-    provision === null
-      ? base
-      : withProvision(base, {
-          ...provision,
-          // Either way this opening is over: its place is taken, or it was given back above.
-          candidate: null,
-          failures: provision.failures + 1,
-          step: { type: "waiting", notBefore: now },
-        });
-  return moved(freed, note("orphan_found", event.observation.detail, generation));
-}
-
-export const notAnOrphan = (): Outcome => ignored("a lease is open: what was found is its own");
-
 function asLaunching(session: Session): Launching | null {
   return session.newest?.phase === "launching" ? session.newest : null;
 }
@@ -220,8 +189,16 @@ export function launchFailed(session: Session, event: EventOf<"launchFailed">, c
   };
   const failures = (provisionOf(session)?.failures ?? 0) + 1;
   const notBefore = now + launchBackoff(failures, event.jitter, failure, policy);
-  const why = { code: failure.code, message: failure.message };
-  if (hopeless.has(failure.code)) {
+  const missing = failure.code === "not_found" ? session.snapshot : null;
+  const why =
+    missing === null
+      ? { code: failure.code, message: failure.message }
+      : {
+          code: "snapshot_missing",
+          message: `The provider has no snapshot ${missing.id} of this session: ${failure.message}`,
+        };
+  // No later try finds what is not there either: whoever asked learns it now.
+  if (hopeless.has(failure.code) || missing !== null) {
     const noted = launchAgainLater(settled, "launch_failed", why, notBefore, context);
     const given = failProvision(noted.session, "failed", context);
     return moved(given.session, ...noted.effects, ...given.effects);

@@ -88,14 +88,14 @@ function closeNewest(session: Session, lease: Closed, effects: readonly Effect[]
 }
 
 /** The place is free: a resume that waited for it goes on. Its end was set when it was asked for. */
-function resumeIfQueued(session: Session, context: Context, ...effects: readonly Effect[]): Moved {
+export function resumeIfQueued(session: Session, context: Context, ...effects: readonly Effect[]): Moved {
   const { desired, endAt, refreshedAt } = session;
   if (desired.type !== "suspended" || desired.cause !== "pause" || !desired.resumeQueued)
     return moved(session, ...effects);
   return moved(
     { ...beginResume(session, 0, context), endAt, refreshedAt },
     ...effects,
-    note("resuming", "queued during the stop", null),
+    note("resuming", "queued until its old sandbox made way", null),
   );
 }
 

@@ -103,13 +103,10 @@ function sessionSteps(session: Session, now: number, policy: Policy): readonly S
   const steps: Step[] = session.cancellations.map((generation) => ({ type: "cancelReservation", generation }));
   for (const snapshot of session.discarded) steps.push({ type: "deleteSnapshot", snapshot });
   const { desired, newest } = session;
-  if (
-    desired.type === "running" &&
-    desired.provision?.step.type === "waiting" &&
-    desired.provision.step.notBefore <= now
-  ) {
-    if (newest === null || newest.phase === "closed") steps.push({ type: "openLease" });
-    else if (newest.phase === "stopping" && mayReplace(session, newest, now, policy))
+  const wanted = placeWantedFrom(session);
+  if (wanted !== null && wanted <= now) {
+    if (desired.type === "running" && !hasOpenNewest(session)) steps.push({ type: "openLease" });
+    else if (newest?.phase === "stopping" && mayReplace(session, newest, now, policy))
       steps.push({ type: "becomeGhost" });
   }
   if (desired.type === "terminated") {
@@ -117,6 +114,13 @@ function sessionSteps(session: Session, now: number, policy: Policy): readonly S
     if (erase !== null && erase <= now) steps.push({ type: "erase" });
   }
   return steps;
+}
+
+/** From when on the place of the newest lease is wanted for another: by a provision that waits, or a resume that is queued. */
+function placeWantedFrom({ desired }: Session): number | null {
+  if (desired.type === "running")
+    return desired.provision?.step.type === "waiting" ? desired.provision.step.notBefore : null;
+  return desired.type === "suspended" && desired.resumeQueued ? desired.since : null;
 }
 
 function mayReplace(session: Session, lease: Stopping, now: number, policy: Policy): boolean {
@@ -141,14 +145,21 @@ export function nextDeadline(session: Session, policy: Policy): number | null {
   for (const lease of [...session.ghosts, session.newest]) {
     if (lease !== null && lease.phase !== "closed") due.push(...leaseDeadlines(lease, policy));
   }
-  due.push(...provisionDeadlines(session, policy));
+  due.push(...placeDeadlines(session, policy));
   for (const clock of runningClocks(session, policy)) {
     if (clock.name === "idle" && idleAnswerPending(session, clock.dueAt, policy)) continue;
     due.push(clock.dueAt);
   }
   const erase = eraseAt(session, policy);
   if (erase !== null) due.push(erase);
-  return due.length === 0 ? null : Math.min(...due);
+  if (due.length > 0) return Math.min(...due);
+  // Giving back and deleting have no date: they are simply not done yet. Where anything else has one, it looks at them too.
+  return owes(session) ? (session.desired.type === "terminated" ? session.desired.at : session.createdAt) : null;
+}
+
+/** Something is to be given back or deleted. */
+export function owes(session: Session): boolean {
+  return session.cancellations.length > 0 || session.discarded.length > 0;
 }
 
 /** Asked, not answered: the renewal's own retry is the deadline now. */
@@ -191,13 +202,14 @@ function launchStepDeadline(lease: Launching): readonly number[] {
   }
 }
 
-function provisionDeadlines(session: Session, policy: Policy): readonly number[] {
+function placeDeadlines(session: Session, policy: Policy): readonly number[] {
   const { desired, newest } = session;
-  if (desired.type !== "running" || desired.provision === null) return [];
-  const { step } = desired.provision;
-  if (step.type === "opening") return [step.deadline];
-  if (newest === null || newest.phase === "closed") return [step.notBefore];
-  if (newest.phase === "stopping" && session.ghosts.length < policy.maxGhosts)
-    return [Math.max(step.notBefore, ghostFrom(newest, policy))];
+  if (desired.type === "running" && desired.provision?.step.type === "opening")
+    return [desired.provision.step.deadline];
+  const wanted = placeWantedFrom(session);
+  if (wanted === null) return [];
+  if (desired.type === "running" && !hasOpenNewest(session)) return [wanted];
+  if (newest?.phase === "stopping" && session.ghosts.length < policy.maxGhosts)
+    return [Math.max(wanted, ghostFrom(newest, policy))];
   return [];
 }

@@ -9,6 +9,7 @@ import type { Generation } from "./ids.ts";
 import type { Stopping } from "./lease.ts";
 import * as intent from "./on-intent.ts";
 import * as launch from "./on-launch.ts";
+import * as orphan from "./on-orphan.ts";
 import * as renewal from "./on-renewal.ts";
 import * as save from "./on-save.ts";
 import * as stop from "./on-stop.ts";
@@ -219,11 +220,17 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
       stopping: intent.replaceWhenExpired,
       closed: launch.openingIsLate,
     },
-    paused: inAll(launch.openingIsLate),
+    paused: {
+      none: launch.openingIsLate,
+      launching: launch.openingIsLate,
+      held: launch.openingIsLate,
+      stopping: intent.makeWayForResume,
+      closed: launch.openingIsLate,
+    },
     lost: inAll(launch.openingIsLate),
     terminated: inAll(launch.openingIsLate),
   },
-  orphanFound: byPhase(whenFree(launch.adoptOrphan, launch.notAnOrphan)),
+  orphanFound: byPhase(whenFree(orphan.foundWhereFree, orphan.foundBesideOpen)),
 
   drained: ofNewest({
     none: save.notSaving,

@@ -28,6 +28,7 @@ export const problemStatus = {
   not_stuck: 409,
   lease_not_expired: 409,
   conflict: 409,
+  snapshot_missing: 409,
   insufficient_space: 409,
   space_unmeasurable: 409,
   filesystem_unusable: 409,

@@ -138,7 +138,7 @@ export const sessionView = z.object({
   agent_type: z.string().nullable(),
   task_id: z.string().nullable(),
   critical: z.boolean(),
-  /** What went wrong, when the status is failed. */
+  /** What went wrong: why it ended, or, while it is paused or lost, why the last resume or rebuild led to no sandbox. */
   failure: z.string().nullable(),
   /** Open ghosts: replaced sandboxes that are not yet proven gone. */
   ghosts: z.int(),

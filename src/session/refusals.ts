@@ -1,6 +1,6 @@
 /** Mooring's "no" to a request about a session, each in one place: what happened, what it means, what to do. */
 import type { Rejection } from "../domain/events.ts";
-import type { Session } from "../domain/session.ts";
+import type { Session, Setback } from "../domain/session.ts";
 import { statusOf } from "../domain/status.ts";
 import type { Problem, ProblemCode } from "../protocol/problem.ts";
 import { type Refusal, refusalWords } from "./opening.ts";
@@ -86,6 +86,27 @@ const codes: Readonly<Record<Rejection["code"], ProblemCode>> = {
 export function problemOf(rejection: Rejection): Problem {
   const { code, detail, retryAt } = rejection;
   return { code: codes[code], detail, ...(retryAt === null ? {} : { retryAt }) };
+}
+
+/** A resume or rebuild that did not come about: the session is as it was before, and may be asked again. */
+export function setbackProblem(setback: Setback, status: "paused" | "lost"): Problem {
+  switch (setback.code) {
+    case "quota_exhausted":
+      return {
+        code: "quota_exhausted",
+        detail: `There is no room for another sandbox: the session stays ${status}, and what is saved is kept. End another session with DELETE /v1/sessions/{id}, then send this again.`,
+      };
+    case "snapshot_missing":
+      return {
+        code: "snapshot_missing",
+        detail: `${setback.message}. The session stays ${status}. Should the store be well again, send this again; DELETE /v1/sessions/{id} gives the session up.`,
+      };
+    default:
+      return {
+        code: "capacity_unavailable",
+        detail: `No sandbox came to be (${setback.message}): the session stays ${status}, and what is saved is kept. Send this again later.`,
+      };
+  }
 }
 
 export function refuse(problem: Problem): { readonly ok: false; readonly problem: Problem } {

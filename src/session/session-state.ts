@@ -7,7 +7,7 @@ import type { Effect, Note, SessionEvent } from "../domain/events.ts";
 import { moveViolations, stateViolations } from "../domain/invariants.ts";
 import { stoppingFrom, type Closed } from "../domain/lease.ts";
 import type { Outcome } from "../domain/outcome.ts";
-import { nextDeadline } from "../domain/reconcile.ts";
+import { nextDeadline, owes } from "../domain/reconcile.ts";
 import type { Session } from "../domain/session.ts";
 import { transition } from "../domain/transition.ts";
 import type { JobStore } from "./job-store.ts";
@@ -262,7 +262,7 @@ export class SessionState {
     const deadline = session === null ? null : nextDeadline(session, policy);
     if (deadline !== null && deadline > now) due.push(deadline);
     // Due already, or without a date of its own: under way, or resting after it came to nothing.
-    if (session !== null && ((deadline !== null && deadline <= now) || owed(session))) due.push(this.retryAt(now));
+    if (session !== null && ((deadline !== null && deadline <= now) || owes(session))) due.push(this.retryAt(now));
     const chores = this.chores();
     if (chores !== null) due.push(Math.max(chores, now + 1));
     return due.length === 0 ? now + policy.unreadableRetryMs : Math.min(...due);
@@ -300,9 +300,4 @@ export class SessionState {
       }
     }
   }
-}
-
-/** What is to be given back or deleted has no date: it is simply not done yet. */
-function owed(session: Session): boolean {
-  return session.cancellations.length > 0 || session.discarded.length > 0;
 }

@@ -5,7 +5,7 @@ import type { Problem, Reply } from "../protocol/problem.ts";
 import type { SessionView } from "../protocol/sessions.ts";
 import type { SessionAccess } from "./access.ts";
 import { checkSeconds } from "./admission.ts";
-import { refuse } from "./refusals.ts";
+import { refuse, setbackProblem } from "./refusals.ts";
 import type { Caller, Tagged } from "./session-api.ts";
 
 export class SuspensionCommands {
@@ -33,7 +33,7 @@ export class SuspensionCommands {
     const timeoutMs = seconds === null ? found.value.limits.timeoutMs : seconds * 1_000;
     const asked = this.#at.dispatch({ type: "resumeRequested", timeoutMs }, "client");
     if (!asked.ok) return asked;
-    return this.#launched("paused", waitMs);
+    return this.#launched(waitMs);
   }
 
   async rebuild(caller: Caller, waitMs: number): Promise<Reply<Tagged<SessionView>>> {
@@ -44,21 +44,18 @@ export class SuspensionCommands {
     if (live && !this.#canSave(found.value)) return refuse(this.#unsupported(found.value));
     const asked = this.#at.dispatch({ type: "rebuildRequested" }, "client");
     if (!asked.ok) return asked;
-    return this.#launched("lost", waitMs);
+    return this.#launched(waitMs);
   }
 
-  /** A provision that a client asked for: its refusal for quota is the answer to this very request. */
-  async #launched(fallback: "paused" | "lost", waitMs: number): Promise<Reply<Tagged<SessionView>>> {
+  /** A provision that a client asked for: what stood against it is the answer to this very request. */
+  async #launched(waitMs: number): Promise<Reply<Tagged<SessionView>>> {
     const { policy } = this.#at.ports;
     await this.#at.wait(() => !this.#opening(), policy.observeMs + 1_000);
-    const session = this.#at.state.session;
-    if (session !== null && statusOf(session) === fallback) {
-      return refuse({
-        code: "quota_exhausted",
-        detail: `There is no room for another sandbox: the session stays ${fallback}, and what is saved is kept. End another session, then try again.`,
-      });
-    }
     await this.#at.wait(() => this.#settled(), waitMs);
+    const session = this.#at.state.session;
+    // Set back to where it was, though what was tried may still be stopping.
+    if (session?.desired.type === "suspended" && session.setback !== null)
+      return refuse(setbackProblem(session.setback, session.desired.cause === "pause" ? "paused" : "lost"));
     return this.#at.answer((now) => this.#at.tagged(now));
   }
 

@@ -51,7 +51,7 @@ export function sessionView(session: Session, context: ViewContext): SessionView
     agent_type: profile.agentType,
     task_id: profile.taskId,
     critical: profile.critical,
-    failure: desired.type === "terminated" ? desired.failure : null,
+    failure: desired.type === "terminated" ? desired.failure : (session.setback?.message ?? null),
     ghosts: session.ghosts.length,
     teardown: sessionTeardown(session, context.receipts),
   };

@@ -25,6 +25,7 @@ import {
   newest,
   noted,
   opening,
+  provisioning,
   policy,
   provision,
   second,
@@ -243,6 +244,42 @@ describe("a pause at the end whose save keeps failing", () => {
       move({ ...full, ...{ lifecycle: { onTimeout: "pause", onLoss: "hold" } as const, endAt: at } }, time).desired,
     ).toMatchObject({
       type: "suspended",
+    });
+  });
+});
+
+describe("a launch that finds no snapshot to restore", () => {
+  const missing = {
+    type: "launchFailed",
+    generation: newest,
+    attemptId: attempt("launch-1"),
+    failure: failure("not_found"),
+    jitter: 0.5,
+  } as const;
+  const flying = launching({
+    host: null,
+    step: { type: "acting", attemptId: attempt("launch-1"), deadline: at + minute },
+  });
+
+  it.each([
+    ["resume", "pause"],
+    ["rebuild", "loss"],
+  ] as const)("ends a %s at once, says why, and keeps the name of what was saved [LEA-22]", (purpose, cause) => {
+    const state = provisioning({ purpose }, { newest: flying, snapshot });
+    const moved = moveWith(state, missing);
+    expect(moved.session).toMatchObject({
+      desired: { type: "suspended", cause },
+      newest: { phase: "stopping" },
+      snapshot,
+      setback: { code: "snapshot_missing", at },
+    });
+    expect(moved.session.setback?.message).toContain(snapshot.id);
+    expect(noted(moved)).toEqual(["launch_failed", "provision_failed"]);
+  });
+
+  it("is another failure when nothing was to be restored", () => {
+    expect(move(provisioning({ purpose: "rebuild" }, { newest: flying }), missing).desired).toMatchObject({
+      provision: { lastError: { code: "not_found" }, step: { type: "waiting" } },
     });
   });
 });

@@ -3,6 +3,7 @@ import { ghostFrom, type Stopping } from "../../src/domain/lease.ts";
 import { moveViolations, stateViolations } from "../../src/domain/invariants.ts";
 import { nextDeadline, reconcile } from "../../src/domain/reconcile.ts";
 import type { Generation } from "../../src/domain/ids.ts";
+import type { Session } from "../../src/domain/session.ts";
 import { generation } from "../support/reports.ts";
 import {
   acting,
@@ -17,6 +18,7 @@ import {
   goneEvidence,
   held,
   hour,
+  launching,
   look,
   lost,
   minute,
@@ -363,56 +365,43 @@ describe("an asserted ghost seen alive", () => {
   });
 });
 
-describe("something found where no lease is open", () => {
-  const found = (of: Generation, answer: "present" | "absent" | "unknown" = "present") =>
-    ({ type: "orphanFound", candidate: candidate(of), observation: look(answer, 0, candidate(of)) }) as const;
-
-  it("is stopped like any other, whatever the session wants; its end stays as it was [I10]", () => {
-    const state = terminated();
-    const moved = moveWith(state, found(newest));
-    expect(moved.session.desired).toEqual(state.desired);
-    expect(moved.session.newest).toEqual({
-      ...stopping({
-        reason: "orphaned",
-        requestedAt: at,
-        certainExpiry: at + policy.launchCallMs + policy.leaseTtlMs,
-        observations: [look("present", 0)],
-      }),
-      host: null,
-      openedAt: at,
+describe("a resume that waits for a stop that cannot be proven", () => {
+  const queued = (changes: Partial<Session> = {}) =>
+    paused({
+      newest: stopping({ ...parked, reason: "paused", certainExpiry: at }),
+      desired: { type: "suspended", cause: "pause", since: at - hour, resumeQueued: true },
+      endAt: at + hour,
+      ...changes,
     });
-    expect(noted(moved)).toEqual(["orphan_found"]);
-    const reaped = move(
-      move(moved.session, { type: "stopStarted", generation: newest, attemptId: attempt("x") }),
-      { type: "stopFinished", generation: newest, attemptId: attempt("x"), ...goneEvidence(), error: null, jitter: 0 },
-      when(hour),
-    );
-    expect(reaped.desired).toEqual(state.desired);
-    expect(reaped.newest?.phase).toBe("closed");
-    expect(reaped.alive).toEqual(state.alive);
-  });
 
-  it("makes the next opening mint above it [LEA-2]", () => {
-    const state = provisioning({ candidate: candidate(generation(8)) }, { nextGeneration: generation(8) });
-    const after = move(state, found(generation(8)));
-    expect(after.nextGeneration).toBe(generation(9));
-    expect(after.desired).toMatchObject({
-      provision: { candidate: null, failures: 1, step: { type: "waiting", notBefore: at } },
+  it("goes on in a new generation once the old lease has certainly expired; its end stays as it was set [LEA-18] [DEL-9]", () => {
+    const state = queued();
+    const slow = {
+      ...state,
+      newest: stopping({ ...state.newest, step: { ...parked.step, nextProbeAt: at + hour } } as Stopping),
+    };
+    expect(nextDeadline(slow, policy)).toBe(at + expiry);
+    expect(apply(state, { type: "ghostNeeded" }, when(expiry - 1)).type).toBe("ignored");
+    expect(reconcile(slow, at + expiry - 1, policy)).toEqual([]);
+    expect(reconcile(slow, at + expiry, policy)).toEqual([{ type: "becomeGhost" }]);
+    const moved = moveWith(state, { type: "ghostNeeded" }, when(expiry));
+    expect(moved.session).toMatchObject({
+      desired: { type: "running", provision: { purpose: "resume" } },
+      newest: null,
+      endAt: at + hour,
+      snapshot: state.snapshot,
     });
-    expect(after.cancellations).toEqual([]);
-    expect(move(state, found(newest)).nextGeneration).toBe(generation(8));
+    expect(moved.session.ghosts.map((each) => each.generation)).toEqual([newest]);
+    expect(noted(moved)).toEqual(["became_ghost", "resuming"]);
+    expect(reconcile(moved.session, at + expiry, policy)).toContainEqual({ type: "openLease" });
   });
 
-  it("in another generation than the opening's gives that one's reservation back", () => {
-    const state = provisioning({ candidate: candidate(generation(6)) }, { nextGeneration: generation(7) });
-    expect(move(state, found(newest)).cancellations).toEqual([generation(6)]);
-  });
-
-  it("is nobody's news when nothing was seen, or when a lease is open for it", () => {
-    expect(apply(terminated(), found(newest, "absent"))).toEqual({ type: "ignored", why: "nothing was found" });
-    expect(apply(terminated(), found(newest, "unknown")).type).toBe("ignored");
-    expect(apply(session({ newest: held() }), found(newest)).type).toBe("ignored");
-    expect(apply(lost({ newest: null, ghosts: [ghost(ghostly)] }), found(ghostly)).type).toBe("ignored");
-    expect(apply(lost({ newest: null, ghosts: [ghost(ghostly)] }), found(asserted)).type).toBe("moved");
+  it("is not made way for when nobody asked for it, nor past the bound of ghosts [LEA-18]", () => {
+    const asleep = queued({ desired: { type: "suspended", cause: "pause", since: at - hour, resumeQueued: false } });
+    expect(apply(asleep, { type: "ghostNeeded" }, when(hour)).type).toBe("ignored");
+    expect(reconcile(asleep, at + hour, policy).map((step) => step.type)).toEqual(["probe"]);
+    const full = queued({ ghosts: threeGhosts });
+    expect(apply(full, { type: "ghostNeeded" }, when(hour)).type).toBe("ignored");
+    expect(reconcile(full, at + hour, policy).map((step) => step.type)).not.toContain("becomeGhost");
   });
 });

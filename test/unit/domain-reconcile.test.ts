@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { SessionEvent } from "../../src/domain/events.ts";
 import { laneOf, nextDeadline, reconcile, type Step } from "../../src/domain/reconcile.ts";
-import { openLeases } from "../../src/domain/session.ts";
+import { openLeases, type Session } from "../../src/domain/session.ts";
 import { generation } from "../support/reports.ts";
 import {
   apply,
@@ -132,11 +132,26 @@ describe("reconcile", () => {
   });
 });
 
+const owes = (state: Session) => state.discarded.length > 0 || state.cancellations.length > 0;
+
 describe("the next deadline", () => {
   it("is there in every state that is not finished [I5]", () => {
     for (const { session: state, name } of samples) {
-      const finished = state.desired.type === "terminated" && openLeases(state).length === 0;
+      // Past its end, a session is finished when its rows may go.
+      const finished = state.desired.type === "terminated" && openLeases(state).length === 0 && !owes(state);
       if (!finished) expect(nextDeadline(state, policy), name).not.toBeNull();
+    }
+  });
+
+  it("is there for an ended session as long as something is to be given back or deleted [I5]", () => {
+    for (const state of [
+      terminated({ discarded: [snapshot] }),
+      terminated({ cancellations: [generation(6)] }),
+      terminated({ discarded: [snapshot], cancellations: [generation(6)] }),
+    ]) {
+      // Not done yet, and without a date of its own: due since the end.
+      expect(nextDeadline(state, policy)).toBe(at - minute);
+      expect(reconcile(state, at, policy)).not.toEqual([]);
     }
   });
 
