@@ -33,6 +33,7 @@ const manners: Readonly<Record<ProblemCode, Manner>> = {
   not_stuck: { title: "Not stuck", retryable: false },
   lease_not_expired: { title: "Lease not expired", retryable: true },
   conflict: { title: "Conflict", retryable: false },
+  snapshot_missing: { title: "Snapshot missing", retryable: false },
   insufficient_space: { title: "Insufficient space", retryable: true },
   space_unmeasurable: { title: "Space unmeasurable", retryable: true },
   filesystem_unusable: { title: "Filesystem unusable", retryable: false },

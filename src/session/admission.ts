@@ -9,6 +9,8 @@ import type { Capabilities } from "../sandbox/agent-sandbox.ts";
 
 export interface AdmissionContext {
   readonly now: number;
+  /** `created_at` and its generations begin above this, even when the clock is behind it. */
+  readonly createdAfter: number;
   readonly policy: Policy;
   readonly provider: ProviderName;
   readonly capabilities: Capabilities;
@@ -33,6 +35,7 @@ export function admit(
   context: AdmissionContext,
 ): Session | Problem {
   const { now, policy, capabilities, provider } = context;
+  const createdAt = Math.max(now, context.createdAfter + 1);
   const problem =
     checkSeconds("timeout_seconds", body.timeout_seconds, policy.maxTimeoutMs) ??
     checkSeconds("idle_timeout_seconds", body.idle_timeout_seconds ?? undefined, policy.maxTimeoutMs) ??
@@ -60,8 +63,8 @@ export function admit(
     tenant,
     provider,
     isolation: "session",
-    createdAt: now,
-    nextGeneration: firstGeneration(now, 0),
+    createdAt,
+    nextGeneration: firstGeneration(createdAt, 0),
     limits: {
       timeoutMs,
       idleTimeoutMs,

@@ -4,15 +4,27 @@
  */
 import type { SessionId } from "../domain/ids.ts";
 import { statusOf } from "../domain/status.ts";
-import type { Reply } from "../protocol/problem.ts";
+import type { Problem, Reply } from "../protocol/problem.ts";
 import type { CreateSession } from "../protocol/sessions.ts";
 import type { SessionAccess } from "./access.ts";
 import { admit } from "./admission.ts";
 import type { SessionEngine } from "./engine.ts";
-import type { Opening, Refusal } from "./opening.ts";
+import type { Opening } from "./opening.ts";
 import { refusalProblem, refuse, storageFailed } from "./refusals.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Caller, CreateOutcome } from "./session-api.ts";
+
+/** What the registry's first answer made of it. */
+type First =
+  | { readonly type: "opened" }
+  | { readonly type: "problem"; readonly problem: Problem }
+  /** Generations up to this one belong to an earlier session of this id. */
+  | { readonly type: "passed"; readonly above: number };
+
+const passedTwice: Problem = {
+  code: "unavailable",
+  detail: "An earlier session of this id is still being put away. Nothing was made. Try again in a moment.",
+};
 
 export class Creation {
   readonly #at: SessionAccess;
@@ -42,38 +54,15 @@ export class Creation {
       });
     }
     if (this.#at.state.mode.type !== "absent") return this.#replay(caller, requestHash, waitMs);
-    const { clock, policy, providers, defaultProvider } = this.#at.ports;
-    const provider = providers.get(defaultProvider);
-    if (provider === null)
-      return refuse({
-        code: "unavailable",
-        detail: `No adapter for the configured provider ${defaultProvider} is wired.`,
-      });
-    const admitted = admit(id, caller.tenant, body, {
-      now: clock.now(),
-      policy,
-      provider: defaultProvider,
-      capabilities: provider.capabilities,
-    });
-    if ("code" in admitted) return refuse(admitted);
-
     this.#creating = true;
     this.#reporter.held = true;
-    let refusal: Refusal | null = null;
-    this.#opening.onRefused = (asked) => {
-      if (!this.#creating) return false;
-      refusal = asked;
-      this.#at.state.touched();
-      return true;
-    };
     try {
-      this.#at.state.create(admitted, requestHash, body.env ?? {});
-      // The answer about quota belongs to this request: a 429 must not leave a session behind.
-      await this.#at.wait(() => refusal !== null || !this.#firstOpening(), policy.observeMs + 1_000);
-      if (refusal !== null) {
-        await this.#engine.forget();
-        return refuse(refusalProblem(refusal));
-      }
+      let first = await this.#begin(id, caller, body, requestHash, 0);
+      // An earlier session of this id was erased, and the clock is behind its life: this one begins after it all the same,
+      // or nobody could tell the two apart by their times (LEA-2).
+      if (first.type === "passed") first = await this.#begin(id, caller, body, requestHash, first.above);
+      if (first.type === "passed") return refuse(passedTwice);
+      if (first.type === "problem") return refuse(first.problem);
     } catch (error) {
       this.#at.ports.logger.error("create failed", { session: id, error: String(error) });
       return refuse(storageFailed);
@@ -81,10 +70,48 @@ export class Creation {
       this.#creating = false;
       this.#reporter.held = false;
       this.#opening.onRefused = () => false;
+      this.#opening.onPassed = () => false;
       this.#engine.pump();
     }
     await this.#at.wait(() => this.#statusIsNot("provisioning"), waitMs);
     return this.#at.answer((session) => ({ ...this.#at.tagged(session), replayed: false }));
+  }
+
+  /** Stores it and waits for the answer about quota, which belongs to this request: a 429 must not leave a session behind. */
+  async #begin(
+    id: SessionId,
+    caller: Caller,
+    body: CreateSession,
+    requestHash: string | null,
+    createdAfter: number,
+  ): Promise<First> {
+    const { clock, policy, providers, defaultProvider } = this.#at.ports;
+    const provider = providers.get(defaultProvider);
+    if (provider === null) {
+      const detail = `No adapter for the configured provider ${defaultProvider} is wired.`;
+      return { type: "problem", problem: { code: "unavailable", detail } };
+    }
+    const admitted = admit(id, caller.tenant, body, {
+      now: clock.now(),
+      createdAfter,
+      policy,
+      provider: defaultProvider,
+      capabilities: provider.capabilities,
+    });
+    if ("code" in admitted) return { type: "problem", problem: admitted };
+    let first: First = { type: "opened" };
+    const answered = (answer: First): boolean => {
+      if (!this.#creating) return false;
+      first = answer;
+      this.#at.state.touched();
+      return true;
+    };
+    this.#opening.onRefused = (refusal) => answered({ type: "problem", problem: refusalProblem(refusal) });
+    this.#opening.onPassed = (above) => answered({ type: "passed", above });
+    this.#at.state.create(admitted, requestHash, body.env ?? {});
+    await this.#at.wait(() => first.type !== "opened" || !this.#firstOpening(), policy.observeMs + 1_000);
+    if (first.type !== "opened") await this.#engine.forget();
+    return first;
   }
 
   /** Quota was not answered yet. */

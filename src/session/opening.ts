@@ -18,6 +18,8 @@ export class Opening {
   readonly #env: () => Readonly<Record<string, string>>;
   /** Set while a create waits for its first answer: a refusal then undoes the session instead of waiting. True: it was taken. */
   onRefused: (refusal: Refusal) => boolean = () => false;
+  /** As above, when the registry knows of generations up to `above`: an earlier session of this id. True: it was taken. */
+  onPassed: (above: number) => boolean = () => false;
 
   constructor(ports: SessionPorts, calls: ProviderCalls, env: () => Readonly<Record<string, string>>) {
     this.#ports = ports;
@@ -42,6 +44,7 @@ export class Opening {
     const refused = await this.#reserve(session, candidate);
     if (refused !== null) {
       if ("granted" in refused && this.onRefused(refused)) return;
+      if (refused.code === "stale_generation" && this.onPassed(refused.above ?? 0)) return;
       fail("granted" in refused ? waitsFor(refused, this.#ports.clock.now()) : refused);
       return;
     }

@@ -60,7 +60,8 @@ export function judge(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: num
   const passed = order.generation <= session.highestGeneration || order.createdAt < session.createdAt;
   // A session that is ending opens nothing more: this order was overtaken by its own end.
   if (passed || isFinal(session.status)) {
-    const above = Math.max(session.highestGeneration, order.generation);
+    // Also above an earlier session of this id: one that is made anew begins later than all of it, whatever its clock says.
+    const above = Math.max(session.highestGeneration, order.generation, session.createdAt);
     return refused({ granted: false, code: "stale_generation", above });
   }
   const used = openCount(sql);

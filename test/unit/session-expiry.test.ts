@@ -37,7 +37,7 @@ describe("on_timeout pause", () => {
     await rig.running({ ...keeps, timeout_seconds: 60 });
     await ran(rig, "write notes.txt kept");
     rig.fault = ({ op }: Call): Fault =>
-      op === "save" || op === "removeSnapshot" ? { type: "fail_before", effect: "unknown" } : { type: "none" };
+      op === "save" || op === "remove" ? { type: "fail_before", effect: "unknown" } : { type: "none" };
     await rig.pass(3 * 60 * minute);
     expect(rig.calls("save")).toBe(rig.policy.pauseTries);
     const [lost, ...more] = await eventsOf(rig, "contents_lost");

@@ -62,7 +62,7 @@ describe("after the clock went back an hour", () => {
     expect((await rig.view()).status).toBe("lost");
   });
 
-  it("an id used again is refused its numbers, but does not ask for them without pause or end [CLK-13] [LEA-22]", async () => {
+  it("an id used again whose create was cut off is refused its numbers, but does not ask for them without pause or end [CLK-13] [LEA-22]", async () => {
     const rig = new SessionRig({ retentionMs: 5 * second });
     await rig.running();
     await rig.commands.delete(caller, "requested");
@@ -76,11 +76,15 @@ describe("after the clock went back an hour", () => {
       // Only this stands between a hot loop and the test.
       return asked > 100 ? new Promise(() => {}) : Promise.resolve();
     };
-    const created = rig.commands.create(rig.id, caller, {}, null, 0);
-    await rig.pass(10 * second);
+    const answers = rig.registryFate;
+    rig.registryFate = () => new Promise(() => {});
+    void rig.commands.create(rig.id, caller, {}, null, 0);
+    await rig.pass(second);
+    rig.reincarnate();
+    rig.registryFate = answers;
+    await rig.pass(30 * second);
     expect(asked).toBeGreaterThan(1);
     expect(asked).toBeLessThan(10);
-    expect(await created).toMatchObject({ ok: true });
     // To the registry it is older than the life it knows: no number is new enough, and its create ends in its time.
     await rig.pass(rig.policy.provisionMs);
     expect(asked).toBeLessThan(30);
@@ -171,5 +175,32 @@ describe("a parked teardown", () => {
     expect(once.slice(before)).not.toContain("stop");
     for (let repeats = 0; repeats < 8; repeats += 1) await rig.during(minute, rig.commands.delete(caller, "requested"));
     expect(asked()).toEqual(once);
+  });
+});
+
+describe("a session made anew under an id that was erased", () => {
+  it("while the clock is behind its first life begins after it: it runs, is counted and is listed [LEA-2] [CLK-13]", async () => {
+    const rig = new SessionRig({ retentionMs: 5 * second });
+    const first = await rig.running();
+    await rig.commands.delete(caller, "requested");
+    await rig.pass(20 * second);
+    expect(await rig.commands.get(caller)).toMatchObject({ ok: false, problem: { code: "not_found" } });
+    // The host's clock waits until this one has caught up: its launch takes as long.
+    rig.rig.clock.jump(-25 * second);
+    const again = await rig.during(minute, rig.commands.create(rig.id, caller, {}, null, 0));
+    expect(again).toMatchObject({ ok: true });
+    const view = await rig.view();
+    expect(view.status).toBe("running");
+    expect(view.generation).toBeGreaterThan(first.generation ?? Infinity);
+    expect(Date.parse(view.created_at)).toBeGreaterThan(Date.parse(first.created_at));
+    // Its own clocks are set by the clock there is.
+    expect(Date.parse(view.end_at)).toBeLessThanOrEqual(rig.rig.clock.now() + rig.policy.defaultTimeoutMs);
+    await rig.pass(minute);
+    expect(rig.registry.ledger()).toMatchObject({ used: 1, imbalances: [] });
+    expect(rig.registry.sessions(null, 10)).toMatchObject([{ status: "running", erasedAt: null }]);
+    await rig.commands.delete(caller, "requested");
+    await rig.pass(minute);
+    expect(rig.registry.ledger()).toMatchObject({ used: 0, imbalances: [] });
+    expect(rig.rig.world.processes()).toEqual([]);
   });
 });
