@@ -1,0 +1,128 @@
+/** The table of a run: for the terminal, for docs/bench.md, and as data for docs/bench.json. */
+import { styleText } from "node:util";
+import Table from "cli-table3";
+import { bills, type Counted, leakPerDay, shape } from "./cost/bill.ts";
+import { prices, standard1 } from "./cost/prices.ts";
+import { type Figure, met, rounded } from "./figure.ts";
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGib: number;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly commit: string;
+  readonly date: string;
+}
+
+export interface Run {
+  readonly machine: Machine;
+  readonly figures: readonly Figure[];
+}
+
+const shown = (figure: Figure): string => `${rounded(figure.value)} ${figure.unit}`;
+const bar = ({ bar: { type, value }, unit }: Figure): string => `${type === "at most" ? "≤" : "≥"} ${value} ${unit}`;
+
+export function terminalTable(figures: readonly Figure[]): string {
+  const table = new Table({
+    head: ["what", "against", "measured", "bar", ""],
+    colWidths: [52, 34, 18, 18, 3],
+    wordWrap: true,
+    style: { head: [], border: [] },
+  });
+  for (const figure of figures) {
+    const ok = met(figure);
+    const colour = (text: string): string => styleText(ok ? "green" : "red", text);
+    table.push([figure.what, figure.against, colour(shown(figure)), bar(figure), colour(ok ? "✓" : "✗")]);
+  }
+  return table.toString();
+}
+
+/** What the bill is made of; null when a run left it out. */
+export function countedFrom(figures: readonly Figure[]): Counted | null {
+  const find = (id: string): Figure | undefined => figures.find((figure) => figure.id === id);
+  const [rows, renewal, wakes] = [find("life.rows"), find("life.renewal"), find("life.wakes")];
+  if (rows === undefined || renewal === undefined || wakes === undefined) return null;
+  return {
+    rowsWrittenPerLife: rows.value,
+    rowsReadPerLife: Number(rows.details["rows_read"]),
+    objectRequestsPerLife: Number(rows.details["calls"]),
+    rowsWrittenPerRenewal: renewal.value,
+    rowsReadPerRenewal: Number(renewal.details["rows_read"]),
+    wakesPerRenewal: wakes.value,
+  };
+}
+
+const dollars = (value: number): string => `$${value.toFixed(2)}`;
+
+export function markdown({ machine, figures }: Run): string {
+  const missed = figures.filter((figure) => !met(figure));
+  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
+  const lines = [
+    "# Speed and cost, measured",
+    "",
+    "Written by `npm run bench`; do not edit. Every figure is a ratio or a count taken in one run. What was found on the",
+    "way, and why a bar is missed, is in [performance.md](performance.md); what follows for a large fleet in [scale.md](scale.md).",
+    "",
+    `${machine.date}, commit \`${machine.commit}\`, ${machine.cores} cores (${machine.cpu}), ${machine.memoryGib} GiB; ${versions.join(", ")}.`,
+    "",
+    `**${figures.length - missed.length} of ${figures.length} bars met.**`,
+    "",
+    "| | what | against | measured | bar |",
+    "|---|---|---|---:|---:|",
+    ...figures.map(
+      (figure) =>
+        `| ${met(figure) ? "🟢" : "🔴"} | ${figure.what} | ${figure.against} | ${shown(figure)} | ${bar(figure)} |`,
+    ),
+    "",
+    "## What the figures are made of",
+    "",
+    "| figure | |",
+    "|---|---|",
+    ...figures.map((figure) => `| \`${figure.id}\` | ${details(figure)} |`),
+    "",
+    ...costSection(figures),
+  ];
+  return `${lines.join("\n").trimEnd()}\n`;
+}
+
+function details({ details: all }: Figure): string {
+  const parts = Object.entries(all).map(
+    ([name, value]) => `${name} ${typeof value === "number" ? rounded(value) : value}`,
+  );
+  return parts.length === 0 ? "counted" : parts.join(", ");
+}
+
+function costSection(figures: readonly Figure[]): readonly string[] {
+  const counted = countedFrom(figures);
+  if (counted === null) return [];
+  const all = bills(counted);
+  const names = ["containers", "object time", "rows", "requests"] as const;
+  const leak = leakPerDay();
+  const minutes = (seconds: number): string => `${seconds / 60} min`;
+  return [
+    "## Cost",
+    "",
+    `1,000 sessions of this shape: ${minutes(shape.workSeconds)} of work at ${shape.cpuShare * 100} % of a vCPU, then idle until killed after`,
+    `${minutes(shape.idleSeconds)}, ${shape.requests} requests, a ${standard1.name} container (${standard1.memoryGib} GiB, ${standard1.diskGb} GB disk). Cloudflare's public prices of`,
+    `${prices.readOn}, beyond what the plan includes. Calls, rows and wakes are the counted ones above; the wall time of a call`,
+    `(${shape.objectSecondsPerRequest * 1_000} ms) and the share that leaks in a design that never looks (${shape.leakedShare * 100} %, found after a day) are assumptions.`,
+    "",
+    `| design | ${names.join(" | ")} | **total** |`,
+    "|---|---:|---:|---:|---:|---:|",
+    ...all.map(
+      ({ design, lines, total }) =>
+        `| ${design} | ${names.map((name) => dollars(lines[name])).join(" | ")} | **${dollars(total)}** |`,
+    ),
+    "",
+    "```mermaid",
+    "xychart-beta",
+    '  title "What running 1,000 sessions costs beside their containers, US dollars"',
+    `  x-axis [${all.map(({ design }) => `"${design.split(",")[0]}"`).join(", ")}]`,
+    '  y-axis "US dollars"',
+    `  bar [${all.map(({ total }) => (total - (all[0]?.lines.containers ?? 0)).toFixed(2)).join(", ")}]`,
+    "```",
+    "",
+    `A ${standard1.name} container that nobody stops costs ${dollars(leak.idle)} a day idle and ${dollars(leak.busy)} with its CPU busy, its Sandbox object`,
+    "included. One in a hundred leaking for a day costs more than everything that Mooring does to prevent it.",
+  ];
+}
