@@ -13,6 +13,7 @@ import { RevocationCache } from "./revocation-cache.ts";
 import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { alertRoutes } from "./routes/alerts.ts";
+import { descriptionRoutes } from "./routes/description.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { auditRoutes } from "./routes/audits.ts";
 import { cleanupRoutes } from "./routes/cleanup.ts";
@@ -41,6 +42,7 @@ export const routes: readonly Route[] = [
   ...cleanupRoutes,
   ...auditRoutes,
   ...runbookRoutes,
+  ...descriptionRoutes(() => routes),
 ];
 
 /** Above any URL of ours: ids, 32 labels as filters, a cursor. */

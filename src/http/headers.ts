@@ -1,6 +1,6 @@
 /** Query strings and the headers that mean something: Prefer, Idempotency-Key, If-None-Match, Last-Event-ID, Accept. */
 import { z } from "zod";
-import { labels, limits } from "../protocol/primitives.ts";
+import { requestHeaders } from "../protocol/header-names.ts";
 import type { Reply } from "../protocol/problem.ts";
 import { validate, validationFailed } from "./validation.ts";
 
@@ -16,15 +16,15 @@ export function preferredWaitMs(request: Request): number {
   return 0;
 }
 
-const idempotencyKeyText = z
-  .string()
-  .regex(/^[\x21-\x7e]{1,255}$/, `1 to ${limits.idempotencyKey} visible ASCII characters without spaces.`);
-
 /** null: none was sent. */
 export function idempotencyKey(request: Request): Reply<string | null> {
   const raw = request.headers.get("idempotency-key");
   if (raw === null) return { ok: true, value: null };
-  const parsed = validate(z.object({ "Idempotency-Key": idempotencyKeyText }), { "Idempotency-Key": raw }, "header");
+  const parsed = validate(
+    z.object({ "Idempotency-Key": requestHeaders["idempotency-key"] }),
+    { "Idempotency-Key": raw },
+    "header",
+  );
   return parsed.ok ? { ok: true, value: parsed.value["Idempotency-Key"] } : parsed;
 }
 
@@ -61,28 +61,17 @@ function mediaRanges(request: Request): readonly string[] {
     .filter((range) => range !== "");
 }
 
-const position = z
-  .string()
-  .regex(/^\d{1,15}$/, "A whole number from 0.")
-  .transform(Number);
-
-/** Where to go on: `Last-Event-ID` (a reconnect) before the query's own field, else 0. */
-export function resumePosition(request: Request, queried: string | undefined, field: string): Reply<number> {
+/** Where to go on: `Last-Event-ID` (a reconnect) before the checked field of the query, else 0. */
+export function resumePosition(request: Request, queried: string | undefined): Reply<number> {
   const last = request.headers.get("last-event-id");
-  if (last !== null && last !== "") {
-    const parsed = validate(z.object({ "Last-Event-ID": position }), { "Last-Event-ID": last }, "header");
-    return parsed.ok ? { ok: true, value: parsed.value["Last-Event-ID"] } : parsed;
-  }
-  const parsed = validate(z.object({ [field]: position }), { [field]: queried ?? "0" }, "query");
-  return parsed.ok ? { ok: true, value: parsed.value[field] ?? 0 } : parsed;
+  if (last === null || last === "") return { ok: true, value: Number(queried ?? 0) };
+  const parsed = validate(
+    z.object({ "Last-Event-ID": requestHeaders["last-event-id"] }),
+    { "Last-Event-ID": last },
+    "header",
+  );
+  return parsed.ok ? { ok: true, value: Number(parsed.value["Last-Event-ID"]) } : parsed;
 }
-
-export const pageLimit = z
-  .string()
-  .regex(/^\d{1,6}$/, `A whole number from 1 to ${limits.pageSize}.`)
-  .transform(Number)
-  .refine((count) => count >= 1 && count <= limits.pageSize, `A whole number from 1 to ${limits.pageSize}.`)
-  .default(20);
 
 /** Each parameter once, none but the schema's; `label[k]=v` is collected under `label`. */
 export function readQuery<S extends z.ZodType>(request: Request, schema: S): Reply<z.output<S>> {
@@ -99,5 +88,3 @@ export function readQuery<S extends z.ZodType>(request: Request, schema: S): Rep
   const label = asked.size === 0 ? {} : { label: Object.fromEntries(asked) };
   return validate(schema, { ...Object.fromEntries(fields), ...label }, "query");
 }
-
-export const labelFilter = labels.optional();

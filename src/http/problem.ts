@@ -54,6 +54,11 @@ const manners: Readonly<Record<ProblemCode, Manner>> = {
   internal: { title: "Internal error", retryable: false },
 };
 
+/** What is said of a code wherever it is answered. */
+export function mannerOf(code: ProblemCode): Pick<Manner, "title" | "retryable"> {
+  return manners[code];
+}
+
 export interface ProblemContext {
   readonly requestId: string;
   /** Epoch ms. */

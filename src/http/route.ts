@@ -1,7 +1,8 @@
-/** A route is data: method, path, who may call it, and a handler from a checked request to a response. */
+/** A route is data: its contract (src/protocol/contracts) and a handler from a checked request to a response. */
 import type { SessionId } from "../domain/ids.ts";
 import { sessionIdPattern } from "../protocol/primitives.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
+import type { Access, Contract } from "../protocol/contract.ts";
 import type { Clock, Ids, Logger } from "../session/ambient.ts";
 import type { Caller, SessionApi } from "../session/session-api.ts";
 import type { Config, ConfigReading } from "../config.ts";
@@ -34,11 +35,24 @@ export interface TenantAsk extends Ask {
   readonly caller: Caller;
 }
 
-export type Route = { readonly method: "GET" | "POST" | "DELETE"; readonly path: string } & (
-  | { readonly access: "open"; readonly handle: (ask: OpenAsk) => Promise<Response> }
-  | { readonly access: "admin"; readonly handle: (ask: AdminAsk) => Promise<Response> }
-  | { readonly access: "tenant"; readonly handle: (ask: TenantAsk) => Promise<Response> }
-);
+interface AskOf {
+  readonly open: OpenAsk;
+  readonly admin: AdminAsk;
+  readonly tenant: TenantAsk;
+}
+
+/**
+ * A contract and what serves it. The contract is what the OpenAPI document says of the route, and tests hold every answer
+ * against it: a status, a field, a problem code or a header that it does not name fails them.
+ */
+export interface Served<A extends Access> extends Contract<A> {
+  readonly handle: (ask: AskOf[A]) => Promise<Response>;
+}
+export type Route = Served<"open"> | Served<"admin"> | Served<"tenant">;
+
+export function serve<A extends Access>(contract: Contract<A>, handle: Served<A>["handle"]): Served<A> {
+  return { ...contract, handle };
+}
 
 export function json(status: number, body: unknown, headers: Record<string, string> = {}): Response {
   return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } });

@@ -20,4 +20,6 @@ export const eventView = z.object({
 });
 export type EventView = z.infer<typeof eventView>;
 
+/** Followed live: `erased`: there will never be more; `disconnected`: come back with Last-Event-ID. */
+export const eventsEnd = z.object({ reason: z.enum(["erased", "disconnected"]) });
 export const eventPage = z.object({ data: z.array(eventView), next_after: z.int().nullable() });

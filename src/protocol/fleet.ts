@@ -126,7 +126,10 @@ export const rebuildView = z.object({ shards: z.array(shardBuildView) });
 export type RebuildView = z.infer<typeof rebuildView>;
 
 export const reasonBody = z.strictObject({ reason: plainText(limits.reasonText).min(3, "Say why, in some words.") });
+/** The reason may stay out: a key that leaked is revoked first and explained later. */
+export const optionalReasonBody = z.strictObject({ reason: plainText(limits.reasonText).optional() });
 export const tenantQuery = z.strictObject({ tenant: tenantName });
 
 export const revocationView = z.object({ tenant: z.string(), key_id: z.string(), revoked_at: instant });
+export const revocationPage = z.object({ data: z.array(revocationView) });
 export type RevocationView = z.infer<typeof revocationView>;

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { jobStates } from "./jobs.ts";
 import { instant, limits } from "./primitives.ts";
+import { wholeNumber } from "./query.ts";
 
 export const hintView = z.object({
   code: z.enum([
@@ -77,11 +78,7 @@ export type LogsView = z.infer<typeof logsView>;
 
 export const maxTailBytes = limits.stdinBytes;
 export const logsQuery = z.strictObject({
-  /** Of the sandbox's log, and of each job's output. */
-  tail_bytes: z
-    .string()
-    .regex(/^\d{1,6}$/, `A whole number from 1 to ${maxTailBytes}.`)
-    .transform(Number)
-    .refine((bytes) => bytes >= 1 && bytes <= maxTailBytes, `A whole number from 1 to ${maxTailBytes}.`)
-    .default(8_192),
+  tail_bytes: wholeNumber({ min: 1, max: maxTailBytes, usual: 8_192 }).describe(
+    "Of the sandbox's log, and of each job's output.",
+  ),
 });

@@ -18,6 +18,7 @@ export const limits = {
 } as const;
 
 export const sessionIdPattern = /^[a-z0-9]{20}$/;
+export const sessionIdText = z.string().regex(sessionIdPattern, "A session id is 20 lower-case letters and digits.");
 export const jobIdText = z
   .string()
   .regex(/^[A-Za-z0-9_-]{1,64}$/, "A job id is 1 to 64 letters, digits, hyphens or underscores.");

@@ -58,6 +58,12 @@ const cases: readonly Case[] = [
 
   ...imports("src/protocol", ["zod", "./jobs.ts", "../domain/ids.ts"], null),
   ...imports("src/protocol", ["../session/reports.ts", "../http/app.ts", "../storage/sql.ts", "hono"], direction),
+  ...imports("src/protocol/contracts", ["zod", "./jobs.ts", "../contract.ts", "../../domain/ids.ts"], null),
+  ...imports(
+    "src/protocol/contracts",
+    ["../../session/reports.ts", "../../http/app.ts", "../../config.ts", "zod-openapi"],
+    direction,
+  ),
 
   ...imports("src/storage", ["./sql.ts"], null),
   ...imports("src/storage", ["../domain/ids.ts", "../protocol/jobs.ts", "zod"], direction),

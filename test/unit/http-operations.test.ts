@@ -1,7 +1,8 @@
 /** The operator's routes over the fleet, and the runbook's names for them. */
 import { describe, expect, it } from "vitest";
 import { routes } from "../../src/http/app.ts";
-import { runbookStatuses, runbookStatusOf } from "../../src/http/compat/runbook.ts";
+import { runbookStatusOf } from "../../src/http/compat/runbook.ts";
+import { runbookStatuses } from "../../src/protocol/contracts/runbook-contracts.ts";
 import { auditPlanView, auditsPage, auditView } from "../../src/protocol/audits.ts";
 import { cleanupReply, drainReply, runDetailView, runsPage } from "../../src/protocol/cleanup.ts";
 import { sessionStatuses } from "../../src/protocol/sessions.ts";

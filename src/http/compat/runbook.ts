@@ -3,11 +3,19 @@
  * Counts are sandboxes by lease phase; a status is one of six words. Unknown fields are ignored, and a JSON body needs no
  * Content-Type, because the runbook's curl lines send none.
  */
-import { z } from "zod";
+import type { z } from "zod";
 import type { SessionId, TenantId } from "../../domain/ids.ts";
 import type { FleetQuery, FleetRow, ShardStats } from "../../fleet/shard-api.ts";
-import { limits, plainText, rfc3339 } from "../../protocol/primitives.ts";
+import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
+import {
+  runbookCleanupBody,
+  runbookContracts,
+  runbookEmergencyBody,
+  type RunbookItem,
+  runbookListQuery,
+  type RunbookStatus,
+} from "../../protocol/contracts/runbook-contracts.ts";
 import type { ResourcesView, LogsView } from "../../protocol/insight.ts";
 import type { SessionView } from "../../protocol/sessions.ts";
 import type { Caller } from "../../session/session-api.ts";
@@ -16,12 +24,9 @@ import { ask } from "../backend.ts";
 import { readJson } from "../body.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import { sessionNotFound } from "../problem.ts";
-import { type AdminAsk, askSession, json, problem, type Route } from "../route.ts";
+import { type AdminAsk, askSession, json, problem, type Route, serve } from "../route.ts";
 import { cleanupView, inWords } from "../routes/cleanup.ts";
 import { validate, validationFailed } from "../validation.ts";
-
-export const runbookStatuses = ["provisioning", "running", "paused", "terminating", "failed", "terminated"] as const;
-export type RunbookStatus = (typeof runbookStatuses)[number];
 
 /** The whole of the translation: each native status once. */
 export const runbookStatusOf: Readonly<Record<SessionView["status"], RunbookStatus>> = {
@@ -39,16 +44,6 @@ export const runbookStatusOf: Readonly<Record<SessionView["status"], RunbookStat
 function nativeStatuses(word: RunbookStatus): readonly SessionView["status"][] {
   const all = Object.keys(runbookStatusOf) as SessionView["status"][];
   return all.filter((status) => runbookStatusOf[status] === word);
-}
-
-export interface RunbookItem {
-  readonly id: string;
-  readonly status: RunbookStatus;
-  readonly created_at: string;
-  /** Whole minutes. */
-  readonly age_minutes: number;
-  readonly agent_type: string | null;
-  readonly task_id: string | null;
 }
 
 function item(
@@ -94,20 +89,9 @@ async function stats(from: AdminAsk): Promise<Response> {
   });
 }
 
-const listQuery = z.object({
-  status: z.enum(runbookStatuses).optional(),
-  limit: z
-    .string()
-    .regex(/^\d{1,4}$/, "A whole number from 1 to 1000.")
-    .transform(Number)
-    .refine((count) => count >= 1 && count <= 1_000, "A whole number from 1 to 1000.")
-    .default(1_000),
-  cursor: z.string().max(100).optional(),
-});
-
 /** A bare array, newest first. `X-Next-Cursor` is there when there is more; send it as `cursor`. */
 async function list(from: AdminAsk): Promise<Response> {
-  const query = validate(listQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
+  const query = validate(runbookListQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
   if (!query.ok) return problem(from, query.problem);
   const { status, limit, cursor } = query.value;
   const after = cursor === undefined ? undefined : decodeCursor(cursor);
@@ -192,15 +176,8 @@ async function remove(from: AdminAsk): Promise<Response> {
   return json(reply.value.done ? 200 : 202, itemOfView(reply.value.session, from.clock.now()));
 }
 
-const cleanupFields = z.object({
-  max_age_seconds: z.int("Whole seconds.").min(1, "At least 1 second.").max(31_536_000, "At most a year.").optional(),
-  status: z.enum(runbookStatuses).optional(),
-  dry_run: z.boolean().optional(),
-  reason: plainText(limits.reasonText).optional(),
-});
-
 async function cleanup(from: AdminAsk): Promise<Response> {
-  const body = await readLenient(from, cleanupFields);
+  const body = await readLenient(from, runbookCleanupBody);
   if (!body.ok) return problem(from, body.problem);
   const { max_age_seconds: maxAge, status, dry_run: dryRun = false, reason = "cleanup by the runbook" } = body.value;
   const order = {
@@ -219,11 +196,9 @@ async function cleanup(from: AdminAsk): Promise<Response> {
   return reply.ok ? json(200, cleanupView(reply.value)) : problem(from, reply.problem);
 }
 
-const emergencyFields = cleanupFields.pick({ dry_run: true, reason: true });
-
 /** The native route wants a reason; the runbook's line has none, so the log says whose line it was. */
 async function emergency(from: AdminAsk): Promise<Response> {
-  const body = await readLenient(from, emergencyFields);
+  const body = await readLenient(from, runbookEmergencyBody);
   if (!body.ok) return problem(from, body.problem);
   const { dry_run: dryRun = false, reason = "emergency cleanup by the runbook, no reason given" } = body.value;
   const reply = await ended(
@@ -268,12 +243,12 @@ const silent =
 
 /** The fixed paths come before `{id}`: the first that fits is taken. */
 export const runbookRoutes: readonly Route[] = [
-  { method: "GET", path: "/api/sandbox/stats", access: "admin", handle: stats },
-  { method: "GET", path: "/api/sandbox/list", access: "admin", handle: list },
-  { method: "POST", path: "/api/sandbox/cleanup", access: "admin", handle: cleanup },
-  { method: "POST", path: "/api/sandbox/cleanup/emergency", access: "admin", handle: emergency },
-  { method: "GET", path: "/api/sandbox/:id", access: "admin", handle: get },
-  { method: "DELETE", path: "/api/sandbox/:id", access: "admin", handle: remove },
-  { method: "GET", path: "/api/sandbox/:id/logs", access: "admin", handle: logs },
-  { method: "GET", path: "/api/sandbox/:id/resources", access: "admin", handle: resources },
+  serve(runbookContracts.stats, stats),
+  serve(runbookContracts.list, list),
+  serve(runbookContracts.cleanup, cleanup),
+  serve(runbookContracts.emergency, emergency),
+  serve(runbookContracts.get, get),
+  serve(runbookContracts.delete, remove),
+  serve(runbookContracts.logs, logs),
+  serve(runbookContracts.resources, resources),
 ];

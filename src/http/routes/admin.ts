@@ -1,12 +1,13 @@
 /** What the admin token opens. It is no tenant: no route of a tenant takes it, and none of these takes an API key. */
 import type { TenantId } from "../../domain/ids.ts";
 import { type InspectionView, resolveBody } from "../../protocol/admin.ts";
+import { adminContracts } from "../../protocol/contracts/admin-contracts.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { Caller, Inspection } from "../../session/session-api.ts";
 import { briefly } from "../backend.ts";
 import { readJson, readNoFields } from "../body.ts";
 import { entityTag } from "../headers.ts";
-import { type AdminAsk, askSession, json, problem, type Route } from "../route.ts";
+import { type AdminAsk, askSession, json, problem, type Route, serve } from "../route.ts";
 
 /** Ends any tenant's session, with the terminate reason `operator`. */
 async function remove(from: AdminAsk): Promise<Response> {
@@ -70,7 +71,7 @@ function inspection(from: AdminAsk, reply: Reply<Inspection>): Response {
 }
 
 export const adminRoutes: readonly Route[] = [
-  { method: "GET", path: "/v1/admin/sessions/:id", access: "admin", handle: inspect },
-  { method: "DELETE", path: "/v1/admin/sessions/:id", access: "admin", handle: remove },
-  { method: "POST", path: "/v1/admin/sessions/:id/resolve", access: "admin", handle: resolve },
+  serve(adminContracts.inspect, inspect),
+  serve(adminContracts.delete, remove),
+  serve(adminContracts.resolve, resolve),
 ];

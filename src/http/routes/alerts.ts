@@ -1,9 +1,10 @@
 /** How every alert stands, as the watch left it at its last look. */
 import type { AlertBoard, AlertStanding } from "../../fleet/control-api.ts";
 import type { AlertsView, AlertView } from "../../protocol/alerts.ts";
+import { adminContracts } from "../../protocol/contracts/admin-contracts.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import { askControl } from "../admin-act.ts";
-import { type AdminAsk, json, problem, type Route } from "../route.ts";
+import { type AdminAsk, json, problem, type Route, serve } from "../route.ts";
 
 /** Looks that may be missed before what they left is called old. */
 const lateLooks = 3;
@@ -31,6 +32,4 @@ function alertView({ since, context, untold, ...rest }: AlertStanding): AlertVie
   return { ...rest, since: rfc3339(since), context: { ...context }, undelivered: untold };
 }
 
-export const alertRoutes: readonly Route[] = [
-  { method: "GET", path: "/v1/admin/alerts", access: "admin", handle: list },
-];
+export const alertRoutes: readonly Route[] = [serve(adminContracts.alerts, list)];

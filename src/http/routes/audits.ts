@@ -1,12 +1,12 @@
 /** Audits: look and plan, read the plan, apply exactly that plan. */
-import { z } from "zod";
 import type { AuditPlan, AuditResult, Finding } from "../../fleet/audits/plan.ts";
 import { applyBody, type AuditPlanView, type AuditResultView, type FindingView } from "../../protocol/audits.ts";
+import { auditContracts, auditsQuery } from "../../protocol/contracts/cleanup-contracts.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import { acted, askControl } from "../admin-act.ts";
 import { readJson, readNoFields } from "../body.ts";
-import { pageLimit, readQuery } from "../headers.ts";
-import { type AdminAsk, json, problem, type Route } from "../route.ts";
+import { readQuery } from "../headers.ts";
+import { type AdminAsk, json, problem, type Route, serve } from "../route.ts";
 
 async function make(from: AdminAsk): Promise<Response> {
   const none = await readNoFields(from.request);
@@ -22,7 +22,7 @@ async function make(from: AdminAsk): Promise<Response> {
 }
 
 async function list(from: AdminAsk): Promise<Response> {
-  const query = readQuery(from.request, z.strictObject({ limit: pageLimit }));
+  const query = readQuery(from.request, auditsQuery);
   if (!query.ok) return problem(from, query.problem);
   const reply = await askControl(from, (control) => control.documents("audit_plan", query.value.limit));
   if (!reply.ok) return problem(from, reply.problem);
@@ -104,8 +104,8 @@ function resultView(result: AuditResult): AuditResultView {
 }
 
 export const auditRoutes: readonly Route[] = [
-  { method: "POST", path: "/v1/admin/audits", access: "admin", handle: make },
-  { method: "GET", path: "/v1/admin/audits", access: "admin", handle: list },
-  { method: "GET", path: "/v1/admin/audits/:id", access: "admin", handle: get },
-  { method: "POST", path: "/v1/admin/audits/:id/apply", access: "admin", handle: apply },
+  serve(auditContracts.make, make),
+  serve(auditContracts.list, list),
+  serve(auditContracts.get, get),
+  serve(auditContracts.apply, apply),
 ];

@@ -1,5 +1,4 @@
 /** Cleanup by hand, emergency, drain, and the history of every layer. */
-import { z } from "zod";
 import type { FleetRun, LayerSummary } from "../../fleet/control-api.ts";
 import type { CleanupResult } from "../../fleet/layers/cleanup.ts";
 import {
@@ -11,11 +10,12 @@ import {
   type RunsPage,
   type RunView,
 } from "../../protocol/cleanup.ts";
+import { cleanupContracts, runsQuery } from "../../protocol/contracts/cleanup-contracts.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import { acted, askControl, ended } from "../admin-act.ts";
 import { readJson } from "../body.ts";
-import { pageLimit, readQuery } from "../headers.ts";
-import { type AdminAsk, json, problem, type Route } from "../route.ts";
+import { readQuery } from "../headers.ts";
+import { type AdminAsk, json, problem, type Route, serve } from "../route.ts";
 
 const noRanges = { ranges: {} } as const;
 
@@ -93,15 +93,6 @@ async function drain(from: AdminAsk): Promise<Response> {
   return json(200, body200);
 }
 
-const runsQuery = z.strictObject({
-  limit: pageLimit,
-  layer: z
-    .string()
-    .regex(/^[a-z_]{1,32}$/, "The name of a layer, such as sweep.")
-    .optional(),
-  before: z.iso.datetime({ offset: true, error: "An RFC 3339 time, such as 2026-01-31T12:00:00Z." }).optional(),
-});
-
 async function runs(from: AdminAsk): Promise<Response> {
   const query = readQuery(from.request, runsQuery);
   if (!query.ok) return problem(from, query.problem);
@@ -155,9 +146,9 @@ function layerView(each: LayerSummary): RunsPage["layers"][number] {
 }
 
 export const cleanupRoutes: readonly Route[] = [
-  { method: "POST", path: "/v1/admin/cleanup", access: "admin", handle: cleanup },
-  { method: "POST", path: "/v1/admin/cleanup/emergency", access: "admin", handle: emergency },
-  { method: "GET", path: "/v1/admin/cleanup/runs", access: "admin", handle: runs },
-  { method: "GET", path: "/v1/admin/cleanup/runs/:run", access: "admin", handle: run },
-  { method: "POST", path: "/v1/admin/drain", access: "admin", handle: drain },
+  serve(cleanupContracts.cleanup, cleanup),
+  serve(cleanupContracts.emergency, emergency),
+  serve(cleanupContracts.runs, runs),
+  serve(cleanupContracts.run, run),
+  serve(cleanupContracts.drain, drain),
 ];

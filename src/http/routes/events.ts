@@ -1,13 +1,11 @@
 /** `…/events`: the history as pages, or followed live as server-sent events until the session is erased. */
-import { z } from "zod";
+import { eventsQuery, jobContracts } from "../../protocol/contracts/job-contracts.ts";
 import type { EventView } from "../../protocol/events.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import { limits } from "../../protocol/primitives.ts";
-import { accepts, pageLimit, readQuery, resumePosition } from "../headers.ts";
-import { askSession, json, problem, type Route, type TenantAsk } from "../route.ts";
+import { accepts, readQuery, resumePosition } from "../headers.ts";
+import { askSession, json, problem, type Route, serve, type TenantAsk } from "../route.ts";
 import { heartbeat, heartbeatMs, sseEvent, sseHeaders } from "../sse.ts";
-
-const eventsQuery = z.strictObject({ after: z.string().optional(), limit: pageLimit });
 
 /** An object that answers "nothing new" at once must not be asked in a busy loop. */
 const minPauseMs = 1_000;
@@ -15,7 +13,7 @@ const minPauseMs = 1_000;
 async function events(from: TenantAsk): Promise<Response> {
   const query = readQuery(from.request, eventsQuery);
   if (!query.ok) return problem(from, query.problem);
-  const after = resumePosition(from.request, query.value.after, "after");
+  const after = resumePosition(from.request, query.value.after);
   if (!after.ok) return problem(from, after.problem);
   const live = accepts(from.request, "text/event-stream");
   const limit = live ? limits.pageSize : query.value.limit;
@@ -65,6 +63,4 @@ function follow(from: TenantAsk, begin: number, first: readonly EventView[]): Re
   );
 }
 
-export const eventRoutes: readonly Route[] = [
-  { method: "GET", path: "/v1/sessions/:id/events", access: "tenant", handle: events },
-];
+export const eventRoutes: readonly Route[] = [serve(jobContracts.events, events)];

@@ -1,5 +1,6 @@
 /** What an operator reads of all tenants together: stats, sessions, ledger, usage, the admin log; and rebuilding the index. */
-import { z } from "zod";
+import { adminContracts, fleetListQuery, ledgerQuery, logQuery } from "../../protocol/contracts/admin-contracts.ts";
+import { sessionContracts } from "../../protocol/contracts/session-contracts.ts";
 import type { TenantId } from "../../domain/ids.ts";
 import type { TenantEntry } from "../../fleet/control-api.ts";
 import type { FleetQuery, FleetRow, ShardStats } from "../../fleet/shard-api.ts";
@@ -12,16 +13,15 @@ import {
   tenantQuery,
   type TenantUsageView,
 } from "../../protocol/fleet.ts";
-import { plainText, rfc3339, tenantName } from "../../protocol/primitives.ts";
+import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Problem } from "../../protocol/problem.ts";
-import { blockedCodes, sessionStatuses } from "../../protocol/sessions.ts";
 import { acted, askControl } from "../admin-act.ts";
 import { readJson } from "../body.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import { askAll } from "../fan-out.ts";
-import { labelFilter, pageLimit, readQuery } from "../headers.ts";
+import { readQuery } from "../headers.ts";
 import { ledgerOf } from "../ledger-view.ts";
-import { type AdminAsk, json, problem, type Route, type TenantAsk, askSession } from "../route.ts";
+import { type AdminAsk, json, problem, type Route, serve, type TenantAsk, askSession } from "../route.ts";
 
 type Shards = ReturnType<AdminAsk["backend"]["shards"]>;
 const shardOf = (shard: Shards[number]) => shard.name;
@@ -59,25 +59,6 @@ function added(parts: readonly Readonly<Record<string, number>>[]): Record<strin
   return total;
 }
 
-const trueOrFalse = z.enum(["true", "false"], "true or false.").transform((text) => text === "true");
-const listQuery = z.strictObject({
-  limit: pageLimit,
-  cursor: z.string().max(100).optional(),
-  tenant: tenantName.optional(),
-  status: z.enum(sessionStatuses).optional(),
-  phase: z.enum(["none", "launching", "held", "stopping", "closed"]).optional(),
-  blocked: z.enum(blockedCodes).optional(),
-  /** Only what says of itself that it is stuck. */
-  stuck: z.literal("true", "Only `true`: leave it out for all.").optional(),
-  critical: trueOrFalse.optional(),
-  /** Something physical may exist. */
-  open: trueOrFalse.optional(),
-  provider: plainText(32).optional(),
-  agent_type: plainText(64).optional(),
-  task_id: plainText(128).optional(),
-  label: labelFilter,
-});
-
 const badCursor: Problem = {
   code: "validation_failed",
   detail: "The request does not fit: query.cursor. Pass `next_cursor` of the page before, unchanged.",
@@ -85,7 +66,7 @@ const badCursor: Problem = {
 };
 
 async function list(from: AdminAsk): Promise<Response> {
-  const query = readQuery(from.request, listQuery);
+  const query = readQuery(from.request, fleetListQuery);
   if (!query.ok) return problem(from, query.problem);
   const { limit, cursor, tenant, status, phase, stuck, label, agent_type: agentType, task_id: taskId } = query.value;
   const { blocked, critical, open, provider } = query.value;
@@ -160,8 +141,6 @@ function fleetItem(row: FleetRow): FleetListItem {
   };
 }
 
-const ledgerQuery = z.strictObject({ tenant: tenantName.optional() });
-
 async function ledger(from: AdminAsk): Promise<Response> {
   const query = readQuery(from.request, ledgerQuery);
   if (!query.ok) return problem(from, query.problem);
@@ -224,15 +203,6 @@ async function sessionUsage(from: TenantAsk): Promise<Response> {
   return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
 }
 
-const logQuery = z.strictObject({
-  limit: pageLimit,
-  cursor: z
-    .string()
-    .regex(/^[1-9]\d{0,14}$/, "Pass `next_cursor` of the page before, unchanged.")
-    .transform(Number)
-    .optional(),
-});
-
 async function log(from: AdminAsk): Promise<Response> {
   const query = readQuery(from.request, logQuery);
   if (!query.ok) return problem(from, query.problem);
@@ -274,11 +244,11 @@ async function rebuild(from: AdminAsk): Promise<Response> {
 }
 
 export const fleetRoutes: readonly Route[] = [
-  { method: "GET", path: "/v1/admin/stats", access: "admin", handle: stats },
-  { method: "GET", path: "/v1/admin/sessions", access: "admin", handle: list },
-  { method: "GET", path: "/v1/admin/ledger", access: "admin", handle: ledger },
-  { method: "GET", path: "/v1/admin/usage", access: "admin", handle: tenantUsage },
-  { method: "GET", path: "/v1/admin/log", access: "admin", handle: log },
-  { method: "POST", path: "/v1/admin/shards/rebuild", access: "admin", handle: rebuild },
-  { method: "GET", path: "/v1/sessions/:id/usage", access: "tenant", handle: sessionUsage },
+  serve(adminContracts.stats, stats),
+  serve(adminContracts.sessions, list),
+  serve(adminContracts.ledger, ledger),
+  serve(adminContracts.usage, tenantUsage),
+  serve(adminContracts.log, log),
+  serve(adminContracts.rebuildShards, rebuild),
+  serve(sessionContracts.usage, sessionUsage),
 ];

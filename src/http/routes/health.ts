@@ -1,6 +1,7 @@
 /** `/healthz`: this code runs. `/readyz`: it could serve a create right now, or what is missing, by name, never by value. */
+import { serviceContracts } from "../../protocol/contracts/service-contracts.ts";
 import type { Config } from "../../config.ts";
-import { json, type OpenAsk, problem, type Route } from "../route.ts";
+import { json, type OpenAsk, problem, type Route, serve } from "../route.ts";
 
 async function alive(): Promise<Response> {
   return json(200, { status: "alive" });
@@ -28,6 +29,6 @@ function secretsMissing(config: Config): readonly string[] {
 }
 
 export const healthRoutes: readonly Route[] = [
-  { method: "GET", path: "/healthz", access: "open", handle: alive },
-  { method: "GET", path: "/readyz", access: "open", handle: ready },
+  serve(serviceContracts.alive, alive),
+  serve(serviceContracts.ready, ready),
 ];

@@ -1,8 +1,10 @@
 /** What a session's sandbox uses and says: for its tenant, and for an operator of any tenant's. Reads; nothing is woken. */
+import { adminContracts } from "../../protocol/contracts/admin-contracts.ts";
+import { sessionContracts } from "../../protocol/contracts/session-contracts.ts";
 import { logsQuery } from "../../protocol/insight.ts";
 import type { Caller } from "../../session/session-api.ts";
 import { readQuery } from "../headers.ts";
-import { type AdminAsk, askSession, json, problem, type Route, type TenantAsk } from "../route.ts";
+import { type AdminAsk, askSession, json, problem, type Route, serve, type TenantAsk } from "../route.ts";
 
 /** `caller` null: an operator asks. */
 async function resources(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<Response> {
@@ -18,13 +20,8 @@ async function logs(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<
 }
 
 export const insightRoutes: readonly Route[] = [
-  { method: "GET", path: "/v1/sessions/:id/logs", access: "tenant", handle: (from) => logs(from, from.caller) },
-  {
-    method: "GET",
-    path: "/v1/sessions/:id/resources",
-    access: "tenant",
-    handle: (from) => resources(from, from.caller),
-  },
-  { method: "GET", path: "/v1/admin/sessions/:id/logs", access: "admin", handle: (from) => logs(from, null) },
-  { method: "GET", path: "/v1/admin/sessions/:id/resources", access: "admin", handle: (from) => resources(from, null) },
+  serve(sessionContracts.logs, (from) => logs(from, from.caller)),
+  serve(sessionContracts.resources, (from) => resources(from, from.caller)),
+  serve(adminContracts.logs, (from) => logs(from, null)),
+  serve(adminContracts.resources, (from) => resources(from, null)),
 ];

@@ -1,11 +1,11 @@
 /** Jobs: run, list, look, cancel, stdin. Their output is in output.ts. */
-import { z } from "zod";
+import { jobContracts as contracts, jobListQuery, stdinQuery } from "../../protocol/contracts/job-contracts.ts";
 import { createJob, type JobState } from "../../protocol/jobs.ts";
 import { jobIdText } from "../../protocol/primitives.ts";
 import { readBytes, readJson, readNoFields } from "../body.ts";
-import { pageLimit, preferredWaitMs, readQuery } from "../headers.ts";
+import { preferredWaitMs, readQuery } from "../headers.ts";
 import { jobNotFound } from "../problem.ts";
-import { askSession, json, problem, type Route, type TenantAsk } from "../route.ts";
+import { askSession, json, problem, type Route, serve, type TenantAsk } from "../route.ts";
 import { jobRanges } from "../validation.ts";
 
 /** null: it cannot be a job's id, so there is none (and nothing odd reaches an object). */
@@ -26,10 +26,8 @@ async function create(from: TenantAsk): Promise<Response> {
   });
 }
 
-const listQuery = z.strictObject({ limit: pageLimit, cursor: jobIdText.optional() });
-
 async function list(from: TenantAsk): Promise<Response> {
-  const query = readQuery(from.request, listQuery);
+  const query = readQuery(from.request, jobListQuery);
   if (!query.ok) return problem(from, query.problem);
   const { limit, cursor } = query.value;
   const reply = await askSession(from, "read", (session) => session.jobs(from.caller, cursor ?? null, limit));
@@ -57,8 +55,6 @@ async function cancel(from: TenantAsk): Promise<Response> {
   if (!reply.ok) return problem(from, reply.problem);
   return json(isEnded(reply.value.state) ? 200 : 202, reply.value);
 }
-
-const stdinQuery = z.strictObject({ end: z.enum(["true", "false"]).default("false") });
 
 async function stdin(from: TenantAsk): Promise<Response> {
   const job = jobIdOf(from);
@@ -96,9 +92,9 @@ export function isEnded(state: JobState): boolean {
 }
 
 export const jobRoutes: readonly Route[] = [
-  { method: "POST", path: "/v1/sessions/:id/jobs", access: "tenant", handle: create },
-  { method: "GET", path: "/v1/sessions/:id/jobs", access: "tenant", handle: list },
-  { method: "GET", path: "/v1/sessions/:id/jobs/:job", access: "tenant", handle: get },
-  { method: "DELETE", path: "/v1/sessions/:id/jobs/:job", access: "tenant", handle: cancel },
-  { method: "POST", path: "/v1/sessions/:id/jobs/:job/stdin", access: "tenant", handle: stdin },
+  serve(contracts.create, create),
+  serve(contracts.list, list),
+  serve(contracts.get, get),
+  serve(contracts.cancel, cancel),
+  serve(contracts.stdin, stdin),
 ];

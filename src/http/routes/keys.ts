@@ -2,24 +2,23 @@
 import { z } from "zod";
 import type { TenantId } from "../../domain/ids.ts";
 import { keyIdText } from "../../protocol/api-keys.ts";
-import type { RevocationView } from "../../protocol/fleet.ts";
-import { plainText, rfc3339, limits, tenantName } from "../../protocol/primitives.ts";
+import { adminContracts } from "../../protocol/contracts/admin-contracts.ts";
+import { optionalReasonBody, type RevocationView } from "../../protocol/fleet.ts";
+import { rfc3339, tenantName } from "../../protocol/primitives.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import type { Revocation } from "../../tenant/revocations.ts";
 import { acted } from "../admin-act.ts";
 import { readJson } from "../body.ts";
 import { askAll } from "../fan-out.ts";
-import { type AdminAsk, json, problem, type Route } from "../route.ts";
+import { type AdminAsk, json, problem, type Route, serve } from "../route.ts";
 import { validate } from "../validation.ts";
 
 const target = z.object({ tenant: tenantName, id: keyIdText });
-/** The reason may stay out: a key that leaked is revoked first and explained later. */
-const body = z.strictObject({ reason: plainText(limits.reasonText).optional() });
 
 async function revoke(from: AdminAsk): Promise<Response> {
   const named = validate(target, { tenant: from.param("tenant"), id: from.param("key") }, "path");
   if (!named.ok) return problem(from, named.problem);
-  const given = await readJson(from.request, body, { ranges: {}, empty: "no fields" });
+  const given = await readJson(from.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
   if (!given.ok) return problem(from, given.problem);
   const { tenant, id } = named.value;
   const reply = await acted(
@@ -52,7 +51,4 @@ function view(tenant: string, { keyId, revokedAt }: Revocation): RevocationView 
   return { tenant, key_id: keyId, revoked_at: rfc3339(revokedAt) };
 }
 
-export const keyRoutes: readonly Route[] = [
-  { method: "GET", path: "/v1/admin/keys/:tenant", access: "admin", handle: list },
-  { method: "DELETE", path: "/v1/admin/keys/:tenant/:key", access: "admin", handle: revoke },
-];
+export const keyRoutes: readonly Route[] = [serve(adminContracts.keys, list), serve(adminContracts.revokeKey, revoke)];

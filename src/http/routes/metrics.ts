@@ -1,9 +1,10 @@
 /** `/metrics` for Prometheus, with the admin token: two calls to each shard and three to control. One that is silent: 503. */
 import type { AlertBoard } from "../../fleet/control-api.ts";
+import { serviceContracts } from "../../protocol/contracts/service-contracts.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import { ask } from "../backend.ts";
 import { type FleetFigures, metricsText, metricsType } from "../metrics.ts";
-import { type AdminAsk, problem, type Route } from "../route.ts";
+import { type AdminAsk, problem, type Route, serve } from "../route.ts";
 
 async function metrics(from: AdminAsk): Promise<Response> {
   const reply = await ask("read", from.log, async (): Promise<Reply<FleetFigures>> => {
@@ -27,4 +28,4 @@ async function metrics(from: AdminAsk): Promise<Response> {
   });
 }
 
-export const metricsRoutes: readonly Route[] = [{ method: "GET", path: "/metrics", access: "admin", handle: metrics }];
+export const metricsRoutes: readonly Route[] = [serve(serviceContracts.metrics, metrics)];

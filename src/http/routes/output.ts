@@ -1,16 +1,15 @@
 /** `…/jobs/{job}/output`: server-sent events with resume, or the bare bytes. */
-import { z } from "zod";
+import { jobContracts, outputQuery } from "../../protocol/contracts/job-contracts.ts";
 import { wrapperHeaders } from "../../protocol/wrapper.ts";
 import { accepts, acceptsOneOf, readQuery, resumePosition } from "../headers.ts";
 import { outputEvents, type OutputEnd } from "../output-stream.ts";
 import { jobNotFound } from "../problem.ts";
-import { askSession, problem, type Route, type TenantAsk } from "../route.ts";
+import { askSession, problem, type Route, serve, type TenantAsk } from "../route.ts";
 import { sseHeaders } from "../sse.ts";
 import { isEnded, jobIdOf } from "./jobs.ts";
 
 const bytesType = "application/octet-stream";
 const eventsType = "text/event-stream";
-const outputQuery = z.strictObject({ offset: z.string().optional() });
 
 async function output(from: TenantAsk): Promise<Response> {
   const job = jobIdOf(from);
@@ -23,7 +22,7 @@ async function output(from: TenantAsk): Promise<Response> {
   }
   const query = readQuery(from.request, outputQuery);
   if (!query.ok) return problem(from, query.problem);
-  const offset = resumePosition(from.request, query.value.offset, "offset");
+  const offset = resumePosition(from.request, query.value.offset);
   if (!offset.ok) return problem(from, offset.problem);
   const reply = await askSession(from, "read", (session) => session.jobOutput(from.caller, job, offset.value));
   if (!reply.ok) return problem(from, reply.problem);
@@ -55,6 +54,4 @@ async function describeEnd(from: TenantAsk, id: string): Promise<OutputEnd> {
   return { state, exit_code, reason: replaced ? "sandbox_replaced" : "disconnected" };
 }
 
-export const outputRoutes: readonly Route[] = [
-  { method: "GET", path: "/v1/sessions/:id/jobs/:job/output", access: "tenant", handle: output },
-];
+export const outputRoutes: readonly Route[] = [serve(jobContracts.output, output)];

@@ -1,12 +1,11 @@
 /** Sessions: create, list, get, delete, the three clocks, pause, resume, rebuild, interrupt, teardown. */
-import { z } from "zod";
+import { sessionContracts as contracts, sessionListQuery } from "../../protocol/contracts/session-contracts.ts";
 import {
   createSession,
   rebuildBody,
   refreshBody,
   resumeBody,
   type SessionListItem,
-  sessionStatuses,
   type SessionView,
   setTimeoutBody,
 } from "../../protocol/sessions.ts";
@@ -16,18 +15,10 @@ import type { ListQuery } from "../../fleet/shard-api.ts";
 import { ask } from "../backend.ts";
 import { readJson, readNoFields } from "../body.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
-import {
-  entityTag,
-  idempotencyKey,
-  labelFilter,
-  matchesAny,
-  pageLimit,
-  preferredWaitMs,
-  readQuery,
-} from "../headers.ts";
+import { entityTag, idempotencyKey, matchesAny, preferredWaitMs, readQuery } from "../headers.ts";
 import { idempotentSessionId, requestHash } from "../idempotency.ts";
 import type { Tagged } from "../../session/session-api.ts";
-import { askSession, json, problem, type Route, type TenantAsk } from "../route.ts";
+import { askSession, json, problem, type Route, serve, type TenantAsk } from "../route.ts";
 import { sessionRanges, validationFailed } from "../validation.ts";
 
 async function create(from: TenantAsk): Promise<Response> {
@@ -60,16 +51,8 @@ async function create(from: TenantAsk): Promise<Response> {
   });
 }
 
-const listQuery = z.strictObject({
-  limit: pageLimit,
-  cursor: z.string().max(100).optional(),
-  status: z.enum(sessionStatuses).optional(),
-  created_after: z.iso.datetime({ offset: true, error: "An RFC 3339 time, such as 2026-01-31T12:00:00Z." }).optional(),
-  label: labelFilter,
-});
-
 async function list(from: TenantAsk): Promise<Response> {
-  const query = readQuery(from.request, listQuery);
+  const query = readQuery(from.request, sessionListQuery);
   if (!query.ok) return problem(from, query.problem);
   const { limit, cursor, status, created_after: createdAfter, label } = query.value;
   const after = cursor === undefined ? null : decodeCursor(cursor);
@@ -199,16 +182,16 @@ async function teardown(from: TenantAsk): Promise<Response> {
 }
 
 export const sessionRoutes: readonly Route[] = [
-  { method: "POST", path: "/v1/sessions", access: "tenant", handle: create },
-  { method: "GET", path: "/v1/sessions", access: "tenant", handle: list },
-  { method: "GET", path: "/v1/sessions/:id", access: "tenant", handle: get },
-  { method: "DELETE", path: "/v1/sessions/:id", access: "tenant", handle: remove },
-  { method: "POST", path: "/v1/sessions/:id/timeout", access: "tenant", handle: (from) => moveEnd(from, "timeout") },
-  { method: "POST", path: "/v1/sessions/:id/refresh", access: "tenant", handle: (from) => moveEnd(from, "refresh") },
-  { method: "POST", path: "/v1/sessions/:id/pause", access: "tenant", handle: pause },
-  { method: "POST", path: "/v1/sessions/:id/resume", access: "tenant", handle: resume },
-  { method: "POST", path: "/v1/sessions/:id/rebuild", access: "tenant", handle: rebuild },
-  { method: "POST", path: "/v1/sessions/:id/keepalive", access: "tenant", handle: keepalive },
-  { method: "POST", path: "/v1/sessions/:id/interrupt", access: "tenant", handle: interrupt },
-  { method: "GET", path: "/v1/sessions/:id/teardown", access: "tenant", handle: teardown },
+  serve(contracts.create, create),
+  serve(contracts.list, list),
+  serve(contracts.get, get),
+  serve(contracts.delete, remove),
+  serve(contracts.timeout, (from) => moveEnd(from, "timeout")),
+  serve(contracts.refresh, (from) => moveEnd(from, "refresh")),
+  serve(contracts.pause, pause),
+  serve(contracts.resume, resume),
+  serve(contracts.rebuild, rebuild),
+  serve(contracts.keepalive, keepalive),
+  serve(contracts.interrupt, interrupt),
+  serve(contracts.teardown, teardown),
 ];

@@ -1,0 +1,61 @@
+/** The headers that mean something in this API, each once: name, form, words. */
+import { z } from "zod";
+import { limits } from "./primitives.ts";
+
+export const requestHeaders = {
+  prefer: z
+    .string()
+    .max(200)
+    .meta({
+      description:
+        "`wait=N`: hold the answer until there is something to tell, at most N seconds (60). What else it says is ignored.",
+      examples: ["wait=10"],
+    }),
+  "idempotency-key": z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, `1 to ${limits.idempotencyKey} visible ASCII characters without spaces.`)
+    .meta({
+      description:
+        "Makes a repeat safe: the same key with the same body is the same session, started once. It holds for as long as the session's record is kept.",
+      examples: ["build-42"],
+    }),
+  "if-match": z
+    .string()
+    .max(60)
+    .meta({
+      description: "The `ETag` of what you decided on, or `*`. Required: without it the answer is 428.",
+      examples: ['"7"'],
+    }),
+  "if-none-match": z
+    .string()
+    .max(200)
+    .meta({
+      description: "An `ETag` that you have: answered with 304 when nothing changed.",
+      examples: ['"7"'],
+    }),
+  "last-event-id": z
+    .string()
+    .regex(/^\d{1,15}$/, "A whole number from 0.")
+    .meta({ description: "The id of the last event that arrived: the stream goes on after it.", examples: ["42"] }),
+} as const;
+export type RequestHeaderName = keyof typeof requestHeaders;
+
+export const responseHeaders = {
+  "x-request-id": z.string().meta({ description: "Names this request in Mooring's log. Yours, when you sent one." }),
+  location: z.string().meta({ description: "The path of what was made." }),
+  etag: z.string().meta({ description: "The version of what is answered, for If-None-Match and If-Match." }),
+  "idempotency-replayed": z
+    .literal("true")
+    .meta({ description: "There is one: this had been made by an earlier request." }),
+  "preference-applied": z.string().meta({ description: "How long the answer was held at most, as applied." }),
+  "retry-after": z
+    .string()
+    .regex(/^[1-9]\d*$/)
+    .meta({ description: "Seconds until it is worth asking again." }),
+  "www-authenticate": z.string().meta({ description: "How to authenticate." }),
+  "mooring-offset": z.string().regex(/^\d+$/).meta({
+    description: "The byte of the output at which this answer begins; later than asked when the older bytes are gone.",
+  }),
+  "x-next-cursor": z.string().meta({ description: "There is more: send it as `cursor`." }),
+} as const;
+export type ResponseHeaderName = keyof typeof responseHeaders;
