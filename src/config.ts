@@ -16,11 +16,8 @@ import type { ConfigEnv } from "./env.ts";
 import { type AlertTerms, defaultAlertTerms } from "./fleet/alerts/alert-terms.ts";
 import { providerTimers } from "./sandbox/provider-timers.ts";
 
-/** A secret and the one it replaced, which stays accepted until it is removed. */
-export interface RotatingSecret {
-  readonly current: string;
-  readonly previous: string | null;
-}
+/** A secret and those it replaced: the first is used for what is new, and all are accepted until they are removed. */
+export type RotatingSecret = readonly [current: string, ...previous: string[]];
 
 export interface Secrets {
   readonly adminToken: RotatingSecret | null;
@@ -269,8 +266,11 @@ function readHostUrl(env: ConfigEnv, refuse: Refuse): string {
 }
 
 function readSecret(env: ConfigEnv, name: SecretName, refuse: Refuse): string | null {
-  const raw = env[name];
-  if (raw === undefined || raw === "") return null;
+  return readOneSecret(name, env[name] ?? "", refuse);
+}
+
+function readOneSecret(name: SecretName, raw: string, refuse: Refuse): string | null {
+  if (raw === "") return null;
   if (typeof raw === "string" && raw.length >= minSecretLength) return raw;
   refuse(name, `${name} is too short (its value is not shown): at least ${minSecretLength} characters.`);
   return null;
@@ -282,24 +282,27 @@ function readRotating(
   refuse: Refuse,
 ): RotatingSecret | null {
   const current = readSecret(env, name, refuse);
-  const previous = readSecret(env, `${name}_PREVIOUS`, refuse);
+  const previous = (env[`${name}_PREVIOUS`] ?? "")
+    .split(",")
+    .map((each) => readOneSecret(`${name}_PREVIOUS`, each.trim(), refuse))
+    .filter((each) => each !== null);
   // With only the old one set the secret counts as unset: removing the current one must close the route.
-  return current === null ? null : { current, previous };
+  return current === null ? null : [current, ...previous];
 }
 
 /** One value for two purposes would let the holder of one pass for the other (SEC-2). */
 function refuseSharedSecrets(config: Config, refuse: Refuse): void {
   const owners = new Map<string, string>();
-  const values: readonly (readonly [string, string | null | undefined])[] = [
-    ["ADMIN_TOKEN", config.secrets.adminToken?.current],
-    ["KEY_SIGNING_SECRET", config.secrets.keySigning?.current],
-    ["ENV_ENCRYPTION_KEY", config.secrets.envEncryption?.current],
+  const values: readonly (readonly [string, string | null])[] = [
+    ...(config.secrets.adminToken ?? []).map((value) => ["ADMIN_TOKEN", value] as const),
+    ...(config.secrets.keySigning ?? []).map((value) => ["KEY_SIGNING_SECRET", value] as const),
+    ...(config.secrets.envEncryption ?? []).map((value) => ["ENV_ENCRYPTION_KEY", value] as const),
     ["LOCAL_HOST_TOKEN", config.localHost.token],
   ];
   for (const [name, value] of values) {
-    if (value === null || value === undefined) continue;
+    if (value === null) continue;
     const owner = owners.get(value);
-    if (owner !== undefined)
+    if (owner !== undefined && owner !== name)
       refuse(name, `${name} has the same value as ${owner} (not shown): each secret must be its own.`);
     owners.set(value, name);
   }

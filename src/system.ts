@@ -26,6 +26,11 @@ export const systemIds: Ids = {
   random: () => (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32,
 };
 
+/** From the platform's generator for secrets. */
+export function randomBytes(count: number): Uint8Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Uint8Array(count));
+}
+
 function base36(length: number): string {
   let digits = "";
   // 252 = 7 × 36: a byte at or above it would favour the first digits.

@@ -15,7 +15,8 @@ import { memorySandbox } from "./sandbox/memory/memory-sandbox.ts";
 import { MemoryWorld } from "./sandbox/memory/memory-world.ts";
 import { type ProviderRegistry, providerRegistry } from "./sandbox/registry.ts";
 import type { SessionWiring } from "./session/session-object.ts";
-import { consoleLogger, systemClock, systemIds } from "./system.ts";
+import { type Seals, webSeals } from "./storage/seals.ts";
+import { consoleLogger, randomBytes, systemClock, systemIds } from "./system.ts";
 import { quotaTerms } from "./tenant/quota.ts";
 import type { TenantWiring } from "./tenant/tenant-object.ts";
 import { runTick, wireOperations } from "./wire-fleet.ts";
@@ -41,6 +42,7 @@ export function wireSession(env: Env): SessionWiring {
     policy: config.policy,
     defaultProvider: config.provider,
     providers: providers(config),
+    seals: sealsOf(config),
     tenant: (tenant) => tenantStub(env, tenant),
     index: (tenant) => shardStub(env, shardName(tenant, config.fleetShards)),
     clock: systemClock,
@@ -102,6 +104,12 @@ function providers(config: Config): ProviderRegistry {
             localSandbox({ url, token, fetch: (...call) => fetch(...call), clock: systemClock, ids: systemIds }),
         }),
   });
+}
+
+/** One for each isolate: its keys are derived once, and do not change under it. */
+let seals: Seals | null = null;
+function sealsOf(config: Config): Seals {
+  return (seals ??= webSeals(config.secrets.envEncryption ?? [], randomBytes));
 }
 
 function usable(reading: ConfigReading): Config {

@@ -11,7 +11,13 @@ import type { SnapshotRef } from "./session.ts";
 
 export interface OpeningFailure {
   readonly code:
-    "quota_exhausted" | "stale_generation" | "no_capacity" | "not_absent" | "unavailable" | "adapter_missing";
+    | "quota_exhausted"
+    | "stale_generation"
+    | "no_capacity"
+    | "not_absent"
+    | "unavailable"
+    | "adapter_missing"
+    | "env_unreadable";
   readonly message: string;
   readonly retryAfterMs?: number;
   /** With `stale_generation`: mint one above this. */

@@ -35,7 +35,7 @@ export function statusOf(session: Session): Status {
 }
 
 export type BlockedCode =
-  "parked" | "unreadable" | "newer_record" | "adapter_missing" | "no_capacity" | "quota_exhausted";
+  "parked" | "unreadable" | "newer_record" | "adapter_missing" | "env_unreadable" | "no_capacity" | "quota_exhausted";
 
 export interface Blocked {
   readonly code: BlockedCode;
@@ -55,6 +55,8 @@ export function blockedBy(session: Session, adapterMissing: boolean): Blocked | 
     if (lastError.code === "no_capacity") return { code: "no_capacity", since: lastError.at, retryAt: step.notBefore };
     if (lastError.code === "quota_exhausted")
       return { code: "quota_exhausted", since: lastError.at, retryAt: step.notBefore };
+    if (lastError.code === "env_unreadable")
+      return { code: "env_unreadable", since: lastError.at, retryAt: step.notBefore };
   }
   return null;
 }

@@ -24,6 +24,7 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { outputRoutes } from "./routes/output.ts";
+import { secretRoutes } from "./routes/secrets.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 
 /** All of them: the tests of refusals go through this table, so a new route is covered by being here. */
@@ -39,6 +40,7 @@ export const routes: readonly Route[] = [
   ...adminRoutes,
   ...fleetRoutes,
   ...keyRoutes,
+  ...secretRoutes,
   ...cleanupRoutes,
   ...auditRoutes,
   ...runbookRoutes,

@@ -5,7 +5,7 @@
 import type { TenantId } from "../domain/ids.ts";
 import { verifyApiKey } from "../protocol/api-keys.ts";
 import type { Reply } from "../protocol/problem.ts";
-import type { RotatingSecret, Secrets } from "../config.ts";
+import type { Secrets } from "../config.ts";
 import { refused } from "./problem.ts";
 
 export interface Tenant {
@@ -24,7 +24,7 @@ export async function authenticateTenant(
 ): Promise<Reply<Tenant>> {
   if (secrets.keySigning === null) return secretMissing("KEY_SIGNING_SECRET");
   const presented = bearer(request);
-  const claims = presented === null ? null : await verifyApiKey(presented, accepted(secrets.keySigning));
+  const claims = presented === null ? null : await verifyApiKey(presented, secrets.keySigning);
   if (claims === null) return unauthorized("an API key");
   const tenant = claims.tenant as TenantId;
   const revoked = await isRevoked(tenant, claims.keyId);
@@ -37,13 +37,8 @@ export async function authenticateAdmin(request: Request, secrets: Secrets): Pro
   if (secrets.adminToken === null) return secretMissing("ADMIN_TOKEN");
   const presented = bearer(request);
   if (presented === null) return unauthorized("the admin token");
-  for (const token of accepted(secrets.adminToken))
-    if (await sameText(presented, token)) return { ok: true, value: null };
+  for (const token of secrets.adminToken) if (await sameText(presented, token)) return { ok: true, value: null };
   return unauthorized("the admin token");
-}
-
-function accepted(secret: RotatingSecret): readonly string[] {
-  return secret.previous === null ? [secret.current] : [secret.current, secret.previous];
 }
 
 function bearer(request: Request): string | null {

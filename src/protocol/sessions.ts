@@ -64,6 +64,7 @@ export const blockedCodes = [
   "unreadable",
   "newer_record",
   "adapter_missing",
+  "env_unreadable",
   "no_capacity",
   "quota_exhausted",
 ] as const;

@@ -2,6 +2,7 @@
 import type { SessionId } from "../domain/ids.ts";
 import { nextDeadline } from "../domain/reconcile.ts";
 import type { CreateJob } from "../protocol/jobs.ts";
+import type { Reply } from "../protocol/problem.ts";
 import type { CreateSession } from "../protocol/sessions.ts";
 import { SessionAccess } from "./access.ts";
 import { Creation } from "./creation.ts";
@@ -19,8 +20,10 @@ import type { SessionPorts } from "./ports.ts";
 import { ProviderCalls } from "./provider-calls.ts";
 import { Renewing } from "./renewing.ts";
 import { Reporter } from "./reporter.ts";
-import type { Caller, EndOrder, Operator, Resolution, SessionApi } from "./session-api.ts";
+import { newerRecord, notFound, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
+import type { Caller, EndOrder, Operator, Resolution, SealCount, SessionApi } from "./session-api.ts";
 import { Saving } from "./saving.ts";
+import { SessionSecrets } from "./secrets.ts";
 import { SessionState } from "./session-state.ts";
 import { StepRunner } from "./steps.ts";
 import { Stopping } from "./stopping.ts";
@@ -37,6 +40,7 @@ export class SessionCommands implements SessionApi {
   readonly #guarded: GuardedEnd;
   readonly #suspension: SuspensionCommands;
   readonly #insight: InsightCommands;
+  readonly #secrets: SessionSecrets;
   /** The present state, for the simulation's invariants and for tests. */
   readonly state: SessionState;
   readonly engine: SessionEngine;
@@ -49,19 +53,21 @@ export class SessionCommands implements SessionApi {
     this.state = new SessionState(ports, store, jobs);
     tally.watch(this.state);
     logTransitions(this.state, ports.logger);
-    const runner = new JobRunner(ports, this.state, jobs);
+    const secrets = new SessionSecrets(ports, this.state, store, jobs);
+    this.#secrets = secrets;
+    const runner = new JobRunner(ports, this.state, jobs, secrets);
     const calls = new ProviderCalls(ports, this.state, tally);
-    const opening = new Opening(ports, calls, () => store.env());
+    const opening = new Opening(ports, calls, secrets);
     const renewing = new Renewing(ports, calls, runner);
     const stopping = new Stopping(ports, calls, runner);
     const saving = new Saving(ports, calls, runner);
     const steps = new StepRunner(calls, opening, renewing, stopping, saving);
     const reporter = new Reporter(ports, this.state, store, tally);
-    this.engine = new SessionEngine(ports, this.state, steps, runner, reporter);
+    this.engine = new SessionEngine(ports, this.state, steps, runner, reporter, secrets);
     const access = new SessionAccess(ports, this.state, store, jobs);
-    this.#creation = new Creation(access, this.engine, opening, reporter);
+    this.#creation = new Creation(access, this.engine, opening, reporter, secrets);
     this.#lifecycle = new LifecycleCommands(access);
-    this.#jobs = new JobCommands(access, runner);
+    this.#jobs = new JobCommands(access, runner, secrets);
     this.#operator = new OperatorCommands(access);
     this.#guarded = new GuardedEnd(access);
     this.#suspension = new SuspensionCommands(access);
@@ -136,6 +142,18 @@ export class SessionCommands implements SessionApi {
   }
   inspect() {
     return this.#operator.inspect();
+  }
+
+  async reseal(): Promise<Reply<SealCount>> {
+    const { mode } = this.state;
+    if (mode.type === "absent") return refuse(notFound);
+    if (mode.type !== "readable") return refuse(mode.type === "newer" ? newerRecord : unreadableRecord);
+    try {
+      return { ok: true, value: await this.#secrets.renew() };
+    } catch (error) {
+      this.#ports.logger.error("could not seal anew", { error: String(error) });
+      return refuse(storageFailed);
+    }
   }
 
   async poke(actor: "maintenance" | "operator"): Promise<{ known: boolean; nextDeadline: number | null }> {

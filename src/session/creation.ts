@@ -10,8 +10,9 @@ import type { SessionAccess } from "./access.ts";
 import { admit } from "./admission.ts";
 import type { SessionEngine } from "./engine.ts";
 import type { Opening } from "./opening.ts";
-import { refusalProblem, refuse, storageFailed } from "./refusals.ts";
+import { noKeyForSecrets, refusalProblem, refuse, secretsUnreadable, storageFailed } from "./refusals.ts";
 import type { Reporter } from "./reporter.ts";
+import type { SessionSecrets } from "./secrets.ts";
 import type { Caller, CreateOutcome } from "./session-api.ts";
 
 /** What the registry's first answer made of it. */
@@ -31,13 +32,15 @@ export class Creation {
   readonly #engine: SessionEngine;
   readonly #opening: Opening;
   readonly #reporter: Reporter;
+  readonly #secrets: SessionSecrets;
   #creating = false;
 
-  constructor(at: SessionAccess, engine: SessionEngine, opening: Opening, reporter: Reporter) {
+  constructor(at: SessionAccess, engine: SessionEngine, opening: Opening, reporter: Reporter, secrets: SessionSecrets) {
     this.#at = at;
     this.#engine = engine;
     this.#opening = opening;
     this.#reporter = reporter;
+    this.#secrets = secrets;
   }
 
   async create(
@@ -99,6 +102,8 @@ export class Creation {
       capabilities: provider.capabilities,
     });
     if ("code" in admitted) return { type: "problem", problem: admitted };
+    const sealed = await this.#seal(id, body, requestHash);
+    if (sealed === null) return { type: "problem", problem: noKeyForSecrets };
     let first: First = { type: "opened" };
     const answered = (answer: First): boolean => {
       if (!this.#creating) return false;
@@ -108,10 +113,23 @@ export class Creation {
     };
     this.#opening.onRefused = (refusal) => answered({ type: "problem", problem: refusalProblem(refusal) });
     this.#opening.onPassed = (above) => answered({ type: "passed", above });
-    this.#at.state.create(admitted, requestHash, body.env ?? {});
+    this.#at.state.create(admitted, sealed.requestHash, sealed.secrets);
     await this.#at.wait(() => first.type !== "opened" || !this.#firstOpening(), policy.observeMs + 1_000);
     if (first.type !== "opened") await this.#engine.forget();
     return first;
+  }
+
+  /** null: there is no key to seal them with. */
+  async #seal(
+    id: SessionId,
+    body: CreateSession,
+    requestHash: string | null,
+  ): Promise<{ secrets: string; requestHash: string | null } | null> {
+    const secrets = await this.#secrets.sealLaunch(id, body);
+    if (secrets === null) return null;
+    const hides = Object.keys(body.env ?? {}).length > 0;
+    const hash = requestHash === null || !hides ? requestHash : await this.#secrets.sealHash(id, requestHash);
+    return { secrets, requestHash: hash };
   }
 
   /** Quota was not answered yet. */
@@ -131,7 +149,9 @@ export class Creation {
     // Should its first life have ended before it was armed, this is the wake it needs.
     this.#engine.pump();
     this.#at.state.rearm();
-    if (requestHash === null || this.#at.store.requestHash() !== requestHash) {
+    const known = await this.#secrets.requestHash(found.value.id);
+    if (!known.ok) return refuse(secretsUnreadable);
+    if (requestHash === null || known.value !== requestHash) {
       return refuse({
         code: "idempotency_mismatch",
         detail:

@@ -10,6 +10,7 @@ import { over } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { JobRunner } from "./jobs.ts";
 import type { Reporter } from "./reporter.ts";
+import type { SessionSecrets } from "./secrets.ts";
 import type { SessionState } from "./session-state.ts";
 import type { StepRunner } from "./steps.ts";
 import type { Actor } from "./store.ts";
@@ -22,7 +23,7 @@ const restCapMs = 300_000;
 /** What is under way is looked at again by the alarm this soon, in case the object is gone by then. */
 const underWayMs = 2_000;
 /** These keep their own retry times, unless they fail altogether. */
-const selfPaced: ReadonlySet<string> = new Set(["jobs", "report"]);
+const selfPaced: ReadonlySet<string> = new Set(["jobs", "report", "secrets"]);
 
 export class SessionEngine {
   readonly #ports: SessionPorts;
@@ -30,22 +31,32 @@ export class SessionEngine {
   readonly #steps: StepRunner;
   readonly #jobs: JobRunner;
   readonly #reporter: Reporter;
+  readonly #secrets: SessionSecrets;
   readonly #lanes = new Map<string, Promise<void>>();
   readonly #rests = new Map<string, { readonly until: number; readonly count: number }>();
   #pumping = false;
 
-  constructor(ports: SessionPorts, state: SessionState, steps: StepRunner, jobs: JobRunner, reporter: Reporter) {
+  constructor(
+    ports: SessionPorts,
+    state: SessionState,
+    steps: StepRunner,
+    jobs: JobRunner,
+    reporter: Reporter,
+    secrets: SessionSecrets,
+  ) {
     this.#ports = ports;
     this.#state = state;
     this.#steps = steps;
     this.#jobs = jobs;
     this.#reporter = reporter;
+    this.#secrets = secrets;
     state.chores = () => this.#choresAt();
     state.retryAt = (now) => this.#retryAt(now);
     state.onReset = () => {
       this.#rests.clear();
       jobs.reset();
       reporter.reset();
+      secrets.reset();
     };
     state.onChange(() => this.pump());
     steps.onErase = () => this.#erase();
@@ -134,6 +145,7 @@ export class SessionEngine {
     this.#state.honourDelete(actor);
     this.#state.announceUnreadable();
     this.#state.dispatch({ type: "timePassed", jitter: this.#ports.ids.random() }, actor);
+    if (this.#secrets.due) this.#run("secrets", async () => void (await this.#secrets.renew()));
     this.pump();
   }
 

@@ -5,10 +5,20 @@ import type { CreateJob, JobView } from "../protocol/jobs.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import type { SessionAccess } from "./access.ts";
 import { bounded, timedOut } from "./bounded.ts";
-import { isSettled, jobsKept } from "./job-store.ts";
+import { isSettled, type Job, jobsKept } from "./job-store.ts";
 import type { JobRunner } from "./jobs.ts";
 import { OutputReader, type Output } from "./output.ts";
-import { endedForData, jobNotFound, jobsRefused, notRunning, refuse, storageFailed } from "./refusals.ts";
+import {
+  endedForData,
+  jobNotFound,
+  jobsRefused,
+  noKeyForSecrets,
+  notRunning,
+  refuse,
+  secretsUnreadable,
+  storageFailed,
+} from "./refusals.ts";
+import type { SessionSecrets } from "./secrets.ts";
 import type { Caller } from "./session-api.ts";
 import { jobView } from "./view.ts";
 
@@ -19,34 +29,33 @@ export class JobCommands {
   readonly #at: SessionAccess;
   readonly #runner: JobRunner;
   readonly #output: OutputReader;
+  readonly #secrets: SessionSecrets;
 
-  constructor(at: SessionAccess, runner: JobRunner) {
+  constructor(at: SessionAccess, runner: JobRunner, secrets: SessionSecrets) {
     this.#at = at;
     this.#runner = runner;
+    this.#secrets = secrets;
     this.#output = new OutputReader(at, runner);
   }
 
   async createJob(caller: Caller, body: CreateJob): Promise<Reply<{ job: JobView; replayed: boolean }>> {
-    const found = this.#at.find(caller);
-    if (!found.ok) return found;
+    const asked = this.#at.find(caller);
+    if (!asked.ok) return asked;
     const { clock, ids, policy } = this.#at.ports;
     const id = (body.id ?? ids.id()) as JobId;
+    const sealed = await this.#secrets.sealJob(asked.value.id, id, body);
+    if (!sealed.ok) return refuse(noKeyForSecrets);
     const known = this.#at.jobs.get(id);
-    if (known !== null) {
-      if (canonical(known.body) !== canonical(body)) {
-        return refuse({
-          code: "idempotency_mismatch",
-          detail: "A job with this id and another body exists. Repeat the same body, or use a new id.",
-        });
-      }
-      return { ok: true, value: { job: jobView(found.value, known), replayed: true } };
-    }
+    if (known !== null) return this.#replay(caller, known, body);
+    // Read again: the session may have moved while the secrets were sealed. From here to the write nothing is awaited.
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
     const refused = this.#refusedNow(found.value);
     if (refused !== null) return refuse(refused);
     const timeoutMs = body.timeout_seconds === undefined ? policy.defaultJobTimeoutMs : body.timeout_seconds * 1_000;
     let added: "added" | "full" = "added";
     const noted = this.#at.dispatch({ type: "activityNoted", activeJobs: null }, "client", () => {
-      added = this.#at.jobs.add({ id, body, createdAt: clock.now(), timeoutMs });
+      added = this.#at.jobs.add({ id, ...sealed.value, createdAt: clock.now(), timeoutMs });
     });
     if (!noted.ok) return noted;
     if ((added as "added" | "full") === "full") {
@@ -58,7 +67,26 @@ export class JobCommands {
     const job = this.#at.jobs.get(id);
     return job === null
       ? refuse(storageFailed)
-      : { ok: true, value: { job: jobView(this.#at.now(found.value), job), replayed: false } };
+      : { ok: true, value: { job: this.#view(this.#at.now(found.value), job), replayed: false } };
+  }
+
+  async #replay(caller: Caller, known: Job, body: CreateJob): Promise<Reply<{ job: JobView; replayed: boolean }>> {
+    const asked = this.#at.find(caller);
+    if (!asked.ok) return asked;
+    const secrets = await this.#secrets.job(asked.value.id, known);
+    if (!secrets.ok) return refuse(secretsUnreadable);
+    if (canonical({ ...known.body, ...secrets.value }) !== canonical(body)) {
+      return refuse({
+        code: "idempotency_mismatch",
+        detail: "A job with this id and another body exists. Repeat the same body, or use a new id.",
+      });
+    }
+    const job = this.#at.jobs.get(known.id) ?? known;
+    return { ok: true, value: { job: this.#view(this.#at.now(asked.value), job), replayed: true } };
+  }
+
+  #view(session: Session, job: Job): JobView {
+    return jobView(session, job, this.#runner.isSealed(job.id));
   }
 
   /** A paused session that resumes by itself takes the job and queues it. However many come at once, it resumes once (CLK-15). */
@@ -73,7 +101,7 @@ export class JobCommands {
   async jobs(caller: Caller, after: string | null, limit: number): Promise<Reply<readonly JobView[]>> {
     const found = this.#at.find(caller);
     if (!found.ok) return found;
-    const views = this.#at.jobs.list(after as JobId | null, limit).map((job) => jobView(found.value, job));
+    const views = this.#at.jobs.list(after as JobId | null, limit).map((job) => this.#view(found.value, job));
     return { ok: true, value: views };
   }
 
@@ -94,7 +122,7 @@ export class JobCommands {
       if (open()) await this.#runner.refresh(jobId);
     }
     const job = this.#at.jobs.get(jobId);
-    return job === null ? refuse(jobNotFound) : { ok: true, value: jobView(this.#at.now(found.value), job) };
+    return job === null ? refuse(jobNotFound) : { ok: true, value: this.#view(this.#at.now(found.value), job) };
   }
 
   async cancelJob(caller: Caller, id: string): Promise<Reply<JobView>> {
@@ -108,7 +136,7 @@ export class JobCommands {
       if (!stored) return refuse(storageFailed);
     }
     const now = this.#at.jobs.get(jobId) ?? job;
-    return { ok: true, value: jobView(this.#at.now(found.value), now) };
+    return { ok: true, value: this.#view(this.#at.now(found.value), now) };
   }
 
   async interrupt(caller: Caller): Promise<Reply<{ interrupted: readonly string[]; queued: readonly string[] }>> {

@@ -2,12 +2,15 @@
 import type { Generation, JobId } from "../domain/ids.ts";
 import type { CreateJob, JobState } from "../protocol/jobs.ts";
 import type { Sql, SqlRow, SqlValue } from "../storage/sql.ts";
+import type { SealedRow } from "./store.ts";
 
 export interface Job {
   readonly id: JobId;
   readonly position: number;
   readonly state: JobState;
-  readonly body: CreateJob;
+  readonly body: JobBody;
+  /** The rest of what was asked for, sealed (secrets.ts); null: there is no rest. */
+  readonly secrets: string | null;
   readonly createdAt: number;
   readonly timeoutMs: number;
   /** The generation it was handed to; null while queued. */
@@ -25,6 +28,9 @@ export interface Job {
   /** The offset of its first byte in the whole output. */
   readonly tailFrom: number;
 }
+
+/** What may be read again: all but the secrets. */
+export type JobBody = Omit<CreateJob, "env" | "stdin">;
 
 export type OpenJob = Pick<Job, "id" | "generation" | "ending"> & { readonly state: "queued" | "sent" | "running" };
 
@@ -50,7 +56,7 @@ export interface JobStore {
   /** What was written is not (a transaction was rolled back), or its rows are gone. */
   forget(): void;
   /** `full`: 1,000 jobs are there and none has ended. */
-  add(job: { id: JobId; body: CreateJob; createdAt: number; timeoutMs: number }): "added" | "full";
+  add(job: Pick<Job, "id" | "body" | "secrets" | "createdAt" | "timeoutMs">): "added" | "full";
   hand(id: JobId, generation: Generation): void;
   takeBack(id: JobId): void;
   /** The intent to end these, kept until they have. */
@@ -61,6 +67,7 @@ export interface JobStore {
   settleHanded(generation: Generation, as: JobState, at: number): void;
   /** Jobs never handed over. */
   dropQueue(at: number): void;
+  sealedRows(): readonly SealedRow[];
 }
 
 export function jobStore(sql: Sql): JobStore {
@@ -115,12 +122,13 @@ export function jobStore(sql: Sql): JobStore {
         write("DELETE FROM job WHERE position = ?", oldest["position"] ?? null);
       }
       write(
-        `INSERT INTO job (position, id, state, created_at, timeout_ms, output_bytes, output_truncated, body)
-         VALUES ((SELECT coalesce(max(position), 0) + 1 FROM job), ?, 'queued', ?, ?, 0, 0, ?)`,
+        `INSERT INTO job (position, id, state, created_at, timeout_ms, output_bytes, output_truncated, body, secrets)
+         VALUES ((SELECT coalesce(max(position), 0) + 1 FROM job), ?, 'queued', ?, ?, 0, 0, ?, ?)`,
         job.id,
         job.createdAt,
         job.timeoutMs,
         JSON.stringify(job.body),
+        job.secrets,
       );
       return "added";
     },
@@ -165,6 +173,19 @@ export function jobStore(sql: Sql): JobStore {
     dropQueue(at) {
       write("UPDATE job SET state = 'cancelled', ended_at = ? WHERE state = 'queued'", at);
     },
+    sealedRows() {
+      if (!exists()) return [];
+      // One at a time: all of them together may be more than an isolate holds.
+      return sql.run("SELECT id FROM job WHERE secrets IS NOT NULL").map(({ id = null }) => ({
+        place: `job/${String(id)}`,
+        read() {
+          const stored = sql.run("SELECT secrets FROM job WHERE id = ?", id)[0]?.["secrets"];
+          return typeof stored === "string" ? stored : null;
+        },
+        replace: (stored, sealed) =>
+          void sql.run("UPDATE job SET secrets = ? WHERE id = ? AND secrets = ?", sealed, id, stored),
+      }));
+    },
   };
 }
 
@@ -174,7 +195,8 @@ function decode(row: SqlRow): Job {
     id: row["id"] as JobId,
     position: Number(row["position"]),
     state: row["state"] as JobState,
-    body: JSON.parse(String(row["body"])) as CreateJob,
+    body: JSON.parse(String(row["body"])) as JobBody,
+    secrets: row["secrets"] === null ? null : String(row["secrets"]),
     createdAt: Number(row["created_at"]),
     timeoutMs: Number(row["timeout_ms"]),
     generation: number("generation") as Generation | null,

@@ -10,12 +10,14 @@ import type { WrapperJob, WrapperJobDetail, WrapperJobOrder } from "../protocol/
 import { bounded, timedOut } from "./bounded.ts";
 import { isSettled, tailBytes, type Job, type JobResult, type JobStore, type OpenJob } from "./job-store.ts";
 import type { SessionPorts } from "./ports.ts";
+import type { JobSecrets, SessionSecrets } from "./secrets.ts";
 import type { SessionState } from "./session-state.ts";
 
 export class JobRunner {
   readonly #ports: SessionPorts;
   readonly #state: SessionState;
   readonly #jobs: JobStore;
+  readonly #secrets: SessionSecrets;
   /** Not before this instant again, after a delivery that did not get through. */
   #retryAt = 0;
   readonly #endingNow = new Set<JobId>();
@@ -23,17 +25,21 @@ export class JobRunner {
   readonly #sending = new Set<JobId>();
   /** Ended, as their wrapper said, but their output could not be read yet. */
   readonly #untold = new Set<JobId>();
+  /** Their secrets could not be opened: they wait for another life of this object, which may have the key. */
+  readonly #sealed = new Set<JobId>();
 
-  constructor(ports: SessionPorts, state: SessionState, jobs: JobStore) {
+  constructor(ports: SessionPorts, state: SessionState, jobs: JobStore, secrets: SessionSecrets) {
     this.#ports = ports;
     this.#state = state;
     this.#jobs = jobs;
+    this.#secrets = secrets;
   }
 
   /** Another session begins in this object. */
   reset(): void {
     this.#retryAt = 0;
     this.#untold.clear();
+    this.#sealed.clear();
   }
 
   wrapperOf(lease: LeaseIdentity): WrapperClient | null {
@@ -59,7 +65,9 @@ export class JobRunner {
   /** When to look again by ourselves; null: a change will say so. */
   wakeAt(now: number): number | null {
     if (this.admitting() === null) return null;
-    const waiting = this.#jobs.open().some((job) => job.state !== "running" || this.#mustEnd(job));
+    const waiting = this.#jobs
+      .open()
+      .some((job) => (job.state !== "running" && !this.#sealed.has(job.id)) || this.#mustEnd(job));
     return waiting ? Math.max(this.#retryAt, now + this.#ports.policy.queuePollMs) : null;
   }
 
@@ -79,7 +87,7 @@ export class JobRunner {
 
   /** An unconfirmed one first (unless it is to end anyway); then the oldest queued, while there is a free place. */
   #deliverable(): OpenJob | null {
-    const open = this.#jobs.open();
+    const open = this.#jobs.open().filter((job) => !this.#sealed.has(job.id));
     const unconfirmed = open.find((job) => job.state === "sent" && job.ending === null && !this.#sending.has(job.id));
     if (unconfirmed !== undefined) return unconfirmed;
     return this.#active() >= this.#ports.policy.maxActiveJobs
@@ -100,14 +108,19 @@ export class JobRunner {
     if (this.#queueIsBlocked()) await this.#lookForPlaces();
     for (;;) {
       const { clock, policy } = this.#ports;
-      const lease = this.admitting();
       const open = this.#deliverable();
       const job = open === null ? null : this.#jobs.get(open.id);
-      if (lease === null || job === null) break;
+      if (job === null || this.admitting() === null) break;
+      const secrets = await this.#open(job);
+      if (secrets === null) continue;
+      // Opening them took its time: the job may have been called off, its lease may be over (FEN-2).
+      const lease = this.admitting();
+      const still = this.#deliverable();
+      if (lease === null || still?.id !== job.id || still.state !== job.state) continue;
       const first = job.state === "queued";
       // Durable first: were it forgotten that it was sent, it could be sent to a successor as well.
       if (first) this.#state.alongside(() => this.#jobs.hand(job.id, lease.generation));
-      if (!(await this.#send(lease, job, first))) {
+      if (!(await this.#send(lease, orderOf(job, secrets), first))) {
         this.#retryAt = clock.now() + policy.queuePollMs;
         return;
       }
@@ -116,6 +129,23 @@ export class JobRunner {
     this.#jobs.forget();
     const now = this.#ports.clock.now();
     if (this.due(now)) this.#retryAt = now + this.#ports.policy.queuePollMs;
+  }
+
+  /** null: it cannot be handed over as it was asked for. It keeps its place and what it was given, and the view says why it waits. */
+  async #open(job: Job): Promise<JobSecrets | null> {
+    const session = this.#state.session;
+    if (job.secrets === null || session === null) return {};
+    const secrets = await this.#secrets.job(session.id, job);
+    if (secrets.ok) return secrets.value;
+    this.#ports.logger.error("the secrets of a job cannot be read", { job: job.id, why: secrets.why });
+    this.#sealed.add(job.id);
+    this.#state.touched();
+    return null;
+  }
+
+  /** It waits because its env or stdin cannot be opened. */
+  isSealed(id: JobId): boolean {
+    return this.#sealed.has(id);
   }
 
   async #endUnended(): Promise<void> {
@@ -134,13 +164,14 @@ export class JobRunner {
   }
 
   /** false: not now. `first`: it was never sent before. */
-  async #send(lease: Held, job: Job, first: boolean): Promise<boolean> {
+  async #send(lease: Held, order: WrapperJobOrder, first: boolean): Promise<boolean> {
     const wrapper = this.wrapperOf(lease);
     if (wrapper === null) return false;
     const { clock, policy } = this.#ports;
-    this.#sending.add(job.id);
-    const call = bounded(clock, policy.observeMs, (bound) => wrapper.startJob(orderOf(job), bound));
-    const answer = await call.finally(() => this.#sending.delete(job.id));
+    const id = order.id as JobId;
+    this.#sending.add(id);
+    const call = bounded(clock, policy.observeMs, (bound) => wrapper.startJob(order, bound));
+    const answer = await call.finally(() => this.#sending.delete(id));
     // The lease may have ended meanwhile: its jobs were settled then, and settling again changes nothing (FEN-2).
     if (answer === timedOut) return false;
     if (answer.ok) {
@@ -151,13 +182,13 @@ export class JobRunner {
     }
     const { code, effect } = answer.failure;
     if (code === "invalid" || code === "unsupported") {
-      this.#jobs.settle(job.id, refused(clock.now()));
+      this.#jobs.settle(id, refused(clock.now()));
       this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "sandbox");
       return true;
     }
     if (effect === "none") {
       // That nothing came of a repeat says nothing of the first: taken back, it could run again on a successor (FEN-6).
-      if (first) this.#takeBack(job.id);
+      if (first) this.#takeBack(id);
       // It may still be draining for a save that was called off; saying so again costs nothing.
       // Only while jobs are wanted: a drain that began meanwhile must stand (DEL-12).
       if (this.admitting()?.generation === lease.generation) {
@@ -300,8 +331,8 @@ export class JobRunner {
   }
 }
 
-function orderOf(job: Job): WrapperJobOrder {
-  const { command, argv, cwd, env, stdin, stdin_open } = job.body;
+function orderOf(job: Job, { env, stdin }: JobSecrets): WrapperJobOrder {
+  const { command, argv, cwd, stdin_open } = job.body;
   return {
     id: job.id,
     ...(command === undefined ? {} : { command }),

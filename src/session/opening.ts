@@ -8,6 +8,7 @@ import { bounded, timedOut } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
 import type { ReserveReply } from "./reports.ts";
+import type { LaunchSecrets, SessionSecrets } from "./secrets.ts";
 
 /** A reservation that was refused. While its create still waits, nothing is kept of it; later it means waiting. */
 export type Refusal = Exclude<ReserveReply, { granted: true } | { code: "stale_generation" }>;
@@ -15,16 +16,16 @@ export type Refusal = Exclude<ReserveReply, { granted: true } | { code: "stale_g
 export class Opening {
   readonly #ports: SessionPorts;
   readonly #calls: ProviderCalls;
-  readonly #env: () => Readonly<Record<string, string>>;
+  readonly #secrets: SessionSecrets;
   /** Set while a create waits for its first answer: a refusal then undoes the session instead of waiting. True: it was taken. */
   onRefused: (refusal: Refusal) => boolean = () => false;
   /** As above, when the registry knows of generations up to `above`: an earlier session of this id. True: it was taken. */
   onPassed: (above: number) => boolean = () => false;
 
-  constructor(ports: SessionPorts, calls: ProviderCalls, env: () => Readonly<Record<string, string>>) {
+  constructor(ports: SessionPorts, calls: ProviderCalls, secrets: SessionSecrets) {
     this.#ports = ports;
     this.#calls = calls;
-    this.#env = env;
+    this.#secrets = secrets;
   }
 
   async open(): Promise<void> {
@@ -41,6 +42,13 @@ export class Opening {
     const fail = (failure: OpeningFailure) =>
       void this.#calls.dispatch({ type: "openingFailed", attemptId, failure, jitter: ids.random() });
 
+    // Before anything is reserved or touched: without its env it could not be launched.
+    const asked = this.#secrets.launch(session.id);
+    const secrets = asked instanceof Promise ? await asked : asked;
+    if (!secrets.ok) {
+      fail({ code: "env_unreadable", message: unreadableEnv(secrets.why) });
+      return;
+    }
     const refused = await this.#reserve(session, candidate);
     if (refused !== null) {
       if ("granted" in refused && this.onRefused(refused)) return;
@@ -62,7 +70,7 @@ export class Opening {
     }
     const launchAttemptId = this.#calls.attempt();
     const opened = this.#calls.dispatch({ type: "leaseOpened", attemptId, launchAttemptId, observation });
-    if (opened.type === "moved") await this.#launch(candidate.generation, launchAttemptId);
+    if (opened.type === "moved") await this.#launch(candidate.generation, launchAttemptId, secrets.value);
   }
 
   #mint(session: Session): Candidate {
@@ -97,11 +105,16 @@ export class Opening {
 
   async relaunch(generation: Generation): Promise<void> {
     const attemptId = this.#calls.attempt();
-    if (this.#calls.dispatch({ type: "launchStarted", generation, attemptId }).type === "moved")
-      await this.#launch(generation, attemptId);
+    if (this.#calls.dispatch({ type: "launchStarted", generation, attemptId }).type !== "moved") return;
+    const asked = this.#secrets.launch(this.#calls.session().id);
+    const secrets = asked instanceof Promise ? await asked : asked;
+    if (secrets.ok) return this.#launch(generation, attemptId, secrets.value);
+    const failure = { code: "unavailable", message: unreadableEnv(secrets.why), effect: "none" } as const;
+    const jitter = this.#ports.ids.random();
+    this.#calls.dispatch({ type: "launchFailed", generation, attemptId, failure, jitter });
   }
 
-  async #launch(generation: Generation, attemptId: AttemptId): Promise<void> {
+  async #launch(generation: Generation, attemptId: AttemptId, secrets: LaunchSecrets): Promise<void> {
     const lease = this.#calls.lease(generation);
     if (lease?.phase !== "launching") return;
     const { ids, policy } = this.#ports;
@@ -122,7 +135,7 @@ export class Opening {
                 leaseTtlMs: policy.leaseTtlMs,
                 jobGraceMs: policy.jobGraceMs,
                 stopGraceMs: policy.stopGraceMs,
-                env: this.#env(),
+                env: secrets.env,
                 ...(snapshot === null ? {} : { restore: snapshot.id }),
               },
               bound,
@@ -151,6 +164,10 @@ export class Opening {
       this.#ports.logger.warn("could not cancel a reservation", { error: String(error) });
     }
   }
+}
+
+function unreadableEnv(why: string): string {
+  return `The env of this session cannot be read: ${why}. It is kept, and tried again.`;
 }
 
 /** Each of them passes: the session stays, and asks again. Only the tenant's own cap is the tenant's to mend. */

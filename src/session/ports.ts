@@ -3,6 +3,7 @@ import type { TenantId } from "../domain/ids.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
 import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
+import type { Seals } from "../storage/seals.ts";
 import type { Sql } from "../storage/sql.ts";
 import type { Clock, Ids, Logger } from "./ambient.ts";
 import type { IndexPort, TenantPort } from "./reports.ts";
@@ -20,6 +21,7 @@ export interface Providers {
 
 export interface SessionPorts {
   readonly sql: Sql;
+  readonly seals: Seals;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;

@@ -23,6 +23,18 @@ export const unreadableRecord: Problem = {
     "The record of this session cannot be read. Nothing is started or ended on a guess; an operator has been shown it. A delete is remembered and carried out as far as the record allows.",
 };
 
+export const noKeyForSecrets: Problem = {
+  code: "secret_missing",
+  detail:
+    "This Mooring has no ENV_ENCRYPTION_KEY, so `env` and `stdin` could not be kept safely and nothing was made. Its operator sets it with `wrangler secret put ENV_ENCRYPTION_KEY`; without env and stdin the request works now.",
+};
+
+export const secretsUnreadable: Problem = {
+  code: "secret_missing",
+  detail:
+    "What was sent under this name before was sealed with a key that this Mooring does not have now, so it cannot be told whether this is the same. Nothing was changed or lost; use a new name, or ask the operator to put the key back as ENV_ENCRYPTION_KEY_PREVIOUS.",
+};
+
 export const storageFailed: Problem = {
   code: "storage_failed",
   detail: "The change could not be stored, so it was not made. Read the session to see how it stands, then try again.",

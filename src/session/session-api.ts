@@ -79,6 +79,15 @@ export interface CreateOutcome extends Tagged<SessionView> {
   readonly replayed: boolean;
 }
 
+/** Counted over the sealed rows of one object. */
+export interface SealCount {
+  /** Nothing to hide, or sealed with the newest key. */
+  readonly current: number;
+  readonly renewed: number;
+  /** No configured key opens it; left as it is. */
+  readonly unreadable: number;
+}
+
 export interface SessionApi {
   /**
    * `requestHash` is of the canonical body (null without an Idempotency-Key). Waits up to `waitMs` for the session to leave
@@ -156,6 +165,9 @@ export interface SessionApi {
   resolve(operator: Operator, resolution: Resolution, ifMatch: string): Promise<Reply<Inspection>>;
   /** What an operator sees of any tenant's session, readable or not. */
   inspect(): Promise<Reply<Inspection>>;
+
+  /** Seals anew what an older key sealed. Problems: not_found, newer_record, unreadable_record, storage_failed. */
+  reseal(): Promise<Reply<SealCount>>;
 
   /** Maintenance: look again now and re-arm. Answers the next deadline, or null when there is none. Writes nothing when there is no session. */
   poke(actor: "maintenance" | "operator"): Promise<{ readonly known: boolean; readonly nextDeadline: number | null }>;

@@ -119,6 +119,9 @@ export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
     inspect() {
       return this.#commands.inspect();
     }
+    reseal() {
+      return this.#commands.reseal();
+    }
     poke(actor: "maintenance" | "operator") {
       return this.#commands.poke(actor);
     }

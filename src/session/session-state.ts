@@ -100,12 +100,12 @@ export class SessionState {
     return this.#mode.type === "readable" || (this.#mode.type === "unreadable" && this.#mode.remains.length === 0);
   }
 
-  create(session: Session, requestHash: string | null, env: Readonly<Record<string, string>>): void {
+  create(session: Session, requestHash: string | null, secrets: string): void {
     const labels = Object.keys(session.profile.labels).length;
     const created: Note = { type: "created", cause: "asked for", generation: null, facts: { labels } };
     this.#store.migrate();
     this.#inTransaction(() => {
-      this.#store.create(session, requestHash, env, [created], "client");
+      this.#store.create(session, requestHash, secrets, [created], "client");
       this.#arm(session);
     });
     this.#jobs.forget();

@@ -9,6 +9,7 @@ import { statusOf } from "../domain/status.ts";
 import type { EventView } from "../protocol/events.ts";
 import { rfc3339 } from "../protocol/primitives.ts";
 import { migrate, schemaVersion } from "../storage/migrate.ts";
+import { isSealed } from "../storage/seals.ts";
 import type { Sql, SqlRow } from "../storage/sql.ts";
 import { recordVersion, sessionMigrations } from "./migrations/session-tables.ts";
 import { sessionRecord } from "./record.ts";
@@ -51,18 +52,22 @@ const receiptsKept = 20;
 const eventsKept = 5_000;
 const eventsKeptMs = 7 * 24 * 3_600_000;
 
+/** A text that is sealed, or should be. */
+export interface SealedRow {
+  /** What its seal is bound to, within the session. */
+  readonly place: string;
+  /** null: it is gone by now. */
+  read(): string | null;
+  /** Inside a transaction of the caller's. Does nothing when something else stands there by now. */
+  replace(stored: string, sealed: string): void;
+}
+
 export interface SessionStore {
   load(): Loaded;
   /** Makes the tables. Has transactions of its own. */
   migrate(): void;
-  /** Inside a transaction of the caller's: the first row. `env` is kept apart: it is written once and read at launches only. */
-  create(
-    session: Session,
-    requestHash: string | null,
-    env: Readonly<Record<string, string>>,
-    notes: readonly Note[],
-    actor: Actor,
-  ): void;
+  /** Inside a transaction of the caller's: the first row. `secrets` (secrets.ts) are kept apart: written once and read at launches only. */
+  create(session: Session, requestHash: string | null, secrets: string, notes: readonly Note[], actor: Actor): void;
   /** Inside a transaction of the caller's. Writes what differs and answers the row version after it. */
   save(
     before: Session,
@@ -82,7 +87,10 @@ export interface SessionStore {
   confirmReport(version: number, at: number): void;
   receipts(): readonly Closed[];
   requestHash(): string | null;
-  env(): Readonly<Record<string, string>>;
+  /** As they are stored: see secrets.ts. */
+  launchSecrets(): string;
+  /** Everything of it that is, or should be, sealed. */
+  sealedRows(): readonly SealedRow[];
   /** Time in each status, up to `now`. */
   usage(session: Session, now: number): readonly UsageFigure[];
   events(after: number, limit: number): readonly EventView[];
@@ -233,7 +241,7 @@ export function sessionStore(sql: Sql): SessionStore {
     migrate() {
       migrate(sql, sessionMigrations);
     },
-    create(session, requestHash, env, notes, actor) {
+    create(session, requestHash, secrets, notes, actor) {
       version = 1;
       sql.run(
         `INSERT INTO session (id, tenant, provider, isolation, created_at, next_generation, version, record_version, record,
@@ -249,7 +257,7 @@ export function sessionStore(sql: Sql): SessionStore {
         recordVersion,
         encodeSession(session),
         requestHash,
-        JSON.stringify(env),
+        secrets,
       );
       usage.begin(session);
       writeNotes(null, session, notes, actor, session.createdAt);
@@ -292,8 +300,20 @@ export function sessionStore(sql: Sql): SessionStore {
       const hash = sql.run("SELECT request_hash FROM session")[0]?.["request_hash"];
       return typeof hash === "string" ? hash : null;
     },
-    env() {
-      return parseJson(sql.run("SELECT env FROM session")[0]?.["env"] ?? "{}") as Record<string, string>;
+    launchSecrets() {
+      return String(sql.run("SELECT env FROM session")[0]?.["env"] ?? "{}");
+    },
+    sealedRows() {
+      const column = (name: "env" | "request_hash", place: string): SealedRow => ({
+        place,
+        read() {
+          const stored = sql.run(`SELECT ${name} AS stored FROM session`)[0]?.["stored"];
+          // A digest in plain is of a create that carried no secret.
+          return typeof stored === "string" && (name === "env" || isSealed(stored)) ? stored : null;
+        },
+        replace: (stored, sealed) => void sql.run(`UPDATE session SET ${name} = ? WHERE ${name} = ?`, sealed, stored),
+      });
+      return [column("env", "launch"), column("request_hash", "request")];
     },
     usage: (session, now) => usage.figures(session, now),
     events(after, limit) {

@@ -132,7 +132,8 @@ function observationView(look: Observation): TeardownView["observations"][number
   };
 }
 
-export function jobView(session: Session, job: Job): JobView {
+/** `sealed`: it waits because its secrets cannot be opened. */
+export function jobView(session: Session, job: Job, sealed = false): JobView {
   return {
     id: job.id,
     session_id: session.id,
@@ -149,9 +150,12 @@ export function jobView(session: Session, job: Job): JobView {
     output_truncated: job.outputTruncated,
     output_tail: job.tail === null ? null : new TextDecoder().decode(job.tail),
     timeout_seconds: Math.round(job.timeoutMs / 1_000),
-    held_back: job.state === "queued" ? heldBack(session) : null,
+    held_back: job.state !== "queued" ? null : sealed ? { detail: sealedWords, retry_at: null } : heldBack(session),
   };
 }
+
+const sealedWords =
+  "Its env or stdin was sealed with a key that this Mooring does not have now. It is kept as it is and runs when the operator has put the key back; or cancel it and send it anew.";
 
 function heldBack(session: Session): NonNullable<JobView["held_back"]> {
   const status = statusOf(session);

@@ -6,6 +6,7 @@ import type { Ids, Logger } from "../../src/session/ambient.ts";
 import { SessionCommands } from "../../src/session/commands.ts";
 import type { IndexPort, TenantPort } from "../../src/session/reports.ts";
 import { Crashed } from "../support/incarnation.ts";
+import { instantSeals } from "../support/instant-seals.ts";
 import { SimObject, type ObjectSurroundings } from "./sim-object.ts";
 
 export interface SessionSurroundings extends ObjectSurroundings {
@@ -35,6 +36,7 @@ export function simSession(id: SessionId, world: SessionSurroundings): SessionOb
     };
     const commands = new SessionCommands({
       sql: life.sql(storage),
+      seals: instantSeals(),
       clock: life.clock(world.clock),
       ids: world.ids,
       logger,

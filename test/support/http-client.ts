@@ -57,6 +57,8 @@ export interface RecordedCall {
 /** What a test answers itself; may throw, as object RPC may. */
 export interface Answers {
   readonly session?: Partial<SessionApi>;
+  /** What the registry of that tenant answers in place of the real core. */
+  readonly tenant?: (name: TenantId) => Partial<TenantApi>;
   readonly shard?: Partial<FleetShardApi>;
   /** Shards of their own, by place: calls to them are recorded under `shard-<n>`, a tenant's under the shard that it is in. */
   readonly shards?: readonly Partial<FleetShardApi>[];
@@ -114,7 +116,7 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
   const control = controlFace({ now });
   const tenants = new Map<TenantId, TenantApi>();
   const tenant = (name: TenantId): TenantApi => {
-    const known = tenants.get(name) ?? tenantFace(name, { now });
+    const known = tenants.get(name) ?? overlaid(tenantFace(name, { now }), answers.tenant?.(name) ?? {});
     tenants.set(name, known);
     return known;
   };
@@ -215,6 +217,13 @@ function recorded<T extends object>(object: string, api: T, calls: RecordedCall[
   });
 }
 
+/** `over` where it says something, else `base`. */
+function overlaid<T extends object>(base: T, over: Partial<T>): T {
+  return new Proxy(base, {
+    get: (target, name, receiver) => Reflect.get(name in over ? over : target, name, receiver) as unknown,
+  });
+}
+
 const plainSession: SessionApi = {
   create: async (id) => ({ ok: true, value: { etag: "1", body: sampleSession({ id }), replayed: false } }),
   get: async () => ({ ok: true, value: { etag: "7", body: sampleSession() } }),
@@ -245,6 +254,7 @@ const plainSession: SessionApi = {
   resolve: async () => ({ ok: true, value: sampleInspection() }),
   resources: async () => ({ ok: true, value: sampleResources() }),
   logs: async () => ({ ok: true, value: sampleLogs() }),
+  reseal: async () => ({ ok: true, value: { current: 1, renewed: 0, unreadable: 0 } }),
   poke: async () => ({ known: true, nextDeadline: null }),
 };
 

@@ -13,6 +13,7 @@ import type { IndexPort, SessionReport, TenantPort } from "../../src/session/rep
 import { quotaTerms } from "../../src/tenant/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { Incarnation } from "./incarnation.ts";
+import { instantSeals } from "./instant-seals.ts";
 import { MemoryRig } from "./memory-rig.ts";
 import { nodeSql } from "./node-sql.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -36,6 +37,8 @@ export class SessionRig {
   /** What the platform would wake it at. */
   alarm: number | null = null;
   commands: SessionCommands;
+  /** The keys of the next life. */
+  seals = instantSeals();
   /** While true, the deployment has no adapter of that name. */
   adapterMissing = false;
   readonly #asked: Call[] = [];
@@ -80,6 +83,7 @@ export class SessionRig {
           return this.sql.transaction(body);
         },
       }),
+      seals: this.seals,
       clock: life.clock(this.rig.clock),
       ids: {
         id: () => `id${String((this.#minted += 1)).padStart(18, "0")}`,

@@ -220,6 +220,7 @@ describe("secrets", () => {
       expect(misfit?.message).not.toContain("fifteen-letters");
     }
     expect(refusals({ KEY_SIGNING_SECRET: long, KEY_SIGNING_SECRET_PREVIOUS: "short" })).toHaveLength(1);
+    expect(refusals({ KEY_SIGNING_SECRET: long, KEY_SIGNING_SECRET_PREVIOUS: `${long}-2, short` })).toHaveLength(1);
   });
 
   it("one value for two purposes is refused and is never shown [SEC-2]", () => {
@@ -231,9 +232,23 @@ describe("secrets", () => {
 
   it("a previous secret counts only beside a current one [SEC-1]", () => {
     expect(accepted({ ADMIN_TOKEN_PREVIOUS: long }).secrets.adminToken).toBeNull();
-    expect(accepted({ ADMIN_TOKEN: `${long}-2`, ADMIN_TOKEN_PREVIOUS: long }).secrets.adminToken).toEqual({
-      current: `${long}-2`,
-      previous: long,
-    });
+    expect(accepted({ ADMIN_TOKEN: `${long}-2`, ADMIN_TOKEN_PREVIOUS: long }).secrets.adminToken).toEqual([
+      `${long}-2`,
+      long,
+    ]);
+  });
+
+  it("several previous secrets are accepted at once, the current one first [SEC-1]", () => {
+    for (const name of ["ADMIN_TOKEN", "KEY_SIGNING_SECRET", "ENV_ENCRYPTION_KEY"] as const) {
+      const env = { [name]: `${long}-3`, [`${name}_PREVIOUS`]: `${long}-2, ${long}-1,` };
+      const { adminToken, keySigning, envEncryption } = accepted(env).secrets;
+      const read = { ADMIN_TOKEN: adminToken, KEY_SIGNING_SECRET: keySigning, ENV_ENCRYPTION_KEY: envEncryption }[name];
+      expect(read).toEqual([`${long}-3`, `${long}-2`, `${long}-1`]);
+    }
+  });
+
+  it("a previous secret of one purpose is refused as another's [SEC-2]", () => {
+    const shared = { KEY_SIGNING_SECRET: `${long}-2`, KEY_SIGNING_SECRET_PREVIOUS: long, ADMIN_TOKEN: long };
+    expect(refusals(shared)).toHaveLength(1);
   });
 });

@@ -24,6 +24,7 @@ const jsonRoutes = [
   { path: "/v1/admin/audits/:id/apply", good: { plan_hash: "ab".repeat(32) } },
   // Control is not recorded, and a rebuild asks each of two shards.
   { path: "/v1/admin/drain", good: { draining: true, reason: "a new host" }, calls: 0 },
+  { path: "/v1/admin/secrets/reseal", good: {}, calls: 0 },
   { path: "/v1/admin/shards/rebuild", good: { reason: "another number of shards" }, calls: 2 },
 ] as const;
 

@@ -90,4 +90,15 @@ export const sessionMigrations: readonly Migration[] = [
       ) STRICT`,
     ],
   },
+  {
+    version: 4,
+    name: "secrets of a job in a column of their own",
+    statements: [
+      "ALTER TABLE job ADD COLUMN secrets TEXT",
+      // Still in plain: the next alarm seals them (secrets.ts).
+      `UPDATE job SET secrets = json_patch('{}', json_object('env', json_extract(body, '$.env'), 'stdin', json_extract(body, '$.stdin')))
+         WHERE json_type(body, '$.env') IS NOT NULL OR json_type(body, '$.stdin') IS NOT NULL`,
+      "UPDATE job SET body = json_remove(body, '$.env', '$.stdin') WHERE secrets IS NOT NULL",
+    ],
+  },
 ];

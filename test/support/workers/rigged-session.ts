@@ -17,7 +17,8 @@ import type { Clock } from "../../../src/session/ambient.ts";
 import type { SessionReport, TenantPort } from "../../../src/session/reports.ts";
 import type { Caller, SessionApi } from "../../../src/session/session-api.ts";
 import { sessionObject } from "../../../src/session/session-object.ts";
-import { systemClock, systemIds } from "../../../src/system.ts";
+import { webSeals } from "../../../src/storage/seals.ts";
+import { randomBytes, systemClock, systemIds } from "../../../src/system.ts";
 import type { TenantApi } from "../../../src/tenant/tenant-api.ts";
 import { wireSession } from "../../../src/wiring.ts";
 
@@ -37,6 +38,12 @@ export const policy: Policy = {
   stopGraceMs: 40,
   stopAttemptMs: 5_000,
 };
+
+let sealKeys: readonly string[] = ["the key of the tests, number 1"];
+/** What the next life of each session has as ENV_ENCRYPTION_KEY, the newest first. */
+export function setSealKeys(...keys: readonly string[]): void {
+  sealKeys = keys;
+}
 
 const world = new MemoryWorld({ clock: systemClock });
 const noFault: Fault = { type: "none" };
@@ -69,6 +76,7 @@ export class RiggedSession extends sessionObject<Env>((bindings) => {
     clock,
     ids: systemIds,
     logger: { info: () => {}, warn: () => {}, error: () => {} },
+    seals: webSeals(sealKeys, randomBytes),
     defaultProvider: "memory",
     providers: { get: (name) => (name === "memory" ? sandbox : null) },
     tenant: (tenant) => disturbed(tenant, wired.tenant(tenant)),
