@@ -98,7 +98,7 @@ describe("a rotation", () => {
     await output(session, "job");
     const sealed = async () => {
       const [row] = await session.rows("SELECT env, (SELECT secrets FROM job) AS job FROM session");
-      return [String(row?.["env"]), String(row?.["job"])];
+      return [row?.["env"], row?.["job"]] as string[];
     };
     const before = await sealed();
     setSealKeys(second, first);

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import type { SessionId, TenantId } from "../../domain/ids.ts";
+import { secretContracts } from "../../protocol/contracts/secret-contracts.ts";
 import { sessionIdPattern, tenantName } from "../../protocol/primitives.ts";
 import { resealBody, type ResealView } from "../../protocol/secrets.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
@@ -12,7 +13,7 @@ import type { SealCount } from "../../session/session-api.ts";
 import { acted, askControl } from "../admin-act.ts";
 import { ask } from "../backend.ts";
 import { readJson } from "../body.ts";
-import { type AdminAsk, json, problem, type Route } from "../route.ts";
+import { type AdminAsk, json, problem, type Route, serve } from "../route.ts";
 
 /** One page: far below the calls that one request may make. */
 const sessionsAtOnce = 60;
@@ -120,6 +121,4 @@ const badCursor: Problem = {
   errors: [{ pointer: "/cursor", detail: "`next_cursor` of the page before." }],
 };
 
-export const secretRoutes: readonly Route[] = [
-  { method: "POST", path: "/v1/admin/secrets/reseal", access: "admin", handle: reseal },
-];
+export const secretRoutes: readonly Route[] = [serve(secretContracts.reseal, reseal)];
