@@ -1,7 +1,7 @@
 /** When something is wrong with a session for long enough to act on: not merely old (FLT-5). */
 import { clocks, jobsBelievedRunning, runningClocks } from "./clocks.ts";
 import type { Policy } from "./policy.ts";
-import type { Session } from "./session.ts";
+import { openLeases, type Session } from "./session.ts";
 
 /** Since when it has been in a transition that should pass, or past a clock; null: it is well. Epoch ms. */
 export function stuckSince(session: Session, now: number, policy: Policy): number | null {
@@ -18,6 +18,18 @@ export function stuckSince(session: Session, now: number, policy: Policy): numbe
   }
   const earliest = Math.min(...since);
   return earliest <= now ? earliest : null;
+}
+
+/**
+ * From when on a teardown of it, the newest lease's or a ghost's, is past its bound; null: none is under way. One that an
+ * operator has asserted gone is not waited for. May lie ahead: nothing else has to happen for it to come true.
+ */
+export function teardownOverdueFrom(session: Session, policy: Policy): number | null {
+  const from = openLeases(session).flatMap((lease) => {
+    if (lease.phase !== "stopping" || lease.assertion !== null) return [];
+    return [lease.step.type === "parked" ? lease.step.since : scheduledStopSince(lease.requestedAt, "waiting", policy)];
+  });
+  return from.length === 0 ? null : Math.min(...from);
 }
 
 /** A stop in scheduled backoff is not stuck: its attempts have a bound of their own, and only past it does it count. */

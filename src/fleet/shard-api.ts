@@ -48,6 +48,8 @@ export interface FleetRow {
   readonly lastActivityAt: number;
   readonly activeJobs: number;
   readonly stuckSince: number | null;
+  /** From when on a teardown of it, a ghost's too, is past its bound; null: none is under way. */
+  readonly teardownOverdueFrom: number | null;
   readonly generation: number | null;
   readonly phase: RowPhase;
   readonly sandboxId: SandboxId | null;
@@ -76,6 +78,8 @@ export interface FleetQuery {
   readonly createdAfter?: number;
   /** `stuckSince` at or before this. */
   readonly stuckBefore?: number;
+  /** `teardownOverdueFrom` at or before this. */
+  readonly teardownOverdueBefore?: number;
   /** `expiresAt` at or before this. */
   readonly expiredBefore?: number;
   /** No job ran, and nothing was asked since this. */

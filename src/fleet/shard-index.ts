@@ -8,13 +8,13 @@
 import type { SessionId, TenantId } from "../domain/ids.ts";
 import type { SessionListItem } from "../protocol/sessions.ts";
 import type { Clock } from "../session/ambient.ts";
-import type { SessionReport } from "../session/reports.ts";
+import type { BlockedMark, SessionReport } from "../session/reports.ts";
 import { migrate, schemaVersion } from "../storage/migrate.ts";
 import type { Sql } from "../storage/sql.ts";
 import type { FleetQuery, FleetRow, ListQuery, OverdueSession, ShardStats, TenantCounts } from "./shard-api.ts";
 import { applyCounts, noStats, readStats, recount } from "./shard-counters.ts";
 import { listStatement, selectStatement } from "./shard-queries.ts";
-import { fleetRow, listItem, readStanding, writeRow } from "./shard-rows.ts";
+import { fleetRow, listItem, markRow, readStanding, writeRow } from "./shard-rows.ts";
 import { shardMigrations } from "./shard-schema.ts";
 
 /** Far longer than any call may be under way: an overtaken report must still find the tombstone. */
@@ -49,6 +49,10 @@ export class ShardIndex {
   report(report: SessionReport): { readonly version: number } {
     const now = this.#clock.now();
     return this.#write((sql) => applyReport(sql, report, now, now));
+  }
+
+  markBlocked(mark: BlockedMark): void {
+    this.#write((sql) => markRow(sql, mark));
   }
 
   counts(counts: TenantCounts): { readonly version: number } {

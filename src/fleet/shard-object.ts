@@ -4,7 +4,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Clock, Logger } from "../session/ambient.ts";
-import type { SessionReport } from "../session/reports.ts";
+import type { BlockedMark, SessionReport } from "../session/reports.ts";
 import { durableSql } from "../storage/durable-sql.ts";
 import { OutcomeLog } from "./outcome-log.ts";
 import type { FleetQuery, FleetShardApi, ListQuery, TenantCounts } from "./shard-api.ts";
@@ -39,6 +39,10 @@ export function fleetShard<Env>(wire: (env: Env) => ShardWiring) {
     async report(report: SessionReport) {
       this.#outcomes.note(report);
       return this.#index.report(report);
+    }
+
+    async markBlocked(mark: BlockedMark) {
+      this.#index.markBlocked(mark);
     }
 
     async counts(counts: TenantCounts) {

@@ -54,6 +54,8 @@ export function selectStatement(query: FleetQuery): Statement {
   if (query.createdAfter !== undefined) where("created_at > ?", query.createdAfter);
   if (query.createdBefore !== undefined) where("created_at <= ?", query.createdBefore);
   if (query.stuckBefore !== undefined) where("stuck_since IS NOT NULL AND stuck_since <= ?", query.stuckBefore);
+  if (query.teardownOverdueBefore !== undefined)
+    where("teardown_overdue_from IS NOT NULL AND teardown_overdue_from <= ?", query.teardownOverdueBefore);
   if (query.expiredBefore !== undefined) where("expires_at <= ?", query.expiredBefore);
   if (query.idleBefore !== undefined) where("active_jobs = 0 AND last_activity_at <= ?", query.idleBefore);
   for (const [name, value] of Object.entries(query.labels ?? {})) {

@@ -2,7 +2,7 @@
 import type { SandboxId, SessionId, TenantId } from "../domain/ids.ts";
 import { rfc3339 } from "../protocol/primitives.ts";
 import type { SessionListItem } from "../protocol/sessions.ts";
-import type { LeaseReport, SessionReport } from "../session/reports.ts";
+import type { BlockedMark, LeaseReport, SessionReport } from "../session/reports.ts";
 import type { Sql, SqlRow, SqlValue } from "../storage/sql.ts";
 import type { FleetRow, RowPhase } from "./shard-api.ts";
 import { addCount } from "./shard-counters.ts";
@@ -74,6 +74,8 @@ export function writeRow(sql: Sql, report: SessionReport, held: Standing | null,
     last_activity_at: report.lastActivityAt,
     active_jobs: report.activeJobs,
     stuck_since: report.stuckSince,
+    // A registry may hold a report from before there was such a thing.
+    teardown_overdue_from: report.teardownOverdueFrom ?? null,
     generation: newest?.generation ?? null,
     phase: newest?.phase ?? "none",
     open: Number(open),
@@ -110,6 +112,16 @@ export function writeRow(sql: Sql, report: SessionReport, held: Standing | null,
   const after = report.erased ? [] : counted(report.status, report.stuckSince, report.blocked);
   for (const name of before) if (!after.includes(name)) addCount(sql, name, -1);
   for (const name of after) if (!before.includes(name)) addCount(sql, name, 1);
+}
+
+/** What the last report said stays, but that nobody can read its rows now. One that is not known is not made up. */
+export function markRow(sql: Sql, { sessionId, blocked, nextDeadline }: BlockedMark): void {
+  const row = sql.run("SELECT blocked FROM session WHERE session_id = ? AND erased_at IS NULL", sessionId)[0];
+  if (row === undefined) return;
+  sql.run("UPDATE session SET blocked = ?, next_deadline = ? WHERE session_id = ?", blocked, nextDeadline, sessionId);
+  if (row["blocked"] === blocked) return;
+  if (row["blocked"] !== null) addCount(sql, `blocked:${String(row["blocked"])}`, -1);
+  addCount(sql, `blocked:${blocked}`, 1);
 }
 
 /** Only when they differ from those held: nearly every report has the same. */
@@ -150,6 +162,7 @@ export function fleetRow(row: SqlRow): FleetRow {
     lastActivityAt: row["last_activity_at"] as number,
     activeJobs: row["active_jobs"] as number,
     stuckSince: row["stuck_since"] as number | null,
+    teardownOverdueFrom: row["teardown_overdue_from"] as number | null,
     generation: row["generation"] as number | null,
     phase: row["phase"] as RowPhase,
     sandboxId: row["sandbox_id"] as SandboxId | null,

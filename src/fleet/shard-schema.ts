@@ -75,4 +75,13 @@ export const shardMigrations: readonly Migration[] = [
        ) STRICT`,
     ],
   },
+  {
+    version: 2,
+    name: "overdue teardowns",
+    statements: [
+      "ALTER TABLE session ADD COLUMN teardown_overdue_from INTEGER",
+      `CREATE INDEX session_teardown ON session (teardown_overdue_from)
+         WHERE erased_at IS NULL AND teardown_overdue_from IS NOT NULL`,
+    ],
+  },
 ];

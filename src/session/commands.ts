@@ -41,6 +41,7 @@ export class SessionCommands implements SessionApi {
   readonly #suspension: SuspensionCommands;
   readonly #insight: InsightCommands;
   readonly #secrets: SessionSecrets;
+  readonly #reporter: Reporter;
   /** The present state, for the simulation's invariants and for tests. */
   readonly state: SessionState;
   readonly engine: SessionEngine;
@@ -63,6 +64,7 @@ export class SessionCommands implements SessionApi {
     const saving = new Saving(ports, calls, runner);
     const steps = new StepRunner(calls, opening, renewing, stopping, saving);
     const reporter = new Reporter(ports, this.state, store, tally);
+    this.#reporter = reporter;
     this.engine = new SessionEngine(ports, this.state, steps, runner, reporter, secrets);
     const access = new SessionAccess(ports, this.state, store, jobs);
     this.#creation = new Creation(access, this.engine, opening, reporter, secrets);
@@ -158,6 +160,7 @@ export class SessionCommands implements SessionApi {
 
   async poke(actor: "maintenance" | "operator"): Promise<{ known: boolean; nextDeadline: number | null }> {
     if (this.state.mode.type === "absent") return { known: false, nextDeadline: null };
+    this.#reporter.ask();
     this.engine.tick(actor);
     this.state.rearm();
     const session = this.state.session;

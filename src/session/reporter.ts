@@ -9,11 +9,12 @@ import type { Closed, Lease } from "../domain/lease.ts";
 import { nextDeadline } from "../domain/reconcile.ts";
 import type { Session } from "../domain/session.ts";
 import { blockedBy, statusOf } from "../domain/status.ts";
-import { stuckSince } from "../domain/stuck.ts";
+import { stuckSince, teardownOverdueFrom } from "../domain/stuck.ts";
 import { bounded, timedOut } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { OutcomeTally } from "./outcome-tally.ts";
-import type { LeaseReport, OutcomeCounts, SessionReport } from "./reports.ts";
+import type { BlockedMark, LeaseReport, OutcomeCounts, SessionReport } from "./reports.ts";
+import type { PlainSession } from "./row-codec.ts";
 import type { SessionState } from "./session-state.ts";
 import type { SessionStore } from "./store.ts";
 import { teardownOf } from "./view.ts";
@@ -32,6 +33,9 @@ export class Reporter {
   #confirmed: { readonly tenant: number; readonly index: number };
   #reportedAt: number;
   #retryAt = 0;
+  /** Somebody thinks that it should have been heard of: the index is told how it is. */
+  #asked = false;
+  #markAgainAt = 0;
   /** While a create waits for its first answer there is nothing to tell: a refusal would have to be taken back. */
   held = false;
 
@@ -51,6 +55,12 @@ export class Reporter {
     this.#confirmed = { tenant: 0, index: 0 };
     this.#reportedAt = 0;
     this.#retryAt = 0;
+    this.#asked = false;
+  }
+
+  /** The index looks overdue to maintenance: whatever it was told before, it hears again. */
+  ask(): void {
+    this.#asked = true;
   }
 
   /** A rest that is longer than any we take was begun before the clock went back. */
@@ -59,9 +69,10 @@ export class Reporter {
   }
 
   #pending(now: number): boolean {
-    const { reportable: session, version } = this.#state;
+    const { reportable: session, version, mode } = this.#state;
+    if (mode.type === "newer") return now >= this.#markAgainAt;
     if (session === null) return false;
-    if (this.#confirmed.tenant < version || this.#confirmed.index < version) return true;
+    if (this.#asked || this.#confirmed.tenant < version || this.#confirmed.index < version) return true;
     return beats(session) && now >= this.#beatAt();
   }
 
@@ -77,17 +88,20 @@ export class Reporter {
 
   /** Only for what is not confirmed: a heartbeat rides along with the next renewal or probe. */
   wakeAt(now: number): number | null {
+    // Rows of newer code keep to their own slow pace.
+    if (this.#state.mode.type === "newer") return null;
     return this.#pending(now) ? Math.max(this.#retryAt, now + retryMs) : null;
   }
 
   /** Sends what is not confirmed. true: both have confirmed this version. */
   async send(erased = false): Promise<boolean> {
+    if (this.#state.mode.type === "newer") return await this.#mark(this.#state.mode.plain);
     const session = this.#state.reportable;
     if (session === null) return false;
     const { version } = this.#state;
     // The erasure is one version more: it must not lose against what was told before.
     const report = this.#report(session, erased ? version + 1 : version, erased);
-    const beat = this.#ports.clock.now() >= this.#beatAt();
+    const beat = this.#asked || this.#ports.clock.now() >= this.#beatAt();
     const tell = async (to: "tenant" | "index"): Promise<boolean> => {
       // The heartbeat is for the index alone: it is what maintenance reads.
       if (this.#confirmed[to] >= report.version && !(beat && to === "index")) return true;
@@ -112,9 +126,27 @@ export class Reporter {
     if (!both) this.#retryAt = now + retryMs;
     else if (!erased && this.#state.reportable !== null) {
       this.#reportedAt = now;
+      this.#asked = false;
       this.#store.confirmReport(report.version, now);
     }
     return both;
+  }
+
+  /** Its rows are not read: the index alone learns that they are not, and keeps what it knew (LEA-19). */
+  async #mark({ id, tenant }: PlainSession): Promise<boolean> {
+    const { clock, policy } = this.#ports;
+    const nextDeadline = clock.now() + 2 * policy.newerRetryMs;
+    const mark: BlockedMark = { sessionId: id, blocked: "newer_record", nextDeadline };
+    try {
+      const answer = await bounded(clock, policy.observeMs, () => this.#ports.index(tenant).markBlocked(mark));
+      if (answer !== timedOut) this.#markAgainAt = clock.now() + policy.newerRetryMs - retryMs;
+      return answer !== timedOut;
+    } catch (error) {
+      this.#ports.logger.warn("could not mark a session", { session: id, error: String(error) });
+      return false;
+    } finally {
+      this.#retryAt = clock.now() + retryMs;
+    }
   }
 
   /**
@@ -163,6 +195,7 @@ export class Reporter {
       lastActivityAt: session.activity.lastAt,
       activeJobs: session.activity.activeJobs,
       stuckSince: stuckSince(session, now, policy),
+      teardownOverdueFrom: teardownOverdueFrom(session, policy),
       usage: this.#store.usage(session, now),
       outcomes: this.#tally.counts,
       leases: [...closed, ...open].map((lease) => leaseReport(session, lease)),

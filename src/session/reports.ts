@@ -81,6 +81,8 @@ export interface SessionReport {
   readonly activeJobs: number;
   /** Since when it is in a transition that should pass, or past a clock; null: it is well. */
   readonly stuckSince: number | null;
+  /** From when on a teardown of it, a ghost's too, is past its bound: may lie ahead; null: none is under way. */
+  readonly teardownOverdueFrom: number | null;
   /** Up to `asOf`; the sum is the session's age. */
   readonly usage: readonly UsageFigure[];
   readonly outcomes: OutcomeCounts;
@@ -121,7 +123,16 @@ export interface TenantPort {
   report(report: SessionReport): Promise<{ readonly version: number }>;
 }
 
+/** What can be told of a session whose rows newer code wrote: they are not read, so there is no report. */
+export interface BlockedMark {
+  readonly sessionId: SessionId;
+  readonly blocked: "newer_record";
+  readonly nextDeadline: number;
+}
+
 /** The index of lists and stats. Derived: may be lost and rebuilt. */
 export interface IndexPort {
   report(report: SessionReport): Promise<{ readonly version: number }>;
+  /** Of a session that it knows; the next report of it takes the place of the mark. */
+  markBlocked(mark: BlockedMark): Promise<void>;
 }

@@ -323,6 +323,7 @@ class Simulation {
         this.#net.call("index report", report.leases.at(-1)?.phase ?? "opening", () =>
           Promise.resolve(this.#index.report(report)),
         ),
+      markBlocked: (mark) => Promise.resolve(this.#index.markBlocked(mark)),
     };
   }
 

@@ -48,6 +48,7 @@ export function report(session: SessionId, version: number, changes: Partial<Ses
     lastActivityAt: 0,
     activeJobs: 0,
     stuckSince: null,
+    teardownOverdueFrom: null,
     critical: false,
     usage: [],
     outcomes: {

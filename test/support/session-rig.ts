@@ -9,7 +9,7 @@ import type { CreateSession, SessionView } from "../../src/protocol/sessions.ts"
 import type { Call, Fault, Op } from "../../src/sandbox/memory/fault-plan.ts";
 import type { Caller } from "../../src/session/session-api.ts";
 import { SessionCommands } from "../../src/session/commands.ts";
-import type { IndexPort, SessionReport, TenantPort } from "../../src/session/reports.ts";
+import type { BlockedMark, IndexPort, SessionReport, TenantPort } from "../../src/session/reports.ts";
 import { quotaTerms } from "../../src/tenant/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { Incarnation } from "./incarnation.ts";
@@ -29,6 +29,7 @@ export class SessionRig {
   readonly random = new SeededRandom(7);
   readonly registry: TenantCore;
   readonly indexed: SessionReport[] = [];
+  readonly marked: BlockedMark[] = [];
   readonly logged: string[] = [];
   /** While true, every write of the session fails, as on a full or broken disk. */
   storageFails = false;
@@ -70,6 +71,10 @@ export class SessionRig {
       report: (report) => {
         this.indexed.push(report);
         return Promise.resolve({ version: report.version });
+      },
+      markBlocked: (mark) => {
+        this.marked.push(mark);
+        return Promise.resolve();
       },
     };
     this.commands = new SessionCommands({

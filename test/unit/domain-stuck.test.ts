@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { failed, succeeded } from "../../src/domain/failure.ts";
-import { idleFor, stuckSince } from "../../src/domain/stuck.ts";
+import { idleFor, stuckSince, teardownOverdueFrom } from "../../src/domain/stuck.ts";
 import type { Session } from "../../src/domain/session.ts";
 import {
   acting,
+  assertedGhost,
   at,
+  ghostly,
   hour,
   launching,
   lost,
@@ -56,6 +58,27 @@ describe("a session is stuck", () => {
 
   it("never when it is well", () => {
     for (const of of [session(), paused(), lost(), terminated()]) expect(stuck(of)).toBeNull();
+  });
+});
+
+describe("a teardown is overdue", () => {
+  const ghost = stopping({ ...parked, generation: ghostly });
+  const from = (of: Session) => teardownOverdueFrom(of, policy);
+
+  it("from the moment it is parked, or past the bound of its attempts; a ghost's as well as the newest lease's [FLT-13]", () => {
+    expect(from(lost({ newest: stopping(parked) }))).toBe(parked.step.since);
+    expect(from(session({ ghosts: [ghost] }))).toBe(parked.step.since);
+    expect(from(terminated({ ghosts: [ghost] }))).toBe(parked.step.since);
+    const lease = stopping();
+    const bound = 8 * minute + 1.2 * 615 * second;
+    expect(from(terminated({ newest: lease }))).toBe(lease.requestedAt + bound);
+    // A running session with a ghost is not stuck: nothing of it must be ended for that.
+    expect(stuck(session({ ghosts: [ghost] }))).toBeNull();
+  });
+
+  it("never where none is under way, nor where an operator's word stands", () => {
+    for (const of of [session(), paused(), lost(), terminated(), session({ ghosts: [assertedGhost] })])
+      expect(from(of)).toBeNull();
   });
 });
 

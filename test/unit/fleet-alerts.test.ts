@@ -6,7 +6,7 @@ import { nextAlertState } from "../../src/fleet/alerts/alert.ts";
 import { layerNames } from "../../src/fleet/schedule.ts";
 import { blockedCodes, sessionStatuses } from "../../src/protocol/sessions.ts";
 import type { OutcomeCounts } from "../../src/session/reports.ts";
-import { born } from "../support/reports.ts";
+import { born, sessionId } from "../support/reports.ts";
 import { counted, minute, WatchedFleet } from "../support/watched-fleet.ts";
 
 const everyRule = alertRules.map((rule) => rule.name).sort();
@@ -34,7 +34,7 @@ describe("the watch", () => {
       for (const layer of layerNames) fleet.run(layer, "ok");
     };
     for (const name of ["one", "two"]) fleet.session(name, { blocked: "unreadable" });
-    fleet.session("parked", { status: "terminating", blocked: "parked", stuckSince: born });
+    fleet.session("parked", { status: "terminating", blocked: "parked", stuckSince: born, teardownOverdueFrom: born });
     fleet.active(95);
     expect(fleet.firing(await fleet.look())).not.toContain("sandbox_count_high");
     const worst = await fleet.pass(32, bad);
@@ -55,6 +55,27 @@ describe("the watch", () => {
     expect(changes("fired").sort()).toEqual(everyRule);
     expect(changes("cleared").sort()).toEqual(everyRule);
     expect(fleet.logged.filter((line) => line.startsWith("alert fired"))).toHaveLength(everyRule.length);
+  });
+
+  it("pages for a parked ghost of a session that runs, from the moment it is overdue [FLT-13]", async () => {
+    const fleet = new WatchedFleet();
+    fleet.session("haunted", { teardownOverdueFrom: fleet.now + 2 * minute });
+    expect(fleet.firing(await fleet.look())).toEqual([]);
+    expect(fleet.firing(await fleet.pass(3))).toEqual(["teardown_overdue"]);
+    fleet.session("haunted");
+    expect(fleet.firing(await fleet.look())).toEqual([]);
+  });
+
+  it("calls records of newer code by their name, not stuck [FLT-13] [LEA-19]", async () => {
+    const fleet = new WatchedFleet();
+    for (const name of ["one", "two"]) {
+      fleet.session(name, { nextDeadline: fleet.now });
+      const nextDeadline = fleet.now + 10 * minute;
+      fleet.index.markBlocked({ sessionId: sessionId(name), blocked: "newer_record", nextDeadline });
+    }
+    expect(fleet.firing(await fleet.look())).toEqual(["records_unreadable"]);
+    for (const name of ["one", "two"]) fleet.session(name);
+    expect(fleet.firing(await fleet.look())).toEqual([]);
   });
 
   it("is stored, so that an alert goes on where it was after the object is gone [FLT-13]", async () => {

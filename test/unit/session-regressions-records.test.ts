@@ -161,3 +161,28 @@ describe("a create", () => {
     expect(rig.calls("launch")).toBe(1);
   });
 });
+
+describe("rows of newer code", () => {
+  it("are marked in the index again and again, and nothing else is told of them; afterwards whoever asks hears the truth [LEA-19] [FLT-13]", async () => {
+    const rig = new SessionRig();
+    await rig.running({ idle_timeout_seconds: null });
+    rig.sql.run("UPDATE session SET record_version = 99");
+    rig.reincarnate();
+    const told = rig.indexed.length;
+    const wakes = 4;
+    rig.alarm = rig.rig.clock.now();
+    await rig.pass((wakes - 1) * rig.policy.newerRetryMs + 1_000);
+    expect(rig.marked).toHaveLength(wakes);
+    const last = rig.marked.at(-1);
+    expect(last).toMatchObject({ sessionId: rig.id, blocked: "newer_record" });
+    // Ahead of the next mark, so that nobody takes it for one whose alarm was lost.
+    expect(last?.nextDeadline).toBeGreaterThan(rig.rig.clock.now() + rig.policy.newerRetryMs);
+    expect(rig.indexed).toHaveLength(told);
+    rig.sql.run("UPDATE session SET record_version = 1");
+    rig.reincarnate();
+    await rig.commands.poke("maintenance");
+    await rig.pass(1_000);
+    expect(rig.indexed.length).toBeGreaterThan(told);
+    expect(rig.indexed.at(-1)?.blocked).toBeNull();
+  });
+});

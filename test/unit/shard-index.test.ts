@@ -195,3 +195,22 @@ describe("a shard of the index", () => {
     for (const each of plans) expect(each).not.toMatch(/SCAN session(?! USING)|TEMP B-TREE FOR ORDER BY(?!.*label)/);
   });
 });
+
+describe("a mark", () => {
+  it("changes what blocks a session it knows, counts it so, and makes up none [LEA-19]", () => {
+    const index = new ShardIndex(nodeSql(), { now: () => born });
+    index.report(report(a, 3, { labels: { team: "blue" }, blocked: "parked" }));
+    const mark = { blocked: "newer_record", nextDeadline: born + 9 } as const;
+    index.markBlocked({ sessionId: a, ...mark });
+    index.markBlocked({ sessionId: a, ...mark });
+    index.markBlocked({ sessionId: sessionId("nobody"), ...mark });
+    expect(index.stats()).toMatchObject({ blocked: { newer_record: 1 }, sessions: { running: 1 } });
+    expect(index.stats().blocked["parked"] ?? 0).toBe(0);
+    expect(index.select({ limit: 9, order: "newest", blocked: "newer_record" })).toMatchObject([
+      { sessionId: a, labels: { team: "blue" }, nextDeadline: born + 9, version: 3 },
+    ]);
+    // The same version once more, made later: the rows can be read again.
+    index.report(report(a, 3, { asOf: born + 1 }));
+    expect(index.stats().blocked["newer_record"] ?? 0).toBe(0);
+  });
+});

@@ -39,8 +39,7 @@ interface ShardLook {
   readonly stats: ShardStats;
   readonly outcomes: OutcomeTotals;
   readonly stuck: readonly FleetRow[];
-  readonly stopping: readonly FleetRow[];
-  readonly parked: readonly FleetRow[];
+  readonly teardowns: readonly FleetRow[];
   readonly overdue: readonly OverdueSession[];
 }
 
@@ -68,7 +67,7 @@ export async function lookAtFleet(
     counts: seen ? countsOf(looks) : null,
     outcomes: seen ? totalOf(looks.map((look) => look.outcomes)) : null,
     stuck: seen ? stuckOf(looks) : null,
-    overdueTeardowns: seen ? distinct(looks.flatMap((look) => [...look.stopping, ...look.parked]).map(namedRow)) : null,
+    overdueTeardowns: seen ? distinct(looks.flatMap((look) => look.teardowns).map(namedTeardown)) : null,
     capacity: control.capacity(),
     fullTenants: fullTenants(control, terms.tenantMaxSandboxes),
     layers: control.layers(),
@@ -78,16 +77,15 @@ export async function lookAtFleet(
 async function lookAt(api: LookPorts["shards"][number]["api"], at: number, terms: LookTerms): Promise<ShardLook> {
   const longAgo = at - terms.stuckAfterMs;
   const few = { limit: namedAtMost, order: "oldest" } as const;
-  const [stats, outcomes, stuck, stopping, parked, overdue] = await Promise.all([
+  const [stats, outcomes, stuck, teardowns, overdue] = await Promise.all([
     api.stats(),
     api.outcomes(terms.alerts.outcomeWindowMs),
     api.select({ ...few, stuckBefore: longAgo }),
-    // A stop that follows its schedule is not reported stuck at all (stuck.ts).
-    api.select({ ...few, phases: ["stopping"], stuckBefore: at }),
-    api.select({ ...few, blocked: "parked" }),
+    // Ghosts count too: whatever was replaced before it was proven gone is as unproven as the newest.
+    api.select({ ...few, teardownOverdueBefore: at }),
     api.overdue(longAgo - terms.alarmSlipMs, namedAtMost),
   ]);
-  return { stats, outcomes, stuck, stopping, parked, overdue };
+  return { stats, outcomes, stuck, teardowns, overdue };
 }
 
 function countsOf(looks: readonly ShardLook[]): FleetSnapshot["counts"] {
@@ -125,6 +123,10 @@ function stuckOf(looks: readonly ShardLook[]): readonly NamedSession[] {
 
 function namedRow(row: FleetRow): NamedSession {
   return { sessionId: row.sessionId, tenant: row.tenant, status: row.status, since: row.stuckSince ?? row.createdAt };
+}
+
+function namedTeardown(row: FleetRow): NamedSession {
+  return { ...namedRow(row), since: row.teardownOverdueFrom ?? row.createdAt };
 }
 
 function distinct(sessions: readonly NamedSession[]): readonly NamedSession[] {

@@ -7,7 +7,8 @@ export const recordsUnreadable: AlertRule = {
   name: "records_unreadable",
   severity: "critical",
   summary: "Several sessions' records cannot be read by this version of Mooring.",
-  command: `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN" "$MOORING_URL/v1/admin/sessions?blocked=unreadable"`,
+  // curl asks for both by itself.
+  command: `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN" "$MOORING_URL/v1/admin/sessions?blocked={unreadable,newer_record}"`,
   fireAfterMs: () => 0,
   judge({ counts }) {
     if (counts === null) return { type: "unknown" };

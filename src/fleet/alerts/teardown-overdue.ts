@@ -5,7 +5,7 @@ export const teardownOverdue: AlertRule = {
   name: "teardown_overdue",
   severity: "critical",
   summary: "A sandbox that was to be stopped is not proven gone within its bound.",
-  command: `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN" "$MOORING_URL/v1/admin/sessions?blocked=parked"`,
+  command: `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN" "$MOORING_URL/v1/admin/sessions?teardown=overdue"`,
   fireAfterMs: () => 0,
   judge({ overdueTeardowns, at }) {
     if (overdueTeardowns === null) return { type: "unknown" };

@@ -14,7 +14,7 @@ export interface AuditPorts extends RunPorts {
   readonly control: Pick<FleetControlApi, "tenants" | "putDocument" | "document" | "putRun">;
   readonly shards: readonly { readonly name: string; readonly api: Pick<FleetShardApi, "select"> }[];
   tenant(tenant: TenantId): Pick<TenantApi, "open" | "reports" | "report" | "cancelReservation">;
-  index(tenant: TenantId): IndexPort;
+  index(tenant: TenantId): Pick<IndexPort, "report">;
   session(id: SessionId): Pick<SessionApi, "inspect" | "poke">;
   /** SHA-256 of a text, in 64 hex digits. */
   digest(text: string): Promise<string>;

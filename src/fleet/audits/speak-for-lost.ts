@@ -50,6 +50,7 @@ export function lastWords(last: SessionReport, finding: Counted, receipt: Teardo
     nextDeadline: null,
     activeJobs: 0,
     stuckSince: null,
+    teardownOverdueFrom: null,
     leases: [...others, closed],
     erased: others.length === 0,
   };

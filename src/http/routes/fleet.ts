@@ -69,7 +69,7 @@ async function list(from: AdminAsk): Promise<Response> {
   const query = readQuery(from.request, fleetListQuery);
   if (!query.ok) return problem(from, query.problem);
   const { limit, cursor, tenant, status, phase, stuck, label, agent_type: agentType, task_id: taskId } = query.value;
-  const { blocked, critical, open, provider } = query.value;
+  const { blocked, critical, open, provider, teardown } = query.value;
   const after = cursor === undefined ? null : decodeCursor(cursor);
   if (cursor !== undefined && after === null) return problem(from, badCursor);
   const asked: FleetQuery = {
@@ -81,6 +81,7 @@ async function list(from: AdminAsk): Promise<Response> {
     ...(status === undefined ? {} : { statuses: [status] }),
     ...(phase === undefined ? {} : { phases: [phase] }),
     ...(stuck === undefined ? {} : { stuckBefore: from.clock.now() }),
+    ...(teardown === undefined ? {} : { teardownOverdueBefore: from.clock.now() }),
     ...(label === undefined ? {} : { labels: label }),
     ...(agentType === undefined ? {} : { agentType }),
     ...(taskId === undefined ? {} : { taskId }),

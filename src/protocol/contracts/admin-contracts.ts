@@ -35,6 +35,10 @@ export const fleetListQuery = z.strictObject({
     .literal("true", "Only `true`: leave it out for all.")
     .optional()
     .describe("Only what says of itself that it is stuck."),
+  teardown: z
+    .literal("overdue", "Only `overdue`: leave it out for all.")
+    .optional()
+    .describe("Only those of which a teardown, a ghost's too, is past its bound."),
   critical: flag.optional(),
   open: flag.optional().describe("Whether something physical may exist."),
   provider: plainText(32).optional(),

@@ -85,6 +85,7 @@ export class RiggedSession extends sessionObject<Env>((bindings) => {
         told.set(report.sessionId, report);
         return wired.index(tenant).report(report);
       },
+      markBlocked: (mark) => wired.index(tenant).markBlocked(mark),
     }),
   };
 }) {
