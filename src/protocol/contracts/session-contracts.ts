@@ -170,7 +170,7 @@ export const sessionContracts = {
         headers: ["etag", "preference-applied"],
       },
     },
-    problems: ["session_ended", "sandbox_lost", "conflict", ...launchProblems, ...changeProblems],
+    problems: ["session_ended", "sandbox_lost", "conflict", "snapshot_missing", ...launchProblems, ...changeProblems],
   }),
   rebuild: contract({
     ...tenant,
@@ -196,6 +196,7 @@ export const sessionContracts = {
       "session_not_running",
       "lease_not_expired",
       "conflict",
+      "snapshot_missing",
       ...launchProblems,
       ...changeProblems,
     ],
