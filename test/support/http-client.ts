@@ -264,6 +264,7 @@ const plainShard: FleetShardApi = {
   ping: async () => true,
   report: async (report) => ({ version: report.version }),
   counts: async (counts) => ({ version: counts.version }),
+  markBlocked: async () => {},
   select: async () => [],
   stats: async () => noStats,
   outcomes: async () => noOutcomes,
