@@ -94,6 +94,7 @@ export const countVars = {
   TENANT_MAX_SANDBOXES: { min: 1, max: 100_000, default: 10 },
   GLOBAL_MAX_SANDBOXES: { min: 1, max: 1_000_000, default: 100 },
   FLEET_SHARDS: { min: 1, max: 256, default: 4 },
+  WORKSPACE_MIN_FREE_MIB: { min: 0, max: 1_000_000, default: 256 },
   FLEET_WATCH_SECONDS: { min: 1, max: 3_600, default: 60 },
   ALERT_TIMEOUT_HIGH_PERCENT: { min: 1, max: 100, default: 5 },
   ALERT_TIMEOUT_CLEAR_PERCENT: { min: 0, max: 100, default: 2 },
@@ -124,7 +125,8 @@ export function readConfig(env: ConfigEnv): ConfigReading {
   };
 
   const provider = readProvider(env, refuse);
-  const policy = readPolicy(env, refuse);
+  const workspaceMinFreeBytes = readCount(env, "WORKSPACE_MIN_FREE_MIB", refuse) * 2 ** 20;
+  const policy: Policy = { ...readPolicy(env, refuse), workspaceMinFreeBytes };
   const timers = provider === null ? null : providerTimers[provider];
   // Rules between values say nothing useful while a value itself is wrong.
   if (misfits.length === 0 && timers !== null) misfits.push(...timerMisfits(policy, timers));

@@ -37,6 +37,7 @@ export interface Env {
   readonly GLOBAL_MAX_SANDBOXES?: Var;
   readonly FLEET_SHARDS?: Var;
   readonly FLEET_WATCH_SECONDS?: Var;
+  readonly WORKSPACE_MIN_FREE_MIB?: Var;
   readonly ALERT_TIMEOUT_HIGH_PERCENT?: Var;
   readonly ALERT_TIMEOUT_CLEAR_PERCENT?: Var;
   readonly ALERT_TIMEOUT_MIN_SAMPLES?: Var;

@@ -2,6 +2,7 @@
  * What can happen to a session, in the past tense. Times and randomness come in with the event or the context: the
  * machine reads no clock. An event about a lease names its generation; one about an attempt names the attempt.
  */
+import type { SpaceRefusal } from "./cold-admission.ts";
 import type { ProviderFailure } from "./failure.ts";
 import type { AttemptId, Generation } from "./ids.ts";
 import type { Candidate, Closed } from "./lease.ts";
@@ -17,7 +18,8 @@ export interface OpeningFailure {
     | "not_absent"
     | "unavailable"
     | "adapter_missing"
-    | "env_unreadable";
+    | "env_unreadable"
+    | SpaceRefusal;
   readonly message: string;
   readonly retryAfterMs?: number;
   /** With `stale_generation`: mint one above this. */
@@ -53,6 +55,23 @@ export type SessionEvent =
       readonly attemptId: AttemptId;
       readonly failure: OpeningFailure;
       readonly jitter: number;
+    }
+  /** On the cold path: a workspace is about to be prepared. */
+  | {
+      readonly type: "roomMeasured";
+      readonly attemptId: AttemptId;
+      readonly freeBytes: number;
+      readonly totalBytes: number;
+      readonly neededBytes: number;
+    }
+  | {
+      readonly type: "roomReclaimed";
+      readonly attemptId: AttemptId;
+      readonly removed: number;
+      readonly freedBytes: number;
+      readonly kept: number;
+      /** null: it went through. */
+      readonly failed: string | null;
     }
   | {
       readonly type: "leaseOpened";

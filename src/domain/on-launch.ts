@@ -1,10 +1,12 @@
 /** Cells for opening a lease and launching into it. */
+import { isSpaceRefusal } from "./cold-admission.ts";
 import { failProvision, launchAgainLater } from "./ending.ts";
 import type { EventOf } from "./events.ts";
 import { nextGeneration } from "./ids.ts";
 import { launchBackoff, type LaunchAttempt, type Launching } from "./lease.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
 import type { Generation } from "./ids.ts";
+import { reclaimingMs } from "./policy.ts";
 import type { Provision, Session } from "./session.ts";
 
 /** How soon an instance that was launched is asked again whether it accepts its lease. Its launch answer means it listens: this is for the unlucky. */
@@ -45,7 +47,8 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
     return ignored("an older opening");
   const { code, message, above } = event.failure;
   const failures = provision.failures + 1;
-  if (code === "quota_exhausted" && (provision.purpose === "resume" || provision.purpose === "rebuild")) {
+  const final = code === "quota_exhausted" || isSpaceRefusal(code);
+  if (final && (provision.purpose === "resume" || provision.purpose === "rebuild")) {
     // Asked for by a client, who is told at once: it stays paused or lost, with what is saved.
     const noted = withProvision(session, { ...provision, lastError: { code, message, at: context.now } });
     return failProvision(noted, "provision_timeout", context);
@@ -68,6 +71,38 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
       nextGeneration: Math.max(session.nextGeneration, (above ?? 0) + 1) as Generation,
     },
     note("provision_waits", message, provision.candidate?.generation ?? null, { code }),
+  );
+}
+
+/** Progress that a client can follow. With too little room what is stale is removed next, which takes longer than a look. */
+export function roomMeasured(session: Session, event: EventOf<"roomMeasured">, { now, policy }: Context): Outcome {
+  const { attemptId, freeBytes, totalBytes, neededBytes } = event;
+  const provision = provisionOf(session);
+  if (provision?.step.type !== "opening" || provision.step.attemptId !== attemptId) return ignored("an older opening");
+  const enough = freeBytes >= neededBytes;
+  const { deadline } = provision.step;
+  const step = enough
+    ? provision.step
+    : { ...provision.step, deadline: Math.max(deadline, now + reclaimingMs(policy)) };
+  return moved(
+    withProvision(session, { ...provision, step }),
+    note(
+      "space_measured",
+      `there is ${enough ? "room" : "too little room"} for a workspace`,
+      provision.candidate?.generation ?? null,
+      { free_bytes: freeBytes, total_bytes: totalBytes, needed_bytes: neededBytes },
+    ),
+  );
+}
+
+export function roomReclaimed(session: Session, event: EventOf<"roomReclaimed">): Outcome {
+  const { attemptId, removed, freedBytes, kept, failed } = event;
+  const provision = provisionOf(session);
+  if (provision?.step.type !== "opening" || provision.step.attemptId !== attemptId) return ignored("an older opening");
+  const cause = failed ?? "stale workspaces were looked for";
+  return moved(
+    session,
+    note("space_reclaimed", cause, provision.candidate?.generation ?? null, { removed, freed_bytes: freedBytes, kept }),
   );
 }
 
@@ -163,7 +198,13 @@ export function launchSucceeded(session: Session, event: EventOf<"launchSucceede
 /** Trying the same again is useless whatever the delay. */
 const hopeless: ReadonlySet<string> = new Set(["invalid", "unsupported", "protocol_unsupported"]);
 /** Nothing happened and the same order may be sent again. */
-const repeatable: ReadonlySet<string> = new Set(["no_capacity", "unavailable", "insufficient_space"]);
+const repeatable: ReadonlySet<string> = new Set([
+  "no_capacity",
+  "unavailable",
+  // No evidence against the sandbox: it is not given up for these (CAP-3).
+  "insufficient_space",
+  "space_unmeasurable",
+]);
 
 export function launchFailed(session: Session, event: EventOf<"launchFailed">, context: Context): Outcome {
   const lease = asLaunching(session);

@@ -29,6 +29,9 @@ export interface Policy {
   readonly jobGraceMs: number;
   readonly stopGraceMs: number;
   readonly alarmSlipMs: number;
+  readonly reclaimMs: number;
+  /** Bytes, not a time: what must be free before a workspace is prepared. */
+  readonly workspaceMinFreeBytes: number;
   readonly drainMs: number;
   readonly snapshotMs: number;
   readonly pauseTries: number;
@@ -94,6 +97,10 @@ export const defaultPolicy: Policy = {
   stopGraceMs: 10 * second,
   // The platform may fire an alarm up to a minute late in a failover.
   alarmSlipMs: minute,
+  // Removing some gigabytes of small files takes a while; a client that waits hears of it as an event.
+  reclaimMs: 30 * second,
+  // A clone, its packages and a log; far below the smallest container's disk (2 GB).
+  workspaceMinFreeBytes: 256 * 2 ** 20,
   drainMs: 30 * second,
   snapshotMs: 5 * minute,
   // How long an ended session that asked to be paused runs on while it cannot be saved: 75 minutes when saves fail at once,
@@ -125,6 +132,16 @@ export const defaultPolicy: Policy = {
   // A held or parked session tells the index this often that its alarm still fires; a lost alarm is noticed that late.
   reportEveryMs: 15 * minute,
 };
+
+/** How long an opening may take: quota, room, a look; and a little for ourselves. */
+export function openingMs(policy: Policy): number {
+  return 3 * policy.observeMs + second;
+}
+
+/** From a measurement that found too little: what is stale, room again, a look. */
+export function reclaimingMs(policy: Policy): number {
+  return policy.reclaimMs + 2 * policy.observeMs + second;
+}
 
 /** A rule of DESIGN §5 that a set of timers breaks. */
 export interface Misfit {

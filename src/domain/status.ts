@@ -1,4 +1,5 @@
 /** The public status: one pure, total function of the state, never stored (DESIGN §3). */
+import { isSpaceRefusal, type SpaceRefusal } from "./cold-admission.ts";
 import { terminateReasons } from "./reasons.ts";
 import { desiredKey, phaseKey, type DesiredKey, type PhaseKey, type Session } from "./session.ts";
 
@@ -35,7 +36,14 @@ export function statusOf(session: Session): Status {
 }
 
 export type BlockedCode =
-  "parked" | "unreadable" | "newer_record" | "adapter_missing" | "env_unreadable" | "no_capacity" | "quota_exhausted";
+  | "parked"
+  | "unreadable"
+  | "newer_record"
+  | "adapter_missing"
+  | "env_unreadable"
+  | "no_capacity"
+  | "quota_exhausted"
+  | SpaceRefusal;
 
 export interface Blocked {
   readonly code: BlockedCode;
@@ -52,11 +60,9 @@ export function blockedBy(session: Session, adapterMissing: boolean): Blocked | 
   }
   if (desired.type === "running" && desired.provision?.lastError && desired.provision.step.type === "waiting") {
     const { lastError, step } = desired.provision;
-    if (lastError.code === "no_capacity") return { code: "no_capacity", since: lastError.at, retryAt: step.notBefore };
-    if (lastError.code === "quota_exhausted")
-      return { code: "quota_exhausted", since: lastError.at, retryAt: step.notBefore };
-    if (lastError.code === "env_unreadable")
-      return { code: "env_unreadable", since: lastError.at, retryAt: step.notBefore };
+    const { code } = lastError;
+    if (code === "no_capacity" || code === "quota_exhausted" || code === "env_unreadable" || isSpaceRefusal(code))
+      return { code, since: lastError.at, retryAt: step.notBefore };
   }
   return null;
 }

@@ -146,6 +146,18 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
     lost: inAll(launch.openingIsLate),
     terminated: inAll(launch.openingIsLate),
   },
+  roomMeasured: {
+    running: whenFree(launch.roomMeasured, launch.openingIsLate),
+    paused: inAll(launch.openingIsLate),
+    lost: inAll(launch.openingIsLate),
+    terminated: inAll(launch.openingIsLate),
+  },
+  roomReclaimed: {
+    running: whenFree(launch.roomReclaimed, launch.openingIsLate),
+    paused: inAll(launch.openingIsLate),
+    lost: inAll(launch.openingIsLate),
+    terminated: inAll(launch.openingIsLate),
+  },
   reservationCancelled: always((session, event) =>
     session.cancellations.includes(event.generation)
       ? moved({

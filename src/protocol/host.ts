@@ -14,6 +14,8 @@
  *   GET    /sandboxes/{sandbox_id}/logs?tail_bytes=N
  *   GET    /sandboxes/{sandbox_id}/resources
  *   DELETE /sandboxes/{sandbox_id}                   remove the directory of a retired, empty sandbox
+ *   GET    /space                                    what is free, of the quota or of the disk
+ *   POST   /space/reclaim                            {session_id}: remove stale workspaces of other sessions
  *   GET    /sandboxes                                enumerate: every process that carries a session marker
  *   POST   /faults, DELETE /faults                   only when started with --faults
  */
@@ -112,6 +114,22 @@ export const hostEnumeration = z.object({
   residue: z.array(hostResidue),
 });
 
+export const hostSpace = z.object({
+  host_id: z.string(),
+  boot_id: z.string(),
+  free_bytes: z.int().nonnegative(),
+  /** The quota where there is one, else the disk. */
+  total_bytes: z.int().nonnegative(),
+});
+export const hostReclaimOrder = z.strictObject({ session_id: z.string().min(1).max(64) });
+export const hostReclaimed = z.object({
+  host_id: z.string(),
+  boot_id: z.string(),
+  removed: z.array(z.string()),
+  freed_bytes: z.int().nonnegative(),
+  kept: z.array(z.object({ name: z.string(), why: z.string() })),
+});
+
 export const hostLogs = z.object({ text: z.string(), last_written_ago_ms: z.int().nullable() });
 
 export const hostResources = z.object({
@@ -122,7 +140,18 @@ export const hostResources = z.object({
   read_write_syscalls: z.int().nullable(),
 });
 
-const hostFaultOps = ["launch", "retire", "observe", "stop", "endpoint", "save", "remove", "any"] as const;
+const hostFaultOps = [
+  "launch",
+  "retire",
+  "observe",
+  "stop",
+  "endpoint",
+  "save",
+  "remove",
+  "space",
+  "reclaim",
+  "any",
+] as const;
 export const hostFault = z.strictObject({
   op: z.enum(hostFaultOps),
   /** hang: never answers. error: 500 before the effect. lost_reply: the effect, then the connection is cut. delay: late by delay_ms, effect included. */
@@ -144,6 +173,8 @@ export const hostErrorCodes = [
   "launch_failed", // 500: spawned and ended again; nothing is left
   "save_failed", // 500: nothing of that snapshot is left
   "insufficient_space", // 507
+  "space_unmeasurable", // 503
+  "filesystem_unusable", // 507
   "invalid", // 422
   "internal", // 500
 ] as const;

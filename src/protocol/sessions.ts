@@ -67,6 +67,9 @@ export const blockedCodes = [
   "env_unreadable",
   "no_capacity",
   "quota_exhausted",
+  "insufficient_space",
+  "space_unmeasurable",
+  "filesystem_unusable",
 ] as const;
 
 export const blocked = z.object({ code: z.enum(blockedCodes), since: instant, retry_at: instant.nullable() });

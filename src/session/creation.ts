@@ -2,6 +2,7 @@
  * Opening a session: intent first, then quota, then the wait the client asked for. The answer about quota belongs to the
  * request: a 429 leaves no session behind and does not use up the Idempotency-Key.
  */
+import { isSpaceRefusal } from "../domain/cold-admission.ts";
 import type { SessionId } from "../domain/ids.ts";
 import { statusOf } from "../domain/status.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
@@ -18,7 +19,8 @@ import type { Caller, CreateOutcome } from "./session-api.ts";
 /** What the registry's first answer made of it. */
 type First =
   | { readonly type: "opened" }
-  | { readonly type: "problem"; readonly problem: Problem }
+  /** `reserved`: quota had been granted by then. */
+  | { readonly type: "problem"; readonly problem: Problem; readonly reserved: boolean }
   /** Generations up to this one belong to an earlier session of this id. */
   | { readonly type: "passed"; readonly above: number };
 
@@ -92,7 +94,7 @@ export class Creation {
     const provider = providers.get(defaultProvider);
     if (provider === null) {
       const detail = `No adapter for the configured provider ${defaultProvider} is wired.`;
-      return { type: "problem", problem: { code: "unavailable", detail } };
+      return { type: "problem", problem: { code: "unavailable", detail }, reserved: false };
     }
     const admitted = admit(id, caller.tenant, body, {
       now: clock.now(),
@@ -101,9 +103,9 @@ export class Creation {
       provider: defaultProvider,
       capabilities: provider.capabilities,
     });
-    if ("code" in admitted) return { type: "problem", problem: admitted };
+    if ("code" in admitted) return { type: "problem", problem: admitted, reserved: false };
     const sealed = await this.#seal(id, body, requestHash);
-    if (sealed === null) return { type: "problem", problem: noKeyForSecrets };
+    if (sealed === null) return { type: "problem", problem: noKeyForSecrets, reserved: false };
     let first: First = { type: "opened" };
     const answered = (answer: First): boolean => {
       if (!this.#creating) return false;
@@ -111,11 +113,19 @@ export class Creation {
       this.#at.state.touched();
       return true;
     };
-    this.#opening.onRefused = (refusal) => answered({ type: "problem", problem: refusalProblem(refusal) });
+    this.#opening.onRefused = (refusal) =>
+      answered({ type: "problem", problem: refusalProblem(refusal), reserved: isSpaceRefusal(refusal.code) });
     this.#opening.onPassed = (above) => answered({ type: "passed", above });
     this.#at.state.create(admitted, sealed.requestHash, sealed.secrets);
     await this.#at.wait(() => first.type !== "opened" || !this.#firstOpening(), policy.observeMs + 1_000);
-    if (first.type !== "opened") await this.#engine.forget();
+    return this.#undone(first);
+  }
+
+  /** A first answer that was no leaves nothing behind. */
+  async #undone(first: First): Promise<First> {
+    if (first.type === "opened") return first;
+    if (first.type === "problem" && first.reserved) await this.#opening.cancelCandidate();
+    await this.#engine.forget();
     return first;
   }
 

@@ -1,22 +1,28 @@
-/** Opening a lease: quota, a look at the new sandbox id, then the launch, each stored before it is done. */
+/** Opening a lease: quota, room, a look at the new sandbox id, then the launch, each stored before it is done. */
+import { isSpaceRefusal, type SpaceRefusal } from "../domain/cold-admission.ts";
 import type { OpeningFailure } from "../domain/events.ts";
 import { failed } from "../domain/failure.ts";
 import { isolatedSandboxId, type AttemptId, type Generation, type InstanceId } from "../domain/ids.ts";
 import type { Candidate } from "../domain/lease.ts";
+import { openingMs } from "../domain/policy.ts";
 import type { Session } from "../domain/session.ts";
 import { bounded, timedOut } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
 import type { ReserveReply } from "./reports.ts";
 import type { LaunchSecrets, SessionSecrets } from "./secrets.ts";
+import { Room } from "./room.ts";
 
-/** A reservation that was refused. While its create still waits, nothing is kept of it; later it means waiting. */
-export type Refusal = Exclude<ReserveReply, { granted: true } | { code: "stale_generation" }>;
+type NotReserved = Exclude<ReserveReply, { granted: true } | { code: "stale_generation" }>;
+
+/** A reservation that was refused, or for which there is no room. While its create still waits, nothing is kept of it; later it means waiting. */
+export type Refusal = NotReserved | { readonly code: SpaceRefusal; readonly words: string };
 
 export class Opening {
   readonly #ports: SessionPorts;
   readonly #calls: ProviderCalls;
   readonly #secrets: SessionSecrets;
+  readonly #room: Room;
   /** Set while a create waits for its first answer: a refusal then undoes the session instead of waiting. True: it was taken. */
   onRefused: (refusal: Refusal) => boolean = () => false;
   /** As above, when the registry knows of generations up to `above`: an earlier session of this id. True: it was taken. */
@@ -26,6 +32,7 @@ export class Opening {
     this.#ports = ports;
     this.#calls = calls;
     this.#secrets = secrets;
+    this.#room = new Room(ports, calls);
   }
 
   async open(): Promise<void> {
@@ -35,8 +42,7 @@ export class Opening {
     const { ids, clock, policy } = this.#ports;
     const candidate = desired.provision.candidate ?? this.#mint(session);
     const attemptId = this.#calls.attempt();
-    // Two bounded calls, and a little for ourselves.
-    const deadline = clock.now() + 2 * policy.observeMs + 1_000;
+    const deadline = clock.now() + openingMs(policy);
     const started = this.#calls.dispatch({ type: "openingStarted", attemptId, candidate, deadline });
     if (started.type !== "moved") return;
     const fail = (failure: OpeningFailure) =>
@@ -54,6 +60,13 @@ export class Opening {
       if ("granted" in refused && this.onRefused(refused)) return;
       if (refused.code === "stale_generation" && this.onPassed(refused.above ?? 0)) return;
       fail("granted" in refused ? waitsFor(refused, this.#ports.clock.now()) : refused);
+      return;
+    }
+    const unready = await this.#room.make(candidate, attemptId);
+    if (unready !== null) {
+      const { code, message } = unready;
+      if (isSpaceRefusal(code) && this.onRefused({ code, words: message })) return;
+      fail(unready);
       return;
     }
     const observation = await this.#calls.look(candidate);
@@ -85,7 +98,7 @@ export class Opening {
   }
 
   /** null: granted. */
-  async #reserve(session: Session, candidate: Candidate): Promise<OpeningFailure | Refusal | null> {
+  async #reserve(session: Session, candidate: Candidate): Promise<OpeningFailure | NotReserved | null> {
     const { generation, sandboxId } = candidate;
     const purpose = session.desired.type === "running" ? (session.desired.provision?.purpose ?? "create") : "create";
     const order = { sessionId: session.id, generation, sandboxId, createdAt: session.createdAt, purpose };
@@ -152,6 +165,16 @@ export class Opening {
       });
   }
 
+  /**
+   * For a create that is undone before anything of it was launched. Tried once: a reservation whose session has no record is
+   * asked about, and given back, by its registry.
+   */
+  async cancelCandidate(): Promise<void> {
+    const { desired } = this.#calls.session();
+    const candidate = desired.type === "running" ? desired.provision?.candidate : null;
+    if (candidate != null) await this.cancel(candidate.generation);
+  }
+
   /** A reservation that no lease came of is given back. */
   async cancel(generation: Generation): Promise<void> {
     const session = this.#calls.session();
@@ -171,7 +194,7 @@ function unreadableEnv(why: string): string {
 }
 
 /** Each of them passes: the session stays, and asks again. Only the tenant's own cap is the tenant's to mend. */
-function waitsFor(refusal: Refusal, now: number): OpeningFailure {
+function waitsFor(refusal: NotReserved, now: number): OpeningFailure {
   const message = refusalWords(refusal);
   if (refusal.code === "quota_exhausted") return { code: "quota_exhausted", message };
   if (refusal.code !== "spawn_breaker_open") return { code: "no_capacity", message };
@@ -186,6 +209,10 @@ export function refusalWords(refusal: Refusal): string {
       return `All tenants together may have ${refusal.limit} sandboxes at once and have ${refusal.used}.`;
     case "spawn_breaker_open":
       return "The tenant's last launches failed one after the other, so launches are paused.";
+    case "insufficient_space":
+    case "space_unmeasurable":
+    case "filesystem_unusable":
+      return refusal.words;
     case "draining":
       return "An operator is emptying this Mooring: what runs may finish, nothing new is started.";
   }

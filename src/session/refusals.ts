@@ -108,6 +108,13 @@ export function setbackProblem(setback: Setback, status: "paused" | "lost"): Pro
         code: "quota_exhausted",
         detail: `There is no room for another sandbox: the session stays ${status}, and what is saved is kept. End another session with DELETE /v1/sessions/{id}, then send this again.`,
       };
+    case "insufficient_space":
+    case "space_unmeasurable":
+    case "filesystem_unusable":
+      return {
+        code: setback.code,
+        detail: `${setback.message} The session stays ${status}, and what is saved is kept. Send this again when that has changed.`,
+      };
     case "snapshot_missing":
       return {
         code: "snapshot_missing",
@@ -146,6 +153,21 @@ export function refusalProblem(refusal: Refusal): Problem {
         code: "spawn_breaker_open",
         detail: `${words} Nothing was made. Try again after the time in retry_at; look at why the launches failed.`,
         retryAt: refusal.closesAt,
+      };
+    case "insufficient_space":
+      return {
+        code: "insufficient_space",
+        detail: `There is too little room for a workspace. ${words} Nothing was made. End a session there or give it more room, then try again.`,
+      };
+    case "space_unmeasurable":
+      return {
+        code: "space_unmeasurable",
+        detail: `Whether there is room for a workspace could not be told, so nothing was made. ${words} Try again; if it stays so, its operator should look at the provider.`,
+      };
+    case "filesystem_unusable":
+      return {
+        code: "filesystem_unusable",
+        detail: `The filesystem where the workspace would be refuses writes, so nothing was made. ${words} Its operator has to mend or replace it.`,
       };
     case "draining":
       return { code: "draining", detail: `${words} Nothing was made. Ask its operator when new sessions are welcome.` };

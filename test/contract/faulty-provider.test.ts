@@ -6,7 +6,7 @@ import { AssertionError } from "node:assert/strict";
 import { describe, expect, it } from "vitest";
 import { failed, succeeded } from "../../src/domain/failure.ts";
 import type { InstanceId, SandboxId } from "../../src/domain/ids.ts";
-import type { AgentSandbox, LaunchOrder, Snapshots } from "../../src/sandbox/agent-sandbox.ts";
+import type { AgentSandbox, LaunchOrder, Snapshots, Space } from "../../src/sandbox/agent-sandbox.ts";
 import type { Observation } from "../../src/domain/observation.ts";
 import { memoryHarness } from "./memory-harness.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
@@ -300,7 +300,82 @@ const faulty: readonly Faulty[] = [
         }),
     }),
   },
+  {
+    sins: "declares that it cannot measure, and does",
+    caughtBy: "it can measure room exactly when",
+    broken: (honest) => ({ capabilities: { ...honest.capabilities, space: false } }),
+  },
+  {
+    sins: "guesses what it cannot measure",
+    caughtBy: "a measurement that cannot be made",
+    broken: (honest) => ({
+      space: {
+        ...measuring(honest),
+        inspectCapacity: async (...call) => {
+          const measured = await measuring(honest).inspectCapacity(...call);
+          return measured.ok ? measured : succeeded({ freeBytes: 0, totalBytes: 0 });
+        },
+      },
+    }),
+  },
+  {
+    sins: "calls a filesystem that refuses writes a full one",
+    caughtBy: "a read-only filesystem",
+    broken: (honest) => ({
+      space: {
+        ...measuring(honest),
+        inspectCapacity: async (...call) => {
+          const measured = await measuring(honest).inspectCapacity(...call);
+          return measured.ok ? measured : failed("insufficient_space", "no room", "none");
+        },
+      },
+    }),
+  },
+  {
+    sins: "says that it removed, and did not",
+    caughtBy: "reclaiming removes the workspace",
+    broken: (honest) => reclaiming(honest, async () => succeeded({ removed: [], freedBytes: 0, kept: [] })),
+  },
+  {
+    sins: "removes the workspace of the session that asks",
+    caughtBy: "reclaiming keeps what runs",
+    broken: (honest) =>
+      reclaiming(honest, (place, bound) =>
+        measuring(honest).reclaim({ ...place, sessionId: "somebodyelse00000000" as typeof place.sessionId }, bound),
+      ),
+  },
+  {
+    sins: "removes what it was to keep",
+    caughtBy: "reclaiming keeps what was touched",
+    broken: (honest) => reclaiming(honest, removingAll(honest)),
+  },
+  {
+    sins: "removes although it is blind",
+    caughtBy: "reclaiming removes nothing when",
+    broken: (honest) => reclaiming(honest, removingAll(honest)),
+  },
 ];
+
+function measuring({ space }: AgentSandbox): Space {
+  if (space === undefined) throw new Error("the memory provider can measure");
+  return space;
+}
+
+function reclaiming(honest: AgentSandbox, reclaim: Space["reclaim"]): Partial<AgentSandbox> {
+  return { space: { ...measuring(honest), reclaim } };
+}
+
+function removingAll(honest: AgentSandbox): Space["reclaim"] {
+  return async (...call) => {
+    const honestly = await measuring(honest).reclaim(...call);
+    if (!honestly.ok) return honestly;
+    return succeeded({
+      ...honestly.value,
+      removed: honestly.value.kept.map(({ name }) => name as SandboxId),
+      kept: [],
+    });
+  };
+}
 
 function saving({ snapshots }: AgentSandbox): Snapshots {
   if (snapshots === undefined) throw new Error("the memory provider can save");
@@ -324,6 +399,7 @@ function breaking({ broken }: Faulty): ProviderHarness {
         readLogs: (...call) => honest.readLogs(...call),
         readResources: (...call) => honest.readResources(...call),
         snapshots: saving(honest),
+        space: measuring(honest),
         ...broken(honest),
       };
       return {

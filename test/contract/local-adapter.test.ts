@@ -52,6 +52,8 @@ const effects: { readonly [Code in (typeof hostErrorCodes)[number]]: readonly [s
   launch_failed: ["unavailable", "none"],
   save_failed: ["unavailable", "none"],
   insufficient_space: ["insufficient_space", "none"],
+  space_unmeasurable: ["space_unmeasurable", "none"],
+  filesystem_unusable: ["filesystem_unusable", "none"],
   invalid: ["invalid", "none"],
   internal: ["unavailable", "unknown"],
 };

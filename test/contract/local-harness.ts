@@ -1,7 +1,9 @@
 /** The kit's harness for the `local` provider: a real host process, real guardians and wrappers, real signals. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { join } from "node:path";
 import type { SessionId } from "../../src/domain/ids.ts";
 import { markers } from "../../src/protocol/wrapper.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
@@ -34,6 +36,7 @@ const callOf: { readonly [Call in FaultyCall]: RegExp } = {
   stop: /\/stop$/,
   save: /\/snapshots\/[^/]+\/[^/]+$/,
   remove: /\/snapshots\/[^/]+\/[^/]+$/,
+  reclaim: /\/space\/reclaim$/,
 };
 
 export const localHarness: ProviderHarness = {
@@ -50,6 +53,7 @@ class LocalWorld implements ProviderWorld {
   readonly #host: RunningHost;
   readonly #foreign: ChildProcess[] = [];
   #impostor: Server | null = null;
+  #agedMs = 0;
   /** The call whose next answer is nonsense. */
   #malformed: FaultyCall | null = null;
 
@@ -64,6 +68,19 @@ class LocalWorld implements ProviderWorld {
     });
     this.can = {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
+      workspaces: {
+        age: async (ms) => {
+          this.#agedMs += ms;
+          await host.kill("SIGKILL");
+          await host.start(["--age-ms", String(this.#agedMs)]);
+          await host.ready();
+        },
+        has: async (name) => existsSync(join(host.state, "sandboxes", name)),
+        plant: async (name) => {
+          mkdirSync(join(host.state, "sandboxes", name, "workspace"), { recursive: true });
+          writeFileSync(join(host.state, "sandboxes", name, "workspace", "file"), "planted");
+        },
+      },
       disturb: (call, fault) => this.#disturb(call, fault),
       restart: async (until) => {
         await host.kill("SIGKILL");

@@ -1,5 +1,5 @@
 /** The memory world for the conformance kit: every power the kit may ask for, on virtual time. */
-import type { Generation, InstanceId, SessionId } from "../../src/domain/ids.ts";
+import type { Generation, InstanceId, SandboxId, SessionId } from "../../src/domain/ids.ts";
 import { isolatedSandboxId } from "../../src/domain/ids.ts";
 import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
 import { wrapperOps, type Call, type Fault } from "../../src/sandbox/memory/fault-plan.ts";
@@ -22,6 +22,20 @@ function openWorld(): ProviderWorld {
   let decide: (call: Call) => Fault = () => none;
   const can: WorldPowers = {
     snapshots: { write: (name, text) => `write ${name} ${text}`, read: (name) => `cat ${name}` },
+    workspaces: {
+      age: (ms) => Promise.resolve(world.disk.age(ms)),
+      has: (name) =>
+        Promise.resolve(world.disk.taken(name) > 0 || (world.sandbox(name as SandboxId)?.files ?? null) !== null),
+      plant: (name) => Promise.resolve(world.disk.weigh(name, 1_000)),
+    },
+    disk: (state) => {
+      world.disk.state = state;
+      return Promise.resolve();
+    },
+    hideProcesses: () => {
+      world.disk.processesHidden = true;
+      return Promise.resolve();
+    },
     disturb: (op, kind) => {
       decide = (call) => {
         if (call.op !== op) return none;

@@ -3,6 +3,7 @@ import { launchChecks } from "./checks/launch-checks.ts";
 import { observeChecks } from "./checks/observe-checks.ts";
 import { reportChecks } from "./checks/report-checks.ts";
 import { snapshotChecks } from "./checks/snapshot-checks.ts";
+import { spaceChecks } from "./checks/space-checks.ts";
 import { stopChecks } from "./checks/stop-checks.ts";
 import { wrapperChecks } from "./checks/wrapper-checks.ts";
 import type { ProviderCheck, ProviderHarness } from "./provider-harness.ts";
@@ -13,6 +14,7 @@ export const providerChecks: readonly ProviderCheck[] = [
   ...stopChecks,
   ...wrapperChecks,
   ...snapshotChecks,
+  ...spaceChecks,
   ...reportChecks,
 ];
 

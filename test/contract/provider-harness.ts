@@ -46,7 +46,7 @@ export interface JobCommands {
   readonly cat: string;
 }
 
-export type FaultyCall = "launch" | "retire" | "observe" | "stop" | "save" | "remove";
+export type FaultyCall = "launch" | "retire" | "observe" | "stop" | "save" | "remove" | "reclaim";
 /** hang: never answers. error: fails before the effect. lost_reply: the effect, then no answer. malformed: answers nonsense. late: the effect, and the answer, after delayMs. */
 export type FaultKind = "hang" | "error" | "lost_reply" | "malformed" | { readonly lateByMs: number };
 
@@ -66,9 +66,25 @@ export interface FileCommands {
   read(name: string): string;
 }
 
+/** What lies beside each other where workspaces are made. */
+export interface WorkspacePowers {
+  /** From now on nothing was touched for that much longer than before. The provider may be restarted for it. */
+  readonly age: (ms: number) => Promise<void>;
+  /** Whether there is a workspace of that name, seen without the provider. */
+  readonly has: (name: string) => Promise<boolean>;
+  /** Makes a directory of that name, with something in it, behind the provider's back. */
+  readonly plant: (name: string) => Promise<void>;
+}
+
 export interface WorldPowers {
   /** There exactly when the provider declares `capabilities.snapshot`. */
   readonly snapshots?: FileCommands;
+  /** There exactly when the provider declares `capabilities.space`. */
+  readonly workspaces?: WorkspacePowers;
+  /** What becomes of the filesystem under all workspaces. */
+  readonly disk?: (state: "well" | "unmeasurable" | "read_only") => Promise<void>;
+  /** Something runs from now on of which nobody can say whose it is. */
+  readonly hideProcesses?: () => Promise<void>;
   /** What the next call of this kind meets. */
   readonly disturb?: (call: FaultyCall, fault: FaultKind) => Promise<void>;
   /** The provider side forgets all it did not store. Resolves when it answers again, or while it is still scanning. */

@@ -32,6 +32,10 @@ export function callViolation(call: Call, lease: Lease | null, object: SessionOb
       return lease?.phase === "held" && lease.gate.type === "saving" ? null : forbidden("DEL-12");
     case "destroy":
       return lease?.phase === "closed" ? null : forbidden("DEL-2");
+    case "inspectCapacity":
+    case "reclaim":
+      // Cold: before a lease is opened, never of a sandbox that is in use.
+      return lease === null ? null : forbidden("CAP-1");
     case "observe":
     case "enumerate":
     case "remove":

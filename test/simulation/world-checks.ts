@@ -119,6 +119,7 @@ export class WorldChecks {
       case "ending":
       case "ended":
       case "snapshotRemoved":
+      case "reclaimed":
       case "hostRestarted":
       case "hostRebooted":
         return [];

@@ -109,7 +109,15 @@ const aboutSession: readonly SessionEvent[] = [
   { type: "openingStarted", attemptId: attempt("open-2"), candidate: candidate(generation(7)), deadline: at + second },
   { type: "openingStarted", attemptId: attempt("open-2"), candidate: candidate(past), deadline: at + second },
   ...(
-    ["quota_exhausted", "stale_generation", "no_capacity", "not_absent", "unavailable", "adapter_missing"] as const
+    [
+      "quota_exhausted",
+      "stale_generation",
+      "no_capacity",
+      "not_absent",
+      "unavailable",
+      "adapter_missing",
+      "insufficient_space",
+    ] as const
   ).map((code): SessionEvent => ({
     type: "openingFailed",
     attemptId,
@@ -122,6 +130,8 @@ const aboutSession: readonly SessionEvent[] = [
     launchAttemptId: attempt("launch-1"),
     observation: look(answer, 0, candidate(next)),
   })),
+  { type: "roomMeasured", attemptId, freeBytes: 1, totalBytes: 3, neededBytes: 2 },
+  { type: "roomReclaimed", attemptId, removed: 1, freedBytes: 1, kept: 0, failed: null },
   { type: "reservationCancelled", generation: next },
   { type: "ghostNeeded" },
   ...[next, newest, past, asserted, ghostly].map((of): SessionEvent => ({
@@ -159,6 +169,8 @@ const named: Readonly<Record<EventType, true>> = {
   openingStarted: true,
   openingFailed: true,
   leaseOpened: true,
+  roomMeasured: true,
+  roomReclaimed: true,
   reservationCancelled: true,
   launchStarted: true,
   launchSucceeded: true,

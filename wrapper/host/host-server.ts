@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { z } from "zod";
-import { hostFault, hostLaunchOrder, hostSaveOrder, hostStopOrder } from "../../src/protocol/host.ts";
+import { hostFault, hostLaunchOrder, hostReclaimOrder, hostSaveOrder, hostStopOrder } from "../../src/protocol/host.ts";
 import type { Faults, FaultOp } from "./faults.ts";
 import { parsed, Refusal, refusalStatus } from "./refusal.ts";
 import type { SandboxHost } from "./sandbox-host.ts";
@@ -120,6 +120,13 @@ const routes: readonly Route[] = [
     path: /^\/sandboxes\/([^/]+)$/,
     fault: null,
     answer: (question) => question.host.destroy(sandboxIdOf(question)),
+  },
+  { method: "GET", path: /^\/space()$/, fault: "space", answer: ({ host }) => host.space() },
+  {
+    method: "POST",
+    path: /^\/space\/reclaim()$/,
+    fault: "reclaim",
+    answer: ({ host, body }) => host.reclaim(parsed(hostReclaimOrder, body).session_id),
   },
   { method: "GET", path: /^\/sandboxes()$/, fault: null, answer: ({ host }) => host.enumerate() },
   { method: "GET", path: /^\/health()$/, fault: null, answer: async ({ host }) => host.health() },

@@ -16,7 +16,7 @@ import type { Armed, Records, Running } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import type { Residue } from "./residue.ts";
 import type { Snapshots } from "./snapshots.ts";
-import { refuseWithoutSpace } from "./space.ts";
+import { refusedWrite, refuseWithoutSpace } from "./space.ts";
 import type { InstancePaths, StateDirectory } from "./state-directory.ts";
 import type { Stopper } from "./stopper.ts";
 import { guardianNodeFlags } from "../src/lean-node.ts";
@@ -43,20 +43,36 @@ const inherited = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMP
 export class Launcher {
   readonly #parts: LauncherParts;
   readonly #queues = new Map<string, Promise<unknown>>();
+  readonly #starting = new Map<string, number>();
 
   constructor(parts: LauncherParts) {
     this.#parts = parts;
   }
 
-  launch(instanceId: string, order: HostLaunchOrder): Promise<HostInstance> {
-    const before = this.#queues.get(order.sandbox_id) ?? Promise.resolve();
-    const mine = before.then(
-      () => this.#launch(instanceId, order),
-      () => this.#launch(instanceId, order),
-    );
-    this.#queues.set(order.sandbox_id, mine);
+  async launch(instanceId: string, order: HostLaunchOrder): Promise<HostInstance> {
+    const { sandbox_id: sandboxId } = order;
+    this.#starting.set(sandboxId, (this.#starting.get(sandboxId) ?? 0) + 1);
+    try {
+      return await this.inTurn(sandboxId, () => this.#launch(instanceId, order));
+    } finally {
+      const left = (this.#starting.get(sandboxId) ?? 1) - 1;
+      if (left === 0) this.#starting.delete(sandboxId);
+      else this.#starting.set(sandboxId, left);
+    }
+  }
+
+  /** A launch of it is under way, or waits for its turn. */
+  isStarting(sandboxId: string): boolean {
+    return this.#starting.has(sandboxId);
+  }
+
+  /** Whatever is done with one sandbox id is done one after another: nothing is launched into what is being removed. */
+  inTurn<T>(sandboxId: string, act: () => Promise<T>): Promise<T> {
+    const before = this.#queues.get(sandboxId) ?? Promise.resolve();
+    const mine = before.then(act, act);
+    this.#queues.set(sandboxId, mine);
     const leave = (): void => {
-      if (this.#queues.get(order.sandbox_id) === mine) this.#queues.delete(order.sandbox_id);
+      if (this.#queues.get(sandboxId) === mine) this.#queues.delete(sandboxId);
     };
     mine.then(leave, leave);
     return mine;
@@ -114,13 +130,23 @@ export class Launcher {
       await this.#parts.snapshots.restore(order.session_id, order.restore, sandbox);
       this.#refuse(instanceId, order);
     }
-    const paths = this.#parts.state.prepare(order.sandbox_id, instanceId);
-    this.#parts.records.arm(order.sandbox_id, order.session_id, unanswered, Date.now());
-    this.#refuse(instanceId, order);
-    const ready = await this.#ready(instanceId, this.#spawn(instanceId, order, paths), paths);
+    const { guardianPid, paths } = this.#begin(instanceId, order, unanswered);
+    const ready = await this.#ready(instanceId, guardianPid, paths);
     if (ready !== null) return this.#answered(order, unanswered, ready);
     await this.#clear(instanceId, order);
     throw new Refusal("launch_failed", `The wrapper did not come up: ${lastLines(paths.log)}`);
+  }
+
+  /** No await between the last refusal and the spawn. A write that is refused before it is told as what it is: nothing was started. */
+  #begin(instanceId: string, order: HostLaunchOrder, unanswered: Armed): { guardianPid: number; paths: InstancePaths } {
+    try {
+      const paths = this.#parts.state.prepare(order.sandbox_id, instanceId);
+      this.#parts.records.arm(order.sandbox_id, order.session_id, unanswered, Date.now());
+      this.#refuse(instanceId, order);
+      return { guardianPid: this.#spawn(instanceId, order, paths), paths };
+    } catch (error) {
+      throw refusedWrite(error) ?? error;
+    }
   }
 
   #answered(order: HostLaunchOrder, armed: Armed, running: Running): HostInstance {

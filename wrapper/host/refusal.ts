@@ -15,6 +15,8 @@ export const refusalStatus: { readonly [Code in RefusalCode]: number } = {
   launch_failed: 500,
   save_failed: 500,
   insufficient_space: 507,
+  space_unmeasurable: 503,
+  filesystem_unusable: 507,
   invalid: 422,
   internal: 500,
 };

@@ -10,20 +10,24 @@ import type {
   hostHealth,
   hostLogs,
   hostObservation,
+  hostReclaimed,
   HostResidue,
   hostResources,
   hostRetired,
   hostSaveOrder,
   hostSnapshot,
   hostSnapshotRemoved,
+  hostSpace,
   hostStopped,
 } from "../../src/protocol/host.ts";
 import { Launcher } from "./launcher.ts";
 import { measureProcesses, readLog } from "./measurements.ts";
+import { reclaim } from "./reclaim.ts";
 import { Records } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import { Residue, type Aim, type Found } from "./residue.ts";
 import { Snapshots } from "./snapshots.ts";
+import { measureSpace } from "./space.ts";
 import { StateDirectory } from "./state-directory.ts";
 import { Stopper } from "./stopper.ts";
 
@@ -32,6 +36,8 @@ export interface SandboxHostOptions {
   readonly wrapperFile: string;
   readonly version: string;
   readonly quotaBytes: number | null;
+  /** For tests: how much older than it is everything on disk looks to a reclaim. ms */
+  readonly agedMs?: number;
 }
 
 /** A job that throws its environment away is known by its parent; the parent has to be seen before it ends. */
@@ -45,6 +51,8 @@ export class SandboxHost {
   readonly #launcher: Launcher;
   readonly #snapshots: Snapshots;
   readonly #version: string;
+  readonly #quotaBytes: number | null;
+  readonly #agedMs: number;
   #ready = false;
   #tracking: NodeJS.Timeout | null = null;
 
@@ -55,6 +63,8 @@ export class SandboxHost {
     this.#residue = new Residue((aim) => this.#armedAt(aim));
     this.#stopper = new Stopper(this.#residue);
     const { wrapperFile, version, quotaBytes } = options;
+    this.#quotaBytes = quotaBytes;
+    this.#agedMs = options.agedMs ?? 0;
     this.#snapshots = new Snapshots(this.state, quotaBytes);
     this.#launcher = new Launcher({
       state: this.state,
@@ -190,6 +200,19 @@ export class SandboxHost {
     if (left.length > 0) throw new Refusal("not_empty", `${left.length} processes are left in sandbox ${sandboxId}.`);
     await this.state.remove(sandboxId);
     return null;
+  }
+
+  async space(): Promise<z.infer<typeof hostSpace>> {
+    this.#refuseUntilReady();
+    const { freeBytes, totalBytes } = await measureSpace(this.state, this.#quotaBytes);
+    return { ...this.#identity(), free_bytes: freeBytes, total_bytes: totalBytes };
+  }
+
+  async reclaim(forSession: string): Promise<z.infer<typeof hostReclaimed>> {
+    this.#refuseUntilReady();
+    const parts = { state: this.state, records: this.#records, residue: this.#residue, launcher: this.#launcher };
+    const { removed, freedBytes, kept } = await reclaim(parts, forSession, () => Date.now() + this.#agedMs);
+    return { ...this.#identity(), removed: [...removed], freed_bytes: freedBytes, kept: [...kept] };
   }
 
   async enumerate(): Promise<z.infer<typeof hostEnumeration>> {

@@ -1,9 +1,22 @@
-/** Whether there is room, with the numbers when there is not. */
+/**
+ * Whether there is room, with the numbers when there is not. Three different refusals: too little, cannot be told, and a
+ * filesystem that refuses writes; the last one only on a write that was tried and refused for that very reason.
+ */
+import { randomBytes } from "node:crypto";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Refusal } from "./refusal.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
+export interface Space {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
 /** Below this a job could not even write its log. */
 const leastFreeBytes = 16 * 1024 * 1024;
+/** More than an inode holds by itself, so that it takes a block. */
+const probeBytes = 8_192;
 
 /** `quotaBytes`: what all sandboxes and snapshots may take together; null: what the disk has. */
 export async function refuseWithoutSpace(
@@ -19,4 +32,63 @@ export async function refuseWithoutSpace(
   if (used + neededBytes < quotaBytes) return;
   const more = neededBytes === 0 ? "" : `, ${neededBytes} more are needed`;
   throw new Refusal("insufficient_space", `${used} bytes of a quota of ${quotaBytes} are used${more}.`);
+}
+
+export async function measureSpace(state: StateDirectory, quotaBytes: number | null): Promise<Space> {
+  const space = await told(state, quotaBytes);
+  try {
+    tryToWrite(state.path);
+  } catch (error) {
+    const refused = refusedWrite(error);
+    // A disk that is full by its own numbers is no broken one: the numbers say so.
+    if (refused !== null && !(isFull(error) && space.freeBytes < probeBytes)) throw refused;
+    if (refused === null) throw unmeasurable(error);
+  }
+  return space;
+}
+
+/** A write failed: the refusal that it is evidence for; null when it says nothing about the filesystem. */
+export function refusedWrite(error: unknown): Refusal | null {
+  if (codeOf(error) === "EROFS")
+    return new Refusal("filesystem_unusable", "A write was refused: the filesystem is read-only (EROFS).");
+  if (isFull(error)) {
+    const why = "A write was refused for want of space although room was measured";
+    return new Refusal(
+      "filesystem_unusable",
+      `${why} (${codeOf(error)}): out of inodes, or over a quota of the system.`,
+    );
+  }
+  return null;
+}
+
+async function told(state: StateDirectory, quotaBytes: number | null): Promise<Space> {
+  try {
+    const disk = state.disk();
+    if (quotaBytes === null) return disk;
+    const left = Math.max(0, quotaBytes - (await state.diskUse(null)));
+    return { freeBytes: Math.min(disk.freeBytes, left), totalBytes: quotaBytes };
+  } catch (error) {
+    throw unmeasurable(error);
+  }
+}
+
+function tryToWrite(directory: string): void {
+  const probe = join(directory, `.probe-${randomBytes(6).toString("hex")}`);
+  try {
+    writeFileSync(probe, Buffer.alloc(probeBytes, 1), { flag: "wx", mode: 0o600, flush: true });
+  } finally {
+    rmSync(probe, { force: true });
+  }
+}
+
+function unmeasurable(error: unknown): Refusal {
+  return new Refusal("space_unmeasurable", `What is free cannot be told: ${codeOf(error) ?? "the disk did not say"}.`);
+}
+
+function isFull(error: unknown): boolean {
+  return codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT";
+}
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
 }

@@ -3,7 +3,7 @@
  * through `sandboxIdText` and `instanceIdText`, which admit no separator and no dot.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -90,9 +90,23 @@ export class StateDirectory {
     return (await allocatedBytes(join(this.path, "sandboxes"))) + (await allocatedBytes(this.snapshots));
   }
 
+  /** What there are directories for, whoever made them. */
+  names(): readonly string[] {
+    return readdirSync(join(this.path, "sandboxes"));
+  }
+
+  /** Since anything in it changed, by the newest time of any entry. Rejects when that cannot be told. */
+  async untouchedMs(name: string, now: number): Promise<number> {
+    return now - (await newestChange(join(this.path, "sandboxes", name)));
+  }
+
   freeBytes(): number {
-    const stats = statfsSync(this.path);
-    return stats.bavail * stats.bsize;
+    return this.disk().freeBytes;
+  }
+
+  disk(): { readonly freeBytes: number; readonly totalBytes: number } {
+    const { bavail, blocks, bsize } = statfsSync(this.path);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
   }
 
   unlock(): void {
@@ -123,6 +137,16 @@ function lock(path: string): void {
     }
   }
   throw new Error(`Another host takes ${path} at this moment.`);
+}
+
+/** Epoch ms. A clock that was set back leaves times ahead of now: those count as now, so the entry is young. */
+async function newestChange(path: string): Promise<number> {
+  const stats = await lstat(path);
+  // ctime too: unpacking and copying set mtime to whatever they like.
+  let newest = Math.max(stats.mtimeMs, stats.ctimeMs);
+  if (!stats.isDirectory()) return newest;
+  for (const entry of await readdir(path)) newest = Math.max(newest, await newestChange(join(path, entry)));
+  return newest;
 }
 
 async function allocatedBytes(path: string): Promise<number> {

@@ -36,6 +36,8 @@ const failureOf: { readonly [Code in HostError["code"]]: { code: ProviderFailure
   launch_failed: { code: "unavailable", effect: "none" },
   save_failed: { code: "unavailable", effect: "none" },
   insufficient_space: { code: "insufficient_space", effect: "none" },
+  space_unmeasurable: { code: "space_unmeasurable", effect: "none" },
+  filesystem_unusable: { code: "filesystem_unusable", effect: "none" },
   invalid: { code: "invalid", effect: "none" },
   internal: { code: "unavailable", effect: "unknown" },
 };

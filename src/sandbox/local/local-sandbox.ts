@@ -14,10 +14,12 @@ import {
   hostInstance,
   hostLogs,
   hostObservation,
+  hostReclaimed,
   hostResources,
   hostRetired,
   hostSnapshot,
   hostSnapshotRemoved,
+  hostSpace,
   hostStopped,
   type HostResidue,
 } from "../../protocol/host.ts";
@@ -32,6 +34,7 @@ import type {
   SandboxLogs,
   SandboxResources,
   Snapshots,
+  Space,
   Stopped,
   Target,
   WrapperClient,
@@ -58,7 +61,7 @@ export function localSandbox(host: HostAddress): AgentSandbox {
       snapshot: true,
       enumerate: true,
       shared: false,
-      space: false,
+      space: true,
       containment: "marker",
       launchRetriesMs,
       stopGraceMs,
@@ -72,6 +75,7 @@ export function localSandbox(host: HostAddress): AgentSandbox {
     readLogs: (target, tailBytes, bound) => readLogs(address, target, tailBytes, bound),
     readResources: (target, bound) => readResources(address, target, bound),
     snapshots: snapshotsOf(address),
+    space: spaceOf(address),
     enumerate: (bound) => enumerate(address, bound),
   };
 }
@@ -210,6 +214,24 @@ function snapshotsOf(host: HostAddress): Snapshots {
       const ask = { method: "DELETE", path: pathOf(sessionId, snapshotId) } as const;
       const reply = await askHost(host, ask, hostSnapshotRemoved, bound);
       return reply.ok ? succeeded(null) : reply;
+    },
+  };
+}
+
+function spaceOf(host: HostAddress): Space {
+  return {
+    // One disk for all of them: the place does not matter.
+    inspectCapacity: async (_place, bound) => {
+      const reply = await askHost(host, { method: "GET", path: "/space" }, hostSpace, bound);
+      if (!reply.ok) return reply;
+      return succeeded({ freeBytes: reply.value.free_bytes, totalBytes: reply.value.total_bytes });
+    },
+    reclaim: async ({ sessionId }, bound) => {
+      const ask = { method: "POST", path: "/space/reclaim", body: { session_id: sessionId } } as const;
+      const reply = await askHost(host, ask, hostReclaimed, bound);
+      if (!reply.ok) return reply;
+      const { removed, freed_bytes: freedBytes, kept } = reply.value;
+      return succeeded({ removed: removed as SandboxId[], freedBytes, kept });
     },
   };
 }

@@ -12,6 +12,8 @@ export const providerOps = [
   "readResources",
   "save",
   "remove",
+  "inspectCapacity",
+  "reclaim",
 ] as const;
 export const wrapperOps = ["health", "renew", "startJob", "job", "output", "endJob", "writeStdin", "drain"] as const;
 export type Op = (typeof providerOps)[number] | (typeof wrapperOps)[number];

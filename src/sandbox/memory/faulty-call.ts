@@ -142,6 +142,7 @@ const reads: ReadonlySet<Op> = new Set([
   "enumerate",
   "readLogs",
   "readResources",
+  "inspectCapacity",
   "health",
   "job",
   "output",

@@ -27,6 +27,8 @@ export interface SandboxRecord {
   retiredThrough: number | null;
   /** Its workspace; null: none is there. */
   files: Files | null;
+  /** When its workspace was made. */
+  filesSince: number;
   /** More than one only when a test made a duplicate. */
   instances: MemoryInstance[];
 }
@@ -71,6 +73,11 @@ export class HostRecords {
     return this.#sandboxes.get(sandboxId) ?? null;
   }
 
+  /** Sandboxes that have a workspace. */
+  withFiles(): readonly SandboxId[] {
+    return Array.from(this.#sandboxes.values()).flatMap((record) => (record.files === null ? [] : [record.sandboxId]));
+  }
+
   /** Made on first use: a retirement may come before anything was launched. null: no such host. */
   record(target: Pick<Target, "sandboxId" | "host">): SandboxRecord | null {
     const known = this.#sandboxes.get(target.sandboxId);
@@ -83,6 +90,7 @@ export class HostRecords {
       armed: null,
       retiredThrough: null,
       files: null,
+      filesSince: 0,
       instances: [],
     };
     this.#sandboxes.set(target.sandboxId, record);

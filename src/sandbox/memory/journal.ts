@@ -47,6 +47,7 @@ export type JournalEntry = { readonly at: number } & (
       readonly jobs: number;
     }
   | { readonly type: "snapshotRemoved"; readonly sessionId: SessionId; readonly snapshotId: string }
+  | { readonly type: "reclaimed"; readonly sandboxId: SandboxId; readonly forSession: SessionId }
   | { readonly type: "hostRestarted" | "hostRebooted"; readonly host: string }
 );
 

@@ -13,10 +13,12 @@ import type {
   InstanceRef,
   Launched,
   LaunchOrder,
+  Place,
   Retired,
   SandboxLogs,
   SandboxResources,
   Snapshots,
+  Space,
   Stopped,
   Target,
   WrapperClient,
@@ -42,7 +44,7 @@ export const memoryCapabilities: Capabilities = {
   snapshot: true,
   enumerate: true,
   shared: false,
-  space: false,
+  space: true,
   containment: "container",
   launchRetriesMs: 0,
   stopGraceMs: 30_000,
@@ -62,6 +64,7 @@ class MemorySandbox implements AgentSandbox {
   readonly name = "memory";
   readonly capabilities: Capabilities;
   readonly snapshots?: Snapshots;
+  readonly space?: Space;
   readonly #at: Surroundings;
   readonly #lists = new LyingList();
 
@@ -69,6 +72,7 @@ class MemorySandbox implements AgentSandbox {
     this.capabilities = { ...memoryCapabilities, ...options.capabilities };
     this.#at = { world, clock: options.clock, faults: options.faults ?? noFaults };
     if (this.capabilities.snapshot) this.snapshots = snapshotsOf(this.#at);
+    if (this.capabilities.space) this.space = spaceOf(this.#at);
   }
 
   launch(order: LaunchOrder, bound: CallBound): Promise<ProviderResult<Launched>> {
@@ -192,6 +196,22 @@ function snapshotsOf(at: Surroundings): Snapshots {
       faultyCall(at, { op: "remove", sessionId, sandboxId: null, generation: null }, bound, {
         effect: () => at.world.removeSnapshot(sessionId, snapshotId),
         reply: (removed) => removed,
+      }),
+  };
+}
+
+function spaceOf(at: Surroundings): Space {
+  const about = ({ sessionId, sandboxId }: Place) => ({ sessionId, sandboxId, generation: null });
+  return {
+    inspectCapacity: (place, bound) =>
+      faultyCall(at, { op: "inspectCapacity", ...about(place) }, bound, {
+        effect: () => at.world.inspectCapacity(),
+        reply: (capacity) => capacity,
+      }),
+    reclaim: (place, bound) =>
+      faultyCall(at, { op: "reclaim", ...about(place) }, bound, {
+        effect: () => at.world.reclaim(place),
+        reply: (reclaimed) => reclaimed,
       }),
   };
 }

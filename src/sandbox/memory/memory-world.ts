@@ -6,10 +6,20 @@
  */
 import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
 import type { InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
-import type { Enumerated, Launched, LaunchOrder, Retired, Target } from "../agent-sandbox.ts";
+import type {
+  Capacity,
+  Enumerated,
+  Launched,
+  LaunchOrder,
+  Place,
+  Reclaimed,
+  Retired,
+  Target,
+} from "../agent-sandbox.ts";
 import { EventQueue } from "./event-queue.ts";
 import { HostRecords, type MemoryHost, type SandboxRecord } from "./host-records.ts";
 import { Journal, type Process, type StopAim } from "./journal.ts";
+import { MemoryDisk } from "./memory-disk.ts";
 import { MemoryInstance } from "./memory-instance.ts";
 import { Mischief } from "./mischief.ts";
 import { ProcessTable } from "./process-table.ts";
@@ -34,6 +44,7 @@ export class MemoryWorld {
   /** What happens to it from outside the contract. */
   readonly mischief: Mischief;
   readonly snapshots = new SnapshotShelf();
+  readonly disk: MemoryDisk;
   readonly #clock: { now(): number };
   readonly #options: Required<Omit<WorldOptions, "clock">>;
   readonly #queue: EventQueue;
@@ -53,11 +64,10 @@ export class MemoryWorld {
     this.#queue = new EventQueue(options.clock.now());
     this.#processes = new ProcessTable(this.#queue, this.journal, this.#options.pidSpace);
     this.#records = new HostRecords(this.#queue, "memory-host");
+    const parts = { queue: this.#queue, processes: this.#processes, records: this.#records, journal: this.journal };
+    this.disk = new MemoryDisk(parts, this.#options.disk);
     this.mischief = new Mischief({
-      queue: this.#queue,
-      processes: this.#processes,
-      records: this.#records,
-      journal: this.journal,
+      ...parts,
       advance: () => this.advance(),
       changed: () => this.changed(),
     });
@@ -104,11 +114,14 @@ export class MemoryWorld {
     if (record.armed !== null || this.#processes.everythingIn(order.sandboxId).length > 0) {
       return this.#refuse(order, "occupied");
     }
+    const noRoom = this.disk.refusesLaunch();
+    if (noRoom !== null) return noRoom;
     const { restore } = order;
     const files = restore === undefined ? new Map<string, string>() : this.snapshots.restored(order.sessionId, restore);
     if (files === null) return failed("not_found", `no snapshot ${restore ?? ""}`, "none");
     record.armed = { instanceId: order.instanceId, generation: order.generation };
     record.files = files;
+    record.filesSince = this.#queue.time;
     this.#start(order, record, "launched");
     return launched;
   }
@@ -176,6 +189,7 @@ export class MemoryWorld {
     if (left > 0) return failed("invalid", `${left} processes are left in it`, "none");
     record.instances = [];
     record.files = null;
+    this.disk.forget(target.sandboxId);
     return succeeded(null);
   }
 
@@ -203,6 +217,17 @@ export class MemoryWorld {
     this.snapshots.remove(sessionId, snapshotId);
     this.journal.add({ type: "snapshotRemoved", at: this.#queue.time, sessionId, snapshotId });
     return succeeded(null);
+  }
+
+  inspectCapacity(): ProviderResult<Capacity> {
+    this.advance();
+    return this.#records.scanning(this.#records.firstHost) ?? this.disk.inspect();
+  }
+
+  reclaim(place: Place): ProviderResult<Reclaimed> {
+    this.advance();
+    const scanning = this.#records.scanning(this.#records.firstHost);
+    return scanning ?? this.disk.reclaim(place);
   }
 
   enumerate(): ProviderResult<readonly Enumerated[]> {

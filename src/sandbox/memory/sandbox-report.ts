@@ -59,6 +59,8 @@ function wordsOf(entry: JournalEntry): string {
       return `saved as ${entry.snapshotId}`;
     case "snapshotRemoved":
       return `snapshot ${entry.snapshotId} removed`;
+    case "reclaimed":
+      return `removed to make room for ${entry.forSession}`;
     case "launched":
     case "smuggled":
     case "launchRepeated":
