@@ -6,7 +6,7 @@ import { nextGeneration } from "./ids.ts";
 import { launchBackoff, type LaunchAttempt, type Launching } from "./lease.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
 import type { Generation } from "./ids.ts";
-import { reclaimingMs } from "./policy.ts";
+import { measuredMs } from "./policy.ts";
 import type { Provision, Session } from "./session.ts";
 
 /** How soon an instance that was launched is asked again whether it accepts its lease. Its launch answer means it listens: this is for the unlucky. */
@@ -80,10 +80,8 @@ export function roomMeasured(session: Session, event: EventOf<"roomMeasured">, {
   const provision = provisionOf(session);
   if (provision?.step.type !== "opening" || provision.step.attemptId !== attemptId) return ignored("an older opening");
   const enough = freeBytes >= neededBytes;
-  const { deadline } = provision.step;
-  const step = enough
-    ? provision.step
-    : { ...provision.step, deadline: Math.max(deadline, now + reclaimingMs(policy)) };
+  const deadline = Math.max(provision.step.deadline, now + measuredMs(enough, policy));
+  const step = { ...provision.step, deadline };
   return moved(
     withProvision(session, { ...provision, step }),
     note(

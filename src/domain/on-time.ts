@@ -10,7 +10,7 @@ import { expire } from "./on-expiry.ts";
 import { reopenGate } from "./on-save.ts";
 import { abandonAttempt, onLease } from "./on-stop.ts";
 import { ignored, moved, note, type Context, type Moved, type Outcome } from "./outcome.ts";
-import { openingMs, reclaimingMs, type Policy } from "./policy.ts";
+import { measuredMs, openingMs, type Policy } from "./policy.ts";
 import type { Desired, PauseTries, Session } from "./session.ts";
 
 type Rule = (session: Session, jitter: number, context: Context) => Outcome;
@@ -117,7 +117,8 @@ function mendProvision(desired: Desired, now: number, policy: Policy): Desired {
   const { provision } = desired;
   const deadline = Math.min(provision.deadline, now + policy.provisionMs);
   const step = provision.step;
-  const opening = step.type === "opening" && step.deadline > now + Math.max(openingMs(policy), reclaimingMs(policy));
+  const opening =
+    step.type === "opening" && step.deadline > now + Math.max(openingMs(policy), measuredMs(false, policy));
   // A provider may ask for patience, but not for more than the whole provision has.
   const waiting = step.type === "waiting" && step.notBefore > now + policy.provisionMs;
   if (deadline === provision.deadline && !opening && !waiting) return desired;

@@ -133,14 +133,14 @@ export const defaultPolicy: Policy = {
   reportEveryMs: 15 * minute,
 };
 
-/** How long an opening may take: quota, room, a look; and a little for ourselves. */
+/** How long an opening may take until room was measured (quota, then that), or, where it is not, as a whole (quota and a look). */
 export function openingMs(policy: Policy): number {
-  return 3 * policy.observeMs + second;
+  return 2 * policy.observeMs + second;
 }
 
-/** From a measurement that found too little: what is stale, room again, a look. */
-export function reclaimingMs(policy: Policy): number {
-  return policy.reclaimMs + 2 * policy.observeMs + second;
+/** From a measurement on: a look; before it, when there was too little, what is stale and room again. */
+export function measuredMs(enough: boolean, policy: Policy): number {
+  return (enough ? policy.observeMs : policy.reclaimMs + 2 * policy.observeMs) + second;
 }
 
 /** A rule of DESIGN §5 that a set of timers breaks. */
