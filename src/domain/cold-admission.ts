@@ -6,7 +6,7 @@
  * cannot be told (look at the provider), a filesystem that refuses writes (replace it). Only the last one, which rests on a
  * refused write and on nothing else, ever allows a sandbox to be given up for it (docs/decisions/0012).
  */
-import type { ProviderFailure, ProviderFailureCode } from "./failure.ts";
+import type { ProviderFailure } from "./failure.ts";
 
 export type Measured =
   | { readonly type: "room"; readonly freeBytes: number; readonly totalBytes: number }
@@ -70,12 +70,4 @@ function afterFailure({ code, message }: ProviderFailure): ColdStep {
 
 export function isSpaceRefusal(code: string): code is SpaceRefusal {
   return spaceRefusals.some((refusal) => refusal === code);
-}
-
-/**
- * CAP-3: whether a failure is evidence enough to give up the sandbox it happened in and go to another. A launch that failed for
- * any other reason of the infrastructure is tried again where it is, or proven gone first.
- */
-export function condemnsFilesystem(code: ProviderFailureCode): boolean {
-  return code === "filesystem_unusable";
 }
