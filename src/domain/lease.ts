@@ -43,6 +43,11 @@ export interface Renewals {
   readonly sequence: number;
   /** null before the first. A wrapper may live one TTL from here, accepted or not: the reply may have been lost. */
   readonly lastSentAt: number | null;
+  /**
+   * A send up to here is covered by what is stored: it needs no write of its own. null: the next one is stored before it is sent.
+   * Set with the acceptance of the one before, so that a renewal of a quiet session costs one row.
+   */
+  readonly sendsUntil: number | null;
 }
 
 export type Gate =
@@ -149,7 +154,8 @@ export function isOpen(lease: Lease | null): lease is OpenLease {
 
 /** When no wrapper of this lease can still be alive by its own clock: nothing extends it once it is stopping. */
 export function certainExpiry(lease: Launching | Held, policy: Policy): number {
-  return Math.max(lease.launchNotAfter, lease.renewals.lastSentAt ?? 0) + policy.leaseTtlMs;
+  const { lastSentAt, sendsUntil } = lease.renewals;
+  return Math.max(lease.launchNotAfter, lastSentAt ?? 0, sendsUntil ?? 0) + policy.leaseTtlMs;
 }
 
 /** Held, and not renewed since: from here on it is taken for lost. */

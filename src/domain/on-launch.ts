@@ -133,7 +133,7 @@ export function openLease(session: Session, event: EventOf<"leaseOpened">, conte
     attempts: [{ attemptId: event.launchAttemptId, sentAt: now, outcome: "acting", error: null }],
     launchNotAfter: now + policy.launchCallMs,
     deadline: now + policy.launchCallMs + policy.readyWaitMs,
-    renewals: { sequence: 0, lastSentAt: null },
+    renewals: { sequence: 0, lastSentAt: null, sendsUntil: null },
   };
   return moved(
     {

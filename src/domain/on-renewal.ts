@@ -8,6 +8,8 @@ import type { Policy } from "./policy.ts";
 import { discard, type Session } from "./session.ts";
 
 const confirmRetryMs = 1_000;
+/** Renewals that come more often than this keep their exact distance. */
+const beatFromMs = 5_000;
 
 /** Renewals carry the activity the idle clock lives on: a session with a short idle timeout is asked more often. */
 export function renewEvery(session: Session, policy: Policy): number {
@@ -15,9 +17,28 @@ export function renewEvery(session: Session, policy: Policy): number {
   return idleTimeoutMs === null ? policy.renewMs : Math.min(policy.renewMs, Math.max(confirmRetryMs, idleTimeoutMs));
 }
 
+/** On whole seconds: the alarm that a wake arms first is then the one it needs when the renewal was accepted, and is set once. */
+export function renewalDue(sentAt: number, every: number): number {
+  const due = sentAt + every;
+  return every < beatFromMs ? due : due - (due % 1_000);
+}
+
+/** This send is covered by what is stored already: certain expiry counts from `sendsUntil`, and its number is skipped after a crash. */
+export function sendIsCovered(session: Session, now: number): boolean {
+  const lease = session.newest;
+  return lease?.phase === "held" && lease.renewals.sendsUntil !== null && now <= lease.renewals.sendsUntil;
+}
+
+/** As loaded from storage: a renewal that needed no write of its own may have been sent. Its number is not used again. */
+export function afterReload(session: Session): Session {
+  const lease = session.newest;
+  if (lease?.phase !== "held" || lease.renewals.sendsUntil === null) return session;
+  return { ...session, newest: { ...lease, renewals: { ...lease.renewals, sequence: lease.renewals.sequence + 1 } } };
+}
+
 /**
- * The send is stored before it happens: a renewal whose reply is lost has extended the wrapper's life all the same, and certain
- * expiry must cover that. The next one is set as if this one failed, so that a crash in between loses nothing.
+ * A renewal whose reply is lost has extended the wrapper's life all the same, and certain expiry must cover that: the send is stored
+ * before it happens, or was covered by what is stored. The next one is set as if this one failed, so that a crash in between loses nothing.
  */
 export function renewalStarted(session: Session, event: EventOf<"renewalStarted">, context: Context): Outcome {
   const lease = session.newest;
@@ -25,7 +46,8 @@ export function renewalStarted(session: Session, event: EventOf<"renewalStarted"
   if (lease.phase === "launching" && lease.step.type !== "confirming") return ignored("it is not launched yet");
   if (event.sequence !== lease.renewals.sequence + 1) return ignored("another renewal was sent meanwhile");
   const { now, policy } = context;
-  const renewals = { sequence: event.sequence, lastSentAt: Math.max(now, lease.renewals.lastSentAt ?? 0) };
+  const { lastSentAt, sendsUntil } = lease.renewals;
+  const renewals = { sequence: event.sequence, lastSentAt: Math.max(now, lastSentAt ?? 0), sendsUntil };
   const again = now + policy.observeMs + confirmRetryMs;
   return lease.phase === "launching"
     ? moved({ ...session, newest: { ...lease, renewals, step: { type: "confirming", nextAt: again } } })
@@ -58,13 +80,14 @@ function protocolUnsupported(session: Session, context: Context): Outcome {
 
 function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalAccepted">, context: Context): Outcome {
   const { now, policy } = context;
+  const nextRenewalAt = renewalDue(event.sentAt, renewEvery(session, policy));
   const held: Held = {
     ...identityOf(lease),
     phase: "held",
     heldAt: now,
-    renewals: lease.renewals,
+    renewals: { ...lease.renewals, sendsUntil: nextRenewalAt + policy.observeMs },
     acceptedSentAt: event.sentAt,
-    nextRenewalAt: event.sentAt + renewEvery(session, policy),
+    nextRenewalAt,
     failures: 0,
     launchNotAfter: lease.launchNotAfter,
     gate: { type: "open" },
@@ -93,12 +116,14 @@ function stayHeld(session: Session, lease: Held, event: EventOf<"renewalAccepted
   const { now, policy } = context;
   const lastAt = event.activeJobs > 0 ? now : Math.max(session.activity.lastAt, event.sentAt - event.idleMs);
   const quiet = event.activeJobs === 0 && session.activity.activeJobs === 0 && lastAt === session.activity.lastAt;
+  const nextRenewalAt = renewalDue(event.sentAt, renewEvery(session, policy));
   return moved({
     ...session,
     newest: {
       ...lease,
+      renewals: { ...lease.renewals, sendsUntil: nextRenewalAt + policy.observeMs },
       acceptedSentAt: event.sentAt,
-      nextRenewalAt: event.sentAt + renewEvery(session, policy),
+      nextRenewalAt,
       failures: 0,
     },
     // The same object when nothing happened: an idle session's renewal then writes its lease row only.
@@ -117,7 +142,12 @@ export function renewalFailed(session: Session, event: EventOf<"renewalFailed">,
     if (failure.code === "protocol_unsupported") return protocolUnsupported(session, context);
     return moved({
       ...session,
-      newest: { ...lease, failures: lease.failures + 1, nextRenewalAt: now + policy.renewRetryMs },
+      newest: {
+        ...lease,
+        renewals: { ...lease.renewals, sendsUntil: null },
+        failures: lease.failures + 1,
+        nextRenewalAt: now + policy.renewRetryMs,
+      },
     });
   }
   if (failure.code === "foreign_instance") {

@@ -4,6 +4,7 @@
  */
 import { idleAt, idleIsConfirmed, runningClocks } from "./clocks.ts";
 import type { Generation } from "./ids.ts";
+import { renewalDue, renewEvery } from "./on-renewal.ts";
 import { ghostFrom, lapsesAt, type Held, type Launching, type OpenLease, type Stopping } from "./lease.ts";
 import type { Policy } from "./policy.ts";
 import type { Session, SnapshotRef } from "./session.ts";
@@ -129,6 +130,20 @@ function mayReplace(session: Session, lease: Stopping, now: number, policy: Poli
 
 function hasOpenNewest(session: Session): boolean {
   return session.newest !== null && session.newest.phase !== "closed";
+}
+
+/**
+ * Where a wake is followed by the next, when all that is due is the renewal of a healthy held lease: known before it is sent.
+ * null: something else is due as well, and what comes after it is not known.
+ */
+export function quietWakeEnds(session: Session, now: number, policy: Policy): number | null {
+  const lease = session.newest;
+  if (lease?.phase !== "held" || lease.failures > 0 || lease.nextRenewalAt > now) return null;
+  const steps = reconcile(session, now, policy);
+  if (steps.length !== 1 || steps[0]?.type !== "renew") return null;
+  const nextRenewalAt = renewalDue(now, renewEvery(session, policy));
+  const next = nextDeadline({ ...session, newest: { ...lease, nextRenewalAt } }, policy);
+  return next !== null && next > now ? next : null;
 }
 
 /** When a terminated session's rows go; null while anything of it may still be there. Somebody's word holds it no longer than that. */

@@ -5,7 +5,7 @@
  * The alarm means "look again", never "do X". Its handler arms the next one before anything else and catches everything:
  * the platform's own retries give up after minutes, silently (I5).
  */
-import { laneOf, reconcile } from "../domain/reconcile.ts";
+import { laneOf, quietWakeEnds, reconcile } from "../domain/reconcile.ts";
 import { over } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { JobRunner } from "./jobs.ts";
@@ -149,10 +149,20 @@ export class SessionEngine {
     this.pump();
   }
 
+  /**
+   * What follows should this wake die halfway. A renewal is made up for by the next one, well within the lease: then that is
+   * where the wake ends anyway, and the alarm is set once.
+   */
+  #safetyAt(): number {
+    const { session } = this.#state;
+    const now = this.#ports.clock.now();
+    return (session === null ? null : quietWakeEnds(session, now, this.#ports.policy)) ?? now + failedWakeMs;
+  }
+
   /** One wake. Never throws. Resolves when its steps are done, or when the next deadline comes before that. */
   async wake(actor: Actor): Promise<void> {
     try {
-      this.#ports.alarm.set(this.#ports.clock.now() + failedWakeMs);
+      this.#ports.alarm.set(this.#safetyAt());
       if (this.#state.mode.type === "absent") {
         this.#ports.alarm.clear();
         return;

@@ -100,7 +100,11 @@ const observation = z.object({
 });
 const retired = z.object({ at: instant, host: z.string(), boot: z.string() });
 const assertion = z.object({ at: instant, by: z.string(), reason: z.string() });
-const renewals = z.object({ sequence: z.int(), lastSentAt: instant.nullable() });
+const renewals = z.object({
+  sequence: z.int(),
+  lastSentAt: instant.nullable(),
+  sendsUntil: instant.nullable().default(null),
+});
 const stopAttempt = z.object({
   attemptId: z.string(),
   startedAt: instant,

@@ -7,6 +7,7 @@ import type { Effect, Note, SessionEvent } from "../domain/events.ts";
 import { moveViolations, stateViolations } from "../domain/invariants.ts";
 import { stoppingFrom, type Closed } from "../domain/lease.ts";
 import type { Outcome } from "../domain/outcome.ts";
+import { afterReload, sendIsCovered } from "../domain/on-renewal.ts";
 import { nextDeadline, owes } from "../domain/reconcile.ts";
 import type { Session } from "../domain/session.ts";
 import { transition } from "../domain/transition.ts";
@@ -78,7 +79,7 @@ export class SessionState {
         break;
       case "readable":
         this.#mode = { type: "readable" };
-        this.#session = loaded.session;
+        this.#session = afterReload(loaded.session);
         this.#version = loaded.version;
         this.#deleteAsked = loaded.deleteAsked;
         break;
@@ -132,6 +133,11 @@ export class SessionState {
       return outcome;
     }
     const after = outcome.session;
+    // What is stored covers it (I1): a renewal then writes once, when it was accepted.
+    if (event.type === "renewalStarted" && alongside === undefined && sendIsCovered(before, now)) {
+      this.#session = after;
+      return outcome;
+    }
     this.#refuseDefects(event.type, before, after);
     this.#version = this.#inTransaction(() => {
       alongside?.();

@@ -61,7 +61,7 @@ export function launching(changes: Partial<Launching> = {}): Launching {
     attempts: [{ attemptId: attempt("launch-1"), sentAt: at - second, outcome: "launched", error: null }],
     launchNotAfter: at - second + policy.launchCallMs,
     deadline: at - second + policy.launchCallMs + policy.readyWaitMs,
-    renewals: { sequence: 0, lastSentAt: null },
+    renewals: { sequence: 0, lastSentAt: null, sendsUntil: null },
     ...changes,
   };
 }
@@ -72,7 +72,7 @@ export function held(changes: Partial<Held> = {}): Held {
     ...identity(newest),
     phase: "held",
     heldAt: at - 4 * minute,
-    renewals: { sequence: 7, lastSentAt: at - 10 * second },
+    renewals: { sequence: 7, lastSentAt: at - 10 * second, sendsUntil: null },
     acceptedSentAt: at - 10 * second,
     nextRenewalAt: at + 50 * second,
     failures: 0,
@@ -247,7 +247,7 @@ const leases: Readonly<Record<PhaseKey, Readonly<Record<string, Session["newest"
       attempts: [{ attemptId: attempt("launch-1"), sentAt: at - second, outcome: "acting", error: null }],
     }),
     confirming: launching(),
-    asked: launching({ renewals: { sequence: 1, lastSentAt: at - second } }),
+    asked: launching({ renewals: { sequence: 1, lastSentAt: at - second, sendsUntil: null } }),
     waiting: launching({ step: { type: "waiting", notBefore: at } }),
   },
   held: {

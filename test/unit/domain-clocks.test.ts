@@ -40,7 +40,7 @@ import {
 
 const time = { type: "timePassed", jitter: 0.5 } as const;
 /** Renewed just now and due again in a minute: only its clocks are of interest. */
-const calm = held({ acceptedSentAt: at, renewals: { sequence: 7, lastSentAt: at } });
+const calm = held({ acceptedSentAt: at, renewals: { sequence: 7, lastSentAt: at, sendsUntil: null } });
 
 /** Only the clock under test runs. */
 function only(changes: Partial<Session>): Session {
@@ -141,7 +141,7 @@ describe("the idle clock", () => {
     });
   const asked = (sentAt: number, changes: Partial<ReturnType<typeof held>> = {}) =>
     held({
-      renewals: { sequence: 8, lastSentAt: sentAt },
+      renewals: { sequence: 8, lastSentAt: sentAt, sendsUntil: null },
       acceptedSentAt: sentAt,
       nextRenewalAt: sentAt + minute,
       ...changes,
@@ -178,10 +178,15 @@ describe("the idle clock", () => {
       idle({ newest: asked(dueAt, { acceptedSentAt: at, ...changes }) });
     expect(idleIsConfirmed(sent({ failures: 0 }), dueAt, dueAt, policy)).toBe(false);
     expect(idleIsConfirmed(sent({ failures: 1 }), dueAt, dueAt, policy)).toBe(true);
-    const before = { renewals: { sequence: 8, lastSentAt: dueAt - 1 } };
+    const before = { renewals: { sequence: 8, lastSentAt: dueAt - 1, sendsUntil: null } };
     expect(idleIsConfirmed(sent({ failures: 1, ...before }), dueAt, dueAt, policy)).toBe(false);
     expect(
-      idleIsConfirmed(sent({ failures: 1, renewals: { sequence: 0, lastSentAt: null } }), dueAt, dueAt, policy),
+      idleIsConfirmed(
+        sent({ failures: 1, renewals: { sequence: 0, lastSentAt: null, sendsUntil: null } }),
+        dueAt,
+        dueAt,
+        policy,
+      ),
     ).toBe(false);
     expect(idleIsConfirmed(sent({ failures: 0 }), dueAt, at + 310 * second - 1, policy)).toBe(false);
     expect(idleIsConfirmed(sent({ failures: 0 }), dueAt, at + 310 * second, policy)).toBe(true);

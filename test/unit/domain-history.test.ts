@@ -34,7 +34,7 @@ const flying = provisioning(
 const opened = session({ desired: { type: "running", provision: opening }, newest: closed() });
 const asked = provisioning(
   { purpose: "rebuild" },
-  { newest: launching({ renewals: { sequence: 1, lastSentAt: at } }) },
+  { newest: launching({ renewals: { sequence: 1, lastSentAt: at, sendsUntil: null } }) },
 );
 const launchFailed = (code: "timed_out" | "unavailable" | "malformed", effect: "none" | "unknown" = "none") =>
   ({

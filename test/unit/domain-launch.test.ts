@@ -177,7 +177,7 @@ describe("opening a lease", () => {
       attempts: [{ attemptId: launch1, sentAt: at, outcome: "acting", error: null }],
       launchNotAfter: at + minute,
       deadline: at + 2 * minute,
-      renewals: { sequence: 0, lastSentAt: null },
+      renewals: { sequence: 0, lastSentAt: null, sendsUntil: null },
     });
     expect(provisionOf(moved.session)).toMatchObject({ candidate: null, step: { type: "waiting", notBefore: at } });
     expect(noted(moved)).toEqual(["launching"]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { lapsesAt, type Held } from "../../src/domain/lease.ts";
-import { renewEvery } from "../../src/domain/on-renewal.ts";
-import { nextDeadline, reconcile } from "../../src/domain/reconcile.ts";
+import { afterReload, renewEvery, sendIsCovered } from "../../src/domain/on-renewal.ts";
+import { nextDeadline, quietWakeEnds, reconcile } from "../../src/domain/reconcile.ts";
 import type { Session } from "../../src/domain/session.ts";
 import { statusOf } from "../../src/domain/status.ts";
 import { failure } from "../support/every-event.ts";
@@ -51,7 +51,7 @@ const failed = (sequence: number, why = failure("timed_out", "unknown")) =>
 describe("the first accepted renewal", () => {
   const asked = provisioning(
     { purpose: "create" },
-    { newest: launching({ renewals: { sequence: 1, lastSentAt: at } }), startedAt: null },
+    { newest: launching({ renewals: { sequence: 1, lastSentAt: at, sendsUntil: null } }), startedAt: null },
   );
 
   it("makes a launch held, and nothing before it does [LEA-1]", () => {
@@ -62,7 +62,7 @@ describe("the first accepted renewal", () => {
       openedAt: at - second,
       phase: "held",
       heldAt: at + second,
-      renewals: { sequence: 1, lastSentAt: at },
+      renewals: { sequence: 1, lastSentAt: at, sendsUntil: at + minute + policy.observeMs },
       acceptedSentAt: at,
       nextRenewalAt: at + minute,
       failures: 0,
@@ -88,7 +88,10 @@ describe("the first accepted renewal", () => {
       ["relaunch", ["running", "sandbox_replaced"]],
       ["rebuild", ["running", "sandbox_replaced"]],
     ] as const) {
-      const state = provisioning({ purpose }, { newest: launching({ renewals: { sequence: 1, lastSentAt: at } }) });
+      const state = provisioning(
+        { purpose },
+        { newest: launching({ renewals: { sequence: 1, lastSentAt: at, sendsUntil: null } }) },
+      );
       expect(noted(moveWith(state, accepted(1)))).toEqual(notes);
     }
   });
@@ -105,7 +108,10 @@ describe("the first accepted renewal", () => {
     const foreign = move(asked, failed(1, failure("foreign_instance")));
     expect(foreign.newest).toMatchObject({ phase: "stopping", reason: "foreign" });
     expect(foreign.desired).toMatchObject({ provision: { failures: 1, step: { notBefore: at + 2 * second } } });
-    const again = provisioning({ failures: 3 }, { newest: launching({ renewals: { sequence: 1, lastSentAt: at } }) });
+    const again = provisioning(
+      { failures: 3 },
+      { newest: launching({ renewals: { sequence: 1, lastSentAt: at, sendsUntil: null } }) },
+    );
     const later = move(again, failed(1, failure("foreign_instance")));
     expect(later.desired).toMatchObject({ provision: { failures: 4, step: { notBefore: at + 16 * second } } });
     expect(move(asked, failed(1)).newest).toMatchObject({
@@ -123,27 +129,69 @@ describe("the first accepted renewal", () => {
 
 describe("a renewal", () => {
   const state = session();
+  const asked = () =>
+    provisioning({}, { newest: launching({ renewals: { sequence: 1, lastSentAt: at, sendsUntil: null } }) });
 
   it("is stored before it is sent: its send extends certain expiry whether an answer comes or not [LEA-6]", () => {
     const sent = move(state, { type: "renewalStarted", generation: newest, sequence: 8 }, when(minute));
     expect(heldOf(sent)).toEqual({
       ...held(),
-      renewals: { sequence: 8, lastSentAt: at + minute },
+      renewals: { sequence: 8, lastSentAt: at + minute, sendsUntil: null },
       nextRenewalAt: at + minute + 11 * second,
     });
     const ended = move(sent, { type: "terminateRequested", reason: "requested", failure: null }, when(minute + 1));
     expect(ended.newest).toMatchObject({ certainExpiry: at + minute + policy.leaseTtlMs });
-    const back = move(session({ newest: held({ renewals: { sequence: 7, lastSentAt: at + hour } }) }), {
-      type: "renewalStarted",
-      generation: newest,
-      sequence: 8,
-    });
+    const back = move(
+      session({ newest: held({ renewals: { sequence: 7, lastSentAt: at + hour, sendsUntil: null } }) }),
+      {
+        type: "renewalStarted",
+        generation: newest,
+        sequence: 8,
+      },
+    );
     expect(heldOf(back).renewals.lastSentAt).toBe(at + hour);
     const asking = provisioning({}, { newest: launching() });
     expect(move(asking, { type: "renewalStarted", generation: newest, sequence: 1 }).newest).toMatchObject({
-      renewals: { sequence: 1, lastSentAt: at },
+      renewals: { sequence: 1, lastSentAt: at, sendsUntil: null },
       step: { type: "confirming", nextAt: at + 11 * second },
     });
+  });
+
+  it("that was accepted covers the next send: it needs no write, certain expiry counts it, and its number is skipped after a crash [I1] [I8]", () => {
+    const renewed = move(session(), accepted(7, { sentAt: at }));
+    const { sendsUntil } = heldOf(renewed).renewals;
+    expect(sendsUntil).toBe(at + minute + policy.observeMs);
+    expect(sendIsCovered(renewed, at + minute + policy.observeMs)).toBe(true);
+    expect(sendIsCovered(renewed, at + minute + policy.observeMs + 1)).toBe(false);
+    // One that failed covers nothing: its wrapper's life is counted from what was sent and stored.
+    expect(sendIsCovered(move(renewed, failed(7)), at)).toBe(false);
+    expect(sendIsCovered(asked(), at)).toBe(false);
+    const ended = move(renewed, { type: "terminateRequested", reason: "requested", failure: null }, when(second));
+    expect(ended.newest).toMatchObject({ certainExpiry: at + minute + policy.observeMs + policy.leaseTtlMs });
+    // Sent, not stored, crashed: what is loaded skips the number that may be out there.
+    expect(heldOf(afterReload(renewed)).renewals.sequence).toBe(8);
+    expect(move(afterReload(renewed), { type: "renewalStarted", generation: newest, sequence: 9 })).toMatchObject({
+      newest: { renewals: { sequence: 9 } },
+    });
+    const uncovered = session();
+    expect(afterReload(uncovered)).toBe(uncovered);
+    expect(afterReload(asked())).toEqual(asked());
+  });
+
+  it("keeps to whole seconds, so that a quiet wake knows where it ends before it begins [I5]", () => {
+    const renewed = move(session(), accepted(7, { sentAt: at }));
+    const woken = at + minute + 3;
+    const ends = quietWakeEnds(renewed, woken, policy);
+    expect(ends).toBe(at + 2 * minute);
+    const sent = move(renewed, { type: "renewalStarted", generation: newest, sequence: 8 }, when(minute + 3));
+    const again = move(sent, accepted(8, { sentAt: woken }), when(minute + 40));
+    expect(nextDeadline(again, policy)).toBe(ends);
+    // Nothing is due, something else is due, or it failed before: what follows is not known.
+    expect(quietWakeEnds(renewed, at + second, policy)).toBeNull();
+    expect(quietWakeEnds({ ...renewed, cancellations: [newest] }, woken, policy)).toBeNull();
+    expect(quietWakeEnds(move(renewed, failed(7)), woken, policy)).toBeNull();
+    // A clock that comes before the next renewal is where it ends.
+    expect(quietWakeEnds({ ...renewed, endAt: woken + second }, woken, policy)).toBe(woken + second);
   });
 
   it("is one at a time: only the next number is sent, only the last is answered [LEA-8]", () => {

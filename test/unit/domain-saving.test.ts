@@ -276,7 +276,7 @@ describe("a snapshot that nobody will restore", () => {
   it("is deleted once it is restored: a later loss must not bring back what is old", () => {
     const asked = provisioning(
       { purpose: "resume" },
-      { newest: launching({ renewals: { sequence: 1, lastSentAt: at } }), snapshot },
+      { newest: launching({ renewals: { sequence: 1, lastSentAt: at, sendsUntil: null } }), snapshot },
     );
     const accepted = {
       type: "renewalAccepted",

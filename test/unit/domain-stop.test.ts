@@ -123,7 +123,10 @@ describe("stop attempts", () => {
   });
 
   it("begin at once, with certain expiry one TTL after the last renewal that was sent [LEA-5]", () => {
-    const lease = held({ renewals: { sequence: 9, lastSentAt: at + 30 * second }, acceptedSentAt: at - minute });
+    const lease = held({
+      renewals: { sequence: 9, lastSentAt: at + 30 * second, sendsUntil: null },
+      acceptedSentAt: at - minute,
+    });
     expect(beginStop(lease, "lost", at + 31 * second, policy)).toEqual({
       ...stopping({ requestedAt: at + 31 * second, certainExpiry: at + 330 * second }),
       openedAt: lease.openedAt,
@@ -366,7 +369,9 @@ describe("a proven stop", () => {
 
 describe("a stopping lease", () => {
   it("is never renewed: a renewal that races the stop loses [LEA-15] [LEA-11]", () => {
-    const running = session({ newest: held({ renewals: { sequence: 8, lastSentAt: at }, nextRenewalAt: at }) });
+    const running = session({
+      newest: held({ renewals: { sequence: 8, lastSentAt: at, sendsUntil: null }, nextRenewalAt: at }),
+    });
     const ended = move(running, { type: "terminateRequested", reason: "requested", failure: null });
     const accepted = {
       type: "renewalAccepted",
