@@ -73,8 +73,20 @@ function scopesOf(letters: string): readonly ApiKeyScope[] {
   return apiKeyScopes.filter((scope) => letters.includes(scopeLetters[scope]));
 }
 
-function hmacKey(secret: string, use: "sign" | "verify") {
-  return crypto.subtle.importKey("raw", encoder.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, [use]);
+/** At most the present secret and the one before it, for both uses. */
+const importedKept = 4;
+const imported = new Map<string, CryptoKey>();
+
+/** Kept when it is made, not while it is: a promise of one request must not be awaited by another. */
+async function hmacKey(secret: string, use: "sign" | "verify"): Promise<CryptoKey> {
+  const name = `${use} ${secret}`;
+  const known = imported.get(name);
+  if (known !== undefined) return known;
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", encoder.encode(secret), algorithm, false, [use]);
+  if (imported.size >= importedKept) imported.clear();
+  imported.set(name, key);
+  return key;
 }
 
 function hex(bytes: Uint8Array): string {

@@ -100,8 +100,11 @@ export interface SessionStore {
 export function sessionStore(sql: Sql): SessionStore {
   const usage = sessionUsage(sql);
   let version = 0;
+  /** Asked for by every read of a running session, changed by a write of a lease only. null: not read since. */
+  let receiptsKnown: readonly Closed[] | null = null;
 
   function load(): Loaded {
+    receiptsKnown = null;
     if (schemaVersion(sql) === 0) return { type: "absent" };
     if (schemaVersion(sql) > sessionMigrations.length) {
       const row = sql.run("SELECT id, tenant, provider, created_at, delete_requested_at, version FROM session")[0];
@@ -171,6 +174,7 @@ export function sessionStore(sql: Sql): SessionStore {
   }
 
   function saveLease(lease: Lease, standing: "newest" | "ghost" | "past"): void {
+    receiptsKnown = null;
     sql.run(
       `INSERT INTO lease (generation, instance_id, sandbox_id, provider, host, secret, opened_at, standing, phase, record_version, record)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -243,6 +247,7 @@ export function sessionStore(sql: Sql): SessionStore {
     },
     create(session, requestHash, secrets, notes, actor) {
       version = 1;
+      receiptsKnown = null;
       sql.run(
         `INSERT INTO session (id, tenant, provider, isolation, created_at, next_generation, version, record_version, record,
            reported_version, reported_at, request_hash, env)
@@ -293,8 +298,11 @@ export function sessionStore(sql: Sql): SessionStore {
       sql.run("UPDATE session SET delete_requested_at = coalesce(delete_requested_at, ?)", at);
     },
     receipts() {
-      const rows = sql.run("SELECT * FROM lease WHERE phase = 'closed' ORDER BY generation");
-      return rows.map(decodeLease).filter((lease): lease is Closed => lease?.phase === "closed");
+      receiptsKnown ??= sql
+        .run("SELECT * FROM lease WHERE phase = 'closed' ORDER BY generation")
+        .map(decodeLease)
+        .filter((lease): lease is Closed => lease?.phase === "closed");
+      return receiptsKnown;
     },
     requestHash() {
       const hash = sql.run("SELECT request_hash FROM session")[0]?.["request_hash"];
