@@ -96,7 +96,8 @@ export function openApiDocument(contracts: readonly Contract[]): OpenApiDocument
     },
     {
       override: ({ jsonSchema, zodSchema, io }) => {
-        if (io === "output" && zodSchema._zod.def.type === "object") delete jsonSchema.additionalProperties;
+        const closed = jsonSchema.additionalProperties === false;
+        if (io === "output" && zodSchema._zod.def.type === "object" && closed) delete jsonSchema.additionalProperties;
         // `date-time` says it; the pattern behind it is four lines of digits.
         if (jsonSchema.format === "date-time") delete jsonSchema.pattern;
       },
@@ -207,7 +208,8 @@ function problems(each: Contract): Record<string, ZodOpenApiResponseObject> {
 function problemAnswer(codes: readonly ProblemCode[]): ZodOpenApiResponseObject {
   const headers: ResponseHeaderName[] = ["x-request-id"];
   if (codes.includes("unauthorized")) headers.push("www-authenticate");
-  if (codes.some((code) => mannerOf(code).retryable)) headers.push("retry-after");
+  // Whatever waits for something may name the time.
+  if (codes.some((code) => mannerOf(code).retryable || problemStatus[code] === 409)) headers.push("retry-after");
   return {
     description: codes.map((code) => `\`${code}\`: ${mannerOf(code).title}.`).join(" "),
     headers: headersOf(headers),

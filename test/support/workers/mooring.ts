@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { signApiKey } from "../../../src/protocol/api-keys.ts";
 import { type ProblemBody, problemBody, type ProblemCode, problemStatus } from "../../../src/protocol/problem.ts";
 import { expect } from "vitest";
+import { holdToDocument } from "../documented.ts";
 
 const bound = env as unknown as {
   readonly SESSIONS: DurableObjectNamespace;
@@ -28,8 +29,9 @@ export interface Call {
   readonly headers?: Record<string, string>;
 }
 
+/** Every answer is held against the OpenAPI document. */
 export async function send(method: string, path: string, call: Call): Promise<Response> {
-  return await handler.fetch(`https://mooring.test${path}`, {
+  const response = await handler.fetch(`https://mooring.test${path}`, {
     method,
     headers: {
       authorization: `Bearer ${call.key}`,
@@ -38,6 +40,8 @@ export async function send(method: string, path: string, call: Call): Promise<Re
     },
     ...(call.json === undefined ? {} : { body: JSON.stringify(call.json) }),
   });
+  await holdToDocument(method, path, response);
+  return response;
 }
 
 /** The reply's body in the shape that the API promises: an undeclared field fails as much as a missing one. */

@@ -1,0 +1,180 @@
+/**
+ * The document and the Worker, the other way round: every success that is described is really answered somewhere in here, by
+ * the real Worker and objects with the memory provider. That no answer is undescribed, `send` checks in every test.
+ */
+import { expect, it } from "vitest";
+import type { AuditPlanView } from "../../src/protocol/audits.ts";
+import { jobView } from "../../src/protocol/jobs.ts";
+import { sessionView } from "../../src/protocol/sessions.ts";
+import { documentedSuccesses, eventViolations, operationOf, seenAnswers } from "../support/documented.ts";
+import { parseSse } from "../support/sse.ts";
+import { adminToken, bodyOf, keyOf, send } from "../support/workers/mooring.ts";
+
+/** `operation status` that this Worker cannot be brought to answer, with the reason. */
+const never: Readonly<Record<string, string>> = {
+  "resolveSession 200":
+    "needs a sandbox that cannot be stopped; the objects' side is in session-records.test.ts, HTTP over a recorded session in http-admin.test.ts",
+  "cancelJob 202":
+    "the answer waits for the job's end as long as the sandbox answers, KILL included; 202 needs one that does not",
+  "rebuildIndex 202":
+    "the index of a few sessions is built before the answer; http-fleet.test.ts has shards that are silent",
+};
+
+const wait = { prefer: "wait=20" };
+
+interface Way {
+  readonly key: string;
+  readonly path: string;
+}
+
+async function running(way: Omit<Way, "path">, json: unknown = {}): Promise<string> {
+  const response = await send("POST", "/v1/sessions", { key: way.key, json, headers: wait });
+  expect(response.status).toBe(201);
+  return `/v1/sessions/${(await bodyOf(response, sessionView)).id}`;
+}
+
+async function until({ key, path }: Way, status: string): Promise<void> {
+  const read = async () => (await bodyOf(await send("GET", path, { key }), sessionView)).status;
+  await expect.poll(read, { timeout: 20_000, interval: 50 }).toBe(status);
+}
+
+async function readsAndClocks({ key, path }: Way): Promise<void> {
+  const etag = (await send("GET", path, { key })).headers.get("etag") ?? "";
+  expect((await send("GET", path, { key, headers: { "if-none-match": etag } })).status).toBe(304);
+  await send("POST", `${path}/timeout`, { key, json: { timeout_seconds: 600 } });
+  await send("POST", `${path}/refresh`, { key, json: { duration_seconds: 600 } });
+  await send("POST", `${path}/keepalive`, { key });
+  await send("GET", `${path}/usage`, { key });
+  await send("GET", `${path}/logs`, { key });
+  await send("GET", `${path}/resources`, { key });
+  await send("GET", "/v1/sessions?limit=5", { key });
+}
+
+async function jobsAndStreams({ key, path }: Way): Promise<void> {
+  const json = { id: "hello", command: "echo hello" };
+  expect((await send("POST", `${path}/jobs`, { key, json })).status).toBe(201);
+  expect((await send("POST", `${path}/jobs`, { key, json })).status).toBe(200);
+  const output = parseSse(await (await send("GET", `${path}/jobs/hello/output`, { key })).text());
+  expect(output.map(({ event }) => event)).toEqual(["output", "end"]);
+  for (const { event, data } of output) {
+    expect(eventViolations("streamOutput", event, JSON.parse(data) as never)).toEqual([]);
+  }
+  const raw = { accept: "application/octet-stream" };
+  expect(await (await send("GET", `${path}/jobs/hello/output`, { key, headers: raw })).text()).toBe("hello\n");
+  await send("GET", `${path}/jobs`, { key });
+  await send("GET", `${path}/jobs/hello`, { key, headers: wait });
+  expect((await send("DELETE", `${path}/jobs/hello`, { key })).status).toBe(200);
+  await send("POST", `${path}/jobs`, { key, json: { id: "reads", command: "cat", stdin_open: true } });
+  const state = async () => (await bodyOf(await send("GET", `${path}/jobs/reads`, { key }), jobView)).state;
+  await expect.poll(state).toBe("running");
+  expect((await send("POST", `${path}/jobs/reads/stdin`, { key, json: { any: "bytes" } })).status).toBe(204);
+  expect((await send("POST", `${path}/interrupt`, { key })).status).toBe(200);
+}
+
+async function history({ key, path }: Way): Promise<void> {
+  await send("GET", `${path}/events`, { key });
+  const live = await send("GET", `${path}/events`, { key, headers: { accept: "text/event-stream" } });
+  const reader = live.body!.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+  const { value } = await reader.read();
+  await reader.cancel();
+  const [first] = parseSse(new TextDecoder().decode(value));
+  expect(eventViolations("listEvents", first!.event, JSON.parse(first!.data) as never)).toEqual([]);
+}
+
+async function suspension({ key, path }: Way): Promise<void> {
+  expect((await send("POST", `${path}/pause`, { key })).status).toBe(202);
+  await until({ key, path }, "paused");
+  expect((await send("POST", `${path}/resume`, { key, json: {}, headers: wait })).status).toBe(202);
+  await until({ key, path }, "running");
+  expect((await send("POST", `${path}/rebuild`, { key, json: { confirm: true }, headers: wait })).status).toBe(202);
+  await until({ key, path }, "running");
+}
+
+async function end({ key, path }: Way): Promise<void> {
+  expect((await send("DELETE", path, { key })).status).toBe(202);
+  await send("GET", `${path}/teardown`, { key });
+  await expect.poll(async () => (await send("DELETE", path, { key })).status, { timeout: 20_000 }).toBe(200);
+}
+
+const admin = { key: adminToken };
+
+async function operating(ended: string, id: string): Promise<void> {
+  for (const path of ["stats", "sessions", "ledger", "usage?tenant=walk", "log", "alerts", "keys/walk"]) {
+    expect((await send("GET", `/v1/admin/${path}`, admin)).status, path).toBe(200);
+  }
+  for (const rest of ["", "/logs", "/resources"]) await send("GET", `/v1/admin/sessions/${id}${rest}`, admin);
+  await send("DELETE", "/v1/admin/keys/walk/zzzzzz.0.0123456789", { ...admin, json: { reason: "a walk" } });
+  await send("POST", "/v1/admin/shards/rebuild", { ...admin, json: { reason: "a walk" } });
+  await send("DELETE", `/v1/admin/sessions/${ended}`, admin);
+  await send("GET", "/metrics", admin);
+}
+
+async function cleaning(): Promise<void> {
+  await send("POST", "/v1/admin/cleanup", { ...admin, json: { dry_run: true, reason: "a walk" } });
+  await send("POST", "/v1/admin/cleanup/emergency", { ...admin, json: { dry_run: true, reason: "a walk" } });
+  const runs = await send("GET", "/v1/admin/cleanup/runs", admin);
+  const { data } = (await runs.json()) as { readonly data: readonly { readonly id: string }[] };
+  await send("GET", `/v1/admin/cleanup/runs/${data[0]?.id}`, admin);
+  for (const draining of [true, false])
+    await send("POST", "/v1/admin/drain", { ...admin, json: { draining, reason: "a walk" } });
+  const plan = (await (await send("POST", "/v1/admin/audits", admin)).json()) as AuditPlanView;
+  await send("GET", "/v1/admin/audits", admin);
+  await send("POST", `/v1/admin/audits/${plan.id}/apply`, { ...admin, json: { plan_hash: plan.plan_hash } });
+  await send("GET", `/v1/admin/audits/${plan.id}`, admin);
+}
+
+async function runbook(id: string): Promise<void> {
+  for (const path of ["stats", "list", id, `${id}/logs`, `${id}/resources`]) {
+    expect((await send("GET", `/api/sandbox/${path}`, admin)).status, path).toBe(200);
+  }
+  await send("POST", "/api/sandbox/cleanup", { ...admin, json: { dry_run: true } });
+  await send("POST", "/api/sandbox/cleanup/emergency", { ...admin, json: { dry_run: true } });
+  expect((await send("DELETE", `/api/sandbox/${id}`, admin)).status).toBe(202);
+  await expect
+    .poll(async () => (await send("DELETE", `/api/sandbox/${id}`, admin)).status, { timeout: 20_000 })
+    .toBe(200);
+}
+
+it(
+  "every success that the document describes is answered, and exactly as described [API-4]",
+  { timeout: 120_000 },
+  async () => {
+    const key = await keyOf("walk");
+    for (const path of ["/healthz", "/readyz", "/openapi.json"])
+      expect((await send("GET", path, { key })).status).toBe(200);
+    const started = await send("POST", "/v1/sessions", { key, json: {} });
+    expect(started.status).toBe(202);
+    const fleeting = `/v1/sessions/${(await bodyOf(started, sessionView)).id}`;
+    const path = await running({ key });
+    const way = { key, path };
+    await readsAndClocks(way);
+    await jobsAndStreams(way);
+    await history(way);
+    await suspension(way);
+    const id = path.split("/").at(-1) ?? "";
+    const other = await running({ key });
+    expect((await send("DELETE", `/v1/admin${other.slice(3)}`, admin)).status).toBe(202);
+    await expect
+      .poll(async () => (await send("DELETE", `/v1/admin${other.slice(3)}`, admin)).status, { timeout: 20_000 })
+      .toBe(200);
+    await operating(other.split("/").at(-1) ?? "", id);
+    await cleaning();
+    await end({ key, path: fleeting });
+    await runbook(id);
+
+    const described = documentedSuccesses();
+    const unseen = described.filter((each) => !seenAnswers.has(each) && !(each in never));
+    console.log(
+      `${described.length} successes described, ${described.length - unseen.length - Object.keys(never).length} seen`,
+    );
+    expect(unseen).toEqual([]);
+    // An exception that does come, or is described no more, is none.
+    expect(Object.keys(never).filter((each) => seenAnswers.has(each) || !described.includes(each))).toEqual([]);
+  },
+);
+
+it("a path that no route has belongs to no operation of the document [API-4]", () => {
+  expect(operationOf("GET", "/v1/sessions")?.operationId).toBe("listSessions");
+  expect(operationOf("GET", "/v1/sessions/")).toBeNull();
+  expect(operationOf("PUT", "/v1/sessions")).toBeNull();
+});
