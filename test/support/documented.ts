@@ -26,7 +26,7 @@ const document = closed(JSON.parse(JSON.stringify(openApiDocument(routes))) as J
   readonly components: { readonly schemas: { readonly Problem: Json } };
 };
 /** Where each reference in it leads; found once, for all answers. */
-const lookup = dereference(document as unknown as Schema);
+const lookup = dereference(document);
 
 /** On every answer, so the document does not repeat them. */
 const everywhere = new Set([
@@ -74,7 +74,7 @@ export async function holdToDocument(method: string, url: string, response: Resp
 /** A path or method that no route has. */
 async function strayFaults(response: Response): Promise<readonly string[]> {
   if (![401, 404, 405, 422].includes(response.status)) return ["no route is described for it"];
-  return violations(document.components.schemas.Problem, (await response.clone().json()) as Json);
+  return violations(document.components.schemas.Problem, await response.clone().json());
 }
 
 async function faults(operation: OperationObject, method: string, response: Response): Promise<readonly string[]> {

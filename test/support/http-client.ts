@@ -90,6 +90,8 @@ export interface HttpClient {
   /** The real core; a test may put something in it, or break a call of it. */
   readonly control: FleetControlApi;
   send(method: string, path: string, call?: Call): Promise<Response>;
+  /** The app itself, as a fetch for a client of it. */
+  fetch(request: Request): Promise<Response>;
 }
 
 export interface ClientOptions {
@@ -155,6 +157,7 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
     calls,
     log,
     control,
+    fetch: (request) => app.fetch(request),
     send: async (method, path, call = {}) => {
       const headers = new Headers(call.headers);
       const fitting = /^\/(v1\/admin|api\/sandbox)\//.test(path) ? testSecrets.ADMIN_TOKEN : key;

@@ -22,6 +22,9 @@ export function keyOf(tenant: string): Promise<string> {
   return signApiKey(order, bound.KEY_SIGNING_SECRET);
 }
 
+/** The Worker itself, as a fetch for a client of it. */
+export const workerFetch = (request: Request): Promise<Response> => handler.fetch(request);
+
 export interface Call {
   /** A whole credential. */
   readonly key: string;

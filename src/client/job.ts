@@ -1,0 +1,124 @@
+/** One job of a session. Holds no state but its names: every answer is Mooring's newest. */
+import { ConnectionError } from "./errors.ts";
+import { chunks, follow } from "./event-stream.ts";
+import { pauseMs, sleep } from "./pacing.ts";
+import type { CallOptions, Transport } from "./transport.ts";
+import type { JobView, OutputChunk, OutputEnd } from "./types.ts";
+
+/** Mooring holds an answer this long at most, seconds. */
+export const longestWait = 60;
+
+export interface OutputOptions extends CallOptions {
+  /** The byte to begin at; 0 when left out. */
+  readonly offset?: number | undefined;
+}
+
+export class Job {
+  readonly #transport: Transport;
+  readonly sessionId: string;
+  readonly id: string;
+
+  constructor(transport: Transport, sessionId: string, id: string) {
+    this.#transport = transport;
+    this.sessionId = sessionId;
+    this.id = id;
+  }
+
+  /** As it stands. With `waitSeconds` (60 at most) the answer comes as soon as the job has ended, or after that time. */
+  read(options: CallOptions & { readonly waitSeconds?: number | undefined } = {}): Promise<JobView> {
+    const { waitSeconds } = options;
+    return this.#transport.json({ method: "GET", path: this.#path, repeatable: true, waitSeconds }, options);
+  }
+
+  /**
+   * Waits until it has ended, however long that takes: bound it with `signal`. A failed command is an answer, not an error:
+   * look at `state` and `exit_code`.
+   */
+  async done(options: CallOptions = {}): Promise<JobView> {
+    for (;;) {
+      const view = await this.read({ ...options, waitSeconds: longestWait / 2 });
+      if (view.ended_at !== null) return view;
+    }
+  }
+
+  /** Ends it with everything that it started. Safe to repeat; the answer may come before it has ended. */
+  cancel(options: CallOptions = {}): Promise<JobView> {
+    return this.#transport.json({ method: "DELETE", path: this.#path, repeatable: true }, options);
+  }
+
+  /**
+   * Writes to its stdin (the job needs `stdin_open`); `end` closes it afterwards. Never sent twice: after a ConnectionError
+   * it is not known whether the job has the bytes.
+   */
+  async write(input: Uint8Array | string, options: CallOptions & { readonly end?: boolean } = {}): Promise<void> {
+    const query = options.end === true ? { end: "true" } : {};
+    const call = { method: "POST", path: `${this.#path}/stdin`, query, bytes: input, repeatable: false } as const;
+    await this.#transport.text(call, options);
+  }
+
+  /**
+   * Its output as text while it runs, from the byte `offset` on; returns how it ended. A broken connection is resumed at
+   * the exact byte. `offset` of a chunk jumps when the bytes in between are no longer kept. Bytes that are no UTF-8 become
+   * U+FFFD: `outputBytes` has them all.
+   *
+   * Its `reason` is not always `finished`: after `sandbox_replaced` or `session_ended` the job may have more to say to nobody.
+   */
+  output(options: OutputOptions = {}): AsyncGenerator<OutputChunk, OutputEnd, void> {
+    const { signal, offset = 0 } = options;
+    return follow<OutputChunk, OutputEnd>({
+      what: `The output of job ${this.id}`,
+      from: offset,
+      signal,
+      retry: this.#transport.retry,
+      open: (position) => this.#open(position, "text/event-stream", options),
+      take: ({ event, id, data }) => {
+        if (event === "output") return { type: "item", item: JSON.parse(data) as OutputChunk, position: Number(id) };
+        if (event !== "end") return { type: "nothing" };
+        const end = JSON.parse(data) as OutputEnd;
+        return end.reason === "disconnected" ? { type: "broken" } : { type: "end", end };
+      },
+    });
+  }
+
+  /** Its output byte for byte, from the byte `offset` on, resumed at the exact byte. Returns the job as it ended. */
+  async *outputBytes(options: OutputOptions = {}): AsyncGenerator<Uint8Array, JobView, void> {
+    const { signal } = options;
+    const order = { what: `The output of job ${this.id}`, signal };
+    let position = options.offset ?? 0;
+    for (let failures = 0; ;) {
+      const response = await this.#open(position, "application/octet-stream", options);
+      position = Number(response.headers.get("mooring-offset") ?? position);
+      const before = position;
+      try {
+        for await (const bytes of chunks(response, order)) {
+          position += bytes.length;
+          yield bytes;
+        }
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof ConnectionError)) throw error;
+      }
+      // The bare bytes do not say why they ended: the job does.
+      const job = await this.read({ ...options, waitSeconds: 1 });
+      const whole = position >= job.output_bytes || position === before;
+      if (job.ended_at !== null && whole) return job;
+      failures = position > before ? 0 : failures + 1;
+      if (failures >= this.#transport.retry.attempts) {
+        throw new ConnectionError(`${order.what} broke off ${failures} times in a row at ${position}.`, order.what);
+      }
+      if (failures > 0) await sleep(pauseMs(failures, this.#transport.retry), signal);
+    }
+  }
+
+  get #path(): string {
+    return `/v1/sessions/${this.sessionId}/jobs/${this.id}`;
+  }
+
+  #open(offset: number, accept: string, options: CallOptions): Promise<Response> {
+    const path = `${this.#path}/output`;
+    return this.#transport.stream(
+      { method: "GET", path, query: { offset }, headers: { accept }, repeatable: true },
+      options,
+    );
+  }
+}

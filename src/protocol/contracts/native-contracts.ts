@@ -1,0 +1,16 @@
+/** Every route of Mooring's own API: what the typed client covers. The compatible surfaces are other people's APIs. */
+import { adminContracts } from "./admin-contracts.ts";
+import { auditContracts, cleanupContracts } from "./cleanup-contracts.ts";
+import { jobContracts } from "./job-contracts.ts";
+import { serviceContracts } from "./service-contracts.ts";
+import { sessionContracts } from "./session-contracts.ts";
+
+export const nativeContracts = [
+  ...Object.values(sessionContracts),
+  ...Object.values(jobContracts),
+  ...Object.values(adminContracts),
+  ...Object.values(cleanupContracts),
+  ...Object.values(auditContracts),
+  ...Object.values(serviceContracts),
+] as const;
+export type Native = (typeof nativeContracts)[number];
