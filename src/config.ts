@@ -14,6 +14,7 @@ import { defaultPolicy, type Policy, type ProviderTimers, policyMisfits } from "
 import { type ProviderName, providerNames } from "./domain/provider-names.ts";
 import type { ConfigEnv } from "./env.ts";
 import { type AlertTerms, defaultAlertTerms } from "./fleet/alerts/alert-terms.ts";
+import { limits } from "./protocol/primitives.ts";
 import { providerTimers } from "./sandbox/provider-timers.ts";
 
 /** A secret and those it replaced: the first is used for what is new, and all are accepted until they are removed. */
@@ -39,6 +40,21 @@ export interface Config {
   readonly watchMs: number;
   /** Where alerts are posted; null: only the log and /v1/admin/alerts tell them. */
   readonly alertWebhookUrl: string | null;
+  /** Requests in one window, of a tenant or (failures) of an address; null: no limit. */
+  readonly rates: {
+    readonly reads: number | null;
+    readonly writes: number | null;
+    readonly authFailures: number | null;
+  };
+  /** What a request may weigh. */
+  readonly sizes: {
+    readonly bodyBytes: number;
+    /** Names and values together. */
+    readonly headerBytes: number;
+    readonly commandBytes: number;
+    readonly labelCount: number;
+    readonly labelChars: number;
+  };
 }
 
 /** One reason not to start. */
@@ -104,7 +120,22 @@ export const countVars = {
   ALERT_ACTIVE_HIGH_SECONDS: { min: 0, max: day, default: 300 },
   ALERT_ACTIVE_VERY_HIGH: { min: 1, max: 1_000_000, default: 50 },
   ALERT_ACTIVE_VERY_HIGH_SECONDS: { min: 0, max: day, default: 1_800 },
+  // The ceilings are the protocol's own (primitives.ts); a deployment may set less.
+  MAX_BODY_BYTES: { min: 1_024, max: limits.bodyBytes, default: limits.bodyBytes },
+  // The platform's own bound on headers is 128 kB.
+  MAX_HEADER_BYTES: { min: 4_096, max: 131_072, default: 32_768 },
+  MAX_COMMAND_BYTES: { min: 256, max: limits.commandBytes, default: limits.commandBytes },
+  MAX_LABELS: { min: 0, max: limits.labelCount, default: limits.labelCount },
+  MAX_LABEL_CHARACTERS: { min: 1, max: limits.labelValue, default: limits.labelValue },
 } as const satisfies Partial<Record<keyof ConfigEnv, { min: number; max: number; default: number }>>;
+
+/** Var → its default, for what may be `off`: requests in one window (http/rate-limits.ts). */
+export const rateVars = {
+  RATE_LIMIT_READS: 1_000,
+  RATE_LIMIT_WRITES: 300,
+  RATE_LIMIT_AUTH_FAILURES: 30,
+} as const satisfies Partial<Record<keyof ConfigEnv, number>>;
+const maxRate = 1_000_000;
 
 /** Guessing a shorter one is within reach of an attacker who holds one signed key. */
 const minSecretLength = 16;
@@ -146,6 +177,18 @@ export function readConfig(env: ConfigEnv): ConfigReading {
     alerts: readAlertTerms(env, refuse),
     watchMs: readCount(env, "FLEET_WATCH_SECONDS", refuse) * 1_000,
     alertWebhookUrl: readWebhookUrl(env, refuse),
+    rates: {
+      reads: readRate(env, "RATE_LIMIT_READS", refuse),
+      writes: readRate(env, "RATE_LIMIT_WRITES", refuse),
+      authFailures: readRate(env, "RATE_LIMIT_AUTH_FAILURES", refuse),
+    },
+    sizes: {
+      bodyBytes: readCount(env, "MAX_BODY_BYTES", refuse),
+      headerBytes: readCount(env, "MAX_HEADER_BYTES", refuse),
+      commandBytes: readCount(env, "MAX_COMMAND_BYTES", refuse),
+      labelCount: readCount(env, "MAX_LABELS", refuse),
+      labelChars: readCount(env, "MAX_LABEL_CHARACTERS", refuse),
+    },
   };
   refuseSharedSecrets(config, refuse);
   if (misfits.length === 0) return { ok: true, config };
@@ -215,6 +258,16 @@ function readCount(env: ConfigEnv, name: keyof typeof countVars, refuse: Refuse)
   if (count.success) return count.data;
   refuse(name, `${name}=${shown(raw)} must be a whole number from ${range.min} to ${range.max}.`);
   return range.default;
+}
+
+function readRate(env: ConfigEnv, name: keyof typeof rateVars, refuse: Refuse): number | null {
+  const raw = env[name];
+  if (raw === undefined) return rateVars[name];
+  if (raw === "off") return null;
+  const count = wholeNumber(1, maxRate).safeParse(String(raw));
+  if (count.success) return count.data;
+  refuse(name, `${name}=${shown(raw)} must be a whole number from 1 to ${maxRate}, or \`off\`.`);
+  return rateVars[name];
 }
 
 function readAlertTerms(env: ConfigEnv, refuse: Refuse): Config["alerts"] {

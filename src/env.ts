@@ -16,6 +16,11 @@ export interface Env {
   /** Optional: an Analytics Engine dataset. */
   readonly ANALYTICS?: AnalyticsEngineDataset;
 
+  /** Optional: the platform's rate limits, which count over the isolates of one location (http/rate-limits.ts). */
+  readonly RATE_READS?: RateLimit;
+  readonly RATE_WRITES?: RateLimit;
+  readonly RATE_AUTH_FAILURES?: RateLimit;
+
   readonly SANDBOX_PROVIDER?: Var;
   readonly PROVISION_TIMEOUT_SECONDS?: Var;
   readonly LEASE_RENEW_SECONDS?: Var;
@@ -47,6 +52,14 @@ export interface Env {
   readonly ALERT_ACTIVE_VERY_HIGH?: Var;
   readonly ALERT_ACTIVE_VERY_HIGH_SECONDS?: Var;
   readonly LOCAL_HOST_URL?: Var;
+  readonly RATE_LIMIT_READS?: Var;
+  readonly RATE_LIMIT_WRITES?: Var;
+  readonly RATE_LIMIT_AUTH_FAILURES?: Var;
+  readonly MAX_BODY_BYTES?: Var;
+  readonly MAX_HEADER_BYTES?: Var;
+  readonly MAX_COMMAND_BYTES?: Var;
+  readonly MAX_LABELS?: Var;
+  readonly MAX_LABEL_CHARACTERS?: Var;
 
   readonly ADMIN_TOKEN?: Secret;
   readonly ADMIN_TOKEN_PREVIOUS?: Secret;
@@ -60,4 +73,7 @@ export interface Env {
 }
 
 /** What `config.ts` reads: everything but the namespaces. */
-export type ConfigEnv = Omit<Env, "SESSIONS" | "TENANTS" | "SHARDS" | "CONTROL" | "ANALYTICS">;
+export type ConfigEnv = Omit<
+  Env,
+  "SESSIONS" | "TENANTS" | "SHARDS" | "CONTROL" | "ANALYTICS" | "RATE_READS" | "RATE_WRITES" | "RATE_AUTH_FAILURES"
+>;

@@ -14,7 +14,9 @@ import { localSandbox } from "./sandbox/local/local-sandbox.ts";
 import { memorySandbox } from "./sandbox/memory/memory-sandbox.ts";
 import { MemoryWorld } from "./sandbox/memory/memory-world.ts";
 import { type ProviderRegistry, providerRegistry } from "./sandbox/registry.ts";
+import type { LogFields, Logger } from "./session/ambient.ts";
 import type { SessionWiring } from "./session/session-object.ts";
+import { Trace } from "./session/trace.ts";
 import { type Seals, webSeals } from "./storage/seals.ts";
 import { consoleLogger, randomBytes, systemClock, systemIds } from "./system.ts";
 import { quotaTerms } from "./tenant/quota.ts";
@@ -33,21 +35,28 @@ export function httpApp(env: Env): HttpApp {
     ...durableBackend(env, config, systemClock),
     operations: () => wireOperations(env, config, providers(config)),
   };
-  return createApp({ reading, backend, clock: systemClock, ids: systemIds, log: consoleLogger });
+  const counters = {
+    reads: env.RATE_READS ?? null,
+    writes: env.RATE_WRITES ?? null,
+    auth_failures: env.RATE_AUTH_FAILURES ?? null,
+  };
+  return createApp({ reading, backend, counters, clock: systemClock, ids: systemIds, log: consoleLogger });
 }
 
 export function wireSession(env: Env): SessionWiring {
   const config = usable(readConfig(env));
+  const trace = new Trace(systemIds);
   return {
     policy: config.policy,
     defaultProvider: config.provider,
-    providers: providers(config),
+    providers: providers(config, trace),
+    trace,
     seals: sealsOf(config),
     tenant: (tenant) => tenantStub(env, tenant),
     index: (tenant) => shardStub(env, shardName(tenant, config.fleetShards)),
     clock: systemClock,
     ids: systemIds,
-    logger: consoleLogger,
+    logger: traced(consoleLogger, trace),
   };
 }
 
@@ -92,7 +101,7 @@ export async function maintain(env: Env): Promise<void> {
 }
 
 /** Every adapter of this build, whichever the config chooses for new sessions: a lease names its own. */
-function providers(config: Config): ProviderRegistry {
+function providers(config: Config, trace: Trace | null = null): ProviderRegistry {
   const { url, token } = config.localHost;
   return providerRegistry({
     memory: () => memorySandbox((memoryWorld ??= new MemoryWorld({ clock: systemClock })), { clock: systemClock }),
@@ -101,7 +110,13 @@ function providers(config: Config): ProviderRegistry {
       ? {}
       : {
           local: () =>
-            localSandbox({ url, token, fetch: (...call) => fetch(...call), clock: systemClock, ids: systemIds }),
+            localSandbox({
+              url,
+              token,
+              fetch: (url, init) => fetch(url, tracedInit(init, trace)),
+              clock: systemClock,
+              ids: systemIds,
+            }),
         }),
   });
 }
@@ -110,6 +125,23 @@ function providers(config: Config): ProviderRegistry {
 let seals: Seals | null = null;
 function sealsOf(config: Config): Seals {
   return (seals ??= webSeals(config.secrets.envEncryption ?? [], randomBytes));
+}
+
+function tracedInit(init: RequestInit | undefined, trace: Trace | null): RequestInit {
+  if (trace === null) return init ?? {};
+  const headers = new Headers(init?.headers);
+  headers.set("traceparent", trace.traceparent());
+  return { ...init, headers };
+}
+
+/** Each line says for which trace it was written. */
+function traced(logger: Logger, trace: Trace): Logger {
+  const withTrace = (fields: LogFields | undefined) => ({ ...fields, trace_id: trace.traceId });
+  return {
+    info: (message, fields) => logger.info(message, withTrace(fields)),
+    warn: (message, fields) => logger.warn(message, withTrace(fields)),
+    error: (message, fields) => logger.error(message, withTrace(fields)),
+  };
 }
 
 function usable(reading: ConfigReading): Config {

@@ -4,12 +4,12 @@
  * answers a header, a body, a key or a stack (SEC-3, API-5).
  */
 import { type Context, Hono } from "hono";
-import type { Problem } from "../protocol/problem.ts";
-import { authenticateAdmin, authenticateTenant } from "./auth.ts";
+import type { Config } from "../config.ts";
+import type { Problem, Reply } from "../protocol/problem.ts";
 import { briefly } from "./backend.ts";
 import { runbookRoutes } from "./compat/runbook.ts";
+import { Gate } from "./gate.ts";
 import { problemResponse } from "./problem.ts";
-import { RevocationCache } from "./revocation-cache.ts";
 import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { alertRoutes } from "./routes/alerts.ts";
@@ -26,6 +26,8 @@ import { metricsRoutes } from "./routes/metrics.ts";
 import { outputRoutes } from "./routes/output.ts";
 import { secretRoutes } from "./routes/secrets.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
+import { headersTooLarge, withinBody } from "./size-limits.ts";
+import { traceOf, type TraceContext } from "./traceparent.ts";
 
 /** All of them: the tests of refusals go through this table, so a new route is covered by being here. */
 export const routes: readonly Route[] = [
@@ -59,8 +61,11 @@ const fixedHeaders = {
 
 interface Seen {
   readonly requestId: string;
+  readonly trace: TraceContext;
   route: string;
   tenant: string | null;
+  /** Of the gate, for the answer. */
+  headers: Readonly<Record<string, string>>;
 }
 type Variables = { Variables: { seen: Seen } };
 
@@ -70,17 +75,24 @@ export interface HttpApp {
 
 export function createApp(around: Surroundings): HttpApp {
   const app = new Hono<Variables>();
-  const revocations = new RevocationCache(around.backend, around.clock, around.log);
+  const { reading } = around;
+  const config = reading.ok ? reading.config : reading.fallback;
+  const gate = new Gate(config, around);
   const problem = (c: Context<Variables>, what: Problem, headers?: Record<string, string>) =>
     problemResponse(what, { requestId: c.var.seen.requestId, now: around.clock.now() }, headers);
 
   app.use(async (c, next) => {
     const startedAt = around.clock.now();
-    const seen: Seen = { requestId: requestIdOf(c.req.raw, around), route: "unmatched", tenant: null };
+    const request = c.req.raw;
+    const requestId = requestIdOf(request, around);
+    const trace = traceOf(request, around.ids);
+    const seen: Seen = { requestId, trace, route: "unmatched", tenant: null, headers: {} };
     c.set("seen", seen);
+    const heavy = headersTooLarge(request, config.sizes);
     if (c.req.url.length > maxUrl) c.res = problem(c, urlTooLong);
+    else if (heavy !== null) c.res = problem(c, heavy);
     else await next();
-    for (const [name, value] of Object.entries(fixedHeaders)) c.res.headers.set(name, value);
+    for (const [name, value] of Object.entries({ ...fixedHeaders, ...seen.headers })) c.res.headers.set(name, value);
     c.res.headers.set("x-request-id", seen.requestId);
     around.log.info("request", {
       method: c.req.method.slice(0, 16),
@@ -88,6 +100,7 @@ export function createApp(around: Surroundings): HttpApp {
       status: c.res.status,
       ms: around.clock.now() - startedAt,
       request_id: seen.requestId,
+      trace_id: seen.trace.traceId,
       tenant: seen.tenant,
     });
   });
@@ -95,7 +108,7 @@ export function createApp(around: Surroundings): HttpApp {
   for (const route of routes) {
     app.on(route.method, route.path, async (c) => {
       c.var.seen.route = route.path;
-      const response = await answer(route, c, around, revocations);
+      const response = await answer(route, c, around, gate);
       if (c.req.raw.method !== "HEAD") return response;
       // A HEAD to a stream must not leave the stream running with nobody to read it.
       await response.body?.cancel();
@@ -117,28 +130,34 @@ export function createApp(around: Surroundings): HttpApp {
   return { fetch: async (request) => await app.fetch(request) };
 }
 
-async function answer(
-  route: Route,
-  c: Context<Variables>,
-  around: Surroundings,
-  revocations: RevocationCache,
-): Promise<Response> {
+async function answer(route: Route, c: Context<Variables>, around: Surroundings, gate: Gate): Promise<Response> {
   const { reading, ...rest } = around;
   const request = c.req.raw;
-  const { requestId } = c.var.seen;
+  const { requestId, trace } = c.var.seen;
   const ask: Ask = { ...rest, request, requestId, param: (name) => c.req.param(name) ?? "" };
   const refuse = (what: Problem) => problemResponse(what, { requestId, now: around.clock.now() });
   if (route.access === "open") return await route.handle({ ...ask, reading });
   if (!reading.ok) return refuse(misconfigured);
   const { config } = reading;
   if (route.access === "admin") {
-    const admin = await authenticateAdmin(request, config.secrets);
-    return admin.ok ? await route.handle({ ...ask, config }) : refuse(admin.problem);
+    const admin = await gate.admin(request);
+    if (!admin.ok) return refuse(admin.problem);
+    const sent = await bodyOf(route, request, config);
+    return sent.ok ? await route.handle({ ...ask, request: sent.value, config }) : refuse(sent.problem);
   }
-  const tenant = await authenticateTenant(request, config.secrets, (...key) => revocations.isRevoked(...key));
+  const { tenant, headers } = await gate.tenant(request);
+  c.var.seen.headers = headers;
   if (!tenant.ok) return refuse(tenant.problem);
   c.var.seen.tenant = tenant.value.tenant;
-  return await route.handle({ ...ask, config, caller: { ...tenant.value, requestId } });
+  const sent = await bodyOf(route, request, config);
+  if (!sent.ok) return refuse(sent.problem);
+  const caller = { ...tenant.value, requestId, traceparent: trace.traceparent };
+  return await route.handle({ ...ask, request: sent.value, config, caller });
+}
+
+/** A route that takes no body leaves it unread, as ever. */
+async function bodyOf(route: Route, request: Request, config: Config): Promise<Reply<Request>> {
+  return route.body === undefined ? { ok: true, value: request } : await withinBody(request, config.sizes);
 }
 
 /** A client's own id is kept when it cannot forge a log line or a header. */

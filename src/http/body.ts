@@ -13,7 +13,11 @@ const noFields = z.strictObject({});
  */
 const maxDropped = 33_554_432;
 
-export async function readBytes(request: Request): Promise<Reply<Uint8Array>> {
+export function readBytes(request: Request): Promise<Reply<Uint8Array>> {
+  return readBytesUpTo(request, limits.bodyBytes);
+}
+
+export async function readBytesUpTo(request: Request, maxBytes: number): Promise<Reply<Uint8Array>> {
   if (request.body === null) return { ok: true, value: new Uint8Array(0) };
   const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
   const chunks: Uint8Array[] = [];
@@ -24,7 +28,7 @@ export async function readBytes(request: Request): Promise<Reply<Uint8Array>> {
     const { done, value } = read;
     if (done) break;
     length += value.length;
-    if (length > limits.bodyBytes) {
+    if (length > maxBytes) {
       chunks.length = 0;
       if (length > maxDropped) {
         await reader.cancel();
@@ -32,14 +36,16 @@ export async function readBytes(request: Request): Promise<Reply<Uint8Array>> {
       }
     } else chunks.push(value);
   }
-  return length > limits.bodyBytes ? tooLarge : { ok: true, value: joined(chunks, length) };
+  return length > maxBytes ? tooLarge(maxBytes) : { ok: true, value: joined(chunks, length) };
 }
 
-const tooLarge = refused({
-  code: "payload_too_large",
-  detail: `The body is larger than ${limits.bodyBytes} bytes, so it was dropped and nothing was changed. Send less at once.`,
-  limit: limits.bodyBytes,
-});
+function tooLarge(maxBytes: number): Reply<never> {
+  return refused({
+    code: "payload_too_large",
+    detail: `The body is larger than ${maxBytes} bytes, so it was dropped and nothing was changed. Send less at once.`,
+    limit: maxBytes,
+  });
+}
 
 /** The client went away in the middle of sending; only a proxy may still be listening. */
 const brokenOff = refused({

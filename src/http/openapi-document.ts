@@ -164,7 +164,7 @@ function response(answer: Answer, access: Contract["access"]): ZodOpenApiRespons
 }
 
 /** On every answer to a tenant. */
-const tenantHeaders: readonly ResponseHeaderName[] = [];
+const tenantHeaders: readonly ResponseHeaderName[] = ["ratelimit-policy", "ratelimit"];
 
 /** OpenAPI 3.1 has no words for the events of a stream: an extension names what `data` holds by event name. */
 function events(byName: Readonly<Record<string, z.ZodType>>): ZodOpenApiMediaTypeObject {
@@ -202,11 +202,13 @@ function problems(each: Contract): Record<string, ZodOpenApiResponseObject> {
     const status = problemStatus[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
-  return Object.fromEntries([...byStatus].map(([status, codes]) => [String(status), problemAnswer(codes)]));
+  return Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [String(status), problemAnswer(codes, each.access)]),
+  );
 }
 
-function problemAnswer(codes: readonly ProblemCode[]): ZodOpenApiResponseObject {
-  const headers: ResponseHeaderName[] = ["x-request-id"];
+function problemAnswer(codes: readonly ProblemCode[], access: Contract["access"]): ZodOpenApiResponseObject {
+  const headers: ResponseHeaderName[] = ["x-request-id", ...(access === "tenant" ? tenantHeaders : [])];
   if (codes.includes("unauthorized")) headers.push("www-authenticate");
   // Whatever waits for something may name the time.
   if (codes.some((code) => mannerOf(code).retryable || problemStatus[code] === 409)) headers.push("retry-after");

@@ -21,6 +21,7 @@ const manners: Readonly<Record<ProblemCode, Manner>> = {
   idempotency_mismatch: { title: "Idempotency key used for another request", retryable: false },
   unsupported_by_provider: { title: "Not supported by the provider", retryable: false },
   payload_too_large: { title: "Payload too large", retryable: false },
+  headers_too_large: { title: "Headers too large", retryable: false },
   unsupported_media_type: { title: "Unsupported media type", retryable: false },
   precondition_required: { title: "Precondition required", retryable: false },
   precondition_failed: { title: "Precondition failed", retryable: false },

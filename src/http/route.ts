@@ -8,6 +8,7 @@ import type { Caller, SessionApi } from "../session/session-api.ts";
 import type { Config, ConfigReading } from "../config.ts";
 import { ask, type Backend } from "./backend.ts";
 import { problemResponse, refused, sessionNotFound } from "./problem.ts";
+import type { BudgetName, SharedCounter } from "./rate-limits.ts";
 
 export interface Surroundings {
   readonly reading: ConfigReading;
@@ -15,6 +16,8 @@ export interface Surroundings {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
+  /** The platform's counters, where they are bound. */
+  readonly counters: Readonly<Record<BudgetName, SharedCounter | null>>;
 }
 
 /** What every handler gets. */

@@ -99,11 +99,11 @@ export const sessionProblems = [
 /** For a change of one. */
 export const changeProblems = [...sessionProblems, "storage_failed"] as const satisfies readonly ProblemCode[];
 
-const always: readonly ProblemCode[] = ["validation_failed", "internal"];
+const always: readonly ProblemCode[] = ["validation_failed", "headers_too_large", "internal"];
 const byAccess: Readonly<Record<Access, readonly ProblemCode[]>> = {
   open: [],
-  tenant: ["unauthorized", "secret_missing", "unavailable"],
-  admin: ["unauthorized", "secret_missing", "unavailable"],
+  tenant: ["unauthorized", "secret_missing", "unavailable", "rate_limited"],
+  admin: ["unauthorized", "secret_missing", "unavailable", "rate_limited"],
 };
 const ofBodies: readonly ProblemCode[] = ["malformed_json", "payload_too_large"];
 

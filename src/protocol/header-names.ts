@@ -53,6 +53,15 @@ export const responseHeaders = {
     .regex(/^[1-9]\d*$/)
     .meta({ description: "Seconds until it is worth asking again." }),
   "www-authenticate": z.string().meta({ description: "How to authenticate." }),
+  // draft-ietf-httpapi-ratelimit-headers-10.
+  "ratelimit-policy": z.string().meta({
+    description: "How often this tenant may ask, by budget: `q` requests in `w` seconds.",
+    examples: ['"reads";q=1000;w=10, "writes";q=300;w=10'],
+  }),
+  ratelimit: z.string().meta({
+    description: "How the budget of this request stands: `r` requests left, `t` seconds until it is whole again.",
+    examples: ['"reads";r=994;t=7'],
+  }),
   "mooring-offset": z.string().regex(/^\d+$/).meta({
     description: "The byte of the output at which this answer begins; later than asked when the older bytes are gone.",
   }),

@@ -15,6 +15,7 @@ export const problemStatus = {
   idempotency_mismatch: 422,
   unsupported_by_provider: 422,
   payload_too_large: 413,
+  headers_too_large: 431,
   unsupported_media_type: 415,
   precondition_required: 428,
   precondition_failed: 412,

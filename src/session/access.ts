@@ -32,6 +32,7 @@ export class SessionAccess {
   }
 
   find(caller: Caller): Reply<Session> {
+    this.ports.trace.follow(caller.traceparent);
     const { mode, session } = this.state;
     if (mode.type === "newer" || mode.type === "unreadable") {
       if (mode.plain.tenant !== caller.tenant) return refuse(notFound);

@@ -52,6 +52,7 @@ export class Creation {
     requestHash: string | null,
     waitMs: number,
   ): Promise<Reply<CreateOutcome>> {
+    this.#at.ports.trace.follow(caller.traceparent);
     if (this.#creating) {
       return refuse({
         code: "idempotency_in_flight",

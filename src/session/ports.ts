@@ -7,6 +7,7 @@ import type { Seals } from "../storage/seals.ts";
 import type { Sql } from "../storage/sql.ts";
 import type { Clock, Ids, Logger } from "./ambient.ts";
 import type { IndexPort, TenantPort } from "./reports.ts";
+import type { Trace } from "./trace.ts";
 
 /** The object's one alarm. Called inside the transaction of the state it belongs to. */
 export interface AlarmPort {
@@ -25,6 +26,8 @@ export interface SessionPorts {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;
+  /** Whose request it works for; what reaches a host or a wrapper over HTTP carries it. */
+  readonly trace: Trace;
   readonly policy: Policy;
   readonly providers: Providers;
   /** For new sessions; a lease's own record decides for what exists. */

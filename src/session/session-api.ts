@@ -12,6 +12,8 @@ export interface Caller {
   readonly tenant: TenantId;
   readonly requestId: string;
   readonly scopes: readonly string[];
+  /** W3C Trace Context, checked; absent: nobody outside asked. */
+  readonly traceparent?: string;
 }
 
 /** Who ends it, why, and on what condition. */

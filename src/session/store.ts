@@ -50,6 +50,8 @@ export type Loaded =
 /** How many closed leases (receipts) stay beside the open ones, and how much history. */
 const receiptsKept = 20;
 const eventsKept = 5_000;
+/** Of each text in an event: what a provider says may be as long as it likes. */
+const eventTextKept = 2_000;
 const eventsKeptMs = 7 * 24 * 3_600_000;
 
 /** A text that is sealed, or should be. */
@@ -60,6 +62,11 @@ export interface SealedRow {
   read(): string | null;
   /** Inside a transaction of the caller's. Does nothing when something else stands there by now. */
   replace(stored: string, sealed: string): void;
+}
+
+function boundedFacts(facts: Note["facts"]): Note["facts"] {
+  const cut = (value: Note["facts"][string]) => (typeof value === "string" ? value.slice(0, eventTextKept) : value);
+  return Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, cut(value)]));
 }
 
 export interface SessionStore {
@@ -227,11 +234,11 @@ export function sessionStore(sql: Sql): SessionStore {
         now,
         note.type,
         actor,
-        note.cause.slice(0, 2_000),
+        note.cause.slice(0, eventTextKept),
         from,
         to,
         note.generation,
-        JSON.stringify(note.facts),
+        JSON.stringify(boundedFacts(note.facts)),
       );
     }
     // Trimmed now and then, not at each write: deletes are billed as writes.

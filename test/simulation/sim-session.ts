@@ -4,6 +4,7 @@ import type { Policy } from "../../src/domain/policy.ts";
 import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
 import type { Ids, Logger } from "../../src/session/ambient.ts";
 import { SessionCommands } from "../../src/session/commands.ts";
+import { Trace } from "../../src/session/trace.ts";
 import type { IndexPort, TenantPort } from "../../src/session/reports.ts";
 import { Crashed } from "../support/incarnation.ts";
 import { instantSeals } from "../support/instant-seals.ts";
@@ -37,6 +38,7 @@ export function simSession(id: SessionId, world: SessionSurroundings): SessionOb
     const commands = new SessionCommands({
       sql: life.sql(storage),
       seals: instantSeals(),
+      trace: new Trace({ secret: () => "0".repeat(64) }),
       clock: life.clock(world.clock),
       ids: world.ids,
       logger,

@@ -17,6 +17,7 @@ import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { controlFace, tenantFace } from "./fleet-cores.ts";
 import { createApp } from "../../src/http/app.ts";
 import type { Backend } from "../../src/http/backend.ts";
+import type { BudgetName, SharedCounter } from "../../src/http/rate-limits.ts";
 import { type ApiKeyScope, signApiKey } from "../../src/protocol/api-keys.ts";
 import {
   type Problem,
@@ -98,6 +99,8 @@ export interface ClientOptions {
   readonly answers?: Answers;
   readonly env?: ConfigEnv;
   readonly clock?: Clock;
+  /** The platform's rate limits; left out: not bound. */
+  readonly counters?: Partial<Record<BudgetName, SharedCounter>>;
 }
 
 export const stillClock: Clock = {
@@ -148,6 +151,7 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
   const app = createApp({
     reading: readConfig(options.env ?? { SANDBOX_PROVIDER: "memory", ...testSecrets }),
     backend,
+    counters: { reads: null, writes: null, auth_failures: null, ...options.counters },
     clock: options.clock ?? stillClock,
     ids: { id: () => `minted${String(++minted).padStart(14, "0")}`, secret: () => "0".repeat(64), random: () => 0.5 },
     log: { info: write("info"), warn: write("warn"), error: write("error") },

@@ -10,6 +10,7 @@ import type { Call, Fault, Op } from "../../src/sandbox/memory/fault-plan.ts";
 import type { Caller } from "../../src/session/session-api.ts";
 import { SessionCommands } from "../../src/session/commands.ts";
 import type { BlockedMark, IndexPort, SessionReport, TenantPort } from "../../src/session/reports.ts";
+import { Trace } from "../../src/session/trace.ts";
 import { quotaTerms } from "../../src/tenant/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { Incarnation } from "./incarnation.ts";
@@ -89,6 +90,7 @@ export class SessionRig {
         },
       }),
       seals: this.seals,
+      trace: new Trace({ secret: () => "0".repeat(64) }),
       clock: life.clock(this.rig.clock),
       ids: {
         id: () => `id${String((this.#minted += 1)).padStart(18, "0")}`,

@@ -109,7 +109,7 @@ describe("what a credential opens", () => {
       {
         method: "get",
         object: sampleId,
-        args: [{ tenant: "other-tenant", scopes: ["critical"], requestId: "r-1" }],
+        args: [{ tenant: "other-tenant", scopes: ["critical"], requestId: "r-1", traceparent: expect.any(String) }],
       },
     ]);
   });
@@ -145,9 +145,10 @@ describe("what a credential opens", () => {
     const lines = JSON.stringify(client.log);
     for (const hidden of [key, "env-value-to-hide", "label-to-hide", "idempotency-to-hide"])
       expect(lines).not.toContain(hidden);
+    const ids = { request_id: expect.any(String) as string, trace_id: expect.any(String) as string };
     expect(client.log.map((line) => line.fields)).toEqual([
-      { method: "POST", route: "/v1/sessions", status: 201, ms: 0, request_id: expect.any(String), tenant: "acme" },
-      { method: "POST", route: "/v1/sessions", status: 401, ms: 0, request_id: expect.any(String), tenant: null },
+      { method: "POST", route: "/v1/sessions", status: 201, ms: 0, ...ids, tenant: "acme" },
+      { method: "POST", route: "/v1/sessions", status: 401, ms: 0, ...ids, tenant: null },
     ]);
   });
 });

@@ -3,6 +3,7 @@ import { jobContracts as contracts, jobListQuery, stdinQuery } from "../../proto
 import { createJob, type JobState } from "../../protocol/jobs.ts";
 import { jobIdText } from "../../protocol/primitives.ts";
 import { readBytes, readJson, readNoFields } from "../body.ts";
+import { commandTooLong } from "../size-limits.ts";
 import { preferredWaitMs, readQuery } from "../headers.ts";
 import { jobNotFound } from "../problem.ts";
 import { askSession, json, problem, type Route, serve, type TenantAsk } from "../route.ts";
@@ -17,6 +18,8 @@ export function jobIdOf(from: TenantAsk): string | null {
 async function create(from: TenantAsk): Promise<Response> {
   const body = await readJson(from.request, createJob, { ranges: jobRanges, empty: "refused" });
   if (!body.ok) return problem(from, body.problem);
+  const heavy = commandTooLong(body.value, from.config.sizes);
+  if (heavy !== null) return problem(from, heavy);
   const reply = await askSession(from, "write", (session) => session.createJob(from.caller, body.value));
   if (!reply.ok) return problem(from, reply.problem);
   const { job, replayed } = reply.value;

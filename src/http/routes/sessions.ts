@@ -19,6 +19,7 @@ import { entityTag, idempotencyKey, matchesAny, preferredWaitMs, readQuery } fro
 import { idempotentSessionId, requestHash } from "../idempotency.ts";
 import type { Tagged } from "../../session/session-api.ts";
 import { askSession, json, problem, type Route, serve, type TenantAsk } from "../route.ts";
+import { labelsTooLarge } from "../size-limits.ts";
 import { sessionRanges, validationFailed } from "../validation.ts";
 
 async function create(from: TenantAsk): Promise<Response> {
@@ -34,6 +35,8 @@ async function create(from: TenantAsk): Promise<Response> {
         "`critical` needs an API key with the scope `critical`, and this one has it not. Leave the field out, or use such a key.",
     });
   }
+  const heavy = labelsTooLarge(body.value.labels, from.config.sizes);
+  if (heavy !== null) return problem(from, heavy);
   const id =
     key.value === null ? (from.ids.id() as SessionId) : await idempotentSessionId(from.caller.tenant, key.value);
   const hash = key.value === null ? null : await requestHash(body.value);

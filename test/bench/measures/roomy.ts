@@ -3,6 +3,8 @@ export const roomy = {
   FLEET_SHARDS: "1",
   TENANT_MAX_SANDBOXES: "100000",
   GLOBAL_MAX_SANDBOXES: "1000000",
+  RATE_LIMIT_READS: "off",
+  RATE_LIMIT_WRITES: "off",
 } as const;
 
 export const onMemory = { ...roomy, SANDBOX_PROVIDER: "memory" } as const;
