@@ -21,7 +21,7 @@ import { ProviderCalls } from "./provider-calls.ts";
 import { Renewing } from "./renewing.ts";
 import { Reporter } from "./reporter.ts";
 import { newerRecord, notFound, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
-import type { Caller, EndOrder, Operator, Resolution, SealCount, SessionApi } from "./session-api.ts";
+import type { AttachOrder, Caller, EndOrder, Operator, Resolution, SealCount, SessionApi } from "./session-api.ts";
 import { Saving } from "./saving.ts";
 import { SessionSecrets } from "./secrets.ts";
 import { SessionState } from "./session-state.ts";
@@ -88,8 +88,11 @@ export class SessionCommands implements SessionApi {
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number) {
     return this.#lifecycle.timeout(caller, kind, seconds);
   }
-  pause(caller: Caller) {
-    return this.#suspension.pause(caller);
+  pause(caller: Caller, waitMs: number) {
+    return this.#suspension.pause(caller, waitMs);
+  }
+  attach(caller: Caller, order: AttachOrder, waitMs: number) {
+    return this.#suspension.attach(caller, order, waitMs);
   }
   resume(caller: Caller, seconds: number | null, waitMs: number) {
     return this.#suspension.resume(caller, seconds, waitMs);

@@ -1,6 +1,7 @@
 /** Jobs of one session: run, look, end, feed, and read their output. */
 import type { JobId } from "../domain/ids.ts";
 import type { Session } from "../domain/session.ts";
+import { statusOf } from "../domain/status.ts";
 import type { CreateJob, JobView } from "../protocol/jobs.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import type { SessionAccess } from "./access.ts";
@@ -13,7 +14,6 @@ import {
   jobNotFound,
   jobsRefused,
   noKeyForSecrets,
-  notRunning,
   refuse,
   secretsUnreadable,
   storageFailed,
@@ -24,6 +24,9 @@ import { jobView } from "./view.ts";
 
 /** While a client waits for a job, the wrapper is asked this often; a wait costs nothing when nobody waits. */
 const jobPollMs = 250;
+
+/** Input for a job that has not begun waits this long for it: a sandbox that is resumed takes some seconds to be there. */
+const stdinWaitMs = 30_000;
 
 export class JobCommands {
   readonly #at: SessionAccess;
@@ -184,11 +187,22 @@ export class JobCommands {
     if (!found.ok) return found;
     const problem = endedForData(found.value);
     if (problem !== null) return refuse(problem);
-    const job = this.#at.jobs.get(id as JobId);
-    if (job === null) return refuse(jobNotFound);
-    if (isSettled(job)) return refuse({ code: "job_ended", detail: "The job has ended: it reads no more input." });
-    const lease = found.value.newest;
-    if (lease?.phase !== "held" || job.generation !== lease.generation) return refuse(notRunning(found.value));
+    const jobId = id as JobId;
+    const known = this.#at.jobs.get(jobId);
+    if (known === null) return refuse(jobNotFound);
+    // Nothing could ever read it: not worth a sandbox.
+    if (isSettled(known)) return refuse(endedJob);
+    const unwelcome = this.#feeds(found.value, known) ? null : this.#refusedNow(found.value);
+    if (unwelcome !== null) return refuse(unwelcome);
+    await this.#at.wait(() => !this.#begins(jobId), stdinWaitMs);
+    // Read again: the wait may have seen a resume, a loss or an end (FEN-2).
+    const job = this.#at.jobs.get(jobId);
+    const session = this.#at.state.session;
+    if (job === null || session === null) return refuse(jobNotFound);
+    if (isSettled(job)) return refuse(endedJob);
+    const lease = session.newest;
+    if (lease?.phase !== "held" || job.generation !== lease.generation)
+      return refuse(jobsRefused(session) ?? notBegun(session));
     const wrapper = this.#runner.wrapperOf(lease);
     const { clock, policy } = this.#at.ports;
     const answer =
@@ -201,18 +215,46 @@ export class JobCommands {
       return noted.ok ? { ok: true, value: null } : noted;
     }
     if (answer.failure.code === "not_found" || answer.failure.code === "invalid") {
-      return refuse({
-        code: "job_ended",
-        detail: "The job takes no more input: it has ended, or its stdin is closed.",
-      });
+      return refuse(endedJob);
     }
     return refuse(unreachable);
+  }
+
+  /**
+   * Its sandbox is there to be fed. A pause that still waits for its jobs is no reason to withhold what one waits for;
+   * but on a session that resumes by itself using it is a wish to go on, which calls the pause off.
+   */
+  #feeds(session: Session, job: Job): boolean {
+    const { newest, desired, profile } = session;
+    if (newest?.phase !== "held" || job.generation !== newest.generation) return false;
+    return desired.type === "running" || !profile.autoResume;
+  }
+
+  /** It has not begun, and its session is on its way to begin it. */
+  #begins(id: JobId): boolean {
+    const job = this.#at.jobs.get(id);
+    const session = this.#at.state.session;
+    if (job === null || session === null || (job.state !== "queued" && job.state !== "sent")) return false;
+    const { desired } = session;
+    return desired.type === "running" || (desired.type === "suspended" && desired.resumeQueued);
   }
 
   async jobOutput(caller: Caller, id: string, offset: number): Promise<Reply<Output>> {
     const found = this.#at.find(caller);
     return found.ok ? this.#output.open(id as JobId, offset) : found;
   }
+}
+
+const endedJob: Problem = {
+  code: "job_ended",
+  detail: "The job takes no more input: it has ended, or its stdin is closed.",
+};
+
+function notBegun(session: Session): Problem {
+  return {
+    code: "session_not_running",
+    detail: `The job has not begun, so it took no input; the session is ${statusOf(session)}. Send it again when the job's state is \`running\`.`,
+  };
 }
 
 const unreachable: Problem = {

@@ -35,7 +35,7 @@ export class LifecycleCommands {
   async delete(
     caller: Caller,
     reason: "requested" | "operator",
-  ): Promise<Reply<{ session: SessionView; done: boolean }>> {
+  ): Promise<Reply<{ session: SessionView; done: boolean; changed: boolean }>> {
     const { mode } = this.#at.state;
     // An admin ends any tenant's session and does not know whose it is.
     const asking = reason === "operator" ? this.#at.asOwner(caller) : caller;
@@ -61,7 +61,8 @@ export class LifecycleCommands {
       this.#at.dispatch({ type: "probeRequested", generation: lease.generation }, "client");
     }
     // A session with nothing to tear down is done in this very write.
-    return this.#at.answer((session) => ({ session: this.#at.view(session), done: isDone(session) }));
+    const changed = asked.value.type === "moved";
+    return this.#at.answer((session) => ({ session: this.#at.view(session), done: isDone(session), changed }));
   }
 
   async timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>> {

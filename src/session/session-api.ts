@@ -76,6 +76,19 @@ export interface Tagged<T> {
   readonly body: T;
 }
 
+/** What a request found: false in `changed` means that it was so, or on its way there, already. */
+export interface Asked extends Tagged<SessionView> {
+  readonly changed: boolean;
+}
+
+/** How somebody who wants to use the sandbox asks for it. */
+export interface AttachOrder {
+  /** Its end is at least this far off afterwards; never nearer than before. 0: as it is, and a paused one is refused. */
+  readonly seconds: number;
+  /** `if_auto`: a paused one is resumed when it is `auto_resume`, as by a job; `always`: whatever it says. */
+  readonly resumes: "if_auto" | "always";
+}
+
 export interface CreateOutcome extends Tagged<SessionView> {
   /** The same Idempotency-Key with the same body was answered before. */
   readonly replayed: boolean;
@@ -105,17 +118,25 @@ export interface SessionApi {
   get(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
   /**
    * Accepted in every state. `done`: the session was already terminated and proven gone. With reason `operator` an admin
-   * asks: the session's tenant is not known to the caller and `caller.tenant` is not compared.
+   * asks: the session's tenant is not known to the caller and `caller.tenant` is not compared. `changed`: this request ended it.
    */
   delete(
     caller: Caller,
     reason: "requested" | "operator",
-  ): Promise<Reply<{ readonly session: SessionView; readonly done: boolean }>>;
+  ): Promise<Reply<{ readonly session: SessionView; readonly done: boolean; readonly changed: boolean }>>;
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>>;
-  /** Saves, stops, and keeps what was saved. Problems: unsupported_by_provider, session_not_running, sandbox_lost, session_ended. */
-  pause(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
+  /**
+   * Saves, stops, and keeps what was saved; waits up to `waitMs` for the session to leave `pausing`. When it is `running`
+   * then, it could not be saved. Problems: unsupported_by_provider, session_not_running, sandbox_lost, session_ended.
+   */
+  pause(caller: Caller, waitMs: number): Promise<Reply<Asked>>;
   /** `seconds` null: the session's own timeout. Problems: quota_exhausted (it stays paused), sandbox_lost, session_ended. */
   resume(caller: Caller, seconds: number | null, waitMs: number): Promise<Reply<Tagged<SessionView>>>;
+  /**
+   * Makes it usable: resumes a paused one once however many ask at once, and moves its end out. `changed`: it did not run.
+   * Waits up to `waitMs` for it to run. Problems: session_paused, quota_exhausted, sandbox_lost, session_gone, validation_failed.
+   */
+  attach(caller: Caller, order: AttachOrder, waitMs: number): Promise<Reply<Asked>>;
   /** A live one is saved first; a lost one begins empty. Problems: unsupported_by_provider, lease_not_expired, session_paused, session_ended. */
   rebuild(caller: Caller, waitMs: number): Promise<Reply<Tagged<SessionView>>>;
   keepalive(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
@@ -141,6 +162,7 @@ export interface SessionApi {
   /** Waits up to `waitMs` for the job to end. */
   job(caller: Caller, id: string, waitMs: number): Promise<Reply<JobView>>;
   cancelJob(caller: Caller, id: string): Promise<Reply<JobView>>;
+  /** A queued job's input waits for it to begin; on a paused session it is a use, as a job is. Problems: job_ended, session_paused, session_not_running. */
   writeStdin(caller: Caller, id: string, bytes: Uint8Array, end: boolean): Promise<Reply<null>>;
   /**
    * Raw output from a byte offset, live while the sandbox lives; afterwards the stored tail (whose first byte may lie

@@ -9,7 +9,7 @@ import type { CreateSession } from "../protocol/sessions.ts";
 import { durableSql } from "../storage/durable-sql.ts";
 import { SessionCommands } from "./commands.ts";
 import type { SessionPorts } from "./ports.ts";
-import type { Caller, EndOrder, Operator, Resolution, SessionApi } from "./session-api.ts";
+import type { Caller, AttachOrder, EndOrder, Operator, Resolution, SessionApi } from "./session-api.ts";
 
 /** What the composition root hands in: everything but what belongs to the object itself. */
 export type SessionWiring = Omit<SessionPorts, "sql" | "alarm" | "eraseStorage">;
@@ -62,8 +62,11 @@ export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
     timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number) {
       return this.#commands.timeout(caller, kind, seconds);
     }
-    pause(caller: Caller) {
-      return this.#commands.pause(caller);
+    pause(caller: Caller, waitMs: number) {
+      return this.#commands.pause(caller, waitMs);
+    }
+    attach(caller: Caller, order: AttachOrder, waitMs: number) {
+      return this.#commands.attach(caller, order, waitMs);
     }
     resume(caller: Caller, seconds: number | null, waitMs: number) {
       return this.#commands.resume(caller, seconds, waitMs);

@@ -1,12 +1,13 @@
-/** Pausing, resuming, and rebuilding a session in a new sandbox. */
+/** Pausing, resuming, attaching to, and rebuilding a session in a new sandbox. */
+import type { Outcome } from "../domain/outcome.ts";
 import type { Session } from "../domain/session.ts";
-import { statusOf } from "../domain/status.ts";
+import { statusOf, type Status } from "../domain/status.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import type { SessionView } from "../protocol/sessions.ts";
 import type { SessionAccess } from "./access.ts";
 import { checkSeconds } from "./admission.ts";
-import { refuse, setbackProblem } from "./refusals.ts";
-import type { Caller, Tagged } from "./session-api.ts";
+import { jobsRefused, refuse, setbackProblem } from "./refusals.ts";
+import type { Asked, AttachOrder, Caller, Tagged } from "./session-api.ts";
 
 export class SuspensionCommands {
   readonly #at: SessionAccess;
@@ -15,13 +16,15 @@ export class SuspensionCommands {
     this.#at = at;
   }
 
-  async pause(caller: Caller): Promise<Reply<Tagged<SessionView>>> {
+  async pause(caller: Caller, waitMs: number): Promise<Reply<Asked>> {
     const found = this.#at.find(caller);
     if (!found.ok) return found;
     if (found.value.desired.type === "running" && !this.#canSave(found.value))
       return refuse(this.#unsupported(found.value));
     const asked = this.#at.dispatch({ type: "pauseRequested" }, "client");
-    return asked.ok ? this.#at.answer((session) => this.#at.tagged(session)) : asked;
+    if (!asked.ok) return asked;
+    await this.#at.wait(() => this.#statusIsNot("pausing"), waitMs);
+    return this.#at.answer((session) => ({ ...this.#at.tagged(session), changed: asked.value.type === "moved" }));
   }
 
   async resume(caller: Caller, seconds: number | null, waitMs: number): Promise<Reply<Tagged<SessionView>>> {
@@ -34,6 +37,52 @@ export class SuspensionCommands {
     const asked = this.#at.dispatch({ type: "resumeRequested", timeoutMs }, "client");
     if (!asked.ok) return asked;
     return this.#launched(waitMs);
+  }
+
+  async attach(caller: Caller, order: AttachOrder, waitMs: number): Promise<Reply<Asked>> {
+    const found = this.#at.find(caller);
+    if (!found.ok) return found;
+    const { clock, policy } = this.#at.ports;
+    const problem = checkSeconds("timeout", order.seconds, policy.maxTimeoutMs);
+    if (problem !== null) return refuse(problem);
+    const until = clock.now() + order.seconds * 1_000;
+    const changed = statusOf(found.value) !== "running";
+    const paused = found.value.desired.type === "suspended" && found.value.desired.cause === "pause";
+    const asked = paused ? this.#resumeFor(found.value, order) : this.#extendFor(found.value, until);
+    if (!asked.ok) return asked;
+    await this.#at.wait(() => this.#arrived(), waitMs);
+    const setback = this.#setback();
+    if (setback !== null) return refuse(setback);
+    const session = this.#at.state.session;
+    // Somebody else's resume was under way: its end, not this one's, was set.
+    if (session !== null && paused && session.endAt < until && asked.value.type === "ignored") {
+      const extended = this.#extendFor(session, until);
+      if (!extended.ok) return extended;
+    }
+    return this.#at.answer((now) => ({ ...this.#at.tagged(now), changed }));
+  }
+
+  #resumeFor(session: Session, order: AttachOrder): Reply<Outcome> {
+    const refused = order.resumes === "always" || session.profile.autoResume ? null : jobsRefused(session);
+    if (refused !== null) return refuse(refused);
+    if (order.seconds < 1) return refuse(noTime);
+    return this.#at.dispatch({ type: "resumeRequested", timeoutMs: order.seconds * 1_000 }, "client");
+  }
+
+  #extendFor(session: Session, until: number): Reply<Outcome> {
+    const refused = jobsRefused(session);
+    if (refused !== null) return refuse(refused);
+    const durationMs = Math.max(0, until - this.#at.ports.clock.now());
+    return this.#at.dispatch({ type: "timeoutSet", kind: "refresh", durationMs }, "client");
+  }
+
+  /** It runs, or will not by itself. */
+  #arrived(): boolean {
+    const session = this.#at.state.session;
+    if (session === null) return true;
+    const status = statusOf(session);
+    if (status === "pausing") return session.desired.type === "suspended" && !session.desired.resumeQueued;
+    return status !== "provisioning" && status !== "recovering";
   }
 
   async rebuild(caller: Caller, waitMs: number): Promise<Reply<Tagged<SessionView>>> {
@@ -51,12 +100,17 @@ export class SuspensionCommands {
   async #launched(waitMs: number): Promise<Reply<Tagged<SessionView>>> {
     const { policy } = this.#at.ports;
     await this.#at.wait(() => !this.#opening(), policy.observeMs + 1_000);
-    await this.#at.wait(() => this.#settled(), waitMs);
-    const session = this.#at.state.session;
-    // Set back to where it was, though what was tried may still be stopping.
-    if (session?.desired.type === "suspended" && session.setback !== null)
-      return refuse(setbackProblem(session.setback, session.desired.cause === "pause" ? "paused" : "lost"));
+    await this.#at.wait(() => this.#statusIsNot("provisioning"), waitMs);
+    const setback = this.#setback();
+    if (setback !== null) return refuse(setback);
     return this.#at.answer((now) => this.#at.tagged(now));
+  }
+
+  /** It is back where it was, though what was tried may still be stopping: what stood against it. */
+  #setback(): Problem | null {
+    const session = this.#at.state.session;
+    if (session?.desired.type !== "suspended" || session.setback === null) return null;
+    return setbackProblem(session.setback, session.desired.cause === "pause" ? "paused" : "lost");
   }
 
   /** Quota was not answered yet. */
@@ -67,9 +121,9 @@ export class SuspensionCommands {
     return (newest === null || newest.phase === "closed") && desired.provision?.failures === 0;
   }
 
-  #settled(): boolean {
+  #statusIsNot(status: Status): boolean {
     const session = this.#at.state.session;
-    return session === null || statusOf(session) !== "provisioning";
+    return session === null || statusOf(session) !== status;
   }
 
   #canSave(session: Session): boolean {
@@ -83,3 +137,8 @@ export class SuspensionCommands {
     };
   }
 }
+
+const noTime: Problem = {
+  code: "validation_failed",
+  detail: "The session is paused, and to resume it for no time at all makes no sense. Ask for at least one second.",
+};

@@ -120,7 +120,7 @@ export class SimClient {
       [1, () => this.#plain(id, "events", (api) => api.events(caller, 0, 100, random.int(0, 2_000)))],
       [1, () => this.#plain(id, "teardown", (api) => api.teardown(caller))],
       [1, () => this.#plain(id, "poke", async (api) => ({ ok: true, value: await api.poke("operator") }))],
-      [1, () => this.#plain(id, "pause", (api) => api.pause(caller))],
+      [1, () => this.#plain(id, "pause", (api) => api.pause(caller, 0))],
       [2, () => this.#plain(id, "resume", (api) => api.resume(caller, null, random.int(0, 2_000)))],
       [1, () => this.#plain(id, "rebuild", (api) => api.rebuild(caller, random.int(0, 2_000)))],
       [1, () => this.#cancel(id)],

@@ -238,9 +238,10 @@ function overlaid<T extends object>(base: T, over: Partial<T>): T {
 const plainSession: SessionApi = {
   create: async (id) => ({ ok: true, value: { etag: "1", body: sampleSession({ id }), replayed: false } }),
   get: async () => ({ ok: true, value: { etag: "7", body: sampleSession() } }),
-  delete: async () => ({ ok: true, value: { session: sampleSession({ status: "terminating" }), done: false } }),
+  delete: async () => ({ ok: true, value: { session: sampleSession({ status: "terminating" }), done: false, changed: true } }),
   timeout: async () => ({ ok: true, value: { etag: "8", body: sampleSession() } }),
-  pause: async () => ({ ok: true, value: { etag: "8", body: sampleSession({ status: "pausing" }) } }),
+  pause: async () => ({ ok: true, value: { etag: "8", body: sampleSession({ status: "pausing" }), changed: true } }),
+  attach: async () => ({ ok: true, value: { etag: "8", body: sampleSession(), changed: false } }),
   resume: async () => ({ ok: true, value: { etag: "8", body: sampleSession({ status: "provisioning" }) } }),
   rebuild: async () => ({ ok: true, value: { etag: "8", body: sampleSession({ status: "provisioning" }) } }),
   keepalive: async () => ({ ok: true, value: { etag: "7", body: sampleSession() } }),

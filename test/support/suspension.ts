@@ -35,7 +35,7 @@ export async function ran(rig: SessionRig, command: string): Promise<string> {
 }
 
 export async function pause(rig: SessionRig): Promise<SessionView> {
-  const asked = await rig.commands.pause(caller);
+  const asked = await rig.commands.pause(caller, 0);
   if (!asked.ok) throw new Error(asked.problem.detail);
   return asked.value.body;
 }

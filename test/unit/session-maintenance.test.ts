@@ -47,7 +47,7 @@ describe("a guard", () => {
 
   it("stuck: a late warning of a paused session's end is no reason to end it now [FLT-5]", async () => {
     const rig = await running();
-    const paused = await rig.during(2 * minute, rig.commands.pause(caller));
+    const paused = await rig.during(2 * minute, rig.commands.pause(caller, 0));
     expect(paused).toMatchObject({ ok: true });
     expect(await rig.view()).toMatchObject({ status: "paused" });
     rig.alarm = null;

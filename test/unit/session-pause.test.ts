@@ -152,7 +152,7 @@ describe("a pause", () => {
     const created = await rig.during(second, rig.commands.create(rig.id, caller, { on_timeout: "pause" }, null, 0));
     expect(created).toMatchObject({ ok: false, problem: { code: "unsupported_by_provider" } });
     await rig.running();
-    expect(await rig.commands.pause(caller)).toMatchObject({ ok: false, problem: { code: "unsupported_by_provider" } });
+    expect(await rig.commands.pause(caller, 0)).toMatchObject({ ok: false, problem: { code: "unsupported_by_provider" } });
     expect((await rig.view()).status).toBe("running");
   });
 
@@ -365,7 +365,7 @@ describe("the end of a session that is paused or pausing", () => {
     const rig = new SessionRig();
     await rig.running();
     await rig.commands.delete(caller, "requested");
-    expect(await rig.commands.pause(caller)).toMatchObject({ ok: false, problem: { code: "session_ended" } });
+    expect(await rig.commands.pause(caller, 0)).toMatchObject({ ok: false, problem: { code: "session_ended" } });
     expect(await rig.commands.resume(caller, null, 0)).toMatchObject({ ok: false, problem: { code: "session_ended" } });
   });
 

@@ -127,7 +127,8 @@ function map<T, U>(reply: Reply<T>, turn: (value: T) => U): Reply<U> {
 async function pause(from: TenantAsk): Promise<Response> {
   const none = await readNoFields(from.request);
   if (!none.ok) return problem(from, none.problem);
-  return suspension(from, 0, await askSession(from, "write", (session) => session.pause(from.caller)));
+  const waitMs = preferredWaitMs(from.request);
+  return suspension(from, waitMs, await askSession(from, "write", (session) => session.pause(from.caller, waitMs)));
 }
 
 async function resume(from: TenantAsk): Promise<Response> {
