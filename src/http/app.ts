@@ -7,9 +7,11 @@ import { type Context, Hono } from "hono";
 import type { Config } from "../config.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import { briefly } from "./backend.ts";
+import { cubeRoutes } from "./compat/cube.ts";
+import { readingRoutes } from "./compat/e2b-reading.ts";
+import { sandboxRoutes } from "./compat/e2b-sandboxes.ts";
 import { runbookRoutes } from "./compat/runbook.ts";
 import { Gate } from "./gate.ts";
-import { problemResponse } from "./problem.ts";
 import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { alertRoutes } from "./routes/alerts.ts";
@@ -27,6 +29,7 @@ import { outputRoutes } from "./routes/output.ts";
 import { secretRoutes } from "./routes/secrets.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { headersTooLarge, withinBody } from "./size-limits.ts";
+import { surfaceOf } from "./surface.ts";
 import { traceOf, type TraceContext } from "./traceparent.ts";
 
 /** All of them: the tests of refusals go through this table, so a new route is covered by being here. */
@@ -46,6 +49,9 @@ export const routes: readonly Route[] = [
   ...cleanupRoutes,
   ...auditRoutes,
   ...runbookRoutes,
+  ...sandboxRoutes,
+  ...readingRoutes,
+  ...cubeRoutes,
   ...descriptionRoutes(() => routes),
 ];
 
@@ -79,7 +85,7 @@ export function createApp(around: Surroundings): HttpApp {
   const config = reading.ok ? reading.config : reading.fallback;
   const gate = new Gate(config, around);
   const problem = (c: Context<Variables>, what: Problem, headers?: Record<string, string>) =>
-    problemResponse(what, { requestId: c.var.seen.requestId, now: around.clock.now() }, headers);
+    surfaceOf(c.req.path).refuse(what, { requestId: c.var.seen.requestId, now: around.clock.now() }, headers);
 
   app.use(async (c, next) => {
     const startedAt = around.clock.now();
@@ -122,7 +128,7 @@ export function createApp(around: Surroundings): HttpApp {
       return problem(c, methodNotAllowed(allow), { allow: allow.join(", ") });
     });
   }
-  app.notFound((c) => problem(c, routeNotFound));
+  app.notFound((c) => surfaceOf(c.req.path).notServed?.(c.req.raw) ?? problem(c, routeNotFound));
   app.onError((error, c) => {
     around.log.error("bug", { route: c.var.seen.route, request_id: c.var.seen.requestId, error: briefly(error) });
     return problem(c, bug);
@@ -135,7 +141,8 @@ async function answer(route: Route, c: Context<Variables>, around: Surroundings,
   const request = c.req.raw;
   const { requestId, trace } = c.var.seen;
   const ask: Ask = { ...rest, request, requestId, param: (name) => c.req.param(name) ?? "" };
-  const refuse = (what: Problem) => problemResponse(what, { requestId, now: around.clock.now() });
+  const surface = surfaceOf(c.req.path);
+  const refuse = (what: Problem) => surface.refuse(what, { requestId, now: around.clock.now() });
   if (route.access === "open") return await route.handle({ ...ask, reading });
   if (!reading.ok) return refuse(misconfigured);
   const { config } = reading;
@@ -145,7 +152,7 @@ async function answer(route: Route, c: Context<Variables>, around: Surroundings,
     const sent = await bodyOf(route, request, config);
     return sent.ok ? await route.handle({ ...ask, request: sent.value, config }) : refuse(sent.problem);
   }
-  const { tenant, headers } = await gate.tenant(request);
+  const { tenant, headers } = await gate.tenant(request, surface, route.access);
   c.var.seen.headers = headers;
   if (!tenant.ok) return refuse(tenant.problem);
   c.var.seen.tenant = tenant.value.tenant;

@@ -4,34 +4,48 @@
  */
 import type { TenantId } from "../domain/ids.ts";
 import { verifyApiKey } from "../protocol/api-keys.ts";
+import { verifyAccess } from "../protocol/e2b-access.ts";
 import type { Reply } from "../protocol/problem.ts";
 import type { Secrets } from "../config.ts";
+import { bearer, headerCredential } from "./credential.ts";
 import { refused } from "./problem.ts";
+import type { Surface } from "./surface.ts";
 
 export interface Tenant {
   readonly tenant: TenantId;
   readonly scopes: readonly string[];
 }
 
-/** Longer than any key or token of ours: what exceeds it is not hashed at all. */
-const maxCredential = 512;
-
 /** `isRevoked` is asked last, with a key that is otherwise valid: nobody else learns which tenants there are. */
 export async function authenticateTenant(
   request: Request,
+  surface: Pick<Surface, "credential" | "sendAs">,
   secrets: Secrets,
   isRevoked: (tenant: TenantId, keyId: string) => Promise<Reply<boolean>>,
 ): Promise<Reply<Tenant>> {
   if (secrets.keySigning === null) return secretMissing("KEY_SIGNING_SECRET");
-  const presented = bearer(request);
+  const presented = surface.credential(request);
   const claims = presented === null ? null : await verifyApiKey(presented, secrets.keySigning);
-  if (claims === null) return unauthorized("an API key");
+  if (claims === null) return unauthorized("an API key", surface.sendAs);
   const tenant = claims.tenant as TenantId;
   const revoked = await isRevoked(tenant, claims.keyId);
   if (!revoked.ok) return revoked;
-  if (revoked.value) return unauthorized("an API key that was not revoked");
+  if (revoked.value) return unauthorized("an API key that was not revoked", surface.sendAs);
   return { ok: true, value: { tenant, scopes: claims.scopes } };
 }
+
+/** By the token that an E2B client was given for one sandbox; it opens that one's health and nothing else. null: none was shown. */
+export async function authenticateSandbox(request: Request, secrets: Secrets): Promise<Reply<Tenant> | null> {
+  if (!request.headers.has(accessHeader)) return null;
+  if (secrets.keySigning === null) return secretMissing("KEY_SIGNING_SECRET");
+  const presented = headerCredential(request, accessHeader);
+  const sandbox = request.headers.get("e2b-sandbox-id") ?? "";
+  const tenant = presented === null ? null : await verifyAccess(presented, sandbox, secrets.keySigning);
+  if (tenant === null) return unauthorized("the access token of this sandbox", "`X-Access-Token: …`");
+  return { ok: true, value: { tenant, scopes: [] } };
+}
+
+const accessHeader = "x-access-token";
 
 export async function authenticateAdmin(request: Request, secrets: Secrets): Promise<Reply<null>> {
   if (secrets.adminToken === null) return secretMissing("ADMIN_TOKEN");
@@ -39,12 +53,6 @@ export async function authenticateAdmin(request: Request, secrets: Secrets): Pro
   if (presented === null) return unauthorized("the admin token");
   for (const token of secrets.adminToken) if (await sameText(presented, token)) return { ok: true, value: null };
   return unauthorized("the admin token");
-}
-
-function bearer(request: Request): string | null {
-  const header = request.headers.get("authorization") ?? "";
-  const [, credential] = /^Bearer ([\x21-\x7e]+)$/i.exec(header) ?? [];
-  return credential === undefined || credential.length > maxCredential ? null : credential;
 }
 
 /** Constant time: the digests are compared to their end, so neither length nor a common beginning shows in the time. */
@@ -61,10 +69,10 @@ async function digest(text: string): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
 }
 
-function unauthorized(what: string): Reply<never> {
+function unauthorized(what: string, sendAs = "`Authorization: Bearer …`"): Reply<never> {
   return refused({
     code: "unauthorized",
-    detail: `This route needs ${what}, and the request carried none that is valid here. Send it as \`Authorization: Bearer …\`.`,
+    detail: `This route needs ${what}, and the request carried none that is valid here. Send it as ${sendAs}.`,
   });
 }
 

@@ -9,7 +9,7 @@
 import type { Config } from "../config.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import type { Clock, Logger } from "../session/ambient.ts";
-import { authenticateAdmin, authenticateTenant, type Tenant } from "./auth.ts";
+import { authenticateAdmin, authenticateSandbox, authenticateTenant, type Tenant } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { refused } from "./problem.ts";
 import {
@@ -22,6 +22,7 @@ import {
   type Standing,
 } from "./rate-limits.ts";
 import { RevocationCache } from "./revocation-cache.ts";
+import type { Surface } from "./surface.ts";
 
 export interface GateSurroundings {
   readonly backend: Pick<Backend, "tenant">;
@@ -60,10 +61,12 @@ export class Gate {
     this.#policies = budgets.filter(({ name }) => name !== "auth_failures");
   }
 
-  async tenant(request: Request): Promise<Entry> {
-    const tenant = await authenticateTenant(request, this.#config.secrets, (...key) =>
-      this.#revocations.isRevoked(...key),
-    );
+  /** `sandbox`: an E2B client's token for that one sandbox will do as well. */
+  async tenant(request: Request, surface: Surface, access: "tenant" | "sandbox"): Promise<Entry> {
+    const { secrets } = this.#config;
+    const byToken = access === "sandbox" ? await authenticateSandbox(request, secrets) : null;
+    const tenant =
+      byToken ?? (await authenticateTenant(request, surface, secrets, (...key) => this.#revocations.isRevoked(...key)));
     if (!tenant.ok) return { tenant: refused(await this.#failed(request, tenant.problem)), headers: {} };
     const reads = request.method === "GET" || request.method === "HEAD";
     const standing = await this.#rates.take(reads ? "reads" : "writes", tenant.value.tenant);

@@ -86,7 +86,7 @@ export function problemResponse(
     ...(problem.limit === undefined ? {} : { limit: problem.limit }),
     ...(problem.used === undefined ? {} : { used: problem.used }),
   };
-  const retryAfter = retryAfterSeconds(problem, manner, context.now);
+  const retryAfter = retryAfterOf(problem, context.now);
   return new Response(JSON.stringify(body), {
     status,
     headers: {
@@ -98,10 +98,18 @@ export function problemResponse(
   });
 }
 
-function retryAfterSeconds(problem: Problem, manner: Manner, now: number): number | null {
+/** Whole seconds; null: waiting alone does not help. */
+export function retryAfterOf(problem: Problem, now: number): number | null {
   if (problem.code === "quota_exhausted") return null;
   if (problem.retryAt !== undefined) return Math.max(1, Math.ceil((problem.retryAt - now) / 1_000));
-  return manner.retryAfterSeconds ?? null;
+  return manners[problem.code].retryAfterSeconds ?? null;
+}
+
+/** For surfaces whose errors have one text: what is wrong with which field takes the place of "see errors". */
+export function inOneLine({ detail, errors = [] }: Problem): string {
+  if (errors.length === 0) return detail;
+  const fields = errors.map((error) => `${error.pointer.replace(/^\//, "") || "the body"}: ${error.detail}`);
+  return `The request was not accepted and nothing was changed. ${fields.join(" ")}`;
 }
 
 /** A parse that failed, as a value. */

@@ -42,6 +42,7 @@ interface AskOf {
   readonly open: OpenAsk;
   readonly admin: AdminAsk;
   readonly tenant: TenantAsk;
+  readonly sandbox: TenantAsk;
 }
 
 /**
@@ -51,7 +52,7 @@ interface AskOf {
 export interface Served<A extends Access> extends Contract<A> {
   readonly handle: (ask: AskOf[A]) => Promise<Response>;
 }
-export type Route = Served<"open"> | Served<"admin"> | Served<"tenant">;
+export type Route = Served<"open"> | Served<"admin"> | Served<"tenant"> | Served<"sandbox">;
 
 export function serve<A extends Access>(contract: Contract<A>, handle: Served<A>["handle"]): Served<A> {
   return { ...contract, handle };

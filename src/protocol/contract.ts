@@ -11,8 +11,8 @@ import type { ProblemCode } from "./problem.ts";
 import { keyIdText } from "./api-keys.ts";
 import type { RequestHeaderName, ResponseHeaderName } from "./header-names.ts";
 
-/** `open`: anyone. `tenant`: an API key. `admin`: the admin token. */
-export type Access = "open" | "tenant" | "admin";
+/** `open`: anyone. `tenant`: an API key. `admin`: the admin token. `sandbox`: an API key, or an E2B client's token for that one sandbox. */
+export type Access = "open" | "tenant" | "admin" | "sandbox";
 
 export type Tag =
   | "Sessions"
@@ -104,6 +104,7 @@ const byAccess: Readonly<Record<Access, readonly ProblemCode[]>> = {
   open: [],
   tenant: ["unauthorized", "secret_missing", "unavailable", "rate_limited"],
   admin: ["unauthorized", "secret_missing", "unavailable", "rate_limited"],
+  sandbox: ["unauthorized", "secret_missing", "unavailable", "rate_limited"],
 };
 const ofBodies: readonly ProblemCode[] = ["malformed_json", "payload_too_large"];
 

@@ -72,7 +72,10 @@ export class LifecycleCommands {
     const problem = checkSeconds(field, seconds, this.#at.ports.policy.maxTimeoutMs);
     if (problem !== null) return refuse(problem);
     const asked = this.#at.dispatch({ type: "timeoutSet", kind, durationMs: seconds * 1_000 }, "client");
-    return asked.ok ? this.#at.answer((session) => this.#at.tagged(session)) : asked;
+    if (!asked.ok) return asked;
+    // An end that is here already is not left to the alarm: who asked for "now" may look at once.
+    if (seconds === 0) this.#at.dispatch({ type: "timePassed", jitter: this.#at.ports.ids.random() }, "client");
+    return this.#at.answer((session) => this.#at.tagged(session));
   }
 
   async keepalive(caller: Caller): Promise<Reply<Tagged<SessionView>>> {

@@ -124,6 +124,7 @@ export interface SessionApi {
     caller: Caller,
     reason: "requested" | "operator",
   ): Promise<Reply<{ readonly session: SessionView; readonly done: boolean; readonly changed: boolean }>>;
+  /** The one way to move the end, under every API: `timeout` sets it, `refresh` only extends. 0: now. Problems: session_ended, session_paused, validation_failed. */
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>>;
   /**
    * Saves, stops, and keeps what was saved; waits up to `waitMs` for the session to leave `pausing`. When it is `running`

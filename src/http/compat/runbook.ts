@@ -21,12 +21,12 @@ import type { SessionView } from "../../protocol/sessions.ts";
 import type { Caller } from "../../session/session-api.ts";
 import { ended } from "../admin-act.ts";
 import { ask } from "../backend.ts";
-import { readJson } from "../body.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import { sessionNotFound } from "../problem.ts";
 import { type AdminAsk, askSession, json, problem, type Route, serve } from "../route.ts";
 import { cleanupView, inWords } from "../routes/cleanup.ts";
 import { validate, validationFailed } from "../validation.ts";
+import { readLenient } from "./lenient-body.ts";
 
 /** The whole of the translation: each native status once. */
 export const runbookStatusOf: Readonly<Record<SessionView["status"], RunbookStatus>> = {
@@ -177,7 +177,7 @@ async function remove(from: AdminAsk): Promise<Response> {
 }
 
 async function cleanup(from: AdminAsk): Promise<Response> {
-  const body = await readLenient(from, runbookCleanupBody);
+  const body = await readLenient(from.request, runbookCleanupBody);
   if (!body.ok) return problem(from, body.problem);
   const { max_age_seconds: maxAge, status, dry_run: dryRun = false, reason = "cleanup by the runbook" } = body.value;
   const order = {
@@ -198,7 +198,7 @@ async function cleanup(from: AdminAsk): Promise<Response> {
 
 /** The native route wants a reason; the runbook's line has none, so the log says whose line it was. */
 async function emergency(from: AdminAsk): Promise<Response> {
-  const body = await readLenient(from, runbookEmergencyBody);
+  const body = await readLenient(from.request, runbookEmergencyBody);
   if (!body.ok) return problem(from, body.problem);
   const { dry_run: dryRun = false, reason = "emergency cleanup by the runbook, no reason given" } = body.value;
   const reply = await ended(
@@ -208,12 +208,6 @@ async function emergency(from: AdminAsk): Promise<Response> {
     inWords,
   );
   return reply.ok ? json(200, cleanupView(reply.value)) : problem(from, reply.problem);
-}
-
-async function readLenient<S extends z.ZodType>(from: AdminAsk, schema: S): Promise<Reply<z.output<S>>> {
-  const headers = new Headers(from.request.headers);
-  headers.set("content-type", "application/json");
-  return await readJson(new Request(from.request, { headers }), schema, { ranges: {}, empty: "no fields" });
 }
 
 type Shard = ReturnType<AdminAsk["backend"]["shards"]>[number]["api"];

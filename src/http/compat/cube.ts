@@ -1,0 +1,102 @@
+/**
+ * CubeSandbox's `timeout` and `refresh`: both set the end to so many seconds from now, as there, where a refresh may shorten
+ * too. Under both is the one native call. There the seconds count idle time, here they do not: docs/decisions/0020.
+ */
+import type { SessionId } from "../../domain/ids.ts";
+import { cubeRefresh, type CubeReply, cubeTimeout } from "../../protocol/cube.ts";
+import { sessionIdPattern } from "../../protocol/primitives.ts";
+import { type Problem, type ProblemCode, problemStatus, type Reply } from "../../protocol/problem.ts";
+import { ask } from "../backend.ts";
+import { inOneLine, type ProblemContext, retryAfterOf, sessionNotFound } from "../problem.ts";
+import { json, type Route, type TenantAsk } from "../route.ts";
+import { validationFailed } from "../validation.ts";
+import { readLenient } from "./lenient-body.ts";
+
+const success = { ret_code: 200, ret_msg: "Success" };
+
+/** Its numbers, by HTTP status; ended sandboxes have one of their own. */
+const retCodes: Readonly<Record<number, number>> = {
+  400: 130_400,
+  401: 130_401,
+  404: 130_404,
+  409: 130_409,
+  410: 310_410,
+  413: 130_400,
+  429: 130_429,
+};
+const serverFault = 130_593;
+
+const statuses: Partial<Record<ProblemCode, number>> = {
+  validation_failed: 400,
+  unsupported_media_type: 400,
+  session_ended: 410,
+};
+
+export function cubeRefusal(problem: Problem, context: ProblemContext, headers: Record<string, string> = {}): Response {
+  const status = statuses[problem.code] ?? problemStatus[problem.code];
+  const retryAfter = retryAfterOf(problem, context.now);
+  const body: CubeReply = {
+    requestID: context.requestId,
+    ret: {
+      ret_code: retCodes[status] ?? (status < 500 ? 130_400 : serverFault),
+      ret_msg: inOneLine(problem),
+    },
+  };
+  return json(status, body, { ...(retryAfter === null ? {} : { "retry-after": String(retryAfter) }), ...headers });
+}
+
+async function timeout(from: TenantAsk): Promise<Response> {
+  const body = await readLenient(from.request, cubeTimeout);
+  if (!body.ok) return refuse(from, body.problem);
+  const { requestID, sandboxID, timeout: seconds } = body.value;
+  return await setEnd(from, { requestID, sandboxID, field: "timeout", seconds });
+}
+
+async function refresh(from: TenantAsk): Promise<Response> {
+  const body = await readLenient(from.request, cubeRefresh);
+  if (!body.ok) return refuse(from, body.problem);
+  const { requestID, sandboxID, duration } = body.value;
+  const seconds = duration ?? Math.floor(from.config.policy.defaultTimeoutMs / 1_000);
+  return await setEnd(from, { requestID, sandboxID, field: "duration", seconds });
+}
+
+interface Order {
+  readonly requestID: string | undefined;
+  readonly sandboxID: string;
+  readonly field: "timeout" | "duration";
+  readonly seconds: number;
+}
+
+async function setEnd(from: TenantAsk, { requestID, sandboxID, field, seconds }: Order): Promise<Response> {
+  const most = Math.floor(from.config.policy.maxTimeoutMs / 1_000);
+  const long =
+    seconds <= most ? null : validationFailed([{ pointer: `/${field}`, detail: `At most ${most} seconds.` }]);
+  if (long?.ok === false) return refuse(from, long.problem);
+  const reply = await asked(from, sandboxID, seconds);
+  if (!reply.ok) return refuse(from, reply.problem);
+  const body: CubeReply = {
+    requestID: requestID ?? from.requestId,
+    sandboxID,
+    ret: success,
+    end_at: reply.value,
+  };
+  return json(200, body);
+}
+
+/** The end as it was stored, epoch ms. */
+async function asked(from: TenantAsk, id: string, seconds: number): Promise<Reply<number>> {
+  if (!sessionIdPattern.test(id)) return { ok: false, problem: sessionNotFound };
+  const reply = await ask("write", from.log, () =>
+    from.backend.session(id as SessionId).timeout(from.caller, "timeout", seconds),
+  );
+  return reply.ok ? { ok: true, value: Date.parse(reply.value.body.end_at) } : reply;
+}
+
+function refuse(from: TenantAsk, problem: Problem): Response {
+  return cubeRefusal(problem, { requestId: from.requestId, now: from.clock.now() });
+}
+
+export const cubeRoutes: readonly Route[] = [
+  { method: "POST", path: "/cube/sandbox/timeout", access: "tenant", handle: timeout },
+  { method: "POST", path: "/cube/sandbox/refresh", access: "tenant", handle: refresh },
+];

@@ -1,0 +1,10 @@
+/** Bodies on the compatible surfaces: JSON whatever the Content-Type says, and no body is no fields. Their schemas ignore unknown fields. */
+import type { z } from "zod";
+import type { Reply } from "../../protocol/problem.ts";
+import { readJson } from "../body.ts";
+
+export async function readLenient<S extends z.ZodType>(request: Request, schema: S): Promise<Reply<z.output<S>>> {
+  const headers = new Headers(request.headers);
+  headers.set("content-type", "application/json");
+  return await readJson(new Request(request, { headers }), schema, { ranges: {}, empty: "no fields" });
+}
