@@ -86,20 +86,22 @@ export function problemResponse(
     ...(problem.limit === undefined ? {} : { limit: problem.limit }),
     ...(problem.used === undefined ? {} : { used: problem.used }),
   };
-  const retryAfter = retryAfterOf(problem, context.now);
   return new Response(JSON.stringify(body), {
     status,
-    headers: {
-      "content-type": "application/problem+json",
-      ...(retryAfter === null ? {} : { "retry-after": String(retryAfter) }),
-      ...(problem.code === "unauthorized" ? { "www-authenticate": 'Bearer realm="mooring"' } : {}),
-      ...headers,
-    },
+    headers: { "content-type": "application/problem+json", ...refusalHeaders(problem, context), ...headers },
   });
 }
 
-/** Whole seconds; null: waiting alone does not help. */
-export function retryAfterOf(problem: Problem, now: number): number | null {
+/** What a refusal says in its headers, on every surface. */
+export function refusalHeaders(problem: Problem, context: ProblemContext): Record<string, string> {
+  const retryAfter = retryAfterSeconds(problem, context.now);
+  return {
+    ...(retryAfter === null ? {} : { "retry-after": String(retryAfter) }),
+    ...(problem.code === "unauthorized" ? { "www-authenticate": 'Bearer realm="mooring"' } : {}),
+  };
+}
+
+function retryAfterSeconds(problem: Problem, now: number): number | null {
   if (problem.code === "quota_exhausted") return null;
   if (problem.retryAt !== undefined) return Math.max(1, Math.ceil((problem.retryAt - now) / 1_000));
   return manners[problem.code].retryAfterSeconds ?? null;

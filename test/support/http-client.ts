@@ -19,6 +19,8 @@ import { createApp } from "../../src/http/app.ts";
 import type { Backend } from "../../src/http/backend.ts";
 import type { BudgetName, SharedCounter } from "../../src/http/rate-limits.ts";
 import { type ApiKeyScope, signApiKey } from "../../src/protocol/api-keys.ts";
+import { cubeReply } from "../../src/protocol/cube.ts";
+import { e2bError } from "../../src/protocol/e2b.ts";
 import {
   type Problem,
   problemBody,
@@ -211,6 +213,29 @@ export async function expectProblem(response: Response, code: ProblemCode): Prom
   return body;
 }
 
+/** The same on whichever surface the path is of: E2B's and CubeSandbox's clients get a no that they can read. */
+export async function expectRefusal(path: string, response: Response, code: ProblemCode): Promise<string> {
+  if (path.startsWith("/cube/")) {
+    const { ret, end_at } = cubeReply.strict().parse(await compatBody(response));
+    expect([ret.ret_code === 200, end_at]).toEqual([false, undefined]);
+    return ret.ret_msg;
+  }
+  if (!/^\/(health|(v2\/)?sandboxes)/.test(path)) return (await expectProblem(response, code)).detail;
+  const error = e2bError.strict().parse(await compatBody(response));
+  expect(error).toMatchObject({ code: response.status, error_code: code });
+  return error.message;
+}
+
+async function compatBody(response: Response): Promise<unknown> {
+  const text = await response.text();
+  expect(response.status).toBeGreaterThanOrEqual(400);
+  expect(response.headers.get("content-type")).toBe("application/json");
+  expect(response.headers.get("x-request-id")).not.toBeNull();
+  expect(text).not.toMatch(/\.ts\b|node_modules|\/src\/| {4}at /);
+  for (const secret of Object.values(testSecrets)) expect(text).not.toContain(secret);
+  return JSON.parse(text);
+}
+
 export function refusal(problem: Problem): { readonly ok: false; readonly problem: Problem } {
   return { ok: false, problem };
 }
@@ -238,7 +263,10 @@ function overlaid<T extends object>(base: T, over: Partial<T>): T {
 const plainSession: SessionApi = {
   create: async (id) => ({ ok: true, value: { etag: "1", body: sampleSession({ id }), replayed: false } }),
   get: async () => ({ ok: true, value: { etag: "7", body: sampleSession() } }),
-  delete: async () => ({ ok: true, value: { session: sampleSession({ status: "terminating" }), done: false, changed: true } }),
+  delete: async () => ({
+    ok: true,
+    value: { session: sampleSession({ status: "terminating" }), done: false, changed: true },
+  }),
   timeout: async () => ({ ok: true, value: { etag: "8", body: sampleSession() } }),
   pause: async () => ({ ok: true, value: { etag: "8", body: sampleSession({ status: "pausing" }), changed: true } }),
   attach: async () => ({ ok: true, value: { etag: "8", body: sampleSession(), changed: false } }),

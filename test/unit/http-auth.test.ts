@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { routes } from "../../src/http/app.ts";
-import { expectProblem, httpClient, testKey, testSecrets } from "../support/http-client.ts";
+import { expectProblem, expectRefusal, httpClient, testKey, testSecrets } from "../support/http-client.ts";
 import { sampleId } from "../support/sample-views.ts";
 
 const guarded = routes.filter((route) => route.access !== "open");
@@ -20,7 +20,7 @@ describe.each(paths)("$method $path", ({ method, path, access }) => {
   it("without a credential is 401 and reaches no object [SEC-1]", async () => {
     const client = await httpClient();
     const response = await client.send(method, path, { key: null });
-    await expectProblem(response, "unauthorized");
+    await expectRefusal(path, response, "unauthorized");
     expect(response.headers.get("www-authenticate")).toMatch(/^Bearer /);
     expect(client.calls).toEqual([]);
   });
@@ -43,7 +43,7 @@ describe.each(paths)("$method $path", ({ method, path, access }) => {
     ];
     for (const credential of wrong) {
       const client = await httpClient();
-      await expectProblem(await client.send(method, path, { key: credential }), "unauthorized");
+      await expectRefusal(path, await client.send(method, path, { key: credential }), "unauthorized");
       expect(client.calls).toEqual([]);
     }
   });
@@ -51,7 +51,7 @@ describe.each(paths)("$method $path", ({ method, path, access }) => {
   it("never takes the credential of the other kind [SEC-2]", async () => {
     const client = await httpClient();
     const key = access === "admin" ? await testKey({ scopes: ["critical"] }) : testSecrets.ADMIN_TOKEN;
-    await expectProblem(await client.send(method, path, { key }), "unauthorized");
+    await expectRefusal(path, await client.send(method, path, { key }), "unauthorized");
     expect(client.calls).toEqual([]);
   });
 
@@ -60,8 +60,8 @@ describe.each(paths)("$method $path", ({ method, path, access }) => {
     const others = { ...testSecrets, [needed]: undefined };
     for (const key of [null, "", await testKey(), testSecrets.ADMIN_TOKEN]) {
       const client = await httpClient({ env: { SANDBOX_PROVIDER: "memory", ...others } });
-      const problem = await expectProblem(await client.send(method, path, { key }), "secret_missing");
-      expect(problem.detail).toContain(needed);
+      const words = await expectRefusal(path, await client.send(method, path, { key }), "secret_missing");
+      expect(words).toContain(needed);
       expect(client.calls).toEqual([]);
     }
   });

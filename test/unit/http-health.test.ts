@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { routes } from "../../src/http/app.ts";
-import { expectProblem, httpClient, testSecrets } from "../support/http-client.ts";
+import { expectProblem, expectRefusal, httpClient, testSecrets } from "../support/http-client.ts";
 import { sampleId } from "../support/sample-views.ts";
 
 const fits = { SANDBOX_PROVIDER: "memory", ...testSecrets };
@@ -48,9 +48,9 @@ describe("a config that does not fit", () => {
       const client = await httpClient({ env });
       const path = route.path.replace(":id", sampleId).replace(":job", "job-1");
       for (const key of [null, testSecrets.ADMIN_TOKEN, "short-secret"]) {
-        await expectProblem(await client.send(route.method, path, { key }), "unavailable");
+        await expectRefusal(path, await client.send(route.method, path, { key }), "unavailable");
       }
-      await expectProblem(await client.send(route.method, path), "unavailable");
+      await expectRefusal(path, await client.send(route.method, path), "unavailable");
       expect(client.calls).toEqual([]);
     },
   );

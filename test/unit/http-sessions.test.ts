@@ -180,7 +180,10 @@ describe("delete", () => {
   it("is 202 with the teardown while it lasts, 200 when proven gone [DEL-4]", async () => {
     const working = await httpClient();
     expect((await working.send("DELETE", session)).status).toBe(202);
-    const gone = { ok: true, value: { session: sampleSession({ status: "terminated" }), done: true, changed: false } } as const;
+    const gone = {
+      ok: true,
+      value: { session: sampleSession({ status: "terminated" }), done: true, changed: false },
+    } as const;
     const done = await httpClient({ answers: { session: { delete: async () => gone } } });
     expect((await done.send("DELETE", session)).status).toBe(200);
   });

@@ -108,7 +108,7 @@ describe("a resume", () => {
     let blind = false;
     rig.fault = ({ op, generation: of }: Call): Fault =>
       blind && of === generation && op !== "save" ? { type: "fail_before", effect: "unknown" } : { type: "none" };
-    await rig.commands.pause(caller);
+    await rig.commands.pause(caller, 0);
     await rig.pass(500);
     blind = true;
     await rig.pass(minute);

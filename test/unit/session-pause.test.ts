@@ -152,7 +152,10 @@ describe("a pause", () => {
     const created = await rig.during(second, rig.commands.create(rig.id, caller, { on_timeout: "pause" }, null, 0));
     expect(created).toMatchObject({ ok: false, problem: { code: "unsupported_by_provider" } });
     await rig.running();
-    expect(await rig.commands.pause(caller, 0)).toMatchObject({ ok: false, problem: { code: "unsupported_by_provider" } });
+    expect(await rig.commands.pause(caller, 0)).toMatchObject({
+      ok: false,
+      problem: { code: "unsupported_by_provider" },
+    });
     expect((await rig.view()).status).toBe("running");
   });
 

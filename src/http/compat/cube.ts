@@ -7,7 +7,7 @@ import { cubeRefresh, type CubeReply, cubeTimeout } from "../../protocol/cube.ts
 import { sessionIdPattern } from "../../protocol/primitives.ts";
 import { type Problem, type ProblemCode, problemStatus, type Reply } from "../../protocol/problem.ts";
 import { ask } from "../backend.ts";
-import { inOneLine, type ProblemContext, retryAfterOf, sessionNotFound } from "../problem.ts";
+import { inOneLine, type ProblemContext, refusalHeaders, sessionNotFound } from "../problem.ts";
 import { json, type Route, type TenantAsk } from "../route.ts";
 import { validationFailed } from "../validation.ts";
 import { readLenient } from "./lenient-body.ts";
@@ -34,7 +34,6 @@ const statuses: Partial<Record<ProblemCode, number>> = {
 
 export function cubeRefusal(problem: Problem, context: ProblemContext, headers: Record<string, string> = {}): Response {
   const status = statuses[problem.code] ?? problemStatus[problem.code];
-  const retryAfter = retryAfterOf(problem, context.now);
   const body: CubeReply = {
     requestID: context.requestId,
     ret: {
@@ -42,7 +41,7 @@ export function cubeRefusal(problem: Problem, context: ProblemContext, headers: 
       ret_msg: inOneLine(problem),
     },
   };
-  return json(status, body, { ...(retryAfter === null ? {} : { "retry-after": String(retryAfter) }), ...headers });
+  return json(status, body, { ...refusalHeaders(problem, context), ...headers });
 }
 
 async function timeout(from: TenantAsk): Promise<Response> {

@@ -4,7 +4,7 @@
  */
 import type { E2bError } from "../../protocol/e2b.ts";
 import { type Problem, type ProblemCode, problemStatus } from "../../protocol/problem.ts";
-import { inOneLine, type ProblemContext, retryAfterOf } from "../problem.ts";
+import { inOneLine, type ProblemContext, refusalHeaders } from "../problem.ts";
 import type { Ask } from "../route.ts";
 
 /** Where E2B's status is another than the native one. */
@@ -23,9 +23,8 @@ const statuses: Partial<Record<ProblemCode, number>> = {
 };
 
 export function e2bRefusal(problem: Problem, context: ProblemContext, headers: Record<string, string> = {}): Response {
-  const retryAfter = retryAfterOf(problem, context.now);
   return e2bAnswer(statuses[problem.code] ?? problemStatus[problem.code], inOneLine(problem), problem.code, {
-    ...(retryAfter === null ? {} : { "retry-after": String(retryAfter) }),
+    ...refusalHeaders(problem, context),
     ...headers,
   });
 }
