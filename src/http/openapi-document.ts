@@ -90,6 +90,18 @@ export function openApiDocument(contracts: readonly Contract[]): OpenApiDocument
         headers: Object.fromEntries(Object.entries(responseHeaders).map(([name, schema]) => [name, headerOf(schema)])),
         securitySchemes: {
           apiKey: { type: "http", scheme: "bearer", description: "A tenant's API key, `mrg_…`." },
+          keyHeader: {
+            type: "apiKey",
+            in: "header",
+            name: "X-API-KEY",
+            description: "The same key, as E2B's SDK sends it.",
+          },
+          sandboxToken: {
+            type: "apiKey",
+            in: "header",
+            name: "X-Access-Token",
+            description: "`envdAccessToken` of one sandbox; opens its health and nothing else.",
+          },
           adminToken: { type: "http", scheme: "bearer", description: "The operator's token." },
         },
       },
@@ -106,10 +118,10 @@ export function openApiDocument(contracts: readonly Contract[]): OpenApiDocument
 }
 
 function operation(each: Contract): ZodOpenApiOperationObject {
-  const { access, headers = [], query, body } = each;
+  const { headers = [], query, body } = each;
   const names = [...each.path.matchAll(/:([a-zA-Z_]+)/g)].map(([, name = ""]) => name);
   const path = Object.fromEntries(names.map((name) => [name, parameterOf(each, name)]));
-  const required = (name: (typeof headers)[number]) => name === "if-match";
+  const required = (name: (typeof headers)[number]) => name === "if-match" || name === "e2b-sandbox-id";
   const header = Object.fromEntries(
     headers.map((name) => [name, required(name) ? requestHeaders[name] : requestHeaders[name].optional()]),
   );
@@ -118,7 +130,7 @@ function operation(each: Contract): ZodOpenApiOperationObject {
     tags: [each.tag],
     summary: each.summary,
     ...(each.description === undefined ? {} : { description: each.description }),
-    security: access === "open" ? [] : [{ [access === "tenant" ? "apiKey" : "adminToken"]: [] }],
+    security: securityOf(each),
     requestParams: {
       ...(names.length === 0 ? {} : { path: z.object(path) }),
       ...(query === undefined ? {} : { query }),
@@ -127,6 +139,20 @@ function operation(each: Contract): ZodOpenApiOperationObject {
     ...(body === undefined || body === "no fields" ? {} : { requestBody: requestBody(body) }),
     responses: { ...answers(each), ...problems(each) },
   };
+}
+
+/** Any one of them. The compatible surfaces take the key where their clients carry it. */
+function securityOf({ access, tag }: Contract): Record<string, string[]>[] {
+  switch (access) {
+    case "open":
+      return [];
+    case "admin":
+      return [{ adminToken: [] }];
+    case "tenant":
+      return tag === "E2B" || tag === "CubeSandbox" ? [{ keyHeader: [] }, { apiKey: [] }] : [{ apiKey: [] }];
+    case "sandbox":
+      return [{ sandboxToken: [] }, { keyHeader: [] }, { apiKey: [] }];
+  }
 }
 
 function parameterOf(each: Contract, name: string): z.ZodType {

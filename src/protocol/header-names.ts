@@ -37,6 +37,7 @@ export const requestHeaders = {
     .string()
     .regex(/^\d{1,15}$/, "A whole number from 0.")
     .meta({ description: "The id of the last event that arrived: the stream goes on after it.", examples: ["42"] }),
+  "e2b-sandbox-id": z.string().max(64).meta({ description: "Which sandbox is meant. Required." }),
 } as const;
 export type RequestHeaderName = keyof typeof requestHeaders;
 
@@ -65,6 +66,7 @@ export const responseHeaders = {
   "mooring-offset": z.string().regex(/^\d+$/).meta({
     description: "The byte of the output at which this answer begins; later than asked when the older bytes are gone.",
   }),
+  "x-next-token": z.string().meta({ description: "There is more: send it as `nextToken`." }),
   "x-next-cursor": z.string().meta({ description: "There is more: send it as `cursor`." }),
 } as const;
 export type ResponseHeaderName = keyof typeof responseHeaders;

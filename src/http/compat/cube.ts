@@ -3,12 +3,13 @@
  * too. Under both is the one native call. There the seconds count idle time, here they do not: docs/decisions/0020.
  */
 import type { SessionId } from "../../domain/ids.ts";
+import { cubeContracts } from "../../protocol/contracts/cube-contracts.ts";
 import { cubeRefresh, type CubeReply, cubeTimeout } from "../../protocol/cube.ts";
 import { sessionIdPattern } from "../../protocol/primitives.ts";
 import { type Problem, type ProblemCode, problemStatus, type Reply } from "../../protocol/problem.ts";
 import { ask } from "../backend.ts";
 import { inOneLine, type ProblemContext, refusalHeaders, sessionNotFound } from "../problem.ts";
-import { json, type Route, type TenantAsk } from "../route.ts";
+import { json, type Route, serve, type TenantAsk } from "../route.ts";
 import { validationFailed } from "../validation.ts";
 import { readLenient } from "./lenient-body.ts";
 
@@ -96,6 +97,6 @@ function refuse(from: TenantAsk, problem: Problem): Response {
 }
 
 export const cubeRoutes: readonly Route[] = [
-  { method: "POST", path: "/cube/sandbox/timeout", access: "tenant", handle: timeout },
-  { method: "POST", path: "/cube/sandbox/refresh", access: "tenant", handle: refresh },
+  serve(cubeContracts.timeout, timeout),
+  serve(cubeContracts.refresh, refresh),
 ];

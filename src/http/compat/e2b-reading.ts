@@ -1,43 +1,31 @@
 /** E2B's lists, metrics and health: reads, which wake nothing and count as nobody's activity. */
-import { z } from "zod";
 import type { FleetQuery, FleetRow } from "../../fleet/shard-api.ts";
-import { e2bState } from "../../protocol/e2b.ts";
-import { plainText, sessionIdPattern } from "../../protocol/primitives.ts";
+import {
+  e2bContracts,
+  e2bListQuery,
+  e2bListRunningQuery,
+  e2bMetricsQuery,
+  e2bReadContracts,
+} from "../../protocol/contracts/e2b-contracts.ts";
+import { sessionIdPattern } from "../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { SessionId } from "../../domain/ids.ts";
 import { ask } from "../backend.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
-import { askSession, json, type Route, type TenantAsk } from "../route.ts";
+import { askSession, json, type Route, serve, type TenantAsk } from "../route.ts";
 import { validate, validationFailed } from "../validation.ts";
 import { metadataFilter, templateLabel } from "./e2b-metadata.ts";
 import { refuse } from "./e2b-refusal.ts";
 import { listedOf, metricsOf, nativeStatuses } from "./e2b-view.ts";
 
-const pageSize = 100;
-
-const listQuery = z.object({
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/, `A whole number from 1 to ${pageSize}.`)
-    .transform(Number)
-    .refine((count) => count >= 1 && count <= pageSize, `A whole number from 1 to ${pageSize}.`)
-    .default(pageSize),
-  nextToken: z.string().max(100).optional(),
-  state: z.array(e2bState).optional(),
-  metadata: z.string().max(8_192).optional(),
-  startedAfter: z.iso.datetime({ offset: true, error: "An RFC 3339 time." }).optional(),
-  template: plainText(256).optional(),
-  order: z.enum(["asc", "desc"]).default("desc"),
-});
-
 /** A bare array; `X-Next-Token` is there when there is more. */
 async function list(from: TenantAsk): Promise<Response> {
   const { searchParams } = new URL(from.request.url);
+  const states = searchParams.getAll("state").filter((each) => each !== "");
+  const once = { ...Object.fromEntries(searchParams), state: states.join(",") };
   // An empty parameter is one that was not given: clients send those.
-  const given = Object.fromEntries([...searchParams].filter(([, value]) => value !== ""));
-  const states = searchParams.getAll("state").flatMap((each) => each.split(","));
-  const asked = states.filter((each) => each !== "");
-  const query = validate(listQuery, { ...given, state: asked.length === 0 ? undefined : asked }, "query");
+  const given = Object.fromEntries(Object.entries(once).filter(([, value]) => value !== ""));
+  const query = validate(e2bListQuery, given, "query");
   if (!query.ok) return refuse(from, query.problem);
   const { limit, nextToken, order, startedAfter, template } = query.value;
   const after = nextToken === undefined ? undefined : decodeCursor(nextToken);
@@ -66,8 +54,9 @@ async function list(from: TenantAsk): Promise<Response> {
 
 /** The older list knows running ones only, and no pages. */
 async function listRunning(from: TenantAsk): Promise<Response> {
-  const metadata = new URL(from.request.url).searchParams.get("metadata") ?? "";
-  const labels = metadataFilter(metadata.slice(0, 8_192));
+  const query = validate(e2bListRunningQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
+  if (!query.ok) return refuse(from, query.problem);
+  const labels = metadataFilter(query.value.metadata ?? "");
   const reply = await rowsOf(from, { limit: 1_000, order: "newest", statuses: nativeStatuses(["running"]), labels });
   return reply.ok ? json(200, shownOf(reply.value)) : refuse(from, reply.problem);
 }
@@ -91,15 +80,8 @@ function shownOf(rows: readonly FleetRow[]) {
   return rows.flatMap((row) => listedOf(row) ?? []);
 }
 
-const epochSeconds = z
-  .string()
-  .regex(/^\d{1,12}$/, "Whole seconds since 1970.")
-  .transform(Number)
-  .optional();
-const metricsQuery = z.object({ start: epochSeconds, end: epochSeconds });
-
 async function metrics(from: TenantAsk): Promise<Response> {
-  const query = validate(metricsQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
+  const query = validate(e2bMetricsQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
   if (!query.ok) return refuse(from, query.problem);
   const reply = await askSession(from, "read", (session) => session.resources(from.caller));
   if (reply.ok) return json(200, metricsOf(reply.value, query.value.start ?? null, query.value.end ?? null));
@@ -137,10 +119,11 @@ function notRunning(id: string): Response {
   });
 }
 
+const [older, newer] = e2bContracts;
 export const readingRoutes: readonly Route[] = [
-  { method: "GET", path: "/sandboxes", access: "tenant", handle: listRunning },
-  { method: "GET", path: "/v2/sandboxes", access: "tenant", handle: list },
-  { method: "GET", path: "/sandboxes/:id/metrics", access: "tenant", handle: metrics },
-  { method: "GET", path: "/v2/sandboxes/:id/metrics", access: "tenant", handle: metrics },
-  { method: "GET", path: "/health", access: "sandbox", handle: health },
+  serve(e2bReadContracts.listRunning, listRunning),
+  serve(e2bReadContracts.list, list),
+  serve(older.metrics, metrics),
+  serve(newer.metrics, metrics),
+  serve(e2bReadContracts.health, health),
 ];

@@ -3,13 +3,14 @@
  * not yet so; it waits shorter than the SDK, which gives a request up after 60 s.
  */
 import type { SessionId } from "../../domain/ids.ts";
+import { e2bContracts } from "../../protocol/contracts/e2b-contracts.ts";
 import { e2bConnect, e2bNewSandbox, e2bPause, e2bRefresh, e2bTimeout } from "../../protocol/e2b.ts";
 import { signAccess } from "../../protocol/e2b-access.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { SessionView } from "../../protocol/sessions.ts";
 import type { Asked, AttachOrder } from "../../session/session-api.ts";
 import { ask } from "../backend.ts";
-import { askSession, json, type Route, type TenantAsk } from "../route.ts";
+import { askSession, json, type Route, serve, type TenantAsk } from "../route.ts";
 import { readLenient } from "./lenient-body.ts";
 import { createOrder, defaultSeconds, memoryWords, tooLong } from "./e2b-new-sandbox.ts";
 import { e2bAnswer, refuse } from "./e2b-refusal.ts";
@@ -126,7 +127,7 @@ async function attached(from: TenantAsk, { body }: Asked, status: 200 | 201): Pr
 
 async function sandbox(from: TenantAsk, status: 200 | 201, session: SessionView): Promise<Response> {
   // Authentication went through it, so it is set.
-  const secret = from.config.secrets.keySigning?.current ?? "";
+  const secret = from.config.secrets.keySigning?.[0] ?? "";
   const token = await signAccess(from.caller.tenant, session.id as SessionId, secret);
   return json(status, sandboxOf(session, token));
 }
@@ -152,13 +153,13 @@ function slow(what: "create" | "pause" | "resume"): string {
   return `The sandbox was not ready within ${waitMs / 1_000} s of the ${what}. ${then[what]}`;
 }
 
-export const sandboxRoutes: readonly Route[] = ["/sandboxes", "/v2/sandboxes"].flatMap((base): readonly Route[] => [
-  { method: "POST", path: base, access: "tenant", handle: create },
-  { method: "GET", path: `${base}/:id`, access: "tenant", handle: info },
-  { method: "DELETE", path: `${base}/:id`, access: "tenant", handle: kill },
-  { method: "POST", path: `${base}/:id/connect`, access: "tenant", handle: connect },
-  { method: "POST", path: `${base}/:id/resume`, access: "tenant", handle: resume },
-  { method: "POST", path: `${base}/:id/pause`, access: "tenant", handle: pause },
-  { method: "POST", path: `${base}/:id/timeout`, access: "tenant", handle: setTimeout },
-  { method: "POST", path: `${base}/:id/refreshes`, access: "tenant", handle: refresh },
+export const sandboxRoutes: readonly Route[] = e2bContracts.flatMap((contracts): readonly Route[] => [
+  serve(contracts.create, create),
+  serve(contracts.info, info),
+  serve(contracts.kill, kill),
+  serve(contracts.connect, connect),
+  serve(contracts.resume, resume),
+  serve(contracts.pause, pause),
+  serve(contracts.timeout, setTimeout),
+  serve(contracts.refresh, refresh),
 ]);

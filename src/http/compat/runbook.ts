@@ -3,7 +3,6 @@
  * Counts are sandboxes by lease phase; a status is one of six words. Unknown fields are ignored, and a JSON body needs no
  * Content-Type, because the runbook's curl lines send none.
  */
-import type { z } from "zod";
 import type { SessionId, TenantId } from "../../domain/ids.ts";
 import type { FleetQuery, FleetRow, ShardStats } from "../../fleet/shard-api.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";

@@ -6,6 +6,8 @@ import { inspectionView } from "../admin.ts";
 import { alertView } from "../alerts.ts";
 import { auditPlanView, auditResultView, findingView } from "../audits.ts";
 import { cleanupReply, layerView, runView } from "../cleanup.ts";
+import { cubeReply } from "../cube.ts";
+import { e2bError, e2bListedSandbox, e2bSandbox, e2bSandboxDetail } from "../e2b.ts";
 import { eventsEnd, eventView } from "../events.ts";
 import { fleetListItem, tenantLedgerView, usageFigure } from "../fleet.ts";
 import { hintView, jobLogView, logsView, resourceSampleView, resourcesView } from "../insight.ts";
@@ -18,6 +20,11 @@ export const schemaNames = {
   AuditPlan: auditPlanView,
   AuditResult: auditResultView,
   CleanupResult: cleanupReply,
+  CubeReply: cubeReply,
+  E2bError: e2bError,
+  E2bListedSandbox: e2bListedSandbox,
+  E2bSandbox: e2bSandbox,
+  E2bSandboxDetail: e2bSandboxDetail,
   Event: eventView,
   EventsEnd: eventsEnd,
   FieldError: fieldError,
