@@ -113,7 +113,7 @@ describe("a rotation", () => {
     await session.crash();
     const again = { id: "job", command: "printenv TOKEN", env: { A: secret } };
     expect(await session.api.createJob(session.caller, again)).toMatchObject({ ok: true, value: { replayed: true } });
-    await session.api.pause(session.caller);
+    await session.api.pause(session.caller, 0);
     await session.driveTo("paused");
     await session.api.resume(session.caller, null, 0);
     await session.driveTo("running");
@@ -124,7 +124,7 @@ describe("a rotation", () => {
 
   it("reaches a paused session, which no alarm wakes for days, by an operator's round", async () => {
     const session = await running({ env });
-    await session.api.pause(session.caller);
+    await session.api.pause(session.caller, 0);
     await session.driveTo("paused");
     setSealKeys(third, first);
     await session.crash();
@@ -137,7 +137,7 @@ describe("a rotation", () => {
 
   it("that removes the old key too early blocks what needs it, loses nothing, and is mended by putting it back [SEC-3]", async () => {
     const session = await running({ env });
-    await session.api.pause(session.caller);
+    await session.api.pause(session.caller, 0);
     await session.driveTo("paused");
     setSealKeys(second);
     await session.crash();
