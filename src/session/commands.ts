@@ -88,7 +88,7 @@ export class SessionCommands implements SessionApi {
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number) {
     return this.#lifecycle.timeout(caller, kind, seconds);
   }
-  pause(caller: Caller, waitMs: number) {
+  pause(caller: Caller, waitMs?: number) {
     return this.#suspension.pause(caller, waitMs);
   }
   attach(caller: Caller, order: AttachOrder, waitMs: number) {

@@ -127,10 +127,10 @@ export interface SessionApi {
   /** The one way to move the end, under every API: `timeout` sets it, `refresh` only extends. 0: now. Problems: session_ended, session_paused, validation_failed. */
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>>;
   /**
-   * Saves, stops, and keeps what was saved; waits up to `waitMs` for the session to leave `pausing`. When it is `running`
+   * Saves, stops, and keeps what was saved; waits up to `waitMs` (none: not at all) for the session to leave `pausing`. When it is `running`
    * then, it could not be saved. Problems: unsupported_by_provider, session_not_running, sandbox_lost, session_ended.
    */
-  pause(caller: Caller, waitMs: number): Promise<Reply<Asked>>;
+  pause(caller: Caller, waitMs?: number): Promise<Reply<Asked>>;
   /** `seconds` null: the session's own timeout. Problems: quota_exhausted (it stays paused), sandbox_lost, session_ended. */
   resume(caller: Caller, seconds: number | null, waitMs: number): Promise<Reply<Tagged<SessionView>>>;
   /**

@@ -62,7 +62,7 @@ export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
     timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number) {
       return this.#commands.timeout(caller, kind, seconds);
     }
-    pause(caller: Caller, waitMs: number) {
+    pause(caller: Caller, waitMs?: number) {
       return this.#commands.pause(caller, waitMs);
     }
     attach(caller: Caller, order: AttachOrder, waitMs: number) {

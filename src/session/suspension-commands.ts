@@ -16,7 +16,7 @@ export class SuspensionCommands {
     this.#at = at;
   }
 
-  async pause(caller: Caller, waitMs: number): Promise<Reply<Asked>> {
+  async pause(caller: Caller, waitMs = 0): Promise<Reply<Asked>> {
     const found = this.#at.find(caller);
     if (!found.ok) return found;
     if (found.value.desired.type === "running" && !this.#canSave(found.value))

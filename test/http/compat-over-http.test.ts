@@ -45,7 +45,8 @@ describe("an E2B sandbox in workerd", () => {
     for (const each of connects) expect([200, 201]).toContain(each.status);
     expect([(await native()).status, await health()]).toEqual(["running", 204]);
     const kills = await Promise.all([1, 2, 3].map(() => send("DELETE", `/sandboxes/${id}`, { key })));
-    expect(kills.map((each) => each.status).sort()).toEqual([204, 404, 404]);
+    const statuses = kills.map((each) => each.status);
+    expect(statuses.toSorted((one, other) => one - other)).toEqual([204, 404, 404]);
     expect((await native()).terminate_reason).toBe("requested");
     expect([await health(), (await send("GET", `/sandboxes/${id}`, { key })).status]).toEqual([502, 404]);
   });
