@@ -184,7 +184,11 @@ function response(answer: Answer, access: Contract["access"]): ZodOpenApiRespons
   }
   return {
     description: answer.means,
-    headers: headersOf(["x-request-id", ...(answer.headers ?? []), ...(access === "tenant" ? tenantHeaders : [])]),
+    headers: headersOf([
+      "x-request-id",
+      ...(answer.headers ?? []),
+      ...(access === "tenant" || access === "sandbox" ? tenantHeaders : []),
+    ]),
     ...(Object.keys(content).length === 0 ? {} : { content }),
   };
 }

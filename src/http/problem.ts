@@ -92,8 +92,13 @@ export function problemResponse(
   });
 }
 
-/** What a refusal says in its headers, on every surface. */
-export function refusalHeaders(problem: Problem, context: ProblemContext): Record<string, string> {
+/** On a surface whose clients wait only where its own API says so. */
+export function compatHeaders(status: number, problem: Problem, context: ProblemContext): Record<string, string> {
+  const { "retry-after": after, ...headers } = refusalHeaders(problem, context);
+  return after === undefined || (status !== 429 && status !== 503) ? headers : { ...headers, "retry-after": after };
+}
+
+function refusalHeaders(problem: Problem, context: ProblemContext): Record<string, string> {
   const retryAfter = retryAfterSeconds(problem, context.now);
   return {
     ...(retryAfter === null ? {} : { "retry-after": String(retryAfter) }),

@@ -8,7 +8,7 @@ import { cubeRefresh, type CubeReply, cubeTimeout } from "../../protocol/cube.ts
 import { sessionIdPattern } from "../../protocol/primitives.ts";
 import { type Problem, type ProblemCode, problemStatus, type Reply } from "../../protocol/problem.ts";
 import { ask } from "../backend.ts";
-import { inOneLine, type ProblemContext, refusalHeaders, sessionNotFound } from "../problem.ts";
+import { compatHeaders, inOneLine, type ProblemContext, sessionNotFound } from "../problem.ts";
 import { json, type Route, serve, type TenantAsk } from "../route.ts";
 import { validationFailed } from "../validation.ts";
 import { readLenient } from "./lenient-body.ts";
@@ -28,13 +28,13 @@ const retCodes: Readonly<Record<number, number>> = {
 const serverFault = 130_593;
 
 const statuses: Partial<Record<ProblemCode, number>> = {
-  validation_failed: 400,
-  unsupported_media_type: 400,
   session_ended: 410,
 };
 
 export function cubeRefusal(problem: Problem, context: ProblemContext, headers: Record<string, string> = {}): Response {
-  const status = statuses[problem.code] ?? problemStatus[problem.code];
+  const native = statuses[problem.code] ?? problemStatus[problem.code];
+  // What it has no number for is a request that is not to be had.
+  const status = native >= 500 || native === 405 || native in retCodes ? native : 400;
   const body: CubeReply = {
     requestID: context.requestId,
     ret: {
@@ -42,7 +42,7 @@ export function cubeRefusal(problem: Problem, context: ProblemContext, headers: 
       ret_msg: inOneLine(problem),
     },
   };
-  return json(status, body, { ...refusalHeaders(problem, context), ...headers });
+  return json(status, body, { ...compatHeaders(status, problem, context), ...headers });
 }
 
 async function timeout(from: TenantAsk): Promise<Response> {

@@ -4,14 +4,14 @@
  */
 import type { E2bError } from "../../protocol/e2b.ts";
 import { type Problem, type ProblemCode, problemStatus } from "../../protocol/problem.ts";
-import { inOneLine, type ProblemContext, refusalHeaders } from "../problem.ts";
+import { compatHeaders, inOneLine, type ProblemContext } from "../problem.ts";
 import type { Ask } from "../route.ts";
 
-/** Where E2B's status is another than the native one. */
+/** The statuses of E2B's API. What the native API says with another one is a request that is not to be had. */
+const known = new Set([400, 401, 404, 405, 409, 413, 429, 500, 503]);
+
+/** Where E2B's status is another than the native one, though it has that as well. */
 const statuses: Partial<Record<ProblemCode, number>> = {
-  validation_failed: 400,
-  unsupported_media_type: 400,
-  unsupported_by_provider: 400,
   // Gone, as far as an E2B client is concerned.
   session_ended: 404,
   session_gone: 404,
@@ -23,10 +23,10 @@ const statuses: Partial<Record<ProblemCode, number>> = {
 };
 
 export function e2bRefusal(problem: Problem, context: ProblemContext, headers: Record<string, string> = {}): Response {
-  return e2bAnswer(statuses[problem.code] ?? problemStatus[problem.code], inOneLine(problem), problem.code, {
-    ...refusalHeaders(problem, context),
-    ...headers,
-  });
+  const native = problemStatus[problem.code];
+  const status = statuses[problem.code] ?? (known.has(native) ? native : 400);
+  const said = { ...compatHeaders(status, problem, context), ...headers };
+  return e2bAnswer(status, inOneLine(problem), problem.code, said);
 }
 
 export function refuse(from: Ask, problem: Problem): Response {
