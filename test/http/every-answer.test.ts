@@ -8,6 +8,7 @@ import { jobView } from "../../src/protocol/jobs.ts";
 import { sessionView } from "../../src/protocol/sessions.ts";
 import { documentedSuccesses, eventViolations, operationOf, seenAnswers } from "../support/documented.ts";
 import { parseSse } from "../support/sse.ts";
+import { walkCompatible } from "../support/workers/e2b-walk.ts";
 import { adminToken, bodyOf, keyOf, send } from "../support/workers/mooring.ts";
 
 /** `operation status` that this Worker cannot be brought to answer, with the reason. */
@@ -163,6 +164,7 @@ it(
     await cleaning();
     await end({ key, path: fleeting });
     await runbook(id);
+    await walkCompatible(await keyOf("walk-e2b"));
 
     const described = documentedSuccesses();
     const unseen = described.filter((each) => !seenAnswers.has(each) && !(each in never));
