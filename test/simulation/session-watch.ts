@@ -13,7 +13,7 @@ import { jobViolations, readJobs, type JobsSeen } from "./job-checks.ts";
 import { receiptViolations } from "./receipt-checks.ts";
 import type { SimPlan } from "./sim-plan.ts";
 import type { SessionObjectSim } from "./sim-session.ts";
-import { readStored, RecordCache } from "./stored-session.ts";
+import { StoredReader } from "./stored-session.ts";
 
 /** While a wake is at work, its alarm is only the safety net of that work (engine.ts). */
 const wakeAlarmMs = 10_000;
@@ -24,6 +24,7 @@ const nothing: readonly string[] = [];
 
 export class SessionWatch {
   readonly object: SessionObjectSim;
+  readonly stored: StoredReader;
   readonly #policy: Policy;
   readonly #storageFails: boolean;
   readonly #now: () => number;
@@ -36,7 +37,6 @@ export class SessionWatch {
   #erased = false;
   #jobs: JobsSeen = new Map();
   #seenJobWrites = 0;
-  readonly #cache = new RecordCache();
   /** What was in memory when it was last found to be what is stored. */
   readonly #compared = new WeakMap<Session, Session>();
   readonly #closed = new Map<Generation, Closed>();
@@ -45,6 +45,7 @@ export class SessionWatch {
 
   constructor(object: SessionObjectSim, plan: SimPlan, now: () => number, jumps: () => number) {
     this.object = object;
+    this.stored = new StoredReader(object.storage);
     this.#policy = plan.policy;
     this.#storageFails = plan.storageFailRate > 0;
     this.#now = now;
@@ -90,12 +91,11 @@ export class SessionWatch {
   }
 
   #reload(): readonly string[] {
-    const { storage } = this.object;
-    const writes = storage.writesTo("session", "lease");
+    const { writes } = this.stored;
     if (writes === this.#readWrites) return nothing;
     this.#readWrites = writes;
     const before = this.#session;
-    const stored = readStored(storage, this.#cache);
+    const stored = this.stored.session();
     if (stored === null) return this.#vanished(before);
     const { session } = stored;
     const found = [...stateViolations(session, this.#policy)];

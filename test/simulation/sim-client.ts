@@ -7,6 +7,7 @@ import type { CreateJob } from "../../src/protocol/jobs.ts";
 import type { Problem, Reply } from "../../src/protocol/problem.ts";
 import type { CreateSession, SessionView } from "../../src/protocol/sessions.ts";
 import type { Clock } from "../../src/session/ambient.ts";
+import { over } from "../../src/session/bounded.ts";
 import type { SessionCommands } from "../../src/session/commands.ts";
 import type { Caller } from "../../src/session/session-api.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
@@ -64,9 +65,9 @@ export class SimClient {
   }
 
   async run(): Promise<void> {
-    const { random, clock, over, unitMs, pace } = this.#world;
+    const { random, clock, over: ended, unitMs, pace } = this.#world;
     await clock.sleep(random.int(0, 2 * unitMs));
-    while (!over()) {
+    while (!ended()) {
       if (this.#id === null && this.#created < sessionsEach) await this.#create();
       else await this.#act();
       await clock.sleep(pace * random.pick([random.int(1, unitMs / 10), random.int(1, 2 * unitMs)]));
@@ -74,7 +75,7 @@ export class SimClient {
   }
 
   async #create(): Promise<void> {
-    const { random, over, clock, unitMs } = this.#world;
+    const { random, over: ended, clock, unitMs } = this.#world;
     const seconds = (low: number, high: number) =>
       Math.max(1, Math.round(random.int(low * 100, high * 100) * (unitMs / 100_000)));
     const id = random.text(20, idLetters) as SessionId;
@@ -90,7 +91,7 @@ export class SimClient {
     this.#created += 1;
     this.#createdAt = null;
     this.#jobs = [];
-    for (let tries = 0; tries < 5 && !over(); tries += 1) {
+    for (let tries = 0; tries < 5 && !ended(); tries += 1) {
       const created = await this.#ask(id, "create", (api) =>
         api.create(id, caller, body, "hash", random.int(0, 5_000)),
       );
@@ -211,7 +212,7 @@ export class SimClient {
         return null;
       });
     const reply = await Promise.race([sent, clock.sleep(unitMs, patience.signal).then(() => null)]);
-    patience.abort();
+    patience.abort(over);
     if (reply !== null) trace.note(this.#name, () => `${what} of ${id.slice(0, 6)}: ${wordsOf(reply)}`);
     return reply;
   }

@@ -6,7 +6,7 @@
 import type { Clock } from "../../src/session/ambient.ts";
 import { Incarnation, type CrashPoints } from "../support/incarnation.ts";
 import type { VirtualTime } from "../support/virtual-time.ts";
-import { SimStorage } from "./sim-storage.ts";
+import type { SimStorage } from "./sim-storage.ts";
 import type { Trace } from "./trace.ts";
 
 export interface ObjectBody<Api> {
@@ -32,7 +32,7 @@ const firstRetryMs = 2_000;
 
 export class SimObject<Api> {
   readonly name: string;
-  readonly storage = new SimStorage();
+  readonly storage: SimStorage;
   readonly #world: ObjectSurroundings;
   readonly #make: (storage: SimStorage, life: Incarnation) => ObjectBody<Api>;
   #life: Incarnation | null = null;
@@ -42,10 +42,12 @@ export class SimObject<Api> {
 
   constructor(
     name: string,
+    storage: SimStorage,
     world: ObjectSurroundings,
     make: (storage: SimStorage, life: Incarnation) => ObjectBody<Api>,
   ) {
     this.name = name;
+    this.storage = storage;
     this.#world = world;
     this.#make = make;
     this.storage.onAlarmMoved = () => this.armTimer();

@@ -65,6 +65,8 @@ export interface SimPlan {
   /** Between crashes that hit an object at any time, evictions among them, ms; null: none. */
   readonly crashEveryMs: number | null;
   readonly storageFailRate: number;
+  /** Sessions find their tables made, as after an erasure; otherwise each makes its own, as at a first wake. */
+  readonly usedTables: boolean;
   /** Between arrivals of processes that nobody launched, ms: duplicates, strangers, legacy wrappers; null: none come. */
   readonly strangersEveryMs: number | null;
   /** Between jumps of the controllers' clock, ms; null: it never jumps. */
@@ -99,6 +101,7 @@ export function simPlan(seed: number, random: SeededRandom): SimPlan {
     crashRate: random.pick([0, 0.003, 0.02]),
     crashEveryMs: random.pick([null, 5 * unitMs, unitMs]),
     storageFailRate: random.pick([0, 0, 0.01]),
+    usedTables: random.chance(0.8),
     strangersEveryMs: random.chance(0.3) ? random.int(2, 8) * unitMs : null,
     jumpEveryMs: random.chance(0.3) ? random.int(3, 15) * unitMs : null,
     alarmSlipMs: random.pick([0, 0.1, 1]) * policy.alarmSlipMs,

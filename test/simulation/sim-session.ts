@@ -8,6 +8,7 @@ import { Trace } from "../../src/session/trace.ts";
 import type { IndexPort, TenantPort } from "../../src/session/reports.ts";
 import { Crashed } from "../support/incarnation.ts";
 import { instantSeals } from "../support/instant-seals.ts";
+import { SimStorage } from "./sim-storage.ts";
 import { SimObject, type ObjectSurroundings } from "./sim-object.ts";
 
 export interface SessionSurroundings extends ObjectSurroundings {
@@ -16,12 +17,15 @@ export interface SessionSurroundings extends ObjectSurroundings {
   readonly sandbox: AgentSandbox;
   readonly tenant: TenantPort;
   readonly index: IndexPort;
+  /** Its database has its tables from the start. */
+  readonly usedTables: boolean;
 }
 
 export type SessionObjectSim = SimObject<SessionCommands>;
 
 export function simSession(id: SessionId, world: SessionSurroundings): SessionObjectSim {
-  return new SimObject<SessionCommands>(id.slice(0, 6), world, (storage, life) => {
+  const itsStorage = new SimStorage("session", world.usedTables);
+  return new SimObject<SessionCommands>(id.slice(0, 6), itsStorage, world, (storage, life) => {
     const sandbox = life.port("provider", world.sandbox);
     const tenant = life.port("tenant", world.tenant);
     const index = life.port("index", world.index);

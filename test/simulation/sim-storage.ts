@@ -3,19 +3,25 @@
  * An alarm set inside a transaction that fails is rolled back with it, as on the platform.
  */
 import type { Sql, SqlRow, SqlValue } from "../../src/storage/sql.ts";
-import { nodeSql, type NodeSql } from "../support/node-sql.ts";
+import { freshDatabase, usedDatabase, type DatabaseKind, type SimDatabase } from "./sim-database.ts";
 
 export class SimStorage implements Sql {
-  #database: NodeSql = nodeSql();
+  #database: SimDatabase;
   #alarmAt: number | null = null;
   #writes = 0;
   readonly #writesTo = new Map<string, number>();
-  #hasTables = false;
+  #hasTables: boolean;
   #erasures = 0;
   /** Asked before each transaction: true makes it fail, as a storage does that cannot write. */
   fails: () => boolean = () => false;
   onAlarmMoved: () => void = () => {};
   onCommitted: () => void = () => {};
+
+  /** `used`: a database that has its tables already. */
+  constructor(kind: DatabaseKind, used: boolean) {
+    this.#database = used ? usedDatabase(kind) : freshDatabase();
+    this.#hasTables = this.#database.migrated;
+  }
 
   /** Grows with every write: whoever remembers it knows whether something changed. */
   get writes(): number {
@@ -27,7 +33,7 @@ export class SimStorage implements Sql {
     return tables.reduce((sum, table) => sum + (this.#writesTo.get(table) ?? 0), this.#erasures);
   }
 
-  /** Something was written since the beginning, or since everything was erased. */
+  /** Before that there is nothing to read. */
   get hasTables(): boolean {
     return this.#hasTables;
   }
@@ -37,7 +43,7 @@ export class SimStorage implements Sql {
   }
 
   run(statement: string, ...bindings: readonly SqlValue[]): readonly SqlRow[] {
-    const rows = this.#database.run(statement, ...bindings);
+    const rows = this.#database.sql.run(statement, ...bindings);
     const table = writtenTable(statement);
     if (table !== null) {
       this.#writes += 1;
@@ -50,13 +56,13 @@ export class SimStorage implements Sql {
     if (this.fails()) throw new Error("the storage cannot write");
     const armed = this.#alarmAt;
     // As prepared statements: `exec` would compile them anew each time.
-    this.#database.run("BEGIN");
+    this.#database.sql.run("BEGIN");
     let result: T;
     try {
       result = body();
-      this.#database.run("COMMIT");
+      this.#database.sql.run("COMMIT");
     } catch (error) {
-      this.#database.run("ROLLBACK");
+      this.#database.sql.run("ROLLBACK");
       this.setAlarm(armed);
       throw error;
     }
@@ -73,15 +79,14 @@ export class SimStorage implements Sql {
 
   /** Every row, every table, the alarm. */
   erase(): void {
-    this.#database.close();
-    this.#database = nodeSql();
-    this.#hasTables = false;
+    this.#database = this.#database.erase();
+    this.#hasTables = this.#database.migrated;
     this.#erasures += 1;
     this.setAlarm(null);
   }
 
   close(): void {
-    this.#database.close();
+    this.#database.release();
   }
 }
 

@@ -1,10 +1,12 @@
 /** The tenant's object in the simulation: the real TenantCore, and the alarm that src/tenant/tenant-object.ts puts around it. */
 import type { SessionId } from "../../src/domain/ids.ts";
 import type { Clock } from "../../src/session/ambient.ts";
+import { over } from "../../src/session/bounded.ts";
 import type { TenantPort } from "../../src/session/reports.ts";
 import type { Reservation } from "../../src/tenant/reservations.ts";
 import type { QuotaTerms } from "../../src/tenant/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
+import { SimStorage } from "./sim-storage.ts";
 import { SimObject, type ObjectSurroundings } from "./sim-object.ts";
 
 /** As in tenant-object.ts. */
@@ -17,11 +19,11 @@ export interface TenantFace extends TenantPort {
 }
 
 export function simTenant(
-  world: ObjectSurroundings,
+  world: ObjectSurroundings & { readonly usedTables: boolean },
   terms: QuotaTerms,
   poke: (session: SessionId) => Promise<{ readonly known: boolean }>,
 ): SimObject<TenantFace> {
-  return new SimObject<TenantFace>("tenant", world, (storage, life) => {
+  return new SimObject<TenantFace>("tenant", new SimStorage("tenant", world.usedTables), world, (storage, life) => {
     const clock: Clock = life.clock(world.clock);
     const core = new TenantCore(life.sql(storage), clock, terms);
     const armed = <T>(body: () => T): Promise<T> => {
@@ -40,7 +42,7 @@ export function simTenant(
         poke(reservation.sessionId).catch(() => null),
         clock.sleep(pokeBoundMs, answered.signal).then(() => null),
       ]);
-      answered.abort();
+      answered.abort(over);
       if (answer?.known === false) core.sessionVanished(reservation);
     }
     return {

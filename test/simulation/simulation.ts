@@ -28,7 +28,6 @@ import { simPlan, type SimPlan } from "./sim-plan.ts";
 import { simSession } from "./sim-session.ts";
 import { SimStorage } from "./sim-storage.ts";
 import { simTenant, type TenantFace } from "./sim-tenant.ts";
-import { readLease } from "./stored-session.ts";
 import { Trace } from "./trace.ts";
 import { WorldChecks } from "./world-checks.ts";
 
@@ -87,7 +86,7 @@ class Simulation {
   readonly #operator: SimOperator;
   readonly #surroundings: ObjectSurroundings;
   readonly #tenant: SimObject<TenantFace>;
-  readonly #indexStorage = new SimStorage();
+  readonly #indexStorage = new SimStorage("shard", true);
   readonly #index: ShardIndex;
   readonly #registry: RegistryWatch;
   readonly #watches = new Map<SessionId, SessionWatch>();
@@ -144,7 +143,8 @@ class Simulation {
       watches: () => Array.from(this.#watches.values()),
     });
     const terms = quotaTerms(this.#plan.policy, this.#plan.tenantCap);
-    this.#tenant = simTenant(this.#surroundings, terms, (id) => this.#poke(id, "maintenance"));
+    const { usedTables } = this.#plan;
+    this.#tenant = simTenant({ ...this.#surroundings, usedTables }, terms, (id) => this.#poke(id, "maintenance"));
     this.#registry = new RegistryWatch(
       this.#tenant.storage,
       terms,
@@ -157,7 +157,14 @@ class Simulation {
     const ids = seededIds(this.#random.stream("ids"));
     const ports = { tenant: this.#tenantPort(), index: this.#indexPort() };
     this.#newSession = (id) => {
-      const object = simSession(id, { ...this.#surroundings, policy: this.#plan.policy, ids, sandbox, ...ports });
+      const object = simSession(id, {
+        ...this.#surroundings,
+        policy: this.#plan.policy,
+        usedTables: this.#plan.usedTables,
+        ids,
+        sandbox,
+        ...ports,
+      });
       object.storage.fails = () => this.#faulty && storageFaults.chance(this.#plan.storageFailRate);
       return new SessionWatch(
         object,
@@ -331,7 +338,7 @@ class Simulation {
     if (call.sessionId === null || call.generation === null) return "opening";
     const watch = this.#watches.get(call.sessionId);
     if (watch === undefined) return "opening";
-    const stored = readLease(watch.object.storage, call.generation);
+    const stored = watch.stored.lease(call.generation);
     return phaseName(stored?.lease ?? null, stored?.standing === "ghost");
   }
 
@@ -339,11 +346,7 @@ class Simulation {
     if (call.sessionId === null || call.generation === null) return;
     const watch = this.#watches.get(call.sessionId);
     if (watch === undefined) return;
-    const violation = callViolation(
-      call,
-      readLease(watch.object.storage, call.generation)?.lease ?? null,
-      watch.object,
-    );
+    const violation = callViolation(call, watch.stored.lease(call.generation)?.lease ?? null, watch.object);
     if (violation !== null) this.#violated(`${call.sessionId}: ${violation}`);
   }
 }

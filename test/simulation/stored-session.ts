@@ -1,6 +1,7 @@
 /**
- * What is stored of a session, read straight from its rows. It is not the code under test, and it is fast: the simulation reads
- * after every write and before every call. That the record is also readable to the real store is checked by every restart.
+ * What is stored of one session, read straight from its rows. It is not the code under test, and it is fast: the simulation reads
+ * after every write and before every call. A table is read again only when somebody wrote to it, a record decoded again only when
+ * its text changed. That the record is also readable to the real store is checked by every restart.
  */
 import type { Generation } from "../../src/domain/ids.ts";
 import type { Closed, Lease, Stopping } from "../../src/domain/lease.ts";
@@ -15,62 +16,97 @@ export interface StoredSession {
   readonly receipts: readonly Closed[];
 }
 
-/** Most writes change one record and leave the others: what was read before is not read again. */
-export class RecordCache {
-  readonly #texts = new Map<string, { readonly text: string; readonly value: object }>();
+export interface StoredLease {
+  readonly lease: Lease;
+  readonly standing: "newest" | "ghost" | "past";
+}
 
-  parse(key: string, text: string): object {
+export class StoredReader {
+  readonly #storage: SimStorage;
+  readonly #texts = new Map<string, { readonly text: string; readonly value: object }>();
+  #sessionWrites = -1;
+  #leaseWrites = -1;
+  #row: SqlRow | null = null;
+  #leases: readonly StoredLease[] = [];
+
+  constructor(storage: SimStorage) {
+    this.#storage = storage;
+  }
+
+  /** Grows whenever what `session` answers may have changed. */
+  get writes(): number {
+    return this.#storage.writesTo("session", "lease");
+  }
+
+  /** null: no row, or no table yet. */
+  session(): StoredSession | null {
+    if (!this.#storage.hasTables) return null;
+    this.#readSession();
+    const row = this.#row;
+    if (row === null) return null;
+    const leases = this.#readLeases();
+    const ghosts: Stopping[] = [];
+    const receipts: Closed[] = [];
+    let newest: Lease | null = null;
+    for (const { standing, lease } of leases) {
+      if (standing === "newest") newest = lease;
+      if (standing === "ghost") ghosts.push(lease as Stopping);
+      if (lease.phase === "closed") receipts.push(lease);
+    }
+    const session = {
+      id: row["id"],
+      tenant: row["tenant"],
+      provider: row["provider"],
+      isolation: row["isolation"],
+      createdAt: row["created_at"],
+      nextGeneration: row["next_generation"],
+      ...this.#decode("session", String(row["record"])),
+      newest,
+      ghosts,
+    } as unknown as Session;
+    return { session, version: Number(row["version"]), receipts };
+  }
+
+  lease(generation: Generation): StoredLease | null {
+    if (!this.#storage.hasTables) return null;
+    return this.#readLeases().find(({ lease }) => lease.generation === generation) ?? null;
+  }
+
+  #readSession(): void {
+    const writes = this.#storage.writesTo("session");
+    if (writes === this.#sessionWrites) return;
+    this.#sessionWrites = writes;
+    this.#row =
+      this.#storage.run(
+        "SELECT id, tenant, provider, isolation, created_at, next_generation, version, record FROM session",
+      )[0] ?? null;
+  }
+
+  #readLeases(): readonly StoredLease[] {
+    const writes = this.#storage.writesTo("lease");
+    if (writes === this.#leaseWrites) return this.#leases;
+    this.#leaseWrites = writes;
+    this.#leases = this.#storage.run("SELECT * FROM lease ORDER BY generation").map((row) => ({
+      standing: row["standing"] as StoredLease["standing"],
+      lease: {
+        generation: row["generation"],
+        instanceId: row["instance_id"],
+        sandboxId: row["sandbox_id"],
+        provider: row["provider"],
+        host: row["host"],
+        secret: row["secret"],
+        openedAt: row["opened_at"],
+        ...this.#decode(String(row["generation"]), String(row["record"])),
+      } as unknown as Lease,
+    }));
+    return this.#leases;
+  }
+
+  #decode(key: string, text: string): object {
     const known = this.#texts.get(key);
     if (known?.text === text) return known.value;
     const value = JSON.parse(text) as object;
     this.#texts.set(key, { text, value });
     return value;
   }
-}
-
-/** null: no row, or no table yet. */
-export function readStored(storage: SimStorage, cache: RecordCache): StoredSession | null {
-  if (!storage.hasTables) return null;
-  const row = storage.run("SELECT * FROM session")[0];
-  if (row === undefined) return null;
-  const leases = storage.run("SELECT * FROM lease ORDER BY generation").map((each) => ({
-    standing: each["standing"],
-    lease: leaseOf(each, cache),
-  }));
-  const session = {
-    id: row["id"],
-    tenant: row["tenant"],
-    provider: row["provider"],
-    isolation: row["isolation"],
-    createdAt: row["created_at"],
-    nextGeneration: row["next_generation"],
-    ...cache.parse("session", String(row["record"])),
-    newest: leases.find(({ standing }) => standing === "newest")?.lease ?? null,
-    ghosts: leases.filter(({ standing }) => standing === "ghost").map(({ lease }) => lease as Stopping),
-  } as unknown as Session;
-  const receipts = leases.flatMap(({ lease }) => (lease.phase === "closed" ? [lease] : []));
-  return { session, version: Number(row["version"]), receipts };
-}
-
-export function readLease(
-  storage: SimStorage,
-  generation: Generation,
-): { readonly lease: Lease; readonly standing: "newest" | "ghost" | "past" } | null {
-  if (!storage.hasTables) return null;
-  const row = storage.run("SELECT * FROM lease WHERE generation = ?", generation)[0];
-  if (row === undefined) return null;
-  return { lease: leaseOf(row, new RecordCache()), standing: row["standing"] as "newest" | "ghost" | "past" };
-}
-
-function leaseOf(row: SqlRow, cache: RecordCache): Lease {
-  return {
-    generation: row["generation"],
-    instanceId: row["instance_id"],
-    sandboxId: row["sandbox_id"],
-    provider: row["provider"],
-    host: row["host"],
-    secret: row["secret"],
-    openedAt: row["opened_at"],
-    ...cache.parse(String(row["generation"]), String(row["record"])),
-  } as unknown as Lease;
 }

@@ -5,7 +5,7 @@
 import type { Generation, InstanceId, SessionId } from "../../src/domain/ids.ts";
 import type { JournalEntry, Process } from "../../src/sandbox/memory/journal.ts";
 import type { MemoryWorld } from "../../src/sandbox/memory/memory-world.ts";
-import type { Reservation } from "../../src/tenant/reservations.ts";
+import { reservationKey, type ReservationState } from "./registry-checks.ts";
 import type { SessionWatch } from "./session-watch.ts";
 
 export class WorldChecks {
@@ -32,7 +32,7 @@ export class WorldChecks {
   }
 
   /** `writes`: how much was written by anybody; nothing new in the world and in storage is nothing new to check. */
-  check(reservations: ReadonlyMap<string, Reservation>, writes: number): readonly string[] {
+  check(reservations: ReadonlyMap<string, ReservationState>, writes: number): readonly string[] {
     const found: string[] = [];
     const processes = this.#world.processes();
     const seen = `${this.#world.journal.length}/${processes.length}/${writes}`;
@@ -73,7 +73,7 @@ export class WorldChecks {
     return found;
   }
 
-  #processViolations(process: Process, reservations: ReadonlyMap<string, Reservation>): readonly string[] {
+  #processViolations(process: Process, reservations: ReadonlyMap<string, ReservationState>): readonly string[] {
     const { sessionId, generation, kind, pid } = process;
     if (generation === null) return [];
     const found: string[] = [];
@@ -83,7 +83,7 @@ export class WorldChecks {
         `I3: ${kind} ${pid} of ${sessionId} g${generation} is alive, and its lease is ${lease?.phase ?? "not there"}`,
       );
     }
-    const reserved = reservations.get(reservationKey(sessionId, generation))?.state;
+    const reserved = reservations.get(reservationKey(sessionId, generation));
     if (reserved === undefined || reserved === "proven" || reserved === "cancelled") {
       found.push(
         `I11: ${kind} ${pid} of ${sessionId} g${generation} is alive, and its reservation is ${reserved ?? "not there"}`,
@@ -135,8 +135,4 @@ export class WorldChecks {
     if (lease === null || lease.phase === "stopping" || lease.phase === "closed") return [];
     return [`I6: ${signal} hit ${process.sessionId} g${process.generation}, which is ${lease.phase}`];
   }
-}
-
-export function reservationKey(sessionId: SessionId, generation: Generation): string {
-  return `${sessionId}/${generation}`;
 }

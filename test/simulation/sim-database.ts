@@ -1,0 +1,77 @@
+/**
+ * The databases of the simulation. Real SQLite each, and by far most of its cost is to make one: opening, tables, statements.
+ * So they are used again, emptied, by object after object and schedule after schedule. An object that comes to one of these
+ * finds tables without rows; `fresh` ones have nothing at all, as a Durable Object's first wake does, and are never used again.
+ * Which of the two it is decides the seed, never what happened to be left over: the same seed is the same schedule.
+ */
+import { shardMigrations } from "../../src/fleet/shard-schema.ts";
+import { sessionMigrations } from "../../src/session/migrations/session-tables.ts";
+import { migrate, type Migration } from "../../src/storage/migrate.ts";
+import { tenantMigrations } from "../../src/tenant/schema.ts";
+import { nodeSql, type NodeSql } from "../support/node-sql.ts";
+
+export type DatabaseKind = "session" | "tenant" | "shard";
+
+const migrations: Readonly<Record<DatabaseKind, readonly Migration[]>> = {
+  session: sessionMigrations,
+  tenant: tenantMigrations,
+  shard: shardMigrations,
+};
+
+const idle: Record<DatabaseKind, NodeSql[]> = { session: [], tenant: [], shard: [] };
+/** Of one kind: the tables that hold what is to be forgotten. */
+const tables = new Map<DatabaseKind, readonly string[]>();
+
+export interface SimDatabase {
+  readonly sql: NodeSql;
+  /** It has its tables from the start. */
+  readonly migrated: boolean;
+  /** Every row is gone; of a fresh one, every table too. Answers what is to be used from here on. */
+  erase(): SimDatabase;
+  /** To be called once, when nobody uses it any more. */
+  release(): void;
+}
+
+export function freshDatabase(): SimDatabase {
+  const sql = nodeSql();
+  return {
+    sql,
+    migrated: false,
+    erase() {
+      sql.close();
+      return freshDatabase();
+    },
+    release: () => sql.close(),
+  };
+}
+
+export function usedDatabase(kind: DatabaseKind): SimDatabase {
+  const sql = idle[kind].pop() ?? make(kind);
+  const empty = () => {
+    for (const table of tables.get(kind) ?? []) sql.run(`DELETE FROM ${table}`);
+  };
+  const database: SimDatabase = {
+    sql,
+    migrated: true,
+    erase() {
+      empty();
+      return database;
+    },
+    release() {
+      empty();
+      idle[kind].push(sql);
+    },
+  };
+  return database;
+}
+
+function make(kind: DatabaseKind): NodeSql {
+  const sql = nodeSql();
+  migrate(sql, migrations[kind]);
+  const rows = sql.run("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'schema_migration'");
+  tables.set(
+    kind,
+    rows.map((row) => String(row["name"])),
+  );
+  return sql;
+}
