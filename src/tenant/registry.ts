@@ -112,8 +112,11 @@ function applyLease(sql: Sql, sessionId: SessionId, known: Reservation | null, l
     move(sql, known, { state, ghost, listed }, now);
   }
   if (lease.phase === "closed" && lease.receipt !== null) {
+    // Every report repeats it, and it does not change: a row written is a row billed.
     sql.run(
-      "INSERT OR REPLACE INTO receipt (session_id, generation, body, stored_at) VALUES (?, ?, ?, ?)",
+      `INSERT INTO receipt (session_id, generation, body, stored_at) VALUES (?, ?, ?, ?)
+       ON CONFLICT (session_id, generation) DO UPDATE SET body = excluded.body, stored_at = excluded.stored_at
+       WHERE body <> excluded.body`,
       ...[sessionId, generation, JSON.stringify(lease.receipt), now],
     );
   }

@@ -31,6 +31,11 @@ export function sessionsAfter(sql: Sql, after: SessionId | null, limit: number):
   return sql.run(statement, after ?? "", limit).map(parse);
 }
 
+/** Asked after every write, to know whether this tenant is ever to be looked at again. */
+export function holdsAny(sql: Sql): boolean {
+  return sql.run("SELECT 1 FROM session LIMIT 1").length > 0;
+}
+
 export function vanishedSessions(sql: Sql, limit: number): readonly RegisteredSession[] {
   return sql.run(`SELECT ${columns} FROM session WHERE vanished_at IS NOT NULL LIMIT ?`, limit).map(parse);
 }

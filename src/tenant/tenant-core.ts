@@ -26,7 +26,7 @@ import {
 } from "./reservations.ts";
 import { tenantMigrations } from "./schema.ts";
 import { readRevocations, type Revocation, revokeKey } from "./revocations.ts";
-import { markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
+import { holdsAny, markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
 import type { OpenCursor } from "./tenant-api.ts";
 import { noUsage, readUsage, type TenantUsage } from "./usage.ts";
 
@@ -170,7 +170,7 @@ export class TenantCore {
   /** When to look again: for a reservation without a lease, or to prune. null: this tenant holds nothing. */
   nextLook(): number | null {
     return this.#read((sql) => {
-      const prune = sessionsAfter(sql, null, 1).length === 0 ? null : this.#clock.now() + pruneEveryMs;
+      const prune = holdsAny(sql) ? this.#clock.now() + pruneEveryMs : null;
       const look = earliestLook(sql);
       if (look === null || prune === null) return look ?? prune;
       return Math.min(look, prune);

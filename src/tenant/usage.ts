@@ -19,12 +19,9 @@ export const noUsage: TenantUsage = { figures: [], sessions: 0, imbalances: [] }
 
 /** Inside a transaction of the caller. */
 export function applyUsage(sql: Sql, sessionId: SessionId, figures: readonly UsageFigure[]): void {
+  const held = sql.run("SELECT status, provider, ms FROM usage WHERE session_id = ?", sessionId).map(figure);
   for (const { status, provider, ms } of figures) {
-    const held = sql.run(
-      "SELECT ms FROM usage WHERE session_id = ? AND status = ? AND provider = ?",
-      ...[sessionId, status, provider],
-    )[0];
-    const before = held === undefined ? 0 : (held["ms"] as number);
+    const before = held.find((each) => each.status === status && each.provider === provider)?.ms ?? 0;
     // Time used is never given back: a clock that went back, or a session made anew under its id, adds nothing.
     if (ms <= before) continue;
     sql.run(
