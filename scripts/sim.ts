@@ -1,13 +1,16 @@
 /**
  * `npm run sim -- [--seeds N] [--from SEED] [--workers N]` plays N seeded fault schedules and checks the invariants after every step;
  * `npm run sim -- --seed N [--trace]` plays one, and tells what happened in it. The same seed is the same schedule on every
- * machine. `--ignore REGEXP` leaves known violations out, to find others behind them. Exit 0 only when every invariant held in every schedule.
+ * machine. `--json` prints figures and coverage for a program (`--sum FILE…` adds up such outputs and tells them as one run);
+ * `--gaps` also fails when a fault never met a phase that it can meet. `--ignore REGEXP` leaves known violations out, to find
+ * others behind them. Exit 0 only when every invariant held in every schedule.
  */
+import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { parseArgs, styleText } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { addCoverage, coverageTable, type CoverageCounts } from "../test/simulation/coverage.ts";
+import { addCoverage, coverageGaps, coverageTable, type CoverageCounts } from "../test/simulation/coverage.ts";
 import { simulate, type SimOptions, type SimResult } from "../test/simulation/simulation.ts";
 
 /** What a worker sends home of one schedule. */
@@ -19,6 +22,23 @@ interface Share {
   readonly step: number;
   /** A regular expression, or null. */
   readonly ignore: string | null;
+}
+
+/** What `--json` prints. */
+interface Figures {
+  readonly from: number;
+  readonly schedules: number;
+  readonly sessions: number;
+  /** The fewest sessions that any of them had. */
+  readonly fewestSessions: number;
+  readonly steps: number;
+  readonly seconds: number;
+  /** Of all workers together. */
+  readonly cpuSeconds: number;
+  readonly workers: number;
+  readonly schedulesPerMinute: number;
+  readonly failed: readonly { readonly seed: number; readonly violations: readonly string[] }[];
+  readonly coverage: CoverageCounts;
 }
 
 const failuresTold = 5;
@@ -35,24 +55,35 @@ async function play({ first, last, step, ignore }: Share): Promise<void> {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       seeds: { type: "string", default: "200" },
       from: { type: "string", default: "1" },
       seed: { type: "string" },
       workers: { type: "string", default: String(Math.min(8, availableParallelism())) },
       trace: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      gaps: { type: "boolean", default: false },
+      sum: { type: "boolean", default: false },
       ignore: { type: "string" },
     },
   });
   const ignore = values.ignore ?? null;
   if (values.seed !== undefined) return one(wholeNumber("seed", values.seed), values.trace, ignore);
-  return many(
-    wholeNumber("from", values.from),
-    wholeNumber("seeds", values.seeds),
-    wholeNumber("workers", values.workers),
-    ignore,
-  );
+  const figures = values.sum
+    ? sum(positionals)
+    : await many(
+        wholeNumber("from", values.from),
+        wholeNumber("seeds", values.seeds),
+        wholeNumber("workers", values.workers),
+        ignore,
+      );
+  if (values.json) console.log(JSON.stringify(figures));
+  else await tell(figures, ignore);
+  const { zeros, surprises } = coverageGaps(figures.coverage);
+  const gaps = values.gaps && zeros.length + surprises.length > 0;
+  return figures.failed.length === 0 && !gaps ? 0 : 1;
 }
 
 async function one(seed: number, traced: boolean, ignore: string | null): Promise<number> {
@@ -65,19 +96,20 @@ async function one(seed: number, traced: boolean, ignore: string | null): Promis
   return result.violations.length === 0 ? 0 : 1;
 }
 
-async function many(from: number, seeds: number, workers: number, ignore: string | null): Promise<number> {
+async function many(from: number, seeds: number, workers: number, ignore: string | null): Promise<Figures> {
   const beganAt = performance.now();
   const coverage: CoverageCounts = {};
   const failed: Played[] = [];
-  const sum = { schedules: 0, sessions: 0, steps: 0 };
+  const total = { schedules: 0, sessions: 0, fewestSessions: Number.POSITIVE_INFINITY, steps: 0 };
   const heard = (played: Played): void => {
-    sum.schedules += 1;
-    sum.sessions += played.sessions;
-    sum.steps += played.steps;
+    total.schedules += 1;
+    total.sessions += played.sessions;
+    total.fewestSessions = Math.min(total.fewestSessions, played.sessions);
+    total.steps += played.steps;
     addCoverage(coverage, played.coverage);
     if (played.violations.length > 0) failed.push(played);
-    if (process.stdout.isTTY && sum.schedules % 20 === 0) {
-      process.stdout.write(`\r${sum.schedules} of ${seeds}, ${failed.length} failed `);
+    if (process.stderr.isTTY && total.schedules % 20 === 0) {
+      process.stderr.write(`\r${total.schedules} of ${seeds}, ${failed.length} failed `);
     }
   };
   const shares = Array.from({ length: Math.min(workers, seeds) }, (_, index) => ({
@@ -87,23 +119,68 @@ async function many(from: number, seeds: number, workers: number, ignore: string
     ignore,
   }));
   await Promise.all(shares.map((share) => inWorker(share, heard)));
+  if (process.stderr.isTTY) process.stderr.write("\r");
   const seconds = (performance.now() - beganAt) / 1_000;
-  if (process.stdout.isTTY) process.stdout.write("\r");
-  console.log(coverageTable(coverage));
+  const { user, system } = process.cpuUsage();
+  return {
+    from,
+    ...total,
+    seconds,
+    cpuSeconds: (user + system) / 1_000_000,
+    workers: shares.length,
+    schedulesPerMinute: (total.schedules / seconds) * 60,
+    failed: failed.map(({ seed, violations }) => ({ seed, violations })).toSorted((a, b) => a.seed - b.seed),
+    coverage,
+  };
+}
+
+/** Several runs, one after the other, as one. */
+function sum(files: readonly string[]): Figures {
+  const runs = files.map((file) => JSON.parse(readFileSync(file, "utf8")) as Figures);
+  const add = (of: (run: Figures) => number) => runs.reduce((all, run) => all + of(run), 0);
+  const coverage: CoverageCounts = {};
+  for (const run of runs) addCoverage(coverage, run.coverage);
+  const schedules = add((run) => run.schedules);
+  const seconds = add((run) => run.seconds);
+  return {
+    from: Math.min(...runs.map((run) => run.from)),
+    schedules,
+    sessions: add((run) => run.sessions),
+    fewestSessions: Math.min(...runs.map((run) => run.fewestSessions)),
+    steps: add((run) => run.steps),
+    seconds,
+    cpuSeconds: add((run) => run.cpuSeconds),
+    workers: Math.max(...runs.map((run) => run.workers)),
+    schedulesPerMinute: (schedules / seconds) * 60,
+    failed: runs.flatMap((run) => run.failed),
+    coverage,
+  };
+}
+
+async function tell(figures: Figures, ignore: string | null): Promise<void> {
+  const { from, schedules, sessions, fewestSessions, steps, seconds, cpuSeconds, workers, failed } = figures;
+  const highlight = (text: string) => (process.stdout.isTTY ? styleText(["red", "bold"], text) : text);
+  console.log(coverageTable(figures.coverage, highlight));
   console.log();
   console.log(
-    `${sum.schedules} schedules from seed ${from}, ${sum.sessions} sessions, ${sum.steps} steps in ${seconds.toFixed(1)} s:`,
-    `${Math.round((sum.schedules / seconds) * 60)} schedules a minute, ${failed.length} failed`,
+    [
+      `${schedules} schedules from seed ${from}, ${sessions} sessions (each at least ${fewestSessions}), ${steps} steps`,
+      `${seconds.toFixed(1)} s on ${workers} workers, ${((1_000 * cpuSeconds) / schedules).toFixed(0)} ms of CPU each: ${Math.round(figures.schedulesPerMinute)} schedules a minute`,
+      `${failed.length} failed`,
+    ].join("\n"),
   );
-  failed.sort((a, b) => a.seed - b.seed);
   for (const { seed, violations } of failed) console.log(`  seed ${seed}: ${violations[0]}`);
-  for (const { seed } of failed.slice(0, failuresTold)) await tell(seed, ignore);
-  return failed.length === 0 ? 0 : 1;
+  for (const { seed } of failed.slice(0, failuresTold)) await tellFailure(seed, ignore);
 }
 
 function inWorker(share: Share, heard: (played: Played) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(fileURLToPath(import.meta.url), { workerData: share });
+    const worker = new Worker(fileURLToPath(import.meta.url), {
+      workerData: share,
+      argv: [],
+      // Much short-lived data: with a larger nursery most of it is never copied.
+      resourceLimits: { maxYoungGenerationSizeMb: 64 },
+    });
     worker.on("message", heard);
     worker.on("error", reject);
     worker.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with code ${code}`))));
@@ -111,7 +188,7 @@ function inWorker(share: Share, heard: (played: Played) => void): Promise<void> 
 }
 
 /** The end of a failed schedule, around the session that it is about. */
-async function tell(seed: number, ignore: string | null): Promise<void> {
+async function tellFailure(seed: number, ignore: string | null): Promise<void> {
   const { trace, violations } = await simulate(seed, options(true, ignore));
   const session = /\b[a-z0-9]{20}\b/.exec(violations[0] ?? "")?.[0];
   const about =

@@ -152,10 +152,20 @@ export function isOpen(lease: Lease | null): lease is OpenLease {
   return lease !== null && lease.phase !== "closed";
 }
 
-/** When no wrapper of this lease can still be alive by its own clock: nothing extends it once it is stopping. */
+/**
+ * When no wrapper of this lease can still be alive by its own clock: nothing extends it once it is stopping.
+ *
+ * A wrapper measures a renewal from its send only once it has learned what a quick one takes (lease-clock.ts). One that was
+ * frozen since its start reads its first renewal as late as its own TTL allows, takes that delay for the distance between the
+ * two clocks, and adds it to every later one. As long as none was accepted in time, that has to be waited for as well (I2).
+ */
 export function certainExpiry(lease: Launching | Held, policy: Policy): number {
-  const { lastSentAt, sendsUntil } = lease.renewals;
-  return Math.max(lease.launchNotAfter, lastSentAt ?? 0, sendsUntil ?? 0) + policy.leaseTtlMs;
+  const { launchNotAfter, openedAt, renewals } = lease;
+  const { lastSentAt, sendsUntil } = renewals;
+  const unrenewed = launchNotAfter + policy.leaseTtlMs;
+  if (lastSentAt === null) return unrenewed;
+  const longestDelay = lease.phase === "launching" ? unrenewed - openedAt : 0;
+  return Math.max(unrenewed, Math.max(lastSentAt, sendsUntil ?? 0) + longestDelay + policy.leaseTtlMs);
 }
 
 /** Held, and not renewed since: from here on it is taken for lost. */

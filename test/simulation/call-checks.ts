@@ -3,13 +3,6 @@ import type { Lease } from "../../src/domain/lease.ts";
 import type { Call } from "../../src/sandbox/memory/fault-plan.ts";
 import type { SessionObjectSim } from "./sim-session.ts";
 
-export function phaseName(lease: Lease | null, isGhost: boolean): string {
-  if (lease === null) return "opening";
-  if (isGhost) return "ghost";
-  if (lease.phase === "stopping" && lease.step.type === "parked") return "parked";
-  return lease.phase;
-}
-
 /** null: the call may be made. */
 export function callViolation(call: Call, lease: Lease | null, object: SessionObjectSim): string | null {
   const said = lease === null ? "no lease" : lease.phase === "stopping" ? `stopping, ${lease.step.type}` : lease.phase;

@@ -1,6 +1,6 @@
 /** What must hold once the faults are over: everybody settles, what is deleted is gone with a receipt, and at last nothing is left. */
 import type { SessionId } from "../../src/domain/ids.ts";
-import { openLeases } from "../../src/domain/session.ts";
+import { openLeases, type Session } from "../../src/domain/session.ts";
 import { statusOf } from "../../src/domain/status.ts";
 import type { MemoryWorld } from "../../src/sandbox/memory/memory-world.ts";
 import type { RegistryWatch } from "./registry-checks.ts";
@@ -13,7 +13,8 @@ const atRest: ReadonlySet<string> = new Set(["running", "paused", "lost", "termi
 /** What it may wait for, and then says so. */
 const waitsFor: ReadonlySet<string> = new Set(["quota_exhausted", "spawn_breaker_open"]);
 
-export function unsettled(watches: Watches): readonly string[] {
+/** `before`: what began to change since then (its own clock ended it, say) may still be on its way. By the controllers' clock. */
+export function unsettled(watches: Watches, before: number): readonly string[] {
   const found: string[] = [];
   for (const [id, { session }] of watches) {
     if (session === null) continue;
@@ -22,9 +23,18 @@ export function unsettled(watches: Watches): readonly string[] {
     const { desired } = session;
     const lastError = desired.type === "running" ? (desired.provision?.lastError?.code ?? "") : "";
     const waits = status === "provisioning" && waitsFor.has(lastError);
-    if (!atRest.has(status) && !parked && !waits) found.push(`${id} is still ${status}, long after the last fault`);
+    if (!atRest.has(status) && !parked && !waits && changingSince(session) < before)
+      found.push(`${id} is still ${status}, long after the last fault`);
   }
   return found;
+}
+
+function changingSince(session: Session): number {
+  const { desired, newest } = session;
+  const stopping = newest?.phase === "stopping" ? newest.requestedAt : session.createdAt;
+  if (desired.type === "terminated") return Math.max(desired.at, stopping);
+  if (desired.type === "suspended") return Math.max(desired.since, stopping);
+  return Math.max(newest?.openedAt ?? session.createdAt, stopping);
 }
 
 /** Everything was deleted: nothing runs, nothing is reserved, every sandbox that ever was has its receipt. */

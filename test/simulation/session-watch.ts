@@ -4,10 +4,10 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { stateViolations, moveViolations } from "../../src/domain/invariants.ts";
-import type { Generation } from "../../src/domain/ids.ts";
+import type { Generation, SessionId } from "../../src/domain/ids.ts";
 import { stopBackoff, type Closed, type Lease, type Stopping } from "../../src/domain/lease.ts";
 import type { Policy } from "../../src/domain/policy.ts";
-import { nextDeadline } from "../../src/domain/reconcile.ts";
+import { nextDeadline, owes } from "../../src/domain/reconcile.ts";
 import { openLeases, type Session } from "../../src/domain/session.ts";
 import { jobViolations, readJobs, type JobsSeen } from "./job-checks.ts";
 import { receiptViolations } from "./receipt-checks.ts";
@@ -17,12 +17,13 @@ import { StoredReader } from "./stored-session.ts";
 
 /** While a wake is at work, its alarm is only the safety net of that work (engine.ts). */
 const wakeAlarmMs = 10_000;
-/** What is due and cannot be stored rests, doubling up to this (engine.ts). */
+/** What is due and cannot be stored, given back or deleted rests, doubling up to this (engine.ts). */
 const longestRestMs = 300_000;
 
 const nothing: readonly string[] = [];
 
 export class SessionWatch {
+  readonly id: SessionId;
   readonly object: SessionObjectSim;
   readonly stored: StoredReader;
   readonly #policy: Policy;
@@ -43,7 +44,8 @@ export class SessionWatch {
   /** Found at a write since the last step. */
   #pending: string[] = [];
 
-  constructor(object: SessionObjectSim, plan: SimPlan, now: () => number, jumps: () => number) {
+  constructor(id: SessionId, object: SessionObjectSim, plan: SimPlan, now: () => number, jumps: () => number) {
+    this.id = id;
     this.object = object;
     this.stored = new StoredReader(object.storage);
     this.#policy = plan.policy;
@@ -143,7 +145,8 @@ export class SessionWatch {
     const { alarmAt } = this.object.storage;
     if (alarmAt === null) return [`I5: no alarm is armed, and it must look again at ${deadline}`];
     const now = this.#now();
-    const latest = deadline <= now && this.#storageFails ? now + longestRestMs : Math.max(deadline, now) + wakeAlarmMs;
+    const mayRest = this.#storageFails || owes(this.#session);
+    const latest = deadline <= now && mayRest ? now + longestRestMs : Math.max(deadline, now) + wakeAlarmMs;
     return alarmAt <= latest ? [] : [`I5: the alarm is armed ${alarmAt - latest} ms after the deadline`];
   }
 

@@ -1,5 +1,5 @@
 /** What befalls the controllers at any time: crashes, evictions, clocks that are set. And the cron, which goes on whatever happens. */
-import type { InstanceId, SessionId } from "../../src/domain/ids.ts";
+import type { Generation, InstanceId, SessionId } from "../../src/domain/ids.ts";
 import { sweep, sweepTerms } from "../../src/fleet/layers/sweep.ts";
 import type { ShardIndex } from "../../src/fleet/shard-index.ts";
 import type { MemoryWorld } from "../../src/sandbox/memory/memory-world.ts";
@@ -15,6 +15,11 @@ export interface ChaosSurroundings {
   readonly random: SeededRandom;
   readonly plan: SimPlan;
   readonly world: MemoryWorld;
+  /** Something happened to this generation of a session; null: to everybody. */
+  readonly happened: (
+    fault: string,
+    to: { readonly session: SessionId; readonly generation: Generation } | null,
+  ) => void;
   readonly faulty: () => boolean;
   readonly objects: () => readonly { crash(what: string): void; armTimer(): void }[];
 }
@@ -62,14 +67,15 @@ export class SimChaos {
 
   /** Into a sandbox that lives: a second process of the same instance, another instance, or a wrapper without a name. */
   #bringStranger(): void {
-    const { random, world, trace, plan } = this.#world;
+    const { random, world, trace, plan, happened } = this.#world;
     const wrappers = world.processes().filter(({ kind }) => kind === "wrapper");
     if (wrappers.length === 0) return;
-    const { sandboxId, instanceId, sessionId } = random.pick(wrappers);
-    if (sandboxId === null || instanceId === null) return;
+    const { sandboxId, instanceId, sessionId, generation } = random.pick(wrappers);
+    if (sandboxId === null || instanceId === null || generation === null) return;
     const order = world.instance(sandboxId, instanceId)?.order;
     if (order === undefined) return;
     const kind = random.pick(["duplicate", "stranger", "legacy"] as const);
+    happened(`came_${kind}`, { session: sessionId, generation });
     trace.note("world", () => `a ${kind} appears in ${sandboxId}`);
     if (kind === "duplicate") world.smuggle(order);
     if (kind === "stranger") world.smuggle({ ...order, instanceId: `stranger-${this.#strangers++}` as InstanceId });
@@ -78,12 +84,13 @@ export class SimChaos {
   }
 
   #jump(): void {
-    const { random, trace, clock } = this.#world;
+    const { random, trace, clock, happened } = this.#world;
     const ms = random.pick([hour, -hour, random.int(-5 * minute, 5 * minute)]);
     // A clock that only ever went back would stand still for us.
     if (this.#behind - ms > 2 * hour) return;
     this.#behind = Math.max(0, this.#behind - ms);
     this.#jumps += 1;
+    happened("clock_jump", null);
     trace.note("clock", () => `jumps by ${ms} ms`);
     clock.jump(ms);
     for (const object of this.#world.objects()) object.armTimer();

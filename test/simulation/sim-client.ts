@@ -21,6 +21,8 @@ export interface ClientSurroundings {
   readonly unitMs: number;
   /** How many times slower than usual it acts. */
   readonly pace: number;
+  /** It pauses, resumes and rebuilds far more often than it would. */
+  readonly restless: boolean;
   readonly net: SimNet;
   readonly trace: Trace;
   /** Passes with virtual time, does not jump. */
@@ -75,7 +77,7 @@ export class SimClient {
   }
 
   async #create(): Promise<void> {
-    const { random, over: ended, clock, unitMs } = this.#world;
+    const { random, over: ended, clock, unitMs, restless } = this.#world;
     const seconds = (low: number, high: number) =>
       Math.max(1, Math.round(random.int(low * 100, high * 100) * (unitMs / 100_000)));
     const id = random.text(20, idLetters) as SessionId;
@@ -83,7 +85,7 @@ export class SimClient {
       timeout_seconds: seconds(1, 30),
       idle_timeout_seconds: random.pick([null, seconds(0.5, 8)]),
       max_lifetime_seconds: seconds(5, 60),
-      on_timeout: random.pick(["kill", "kill", "pause"]),
+      on_timeout: random.pick(["kill", restless ? "pause" : "kill", "pause"]),
       auto_resume: random.chance(0.5),
       on_loss: random.pick(["hold", "relaunch", "terminate"]),
       labels: { client: this.#name },
@@ -110,7 +112,8 @@ export class SimClient {
   async #act(): Promise<void> {
     const id = this.#id;
     if (id === null) return;
-    const { random } = this.#world;
+    const { random, restless } = this.#world;
+    const often = restless ? 4 : 1;
     const action = random.weighted([
       [6, () => this.#job(id)],
       [5, () => this.#get(id)],
@@ -121,9 +124,9 @@ export class SimClient {
       [1, () => this.#plain(id, "events", (api) => api.events(caller, 0, 100, random.int(0, 2_000)))],
       [1, () => this.#plain(id, "teardown", (api) => api.teardown(caller))],
       [1, () => this.#plain(id, "poke", async (api) => ({ ok: true, value: await api.poke("operator") }))],
-      [1, () => this.#plain(id, "pause", (api) => api.pause(caller, 0))],
-      [2, () => this.#plain(id, "resume", (api) => api.resume(caller, null, random.int(0, 2_000)))],
-      [1, () => this.#plain(id, "rebuild", (api) => api.rebuild(caller, random.int(0, 2_000)))],
+      [often, () => this.#plain(id, "pause", (api) => api.pause(caller, 0))],
+      [2 * often, () => this.#plain(id, "resume", (api) => api.resume(caller, null, random.int(0, 2_000)))],
+      [often, () => this.#plain(id, "rebuild", (api) => api.rebuild(caller, random.int(0, 2_000)))],
       [1, () => this.#cancel(id)],
       [1, () => this.#output(id)],
       [1, () => this.#delete(id)],
@@ -206,7 +209,7 @@ export class SimClient {
     const watch = object(id);
     const patience = new AbortController();
     const sent = net
-      .call(`${this.#name} ${what}`, "opening", () => watch.object.call(call))
+      .call(`${this.#name} ${what}`, id, () => watch.object.call(call))
       .catch((error: unknown) => {
         trace.note(this.#name, () => `${what} of ${id.slice(0, 6)}: ${String(error)}`);
         return null;

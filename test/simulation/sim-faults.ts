@@ -2,7 +2,7 @@
 import type { SandboxId } from "../../src/domain/ids.ts";
 import type { Call, Fault, FaultPlan } from "../../src/sandbox/memory/fault-plan.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
-import type { Coverage } from "./coverage.ts";
+import type { Coverage, CoveredPhase } from "./coverage.ts";
 import type { DrawableFault, SimPlan } from "./sim-plan.ts";
 import type { Trace } from "./trace.ts";
 
@@ -11,8 +11,8 @@ export interface FaultSurroundings {
   readonly random: SeededRandom;
   readonly coverage: Coverage;
   readonly trace: Trace;
-  /** In which phase the stored lease is that a call is about. */
-  readonly phaseOf: (call: Call) => string;
+  /** In which phase the stored lease is that a call is about, or the session when it is about none. */
+  readonly phasesOf: (call: Call) => readonly CoveredPhase[];
   /** Told of every call before it is made: the invariants of intent before effect. */
   readonly onCall: (call: Call) => void;
 }
@@ -35,11 +35,11 @@ export class SimFaults implements FaultPlan {
   }
 
   decide(call: Call): Fault {
-    const { coverage, trace, phaseOf, onCall } = this.#world;
+    const { coverage, trace, phasesOf, onCall } = this.#world;
     onCall(call);
     const drawn = this.#on ? this.#draw(call) : null;
-    const fault = drawn?.fault ?? this.#latency();
-    if (drawn !== null) coverage.count(drawn.name, phaseOf(call));
+    const fault = drawn?.fault ?? this.#latency(call);
+    if (drawn !== null) coverage.count(drawn.name, phasesOf(call));
     trace.note(
       "provider",
       () => `${call.op} of ${call.sandboxId ?? "?"}${drawn === null ? "" : `: ${JSON.stringify(fault)}`}`,
@@ -48,10 +48,11 @@ export class SimFaults implements FaultPlan {
   }
 
   #draw(call: Call): { readonly name: string; readonly fault: Fault } | null {
-    const { plan, random } = this.#world;
+    const { plan, random, phasesOf } = this.#world;
     const sick = this.#sickness(call);
     if (sick !== null) return sick;
-    if (!random.chance(plan.faultRate)) return null;
+    const seldom = phasesOf(call).some((phase) => seldomMet.has(phase));
+    if (!random.chance(seldom ? Math.min(0.6, 4 * plan.faultRate) : plan.faultRate)) return null;
     const fitting = plan.faults.filter(([, fault]) => fits(fault, call));
     if (fitting.length === 0) return null;
     const name = random.weighted(fitting);
@@ -120,14 +121,22 @@ export class SimFaults implements FaultPlan {
   }
 
   /** Real calls take a moment: without it nothing would ever happen between a request and its answer. */
-  #latency(): Fault {
-    const { random } = this.#world;
+  #latency(call: Call): Fault {
+    const { random, plan } = this.#world;
+    if (call.op === "save") return { type: "slow", ms: random.int(1, 1 + plan.saveMs) };
     return random.chance(0.7) ? { type: "none" } : { type: "slow", ms: random.int(1, 400) };
   }
 }
 
+/** Short, or few get there: what they ask of the provider is hit more often, or some faults would never meet them. */
+const seldomMet: ReadonlySet<CoveredPhase> = new Set(["restoring", "draining", "saving", "parked", "ghost", "asleep"]);
+
+/** These befall a sandbox, and some calls are about none. */
+const ofASandbox: ReadonlySet<DrawableFault> = new Set(["disappear", "kill_wrapper", "freeze"]);
+
 function fits(fault: DrawableFault, call: Call): boolean {
-  return !fault.startsWith("lie_") || call.op === "observe";
+  if (fault.startsWith("lie_")) return call.op === "observe";
+  return call.sandboxId !== null || !ofASandbox.has(fault);
 }
 
 function sickFault(sick: Sickness): Fault {

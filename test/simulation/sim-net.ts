@@ -1,11 +1,10 @@
 /** Calls between objects, and from clients to them: they get lost, come late, come twice, or never come back. */
+import type { SessionId } from "../../src/domain/ids.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import type { VirtualTime } from "../support/virtual-time.ts";
-import type { Coverage } from "./coverage.ts";
+import { netTroubles, type Coverage, type CoveredPhase } from "./coverage.ts";
 import type { SimPlan } from "./sim-plan.ts";
 import type { Trace } from "./trace.ts";
-
-const trouble = ["lost_request", "lost_reply", "late_request", "late_reply", "twice", "hang"] as const;
 
 export class SimNet {
   readonly #time: VirtualTime;
@@ -13,9 +12,19 @@ export class SimNet {
   readonly #random: SeededRandom;
   readonly #coverage: Coverage;
   readonly #trace: Trace;
+  /** In which phase a session is, as it is stored. */
+  readonly #phasesOf: (id: SessionId) => readonly CoveredPhase[];
   #on = true;
 
-  constructor(time: VirtualTime, plan: SimPlan, random: SeededRandom, coverage: Coverage, trace: Trace) {
+  constructor(
+    time: VirtualTime,
+    plan: SimPlan,
+    random: SeededRandom,
+    coverage: Coverage,
+    trace: Trace,
+    phasesOf: (id: SessionId) => readonly CoveredPhase[],
+  ) {
+    this.#phasesOf = phasesOf;
     this.#time = time;
     this.#plan = plan;
     this.#random = random;
@@ -27,13 +36,13 @@ export class SimNet {
     this.#on = false;
   }
 
-  /** `send` has its effect when it is called; it may be called twice, or long after the caller has given up. */
-  async call<T>(what: string, phase: string, send: () => Promise<T>): Promise<T> {
+  /** About the session `id`. `send` has its effect when it is called; it may be called twice, or long after the caller has given up. */
+  async call<T>(what: string, id: SessionId, send: () => Promise<T>): Promise<T> {
     await this.#pass(this.#random.chance(0.7) ? 0 : this.#random.int(1, 50));
     if (!this.#on || !this.#random.chance(this.#plan.netFaultRate)) return send();
     const { unitMs } = this.#plan;
-    const kind = this.#random.pick(trouble);
-    this.#coverage.count(`rpc_${kind}`, phase);
+    const kind = this.#random.pick(netTroubles);
+    this.#coverage.count(`rpc_${kind}`, this.#phasesOf(id));
     this.#trace.note("net", () => `${what}: ${kind}`);
     switch (kind) {
       case "lost_request":

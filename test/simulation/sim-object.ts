@@ -24,6 +24,8 @@ export interface ObjectSurroundings {
   /** How late this firing is, ms. */
   readonly alarmSlip: () => number;
   readonly onCrash: (name: string, what: string) => void;
+  /** Its alarm fires after its time. */
+  readonly onLateAlarm: (name: string) => void;
 }
 
 /** The platform's. */
@@ -88,6 +90,7 @@ export class SimObject<Api> {
     if (at === null) return;
     if (clock.now() < at) return this.armTimer();
     trace.note(this.name, () => "alarm fires");
+    if (clock.now() > at) this.#world.onLateAlarm(this.name);
     // Inside its handler an alarm is not set any more.
     this.storage.setAlarm(null);
     try {

@@ -1,6 +1,7 @@
 /** An operator who looks at what is stuck and does something about it, rightly or not (LEA-20): the exits must be safe even then. */
 import { openLeases } from "../../src/domain/session.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
+import { phasesOfSession, type Coverage, type CoveredPhase } from "./coverage.ts";
 import type { SessionWatch } from "./session-watch.ts";
 import type { SimNet } from "./sim-net.ts";
 import type { Trace } from "./trace.ts";
@@ -9,6 +10,7 @@ export interface OperatorSurroundings {
   readonly random: SeededRandom;
   readonly net: SimNet;
   readonly trace: Trace;
+  readonly coverage: Coverage;
   readonly watches: () => Iterable<SessionWatch>;
 }
 
@@ -36,19 +38,26 @@ export class SimOperator {
   }
 
   async #resolve(watch: SessionWatch): Promise<void> {
-    const { random, net, trace } = this.#world;
-    const { object } = watch;
-    const seen = await net.call("operator inspect", "parked", () => object.call((api) => api.inspect()));
+    const { random, net, trace, coverage } = this.#world;
+    const { object, id } = watch;
+    const phases = phasesOfSession(watch.session);
+    const seen = await net.call("operator inspect", id, () => object.call((api) => api.inspect()));
     if (!seen.ok) return;
     const action = random.pick(["retry_stop", "retry_stop", "assert_absent", "abandon"] as const);
     const operator = { by: "sim", requestId: "sim" };
-    const reply = await net.call("operator resolve", "parked", () =>
+    const reply = await net.call("operator resolve", id, () =>
       object.call((api) => api.resolve(operator, { action, reason: "a guess" }, seen.value.etag)),
     );
     trace.note(
       "operator",
       () => `${action} of ${object.name}: ${reply.ok ? "ok" : `${reply.problem.code}: ${reply.problem.detail}`}`,
     );
+    if (reply.ok) coverage.count(`operator_${action}`, phases.filter(isStop));
     if (reply.ok && action !== "retry_stop") this.#asserted += 1;
   }
+}
+
+/** What it acted on: the stop of the newest, of a ghost, or both. */
+function isStop(phase: CoveredPhase): boolean {
+  return phase === "stopping" || phase === "parked" || phase === "ghost";
 }

@@ -8,7 +8,7 @@ import type { SeededRandom } from "../support/seeded-random.ts";
 
 export type DrawableFault = Exclude<FaultType, "none" | "stale_read"> | `lie_${Lie["type"]}`;
 
-const allFaults: readonly DrawableFault[] = [
+export const drawableFaults: readonly DrawableFault[] = [
   "fail_before",
   "lost_reply",
   "slow",
@@ -46,6 +46,8 @@ export interface SimPlan {
   readonly sessions: number;
   /** How long clients act and faults happen, ms. */
   readonly faultyMs: number;
+  /** Everything is deleted as the faults end; otherwise it is first waited for that everybody settles. */
+  readonly deletedAtOnce: boolean;
   readonly tenantCap: number;
   /** Of a call to the provider to be hit by one of `faults`. */
   readonly faultRate: number;
@@ -54,6 +56,10 @@ export interface SimPlan {
   readonly sickRate: number;
   /** The longest such sickness, in units. */
   readonly sickFor: number;
+  /** Clients pause, resume and rebuild far more often than they would. */
+  readonly restless: boolean;
+  /** The longest a provider takes to save a sandbox that is well, ms. */
+  readonly saveMs: number;
   /** How much slower than usual clients act: long schedules are about waiting. */
   readonly clientPace: number;
   /** Between rounds of an operator over what is stuck, ms; null: nobody looks. */
@@ -78,29 +84,34 @@ export interface SimPlan {
 }
 
 export function simPlan(seed: number, random: SeededRandom): SimPlan {
-  const chosen = allFaults.filter(() => random.chance(0.5));
+  const chosen = drawableFaults.filter(() => random.chance(0.5));
   const faults = chosen.map((fault) => [random.int(1, 5) * (heavy.has(fault) ? 0.2 : 1), fault] as const);
-  const policy: Policy = random.chance(0.25) ? hasty : defaultPolicy;
+  const timers: Policy = random.chance(0.25) ? hasty : defaultPolicy;
+  // With fewer attempts a stop is soon parked, and what happens to parked ones is met more often.
+  const policy: Policy = { ...timers, stopAttempts: random.pick([3, timers.stopAttempts, timers.stopAttempts]) };
   const unitMs = policy.leaseTtlMs / 5;
   // To be parked, or to be replaced unproven, takes long.
-  const long = random.chance(0.25);
+  const long = random.chance(0.2);
   return {
     seed,
     policy,
     unitMs,
-    sessions: random.int(5, 7),
-    faultyMs: random.pick(long ? [35, 55] : [3, 5, 8, 14]) * unitMs,
+    sessions: random.int(5, 6),
+    faultyMs: random.pick(long ? [28, 45] : [3, 4, 6, 10]) * unitMs,
+    deletedAtOnce: random.chance(0.6),
     tenantCap: random.pick([3, 5, 20]),
     faultRate: chosen.length === 0 ? 0 : random.pick([0.02, 0.08, 0.25]),
     faults,
     sickRate: random.pick(long ? [0.005, 0.02, 0.05] : [0, 0.005, 0.02]),
     sickFor: long ? 45 : 12,
+    restless: random.chance(0.3),
+    saveMs: random.pick([0, 1, 4]) * unitMs,
     clientPace: long ? 4 : 1,
     operatorEveryMs: random.chance(0.4) ? 4 * unitMs : null,
     netFaultRate: random.pick([0, 0.02, 0.1]),
     crashRate: random.pick([0, 0.003, 0.02]),
     crashEveryMs: random.pick([null, 5 * unitMs, unitMs]),
-    storageFailRate: random.pick([0, 0, 0.01]),
+    storageFailRate: random.pick([0, 0, 0.02]),
     usedTables: random.chance(0.8),
     strangersEveryMs: random.chance(0.3) ? random.int(2, 8) * unitMs : null,
     jumpEveryMs: random.chance(0.3) ? random.int(3, 15) * unitMs : null,
@@ -133,6 +144,8 @@ const hasty: Policy = {
   parkedProbeSlowMs: 600_000,
   drainMs: 2_000,
   snapshotMs: 10_000,
+  pauseBackoffBaseMs: 1_000,
+  pauseBackoffCapMs: 20_000,
   staleActivityMs: 10_000,
   sleepAfterMs: 20_000,
 };

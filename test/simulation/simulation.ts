@@ -3,7 +3,7 @@
  * that the plan lets go wrong. After every step the invariants are checked; at the end, with the faults over, everything
  * must settle, everything deleted must be gone with a receipt, and after the retention nothing may be left at all.
  */
-import type { SessionId } from "../../src/domain/ids.ts";
+import type { Generation, SessionId } from "../../src/domain/ids.ts";
 import { ShardIndex } from "../../src/fleet/shard-index.ts";
 import type { Call } from "../../src/sandbox/memory/fault-plan.ts";
 import { memorySandbox } from "../../src/sandbox/memory/memory-sandbox.ts";
@@ -13,8 +13,8 @@ import type { IndexPort, TenantPort } from "../../src/session/reports.ts";
 import { quotaTerms } from "../../src/tenant/quota.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { VirtualClock, VirtualTime } from "../support/virtual-time.ts";
-import { callViolation, phaseName } from "./call-checks.ts";
-import { Coverage, type CoverageCounts } from "./coverage.ts";
+import { callViolation } from "./call-checks.ts";
+import { Coverage, phaseOfLease, phasesOfSession, type CoverageCounts, type CoveredPhase } from "./coverage.ts";
 import { notErased, notGone, unsettled } from "./end-checks.ts";
 import { RegistryWatch } from "./registry-checks.ts";
 import { SessionWatch } from "./session-watch.ts";
@@ -111,11 +111,13 @@ class Simulation {
       random: this.#random.stream("faults"),
       coverage: this.#coverage,
       trace: this.#trace,
-      phaseOf: (call) => this.#phaseOf(call),
+      phasesOf: (call) => this.#phasesOfCall(call),
       onCall: (call) => this.#onCall(call),
     });
     const sandbox = memorySandbox(this.#world, { clock: worldClock, faults: this.#faults });
-    this.#net = new SimNet(this.#time, this.#plan, this.#random.stream("net"), this.#coverage, this.#trace);
+    this.#net = new SimNet(this.#time, this.#plan, this.#random.stream("net"), this.#coverage, this.#trace, (id) =>
+      phasesOfSession(this.#watches.get(id)?.session ?? null),
+    );
     const crashes = this.#random.stream("crashes");
     const slips = this.#random.stream("slips");
     this.#surroundings = {
@@ -124,7 +126,8 @@ class Simulation {
       trace: this.#trace,
       points: { crashesAt: () => this.#faulty && crashes.chance(this.#plan.crashRate) },
       alarmSlip: () => (this.#faulty && slips.chance(0.2) ? slips.int(0, this.#plan.alarmSlipMs) : 0),
-      onCrash: () => {},
+      onCrash: (name, what) => this.#countCrash(name, what),
+      onLateAlarm: (name) => this.#happenedTo(name, "alarm_late"),
     };
     this.#chaos = new SimChaos({
       time: this.#time,
@@ -133,6 +136,8 @@ class Simulation {
       random: this.#random.stream("chaos"),
       plan: this.#plan,
       world: this.#world,
+      happened: (fault, to) =>
+        this.#coverage.count(fault, to === null ? this.#allPhases() : [this.#phaseOf(to.session, to.generation)]),
       faulty: () => this.#faulty,
       objects: () => [this.#tenant, ...Array.from(this.#watches.values(), (watch) => watch.object)],
     });
@@ -140,6 +145,7 @@ class Simulation {
       random: this.#random.stream("operator"),
       net: this.#net,
       trace: this.#trace,
+      coverage: this.#coverage,
       watches: () => Array.from(this.#watches.values()),
     });
     const terms = quotaTerms(this.#plan.policy, this.#plan.tenantCap);
@@ -165,13 +171,19 @@ class Simulation {
         sandbox,
         ...ports,
       });
-      object.storage.fails = () => this.#faulty && storageFaults.chance(this.#plan.storageFailRate);
-      return new SessionWatch(
+      const watch = new SessionWatch(
+        id,
         object,
         this.#plan,
         () => this.#clock.now(),
         () => this.#chaos.jumps,
       );
+      object.storage.fails = () => {
+        if (!this.#faulty || !storageFaults.chance(this.#plan.storageFailRate)) return false;
+        this.#coverage.count("storage_fails", phasesOfSession(watch.session));
+        return true;
+      };
+      return watch;
     };
   }
 
@@ -212,6 +224,7 @@ class Simulation {
         random: this.#random.stream(`client ${index}`),
         unitMs: this.#plan.unitMs,
         pace: this.#plan.clientPace,
+        restless: this.#plan.restless,
         net: this.#net,
         trace: this.#trace,
         clock: new VirtualClock(this.#time, beganAt),
@@ -234,17 +247,24 @@ class Simulation {
     this.#faults.end();
     this.#net.end();
     // Frozen sandboxes thaw and late calls arrive meanwhile; a clock that was set back must first catch up.
-    await this.#pass((this.#plan.sickFor + settledAfter) * this.#plan.unitMs + this.#chaos.behind);
-    this.#report(unsettled(this.#watches));
+    const { unitMs, sickFor, deletedAtOnce, policy } = this.#plan;
+    const settled = (sickFor + settledAfter) * unitMs + this.#chaos.behind;
+    if (!deletedAtOnce) {
+      await this.#pass(settled);
+      this.#report(unsettled(this.#watches, this.#clock.now() - 3 * unitMs));
+    }
     await this.#deleteAll();
+    // A create that was still on its way arrives within these; to be asked twice changes nothing for the others (DEL-1).
+    await this.#pass(6 * unitMs);
+    await this.#deleteAll();
+    await this.#pass(settled);
     // Past the slowest probe of a parked lease.
-    const { parkedProbeSlowMs } = this.#plan.policy;
-    await this.#pass(20 * minute);
+    const { parkedProbeSlowMs } = policy;
     if (this.#world.processes().length > 0 || this.#registry.ledger().used > 0) await this.#pass(2 * parkedProbeSlowMs);
     this.#report(notGone(this.#watches, this.#world, this.#registry));
     // Days in which nothing should happen: they need not be looked at every five minutes.
     this.#maintenanceMs = 12 * hour;
-    await this.#pass(this.#plan.policy.retentionMs + hour);
+    await this.#pass(policy.retentionMs + hour);
     this.#report(notErased(this.#watches, this.#world));
   }
 
@@ -310,36 +330,56 @@ class Simulation {
   }
 
   #poke(id: SessionId, actor: "maintenance" | "operator") {
-    return this.#net.call("poke", "closed", () => this.#watch(id).object.call((api) => api.poke(actor)));
+    return this.#net.call("poke", id, () => this.#watch(id).object.call((api) => api.poke(actor)));
   }
 
   #tenantPort(): TenantPort {
-    const call = <T>(what: string, phase: string, method: (face: TenantFace) => Promise<T>): Promise<T> =>
-      this.#net.call(`tenant ${what}`, phase, () => this.#tenant.call(method));
+    const call = <T>(what: string, id: SessionId, method: (face: TenantFace) => Promise<T>): Promise<T> =>
+      this.#net.call(`tenant ${what}`, id, () => this.#tenant.call(method));
     return {
-      reserve: (order) => call("reserve", "opening", (face) => face.reserve(order)),
+      reserve: (order) => call("reserve", order.sessionId, (face) => face.reserve(order)),
       cancelReservation: (session, generation) =>
-        call("cancel", "closed", (face) => face.cancelReservation(session, generation)),
-      report: (report) => call("report", report.leases.at(-1)?.phase ?? "opening", (face) => face.report(report)),
+        call("cancel", session, (face) => face.cancelReservation(session, generation)),
+      report: (report) => call("report", report.sessionId, (face) => face.report(report)),
     };
   }
 
   #indexPort(): IndexPort {
     return {
       report: (report) =>
-        this.#net.call("index report", report.leases.at(-1)?.phase ?? "opening", () =>
-          Promise.resolve(this.#index.report(report)),
-        ),
-      markBlocked: (mark) => Promise.resolve(this.#index.markBlocked(mark)),
+        this.#net.call("index report", report.sessionId, () => Promise.resolve(this.#index.report(report))),
+      markBlocked: (mark) =>
+        this.#net.call("index mark", mark.sessionId, () => Promise.resolve(this.#index.markBlocked(mark))),
     };
   }
 
-  #phaseOf(call: Call): string {
-    if (call.sessionId === null || call.generation === null) return "opening";
-    const watch = this.#watches.get(call.sessionId);
-    if (watch === undefined) return "opening";
-    const stored = watch.stored.lease(call.generation);
-    return phaseName(stored?.lease ?? null, stored?.standing === "ghost");
+  // --- what is counted -------------------------------------------------------------------------------------------------
+
+  #phasesOfCall({ sessionId, generation }: Call): readonly CoveredPhase[] {
+    if (sessionId === null) return this.#allPhases();
+    if (generation !== null) return [this.#phaseOf(sessionId, generation)];
+    return phasesOfSession(this.#watches.get(sessionId)?.session ?? null);
+  }
+
+  #phaseOf(id: SessionId, generation: Generation): CoveredPhase {
+    const watch = this.#watches.get(id);
+    const stored = watch?.stored.lease(generation) ?? null;
+    return phaseOfLease(stored?.lease ?? null, stored?.standing === "ghost", watch?.session?.snapshot != null);
+  }
+
+  #allPhases(): readonly CoveredPhase[] {
+    return Array.from(this.#watches.values(), ({ session }) => phasesOfSession(session)).flat();
+  }
+
+  #happenedTo(name: string, fault: string): void {
+    for (const { object, session } of this.#watches.values())
+      if (object.name === name) this.#coverage.count(fault, phasesOfSession(session));
+  }
+
+  #countCrash(name: string, what: string): void {
+    if (name === this.#tenant.name) return this.#coverage.count("crash_registry", this.#allPhases());
+    const at = what.startsWith("before ") ? "before" : what.startsWith("after ") ? "after" : "any";
+    this.#happenedTo(name, `crash_${at}`);
   }
 
   #onCall(call: Call): void {
