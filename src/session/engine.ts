@@ -50,7 +50,7 @@ export class SessionEngine {
     this.#jobs = jobs;
     this.#reporter = reporter;
     this.#secrets = secrets;
-    state.chores = () => this.#choresAt();
+    state.chores = (version) => this.#choresAt(version);
     state.retryAt = (now) => this.#retryAt(now);
     state.onReset = () => {
       this.#rests.clear();
@@ -62,9 +62,9 @@ export class SessionEngine {
     steps.onErase = () => this.#erase();
   }
 
-  #choresAt(): number | null {
+  #choresAt(version: number): number | null {
     const now = this.#ports.clock.now();
-    const due = [this.#reporter.wakeAt(now), this.#jobs.wakeAt(now)].filter((at) => at !== null);
+    const due = [this.#reporter.wakeAt(now, version), this.#jobs.wakeAt(now)].filter((at) => at !== null);
     return due.length === 0 ? null : Math.min(...due);
   }
 

@@ -68,8 +68,8 @@ export class Reporter {
     return now < this.#retryAt && this.#retryAt <= now + retryMs;
   }
 
-  #pending(now: number): boolean {
-    const { reportable: session, version, mode } = this.#state;
+  #pending(now: number, version: number): boolean {
+    const { reportable: session, mode } = this.#state;
     if (mode.type === "newer") return now >= this.#markAgainAt;
     if (session === null) return false;
     if (this.#asked || this.#confirmed.tenant < version || this.#confirmed.index < version) return true;
@@ -83,14 +83,16 @@ export class Reporter {
   }
 
   due(now: number): boolean {
-    return !this.held && !this.#resting(now) && this.#pending(now);
+    return !this.held && !this.#resting(now) && this.#pending(now, this.#state.version);
   }
 
-  /** Only for what is not confirmed: a heartbeat rides along with the next renewal or probe. */
-  wakeAt(now: number): number | null {
+  /** For a session of that row version. Only for what is not confirmed: a heartbeat rides along with the next renewal or probe. */
+  wakeAt(now: number, version: number): number | null {
     // Rows of newer code keep to their own slow pace.
     if (this.#state.mode.type === "newer") return null;
-    return this.#pending(now) ? Math.max(this.#retryAt, now + retryMs) : null;
+    if (!this.#pending(now, version)) return null;
+    // As `resting` has it: a rest that a clock gone back has made long is none.
+    return this.#resting(now) ? Math.max(this.#retryAt, now + 1) : now + retryMs;
   }
 
   /** Sends what is not confirmed. true: both have confirmed this version. */

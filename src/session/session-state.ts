@@ -46,8 +46,8 @@ export class SessionState {
   #announced = false;
   /** Another session begins in this object, or this one's rows are gone: nothing of the old may be remembered. */
   onReset: () => void = () => undefined;
-  /** When something beside the machine (reports, waiting jobs) wants to be looked at; null: nothing does. */
-  chores: () => number | null = () => null;
+  /** With the row version given: when something beside the machine (reports, waiting jobs) wants to be looked at; null: nothing does. */
+  chores: (version: number) => number | null = () => null;
   /** When work that is due already is to be tried again, if nothing comes of it now. Epoch ms, after `now`. */
   retryAt: (now: number) => number = (now) => now + overdueAlarmMs;
 
@@ -107,7 +107,7 @@ export class SessionState {
     this.#store.migrate();
     this.#inTransaction(() => {
       this.#store.create(session, requestHash, secrets, [created], "client");
-      this.#arm(session);
+      this.#ports.alarm.set(this.alarmAt(session));
     });
     this.#jobs.forget();
     this.onReset();
@@ -142,7 +142,8 @@ export class SessionState {
     this.#version = this.#inTransaction(() => {
       alongside?.();
       const version = this.#write(before, after, outcome.effects, actor, now);
-      this.#arm(after);
+      // By the version that it has from here on: what has just become news is armed for before anybody is told (CAP-6).
+      this.#ports.alarm.set(this.alarmAt(after, version));
       return version;
     });
     this.#session = after;
@@ -248,10 +249,6 @@ export class SessionState {
     this.#changed();
   }
 
-  #arm(session: Session): void {
-    this.#ports.alarm.set(this.alarmAt(session));
-  }
-
   /** Arms for what is due next. Also called when nothing was written: by the alarm handler, and when a chore changed. */
   rearm(): void {
     if (this.#mode.type === "absent") return;
@@ -259,7 +256,7 @@ export class SessionState {
   }
 
   /** The alarm's time for a state. Never null: even a finished one is looked at when its rows are to go. */
-  alarmAt(session: Session | null): number {
+  alarmAt(session: Session | null, version: number = this.#version): number {
     const { clock, policy } = this.#ports;
     const now = clock.now();
     const due: number[] = [];
@@ -269,7 +266,7 @@ export class SessionState {
     if (deadline !== null && deadline > now) due.push(deadline);
     // Due already, or without a date of its own: under way, or resting after it came to nothing.
     if (session !== null && ((deadline !== null && deadline <= now) || owes(session))) due.push(this.retryAt(now));
-    const chores = this.chores();
+    const chores = this.chores(version);
     if (chores !== null) due.push(Math.max(chores, now + 1));
     return due.length === 0 ? now + policy.unreadableRetryMs : Math.min(...due);
   }

@@ -31,7 +31,11 @@ describe("a wrapper whose renewals nobody ever heard accepted", () => {
           if (own(readUntil) >= clock.deadline) break;
           clock = acceptRenewal(clock, { ...renewal, ttlMs: policy.leaseTtlMs }, own(readUntil)) ?? clock;
         }
-        const lease = launching({ openedAt, launchNotAfter, renewals: { sequence, lastSentAt: sentAt } });
+        const lease = launching({
+          openedAt,
+          launchNotAfter,
+          renewals: { sequence, lastSentAt: sentAt, sendsUntil: null },
+        });
         expect(clock.deadline).toBeLessThanOrEqual(own(certainExpiry(lease, policy)));
       }),
       { numRuns: 2_000 },
@@ -39,7 +43,11 @@ describe("a wrapper whose renewals nobody ever heard accepted", () => {
   });
 
   it("and one to which none was sent ends one TTL after the last instant at which it can have started [LEA-18]", () => {
-    const lease = launching({ openedAt, launchNotAfter, renewals: { sequence: 0, lastSentAt: null } });
+    const lease = launching({
+      openedAt,
+      launchNotAfter,
+      renewals: { sequence: 0, lastSentAt: null, sendsUntil: null },
+    });
     expect(certainExpiry(lease, policy)).toBe(launchNotAfter + policy.leaseTtlMs);
   });
 });

@@ -51,7 +51,7 @@ export class SimFaults implements FaultPlan {
     const { plan, random, phasesOf } = this.#world;
     const sick = this.#sickness(call);
     if (sick !== null) return sick;
-    const seldom = phasesOf(call).some((phase) => seldomMet.has(phase));
+    const seldom = call.op === "remove" || phasesOf(call).some((phase) => seldomMet.has(phase));
     if (!random.chance(seldom ? Math.min(0.6, 4 * plan.faultRate) : plan.faultRate)) return null;
     const fitting = plan.faults.filter(([, fault]) => fits(fault, call));
     if (fitting.length === 0) return null;
@@ -128,7 +128,7 @@ export class SimFaults implements FaultPlan {
   }
 }
 
-/** Short, or few get there: what they ask of the provider is hit more often, or some faults would never meet them. */
+/** Short, or few get there: what they ask of the provider is hit more often, or some faults would never meet them. So are deletions of snapshots. */
 const seldomMet: ReadonlySet<CoveredPhase> = new Set(["restoring", "draining", "saving", "parked", "ghost", "asleep"]);
 
 /** These befall a sandbox, and some calls are about none. */

@@ -129,7 +129,7 @@ const hasty: Policy = {
   observeMs: 2_000,
   launchCallMs: 5_000,
   readyWaitMs: 5_000,
-  provisionMs: 60_000,
+  provisionMs: 20_000,
   stopAttemptMs: 20_000,
   stopBackoffBaseMs: 200,
   stopBackoffCapMs: 10_000,

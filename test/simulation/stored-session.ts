@@ -12,6 +12,8 @@ import type { SimStorage } from "./sim-storage.ts";
 export interface StoredSession {
   readonly session: Session;
   readonly version: number;
+  /** The last version that both the registry and the index have confirmed. */
+  readonly reported: number;
   /** Every closed lease that is still kept. */
   readonly receipts: readonly Closed[];
 }
@@ -64,7 +66,7 @@ export class StoredReader {
       newest,
       ghosts,
     } as unknown as Session;
-    return { session, version: Number(row["version"]), receipts };
+    return { session, version: Number(row["version"]), reported: Number(row["reported_version"]), receipts };
   }
 
   lease(generation: Generation): StoredLease | null {
@@ -78,7 +80,7 @@ export class StoredReader {
     this.#sessionWrites = writes;
     this.#row =
       this.#storage.run(
-        "SELECT id, tenant, provider, isolation, created_at, next_generation, version, record FROM session",
+        "SELECT id, tenant, provider, isolation, created_at, next_generation, version, reported_version, record FROM session",
       )[0] ?? null;
   }
 

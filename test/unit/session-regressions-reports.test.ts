@@ -30,3 +30,22 @@ it("an id used again in the life that erased it is reported anew, to its end [FL
   await rig.pass(20 * second);
   expect(since().at(-1)).toBe("erased");
 });
+
+it("a crash between the end and its report leaves the alarm close by, so quota is given back soon [CAP-6] [I5]", async () => {
+  const rig = new SessionRig();
+  await rig.running();
+  await rig.pass(20 * second);
+  let crashes = 0;
+  rig.registryFate = (call) => {
+    const over = rig.sql.run("SELECT 1 FROM lease WHERE phase = 'closed'").length > 0;
+    if (call !== "report" || !over || crashes > 0) return Promise.resolve();
+    crashes += 1;
+    rig.reincarnate();
+    return new Promise(() => {});
+  };
+  await rig.commands.delete(caller, "requested");
+  // Nobody asks and no maintenance comes by: only its own alarm can bring it back.
+  await rig.pass(60 * second);
+  expect(crashes).toBe(1);
+  expect(rig.registry.ledger()).toMatchObject({ used: 0, counts: { proven: 1 }, imbalances: [] });
+});
