@@ -46,6 +46,7 @@ export interface Config {
     readonly writes: number | null;
     readonly authFailures: number | null;
   };
+  readonly webhooks: { readonly allowPrivate: boolean; readonly disableAfterMs: number };
   /** What a request may weigh. */
   readonly sizes: {
     readonly bodyBytes: number;
@@ -126,6 +127,7 @@ export const countVars = {
   MAX_HEADER_BYTES: { min: 4_096, max: 131_072, default: 32_768 },
   MAX_COMMAND_BYTES: { min: 256, max: limits.commandBytes, default: limits.commandBytes },
   MAX_LABELS: { min: 0, max: limits.labelCount, default: limits.labelCount },
+  WEBHOOK_DISABLE_SECONDS: { min: 1, max: 30 * day, default: 5 * day },
   MAX_LABEL_CHARACTERS: { min: 1, max: limits.labelValue, default: limits.labelValue },
 } as const satisfies Partial<Record<keyof ConfigEnv, { min: number; max: number; default: number }>>;
 
@@ -181,6 +183,10 @@ export function readConfig(env: ConfigEnv): ConfigReading {
       reads: readRate(env, "RATE_LIMIT_READS", refuse),
       writes: readRate(env, "RATE_LIMIT_WRITES", refuse),
       authFailures: readRate(env, "RATE_LIMIT_AUTH_FAILURES", refuse),
+    },
+    webhooks: {
+      allowPrivate: readFlag(env, "WEBHOOK_ALLOW_PRIVATE", refuse),
+      disableAfterMs: readCount(env, "WEBHOOK_DISABLE_SECONDS", refuse) * 1_000,
     },
     sizes: {
       bodyBytes: readCount(env, "MAX_BODY_BYTES", refuse),
@@ -268,6 +274,13 @@ function readRate(env: ConfigEnv, name: keyof typeof rateVars, refuse: Refuse): 
   if (count.success) return count.data;
   refuse(name, `${name}=${shown(raw)} must be a whole number from 1 to ${maxRate}, or \`off\`.`);
   return rateVars[name];
+}
+
+function readFlag(env: ConfigEnv, name: "WEBHOOK_ALLOW_PRIVATE", refuse: Refuse): boolean {
+  const raw = env[name] ?? "false";
+  if (raw === "true" || raw === "false") return raw === "true";
+  refuse(name, `${name}=${shown(raw)} must be \`true\` or \`false\`.`);
+  return false;
 }
 
 function readAlertTerms(env: ConfigEnv, refuse: Refuse): Config["alerts"] {

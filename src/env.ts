@@ -55,6 +55,8 @@ export interface Env {
   readonly RATE_LIMIT_READS?: Var;
   readonly RATE_LIMIT_WRITES?: Var;
   readonly RATE_LIMIT_AUTH_FAILURES?: Var;
+  readonly WEBHOOK_ALLOW_PRIVATE?: Var;
+  readonly WEBHOOK_DISABLE_SECONDS?: Var;
   readonly MAX_BODY_BYTES?: Var;
   readonly MAX_HEADER_BYTES?: Var;
   readonly MAX_COMMAND_BYTES?: Var;

@@ -22,6 +22,7 @@ import { consoleLogger, randomBytes, systemClock, systemIds } from "./system.ts"
 import { quotaTerms } from "./tenant/quota.ts";
 import type { TenantWiring } from "./tenant/tenant-object.ts";
 import { runTick, wireOperations } from "./wire-fleet.ts";
+import { postWebhook } from "./webhook-post.ts";
 import { runWatch } from "./wire-watch.ts";
 
 /** One world for each isolate: its sandboxes are gone with it, which is all that a provider for tests promises. */
@@ -61,7 +62,8 @@ export function wireSession(env: Env): SessionWiring {
 }
 
 export function wireTenant(env: Env): TenantWiring {
-  const { policy, tenantMaxSandboxes, fleetShards } = usable(readConfig(env));
+  const config = usable(readConfig(env));
+  const { policy, tenantMaxSandboxes, fleetShards } = config;
   return {
     terms: quotaTerms(policy, tenantMaxSandboxes),
     control: { allow: (order) => controlStub(env).allow(order) },
@@ -69,6 +71,14 @@ export function wireTenant(env: Env): TenantWiring {
     clock: systemClock,
     logger: consoleLogger,
     poke: (id) => sessionStub(env, id).poke("maintenance"),
+    webhooks: {
+      seals: sealsOf(config),
+      ids: systemIds,
+      terms: config.webhooks,
+      events: (id, tenant, after, limit) =>
+        sessionStub(env, id).events({ tenant, requestId: "webhooks", scopes: [] }, after, limit, 0),
+      post: (order) => postWebhook(order, systemClock),
+    },
   };
 }
 

@@ -28,6 +28,7 @@ import { metricsRoutes } from "./routes/metrics.ts";
 import { outputRoutes } from "./routes/output.ts";
 import { secretRoutes } from "./routes/secrets.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
+import { webhookRoutes } from "./routes/webhooks.ts";
 import { headersTooLarge, withinBody } from "./size-limits.ts";
 import { surfaceOf } from "./surface.ts";
 import { traceOf, type TraceContext } from "./traceparent.ts";
@@ -39,6 +40,7 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...outputRoutes,
   ...eventRoutes,
+  ...webhookRoutes,
   ...insightRoutes,
   ...alertRoutes,
   ...metricsRoutes,

@@ -68,4 +68,55 @@ export const tenantMigrations: readonly Migration[] = [
        ) STRICT, WITHOUT ROWID`,
     ],
   },
+  {
+    version: 3,
+    name: "webhooks",
+    statements: [
+      `CREATE TABLE webhook (
+         webhook_id TEXT PRIMARY KEY,
+         url TEXT NOT NULL,
+         events TEXT NOT NULL,
+         description TEXT NOT NULL,
+         secret TEXT NOT NULL,
+         previous_secret TEXT,
+         previous_until INTEGER,
+         disabled_at INTEGER,
+         disabled_why TEXT,
+         created_at INTEGER NOT NULL,
+         updated_at INTEGER NOT NULL,
+         failures INTEGER NOT NULL,
+         failing_since INTEGER,
+         not_before INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      // Which sessions have events that were not read yet: `wanted` is the newest version reported, `done` the one read for.
+      `CREATE TABLE webhook_session (
+         session_id TEXT PRIMARY KEY,
+         created_at INTEGER NOT NULL,
+         cursor INTEGER NOT NULL,
+         wanted INTEGER NOT NULL,
+         done INTEGER NOT NULL,
+         retry_at INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE INDEX webhook_session_due ON webhook_session (retry_at) WHERE wanted > done`,
+      `CREATE TABLE delivery (
+         position INTEGER PRIMARY KEY,
+         delivery_id TEXT NOT NULL UNIQUE,
+         webhook_id TEXT NOT NULL,
+         session_id TEXT NOT NULL,
+         event_id TEXT NOT NULL,
+         type TEXT NOT NULL,
+         body TEXT NOT NULL,
+         created_at INTEGER NOT NULL,
+         state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')),
+         attempts INTEGER NOT NULL,
+         next_at INTEGER NOT NULL,
+         ended_at INTEGER,
+         log TEXT NOT NULL,
+         logged INTEGER NOT NULL,
+         UNIQUE (webhook_id, event_id)
+       ) STRICT`,
+      `CREATE INDEX delivery_pending ON delivery (webhook_id, session_id, position) WHERE state = 'pending'`,
+      `CREATE INDEX delivery_ended ON delivery (ended_at) WHERE ended_at IS NOT NULL`,
+    ],
+  },
 ];

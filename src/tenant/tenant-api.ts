@@ -2,7 +2,16 @@
 import type { Generation, SessionId } from "../domain/ids.ts";
 import type { TeardownView } from "../protocol/sessions.ts";
 import type { TenantCounts } from "../fleet/shard-api.ts";
+import type { Reply } from "../protocol/problem.ts";
+import type {
+  ChangeWebhook,
+  CreateWebhook,
+  DeliveryView,
+  WebhookView,
+  WebhookWithSecret,
+} from "../protocol/webhooks.ts";
 import type { SessionReport, TenantPort } from "../session/reports.ts";
+import type { SealCount } from "../session/session-api.ts";
 import type { Breaker } from "./breaker.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Reservation } from "./reservations.ts";
@@ -28,8 +37,35 @@ export interface TenantApi extends TenantPort {
   revokeKey(keyId: string): Promise<Revocation>;
   revocations(): Promise<readonly Revocation[]>;
   breaker(): Promise<Breaker>;
+  /** Problems of all of these: not_found; validation_failed for an address that is not public; secret_missing; quota_exhausted. */
+  createWebhook(body: CreateWebhook): Promise<Reply<WebhookWithSecret>>;
+  webhooks(): Promise<readonly WebhookView[]>;
+  webhook(id: string): Promise<Reply<WebhookView>>;
+  changeWebhook(id: string, body: ChangeWebhook): Promise<Reply<WebhookView>>;
+  /** With everything that waits for it. */
+  deleteWebhook(id: string): Promise<Reply<null>>;
+  rotateWebhook(id: string): Promise<Reply<WebhookWithSecret>>;
+  webhookDeliveries(id: string, query: DeliveryQuery): Promise<Reply<DeliveryPage>>;
+  testWebhook(id: string): Promise<Reply<DeliveryView>>;
+  redeliver(id: string, delivery: string): Promise<Reply<DeliveryView>>;
+  /** Seals anew what an older key sealed. */
+  reseal(): Promise<SealCount>;
   /** The evidence for one generation; `null` asks for the newest. Kept 30 days, longer than the session. */
   receipt(sessionId: SessionId, generation: Generation | null): Promise<TeardownView | null>;
+}
+
+export interface DeliveryQuery {
+  readonly state: DeliveryView["state"] | null;
+  /** Strictly before this position; null: from the newest. */
+  readonly before: number | null;
+  readonly limit: number;
+}
+
+export interface DeliveryPage {
+  /** Newest first. */
+  readonly deliveries: readonly DeliveryView[];
+  /** `before` of the next page; null: there is none. */
+  readonly next: number | null;
 }
 
 export interface OpenCursor {

@@ -29,6 +29,7 @@ import { readRevocations, type Revocation, revokeKey } from "./revocations.ts";
 import { holdsAny, markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
 import type { OpenCursor } from "./tenant-api.ts";
 import { noUsage, readUsage, type TenantUsage } from "./usage.ts";
+import { noteReport } from "./webhooks/webhook-rows.ts";
 
 /** Receipts and watermarks live for weeks: a day more or less does not matter. */
 const pruneEveryMs = 86_400_000;
@@ -62,7 +63,10 @@ export class TenantCore {
   }
 
   report(report: SessionReport): { readonly version: number } {
-    return this.#write((sql, now) => applyReport(sql, report, this.#terms, now));
+    return this.#write((sql, now) => {
+      noteReport(sql, report);
+      return applyReport(sql, report, this.#terms, now);
+    });
   }
 
   ledger(): Ledger {
@@ -175,6 +179,16 @@ export class TenantCore {
       if (look === null || prune === null) return look ?? prune;
       return Math.min(look, prune);
     }, null);
+  }
+
+  /** One transaction over the tables of a part with rows of its own (webhooks). */
+  change<T>(body: (sql: Sql) => T): T {
+    return this.#write((sql) => body(sql));
+  }
+
+  /** `empty`: of a tenant that never was. */
+  look<T>(body: (sql: Sql) => T, empty: T): T {
+    return this.#read(body, empty);
   }
 
   #write<T>(body: (sql: Sql, now: number) => T): T {

@@ -6,6 +6,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Generation, SessionId, TenantId } from "../domain/ids.ts";
 import type { AllowancePort } from "../fleet/control-api.ts";
+import type { ChangeWebhook, CreateWebhook } from "../protocol/webhooks.ts";
 import type { CountsPort } from "../fleet/shard-api.ts";
 import type { Clock, Logger } from "../session/ambient.ts";
 import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
@@ -13,8 +14,11 @@ import { durableSql } from "../storage/durable-sql.ts";
 import { AllowanceKeeper } from "./allowance-keeper.ts";
 import type { QuotaTerms } from "./quota.ts";
 import type { Reservation } from "./reservations.ts";
-import type { OpenCursor, TenantApi } from "./tenant-api.ts";
+import type { DeliveryQuery, OpenCursor, TenantApi } from "./tenant-api.ts";
 import { TenantCore } from "./tenant-core.ts";
+import { WebhookCourier } from "./webhooks/webhook-courier.ts";
+import { WebhookDesk } from "./webhooks/webhook-desk.ts";
+import type { WebhookPorts } from "./webhooks/webhook-ports.ts";
 
 /** What the composition root hands in. */
 export interface TenantWiring {
@@ -26,6 +30,7 @@ export interface TenantWiring {
   readonly logger: Logger;
   /** Asks a session to look at itself: it gives back what it will not use. `known` false: it has no record. May throw or hang. */
   poke(sessionId: SessionId): Promise<{ readonly known: boolean }>;
+  readonly webhooks: Pick<WebhookPorts, "seals" | "ids" | "terms" | "events" | "post">;
 }
 
 /** How long one session may take to answer: a healthy one needs some ms. */
@@ -41,11 +46,17 @@ const tellBoundMs = 10_000;
 /** Armed before the handler does anything, in case it does not come to its end. */
 const alarmFallbackMs = 60_000;
 
+function earliest(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
+}
+
 export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
   return class TenantObject extends DurableObject<Env> implements TenantApi {
     readonly #wiring: TenantWiring;
     readonly #core: TenantCore;
     readonly #keeper: AllowanceKeeper;
+    readonly #desk: WebhookDesk;
+    readonly #courier: WebhookCourier;
     #telling = false;
 
     constructor(ctx: DurableObjectState, env: Env) {
@@ -54,6 +65,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       this.#core = new TenantCore(durableSql(ctx.storage), this.#wiring.clock, this.#wiring.terms);
       const { control, clock } = this.#wiring;
       this.#keeper = new AllowanceKeeper(this.#core, control, () => this.#tenant(), clock);
+      const { logger, webhooks } = this.#wiring;
+      const ports = { ...webhooks, core: this.#core, tenant: () => this.#tenant(), clock, logger };
+      this.#desk = new WebhookDesk(ports);
+      this.#courier = new WebhookCourier(ports);
     }
 
     /** Named by its tenant. An object reached otherwise has none, and makes nothing. */
@@ -102,6 +117,46 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.revocations();
     }
 
+    createWebhook(body: CreateWebhook) {
+      return this.#desk.create(body);
+    }
+
+    async webhooks() {
+      return this.#desk.list();
+    }
+
+    async webhook(id: string) {
+      return this.#desk.get(id);
+    }
+
+    changeWebhook(id: string, body: ChangeWebhook) {
+      return this.#armed(() => this.#desk.change(id, body));
+    }
+
+    async deleteWebhook(id: string) {
+      return this.#desk.remove(id);
+    }
+
+    rotateWebhook(id: string) {
+      return this.#desk.rotate(id);
+    }
+
+    async webhookDeliveries(id: string, query: DeliveryQuery) {
+      return this.#desk.deliveries(id, query);
+    }
+
+    testWebhook(id: string) {
+      return this.#armed(() => this.#desk.test(id));
+    }
+
+    redeliver(id: string, delivery: string) {
+      return this.#armed(() => this.#desk.redeliver(id, delivery));
+    }
+
+    reseal() {
+      return this.#desk.reseal();
+    }
+
     async breaker() {
       return this.#core.breaker();
     }
@@ -127,8 +182,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       await this.ctx.storage.setAlarm(clock.now() + alarmFallbackMs);
       try {
         this.#core.prune();
+        this.#courier.prune();
         await this.#tell();
-        await Promise.all(this.#core.takeOverdue(pokesAtOnce).map((each) => this.#ask(each)));
+        const pokes = this.#core.takeOverdue(pokesAtOnce).map((each) => this.#ask(each));
+        await Promise.all([...pokes, this.#courier.run()]);
         const next = this.#nextWake();
         if (next === null) await this.ctx.storage.deleteAlarm();
         else await this.ctx.storage.setAlarm(Math.max(next, clock.now() + 1_000));
@@ -160,6 +217,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       if (next !== null && (armedFor === null || next < armedFor)) await this.ctx.storage.setAlarm(next);
       // At once, beside the answer: the alarm is for what fails.
       if (this.#untold()) void this.#tell();
+      if (this.#courier.due) void this.#courier.run().then(() => this.#armNext());
       return answer;
     }
 
@@ -168,8 +226,14 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       if (armedFor === null || at < armedFor) await this.ctx.storage.setAlarm(at);
     }
 
+    /** After what was not awaited: its own next look may be the earliest there is. */
+    async #armNext(): Promise<void> {
+      const next = this.#courier.nextLook();
+      if (next !== null) await this.#armBy(Math.max(next, this.#wiring.clock.now() + 1_000));
+    }
+
     #nextWake(): number | null {
-      const look = this.#core.nextLook();
+      const look = earliest(this.#core.nextLook(), this.#courier.nextLook());
       if (!this.#untold()) return look;
       const again = this.#wiring.clock.now() + tellAgainMs;
       return look === null ? again : Math.min(look, again);

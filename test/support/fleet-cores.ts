@@ -7,6 +7,8 @@ import type { Clock } from "../../src/session/ambient.ts";
 import { quotaTerms } from "../../src/tenant/quota.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
+import { WebhookDesk } from "../../src/tenant/webhooks/webhook-desk.ts";
+import { instantSeals } from "./instant-seals.ts";
 import { nodeSql } from "./node-sql.ts";
 
 /** Every method of `core` as a promise, but for those that the object's shell answers itself. */
@@ -27,7 +29,39 @@ export function controlFace(clock: Pick<Clock, "now">, maxSandboxes = 100): Flee
   return face(new ControlCore(nodeSql(), clock, { maxSandboxes })) as FleetControlApi;
 }
 
+/** What the object's shell answers from the desk. Nothing is sent: that is the courier's, and there is none. */
+function webhookFace(core: TenantCore, tenant: TenantId, clock: Pick<Clock, "now">): Partial<TenantApi> {
+  let minted = 0;
+  const id = () => `id${String((minted += 1)).padStart(18, "0")}`;
+  const desk = new WebhookDesk({
+    core,
+    tenant: () => tenant,
+    clock: { now: () => clock.now(), sleep: () => new Promise(() => {}) },
+    ids: { id, secret: () => "5e".repeat(32), random: () => 0.5 },
+    logger: { info: () => {}, warn: () => {}, error: () => {} },
+    seals: instantSeals(),
+    terms: { allowPrivate: false, disableAfterMs: 1_000 },
+    events: () => Promise.reject(new Error("there are no sessions here")),
+    post: () => Promise.reject(new Error("nothing is sent here")),
+  });
+  return {
+    createWebhook: (body) => desk.create(body),
+    webhooks: async () => desk.list(),
+    webhook: async (name) => desk.get(name),
+    changeWebhook: async (name, body) => desk.change(name, body),
+    deleteWebhook: async (name) => desk.remove(name),
+    rotateWebhook: (name) => desk.rotate(name),
+    webhookDeliveries: async (name, query) => desk.deliveries(name, query),
+    testWebhook: async (name) => desk.test(name),
+    redeliver: async (name, delivery) => desk.redeliver(name, delivery),
+    reseal: () => desk.reseal(),
+  };
+}
+
 export function tenantFace(tenant: TenantId, clock: Pick<Clock, "now">, maxSandboxes = 10): TenantApi {
   const core = new TenantCore(nodeSql(), clock, quotaTerms(defaultPolicy, maxSandboxes));
-  return face(core, { counts: async () => ({ tenant, ...core.counts() }) }) as TenantApi;
+  return face(core, {
+    counts: async () => ({ tenant, ...core.counts() }),
+    ...webhookFace(core, tenant, clock),
+  }) as TenantApi;
 }

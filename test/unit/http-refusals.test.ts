@@ -17,6 +17,11 @@ const jsonRoutes = [
   { path: `${session}/resume`, good: { timeout_seconds: 60 } },
   { path: `${session}/rebuild`, good: { confirm: true } },
   { path: `${session}/jobs`, good: { command: "true" } },
+  // Its registry is not recorded: authentication asks it as well.
+  { path: "/v1/webhooks", good: { url: "https://example.com/hook" }, calls: 0 },
+  { path: "/v1/webhooks/:id/rotate", good: {}, calls: 0, status: 404 },
+  { path: "/v1/webhooks/:id/test", good: {}, calls: 0, status: 404 },
+  { path: "/v1/webhooks/:id/deliveries/:delivery/redeliver", good: {}, calls: 0, status: 404 },
   { path: `/v1/admin/sessions/${sampleId}/resolve`, good: { action: "retry_stop", reason: "looked at the host" } },
   { path: "/v1/admin/cleanup", good: { max_age_seconds: 60 } },
   { path: "/v1/admin/cleanup/emergency", good: { reason: "the host is full" } },
@@ -44,9 +49,12 @@ describe.each(jsonRoutes)("POST $path", ({ path, good, ...expected }) => {
   const post = (client: HttpClient, call: Call) =>
     client.send("POST", path, { ...call, headers: { "if-match": "*", ...call.headers } });
 
+  /** Past the reading of it: a name in the path that nobody has may be all that is wrong. */
+  const passes = (status: number) => ("status" in expected ? status === expected.status : status < 300);
+
   it("a good body passes, so that the refusals below are about what they say", async () => {
     const client = await httpClient();
-    expect((await post(client, { json: good })).status).toBeLessThan(300);
+    expect(passes((await post(client, { json: good })).status)).toBe(true);
     expect(client.calls).toHaveLength("calls" in expected ? expected.calls : 1);
   });
 
@@ -87,7 +95,7 @@ describe.each(jsonRoutes)("POST $path", ({ path, good, ...expected }) => {
   it("a parameter on the content type is fine", async () => {
     const client = await httpClient();
     const headers = { "content-type": "Application/JSON; charset=utf-8" };
-    expect((await post(client, { json: good, headers })).status).toBeLessThan(300);
+    expect(passes((await post(client, { json: good, headers })).status)).toBe(true);
   });
 
   it("unknown fields are 422, each named, and reach no object", async () => {

@@ -69,6 +69,7 @@ async function page(from: AdminAsk, start: Place | null): Promise<Reply<ResealVi
       if (next === undefined)
         return { ok: true, value: { ...view, left: left.slice(0, shownAtMost), next_cursor: null } };
       view.tenants += 1;
+      await resealTenant(from, next.tenant, view, left);
       place = { tenant: next.tenant, session: "0" as SessionId };
     }
     const { tenant, session: after }: Place = place;
@@ -98,6 +99,24 @@ async function page(from: AdminAsk, start: Place | null): Promise<Reply<ResealVi
       return { ok: true, value: { ...view, left: left.slice(0, shownAtMost), next_cursor } };
     }
   }
+}
+
+async function resealTenant(
+  from: AdminAsk,
+  tenant: TenantId,
+  view: Parameters<typeof add>[0],
+  left: ResealView["left"],
+): Promise<void> {
+  const counted = await ask("write", from.log, async (): Promise<Reply<SealCount>> => {
+    return { ok: true, value: await from.backend.tenant(tenant).reseal() };
+  });
+  if (!counted.ok) {
+    left.push({ name: `tenant/${tenant}`, why: counted.problem.detail });
+    return;
+  }
+  add(view, counted.value);
+  if (counted.value.unreadable > 0)
+    left.push({ name: `tenant/${tenant}`, why: "No configured key opens the secret of a webhook." });
 }
 
 function add(view: { current: number; renewed: number; unreadable: number }, count: SealCount): void {

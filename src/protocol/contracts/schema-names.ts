@@ -13,6 +13,7 @@ import { fleetListItem, tenantLedgerView, usageFigure } from "../fleet.ts";
 import { hintView, jobLogView, logsView, resourceSampleView, resourcesView } from "../insight.ts";
 import { jobView, outputEnd, outputEvent } from "../jobs.ts";
 import { fieldError, problemBody } from "../problem.ts";
+import { deliveryView, webhookMessage, webhookView } from "../webhooks.ts";
 import { observationView, sessionListItem, sessionView, stopAttemptView, teardownView } from "../sessions.ts";
 
 export const schemaNames = {
@@ -49,4 +50,7 @@ export const schemaNames = {
   Teardown: teardownView,
   TenantLedger: tenantLedgerView,
   UsageFigure: usageFigure,
+  Delivery: deliveryView,
+  Webhook: webhookView,
+  WebhookMessage: webhookMessage,
 } as const;
