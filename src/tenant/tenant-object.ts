@@ -43,6 +43,8 @@ const tellAgainMs = 10_000;
 const tellRounds = 5;
 /** How long the index may take to confirm. */
 const tellBoundMs = 10_000;
+/** How soon the alarm takes over from a courier that was started beside an answer. */
+const courierNetMs = 2_000;
 /** Armed before the handler does anything, in case it does not come to its end. */
 const alarmFallbackMs = 60_000;
 
@@ -233,7 +235,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     }
 
     #nextWake(): number | null {
-      const look = earliest(this.#core.nextLook(), this.#courier.nextLook());
+      const hooks = this.#courier.nextLook();
+      // What is due is worked on beside the answer: the alarm is for when that comes to nothing.
+      const later = hooks === null ? null : Math.max(hooks, this.#wiring.clock.now() + courierNetMs);
+      const look = earliest(this.#core.nextLook(), later);
       if (!this.#untold()) return look;
       const again = this.#wiring.clock.now() + tellAgainMs;
       return look === null ? again : Math.min(look, again);
