@@ -4,7 +4,7 @@ import type { EventView } from "../../protocol/events.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import type { Clock, Ids, Logger } from "../../session/ambient.ts";
 import type { Seals } from "../../storage/seals.ts";
-import type { TenantCore } from "../tenant-core.ts";
+import type { Sql } from "../../storage/sql.ts";
 
 /** One attempt, signed and sent by whoever implements the port, within a bound of its own. */
 export interface PostOrder {
@@ -34,8 +34,16 @@ export interface WebhookTerms {
   readonly disableAfterMs: number;
 }
 
+/** The tenant's tables. */
+export interface WebhookTables {
+  /** One transaction. */
+  change<T>(body: (sql: Sql) => T): T;
+  /** Of a tenant that never was: `empty`, and nothing is written. */
+  look<T>(body: (sql: Sql) => T, empty: T): T;
+}
+
 export interface WebhookPorts {
-  readonly core: TenantCore;
+  readonly core: WebhookTables;
   readonly tenant: () => TenantId;
   readonly clock: Clock;
   readonly ids: Ids;
