@@ -118,6 +118,11 @@ export class MooringAdmin {
     return this.#transport.json({ method: "DELETE", path, json: body, repeatable: true }, options);
   }
 
+  /** One page of sealing everything anew with the newest ENV_ENCRYPTION_KEY. Repeat with `next_cursor` until it is null. */
+  resealSecrets(body: BodyFor<"resealSecrets"> = {}, options: CallOptions = {}): Promise<AnswerOf<"resealSecrets">> {
+    return this.#post("/v1/admin/secrets/reseal", body, options);
+  }
+
   /** Ends what is overdue, stuck or lost; with `dry_run` it only tells what it would end. */
   cleanUp(body: BodyFor<"cleanUp"> = {}, options: CallOptions = {}): Promise<AnswerOf<"cleanUp">> {
     return this.#post("/v1/admin/cleanup", body, options);

@@ -17,6 +17,7 @@ import { everyPage } from "./pages.ts";
 import { type LaunchOptions, Session } from "./session.ts";
 import type { CallOptions, Transport } from "./transport.ts";
 import type { AnswerOf, CreateSession, QueryFor, SessionListItem, SessionView } from "./types.ts";
+import { Webhooks } from "./webhooks.ts";
 
 export { MooringAdmin, type Inspected, type MooringAdminOptions } from "./admin.ts";
 export type { ConnectionOptions, Credential } from "./connection.ts";
@@ -33,6 +34,7 @@ export { Job, type OutputOptions } from "./job.ts";
 export { type LaunchOptions, Session, type WaitOptions } from "./session.ts";
 export type { CallOptions } from "./transport.ts";
 export type * from "./types.ts";
+export { Webhooks } from "./webhooks.ts";
 
 export interface MooringOptions extends ConnectionOptions {
   /** The tenant's API key, or where to get it before each request. */
@@ -47,9 +49,12 @@ export interface CreateOptions extends LaunchOptions {
 /** What a tenant does. */
 export class Mooring {
   readonly #transport: Transport;
+  /** Being told of events instead of asking for them. */
+  readonly webhooks: Webhooks;
 
   constructor(options: MooringOptions) {
     this.#transport = connect(options, options.key);
+    this.webhooks = new Webhooks(this.#transport);
   }
 
   /**

@@ -6,6 +6,7 @@ import { expect, it } from "vitest";
 import type { AuditPlanView } from "../../src/protocol/audits.ts";
 import { jobView } from "../../src/protocol/jobs.ts";
 import { sessionView } from "../../src/protocol/sessions.ts";
+import { deliveryView } from "../../src/protocol/webhooks.ts";
 import { documentedSuccesses, eventViolations, operationOf, seenAnswers } from "../support/documented.ts";
 import { parseSse } from "../support/sse.ts";
 import { walkCompatible } from "../support/workers/e2b-walk.ts";
@@ -126,6 +127,22 @@ async function cleaning(): Promise<void> {
   await send("GET", `/v1/admin/audits/${plan.id}`, admin);
 }
 
+async function webhooks(key: string): Promise<void> {
+  // The event is none, and nothing is sent while it is off: this is about the answers (webhooks.test.ts, e2e).
+  const order = { url: "https://hooks.example.com/x", events: ["session.nothing"] };
+  const made = await send("POST", "/v1/webhooks", { key, json: order });
+  expect(made.status).toBe(201);
+  const path = made.headers.get("location") ?? "";
+  expect((await send("PATCH", path, { key, json: { enabled: false } })).status).toBe(200);
+  for (const read of ["/v1/webhooks", path]) expect((await send("GET", read, { key })).status).toBe(200);
+  expect((await send("POST", `${path}/rotate`, { key })).status).toBe(200);
+  const { id } = await bodyOf(await send("POST", `${path}/test`, { key }), deliveryView);
+  expect((await send("GET", `${path}/deliveries`, { key })).status).toBe(200);
+  expect((await send("POST", `${path}/deliveries/${id}/redeliver`, { key })).status).toBe(202);
+  expect((await send("DELETE", path, { key })).status).toBe(204);
+  expect((await send("POST", "/v1/admin/secrets/reseal", { ...admin, json: {} })).status).toBe(200);
+}
+
 async function runbook(id: string): Promise<void> {
   for (const path of ["stats", "list", id, `${id}/logs`, `${id}/resources`]) {
     expect((await send("GET", `/api/sandbox/${path}`, admin)).status, path).toBe(200);
@@ -162,6 +179,7 @@ it(
       .toBe(200);
     await operating(other.split("/").at(-1) ?? "", id);
     await cleaning();
+    await webhooks(key);
     await end({ key, path: fleeting });
     await runbook(id);
     await walkCompatible(await keyOf("walk-e2b"));

@@ -12,6 +12,7 @@ const first = async <T>(items: AsyncIterable<T>): Promise<T | undefined> => {
   for await (const item of items) return item;
   return undefined;
 };
+const webhook = "wh_00000000000000000000";
 const session = ({ mooring }: Clients) => mooring.session(sampleId);
 const job = (clients: Clients) => session(clients).job("job-1");
 
@@ -39,6 +40,16 @@ export const clientCalls: Readonly<Record<OperationId, (clients: Clients) => Pro
   writeStdin: (clients) => job(clients).write("input", { end: true }),
   streamOutput: (clients) => first(job(clients).output({ offset: 3 })),
   listEvents: (clients) => first(session(clients).history({ after: 1 })),
+  createWebhook: ({ mooring }) => mooring.webhooks.create({ url: "https://example.com/hook" }),
+  listWebhooks: ({ mooring }) => mooring.webhooks.list(),
+  getWebhook: ({ mooring }) => mooring.webhooks.get(webhook),
+  changeWebhook: ({ mooring }) => mooring.webhooks.change(webhook, { enabled: false }),
+  deleteWebhook: ({ mooring }) => mooring.webhooks.delete(webhook),
+  rotateWebhookSecret: ({ mooring }) => mooring.webhooks.rotate(webhook),
+  listDeliveries: ({ mooring }) => first(mooring.webhooks.deliveries(webhook, { limit: 2, state: "pending" })),
+  testWebhook: ({ mooring }) => mooring.webhooks.test(webhook),
+  redeliver: ({ mooring }) => mooring.webhooks.redeliver(webhook, "dl_00000000000000000000"),
+  resealSecrets: ({ admin }) => admin.resealSecrets(),
   inspectSession: ({ admin }) => admin.inspect(sampleId),
   endSession: ({ admin }) => admin.endSession(sampleId),
   resolveSession: ({ admin }) => admin.resolve(sampleId, { action: "retry_stop", reason: "looked at the host" }, '"9"'),
