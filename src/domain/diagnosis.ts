@@ -2,6 +2,7 @@
  * What a sandbox's figures and last words probably mean, in the words of the runbook's tables (FLT-19). Hints for a human:
  * nothing is ever decided on one. Every rule needs evidence; what was not measured is not guessed.
  */
+import { nextCalls, say } from "./next-calls.ts";
 
 export interface ResourceSample {
   readonly at: number;
@@ -116,21 +117,21 @@ function fromFigures(symptoms: Symptoms): readonly Hint[] {
       hints.push({
         code: "busy_loop",
         detail: `A job runs with ${figures}: it computes without reading or writing.`,
-        next: "Look at the job's output; cancel it if it does not move on.",
+        next: `Look at the job's output (${say(nextCalls.jobOutput)}); cancel it if it does not move on (${say(nextCalls.cancelJob)}).`,
       });
     }
     if (rates.cpuPercent < idlePercent && quiet) {
       hints.push({
         code: "hang",
         detail: `A job runs with ${figures}: it waits for something.`,
-        next: "Look at what it waits for (a prompt, a lock, the network); send it stdin or cancel it.",
+        next: `Look at what it waits for (a prompt, a lock, the network): ${say(nextCalls.jobOutput)}. Send it what it waits for (${say(nextCalls.stdin)}) or cancel it (${say(nextCalls.cancelJob)}).`,
       });
     }
     if (quiet) {
       hints.push({
         code: "no_operations",
         detail: `A job runs, and the sandbox hardly reads or writes (${figures}).`,
-        next: "If the job should be doing I/O, it is stuck: cancel it.",
+        next: `If the job should be doing I/O, it is stuck: cancel it with ${say(nextCalls.cancelJob)}.`,
       });
     }
   }
@@ -151,7 +152,7 @@ function growthOf(samples: readonly ResourceSample[]): Hint | null {
   return {
     code: "memory_growth",
     detail: `Memory rose from ${megabytes(first.memoryBytes)} to ${megabytes(last.memoryBytes)} MB in ${Math.round((last.at - first.at) / second)} s and never fell.`,
-    next: "Look at which job grows; end it before the sandbox runs out of memory.",
+    next: `Look at which job grows (${say(nextCalls.jobs)}); end it before the sandbox runs out of memory: ${say(nextCalls.cancelJob)}.`,
   };
 }
 
@@ -198,7 +199,7 @@ function fromJobs({ jobs, log, now, lastActivityAt }: Symptoms): readonly Hint[]
     hints.push({
       code: "repeated_timeouts",
       detail: `${timedOut.length} of the last ${jobs.length} jobs ran into their time limit.`,
-      next: "Stop sending more of them; find out what they wait for, in the output of the first.",
+      next: `Stop sending more of them; find out what they wait for, in the output of the first: ${say(nextCalls.jobOutput)}.`,
     });
   }
   const working = jobs.some((job) => job.state === "running");
@@ -212,7 +213,7 @@ function fromJobs({ jobs, log, now, lastActivityAt }: Symptoms): readonly Hint[]
     hints.push({
       code: "silence",
       detail: `A job runs, but nothing was logged for ${Math.round(log.silentMs / minute)} minutes and nothing was asked of the session for as long.`,
-      next: "Look at the resources twice, some seconds apart: they tell a hang from a busy loop.",
+      next: `Look at the resources twice, some seconds apart: they tell a hang from a busy loop. ${say(nextCalls.resources)}.`,
     });
   }
   return hints;

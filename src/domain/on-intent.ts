@@ -2,6 +2,7 @@
 import { beginResume, endSession, withoutSandbox } from "./ending.ts";
 import type { EventOf } from "./events.ts";
 import { ghostFrom } from "./lease.ts";
+import { nextCalls, say } from "./next-calls.ts";
 import { resumeIfQueued } from "./on-stop.ts";
 import { ignored, moved, note, rejected, type Context, type Outcome } from "./outcome.ts";
 import { discard, saveUnderWay, startProvision, type Session } from "./session.ts";
@@ -13,16 +14,28 @@ export function terminate(session: Session, event: EventOf<"terminateRequested">
 export const alreadyEnded = (): Outcome => ignored("the session has ended already");
 
 export const refuseEnded = (): Outcome =>
-  rejected("session_ended", "The session has ended; it cannot be changed any more. Create a new one.");
+  rejected(
+    "session_ended",
+    `The session has ended; it cannot be changed any more. ${say(nextCalls.create)} begins a new one.`,
+  );
 
 export const refusePaused = (): Outcome =>
-  rejected("session_paused", "The session is paused: its clocks stand still. Resume it first.");
+  rejected(
+    "session_paused",
+    `The session is paused: its clocks stand still. Resume it first: ${say(nextCalls.resume)}.`,
+  );
 
 export const refuseLost = (): Outcome =>
-  rejected("sandbox_lost", "The sandbox of this session was lost. Ask for a rebuild, or delete the session.");
+  rejected(
+    "sandbox_lost",
+    `The sandbox of this session was lost. ${say(nextCalls.rebuild)} begins a new one; ${say(nextCalls.end)} ends the session.`,
+  );
 
 export const refuseNotRunning = (): Outcome =>
-  rejected("session_not_running", "The session has no running sandbox yet. Wait until its status is `running`.");
+  rejected(
+    "session_not_running",
+    `The session has no running sandbox at the moment. Wait until ${say(nextCalls.read)} says \`running\`, then send this again.`,
+  );
 
 export function setEnd(session: Session, event: EventOf<"timeoutSet">, context: Context): Outcome {
   const asked = context.now + event.durationMs;
@@ -56,7 +69,10 @@ export const activityWithoutSandbox = (): Outcome => ignored("nothing runs whose
 export function pause(session: Session, _event: EventOf<"pauseRequested">, context: Context): Outcome {
   if (session.newest?.phase !== "held") return refuseNotRunning();
   if (session.newest.gate.type !== "open") {
-    return rejected("conflict", "The session is being rebuilt; pause it afterwards.");
+    return rejected(
+      "conflict",
+      `The session is being rebuilt. Wait until ${say(nextCalls.read)} says \`running\` in a new generation, then send this again.`,
+    );
   }
   if (session.discarded.length >= context.policy.maxDiscarded) return refuseToSave(session);
   return moved(
@@ -76,7 +92,7 @@ export function pause(session: Session, _event: EventOf<"pauseRequested">, conte
 function refuseToSave({ discarded }: Session): Outcome {
   return rejected(
     "conflict",
-    `${discarded.length} earlier saves of this session are still to be deleted, and the provider does not answer for them. It runs on; try again in some minutes.`,
+    `${discarded.length} earlier saves of this session are still to be deleted, and the provider does not answer for them. It runs on; send this again in some minutes. ${say(nextCalls.events)} tells when they are deleted.`,
   );
 }
 
@@ -124,7 +140,11 @@ export const alreadyRunning = (): Outcome => ignored("it runs already, or is on 
 /** Live: its contents are saved first. */
 export function rebuildLive(session: Session, _event: EventOf<"rebuildRequested">, context: Context): Outcome {
   if (session.newest?.phase !== "held") return refuseNotRunning();
-  if (session.newest.gate.type !== "open") return rejected("conflict", "It is being saved already.");
+  if (session.newest.gate.type !== "open")
+    return rejected(
+      "conflict",
+      `Its contents are being saved already. ${say(nextCalls.read)} tells how far it is; send this again when it is \`running\`.`,
+    );
   if (session.discarded.length >= context.policy.maxDiscarded) return refuseToSave(session);
   return moved(
     {
@@ -176,14 +196,14 @@ export function becomeGhost(session: Session, context: Context): Outcome {
   if (context.now < from) {
     return rejected(
       "lease_not_expired",
-      "The old sandbox is not proven gone and may still act. Try again when its lease has expired.",
+      `The old sandbox is not proven gone and may still act. Send this again when its lease has expired (retry_at); ${say(nextCalls.teardown)} tells what is being done about it.`,
       from,
     );
   }
   if (session.ghosts.length >= context.policy.maxGhosts) {
     return rejected(
       "conflict",
-      `${session.ghosts.length} replaced sandboxes are not proven gone yet; no further one is left behind. An operator can resolve them.`,
+      `${session.ghosts.length} replaced sandboxes are not proven gone yet; no further one is left behind. An operator can resolve them: ${say(nextCalls.retryStop)}, or ${say(nextCalls.abandon)}.`,
     );
   }
   return moved(

@@ -17,6 +17,7 @@ import {
   type Stopping,
 } from "./lease.ts";
 import type { Generation } from "./ids.ts";
+import { nextCalls, say } from "./next-calls.ts";
 import type { Observation } from "./observation.ts";
 import {
   ignored,
@@ -230,7 +231,10 @@ function newRound(lease: Stopping, now: number): Stopping {
 
 export function retryStop(lease: Stopping, _event: EventOf<"stopRetryRequested">, { now }: Context): LeaseOutcome {
   if (lease.step.type !== "parked")
-    return rejected("not_stuck", "Its stop is not parked: attempts are still being made by themselves.");
+    return rejected(
+      "not_stuck",
+      `Its stop is not parked: attempts are still being made by themselves. ${say(nextCalls.inspect)} shows them.`,
+    );
   return became(newRound(lease, now), note("stop_retried", "an operator asked for it", lease.generation));
 }
 
@@ -241,10 +245,16 @@ export function assertAbsent(session: Session, event: EventOf<"absenceAsserted">
     session.newest?.phase === "stopping" && session.newest.generation === event.generation
       ? session.newest
       : session.ghosts.find((ghost) => ghost.generation === event.generation);
-  if (lease === undefined) return rejected("not_stuck", "No lease of that generation is stopping.");
+  if (lease === undefined)
+    return rejected("not_stuck", `No lease of that generation is stopping. ${say(nextCalls.inspect)} shows what is.`);
   if (lease.assertion !== null) return ignored("its absence is asserted already");
   const from = ghostFrom(lease, policy);
-  if (now < from) return rejected("lease_not_expired", "Its lease has not certainly expired: it may still act.", from);
+  if (now < from)
+    return rejected(
+      "lease_not_expired",
+      `Its lease has not certainly expired: it may still act. Its stop goes on; send this again then (retry_at).`,
+      from,
+    );
   // An attempt in flight is over for us: its result will be ignored.
   const ended = lease.step.type === "acting" ? endAttempt(lease, "abandoned", "Its absence was asserted.", now) : lease;
   const asserted: Stopping = {

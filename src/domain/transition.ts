@@ -8,6 +8,7 @@ import type { EventOf, EventType, SessionEvent } from "./events.ts";
 import type { Generation } from "./ids.ts";
 import type { Stopping } from "./lease.ts";
 import * as intent from "./on-intent.ts";
+import { nextCalls, say } from "./next-calls.ts";
 import * as launch from "./on-launch.ts";
 import * as orphan from "./on-orphan.ts";
 import * as renewal from "./on-renewal.ts";
@@ -282,7 +283,11 @@ function onStopping<Event extends { readonly generation: Generation }>(
   return outcome.type === "ignored" && whenNone !== undefined
     ? {
         type: "rejected",
-        rejection: { code: whenNone, detail: "No lease of that generation is stopping.", retryAt: null },
+        rejection: {
+          code: whenNone,
+          detail: `No lease of that generation is stopping. ${say(nextCalls.inspect)} shows what is.`,
+          retryAt: null,
+        },
       }
     : outcome;
 }

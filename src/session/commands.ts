@@ -7,6 +7,7 @@ import type { CreateSession } from "../protocol/sessions.ts";
 import { SessionAccess } from "./access.ts";
 import { Creation } from "./creation.ts";
 import { SessionEngine } from "./engine.ts";
+import { ExplainCommand } from "./explain-command.ts";
 import { GuardedEnd } from "./guarded-end.ts";
 import { InsightCommands } from "./insight-commands.ts";
 import { JobCommands } from "./job-commands.ts";
@@ -42,6 +43,7 @@ export class SessionCommands implements SessionApi {
   readonly #insight: InsightCommands;
   readonly #secrets: SessionSecrets;
   readonly #reporter: Reporter;
+  readonly #explain: ExplainCommand;
   /** The present state, for the simulation's invariants and for tests. */
   readonly state: SessionState;
   readonly engine: SessionEngine;
@@ -73,6 +75,7 @@ export class SessionCommands implements SessionApi {
     this.#operator = new OperatorCommands(access);
     this.#guarded = new GuardedEnd(access);
     this.#suspension = new SuspensionCommands(access);
+    this.#explain = new ExplainCommand(access);
     this.#insight = new InsightCommands(access, calls);
   }
 
@@ -108,6 +111,9 @@ export class SessionCommands implements SessionApi {
   }
   usage(caller: Caller) {
     return this.#lifecycle.usage(caller);
+  }
+  explain(caller: Caller | null) {
+    return this.#explain.explain(caller);
   }
   resources(caller: Caller | null) {
     return this.#insight.resources(caller);

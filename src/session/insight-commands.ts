@@ -12,7 +12,7 @@ import { rfc3339 } from "../protocol/primitives.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import type { SessionAccess } from "./access.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
-import { newerRecord, notFound, notRunning, refuse, unreadableRecord } from "./refusals.ts";
+import { notRunning, refuse } from "./refusals.ts";
 import { sampleStore, type SampleStore } from "./sample-store.ts";
 import type { Caller } from "./session-api.ts";
 
@@ -43,7 +43,7 @@ export class InsightCommands {
   }
 
   async resources(caller: Caller | null): Promise<Reply<ResourcesView>> {
-    const found = this.#find(caller);
+    const found = this.#at.findAs(caller);
     if (!found.ok) return found;
     const session = found.value;
     const lease = aliveLease(session);
@@ -62,7 +62,7 @@ export class InsightCommands {
   }
 
   async logs(caller: Caller | null, tailBytes: number): Promise<Reply<LogsView>> {
-    const found = this.#find(caller);
+    const found = this.#at.findAs(caller);
     if (!found.ok) return found;
     const session = found.value;
     const lease = aliveLease(session);
@@ -106,14 +106,6 @@ export class InsightCommands {
   }
 
   /** `null` asks as the operator: any tenant's. */
-  #find(caller: Caller | null): Reply<Session> {
-    if (caller !== null) return this.#at.find(caller);
-    const { mode, session } = this.#at.state;
-    if (mode.type === "newer") return refuse(newerRecord);
-    if (mode.type === "unreadable") return refuse(unreadableRecord);
-    return session === null ? refuse(notFound) : { ok: true, value: session };
-  }
-
   async #sample(lease: OpenLease): Promise<Reply<ResourceSample>> {
     const { clock, policy, logger } = this.#at.ports;
     const provider = this.#calls.provider(lease);

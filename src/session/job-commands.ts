@@ -1,4 +1,5 @@
 /** Jobs of one session: run, look, end, feed, and read their output. */
+import { nextCalls, say } from "../domain/next-calls.ts";
 import type { JobId } from "../domain/ids.ts";
 import type { Session } from "../domain/session.ts";
 import { statusOf } from "../domain/status.ts";
@@ -64,7 +65,7 @@ export class JobCommands {
     if ((added as "added" | "full") === "full") {
       return refuse({
         code: "too_many_jobs",
-        detail: `The session has ${jobsKept} jobs that have not ended. Wait for some, or cancel them.`,
+        detail: `The session has ${jobsKept} jobs that have not ended. Wait for some (${say(nextCalls.jobs)}), or cancel them (${say(nextCalls.cancelJob)}).`,
       });
     }
     const job = this.#at.jobs.get(id);
@@ -247,19 +248,19 @@ export class JobCommands {
 
 const endedJob: Problem = {
   code: "job_ended",
-  detail: "The job takes no more input: it has ended, or its stdin is closed.",
+  detail: `The job takes no more input: it has ended, or its stdin is closed. ${say(nextCalls.readJob)} tells which.`,
 };
 
 function notBegun(session: Session): Problem {
   return {
     code: "session_not_running",
-    detail: `The job has not begun, so it took no input; the session is ${statusOf(session)}. Send it again when the job's state is \`running\`.`,
+    detail: `The job has not begun, so it took no input; the session is ${statusOf(session)}. Send it again when ${say(nextCalls.readJob)} says \`running\`.`,
   };
 }
 
 const unreachable: Problem = {
   code: "sandbox_unreachable",
-  detail: "The sandbox did not answer in time. Whether it took the input is not known; read the job's output to see.",
+  detail: `The sandbox did not answer in time. Whether it took the input is not known; read the job's output to see: ${say(nextCalls.jobOutput)}.`,
 };
 
 /** The same body in any key order is the same job, whatever it is called. */

@@ -2,6 +2,7 @@
  * The audited exits from every stuck teardown (LEA-20). Each act is an event of the session's history with the operator as
  * actor; none of them ever counts as verification.
  */
+import { nextCalls, say } from "../domain/next-calls.ts";
 import { ghostFrom, type Stopping } from "../domain/lease.ts";
 import { openLeases } from "../domain/session.ts";
 import type { Reply } from "../protocol/problem.ts";
@@ -39,7 +40,7 @@ export class OperatorCommands {
     if (ifMatch !== "*" && ifMatch !== String(version)) {
       return refuse({
         code: "precondition_failed",
-        detail: "The session has changed since you looked at it. Look again, decide again, and send its present ETag.",
+        detail: `The session has changed since you looked at it. Look again (${say(nextCalls.inspect)}), decide again, and send its present ETag.`,
       });
     }
     if (mode.type === "unreadable" && (mode.remains.length > 0 || resolution.action === "abandon")) {
@@ -100,7 +101,10 @@ export class OperatorCommands {
 
   #each(leases: readonly Stopping[], act: (lease: Stopping) => Reply<unknown>): Reply<unknown> {
     if (leases.length === 0) {
-      return refuse({ code: "not_stuck", detail: "Nothing of this session is stuck in the way this action resolves." });
+      return refuse({
+        code: "not_stuck",
+        detail: `Nothing of this session is stuck in the way this action resolves. ${say(nextCalls.inspect)} shows how it stands.`,
+      });
     }
     for (const lease of leases) {
       const done = act(lease);

@@ -1,4 +1,5 @@
 /** Mooring's "no" to a request about a session, each in one place: what happened, what it means, what to do. */
+import { nextCalls, say } from "../domain/next-calls.ts";
 import type { Rejection } from "../domain/events.ts";
 import type { Session, Setback } from "../domain/session.ts";
 import { statusOf } from "../domain/status.ts";
@@ -7,20 +8,21 @@ import { type Refusal, refusalWords } from "./opening.ts";
 
 export const notFound: Problem = {
   code: "not_found",
-  detail: "There is no such session. It may have ended long ago and been erased.",
+  detail: `There is no such session. It may have ended long ago and been erased. ${say(nextCalls.list)} lists those there are.`,
 };
-export const jobNotFound: Problem = { code: "not_found", detail: "There is no such job in this session." };
+export const jobNotFound: Problem = {
+  code: "not_found",
+  detail: `There is no such job in this session. ${say(nextCalls.jobs)} lists those there are.`,
+};
 
 export const newerRecord: Problem = {
   code: "newer_record",
-  detail:
-    "This session was written by a newer version of Mooring. It is left untouched until that version is back; its sandbox ends by itself when its lease runs out.",
+  detail: `This session was written by a newer version of Mooring. It is left untouched until that version is back; its sandbox ends by itself when its lease runs out. Send this again then; a delete (${say(nextCalls.end)}) is remembered and carried out.`,
 };
 
 export const unreadableRecord: Problem = {
   code: "unreadable_record",
-  detail:
-    "The record of this session cannot be read. Nothing is started or ended on a guess; an operator has been shown it. A delete is remembered and carried out as far as the record allows.",
+  detail: `The record of this session cannot be read. Nothing is started or ended on a guess; an operator has been shown it and can end it (${say(nextCalls.abandon)}). A delete (${say(nextCalls.end)}) is answered like this too, but remembered, and carried out as far as the record allows.`,
 };
 
 export const noKeyForSecrets: Problem = {
@@ -37,12 +39,12 @@ export const secretsUnreadable: Problem = {
 
 export const storageFailed: Problem = {
   code: "storage_failed",
-  detail: "The change could not be stored, so it was not made. Read the session to see how it stands, then try again.",
+  detail: `The change could not be stored, so it was not made. Read the session to see how it stands (${say(nextCalls.read)}), then send this again.`,
 };
 
 const gone: Problem = {
   code: "session_gone",
-  detail: "The session has ended: nothing runs in it any more. Its record, jobs and teardown can still be read.",
+  detail: `The session has ended: nothing runs in it any more. Its record, jobs and teardown can still be read (${say(nextCalls.teardown)}). ${say(nextCalls.create)} begins a new one.`,
 };
 
 /** What stands against running or feeding a job now; null: nothing. */
@@ -66,11 +68,9 @@ export function jobsRefused(session: Session): Problem | null {
   }
 }
 
-const pausedWords =
-  "The session is paused: its files are kept and nothing runs. POST /v1/sessions/{id}/resume, then send this again.";
+const pausedWords = `The session is paused: its files are kept and nothing runs. ${say(nextCalls.resume)}, then send this again.`;
 
-const lostWords =
-  "The sandbox of this session was lost, and nothing is replaced behind your back. POST /v1/sessions/{id}/rebuild begins a new one, empty unless something of it is still saved; DELETE /v1/sessions/{id} ends the session.";
+const lostWords = `The sandbox of this session was lost, and nothing is replaced behind your back. ${say(nextCalls.rebuild)} begins a new one, empty unless something of it is still saved; ${say(nextCalls.end)} ends the session.`;
 
 export function endedForData(session: Session): Problem | null {
   return session.desired.type === "terminated" ? gone : null;
@@ -80,7 +80,7 @@ export function notRunning(session: Session): Problem {
   return (
     jobsRefused(session) ?? {
       code: "session_not_running",
-      detail: `The session has no running sandbox at the moment; its status is ${statusOf(session)}. Wait until it is \`running\`.`,
+      detail: `The session has no running sandbox at the moment; its status is ${statusOf(session)}. Wait until ${say(nextCalls.read)} says \`running\`, then send this again. ${say(nextCalls.explain)} tells what it waits for.`,
     }
   );
 }
@@ -106,7 +106,7 @@ export function setbackProblem(setback: Setback, status: "paused" | "lost"): Pro
     case "quota_exhausted":
       return {
         code: "quota_exhausted",
-        detail: `There is no room for another sandbox: the session stays ${status}, and what is saved is kept. End another session with DELETE /v1/sessions/{id}, then send this again.`,
+        detail: `There is no room for another sandbox: the session stays ${status}, and what is saved is kept. End another session of yours (${say(nextCalls.list)}, then ${say(nextCalls.end)}), then send this again.`,
       };
     case "insufficient_space":
     case "space_unmeasurable":
@@ -118,12 +118,12 @@ export function setbackProblem(setback: Setback, status: "paused" | "lost"): Pro
     case "snapshot_missing":
       return {
         code: "snapshot_missing",
-        detail: `${setback.message}. The session stays ${status}. Should the store be well again, send this again; DELETE /v1/sessions/{id} gives the session up.`,
+        detail: `${setback.message}. The session stays ${status}. Should the store be well again, send this again; ${say(nextCalls.end)} gives the session up.`,
       };
     default:
       return {
         code: "capacity_unavailable",
-        detail: `No sandbox came to be (${setback.message}): the session stays ${status}, and what is saved is kept. Send this again later.`,
+        detail: `No sandbox came to be (${setback.message}): the session stays ${status}, and what is saved is kept. Send this again later; ${say(nextCalls.explain)} tells more.`,
       };
   }
 }
@@ -138,7 +138,7 @@ export function refusalProblem(refusal: Refusal): Problem {
   switch (refusal.code) {
     case "quota_exhausted": {
       const { limit, used } = refusal;
-      const detail = `Maximum sandbox limit reached. ${words} Delete a session, then try again.`;
+      const detail = `Maximum sandbox limit reached. ${words} End a session (${say(nextCalls.list)}, then ${say(nextCalls.end)}), then send this again.`;
       return { code: "quota_exhausted", detail, limit, used };
     }
     case "capacity_exhausted":

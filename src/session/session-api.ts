@@ -1,6 +1,7 @@
 /** What a SessionObject answers over object RPC. Plain data in, plain data out: `Reply` instead of exceptions. */
 import type { SessionId, TenantId } from "../domain/ids.ts";
 import type { EventView } from "../protocol/events.ts";
+import type { ExplainView } from "../protocol/explain.ts";
 import type { LogsView, ResourcesView } from "../protocol/insight.ts";
 import type { CreateJob, JobView } from "../protocol/jobs.ts";
 import type { UsageView } from "../protocol/fleet.ts";
@@ -145,6 +146,8 @@ export interface SessionApi {
     caller: Caller,
   ): Promise<Reply<{ readonly interrupted: readonly string[]; readonly queued: readonly string[] }>>;
   teardown(caller: Caller): Promise<Reply<TeardownView | null>>;
+  /** Why it is as it is and what to call; null asks as the operator, of any tenant's session. */
+  explain(caller: Caller | null): Promise<Reply<ExplainView>>;
   /** Time in each status, in whole seconds; they add up to the session's age. */
   usage(caller: Caller): Promise<Reply<UsageView>>;
   /**

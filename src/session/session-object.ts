@@ -86,6 +86,9 @@ export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
     usage(caller: Caller) {
       return this.#commands.usage(caller);
     }
+    explain(caller: Caller | null) {
+      return this.#commands.explain(caller);
+    }
     resources(caller: Caller | null) {
       return this.#commands.resources(caller);
     }

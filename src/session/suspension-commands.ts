@@ -1,5 +1,10 @@
+<<<<<<< HEAD
 /** Pausing, resuming, attaching to, and rebuilding a session in a new sandbox. */
 import type { Outcome } from "../domain/outcome.ts";
+=======
+/** Pausing, resuming, and rebuilding a session in a new sandbox. */
+import { nextCalls, say } from "../domain/next-calls.ts";
+>>>>>>> f410fca (explain: why a session is as it is, which clock fires next, and the exact call to make; every hint is one of a table)
 import type { Session } from "../domain/session.ts";
 import { statusOf, type Status } from "../domain/status.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
@@ -133,7 +138,7 @@ export class SuspensionCommands {
   #unsupported(session: Session): Problem {
     return {
       code: "unsupported_by_provider",
-      detail: `The provider ${session.provider} cannot save a sandbox's files, so this session can neither pause nor be rebuilt while it runs.`,
+      detail: `The provider ${session.provider} cannot save a sandbox's files, so this session can neither pause nor be rebuilt while it runs. ${say(nextCalls.end)} ends it; a new one (${say(nextCalls.create)}) may be with another provider.`,
     };
   }
 }

@@ -31,7 +31,7 @@ import {
 import type { Clock, LogFields, Logger } from "../../src/session/ambient.ts";
 import type { SessionApi } from "../../src/session/session-api.ts";
 import { holdToDocument } from "./documented.ts";
-import { sampleLogs, sampleResources } from "./sample-insight.ts";
+import { sampleExplanation, sampleLogs, sampleResources } from "./sample-insight.ts";
 import {
   sampleEvent,
   sampleInspection,
@@ -292,6 +292,7 @@ const plainSession: SessionApi = {
   end: async () => ({ ok: true, value: { ended: true, why: "", session: sampleSession({ status: "terminating" }) } }),
   inspect: async () => ({ ok: true, value: sampleInspection() }),
   resolve: async () => ({ ok: true, value: sampleInspection() }),
+  explain: async () => ({ ok: true, value: sampleExplanation() }),
   resources: async () => ({ ok: true, value: sampleResources() }),
   logs: async () => ({ ok: true, value: sampleLogs() }),
   reseal: async () => ({ ok: true, value: { current: 1, renewed: 0, unreadable: 0 } }),

@@ -1,4 +1,5 @@
-/** Plain views of resources and logs for the HTTP tests. */
+/** Plain views of what a session's sandbox uses and says, and of why it is as it is, for the HTTP tests. */
+import type { ExplainView } from "../../src/protocol/explain.ts";
 import type { LogsView, ResourcesView } from "../../src/protocol/insight.ts";
 import { sampleId } from "./sample-views.ts";
 
@@ -25,5 +26,33 @@ export function sampleLogs(): LogsView {
     jobs: [],
     last_activity_at: "2026-03-01T11:59:00.000Z",
     diagnosis: [],
+  };
+}
+
+export function sampleExplanation(): ExplainView {
+  const at = "2026-03-01T12:15:00.000Z";
+  return {
+    session_id: sampleId,
+    as_of: "2026-03-01T12:00:00.000Z",
+    status: "running",
+    summary: "It is running: a job runs.",
+    alive: "a job runs.",
+    clocks: [{ name: "end_at", due_at: at, does: "it ends", moved_by: "timeout", says: "The session's own end." }],
+    next_clock: "end_at",
+    next_look_at: at,
+    blocked: null,
+    sandboxes: [
+      { generation: 7, sandbox_id: `${sampleId}-g7`, phase: "held", ghost: false, says: "It holds its lease." },
+    ],
+    next_call: {
+      method: "POST",
+      path: `/v1/sessions/${sampleId}/timeout`,
+      body: { timeout_seconds: 3_600 },
+      headers: {},
+      access: "tenant",
+      not_before: null,
+      why: "To keep it, move its end.",
+    },
+    other_calls: [],
   };
 }

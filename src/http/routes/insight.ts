@@ -12,6 +12,11 @@ async function resources(from: TenantAsk | AdminAsk, caller: Caller | null): Pro
   return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
 }
 
+async function explain(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.explain(caller));
+  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+}
+
 async function logs(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<Response> {
   const query = readQuery(from.request, logsQuery);
   if (!query.ok) return problem(from, query.problem);
@@ -20,6 +25,8 @@ async function logs(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<
 }
 
 export const insightRoutes: readonly Route[] = [
+  serve(sessionContracts.explain, (from) => explain(from, from.caller)),
+  serve(adminContracts.explain, (from) => explain(from, null)),
   serve(sessionContracts.logs, (from) => logs(from, from.caller)),
   serve(sessionContracts.resources, (from) => resources(from, from.caller)),
   serve(adminContracts.logs, (from) => logs(from, null)),

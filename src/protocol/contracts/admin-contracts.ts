@@ -16,6 +16,7 @@ import {
   tenantQuery,
   tenantUsageView,
 } from "../fleet.ts";
+import { explainView } from "../explain.ts";
 import { logsQuery, logsView, resourcesView } from "../insight.ts";
 import { plainText, tenantName } from "../primitives.ts";
 import { cursor, labelFilter, pageLimit, trueOrFalse } from "../query.ts";
@@ -98,6 +99,15 @@ export const adminContracts = {
       "conflict",
       ...changeProblems,
     ],
+  }),
+  explain: contract({
+    ...admin,
+    operation: "explainAnySession",
+    method: "GET",
+    path: "/v1/admin/sessions/:id/explain",
+    summary: "Why a session of any tenant is as it is, and what to call",
+    answers: { 200: { means: "As it stands now.", body: explainView } },
+    problems: sessionProblems,
   }),
   logs: contract({
     ...admin,

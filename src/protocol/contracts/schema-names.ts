@@ -9,6 +9,7 @@ import { cleanupReply, layerView, runView } from "../cleanup.ts";
 import { cubeReply } from "../cube.ts";
 import { e2bError, e2bListedSandbox, e2bSandbox, e2bSandboxDetail } from "../e2b.ts";
 import { eventsEnd, eventView } from "../events.ts";
+import { clockView, explainView, nextCallView } from "../explain.ts";
 import { fleetListItem, tenantLedgerView, usageFigure } from "../fleet.ts";
 import { hintView, jobLogView, logsView, resourceSampleView, resourcesView } from "../insight.ts";
 import { jobView, outputEnd, outputEvent } from "../jobs.ts";
@@ -21,6 +22,7 @@ export const schemaNames = {
   AuditPlan: auditPlanView,
   AuditResult: auditResultView,
   CleanupResult: cleanupReply,
+  Clock: clockView,
   CubeReply: cubeReply,
   E2bError: e2bError,
   E2bListedSandbox: e2bListedSandbox,
@@ -28,6 +30,7 @@ export const schemaNames = {
   E2bSandboxDetail: e2bSandboxDetail,
   Event: eventView,
   EventsEnd: eventsEnd,
+  Explanation: explainView,
   FieldError: fieldError,
   Finding: findingView,
   FleetListItem: fleetListItem,
@@ -37,6 +40,7 @@ export const schemaNames = {
   JobLog: jobLogView,
   Layer: layerView,
   Logs: logsView,
+  NextCall: nextCallView,
   Observation: observationView,
   OutputEnd: outputEnd,
   OutputEvent: outputEvent,

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { changeProblems, contract, sessionProblems } from "../contract.ts";
 import { usageView } from "../fleet.ts";
+import { explainView } from "../explain.ts";
 import { logsQuery, logsView, resourcesView } from "../insight.ts";
 import { cursor, labelFilter, pageLimit, timeParameter } from "../query.ts";
 import {
@@ -219,6 +220,17 @@ export const sessionContracts = {
     summary: "How far its end is, and the receipt",
     description: "`verified_absent_at` is set only by two independent looks that found nothing.",
     answers: { 200: { means: "The newest teardown.", body: teardownView } },
+    problems: sessionProblems,
+  }),
+  explain: contract({
+    ...tenant,
+    operation: "explainSession",
+    method: "GET",
+    path: "/v1/sessions/:id/explain",
+    summary: "Why it is as it is, and what to call",
+    description:
+      "What keeps it alive, what each clock says and which fires next, what blocks it, and the exact next call: `next_call` can be sent as it is, from `not_before` on. A read: nothing is woken by it.",
+    answers: { 200: { means: "As it stands now.", body: explainView } },
     problems: sessionProblems,
   }),
   usage: contract({
