@@ -218,6 +218,12 @@ function blockedWords(session: Session, blocked: Blocked): string {
       return "There is no room for its sandbox at the moment; it is asked for again.";
     case "quota_exhausted":
       return "Its tenant has as many sandboxes as it may; it is asked for again.";
+    case "insufficient_space":
+    case "space_unmeasurable":
+    case "filesystem_unusable": {
+      const error = session.desired.type === "running" ? session.desired.provision?.lastError : null;
+      return `Its workspace cannot be prepared: ${error?.message ?? blocked.code}. It is tried again.`;
+    }
     case "unreadable":
     case "newer_record":
       return "Its record cannot be read.";

@@ -22,7 +22,15 @@ import {
 const tenant = { access: "tenant", tag: "Sessions" } as const;
 
 /** Why a new sandbox may not be started now. */
-const launchProblems = ["quota_exhausted", "capacity_unavailable", "spawn_breaker_open", "draining"] as const;
+const launchProblems = [
+  "quota_exhausted",
+  "capacity_unavailable",
+  "spawn_breaker_open",
+  "draining",
+  "insufficient_space",
+  "space_unmeasurable",
+  "filesystem_unusable",
+] as const;
 const clockProblems = ["session_ended", "session_paused", "sandbox_lost", "session_not_running", "conflict"] as const;
 
 export const sessionListQuery = z.strictObject({
