@@ -69,6 +69,11 @@ export class MooringAdmin {
     return this.#get(`${sessionPath(id)}/logs`, { tail_bytes: options.tailBytes }, options);
   }
 
+  /** As a session's own `explain`, for any tenant's. */
+  explain(id: string, options: CallOptions = {}): Promise<AnswerOf<"explainAnySession">> {
+    return this.#get(`${sessionPath(id)}/explain`, {}, options);
+  }
+
   /** As a session's own `resources`, for any tenant's. */
   resources(id: string, options: CallOptions = {}): Promise<AnswerOf<"getAnySessionResources">> {
     return this.#get(`${sessionPath(id)}/resources`, {}, options);

@@ -104,6 +104,11 @@ export class Session {
     return this.#json({ method: "GET", path: this.#path("/teardown"), repeatable: true }, options);
   }
 
+  /** Why it is as it is: what keeps it alive, which clock fires next, what blocks it, and the exact next call. */
+  explain(options: CallOptions = {}): Promise<AnswerOf<"explainSession">> {
+    return this.#json({ method: "GET", path: this.#path("/explain"), repeatable: true }, options);
+  }
+
   /** Seconds by status and provider. */
   usage(options: CallOptions = {}): Promise<AnswerOf<"getUsage">> {
     return this.#json({ method: "GET", path: this.#path("/usage"), repeatable: true }, options);
