@@ -1,10 +1,6 @@
-<<<<<<< HEAD
 /** Pausing, resuming, attaching to, and rebuilding a session in a new sandbox. */
-import type { Outcome } from "../domain/outcome.ts";
-=======
-/** Pausing, resuming, and rebuilding a session in a new sandbox. */
 import { nextCalls, say } from "../domain/next-calls.ts";
->>>>>>> f410fca (explain: why a session is as it is, which clock fires next, and the exact call to make; every hint is one of a table)
+import type { Outcome } from "../domain/outcome.ts";
 import type { Session } from "../domain/session.ts";
 import { statusOf, type Status } from "../domain/status.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";

@@ -193,5 +193,5 @@ describe("explain", () => {
 function dueOf(state: Session, name: ClockName): number | null {
   const works =
     name === "idle" && state.activity.activeJobs > 0 && at < state.activity.reportedAt + policy.staleActivityMs;
-  return works ? null : (clocks[name].dueAt as (of: Session, by: typeof policy) => number | null)(state, policy);
+  return works ? null : clocks[name].dueAt(state, policy);
 }

@@ -168,28 +168,26 @@ describe("auto_resume", () => {
     expect(client.session.calls("launch")).toHaveLength(2);
   });
 
-  it("stdin for a job that waits starts it too; off, it is 409 by name and nothing starts [CLK-15]", async () => {
-    for (const autoResume of [true, false]) {
-      const client = await new Client().started({ ...lasting, auto_resume: autoResume });
-      // Nothing can be handed over, so the job is still queued when the session has paused.
-      client.session.fate(({ op }) => (op === "startJob" ? { type: "fail_before", effect: "none" } : { type: "none" }));
-      await client.send("POST", "/jobs", { id: "waits", command: "cat" });
-      await client.send("POST", "/pause");
-      await client.session.driveTo("paused");
-      client.session.fate(null);
-      const key = await keyOf(client.session.tenant);
-      const reply = await riggedSend("POST", `${client.path}/jobs/waits/stdin?end=true`, { key });
-      await expectProblem(reply, autoResume ? "session_not_running" : "session_paused");
-      if (autoResume) await client.session.driveTo("running");
-      else {
-        for (let looks = 0; looks < 5; looks += 1) {
-          setAhead(60 * second);
-          await client.session.wake();
-        }
-        expect((await client.view()).status).toBe("paused");
-      }
-      expect(client.session.calls("launch")).toHaveLength(autoResume ? 2 : 1);
+  it("off: a job and stdin are 409 by name, and nothing starts [CLK-15]", async () => {
+    const client = await new Client().started();
+    // Nothing can be handed over, so the job is still queued when the session has paused.
+    client.session.fate(({ op }) => (op === "startJob" ? { type: "fail_before", effect: "none" } : { type: "none" }));
+    await client.send("POST", "/jobs", { id: "waits", command: "cat" });
+    await client.send("POST", "/pause");
+    await client.session.driveTo("paused");
+    client.session.fate(null);
+    const key = await keyOf(client.session.tenant);
+    await expectProblem(
+      await riggedSend("POST", `${client.path}/jobs/waits/stdin?end=true`, { key }),
+      "session_paused",
+    );
+    await expectProblem(await client.send("POST", "/jobs", { command: "true" }), "session_paused");
+    for (let looks = 0; looks < 5; looks += 1) {
+      setAhead(60 * second);
+      await client.session.wake();
     }
+    expect((await client.view()).status).toBe("paused");
+    expect(client.session.calls("launch")).toHaveLength(1);
   });
 });
 
@@ -197,7 +195,7 @@ describe("once a session is ending", () => {
   it("what would need its sandbox is 410 at once, reads are 200, and nothing starts again [DEL-8] [DEL-4]", async () => {
     const client = await new Client().started();
     await client.send("POST", "/jobs", { id: "job", command: "sleep 600" });
-    client.session.fate(({ op }) => (op === "stop" ? { type: "hang" } : { type: "none" }));
+    client.session.fate(({ op }) => (op === "stop" ? { type: "hang", deaf: false } : { type: "none" }));
     const ended = await client.send("DELETE", "");
     expect(ended.status).toBe(202);
     expect((await bodyOf(ended, sessionView)).teardown).not.toBeNull();

@@ -4,7 +4,6 @@ import { readConfig } from "../../../src/config.ts";
 import { durableBackend } from "../../../src/durable-backend.ts";
 import type { Env } from "../../../src/env.ts";
 import { createApp, type HttpApp } from "../../../src/http/app.ts";
-import type { SessionApi } from "../../../src/session/session-api.ts";
 import { systemClock, systemIds } from "../../../src/system.ts";
 import type { Call } from "./mooring.ts";
 import { now, type RiggedSession } from "./rigged-session.ts";
@@ -19,12 +18,14 @@ function made(): HttpApp {
   const clock = { ...systemClock, now };
   return createApp({
     reading,
+    // The budgets of this isolate alone: what is shared between isolates is the platform's.
+    counters: { reads: null, writes: null, auth_failures: null },
     clock,
     ids: systemIds,
     log: { info: () => {}, warn: () => {}, error: () => {} },
     backend: {
       ...durableBackend(bindings, reading.config, clock),
-      session: (id) => bindings.RIGGED.get(bindings.RIGGED.idFromName(id)) as unknown as SessionApi,
+      session: (id) => bindings.RIGGED.get(bindings.RIGGED.idFromName(id)),
       operations: () => {
         throw new Error("orders over the whole fleet would go to the other sessions");
       },
