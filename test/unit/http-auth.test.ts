@@ -79,6 +79,22 @@ describe("rotation", () => {
     await expectProblem(await after.send("GET", "/v1/sessions", { key }), "unauthorized");
   });
 
+  it("accepts what any of several earlier secrets signed, in whatever order they were removed from use [SEC-1]", async () => {
+    const [older, oldest, stranger] = [
+      "the-secret-before-the-last-one-0008",
+      "the-very-first-secret-of-all-0009",
+      "never-one-of-them-00010",
+    ];
+    const env = { SANDBOX_PROVIDER: "memory", ...testSecrets, KEY_SIGNING_SECRET_PREVIOUS: `${older}, ${oldest}` };
+    const client = await httpClient({ env });
+    for (const secret of [testSecrets.KEY_SIGNING_SECRET, older, oldest]) {
+      expect((await client.send("GET", "/v1/sessions", { key: await testKey({ secret }) })).status).toBe(200);
+    }
+    for (const secret of [stranger, `${older}, ${oldest}`]) {
+      await expectProblem(await client.send("GET", "/v1/sessions", { key: await testKey({ secret }) }), "unauthorized");
+    }
+  });
+
   it("accepts the previous admin token, and no longer once that is removed [SEC-1]", async () => {
     const old = "the-admin-token-before-this-one-0007";
     const path = `/v1/admin/sessions/${sampleId}`;

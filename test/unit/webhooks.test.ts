@@ -421,6 +421,17 @@ describe("a webhook", () => {
     expect(rig.told(one)).toEqual([1]);
   });
 
+  it("is not made, and its secret not rotated, without a key to keep it with; nothing is stored in plain [SEC-1] [SEC-3]", async () => {
+    const rig = new Rig();
+    const { id } = await rig.webhook();
+    rig.seals = instantSeals([]);
+    rig.reincarnate();
+    for (const reply of [await rig.desk.create({ url }), await rig.desk.rotate(id)]) {
+      expect(reply).toMatchObject({ ok: false, problem: { code: "secret_missing" } });
+    }
+    expect(rig.desk.list()).toHaveLength(1);
+  });
+
   it("to a private address is refused when it is made, when it is changed, and again before each attempt [API-7]", async () => {
     const rig = new Rig();
     for (const bad of ["http://example.com/", "https://169.254.169.254/latest", "https://localhost/"]) {
