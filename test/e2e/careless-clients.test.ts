@@ -26,8 +26,8 @@ beforeAll(async () => {
   world = await temporaryStack({ vars });
   key = await world.stack.apiKey("e2e");
   api = new Api(world.stack.url, key, new AbortController().signal);
-}, 120_000);
-afterAll(() => world.stop(), 60_000);
+}, 300_000);
+afterAll(() => world?.stop(), 60_000);
 
 async function send(
   method: string,
