@@ -31,6 +31,8 @@ export interface Config {
   readonly provider: ProviderName;
   readonly tenantMaxSandboxes: number;
   readonly globalMaxSandboxes: number;
+  /** Sessions in one shared container. */
+  readonly sharedMaxMembers: number;
   readonly fleetShards: number;
   readonly localHost: { readonly url: string; readonly token: string | null };
   readonly secrets: Secrets;
@@ -111,6 +113,7 @@ export const countVars = {
   TENANT_MAX_SANDBOXES: { min: 1, max: 100_000, default: 10 },
   GLOBAL_MAX_SANDBOXES: { min: 1, max: 1_000_000, default: 100 },
   FLEET_SHARDS: { min: 1, max: 256, default: 4 },
+  SHARED_MAX_MEMBERS: { min: 1, max: 1_000, default: 20 },
   WORKSPACE_MIN_FREE_MIB: { min: 0, max: 1_000_000, default: 256 },
   FLEET_WATCH_SECONDS: { min: 1, max: 3_600, default: 60 },
   ALERT_TIMEOUT_HIGH_PERCENT: { min: 1, max: 100, default: 5 },
@@ -169,6 +172,7 @@ export function readConfig(env: ConfigEnv): ConfigReading {
     provider: provider ?? "local",
     tenantMaxSandboxes: readCount(env, "TENANT_MAX_SANDBOXES", refuse),
     globalMaxSandboxes: readCount(env, "GLOBAL_MAX_SANDBOXES", refuse),
+    sharedMaxMembers: readCount(env, "SHARED_MAX_MEMBERS", refuse),
     fleetShards: readCount(env, "FLEET_SHARDS", refuse),
     localHost: { url: readHostUrl(env, refuse), token: readSecret(env, "LOCAL_HOST_TOKEN", refuse) },
     secrets: {

@@ -42,6 +42,7 @@ export interface Env {
   readonly GLOBAL_MAX_SANDBOXES?: Var;
   readonly FLEET_SHARDS?: Var;
   readonly FLEET_WATCH_SECONDS?: Var;
+  readonly SHARED_MAX_MEMBERS?: Var;
   readonly WORKSPACE_MIN_FREE_MIB?: Var;
   readonly ALERT_TIMEOUT_HIGH_PERCENT?: Var;
   readonly ALERT_TIMEOUT_CLEAR_PERCENT?: Var;

@@ -63,12 +63,14 @@ export function wireSession(env: Env): SessionWiring {
 
 export function wireTenant(env: Env): TenantWiring {
   const config = usable(readConfig(env));
-  const { policy, tenantMaxSandboxes, fleetShards } = config;
+  const { policy, tenantMaxSandboxes, sharedMaxMembers, fleetShards } = config;
   return {
-    terms: quotaTerms(policy, tenantMaxSandboxes),
+    terms: quotaTerms(policy, tenantMaxSandboxes, sharedMaxMembers),
+    providers: providers(config),
     control: { allow: (order) => controlStub(env).allow(order) },
     index: (tenant) => shardStub(env, shardName(tenant, fleetShards)),
     clock: systemClock,
+    ids: systemIds,
     logger: consoleLogger,
     poke: (id) => sessionStub(env, id).poke("maintenance"),
     webhooks: {

@@ -6,7 +6,7 @@
  * cannot be told (look at the provider), a filesystem that refuses writes (replace it). Only the last one, which rests on a
  * refused write and on nothing else, ever allows a sandbox to be given up for it (docs/decisions/0012).
  */
-import type { ProviderFailure } from "./failure.ts";
+import type { ProviderFailure, ProviderFailureCode } from "./failure.ts";
 
 export type Measured =
   | { readonly type: "room"; readonly freeBytes: number; readonly totalBytes: number }
@@ -70,4 +70,12 @@ function afterFailure({ code, message }: ProviderFailure): ColdStep {
 
 export function isSpaceRefusal(code: string): code is SpaceRefusal {
   return spaceRefusals.some((refusal) => refusal === code);
+}
+
+/**
+ * CAP-3: whether this is evidence enough to stay away from the shared container it happened in, which then ends when its last
+ * member has left. No other failure speaks against a container that somebody else works in.
+ */
+export function condemnsFilesystem(code: ProviderFailureCode | SpaceRefusal): boolean {
+  return code === "filesystem_unusable";
 }

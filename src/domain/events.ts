@@ -4,7 +4,7 @@
  */
 import type { SpaceRefusal } from "./cold-admission.ts";
 import type { ProviderFailure } from "./failure.ts";
-import type { AttemptId, Generation } from "./ids.ts";
+import type { AttemptId, ContainerId, Generation } from "./ids.ts";
 import type { Candidate, Closed } from "./lease.ts";
 import type { Observation } from "./observation.ts";
 import type { TerminateReason } from "./reasons.ts";
@@ -22,6 +22,8 @@ export interface OpeningFailure {
     | SpaceRefusal;
   readonly message: string;
   readonly retryAfterMs?: number;
+  /** With a space refusal: where, when it is a shared container. */
+  readonly container?: ContainerId;
   /** With `stale_generation`: mint one above this. */
   readonly above?: number;
 }
@@ -78,6 +80,8 @@ export type SessionEvent =
       readonly attemptId: AttemptId;
       readonly launchAttemptId: AttemptId;
       readonly observation: Observation;
+      /** The shared container that the reservation is a place in. */
+      readonly container?: ContainerId;
     }
   | { readonly type: "reservationCancelled"; readonly generation: Generation }
   // launching

@@ -9,7 +9,7 @@ export type SessionId = Brand<string, "SessionId">;
 export type TenantId = Brand<string, "TenantId">;
 /** The physical container or directory. An isolated one is `<session>-g<generation>` and serves that generation only. */
 export type SandboxId = Brand<string, "SandboxId">;
-/** A container that many sessions of one tenant share: `shared-` and 20 lower-case alphanumerics. Never used twice. */
+/** A container that many sessions of one tenant share. Never used twice. */
 export type ContainerId = Brand<string, "ContainerId">;
 /** One launch of a wrapper. */
 export type InstanceId = Brand<string, "InstanceId">;
@@ -23,6 +23,11 @@ export type JobId = Brand<string, "JobId">;
 /** The sandbox id of an isolated session's generation. */
 export function isolatedSandboxId(session: SessionId, generation: Generation): SandboxId {
   return `${session}-g${generation}` as SandboxId;
+}
+
+/** Named by the place that it was made for: a sandbox id is granted once, so neither is this one used twice. */
+export function containerId(founder: SandboxId): ContainerId {
+  return `shared-${founder}` as ContainerId;
 }
 
 /** The first generation of a session created at `createdAt` (epoch ms), above any that the registry remembers. */

@@ -16,8 +16,10 @@ export function stateViolations(session: Session, policy: Policy): readonly stri
     if (previous !== undefined && previous.generation >= lease.generation)
       found.push("I2: generations of the open leases do not increase");
     if (lease.generation >= session.nextGeneration) found.push("I2: a lease's generation could be minted again");
-    if (session.isolation === "session" && lease.sandboxId !== `${session.id}-g${lease.generation}`)
-      found.push("I6: an isolated sandbox id serves another generation");
+    if (lease.sandboxId !== `${session.id}-g${lease.generation}`)
+      found.push("I6: a sandbox id serves another generation");
+    if (session.isolation === "session" && lease.container !== undefined)
+      found.push("I6: an isolated session is a member of a shared container");
   }
   if (session.newest?.phase === "held" && session.desired.type === "terminated")
     found.push("I10: a terminated session holds a lease");

@@ -3,7 +3,7 @@
  * Unions only: a phase holds what it needs and nothing else.
  */
 import type { ProviderFailure } from "./failure.ts";
-import type { AttemptId, Generation, InstanceId, SandboxId } from "./ids.ts";
+import type { AttemptId, ContainerId, Generation, InstanceId, SandboxId } from "./ids.ts";
 import type { Observation } from "./observation.ts";
 import type { Policy } from "./policy.ts";
 import type { ProviderName } from "./provider-names.ts";
@@ -14,6 +14,8 @@ export interface Candidate {
   readonly generation: Generation;
   readonly instanceId: InstanceId;
   readonly sandboxId: SandboxId;
+  /** The shared container it is a place in; absent: a container of its own, or not joined yet. */
+  readonly container?: ContainerId;
   readonly provider: ProviderName;
   /** The instance secret. Never leaves the session's storage but to the provider at launch. */
   readonly secret: string;
@@ -179,8 +181,9 @@ export function ghostFrom(lease: Stopping, policy: Policy): number {
 }
 
 export function identityOf(lease: LeaseIdentity): LeaseIdentity {
-  const { generation, instanceId, sandboxId, provider, secret, host, openedAt } = lease;
-  return { generation, instanceId, sandboxId, provider, secret, host, openedAt };
+  const { generation, instanceId, sandboxId, container, provider, secret, host, openedAt } = lease;
+  const identity = { generation, instanceId, sandboxId, provider, secret, host, openedAt };
+  return container === undefined ? identity : { ...identity, container };
 }
 
 /** Any open lease begins to stop. A lease that is stopping already keeps its reason, attempts and backoff (LEA-5). */

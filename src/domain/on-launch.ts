@@ -1,5 +1,5 @@
 /** Cells for opening a lease and launching into it. */
-import { isSpaceRefusal } from "./cold-admission.ts";
+import { condemnsFilesystem, isSpaceRefusal } from "./cold-admission.ts";
 import { failProvision, launchAgainLater } from "./ending.ts";
 import type { EventOf } from "./events.ts";
 import { nextGeneration } from "./ids.ts";
@@ -54,6 +54,10 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
     return failProvision(noted, "provision_timeout", context);
   }
   const stale = code === "stale_generation";
+  const { container } = event.failure;
+  // Out of that container, so that the next reservation joins another.
+  const leaves = container !== undefined && isSpaceRefusal(code) && condemnsFilesystem(code);
+  const left = provision.candidate?.generation;
   // At once for the first; a registry that refuses every number must not be asked without end.
   const delay =
     stale && provision.failures === 0
@@ -64,11 +68,13 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
       ...withProvision(session, {
         ...provision,
         failures,
-        candidate: stale ? null : provision.candidate,
+        candidate: stale || leaves ? null : provision.candidate,
+        ...(leaves ? { unusable: { container, why: message } } : {}),
         step: { type: "waiting", notBefore: context.now + delay },
         lastError: { code, message, at: context.now },
       }),
       nextGeneration: Math.max(session.nextGeneration, (above ?? 0) + 1) as Generation,
+      cancellations: leaves && left !== undefined ? [...session.cancellations, left] : session.cancellations,
     },
     note("provision_waits", message, provision.candidate?.generation ?? null, { code }),
   );
@@ -126,6 +132,7 @@ export function openLease(session: Session, event: EventOf<"leaseOpened">, conte
   const { now, policy } = context;
   const lease: Launching = {
     ...candidate,
+    ...(event.container === undefined ? {} : { container: event.container }),
     host: null,
     openedAt: now,
     phase: "launching",
@@ -141,7 +148,10 @@ export function openLease(session: Session, event: EventOf<"leaseOpened">, conte
       newest: lease,
       alive: { ...session.alive, since: session.alive.since ?? now },
     },
-    note("launching", provision.purpose, candidate.generation, { sandbox_id: candidate.sandboxId }),
+    note("launching", provision.purpose, candidate.generation, {
+      sandbox_id: candidate.sandboxId,
+      ...(event.container === undefined ? {} : { container_id: event.container }),
+    }),
   );
 }
 
@@ -242,7 +252,12 @@ export function launchFailed(session: Session, event: EventOf<"launchFailed">, c
     const given = failProvision(noted.session, "failed", context);
     return moved(given.session, ...noted.effects, ...given.effects);
   }
-  if (!repeatable.has(failure.code)) return launchAgainLater(settled, "launch_failed", why, notBefore, context);
+  if (!repeatable.has(failure.code)) {
+    const given = launchAgainLater(settled, "launch_failed", why, notBefore, context);
+    return condemnsFilesystem(failure.code)
+      ? { ...given, session: avoiding(given.session, lease, failure.message) }
+      : given;
+  }
   const provision = provisionOf(settled);
   const waiting: Session = {
     ...settled,
@@ -263,6 +278,13 @@ export function launchFailed(session: Session, event: EventOf<"launchFailed">, c
           lastError: { ...why, at: now },
         });
   return moved(withError, note("launch_waits", failure.message, lease.generation, { code: failure.code }));
+}
+
+/** The next reservation tells the registry about it, and joins another container. */
+function avoiding(session: Session, { container }: Launching, why: string): Session {
+  const provision = provisionOf(session);
+  if (container === undefined || provision === null) return session;
+  return withProvision(session, { ...provision, unusable: { container, why } });
 }
 
 export const launchIsOver = (): Outcome => ignored("that launch is over");

@@ -1,5 +1,5 @@
 /** The whole durable state of a session that decisions are made from. Jobs and history are kept beside it. */
-import type { AttemptId, Generation, SessionId, TenantId } from "./ids.ts";
+import type { AttemptId, ContainerId, Generation, SessionId, TenantId } from "./ids.ts";
 import type { Candidate, Closed, OpenLease, Stopping } from "./lease.ts";
 import type { ProviderName } from "./provider-names.ts";
 import type { TerminateReason } from "./reasons.ts";
@@ -40,6 +40,8 @@ export interface Provision {
   readonly lastError: { readonly code: string; readonly message: string; readonly at: number } | null;
   /** Minted once and kept through retries: a crash between mint and reserve asks again for the same. */
   readonly candidate: Candidate | null;
+  /** The shared container that refused to be written to: its registry hears of it with the next reservation (CAP-3). */
+  readonly unusable?: { readonly container: ContainerId; readonly why: string };
 }
 
 export type Desired =

@@ -14,6 +14,9 @@
  *   GET    /sandboxes/{sandbox_id}/logs?tail_bytes=N
  *   GET    /sandboxes/{sandbox_id}/resources
  *   DELETE /sandboxes/{sandbox_id}                   remove the directory of a retired, empty sandbox
+ *   POST   /containers/{container_id}/retire         nothing is launched in that shared container any more
+ *   GET    /containers/{container_id}/observe
+ *   DELETE /containers/{container_id}                end all that is in it, at once, and remove its directory; retired ones only
  *   GET    /space                                    what is free, of the quota or of the disk
  *   POST   /space/reclaim                            {session_id}: remove stale workspaces of other sessions
  *   GET    /sandboxes                                enumerate: every process that carries a session marker
@@ -31,6 +34,8 @@ export const hostHealth = z.object({
 export const hostLaunchOrder = z.strictObject({
   session_id: z.string(),
   sandbox_id: z.string(),
+  /** The shared container that it is a place in. */
+  container: z.string().optional(),
   generation: z.int(),
   secret: z.string(),
   launch_not_after: z.int(),
@@ -63,6 +68,7 @@ export const hostResidue = z.object({
   kind: z.enum(["guardian", "wrapper", "job", "legacy"]),
   session_id: z.string(),
   sandbox_id: z.string().nullable(),
+  container: z.string().optional(),
   instance_id: z.string().nullable(),
   generation: z.int().nullable(),
   pid: z.int(),
@@ -111,6 +117,16 @@ export const hostDestroyed = z.null();
 export const hostEnumeration = z.object({
   host_id: z.string(),
   boot_id: z.string(),
+  residue: z.array(hostResidue),
+});
+
+export const hostContainerRetired = z.object({ host_id: z.string(), boot_id: z.string() });
+export const hostContainerObservation = z.object({
+  host_id: z.string(),
+  boot_id: z.string(),
+  /** Its directory is there. */
+  exists: z.boolean(),
+  /** Of every member. */
   residue: z.array(hostResidue),
 });
 

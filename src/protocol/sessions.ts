@@ -8,7 +8,11 @@ const seconds = z.int("Whole seconds.").min(1, "At least 1 second.").max(31_536_
 export const onTimeout = z.enum(["kill", "pause"]);
 export const onLoss = z.enum(["hold", "relaunch", "terminate"]);
 
+export const isolation = z.enum(["session", "shared"]);
+
 export const createSession = z.strictObject({
+  /** `shared`: a place in one container with other sessions of the tenant, with a workspace and a wrapper of its own. */
+  isolation: isolation.optional(),
   timeout_seconds: seconds.optional(),
   /** null switches the idle clock off. */
   idle_timeout_seconds: seconds.nullable().optional(),
@@ -131,7 +135,9 @@ export const sessionView = z.object({
   /** The newest generation; null before the first lease. */
   generation: z.int().nullable(),
   provider: z.string(),
-  isolation: z.enum(["session", "shared"]),
+  isolation,
+  /** The shared container that the newest sandbox is a place in; null: it has one of its own, or there is none. */
+  container_id: z.string().nullable(),
   timeout_seconds: z.int(),
   idle_timeout_seconds: z.int().nullable(),
   max_lifetime_seconds: z.int(),

@@ -48,6 +48,13 @@ export function admit(
       errors: [{ pointer: "/on_timeout", detail: "Only `kill` with this provider." }],
     };
   }
+  if (body.isolation === "shared" && !capabilities.shared) {
+    return {
+      code: "unsupported_by_provider",
+      detail: `The provider ${provider} gives every session a container of its own, so none can be shared there. Leave isolation out, or use \`session\`.`,
+      errors: [{ pointer: "/isolation", detail: "Only `session` with this provider." }],
+    };
+  }
   const timeoutMs =
     body.timeout_seconds === undefined
       ? Math.min(policy.defaultTimeoutMs, policy.maxTimeoutMs)
@@ -62,7 +69,7 @@ export function admit(
     id,
     tenant,
     provider,
-    isolation: "session",
+    isolation: body.isolation ?? "session",
     createdAt,
     nextGeneration: firstGeneration(createdAt, 0),
     limits: {

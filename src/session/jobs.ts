@@ -46,8 +46,9 @@ export class JobRunner {
     const provider = this.#ports.providers.get(lease.provider);
     const session = this.#state.session;
     if (provider === null || session === null) return null;
-    const { generation, sandboxId, instanceId, host, secret } = lease;
-    return provider.wrapper({ sessionId: session.id, sandboxId, generation, instanceId, host, secret });
+    const { generation, sandboxId, container, instanceId, host, secret } = lease;
+    const instance = { sessionId: session.id, sandboxId, generation, instanceId, host, secret };
+    return provider.wrapper(container === undefined ? instance : { ...instance, container });
   }
 
   /** The lease that takes jobs now. */

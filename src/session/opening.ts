@@ -9,7 +9,7 @@ import type { Session } from "../domain/session.ts";
 import { bounded, timedOut } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
-import type { ReserveReply } from "./reports.ts";
+import type { ReserveOrder, ReserveReply } from "./reports.ts";
 import type { LaunchSecrets, SessionSecrets } from "./secrets.ts";
 import { Room } from "./room.ts";
 
@@ -17,6 +17,12 @@ type NotReserved = Exclude<ReserveReply, { granted: true } | { code: "stale_gene
 
 /** A reservation that was refused, or for which there is no room. While its create still waits, nothing is kept of it; later it means waiting. */
 export type Refusal = NotReserved | { readonly code: SpaceRefusal; readonly words: string };
+
+type Reserved = Extract<ReserveReply, { granted: true }> | { readonly refused: OpeningFailure | NotReserved };
+
+function noReply(what: string): Reserved {
+  return { refused: { code: "unavailable", message: `The tenant's registry ${what}.` } };
+}
 
 export class Opening {
   readonly #ports: SessionPorts;
@@ -40,10 +46,10 @@ export class Opening {
     const { desired } = session;
     if (desired.type !== "running" || desired.provision === null) return;
     const { ids, clock, policy } = this.#ports;
-    const candidate = desired.provision.candidate ?? this.#mint(session);
+    const minted = desired.provision.candidate ?? this.#mint(session);
     const attemptId = this.#calls.attempt();
     const deadline = clock.now() + openingMs(policy);
-    const started = this.#calls.dispatch({ type: "openingStarted", attemptId, candidate, deadline });
+    const started = this.#calls.dispatch({ type: "openingStarted", attemptId, candidate: minted, deadline });
     if (started.type !== "moved") return;
     const fail = (failure: OpeningFailure) =>
       void this.#calls.dispatch({ type: "openingFailed", attemptId, failure, jitter: ids.random() });
@@ -55,13 +61,18 @@ export class Opening {
       fail({ code: "env_unreadable", message: unreadableEnv(secrets.why) });
       return;
     }
-    const refused = await this.#reserve(session, candidate);
-    if (refused !== null) {
+    const reserved = await this.#reserve(session, minted);
+    if ("refused" in reserved) {
+      const { refused } = reserved;
       if ("granted" in refused && this.onRefused(refused)) return;
       if (refused.code === "stale_generation" && this.onPassed(refused.above ?? 0)) return;
       fail("granted" in refused ? waitsFor(refused, this.#ports.clock.now()) : refused);
       return;
     }
+    // Joined with the reservation, before anything is launched: until that is released it is a member.
+    const { container } = reserved;
+    const joined = container === undefined ? {} : { container };
+    const candidate: Candidate = { ...minted, ...joined };
     const unready = await this.#room.make(candidate, attemptId);
     if (unready !== null) {
       const { code, message } = unready;
@@ -82,7 +93,7 @@ export class Opening {
       return;
     }
     const launchAttemptId = this.#calls.attempt();
-    const opened = this.#calls.dispatch({ type: "leaseOpened", attemptId, launchAttemptId, observation });
+    const opened = this.#calls.dispatch({ type: "leaseOpened", attemptId, launchAttemptId, observation, ...joined });
     if (opened.type === "moved") await this.#launch(candidate.generation, launchAttemptId, secrets.value);
   }
 
@@ -97,22 +108,27 @@ export class Opening {
     };
   }
 
-  /** null: granted. */
-  async #reserve(session: Session, candidate: Candidate): Promise<OpeningFailure | NotReserved | null> {
-    const { generation, sandboxId } = candidate;
-    const purpose = session.desired.type === "running" ? (session.desired.provision?.purpose ?? "create") : "create";
-    const order = { sessionId: session.id, generation, sandboxId, createdAt: session.createdAt, purpose };
+  async #reserve(session: Session, candidate: Candidate): Promise<Reserved> {
+    const { generation, sandboxId, provider } = candidate;
+    const provision = session.desired.type === "running" ? session.desired.provision : null;
+    const purpose = provision?.purpose ?? "create";
+    const shared = provision?.unusable === undefined ? { provider } : { provider, unusable: provision.unusable };
+    const order: ReserveOrder = {
+      ...{ sessionId: session.id, generation, sandboxId, createdAt: session.createdAt, purpose },
+      ...(session.isolation === "shared" ? { shared } : {}),
+    };
     try {
       const reply = await bounded(this.#ports.clock, this.#ports.policy.observeMs, () =>
         this.#ports.tenant(session.tenant).reserve(order),
       );
-      if (reply === timedOut) return { code: "unavailable", message: "The tenant's registry did not answer." };
-      if (reply.granted) return null;
-      if (reply.code !== "stale_generation") return reply;
-      return { code: "stale_generation", message: "That generation was used before.", above: reply.above };
+      if (reply === timedOut) return noReply("did not answer");
+      if (reply.granted) return reply;
+      if (reply.code !== "stale_generation") return { refused: reply };
+      const message = "That generation was used before.";
+      return { refused: { code: "stale_generation", message, above: reply.above } };
     } catch (error) {
       this.#ports.logger.warn("reserve failed", { error: String(error) });
-      return { code: "unavailable", message: "The tenant's registry could not be reached." };
+      return noReply("could not be reached");
     }
   }
 
@@ -141,6 +157,7 @@ export class Opening {
               {
                 sessionId: this.#calls.session().id,
                 sandboxId: lease.sandboxId,
+                ...(lease.container === undefined ? {} : { container: lease.container }),
                 instanceId: lease.instanceId,
                 generation,
                 secret: lease.secret,

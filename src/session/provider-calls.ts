@@ -53,8 +53,9 @@ export class ProviderCalls {
   }
 
   target(lease: Aim): Target {
-    const { sandboxId, generation, instanceId } = lease;
-    return { sessionId: this.session().id, sandboxId, generation, instanceId, host: lease.host ?? null };
+    const { sandboxId, container, generation, instanceId } = lease;
+    const target = { sessionId: this.session().id, sandboxId, generation, instanceId, host: lease.host ?? null };
+    return container === undefined ? target : { ...target, container };
   }
 
   async call<T>(

@@ -15,6 +15,7 @@ const candidate = z.object({
   generation: z.int(),
   instanceId: z.string(),
   sandboxId: z.string(),
+  container: z.string().optional(),
   provider,
   secret: z.string(),
 });
@@ -29,6 +30,7 @@ const provision = z.object({
   failures: z.int(),
   lastError: z.object({ code: z.string(), message: z.string(), at: instant }).nullable(),
   candidate: candidate.nullable(),
+  unusable: z.object({ container: z.string(), why: z.string() }).optional(),
 });
 
 const snapshot = z.object({ id: z.string(), provider, takenAt: instant, generation: z.int() });

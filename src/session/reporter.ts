@@ -229,6 +229,8 @@ function leaseReport(session: Session, lease: Lease | Closed): LeaseReport {
     phase: lease.phase,
     ghost,
     openedAt: lease.openedAt,
+    ...(lease.host === null ? {} : { host: lease.host }),
+    ...(lease.container === undefined ? {} : { container: lease.container }),
   };
   switch (lease.phase) {
     case "stopping":

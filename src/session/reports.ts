@@ -4,7 +4,7 @@
  * There is one message, the whole present picture with the row version: a receiver keeps the newest and ignores older ones, so
  * reports may be lost, repeated or overtaken. The session repeats it from its alarm until both receivers have confirmed.
  */
-import type { Generation, SandboxId, SessionId, TenantId } from "../domain/ids.ts";
+import type { ContainerId, Generation, SandboxId, SessionId, TenantId } from "../domain/ids.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
 import type { StopReason } from "../domain/reasons.ts";
 import type { TeardownView, SessionView } from "../protocol/sessions.ts";
@@ -18,6 +18,9 @@ export interface LeaseReport {
   /** An operator asserted its absence: counted in a column of its own. */
   readonly asserted: boolean;
   readonly openedAt: number;
+  /** The host that answered first, and the shared container it is a member of; where either is known. */
+  readonly host?: string;
+  readonly container?: ContainerId;
   readonly stopAttempts: number;
   readonly lastError: string | null;
   /** Why it is or was stopped; null while it is not. */
@@ -99,10 +102,24 @@ export interface ReserveOrder {
   readonly createdAt: number;
   /** A new session, or an existing one on its way back: only the first is refused while the fleet drains. */
   readonly purpose: "create" | "resume" | "relaunch" | "rebuild";
+  /** A place in a shared container of that provider is wanted; absent: a container of its own. */
+  readonly shared?: SharedWish;
+}
+
+export interface SharedWish {
+  readonly provider: ProviderName;
+  /** What this session met lately: that container takes no writes. */
+  readonly unusable?: UnusableContainer;
+}
+
+export interface UnusableContainer {
+  readonly container: ContainerId;
+  readonly why: string;
 }
 
 export type ReserveReply =
-  | { readonly granted: true }
+  /** `container`: where, when a place in a shared one was asked for. A repeat is told the same. */
+  | { readonly granted: true; readonly container?: ContainerId }
   | { readonly granted: false; readonly code: "quota_exhausted"; readonly limit: number; readonly used: number }
   /** The tenant may have more, the fleet has no room: what all tenants may have together is in use. */
   | { readonly granted: false; readonly code: "capacity_exhausted"; readonly limit: number; readonly used: number }

@@ -23,13 +23,15 @@ export class Room {
   async make(candidate: Candidate, attemptId: AttemptId): Promise<OpeningFailure | null> {
     const space = this.#calls.provider(candidate)?.space;
     if (space === undefined) return null;
-    const { sandboxId } = candidate;
-    const place: Place = { sessionId: this.#calls.session().id, sandboxId };
+    const { sandboxId, container } = candidate;
+    const sessionId = this.#calls.session().id;
+    const place: Place = container === undefined ? { sessionId, sandboxId } : { sessionId, sandboxId, container };
     let reclaimed: ReclaimOutcome | null = null;
     for (;;) {
       const step = await this.#measure(space, place, attemptId, reclaimed);
       if (step.type === "admit") return null;
-      if (step.type === "refuse") return { code: step.code, message: step.words };
+      if (step.type === "refuse")
+        return { code: step.code, message: step.words, ...(container === undefined ? {} : { container }) };
       if (step.type === "ask_later")
         return { code: "unavailable", message: `Room could not be measured: ${step.words}` };
       const told = await this.#reclaim(space, place, attemptId);

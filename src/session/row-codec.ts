@@ -2,7 +2,7 @@
  * Between rows and what they mean: JSON with its schemas (record.ts) beside plain columns. Decoding never throws and never
  * guesses: what does not match is null, and the plain columns say what is left of it.
  */
-import type { Generation, InstanceId, SandboxId, SessionId, TenantId } from "../domain/ids.ts";
+import type { ContainerId, Generation, InstanceId, SandboxId, SessionId, TenantId } from "../domain/ids.ts";
 import type { Lease, LeaseIdentity } from "../domain/lease.ts";
 import { providerNames, type ProviderName } from "../domain/provider-names.ts";
 import type { Session } from "../domain/session.ts";
@@ -62,6 +62,7 @@ const identityColumns: ReadonlySet<string> = new Set([
   "generation",
   "instanceId",
   "sandboxId",
+  "container",
   "provider",
   "host",
   "secret",
@@ -79,7 +80,9 @@ export function decodeLease(row: SqlRow): Lease | null {
 }
 
 export function identityColumnsOf(row: SqlRow): LeaseIdentity {
+  const container = row["container"];
   return {
+    ...(typeof container === "string" ? { container: container as ContainerId } : {}),
     generation: row["generation"] as unknown as Generation,
     instanceId: row["instance_id"] as InstanceId,
     sandboxId: row["sandbox_id"] as SandboxId,

@@ -183,13 +183,14 @@ export function sessionStore(sql: Sql): SessionStore {
   function saveLease(lease: Lease, standing: "newest" | "ghost" | "past"): void {
     receiptsKnown = null;
     sql.run(
-      `INSERT INTO lease (generation, instance_id, sandbox_id, provider, host, secret, opened_at, standing, phase, record_version, record)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO lease (generation, instance_id, sandbox_id, container, provider, host, secret, opened_at, standing, phase, record_version, record)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (generation) DO UPDATE SET host = excluded.host, standing = excluded.standing, phase = excluded.phase,
          record_version = excluded.record_version, record = excluded.record`,
       lease.generation,
       lease.instanceId,
       lease.sandboxId,
+      lease.container ?? null,
       lease.provider,
       lease.host,
       lease.secret,

@@ -1,7 +1,7 @@
 /** What a client sees of a session: one projection of the stored state, so that nothing is reported that was not stored (I9). */
 import { clocks, expiresAt, idleAt, jobsBelievedRunning } from "../domain/clocks.ts";
 import type { SessionId } from "../domain/ids.ts";
-import type { Closed, Lease, StopAttempt, Stopping } from "../domain/lease.ts";
+import { isOpen, type Closed, type Lease, type StopAttempt, type Stopping } from "../domain/lease.ts";
 import type { Observation } from "../domain/observation.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Session } from "../domain/session.ts";
@@ -41,6 +41,7 @@ export function sessionView(session: Session, context: ViewContext): SessionView
     generation: session.newest?.generation ?? null,
     provider: session.provider,
     isolation: session.isolation,
+    container_id: isOpen(session.newest) ? (session.newest.container ?? null) : null,
     timeout_seconds: Math.round(limits.timeoutMs / 1_000),
     idle_timeout_seconds: limits.idleTimeoutMs === null ? null : Math.round(limits.idleTimeoutMs / 1_000),
     max_lifetime_seconds: Math.round(limits.maxLifetimeMs / 1_000),

@@ -5,11 +5,13 @@
  * an order or a cancel that arrives late or twice frees and grants nothing (CAP-6). Only the exact open reservation is
  * answered `granted` again, because its first reply may have been lost.
  */
-import type { Generation, SessionId } from "../domain/ids.ts";
+import type { ContainerTerms } from "../domain/container.ts";
+import type { ContainerId, Generation, SessionId } from "../domain/ids.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { ReserveOrder, ReserveReply } from "../session/reports.ts";
 import type { Sql } from "../storage/sql.ts";
 import { afterGivenBack, afterGrant, type Breaker, type BreakerTerms, heldUntil, newBreaker } from "./breaker.ts";
+import { join } from "./containers.ts";
 import { readKept, writeKept } from "./kept.ts";
 import { grant, isOpenState, move, openCount, readReservation } from "./reservations.ts";
 import { isFinal, raised, readSession, type RegisteredSession, unknownSession, writeSession } from "./sessions.ts";
@@ -19,13 +21,17 @@ export interface QuotaTerms {
   /** A reservation that is still without a lease after this long: its session is asked. ms */
   readonly orphanAfterMs: number;
   readonly breaker: BreakerTerms;
+  readonly containers: ContainerTerms;
 }
+
+/** Of one shared container. A lite instance holds some twenty idle wrappers; the figures are in docs/shared.md. */
+const defaultMaxMembers = 20;
 
 const second = 1_000;
 const minute = 60 * second;
 
 /** I11: what has nothing physical converges within the provision deadline and two stop attempts; then it is asked about. */
-export function quotaTerms(policy: Policy, maxSandboxes: number): QuotaTerms {
+export function quotaTerms(policy: Policy, maxSandboxes: number, maxMembers = defaultMaxMembers): QuotaTerms {
   return {
     maxSandboxes,
     orphanAfterMs: policy.provisionMs + 2 * policy.stopAttemptMs,
@@ -37,13 +43,14 @@ export function quotaTerms(policy: Policy, maxSandboxes: number): QuotaTerms {
       openCapMs: 15 * minute,
       probeMs: policy.launchCallMs + policy.readyWaitMs,
     },
+    containers: { maxMembers, policy },
   };
 }
 
 /** What `reserve` would answer, without writing anything. */
 export type Judgement =
   /** It holds this reservation already. */
-  | { readonly type: "repeated" }
+  | { readonly type: "repeated"; readonly container: ContainerId | null }
   | { readonly type: "refused"; readonly reply: Extract<ReserveReply, { granted: false }> }
   /** `room`: how many more of this tenant its own cap lets through. */
   | { readonly type: "free"; readonly session: RegisteredSession; readonly room: number };
@@ -55,7 +62,7 @@ export function judge(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: num
       `${order.sessionId} g${order.generation} was reserved for ${known.sandboxId}, now ${order.sandboxId}`,
     );
   }
-  if (known !== null && isOpenState(known.state)) return { type: "repeated" };
+  if (known !== null && isOpenState(known.state)) return { type: "repeated", container: known.container };
   const session = incarnationOf(sql, order);
   const passed = order.generation <= session.highestGeneration || order.createdAt < session.createdAt;
   // A session that is ending opens nothing more: this order was overtaken by its own end.
@@ -90,14 +97,16 @@ export function spawnKey(spawn: { readonly sessionId: SessionId; readonly genera
 
 export function reserve(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: number): ReserveReply {
   const judgement = judge(sql, order, terms, now);
-  if (judgement.type === "repeated") return { granted: true };
+  if (judgement.type === "repeated") return granted(judgement.container);
   if (judgement.type === "refused") return judgement.reply;
   const breaker = readBreaker(sql);
   writeBreaker(sql, breaker, afterGrant(breaker, spawnKey(order), terms.breaker, now));
+  const container = order.shared === undefined ? null : join(sql, order, order.shared, terms.containers, now);
   grant(sql, {
     sessionId: order.sessionId,
     generation: order.generation,
     sandboxId: order.sandboxId,
+    container,
     state: "reserved",
     ghost: false,
     listed: false,
@@ -106,7 +115,11 @@ export function reserve(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: n
     lookAt: now + terms.orphanAfterMs,
   });
   writeSession(sql, raised(judgement.session, order.generation));
-  return { granted: true };
+  return granted(container);
+}
+
+function granted(container: ContainerId | null): ReserveReply {
+  return container === null ? { granted: true } : { granted: true, container };
 }
 
 /** What is held of the session that asks. One made anew under an erased id starts without the reports of the one before. */

@@ -15,6 +15,7 @@ import type { TeardownView } from "../protocol/sessions.ts";
 import type { LeaseReport, SessionReport } from "../session/reports.ts";
 import type { Sql } from "../storage/sql.ts";
 import { afterAccepted, afterFailed, afterGivenBack } from "./breaker.ts";
+import { learnHost, pruneContainers } from "./containers.ts";
 import { type QuotaTerms, readBreaker, spawnKey, writeBreaker } from "./quota.ts";
 import { grant, move, prune, reservationsOf, type Reservation, type ReservationState } from "./reservations.ts";
 import {
@@ -105,12 +106,14 @@ function applyLease(sql: Sql, sessionId: SessionId, known: Reservation | null, l
   const { generation, sandboxId, ghost } = lease;
   const state = stateOf(lease);
   const listed = true;
+  const container = known?.container ?? lease.container ?? null;
   if (known === null) {
     const times = { reservedAt: lease.openedAt, changedAt: now, lookAt: now };
-    grant(sql, { sessionId, generation, sandboxId, state, ghost, listed, ...times });
+    grant(sql, { sessionId, generation, sandboxId, container, state, ghost, listed, ...times });
   } else {
     move(sql, known, { state, ghost, listed }, now);
   }
+  if (container !== null && lease.host !== undefined) learnHost(sql, container, lease.host, now);
   if (lease.phase === "closed" && lease.receipt !== null) {
     // Every report repeats it, and it does not change: a row written is a row billed.
     sql.run(
@@ -156,6 +159,7 @@ export function pruneRegistry(sql: Sql, now: number, limit: number): void {
      ) ORDER BY erased_at LIMIT ?`,
     ...[before, limit],
   );
+  pruneContainers(sql, before, limit);
   for (const row of erased) {
     const session = readSession(sql, row["session_id"] as SessionId);
     if (session === null) continue;

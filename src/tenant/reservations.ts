@@ -3,7 +3,7 @@
  * enters at `grant`, changes state at `move`, leaves at `prune`, and each of the three moves its tally in the same
  * transaction (I11). Decides nothing: quota.ts and registry.ts do.
  */
-import type { Generation, SandboxId, SessionId } from "../domain/ids.ts";
+import type { ContainerId, Generation, SandboxId, SessionId } from "../domain/ids.ts";
 import type { Sql, SqlRow } from "../storage/sql.ts";
 
 /** Counted against the cap: something physical may exist. */
@@ -18,6 +18,8 @@ export interface Reservation {
   readonly sessionId: SessionId;
   readonly generation: Generation;
   readonly sandboxId: SandboxId;
+  /** The shared container it is a place in; null: a container of its own. */
+  readonly container: ContainerId | null;
   readonly state: ReservationState;
   readonly ghost: boolean;
   /** The newest report of its session names it. Always false for one no lease was opened for. */
@@ -31,7 +33,7 @@ export interface Reservation {
 /** Kept amounts: every grant there was, what is in each state, of those what pruning took, and how often any of it changed. */
 export type Tally = "granted" | ReservationState | "pruned_proven" | "pruned_cancelled" | "counts_version";
 
-const columns = "session_id, generation, sandbox_id, state, ghost, listed, reserved_at, changed_at, look_at";
+const columns = "session_id, generation, sandbox_id, container, state, ghost, listed, reserved_at, changed_at, look_at";
 
 export function isOpenState(state: ReservationState): boolean {
   return (openStates as readonly string[]).includes(state);
@@ -71,6 +73,13 @@ export function earliestLook(sql: Sql): number | null {
   return typeof look === "number" ? look : null;
 }
 
+/** Of one container: those that were not released. */
+export function membersOf(sql: Sql, container: ContainerId): readonly Reservation[] {
+  const statement = `SELECT ${columns} FROM reservation
+    WHERE container = ? AND state NOT IN ('proven', 'cancelled') ORDER BY session_id, generation`;
+  return sql.run(statement, container).map(parse);
+}
+
 export function openCount(sql: Sql): number {
   const rows = sql.run(
     "SELECT count(*) AS open FROM reservation WHERE state IN ('reserved', 'launching', 'held', 'stopping')",
@@ -80,10 +89,11 @@ export function openCount(sql: Sql): number {
 
 /** Makes the row. `listed` and `ghost` as its report says; a fresh reservation is neither. */
 export function grant(sql: Sql, reservation: Reservation): void {
-  const { sessionId, generation, sandboxId, state, ghost, listed, reservedAt, changedAt, lookAt } = reservation;
+  const { sessionId, generation, sandboxId, container, state, ghost, listed } = reservation;
+  const { reservedAt, changedAt, lookAt } = reservation;
   const flags = [Number(ghost), Number(listed)];
-  const values = [sessionId, generation, sandboxId, state, ...flags, reservedAt, changedAt, lookAt];
-  sql.run(`INSERT INTO reservation (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, ...values);
+  const values = [sessionId, generation, sandboxId, container, state, ...flags, reservedAt, changedAt, lookAt];
+  sql.run(`INSERT INTO reservation (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ...values);
   tally(sql, "granted", 1);
   tally(sql, state, 1);
   tally(sql, "counts_version", 1);
@@ -130,6 +140,7 @@ function parse(row: SqlRow): Reservation {
     sessionId: row["session_id"] as SessionId,
     generation: row["generation"] as Generation,
     sandboxId: row["sandbox_id"] as SandboxId,
+    container: row["container"] as ContainerId | null,
     state: row["state"] as ReservationState,
     ghost: row["ghost"] === 1,
     listed: row["listed"] === 1,

@@ -119,4 +119,21 @@ export const tenantMigrations: readonly Migration[] = [
       `CREATE INDEX delivery_ended ON delivery (ended_at) WHERE ended_at IS NOT NULL`,
     ],
   },
+  {
+    version: 4,
+    name: "shared containers",
+    statements: [
+      // A reservation that was not released is a member of its container: there is no second list (docs/decisions/0013).
+      `ALTER TABLE reservation ADD COLUMN container TEXT`,
+      `CREATE INDEX reservation_container ON reservation (container, state) WHERE container IS NOT NULL`,
+      `CREATE TABLE container (
+         id TEXT PRIMARY KEY,
+         phase TEXT NOT NULL CHECK (phase IN ('open', 'stopping', 'gone')),
+         look_at INTEGER,
+         changed_at INTEGER NOT NULL,
+         body TEXT NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE INDEX container_look ON container (look_at) WHERE look_at IS NOT NULL`,
+    ],
+  },
 ];

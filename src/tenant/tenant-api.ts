@@ -1,5 +1,6 @@
 /** What a TenantObject answers over object RPC. Plain data in, plain data out. */
-import type { Generation, SessionId } from "../domain/ids.ts";
+import type { Peopled } from "../domain/container.ts";
+import type { ContainerId, Generation, SessionId } from "../domain/ids.ts";
 import type { TeardownView } from "../protocol/sessions.ts";
 import type { TenantCounts } from "../fleet/shard-api.ts";
 import type { Reply } from "../protocol/problem.ts";
@@ -31,6 +32,8 @@ export interface TenantApi extends TenantPort {
    * may be followed by another.
    */
   reports(after: SessionId | null, limit: number): Promise<readonly SessionReport[]>;
+  /** Shared containers with their members, in the order of the id; those that are gone too, while their receipts are kept. */
+  containers(after: ContainerId | null, limit: number): Promise<readonly Peopled[]>;
   counts(): Promise<TenantCounts>;
   usage(): Promise<TenantUsage>;
   /** Effective wherever the list is read again: within a minute (auth.ts). */

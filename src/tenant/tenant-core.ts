@@ -2,7 +2,16 @@
  * One tenant over one database, synchronous: what TenantObject is a shell around, and what the simulation runs in Node.
  * Every method that writes is one transaction. Reading a tenant that never was writes nothing (API-12).
  */
-import type { Generation, SessionId } from "../domain/ids.ts";
+import {
+  attemptAbandoned,
+  attemptFinished,
+  attemptStarted,
+  type AttemptResult,
+  type Container,
+  type Peopled,
+  type StoppingContainer,
+} from "../domain/container.ts";
+import type { AttemptId, ContainerId, Generation, SessionId } from "../domain/ids.ts";
 import type { TeardownView } from "../protocol/sessions.ts";
 import type { Clock } from "../session/ambient.ts";
 import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
@@ -11,6 +20,15 @@ import type { Sql } from "../storage/sql.ts";
 import type { AllowanceReply } from "../fleet/control-api.ts";
 import { type AllowanceDraft, allowanceAnswered, covered, draftAllowance, unsettled } from "./allowance.ts";
 import { type Breaker, newBreaker } from "./breaker.ts";
+import {
+  containersAfter,
+  dueContainers,
+  earliestContainerLook,
+  peopled,
+  readContainer,
+  reviewOpen,
+  storeContainer,
+} from "./containers.ts";
 import { readKept, writeKept } from "./kept.ts";
 import { type Counts, noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
 import { cancelReservation, judge, type Judgement, type QuotaTerms, readBreaker, reserve } from "./quota.ts";
@@ -55,17 +73,17 @@ export class TenantCore {
 
   /** By the tenant's own cap and breaker. The global cap comes before it (allowance-keeper.ts). */
   reserve(order: ReserveOrder): ReserveReply {
-    return this.#write((sql, now) => reserve(sql, order, this.#terms, now));
+    return this.#write((sql, now) => this.#reviewed(sql, now, reserve(sql, order, this.#terms, now)));
   }
 
   cancelReservation(sessionId: SessionId, generation: Generation): void {
-    this.#write((sql, now) => cancelReservation(sql, sessionId, generation, now));
+    this.#write((sql, now) => this.#reviewed(sql, now, cancelReservation(sql, sessionId, generation, now)));
   }
 
   report(report: SessionReport): { readonly version: number } {
     return this.#write((sql, now) => {
       noteReport(sql, report);
-      return applyReport(sql, report, this.#terms, now);
+      return this.#reviewed(sql, now, applyReport(sql, report, this.#terms, now));
     });
   }
 
@@ -163,6 +181,7 @@ export class TenantCore {
       if (still === null || !isOpenState(still.state)) return;
       if (still.state === "reserved" && !still.listed) cancelReservation(sql, still.sessionId, still.generation, now);
       else markVanished(sql, still.sessionId, now);
+      this.#reviewed(sql, now, undefined);
     });
   }
 
@@ -175,9 +194,8 @@ export class TenantCore {
   nextLook(): number | null {
     return this.#read((sql) => {
       const prune = holdsAny(sql) ? this.#clock.now() + pruneEveryMs : null;
-      const look = earliestLook(sql);
-      if (look === null || prune === null) return look ?? prune;
-      return Math.min(look, prune);
+      const looks = [earliestLook(sql), prune, earliestContainerLook(sql)].filter((at) => at !== null);
+      return looks.length === 0 ? null : Math.min(...looks);
     }, null);
   }
 
@@ -189,6 +207,58 @@ export class TenantCore {
   /** `empty`: of a tenant that never was. */
   look<T>(body: (sql: Sql) => T, empty: T): T {
     return this.#read(body, empty);
+  }
+
+  /** In the order of the id, strictly after `after`: those that are gone too, while their receipts are kept. */
+  containers(after: ContainerId | null, limit: number): readonly Peopled[] {
+    return this.#read((sql) => containersAfter(sql, after, limit).map((each) => peopled(sql, each)), []);
+  }
+
+  /** Something of a container is to be done now. */
+  containersDue(): boolean {
+    return this.#read((sql) => (earliestContainerLook(sql) ?? Infinity) <= this.#clock.now(), false);
+  }
+
+  /** Those whose end begins or goes on now. An attempt of which nothing was heard in time is over. */
+  takeDueContainers(jitter: () => number, limit: number): readonly StoppingContainer[] {
+    return this.#write((sql, now) => {
+      const { containers } = this.#terms;
+      reviewOpen(sql, containers, now);
+      for (const each of dueContainers(sql, now, limit)) {
+        const over = each.phase === "stopping" ? attemptAbandoned(each, jitter(), containers.policy, now) : null;
+        if (over !== null) storeContainer(sql, over, containers, now);
+      }
+      return dueContainers(sql, now, limit).filter((each) => each.phase === "stopping");
+    });
+  }
+
+  /** null: no attempt is due. Stored, with its deadline, before anything is asked of a provider (I1). */
+  beginContainerAttempt(id: ContainerId, attemptId: AttemptId): StoppingContainer | null {
+    return this.#write((sql, now) => {
+      const container = readContainer(sql, id);
+      const { containers } = this.#terms;
+      const begun =
+        container?.phase === "stopping" ? attemptStarted(container, attemptId, containers.policy, now) : null;
+      if (begun !== null) storeContainer(sql, begun, containers, now);
+      return begun;
+    });
+  }
+
+  /** What it is after this attempt; null: the attempt was given up before, and changes nothing. */
+  containerAttemptFinished(id: ContainerId, result: AttemptResult): Container | null {
+    return this.#write((sql, now) => {
+      const container = readContainer(sql, id);
+      const { containers } = this.#terms;
+      const next = container?.phase === "stopping" ? attemptFinished(container, result, containers.policy, now) : null;
+      if (next !== null) storeContainer(sql, next, containers, now);
+      return next;
+    });
+  }
+
+  /** Whoever left may have been the last: in the same transaction, so that nobody joins in between (CAP-10). */
+  #reviewed<T>(sql: Sql, now: number, result: T): T {
+    reviewOpen(sql, this.#terms.containers, now);
+    return result;
   }
 
   #write<T>(body: (sql: Sql, now: number) => T): T {

@@ -4,14 +4,17 @@
  * make 100 parallel reserves as good as a queue (CAP-5).
  */
 import { DurableObject } from "cloudflare:workers";
-import type { Generation, SessionId, TenantId } from "../domain/ids.ts";
+import type { ContainerId, Generation, SessionId, TenantId } from "../domain/ids.ts";
+import type { ProviderName } from "../domain/provider-names.ts";
 import type { AllowancePort } from "../fleet/control-api.ts";
 import type { ChangeWebhook, CreateWebhook } from "../protocol/webhooks.ts";
 import type { CountsPort } from "../fleet/shard-api.ts";
-import type { Clock, Logger } from "../session/ambient.ts";
+import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
+import type { Clock, Ids, Logger } from "../session/ambient.ts";
 import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
 import { durableSql } from "../storage/durable-sql.ts";
 import { AllowanceKeeper } from "./allowance-keeper.ts";
+import { ContainerKeeper } from "./container-keeper.ts";
 import type { QuotaTerms } from "./quota.ts";
 import type { Reservation } from "./reservations.ts";
 import type { DeliveryQuery, OpenCursor, TenantApi } from "./tenant-api.ts";
@@ -27,7 +30,10 @@ export interface TenantWiring {
   index(tenant: TenantId): CountsPort;
   readonly terms: QuotaTerms;
   readonly clock: Clock;
+  readonly ids: Ids;
   readonly logger: Logger;
+  /** For what no session owns: shared containers. */
+  readonly providers: { get(name: ProviderName): AgentSandbox | null };
   /** Asks a session to look at itself: it gives back what it will not use. `known` false: it has no record. May throw or hang. */
   poke(sessionId: SessionId): Promise<{ readonly known: boolean }>;
   readonly webhooks: Pick<WebhookPorts, "seals" | "ids" | "terms" | "events" | "post">;
@@ -59,7 +65,9 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     readonly #keeper: AllowanceKeeper;
     readonly #desk: WebhookDesk;
     readonly #courier: WebhookCourier;
+    readonly #containers: ContainerKeeper;
     #telling = false;
+    #working = false;
 
     constructor(ctx: DurableObjectState, env: Env) {
       super(ctx, env);
@@ -67,7 +75,9 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       this.#core = new TenantCore(durableSql(ctx.storage), this.#wiring.clock, this.#wiring.terms);
       const { control, clock } = this.#wiring;
       this.#keeper = new AllowanceKeeper(this.#core, control, () => this.#tenant(), clock);
-      const { logger, webhooks } = this.#wiring;
+      const { ids, logger, providers, terms, webhooks } = this.#wiring;
+      const tended = { clock, ids, logger, providers, policy: terms.containers.policy };
+      this.#containers = new ContainerKeeper(tended, this.#core, (write) => this.#armed(write));
       const ports = { ...webhooks, core: this.#core, tenant: () => this.#tenant(), clock, logger };
       this.#desk = new WebhookDesk(ports);
       this.#courier = new WebhookCourier(ports);
@@ -175,6 +185,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.sessions(after, limit);
     }
 
+    async containers(after: ContainerId | null, limit: number) {
+      return this.#core.containers(after, limit);
+    }
+
     async receipt(sessionId: SessionId, generation: Generation | null) {
       return this.#core.receipt(sessionId, generation);
     }
@@ -185,9 +199,12 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       try {
         this.#core.prune();
         this.#courier.prune();
+        // By itself: a container that cannot be ended must not hold up what the tenant's sessions wait for.
+        const containers = this.#work();
         await this.#tell();
         const pokes = this.#core.takeOverdue(pokesAtOnce).map((each) => this.#ask(each));
         await Promise.all([...pokes, this.#courier.run()]);
+        await containers;
         const next = this.#nextWake();
         if (next === null) await this.ctx.storage.deleteAlarm();
         else await this.ctx.storage.setAlarm(Math.max(next, clock.now() + 1_000));
@@ -220,7 +237,21 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       // At once, beside the answer: the alarm is for what fails.
       if (this.#untold()) void this.#tell();
       if (this.#courier.due) void this.#courier.run().then(() => this.#armNext());
+      if (this.#core.containersDue()) void this.#work();
       return answer;
+    }
+
+    /** Never rejects, and begins after the write that made it due. */
+    async #work(): Promise<void> {
+      if (this.#working) return;
+      this.#working = true;
+      try {
+        await this.#containers.work();
+      } catch (error) {
+        this.#wiring.logger.error("shared containers were not looked after", { error: String(error) });
+      } finally {
+        this.#working = false;
+      }
     }
 
     async #armBy(at: number): Promise<void> {

@@ -62,8 +62,9 @@ export class ContractSession {
   }
 
   target(change: Partial<Target> = {}): Target {
-    const { sessionId, sandboxId, generation, instanceId } = this.order;
-    return { sessionId, sandboxId, generation, instanceId, host: null, ...change };
+    const { sessionId, sandboxId, container, generation, instanceId } = this.order;
+    const target = { sessionId, sandboxId, generation, instanceId, host: null };
+    return { ...target, ...(container === undefined ? {} : { container }), ...change };
   }
 
   ref(change: Partial<InstanceRef> = {}): InstanceRef {

@@ -5,8 +5,8 @@
 import { AssertionError } from "node:assert/strict";
 import { describe, expect, it } from "vitest";
 import { failed, succeeded } from "../../src/domain/failure.ts";
-import type { InstanceId, SandboxId } from "../../src/domain/ids.ts";
-import type { AgentSandbox, LaunchOrder, Snapshots, Space } from "../../src/sandbox/agent-sandbox.ts";
+import type { ContainerId, InstanceId, SandboxId } from "../../src/domain/ids.ts";
+import type { AgentSandbox, Containers, LaunchOrder, Snapshots, Space } from "../../src/sandbox/agent-sandbox.ts";
 import type { Observation } from "../../src/domain/observation.ts";
 import { memoryHarness } from "./memory-harness.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
@@ -354,7 +354,92 @@ const faulty: readonly Faulty[] = [
     caughtBy: "reclaiming removes nothing when",
     broken: (honest) => reclaiming(honest, removingAll(honest)),
   },
+  {
+    sins: "declares that it does not share, and does",
+    caughtBy: "it can share containers exactly",
+    broken: (honest) => ({ capabilities: { ...honest.capabilities, shared: false } }),
+  },
+  {
+    sins: "ends the container with its member",
+    caughtBy: "a stop of one member",
+    broken: (honest) => ({
+      stop: async (target, graceMs, bound) => {
+        const stopped = await honest.stop(target, graceMs, bound);
+        const container = {
+          id: target.container ?? ("none" as ContainerId),
+          generation: target.generation,
+          host: null,
+        };
+        await sharing(honest).retire(container, bound);
+        await sharing(honest).destroy(container, bound);
+        return stopped;
+      },
+    }),
+  },
+  {
+    sins: "retires the container with its member",
+    caughtBy: "retiring and destroying one member",
+    broken: (honest) => ({
+      retire: async (target, bound) => {
+        const container = {
+          id: target.container ?? ("none" as ContainerId),
+          generation: target.generation,
+          host: null,
+        };
+        await sharing(honest).retire(container, bound);
+        return honest.retire(target, bound);
+      },
+    }),
+  },
+  {
+    sins: "launches in a container that is retired",
+    caughtBy: "nothing is launched any more in a retired container",
+    broken: (honest) => ({
+      launch: ({ container: _, ...order }, bound) => honest.launch(order, bound),
+    }),
+  },
+  {
+    sins: "destroys a container that is not retired",
+    caughtBy: "a container is destroyed only when",
+    broken: (honest) => ({
+      containers: {
+        ...sharing(honest),
+        destroy: async (container, bound) => {
+          await sharing(honest).retire(container, bound);
+          return sharing(honest).destroy(container, bound);
+        },
+      },
+    }),
+  },
+  {
+    sins: "calls a container gone when nothing runs in it",
+    caughtBy: "a container is there from its first launch",
+    broken: (honest) => ({
+      containers: {
+        ...sharing(honest),
+        observe: async (...call) => {
+          const seen = await sharing(honest).observe(...call);
+          return seen.residue.every((one) => one.kind === "container") ? absentInstead(seen) : seen;
+        },
+      },
+    }),
+  },
+  {
+    sins: "calls a container gone that it cannot reach",
+    caughtBy: "a look at a container of a provider",
+    broken: (honest) => ({
+      containers: {
+        ...sharing(honest),
+        observe: async (...call) => absentInstead(await sharing(honest).observe(...call)),
+      },
+    }),
+  },
 ];
+
+function sharing({ containers }: AgentSandbox): Containers {
+  if (containers === undefined) throw new Error("the memory provider can share");
+  return containers;
+}
 
 function measuring({ space }: AgentSandbox): Space {
   if (space === undefined) throw new Error("the memory provider can measure");
@@ -400,6 +485,7 @@ function breaking({ broken }: Faulty): ProviderHarness {
         readResources: (...call) => honest.readResources(...call),
         snapshots: saving(honest),
         space: measuring(honest),
+        containers: sharing(honest),
         ...broken(honest),
       };
       return {

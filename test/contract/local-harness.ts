@@ -68,6 +68,7 @@ class LocalWorld implements ProviderWorld {
     });
     this.can = {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
+      containers: true,
       workspaces: {
         age: async (ms) => {
           this.#agedMs += ms;

@@ -22,6 +22,7 @@ function openWorld(): ProviderWorld {
   let decide: (call: Call) => Fault = () => none;
   const can: WorldPowers = {
     snapshots: { write: (name, text) => `write ${name} ${text}`, read: (name) => `cat ${name}` },
+    containers: true,
     workspaces: {
       age: (ms) => Promise.resolve(world.disk.age(ms)),
       has: (name) =>

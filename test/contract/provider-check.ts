@@ -2,6 +2,7 @@
 import { launchChecks } from "./checks/launch-checks.ts";
 import { observeChecks } from "./checks/observe-checks.ts";
 import { reportChecks } from "./checks/report-checks.ts";
+import { sharedChecks } from "./checks/shared-checks.ts";
 import { snapshotChecks } from "./checks/snapshot-checks.ts";
 import { spaceChecks } from "./checks/space-checks.ts";
 import { stopChecks } from "./checks/stop-checks.ts";
@@ -15,6 +16,7 @@ export const providerChecks: readonly ProviderCheck[] = [
   ...wrapperChecks,
   ...snapshotChecks,
   ...spaceChecks,
+  ...sharedChecks,
   ...reportChecks,
 ];
 

@@ -81,6 +81,8 @@ export interface WorldPowers {
   readonly snapshots?: FileCommands;
   /** There exactly when the provider declares `capabilities.space`. */
   readonly workspaces?: WorkspacePowers;
+  /** There exactly when the provider declares `capabilities.shared`. */
+  readonly containers?: true;
   /** What becomes of the filesystem under all workspaces. */
   readonly disk?: (state: "well" | "unmeasurable" | "read_only") => Promise<void>;
   /** Something runs from now on of which nobody can say whose it is. */

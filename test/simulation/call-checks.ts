@@ -29,6 +29,10 @@ export function callViolation(call: Call, lease: Lease | null, object: SessionOb
     case "reclaim":
       // Cold: before a lease is opened, never of a sandbox that is in use.
       return lease === null ? null : forbidden("CAP-1");
+    // A registry's, about no session.
+    case "retireContainer":
+    case "observeContainer":
+    case "destroyContainer":
     case "observe":
     case "enumerate":
     case "remove":

@@ -120,6 +120,8 @@ export class WorldChecks {
       case "ended":
       case "snapshotRemoved":
       case "reclaimed":
+      case "containerRetired":
+      case "containerDestroyed":
       case "hostRestarted":
       case "hostRebooted":
         return [];

@@ -1,6 +1,6 @@
 /** A fleet in Node for tests of its layers and audits: real index, control, registry and memory provider on virtual time; the sessions are the test's own answers, and every call to one is recorded. */
 import { createHash } from "node:crypto";
-import type { InstanceId, SessionId, TenantId } from "../../src/domain/ids.ts";
+import type { ContainerId, InstanceId, SessionId, TenantId } from "../../src/domain/ids.ts";
 import { defaultPolicy } from "../../src/domain/policy.ts";
 import type { ProviderName } from "../../src/domain/provider-names.ts";
 import { type AuditTerms, auditTerms } from "../../src/fleet/audits/audit-ports.ts";
@@ -120,7 +120,7 @@ export class FleetRig {
   }
 
   /** Real processes of the memory world, as session `id` would have started them. */
-  async physical(id: SessionId, count = 1): Promise<void> {
+  async physical(id: SessionId, count = 1, container?: ContainerId): Promise<void> {
     const { generation, sandboxId } = lease(id, count, "held");
     const launched = await this.done(
       this.sandbox.launch(
@@ -134,6 +134,7 @@ export class FleetRig {
           },
           ...{ launchNotAfter: this.clock.now() + 60_000, leaseTtlMs: 300_000, jobGraceMs: 5_000, stopGraceMs: 10_000 },
           env: {},
+          ...(container === undefined ? {} : { container }),
         },
         { timeoutMs: 60_000, signal: new AbortController().signal },
       ),

@@ -23,6 +23,7 @@ export function sampleSession(changes: Partial<SessionView> = {}): SessionView {
     generation: 1_772_366_400_000,
     provider: "memory",
     isolation: "session",
+    container_id: null,
     timeout_seconds: 3_600,
     idle_timeout_seconds: 900,
     max_lifetime_seconds: 86_400,

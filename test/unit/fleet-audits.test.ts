@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { containerId } from "../../src/domain/ids.ts";
 import type { Observation } from "../../src/domain/observation.ts";
 import { applyPlan } from "../../src/fleet/audits/apply-plan.ts";
 import { makePlan } from "../../src/fleet/audits/make-plan.ts";
@@ -137,6 +138,23 @@ describe("applying a plan", () => {
     const first = await rig.control.document("audit_result", made.id);
     expect(await apply(rig, made)).toEqual({ ok: true, value: JSON.parse(first?.body ?? "") as unknown });
     expect((await plan(rig)).findings).toEqual([]);
+  });
+
+  it("reaps one member of a shared container, and neither a sibling nor the container is touched [FLT-20] [CAP-10]", async () => {
+    const rig = new FleetRig();
+    const b = sessionId("b");
+    const container = containerId(lease(a, 1, "held").sandboxId);
+    await rig.known(b);
+    await rig.time.run(rig.auditTerms.graceMs);
+    await rig.physical(a, 1, container);
+    await rig.physical(b, 1, container);
+    rig.inspects = wellKept(b);
+    const made = await plan(rig);
+    expect(made.findings).toMatchObject([{ kind: "sandbox_without_record", sessionId: a, container }]);
+    rig.inspects = noRecord;
+    expect(await outcomes(rig, made)).toEqual([["done", expect.stringContaining("two looks")]]);
+    expect(new Set(rig.alive())).toEqual(new Set([b]));
+    expect(rig.world.containers.exists(container)).toBe(true);
   });
 
   it("nothing of a reaped generation starts again, however late it was sent", async () => {

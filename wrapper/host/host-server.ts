@@ -6,7 +6,7 @@ import { hostFault, hostLaunchOrder, hostReclaimOrder, hostSaveOrder, hostStopOr
 import type { Faults, FaultOp } from "./faults.ts";
 import { parsed, Refusal, refusalStatus } from "./refusal.ts";
 import type { SandboxHost } from "./sandbox-host.ts";
-import { instanceIdText, sandboxIdText, snapshotNameText } from "./state-directory.ts";
+import { containerIdText, instanceIdText, sandboxIdText, snapshotNameText } from "./state-directory.ts";
 
 const maxBodyBytes = 4 * 1024 * 1024;
 const retirement = z.strictObject({ generation: z.int() });
@@ -43,6 +43,7 @@ const routes: readonly Route[] = [
       const order = parsed(hostLaunchOrder, body);
       parsed(sandboxIdText, order.sandbox_id);
       parsed(sessionIdText, order.session_id);
+      if (order.container !== undefined) parsed(containerIdText, order.container);
       if (order.restore !== undefined)
         for (const name of [order.session_id, order.restore]) parsed(snapshotNameText, name);
       return host.launch(parsed(instanceIdText, id), order);
@@ -120,6 +121,24 @@ const routes: readonly Route[] = [
     path: /^\/sandboxes\/([^/]+)$/,
     fault: null,
     answer: (question) => question.host.destroy(sandboxIdOf(question)),
+  },
+  {
+    method: "POST",
+    path: /^\/containers\/([^/]+)\/retire$/,
+    fault: "retire",
+    answer: ({ host, id }) => host.retireContainer(parsed(containerIdText, id)),
+  },
+  {
+    method: "GET",
+    path: /^\/containers\/([^/]+)\/observe$/,
+    fault: "observe",
+    answer: ({ host, id }) => host.observeContainer(parsed(containerIdText, id)),
+  },
+  {
+    method: "DELETE",
+    path: /^\/containers\/([^/]+)$/,
+    fault: null,
+    answer: ({ host, id }) => host.destroyContainer(parsed(containerIdText, id)),
   },
   { method: "GET", path: /^\/space()$/, fault: "space", answer: ({ host }) => host.space() },
   {

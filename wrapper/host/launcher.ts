@@ -11,6 +11,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostInstance, HostLaunchOrder } from "../../src/protocol/host.ts";
 import { markers, wrapperReady, type WrapperBoot } from "../../src/protocol/wrapper.ts";
+import type { Containers } from "./containers.ts";
 import { readProcess, startTimeOf, ticksSinceBoot } from "./process-table.ts";
 import type { Armed, Records, Running } from "./records.ts";
 import { Refusal } from "./refusal.ts";
@@ -27,6 +28,7 @@ export interface LauncherParts {
   readonly residue: Residue;
   readonly stopper: Stopper;
   readonly snapshots: Snapshots;
+  readonly containers: Pick<Containers, "isRetired">;
   readonly wrapperFile: string;
   readonly version: string;
   /** Bytes that all sandboxes and snapshots may take together; null: what the disk has. */
@@ -95,6 +97,7 @@ export class Launcher {
 
   async #launch(instanceId: string, order: HostLaunchOrder): Promise<HostInstance> {
     this.#refuse(instanceId, order);
+    if (order.container !== undefined) this.#parts.state.house(order.sandbox_id, order.container);
     const known = this.#parts.records.get(order.sandbox_id)?.armed ?? null;
     // A repeat learns what the first one did, even when that has ended since: an instance runs once.
     if (known?.running) return this.#described(order.sandbox_id, order.session_id, known, known.running);
@@ -141,7 +144,7 @@ export class Launcher {
   #begin(instanceId: string, order: HostLaunchOrder, unanswered: Armed): { guardianPid: number; paths: InstancePaths } {
     try {
       const paths = this.#parts.state.prepare(order.sandbox_id, instanceId);
-      this.#parts.records.arm(order.sandbox_id, order.session_id, unanswered, Date.now());
+      this.#arm(order, unanswered);
       this.#refuse(instanceId, order);
       return { guardianPid: this.#spawn(instanceId, order, paths), paths };
     } catch (error) {
@@ -150,12 +153,19 @@ export class Launcher {
   }
 
   #answered(order: HostLaunchOrder, armed: Armed, running: Running): HostInstance {
-    this.#parts.records.arm(order.sandbox_id, order.session_id, { ...armed, running }, Date.now());
+    this.#arm(order, { ...armed, running });
     return this.#described(order.sandbox_id, order.session_id, armed, running);
+  }
+
+  #arm(order: HostLaunchOrder, armed: Armed): void {
+    const { sandbox_id: sandboxId, session_id: sessionId, container } = order;
+    this.#parts.records.arm(sandboxId, sessionId, container ?? null, armed, Date.now());
   }
 
   #refuse(instanceId: string, order: HostLaunchOrder): void {
     const record = this.#parts.records.get(order.sandbox_id);
+    if (this.#parts.containers.isRetired(order.container))
+      throw new Refusal("refused_retired", `Container ${order.container ?? ""} is retired.`);
     if (record?.retiredThrough != null && order.generation <= record.retiredThrough) {
       throw new Refusal(
         "refused_retired",
@@ -169,6 +179,8 @@ export class Launcher {
         `Sandbox ${order.sandbox_id} serves instance ${armed.instanceId} of generation ${armed.generation}.`,
       );
     }
+    if (armed != null && (record?.container ?? null) !== (order.container ?? null))
+      throw new Refusal("occupied", `Sandbox ${order.sandbox_id} is in ${record?.container ?? "no shared container"}.`);
     const elsewhere = this.#parts.records.byInstance(instanceId);
     if (elsewhere !== null && elsewhere.sandboxId !== order.sandbox_id) {
       throw new Refusal("occupied", `Instance ${instanceId} belongs to sandbox ${elsewhere.sandboxId}.`);

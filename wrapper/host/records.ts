@@ -42,6 +42,8 @@ const sandboxRecord = z.object({
   /** null: retired before anything was launched in it. */
   sessionId: z.string().nullable(),
   armed: armed.nullable(),
+  /** The shared container that it is a place in; null: it has a directory of its own. */
+  container: z.string().nullable().default(null),
   retiredThrough: z.int().nullable(),
   /** Epoch ms of the last change, for pruning. */
   changedAt: z.number(),
@@ -107,8 +109,8 @@ export class Records {
     return null;
   }
 
-  arm(sandboxId: string, sessionId: string, order: Armed, now: number): void {
-    this.#write({ ...this.#currentOr(sandboxId), sessionId, armed: order, changedAt: now });
+  arm(sandboxId: string, sessionId: string, container: string | null, order: Armed, now: number): void {
+    this.#write({ ...this.#currentOr(sandboxId), sessionId, container, armed: order, changedAt: now });
   }
 
   /** Never goes back. Answers the generation through which it is retired. */
@@ -120,7 +122,16 @@ export class Records {
   }
 
   #currentOr(sandboxId: string): SandboxRecord {
-    return this.get(sandboxId) ?? { sandboxId, sessionId: null, armed: null, retiredThrough: null, changedAt: 0 };
+    return (
+      this.get(sandboxId) ?? {
+        sandboxId,
+        sessionId: null,
+        armed: null,
+        container: null,
+        retiredThrough: null,
+        changedAt: 0,
+      }
+    );
   }
 
   #write(record: SandboxRecord): void {

@@ -4,6 +4,8 @@
  */
 import type { z } from "zod";
 import type {
+  hostContainerObservation,
+  hostContainerRetired,
   HostInstance,
   HostLaunchOrder,
   hostEnumeration,
@@ -20,6 +22,7 @@ import type {
   hostSpace,
   hostStopped,
 } from "../../src/protocol/host.ts";
+import { Containers } from "./containers.ts";
 import { Launcher } from "./launcher.ts";
 import { measureProcesses, readLog } from "./measurements.ts";
 import { reclaim } from "./reclaim.ts";
@@ -50,6 +53,7 @@ export class SandboxHost {
   readonly #stopper: Stopper;
   readonly #launcher: Launcher;
   readonly #snapshots: Snapshots;
+  readonly #containers: Containers;
   readonly #version: string;
   readonly #quotaBytes: number | null;
   readonly #agedMs: number;
@@ -66,12 +70,20 @@ export class SandboxHost {
     this.#quotaBytes = quotaBytes;
     this.#agedMs = options.agedMs ?? 0;
     this.#snapshots = new Snapshots(this.state, quotaBytes);
+    const { state } = this;
+    this.#containers = new Containers({
+      state,
+      records: this.#records,
+      residue: this.#residue,
+      stopper: this.#stopper,
+    });
     this.#launcher = new Launcher({
       state: this.state,
       records: this.#records,
       residue: this.#residue,
       stopper: this.#stopper,
       snapshots: this.#snapshots,
+      containers: this.#containers,
       wrapperFile,
       version,
       quotaBytes,
@@ -81,6 +93,9 @@ export class SandboxHost {
   /** Reads the records and looks once; from then on the host answers. */
   start(): void {
     this.#records.load(Date.now(), (sandboxId) => this.state.isEmpty(sandboxId));
+    for (const { sandboxId, container } of this.#records.all())
+      if (container !== null) this.state.house(sandboxId, container);
+    this.#containers.load(Date.now());
     this.#snapshots.start(Date.now());
     for (const record of this.#records.all()) {
       const { armed, sessionId } = record;
@@ -202,6 +217,24 @@ export class SandboxHost {
     return null;
   }
 
+  async retireContainer(id: string): Promise<z.infer<typeof hostContainerRetired>> {
+    this.#refuseUntilReady();
+    this.#containers.retire(id);
+    return this.#identity();
+  }
+
+  async observeContainer(id: string): Promise<z.infer<typeof hostContainerObservation>> {
+    this.#refuseUntilReady();
+    const found = await this.#containers.residue(id);
+    return { ...this.#identity(), exists: this.#containers.exists(id), residue: found.map((one) => this.#shown(one)) };
+  }
+
+  async destroyContainer(id: string): Promise<null> {
+    this.#refuseUntilReady();
+    await this.#containers.destroy(id);
+    return null;
+  }
+
   async space(): Promise<z.infer<typeof hostSpace>> {
     this.#refuseUntilReady();
     const { freeBytes, totalBytes } = await measureSpace(this.state, this.#quotaBytes);
@@ -266,6 +299,7 @@ export class SandboxHost {
       kind: found.kind,
       session_id: owner.session,
       sandbox_id: record?.sessionId === owner.session ? record.sandboxId : null,
+      ...(record?.sessionId === owner.session && record.container !== null ? { container: record.container } : {}),
       instance_id: owner.instance,
       generation: owner.generation,
       pid: found.pid,

@@ -15,6 +15,10 @@ export const instanceIdText = z
   .string()
   .regex(/^[A-Za-z0-9_-]{1,64}$/, "An instance id is 1 to 64 of A-Z a-z 0-9 _ -.");
 
+export const containerIdText = z
+  .string()
+  .regex(/^shared-[a-z0-9-]{1,56}$/, "A container id is `shared-` and a-z 0-9 -.");
+
 /** A session, or a snapshot of it, as a file name. */
 export const snapshotNameText = z
   .string()
@@ -40,6 +44,8 @@ export class StateDirectory {
   readonly path: string;
   readonly hostId: string;
   readonly bootId: string;
+  /** The shared container that a sandbox is a place in, for those that are. */
+  readonly #homes = new Map<string, string>();
 
   /** Throws when another host that is alive has it. */
   constructor(path: string) {
@@ -58,7 +64,7 @@ export class StateDirectory {
   }
 
   sandbox(sandboxId: string): SandboxPaths {
-    const root = join(this.path, "sandboxes", sandboxIdText.parse(sandboxId));
+    const root = this.#rootOf(sandboxIdText.parse(sandboxId));
     return { root, workspace: join(root, "workspace"), instances: join(root, "instances") };
   }
 
@@ -90,14 +96,35 @@ export class StateDirectory {
     return (await allocatedBytes(join(this.path, "sandboxes"))) + (await allocatedBytes(this.snapshots));
   }
 
-  /** What there are directories for, whoever made them. */
+  /** From now on its directory is inside that of the container. */
+  house(sandboxId: string, container: string): void {
+    this.#homes.set(sandboxIdText.parse(sandboxId), containerIdText.parse(container));
+  }
+
+  hasContainer(container: string): boolean {
+    return existsSync(join(this.path, "sandboxes", containerIdText.parse(container)));
+  }
+
+  async removeContainer(container: string): Promise<void> {
+    const directory = join(this.path, "sandboxes", containerIdText.parse(container));
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /** What there are directories for, whoever made them; for a shared container, those in it. */
   names(): readonly string[] {
-    return readdirSync(join(this.path, "sandboxes"));
+    const all = readdirSync(join(this.path, "sandboxes"));
+    return all.flatMap((name) =>
+      containerIdText.safeParse(name).success ? readdirSync(join(this.path, "sandboxes", name)) : [name],
+    );
+  }
+
+  #rootOf(name: string): string {
+    return join(this.path, "sandboxes", this.#homes.get(name) ?? "", name);
   }
 
   /** Since anything in it changed, by the newest time of any entry. Rejects when that cannot be told. */
   async untouchedMs(name: string, now: number): Promise<number> {
-    return now - (await newestChange(join(this.path, "sandboxes", name)));
+    return now - (await newestChange(this.#rootOf(name)));
   }
 
   freeBytes(): number {

@@ -160,8 +160,8 @@ async function keepReceipt(ports: AuditPorts, finding: Finding, receipt: object)
   await ports.control.putDocument({ kind: "reaper_receipt", id, body: JSON.stringify(receipt) });
 }
 
-function targetOf({ sessionId, sandboxId, generation }: Finding) {
-  return { sessionId, sandboxId, generation };
+function targetOf({ sessionId, sandboxId, container, generation }: Finding) {
+  return { sessionId, sandboxId, generation, ...(container === undefined ? {} : { container }) };
 }
 
 async function recordOf(

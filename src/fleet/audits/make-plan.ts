@@ -56,7 +56,8 @@ async function lookAt(
   const fresh = row !== undefined && ports.clock.now() - row.asOf < 2 * terms.policy.reportEveryMs + terms.graceMs;
   const provider = (row?.provider as ProviderName | undefined) ?? null;
   const { tenant, sessionId, sandboxId, generation } = record;
-  const about = { tenant, provider, sessionId, sandboxId, generation };
+  const place = record.container === null ? {} : { container: record.container };
+  const about = { tenant, provider, sessionId, sandboxId, generation, ...place };
   // The usual case costs no call: heard of lately, and seen.
   if (fresh && listed.has(sandboxId)) return null;
   if (!fresh && (await hasNoRecord(ports, terms, sessionId))) {
@@ -69,7 +70,7 @@ async function lookAt(
   const looks = await observeEverywhere(
     ports,
     terms,
-    { sessionId, sandboxId, generation, instanceId: null, host: null },
+    { sessionId, sandboxId, generation, instanceId: null, host: null, ...place },
     provider,
   );
   if (looks.length === 0 || looks.some((look) => look.answer !== "absent")) return null;
@@ -110,7 +111,7 @@ function withoutRecord(inventory: Inventory, terms: AuditTerms, now: number, not
   if (!inventory.recordsComplete) return [];
   const counted = countedIds(inventory);
   const found = new Map<SandboxId, Finding>();
-  for (const { provider, sessionId, sandboxId, generation, residue } of inventory.listed) {
+  for (const { provider, sessionId, sandboxId, container, generation, residue } of inventory.listed) {
     if (sandboxId === null || generation === null) {
       notes.push(
         `Provider ${provider} lists a ${residue.kind} of session ${sessionId} without a generation (pid ${residue.pid ?? "?"}): it cannot be aimed at from here.`,
@@ -125,7 +126,16 @@ function withoutRecord(inventory: Inventory, terms: AuditTerms, now: number, not
       continue;
     }
     const detail = `${provider} lists a ${residue.kind}${residue.pid === null ? "" : ` (pid ${residue.pid})`}, and no registry counts it`;
-    found.set(sandboxId, { kind: "sandbox_without_record", provider, sessionId, sandboxId, generation, detail });
+    const place = container === undefined ? {} : { container };
+    found.set(sandboxId, {
+      kind: "sandbox_without_record",
+      provider,
+      sessionId,
+      sandboxId,
+      generation,
+      detail,
+      ...place,
+    });
   }
   return [...found.values()];
 }

@@ -2,7 +2,7 @@
  * What an audit found, as data: one line for each thing that does not fit, and a hash over them, so that what is applied
  * is exactly what somebody read (FLT-10). Pure.
  */
-import type { Generation, SandboxId, SessionId, TenantId } from "../../domain/ids.ts";
+import type { ContainerId, Generation, SandboxId, SessionId, TenantId } from "../../domain/ids.ts";
 import type { ProviderName } from "../../domain/provider-names.ts";
 import type { Reservation } from "../../tenant/reservations.ts";
 
@@ -20,6 +20,8 @@ export type Finding =
       readonly provider: ProviderName | null;
       readonly sessionId: SessionId;
       readonly sandboxId: SandboxId;
+      /** The shared container that it is a place in; its siblings are no part of this. */
+      readonly container?: ContainerId;
       readonly generation: Generation;
       readonly detail: string;
     }
@@ -28,6 +30,8 @@ export type Finding =
       readonly provider: ProviderName;
       readonly sessionId: SessionId;
       readonly sandboxId: SandboxId;
+      /** The shared container that it is a place in; its siblings are no part of this. */
+      readonly container?: ContainerId;
       readonly generation: Generation;
       readonly detail: string;
     };

@@ -6,8 +6,8 @@
  * Runs inside workerd: web APIs only.
  */
 import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
-import type { Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
-import type { Observation, Residue } from "../../domain/observation.ts";
+import type { ContainerId, Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
+import type { Observation } from "../../domain/observation.ts";
 import {
   hostDestroyed,
   hostEnumeration,
@@ -21,7 +21,6 @@ import {
   hostSnapshotRemoved,
   hostSpace,
   hostStopped,
-  type HostResidue,
 } from "../../protocol/host.ts";
 import type {
   AgentSandbox,
@@ -42,6 +41,8 @@ import type {
 import { NotSent } from "../bounded-call.ts";
 import { HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
 import { askHost, type HostAddress } from "./host-client.ts";
+import { localContainers } from "./local-containers.ts";
+import { residueOf } from "./local-residue.ts";
 
 /** The host waits 15 s for a wrapper and needs up to 3 s to clear one that did not come up. It never tries twice. */
 const launchRetriesMs = 20_000;
@@ -60,7 +61,7 @@ export function localSandbox(host: HostAddress): AgentSandbox {
     capabilities: {
       snapshot: true,
       enumerate: true,
-      shared: false,
+      shared: true,
       space: true,
       containment: "marker",
       launchRetriesMs,
@@ -76,6 +77,7 @@ export function localSandbox(host: HostAddress): AgentSandbox {
     readResources: (target, bound) => readResources(address, target, bound),
     snapshots: snapshotsOf(address),
     space: spaceOf(address),
+    containers: localContainers(address),
     enumerate: (bound) => enumerate(address, bound),
   };
 }
@@ -84,6 +86,7 @@ async function launch(host: HostAddress, order: LaunchOrder, bound: CallBound): 
   const body = {
     session_id: order.sessionId,
     sandbox_id: order.sandboxId,
+    ...(order.container === undefined ? {} : { container: order.container }),
     generation: order.generation,
     secret: order.secret,
     launch_not_after: order.launchNotAfter,
@@ -243,6 +246,7 @@ async function enumerate(host: HostAddress, bound: CallBound): Promise<ProviderR
     reply.value.residue.map((one) => ({
       sessionId: one.session_id as SessionId,
       sandboxId: one.sandbox_id as SandboxId | null,
+      ...(one.container === undefined ? {} : { container: one.container as ContainerId }),
       generation: one.generation as Generation | null,
       residue: residueOf(one),
     })),
@@ -275,10 +279,6 @@ async function askAddress(host: HostAddress, instance: InstanceRef, signal: Abor
   if (!reply.ok) throw new NotSent(`Where the wrapper listens is not known: ${reply.failure.message}`);
   if (isAnother(instance, reply.value.host_id)) throw new NotSent(otherHost(instance, reply.value.host_id));
   return reply.value.url;
-}
-
-function residueOf(one: HostResidue): Residue {
-  return { kind: one.kind, instanceId: one.instance_id as InstanceId | null, pid: one.pid };
 }
 
 function sandboxPath(target: Target): string {

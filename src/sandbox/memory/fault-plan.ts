@@ -1,5 +1,5 @@
 /** What can go wrong between a caller and the memory world. One port, asked once for each call, so that a seed decides everything. */
-import type { Generation, SandboxId, SessionId } from "../../domain/ids.ts";
+import type { ContainerId, Generation, SandboxId, SessionId } from "../../domain/ids.ts";
 
 export const providerOps = [
   "launch",
@@ -14,6 +14,9 @@ export const providerOps = [
   "remove",
   "inspectCapacity",
   "reclaim",
+  "retireContainer",
+  "observeContainer",
+  "destroyContainer",
 ] as const;
 export const wrapperOps = ["health", "renew", "startJob", "job", "output", "endJob", "writeStdin", "drain"] as const;
 export type Op = (typeof providerOps)[number] | (typeof wrapperOps)[number];
@@ -24,6 +27,7 @@ export interface Call {
   readonly sessionId: SessionId | null;
   readonly sandboxId: SandboxId | null;
   readonly generation: Generation | null;
+  readonly container?: ContainerId;
   /** The world's clock. */
   readonly now: number;
 }

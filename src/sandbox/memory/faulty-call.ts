@@ -143,6 +143,7 @@ const reads: ReadonlySet<Op> = new Set([
   "readLogs",
   "readResources",
   "inspectCapacity",
+  "observeContainer",
   "health",
   "job",
   "output",

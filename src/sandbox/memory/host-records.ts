@@ -3,7 +3,7 @@
  * That is "on disk": no restart, no reboot and no destroy makes it forget.
  */
 import { failed, type ProviderResult } from "../../domain/failure.ts";
-import type { Generation, InstanceId, SandboxId } from "../../domain/ids.ts";
+import type { ContainerId, Generation, InstanceId, SandboxId } from "../../domain/ids.ts";
 import type { Target } from "../agent-sandbox.ts";
 import type { EventQueue } from "./event-queue.ts";
 import type { MemoryInstance } from "./memory-instance.ts";
@@ -21,6 +21,8 @@ export interface MemoryHost {
 export interface SandboxRecord {
   readonly sandboxId: SandboxId;
   readonly host: MemoryHost;
+  /** The shared container that it is a place in; null: one of its own, or nothing was launched yet. */
+  container: ContainerId | null;
   /** The one instance that may run here. Kept after its end: the same order again starts nothing. */
   armed: { readonly instanceId: InstanceId; readonly generation: Generation } | null;
   /** Nothing of this or an earlier generation may start any more. */
@@ -73,6 +75,11 @@ export class HostRecords {
     return this.#sandboxes.get(sandboxId) ?? null;
   }
 
+  /** Every place there ever was in it. */
+  inContainer(id: ContainerId): readonly SandboxRecord[] {
+    return Array.from(this.#sandboxes.values()).filter((record) => record.container === id);
+  }
+
   /** Sandboxes that have a workspace. */
   withFiles(): readonly SandboxId[] {
     return Array.from(this.#sandboxes.values()).flatMap((record) => (record.files === null ? [] : [record.sandboxId]));
@@ -87,6 +94,7 @@ export class HostRecords {
     const record: SandboxRecord = {
       sandboxId: target.sandboxId,
       host,
+      container: null,
       armed: null,
       retiredThrough: null,
       files: null,

@@ -1,5 +1,5 @@
 /** What really happened in a memory world, in order: what tests and the simulation hold the claims of Mooring against. */
-import type { Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
+import type { ContainerId, Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
 import type { Residue } from "../../domain/observation.ts";
 
 export type Signal = "SIGTERM" | "SIGKILL" | "SIGSEGV";
@@ -48,6 +48,7 @@ export type JournalEntry = { readonly at: number } & (
     }
   | { readonly type: "snapshotRemoved"; readonly sessionId: SessionId; readonly snapshotId: string }
   | { readonly type: "reclaimed"; readonly sandboxId: SandboxId; readonly forSession: SessionId }
+  | { readonly type: "containerRetired" | "containerDestroyed"; readonly container: ContainerId }
   | { readonly type: "hostRestarted" | "hostRebooted"; readonly host: string }
 );
 

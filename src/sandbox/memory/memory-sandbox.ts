@@ -4,11 +4,14 @@
  * It adds nothing to what the world decides; it only words it as the port wants, under the fault of the call.
  */
 import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
+import type { SandboxId } from "../../domain/ids.ts";
 import type { Observation, Residue } from "../../domain/observation.ts";
 import type {
   AgentSandbox,
   CallBound,
   Capabilities,
+  Containers,
+  ContainerTarget,
   Enumerated,
   InstanceRef,
   Launched,
@@ -43,7 +46,7 @@ export interface MemorySandboxOptions {
 export const memoryCapabilities: Capabilities = {
   snapshot: true,
   enumerate: true,
-  shared: false,
+  shared: true,
   space: true,
   containment: "container",
   launchRetriesMs: 0,
@@ -65,6 +68,7 @@ class MemorySandbox implements AgentSandbox {
   readonly capabilities: Capabilities;
   readonly snapshots?: Snapshots;
   readonly space?: Space;
+  readonly containers?: Containers;
   readonly #at: Surroundings;
   readonly #lists = new LyingList();
 
@@ -73,6 +77,7 @@ class MemorySandbox implements AgentSandbox {
     this.#at = { world, clock: options.clock, faults: options.faults ?? noFaults };
     if (this.capabilities.snapshot) this.snapshots = snapshotsOf(this.#at);
     if (this.capabilities.space) this.space = spaceOf(this.#at);
+    if (this.capabilities.shared) this.containers = containersOf(this.#at);
   }
 
   launch(order: LaunchOrder, bound: CallBound): Promise<ProviderResult<Launched>> {
@@ -200,8 +205,41 @@ function snapshotsOf(at: Surroundings): Snapshots {
   };
 }
 
+function containersOf(at: Surroundings): Containers {
+  const about = ({ id }: ContainerTarget) => ({ sessionId: null, sandboxId: null, generation: null, container: id });
+  const { world } = at;
+  return {
+    retire: (target, bound) =>
+      faultyCall(at, { op: "retireContainer", ...about(target) }, bound, {
+        effect: () => world.ofContainer(target, (host) => world.containers.retire(target, host)),
+        reply: (retired) => retired,
+      }),
+    observe: async (target, beganAt, bound) => {
+      const looked = await faultyCall(at, { op: "observeContainer", ...about(target) }, bound, {
+        effect: () => world.ofContainer(target, (host) => world.containers.look(target, host)),
+        reply: (seen) => seen,
+      });
+      const sandboxId = target.id as string as SandboxId;
+      const asked = { provider: "memory", sandboxId, generation: target.generation, beganAt } as const;
+      if (!looked.ok)
+        return { ...asked, answer: "unknown", host: null, boot: null, residue: [], detail: looked.failure.message };
+      const { residue } = looked.value;
+      const answer = residue.length === 0 ? "absent" : "present";
+      return { ...asked, ...looked.value, answer, detail: `${residue.length} things are there` };
+    },
+    destroy: (target, bound) =>
+      faultyCall(at, { op: "destroyContainer", ...about(target) }, bound, {
+        effect: () => world.ofContainer(target, () => world.containers.destroy(target)),
+        reply: (destroyed) => destroyed,
+      }),
+  };
+}
+
 function spaceOf(at: Surroundings): Space {
-  const about = ({ sessionId, sandboxId }: Place) => ({ sessionId, sandboxId, generation: null });
+  const about = ({ sessionId, sandboxId, container }: Place) => ({
+    ...{ sessionId, sandboxId, generation: null },
+    ...(container === undefined ? {} : { container }),
+  });
   return {
     inspectCapacity: (place, bound) =>
       faultyCall(at, { op: "inspectCapacity", ...about(place) }, bound, {
@@ -216,6 +254,8 @@ function spaceOf(at: Surroundings): Space {
   };
 }
 
-function nameOf({ sessionId, sandboxId, generation }: Pick<Target, "sessionId" | "sandboxId" | "generation">) {
-  return { sessionId, sandboxId, generation };
+function nameOf({ sessionId, sandboxId, generation, container }: Named) {
+  return { sessionId, sandboxId, generation, ...(container === undefined ? {} : { container }) };
 }
+
+type Named = Pick<Target, "sessionId" | "sandboxId" | "generation" | "container">;

@@ -8,6 +8,7 @@ import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts"
 import type { InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
 import type {
   Capacity,
+  ContainerTarget,
   Enumerated,
   Launched,
   LaunchOrder,
@@ -19,6 +20,7 @@ import type {
 import { EventQueue } from "./event-queue.ts";
 import { HostRecords, type MemoryHost, type SandboxRecord } from "./host-records.ts";
 import { Journal, type Process, type StopAim } from "./journal.ts";
+import { MemoryContainers } from "./memory-containers.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 import { MemoryInstance } from "./memory-instance.ts";
 import { Mischief } from "./mischief.ts";
@@ -45,6 +47,7 @@ export class MemoryWorld {
   readonly mischief: Mischief;
   readonly snapshots = new SnapshotShelf();
   readonly disk: MemoryDisk;
+  readonly containers: MemoryContainers;
   readonly #clock: { now(): number };
   readonly #options: Required<Omit<WorldOptions, "clock">>;
   readonly #queue: EventQueue;
@@ -65,6 +68,7 @@ export class MemoryWorld {
     this.#processes = new ProcessTable(this.#queue, this.journal, this.#options.pidSpace);
     this.#records = new HostRecords(this.#queue, "memory-host");
     const parts = { queue: this.#queue, processes: this.#processes, records: this.#records, journal: this.journal };
+    this.containers = new MemoryContainers(parts);
     this.disk = new MemoryDisk(parts, this.#options.disk);
     this.mischief = new Mischief({
       ...parts,
@@ -105,7 +109,8 @@ export class MemoryWorld {
     const scanning = this.#records.scanning(host);
     if (scanning !== null) return scanning;
     const launched = succeeded({ host: host.id, boot: host.boot });
-    if (order.generation <= (record.retiredThrough ?? -1)) return this.#refuse(order, "refused_retired");
+    const retired = order.generation <= (record.retiredThrough ?? -1) || this.containers.isRetired(order.container);
+    if (retired) return this.#refuse(order, "refused_retired");
     if (record.armed?.instanceId === order.instanceId && record.armed.generation === order.generation) {
       this.#note(order, "launchRepeated");
       return launched;
@@ -120,6 +125,7 @@ export class MemoryWorld {
     const files = restore === undefined ? new Map<string, string>() : this.snapshots.restored(order.sessionId, restore);
     if (files === null) return failed("not_found", `no snapshot ${restore ?? ""}`, "none");
     record.armed = { instanceId: order.instanceId, generation: order.generation };
+    if (order.container !== undefined) this.containers.joined(order.container, record);
     record.files = files;
     record.filesSince = this.#queue.time;
     this.#start(order, record, "launched");
@@ -219,6 +225,16 @@ export class MemoryWorld {
     return succeeded(null);
   }
 
+  /** Host first: a question about a shared container is answered by the one that has it, once it has scanned. */
+  ofContainer<T>(target: ContainerTarget, answer: (host: MemoryHost) => ProviderResult<T>): ProviderResult<T> {
+    this.advance();
+    const host = target.host === null ? this.#records.firstHost : this.#records.host(target.host);
+    if (host === null) return failed("unavailable", `no host ${target.host ?? ""} answers`, "none");
+    const answered = this.#records.scanning(host) ?? answer(host);
+    this.changed();
+    return answered;
+  }
+
   inspectCapacity(): ProviderResult<Capacity> {
     this.advance();
     return this.#records.scanning(this.#records.firstHost) ?? this.disk.inspect();
@@ -239,7 +255,9 @@ export class MemoryWorld {
     return succeeded(
       this.#processes.alive().map((process) => {
         const { sessionId, sandboxId, generation } = process;
-        return { sessionId, sandboxId, generation, residue: residueOf(process) };
+        const container = sandboxId === null ? null : this.#records.known(sandboxId)?.container;
+        const named = { sessionId, sandboxId, generation, residue: residueOf(process) };
+        return container == null ? named : { ...named, container };
       }),
     );
   }

@@ -122,8 +122,9 @@ export class MemoryWrapperClient implements WrapperClient {
       signal: AbortSignal,
     ) => ProviderResult<Value> | Promise<ProviderResult<Value>>,
   ): Promise<ProviderResult<Value>> {
-    const { sessionId, sandboxId, generation } = this.#ref;
-    return faultyCall<Arrival<T>, Value>(this.#at, { op, sessionId, sandboxId, generation }, bound, {
+    const { sessionId, sandboxId, generation, container } = this.#ref;
+    const named = { op, sessionId, sandboxId, generation, ...(container === undefined ? {} : { container }) };
+    return faultyCall<Arrival<T>, Value>(this.#at, named, bound, {
       effect: () => this.#arrive(ask),
       reply: async (arrival, signal) => {
         if (arrival === null) return failed("unavailable", "nobody listens there", "unknown");

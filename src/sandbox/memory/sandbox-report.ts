@@ -61,6 +61,8 @@ function wordsOf(entry: JournalEntry): string {
       return `snapshot ${entry.snapshotId} removed`;
     case "reclaimed":
       return `removed to make room for ${entry.forSession}`;
+    case "containerRetired":
+    case "containerDestroyed":
     case "launched":
     case "smuggled":
     case "launchRepeated":

@@ -101,4 +101,9 @@ export const sessionMigrations: readonly Migration[] = [
       "UPDATE job SET body = json_remove(body, '$.env', '$.stdin') WHERE secrets IS NOT NULL",
     ],
   },
+  {
+    version: 5,
+    name: "the shared container of a lease",
+    statements: ["ALTER TABLE lease ADD COLUMN container TEXT"],
+  },
 ];

@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import type { ProviderResult } from "../../../src/domain/failure.ts";
+import {
+  containerId,
+  isolatedSandboxId,
+  type ContainerId,
+  type Generation,
+  type SessionId,
+} from "../../../src/domain/ids.ts";
+import type { Observation } from "../../../src/domain/observation.ts";
+import type { Containers, LaunchOrder } from "../../../src/sandbox/agent-sandbox.ts";
+import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
+import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
+
+export const sharedChecks: readonly ProviderCheck[] = [
+  { name: "it can share containers exactly when it says that it can", needs: [], run: asDeclared },
+  {
+    name: "members of a container have a workspace and a wrapper each: none sees another's files or takes another's secret",
+    needs: ["containers", "snapshots"],
+    run: apart,
+  },
+  {
+    name: "a stop of one member ends its instance and jobs, and no sibling's [LEA-9] [CAP-10]",
+    needs: ["containers"],
+    run: stopsOne,
+  },
+  {
+    name: "retiring and destroying one member removes its workspace and hinders neither siblings nor newcomers [CAP-10]",
+    needs: ["containers", "snapshots"],
+    run: destroysOne,
+  },
+  {
+    name: "a member whose session id begins like a sibling's is another one [PHY-3]",
+    needs: ["containers"],
+    run: prefixes,
+  },
+  {
+    name: "two generations of one session in a container are two: a stop of the old one spares the new [LEA-9] [PHY-15]",
+    needs: ["containers"],
+    run: generations,
+  },
+  {
+    name: "a stop that names a sibling's instance strikes nobody",
+    needs: ["containers"],
+    run: foreignInstance,
+  },
+  {
+    name: "nothing is launched any more in a retired container, and what runs in it goes on",
+    needs: ["containers"],
+    run: retired,
+  },
+  {
+    name: "a container's retirement is not undone by a restart",
+    needs: ["containers", "restart"],
+    run: retiredForGood,
+  },
+  {
+    name: "a container is destroyed only when it is retired, with all that is in it, frozen or not, and nothing else [CAP-10]",
+    needs: ["containers", "freeze"],
+    run: destroysAll,
+  },
+  {
+    name: "a container is there from its first launch until it is destroyed, though nothing runs in it",
+    needs: ["containers"],
+    run: thereUntilDestroyed,
+  },
+  { name: "destroying a container that never was is success", needs: ["containers"], run: neverWas },
+  {
+    name: "a look at a container of a provider that cannot be reached is unknown [PHY-1]",
+    needs: ["containers", "takeDown"],
+    run: unreachable,
+  },
+];
+
+function containersOf(world: ProviderWorld): Containers {
+  const { containers } = world.provider;
+  assert.ok(containers !== undefined, "it declares that it can share containers, and has no way to");
+  return containers;
+}
+
+function newId(world: ProviderWorld): ContainerId {
+  return containerId(isolatedSandboxId(world.sessionId(), 1 as Generation));
+}
+
+class SharedContainer {
+  readonly id: ContainerId;
+  readonly #world: ProviderWorld;
+  readonly #at: { readonly id: ContainerId; readonly generation: Generation; readonly host: string | null };
+
+  constructor(world: ProviderWorld) {
+    this.#world = world;
+    this.id = newId(world);
+    this.#at = { id: this.id, generation: world.now() as Generation, host: null };
+  }
+
+  member(change: Partial<LaunchOrder> = {}): ContractSession {
+    return new ContractSession(this.#world, { ...change, container: this.id });
+  }
+
+  async held(change: Partial<LaunchOrder> = {}): Promise<ContractSession> {
+    const member = this.member(change);
+    await member.held();
+    return member;
+  }
+
+  retire(): Promise<ProviderResult<unknown>> {
+    return this.#world.settle(containersOf(this.#world).retire(this.#at, bound()));
+  }
+
+  observe(): Promise<Observation> {
+    return this.#world.settle(containersOf(this.#world).observe(this.#at, this.#world.now(), bound()));
+  }
+
+  destroy(): Promise<ProviderResult<null>> {
+    return this.#world.settle(containersOf(this.#world).destroy(this.#at, bound()));
+  }
+}
+
+async function runs(session: ContractSession, what: string): Promise<void> {
+  valueOf(await session.renew(), what);
+  assertAnswer(await session.observe(), "present");
+}
+
+async function ran(session: ContractSession, job: string, command: string): Promise<string> {
+  await session.startJob(job, command);
+  const done = await session.becomes(
+    `job ${job}`,
+    async () => valueOf(await session.world.settle(session.wrapper().job(job as never, 1_000, bound())), "job"),
+    ({ state }) => state !== "running",
+  );
+  return Buffer.from(done.tail_base64, "base64").toString("utf8");
+}
+
+async function asDeclared(world: ProviderWorld): Promise<void> {
+  assert.equal(world.provider.containers !== undefined, world.provider.capabilities.shared);
+}
+
+async function apart(world: ProviderWorld): Promise<void> {
+  const { write, read } = power(world, "snapshots");
+  const container = new SharedContainer(world);
+  const [one, other] = [await container.held(), await container.held()];
+  await ran(one, "writes", write("notes.txt", "of the first"));
+  await ran(other, "writes", write("notes.txt", "of the second"));
+  assert.match(await ran(one, "reads", read("notes.txt")), /of the first/);
+  assert.match(await ran(other, "reads", read("notes.txt")), /of the second/);
+  assertFailed(await one.renewAs(50, { secret: other.order.secret }), "foreign_instance");
+  await runs(one, "the first, afterwards");
+}
+
+async function stopsOne(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const [one, other] = [await container.held(), await container.held()];
+  await one.startJob("works", world.jobs.fork);
+  await other.startJob("works", world.jobs.sleep);
+  valueOf(await one.retire(), "retire");
+  valueOf(await one.stop(), "stop");
+  await one.becomesAbsent();
+  await runs(other, "the sibling");
+  const job = valueOf(await world.settle(other.wrapper().job("works" as never, 10, bound())), "the sibling's job");
+  assert.equal(job.state, "running");
+}
+
+async function destroysOne(world: ProviderWorld): Promise<void> {
+  const { write, read } = power(world, "snapshots");
+  const container = new SharedContainer(world);
+  const [one, other] = [await container.held(), await container.held()];
+  await ran(other, "writes", write("notes.txt", "kept"));
+  valueOf(await one.retire(), "retire");
+  valueOf(await one.stop(), "stop");
+  await one.becomesAbsent();
+  valueOf(await world.settle(world.provider.destroy(one.target(), bound())), "destroy");
+  assert.match(await ran(other, "reads", read("notes.txt")), /kept/);
+  assertFailed(await one.launch(), "refused_retired", "none");
+  await runs(await container.held(), "a newcomer");
+}
+
+async function prefixes(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const long = await container.held();
+  const sessionId = long.order.sessionId.slice(0, 19) as SessionId;
+  const short = container.member({ sessionId });
+  assertAnswer(await short.observe(), "absent");
+  valueOf(await short.stop(0, { instanceId: null }), "stop");
+  await runs(long, "the one whose id is longer");
+}
+
+async function generations(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const old = await container.held();
+  const { sessionId, generation, instanceId } = old.order;
+  const next = await container.held({
+    sessionId,
+    generation: (generation + 1) as Generation,
+    instanceId: `j${instanceId}` as typeof instanceId,
+  });
+  valueOf(await old.retire(), "retire");
+  valueOf(await old.stop(0, { instanceId: null }), "stop");
+  await old.becomesAbsent();
+  await runs(next, "the next generation");
+}
+
+async function foreignInstance(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const [one, other] = [await container.held(), await container.held()];
+  valueOf(await one.stop(0, { instanceId: other.order.instanceId }), "stop");
+  await runs(one, "the one whose place was named");
+  await runs(other, "the one whose instance was named");
+}
+
+async function retired(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const one = await container.held();
+  valueOf(await container.retire(), "retire the container");
+  const late = container.member();
+  assertFailed(await late.launch(), "refused_retired", "none");
+  assertAnswer(await late.observe(), "absent");
+  await runs(one, "the one that ran");
+}
+
+async function retiredForGood(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  valueOf(await container.retire(), "retire the container");
+  await power(world, "restart")("ready");
+  assertFailed(await container.member().launch(), "refused_retired", "none");
+}
+
+async function destroysAll(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const [one, frozen, elsewhere] = [
+    await container.held(),
+    await container.held(),
+    await new SharedContainer(world).held(),
+  ];
+  await one.startJob("deaf", world.jobs.ignoreTerm);
+  await power(world, "freeze")(frozen.ref());
+  assertFailed(await container.destroy(), "invalid", "none");
+  await runs(one, "a member of a container that is not retired");
+  valueOf(await container.retire(), "retire the container");
+  valueOf(await container.destroy(), "destroy");
+  for (const member of [one, frozen]) await member.becomesAbsent(3_000);
+  assertAnswer(await container.observe(), "absent");
+  valueOf(await container.destroy(), "destroy again");
+  assertFailed(await container.member().launch(), "refused_retired", "none");
+  await runs(elsewhere, "a member of another container");
+}
+
+async function thereUntilDestroyed(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  assertAnswer(await container.observe(), "absent");
+  const one = await container.held();
+  assertAnswer(await container.observe(), "present");
+  valueOf(await one.stop(), "stop");
+  await one.becomesAbsent();
+  assertAnswer(await container.observe(), "present");
+  valueOf(await container.retire(), "retire the container");
+  valueOf(await container.destroy(), "destroy");
+  assertAnswer(await container.observe(), "absent");
+}
+
+async function neverWas(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  valueOf(await container.retire(), "retire the container");
+  valueOf(await container.destroy(), "destroy");
+  assertAnswer(await container.observe(), "absent");
+}
+
+async function unreachable(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  await container.held();
+  await power(world, "takeDown")();
+  assertAnswer(await container.observe(), "unknown");
+}
