@@ -37,10 +37,16 @@ describe("a stored state that cannot be sound is named", () => {
     expect(state({ nextGeneration: generation(6) })).toEqual([]);
   });
 
-  it("when an isolated sandbox id serves another generation [I6]", () => {
+  it("when a sandbox id serves another generation, in a container of its own or in a shared one [I6]", () => {
     const elsewhere = { newest: held({ sandboxId: candidate(ghostly).sandboxId }) };
-    expect(state(elsewhere)).toEqual(["I6: an isolated sandbox id serves another generation"]);
-    expect(state({ ...elsewhere, isolation: "shared" })).toEqual([]);
+    for (const isolation of ["session", "shared"] as const)
+      expect(state({ ...elsewhere, isolation })).toEqual(["I6: a sandbox id serves another generation"]);
+  });
+
+  it("when an isolated session is a member of a shared container [I6]", () => {
+    const member = { newest: held({ container: containerId(candidate(ghostly).sandboxId) }) };
+    expect(state({ ...member, isolation: "shared" })).toEqual([]);
+    expect(state(member)).toEqual(["I6: an isolated session is a member of a shared container"]);
   });
 
   it("when what is wanted and what is held cannot be together [I10]", () => {
