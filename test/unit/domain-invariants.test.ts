@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { containerId } from "../../src/domain/ids.ts";
 import { moveViolations, stateViolations } from "../../src/domain/invariants.ts";
 import { desiredKey, openLeases, phaseKey, type Session } from "../../src/domain/session.ts";
 import { generation } from "../support/reports.ts";
