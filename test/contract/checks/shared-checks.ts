@@ -136,13 +136,13 @@ async function asDeclared(world: ProviderWorld): Promise<void> {
 }
 
 async function apart(world: ProviderWorld): Promise<void> {
-  const { write, read } = power(world, "snapshots");
+  const files = power(world, "snapshots");
   const container = new SharedContainer(world);
   const [one, other] = [await container.held(), await container.held()];
-  await ran(one, "writes", write("notes.txt", "of the first"));
-  await ran(other, "writes", write("notes.txt", "of the second"));
-  assert.match(await ran(one, "reads", read("notes.txt")), /of the first/);
-  assert.match(await ran(other, "reads", read("notes.txt")), /of the second/);
+  await ran(one, "writes", files.write("notes.txt", "of the first"));
+  await ran(other, "writes", files.write("notes.txt", "of the second"));
+  assert.match(await ran(one, "reads", files.read("notes.txt")), /of the first/);
+  assert.match(await ran(other, "reads", files.read("notes.txt")), /of the second/);
   assertFailed(await one.renewAs(50, { secret: other.order.secret }), "foreign_instance");
   await runs(one, "the first, afterwards");
 }
@@ -161,15 +161,15 @@ async function stopsOne(world: ProviderWorld): Promise<void> {
 }
 
 async function destroysOne(world: ProviderWorld): Promise<void> {
-  const { write, read } = power(world, "snapshots");
+  const files = power(world, "snapshots");
   const container = new SharedContainer(world);
   const [one, other] = [await container.held(), await container.held()];
-  await ran(other, "writes", write("notes.txt", "kept"));
+  await ran(other, "writes", files.write("notes.txt", "kept"));
   valueOf(await one.retire(), "retire");
   valueOf(await one.stop(), "stop");
   await one.becomesAbsent();
   valueOf(await world.settle(world.provider.destroy(one.target(), bound())), "destroy");
-  assert.match(await ran(other, "reads", read("notes.txt")), /kept/);
+  assert.match(await ran(other, "reads", files.read("notes.txt")), /kept/);
   assertFailed(await one.launch(), "refused_retired", "none");
   await runs(await container.held(), "a newcomer");
 }
