@@ -26,7 +26,10 @@ export function renewalDue(sentAt: number, every: number): number {
 /** This send is covered by what is stored already: certain expiry counts from `sendsUntil`, and its number is skipped after a crash. */
 export function sendIsCovered(session: Session, now: number): boolean {
   const lease = session.newest;
-  return lease?.phase === "held" && lease.renewals.sendsUntil !== null && now <= lease.renewals.sendsUntil;
+  if (lease?.phase !== "held") return false;
+  const { lastSentAt, sendsUntil } = lease.renewals;
+  // A clock that went back since the last send covers nothing: what it says now is stored first.
+  return sendsUntil !== null && (lastSentAt ?? 0) <= now && now <= sendsUntil;
 }
 
 /** As loaded from storage: a renewal that needed no write of its own may have been sent. Its number is not used again. */

@@ -32,6 +32,17 @@ export interface SimDatabase {
   release(): void;
 }
 
+function refuse(): never {
+  throw new Error("this storage was closed");
+}
+
+export const closedDatabase: SimDatabase = {
+  sql: { run: refuse, transaction: refuse, close: refuse },
+  migrated: false,
+  erase: refuse,
+  release: refuse,
+};
+
 export function freshDatabase(): SimDatabase {
   const sql = nodeSql();
   return {

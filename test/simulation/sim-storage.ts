@@ -3,7 +3,7 @@
  * An alarm set inside a transaction that fails is rolled back with it, as on the platform.
  */
 import type { Sql, SqlRow, SqlValue } from "../../src/storage/sql.ts";
-import { freshDatabase, usedDatabase, type DatabaseKind, type SimDatabase } from "./sim-database.ts";
+import { closedDatabase, freshDatabase, usedDatabase, type DatabaseKind, type SimDatabase } from "./sim-database.ts";
 
 export class SimStorage implements Sql {
   #database: SimDatabase;
@@ -87,6 +87,8 @@ export class SimStorage implements Sql {
 
   close(): void {
     this.#database.release();
+    // It is somebody else's from here on: what still writes here has run on past its end.
+    this.#database = closedDatabase;
   }
 }
 

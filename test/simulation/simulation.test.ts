@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Generation } from "../../src/domain/ids.ts";
 import { isolatedSandboxId } from "../../src/domain/ids.ts";
 import type { MemoryWorld } from "../../src/sandbox/memory/memory-world.ts";
+import { coverageGaps, coverageTable } from "./coverage.ts";
 import { simulate, type SimOptions } from "./simulation.ts";
 
 const quietly: SimOptions = { traced: false };
@@ -58,5 +59,17 @@ describe("the checks of the simulation notice", () => {
       },
     });
     expect(violations.some((what) => what.includes("I6:"))).toBe(true);
+  });
+});
+
+describe("the table of faults by phase", () => {
+  it("names a reachable cell that was never hit, and one that was hit though declared unreachable", () => {
+    const counts = { hang: { held: 3 }, lie_absent: { closed: 1 }, brand_new: { held: 1 } };
+    const { zeros, surprises } = coverageGaps(counts);
+    expect(zeros).toContain("hang × parked");
+    expect(zeros).not.toContain("hang × held");
+    expect(zeros).not.toContain("lie_fewer × closed");
+    expect(surprises).toEqual(["lie_absent × closed", "brand_new"]);
+    expect(coverageTable(counts, (text) => `<${text.trim()}>`)).toContain("<0!>");
   });
 });

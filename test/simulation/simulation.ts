@@ -3,7 +3,7 @@
  * that the plan lets go wrong. After every step the invariants are checked; at the end, with the faults over, everything
  * must settle, everything deleted must be gone with a receipt, and after the retention nothing may be left at all.
  */
-import type { Generation, SessionId } from "../../src/domain/ids.ts";
+import type { SessionId } from "../../src/domain/ids.ts";
 import { ShardIndex } from "../../src/fleet/shard-index.ts";
 import type { Call } from "../../src/sandbox/memory/fault-plan.ts";
 import { memorySandbox } from "../../src/sandbox/memory/memory-sandbox.ts";
@@ -14,12 +14,13 @@ import { quotaTerms } from "../../src/tenant/quota.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { VirtualClock, VirtualTime } from "../support/virtual-time.ts";
 import { callViolation } from "./call-checks.ts";
-import { Coverage, phaseOfLease, phasesOfSession, type CoverageCounts, type CoveredPhase } from "./coverage.ts";
+import { Coverage, type CoverageCounts } from "./coverage.ts";
 import { notErased, notGone, unsettled } from "./end-checks.ts";
 import { RegistryWatch } from "./registry-checks.ts";
 import { SessionWatch } from "./session-watch.ts";
 import { simCron, SimChaos } from "./sim-chaos.ts";
 import { SimClient, tenant } from "./sim-client.ts";
+import { SimCounts } from "./sim-counts.ts";
 import { SimFaults } from "./sim-faults.ts";
 import { SimNet } from "./sim-net.ts";
 import { SimOperator } from "./sim-operator.ts";
@@ -79,6 +80,7 @@ class Simulation {
   readonly #clock: VirtualClock;
   readonly #trace: Trace;
   readonly #coverage = new Coverage();
+  readonly #counts: SimCounts;
   readonly #world: MemoryWorld;
   readonly #faults: SimFaults;
   readonly #net: SimNet;
@@ -106,17 +108,18 @@ class Simulation {
     this.#trace = new Trace(options.traced, () => this.#time.elapsed);
     const worldClock = new VirtualClock(this.#time, beganAt);
     this.#world = new MemoryWorld({ clock: worldClock, startMs: this.#plan.startMs });
+    this.#counts = new SimCounts(this.#coverage, this.#watches);
     this.#faults = new SimFaults({
       plan: this.#plan,
       random: this.#random.stream("faults"),
       coverage: this.#coverage,
       trace: this.#trace,
-      phasesOf: (call) => this.#phasesOfCall(call),
+      phasesOf: (call) => this.#counts.phasesOfCall(call),
       onCall: (call) => this.#onCall(call),
     });
     const sandbox = memorySandbox(this.#world, { clock: worldClock, faults: this.#faults });
     this.#net = new SimNet(this.#time, this.#plan, this.#random.stream("net"), this.#coverage, this.#trace, (id) =>
-      phasesOfSession(this.#watches.get(id)?.session ?? null),
+      this.#counts.phasesOf(id),
     );
     const crashes = this.#random.stream("crashes");
     const slips = this.#random.stream("slips");
@@ -126,8 +129,8 @@ class Simulation {
       trace: this.#trace,
       points: { crashesAt: () => this.#faulty && crashes.chance(this.#plan.crashRate) },
       alarmSlip: () => (this.#faulty && slips.chance(0.2) ? slips.int(0, this.#plan.alarmSlipMs) : 0),
-      onCrash: (name, what) => this.#countCrash(name, what),
-      onLateAlarm: (name) => this.#happenedTo(name, "alarm_late"),
+      onCrash: (name, what) => this.#counts.crashed(name, what),
+      onLateAlarm: (name) => void this.#counts.happenedTo(name, "alarm_late"),
     };
     this.#chaos = new SimChaos({
       time: this.#time,
@@ -136,8 +139,7 @@ class Simulation {
       random: this.#random.stream("chaos"),
       plan: this.#plan,
       world: this.#world,
-      happened: (fault, to) =>
-        this.#coverage.count(fault, to === null ? this.#allPhases() : [this.#phaseOf(to.session, to.generation)]),
+      happened: (fault, to) => this.#counts.happened(fault, to),
       faulty: () => this.#faulty,
       objects: () => [this.#tenant, ...Array.from(this.#watches.values(), (watch) => watch.object)],
     });
@@ -180,7 +182,7 @@ class Simulation {
       );
       object.storage.fails = () => {
         if (!this.#faulty || !storageFaults.chance(this.#plan.storageFailRate)) return false;
-        this.#coverage.count("storage_fails", phasesOfSession(watch.session));
+        this.#coverage.count("storage_fails", this.#counts.phasesOf(id));
         return true;
       };
       return watch;
@@ -351,35 +353,6 @@ class Simulation {
       markBlocked: (mark) =>
         this.#net.call("index mark", mark.sessionId, () => Promise.resolve(this.#index.markBlocked(mark))),
     };
-  }
-
-  // --- what is counted -------------------------------------------------------------------------------------------------
-
-  #phasesOfCall({ sessionId, generation }: Call): readonly CoveredPhase[] {
-    if (sessionId === null) return this.#allPhases();
-    if (generation !== null) return [this.#phaseOf(sessionId, generation)];
-    return phasesOfSession(this.#watches.get(sessionId)?.session ?? null);
-  }
-
-  #phaseOf(id: SessionId, generation: Generation): CoveredPhase {
-    const watch = this.#watches.get(id);
-    const stored = watch?.stored.lease(generation) ?? null;
-    return phaseOfLease(stored?.lease ?? null, stored?.standing === "ghost", watch?.session?.snapshot != null);
-  }
-
-  #allPhases(): readonly CoveredPhase[] {
-    return Array.from(this.#watches.values(), ({ session }) => phasesOfSession(session)).flat();
-  }
-
-  #happenedTo(name: string, fault: string): void {
-    for (const { object, session } of this.#watches.values())
-      if (object.name === name) this.#coverage.count(fault, phasesOfSession(session));
-  }
-
-  #countCrash(name: string, what: string): void {
-    if (name === this.#tenant.name) return this.#coverage.count("crash_registry", this.#allPhases());
-    const at = what.startsWith("before ") ? "before" : what.startsWith("after ") ? "after" : "any";
-    this.#happenedTo(name, `crash_${at}`);
   }
 
   #onCall(call: Call): void {
