@@ -15,6 +15,7 @@ import { type ProviderName, providerNames } from "./domain/provider-names.ts";
 import type { ConfigEnv } from "./env.ts";
 import { type AlertTerms, defaultAlertTerms } from "./fleet/alerts/alert-terms.ts";
 import { limits } from "./protocol/primitives.ts";
+import { type GitScheme, gitSchemes, safeGitSchemes } from "./protocol/workspace.ts";
 import { providerTimers } from "./sandbox/provider-timers.ts";
 
 /** A secret and those it replaced: the first is used for what is new, and all are accepted until they are removed. */
@@ -58,6 +59,8 @@ export interface Config {
     readonly labelCount: number;
     readonly labelChars: number;
   };
+  /** From where a workspace may be fetched. */
+  readonly gitSchemes: readonly GitScheme[];
 }
 
 /** One reason not to start. */
@@ -104,6 +107,8 @@ export const timerVars = {
   MAX_LIFETIME_SECONDS: { field: "maxLifetimeMs", min: 1, max: year },
   PAUSED_RETENTION_SECONDS: { field: "pausedRetentionMs", min: 1, max: year },
   RETENTION_SECONDS: { field: "retentionMs", min: 1, max: year },
+  WORKSPACE_STEP_SECONDS: { field: "prepareStepMs", min: 1, max: day },
+  WORKSPACE_SECONDS: { field: "prepareMs", min: 1, max: day },
   STUCK_AFTER_SECONDS: { field: "stuckAfterMs", min: 1, max: day },
 } as const satisfies Partial<Record<keyof ConfigEnv, TimerVar>>;
 type TimerVarName = keyof typeof timerVars;
@@ -199,6 +204,7 @@ export function readConfig(env: ConfigEnv): ConfigReading {
       labelCount: readCount(env, "MAX_LABELS", refuse),
       labelChars: readCount(env, "MAX_LABEL_CHARACTERS", refuse),
     },
+    gitSchemes: readGitSchemes(env, refuse),
   };
   refuseSharedSecrets(config, refuse);
   if (misfits.length === 0) return { ok: true, config };
@@ -325,6 +331,15 @@ function readProvider(env: ConfigEnv, refuse: Refuse): ProviderName | null {
   if (name.success && providerTimers[name.data] !== null) return name.data;
   refuse("SANDBOX_PROVIDER", `SANDBOX_PROVIDER=${shown(raw)} must be one of ${built.join(", ")}.`);
   return null;
+}
+
+function readGitSchemes(env: ConfigEnv, refuse: Refuse): readonly GitScheme[] {
+  const raw = env.WORKSPACE_GIT_SCHEMES;
+  if (raw === undefined) return safeGitSchemes;
+  const schemes = z.array(z.enum(gitSchemes)).min(1).safeParse(String(raw).split(/[ ,]+/));
+  if (schemes.success) return schemes.data;
+  refuse("WORKSPACE_GIT_SCHEMES", `WORKSPACE_GIT_SCHEMES=${shown(raw)} must be some of ${gitSchemes.join(", ")}.`);
+  return safeGitSchemes;
 }
 
 const defaultHostUrl = "http://127.0.0.1:8788";

@@ -37,6 +37,10 @@ export interface Env {
   readonly MAX_LIFETIME_SECONDS?: Var;
   readonly PAUSED_RETENTION_SECONDS?: Var;
   readonly RETENTION_SECONDS?: Var;
+  readonly WORKSPACE_STEP_SECONDS?: Var;
+  readonly WORKSPACE_SECONDS?: Var;
+  /** Some of https, ssh, http, file, separated by commas; by default the first two. */
+  readonly WORKSPACE_GIT_SCHEMES?: Var;
   readonly STUCK_AFTER_SECONDS?: Var;
   readonly TENANT_MAX_SANDBOXES?: Var;
   readonly GLOBAL_MAX_SANDBOXES?: Var;

@@ -58,6 +58,7 @@ export function wireSession(env: Env): SessionWiring {
     clock: systemClock,
     ids: systemIds,
     logger: traced(consoleLogger, trace),
+    gitSchemes: config.gitSchemes,
   };
 }
 

@@ -120,6 +120,8 @@ export function idleAt(session: Session, policy: Policy): number | null {
 function quietUntil(session: Session, policy: Policy): number | null {
   const { idleTimeoutMs } = session.limits;
   if (idleTimeoutMs === null || session.desired.type !== "running" || session.newest?.phase !== "held") return null;
+  // Nobody can use it yet.
+  if (session.newest.gate.type === "preparing") return null;
   const { lastAt, activeJobs, reportedAt } = session.activity;
   if (activeJobs === 0) return lastAt + idleTimeoutMs;
   return Math.max(lastAt, reportedAt) + Math.max(idleTimeoutMs, policy.staleActivityMs);

@@ -9,6 +9,7 @@ import type { Candidate, Closed } from "./lease.ts";
 import type { Observation } from "./observation.ts";
 import type { TerminateReason } from "./reasons.ts";
 import type { SnapshotRef } from "./session.ts";
+import type { StepReport } from "./workspace.ts";
 
 export interface OpeningFailure {
   readonly code:
@@ -106,7 +107,8 @@ export type SessionEvent =
       readonly generation: Generation;
       readonly sequence: number;
       readonly sentAt: number;
-      readonly protocolSupported: boolean;
+      /** The version that the wrapper answered in. */
+      readonly protocol: number;
       readonly activeJobs: number;
       readonly idleMs: number;
     }
@@ -146,6 +148,10 @@ export type SessionEvent =
     }
   | { readonly type: "ghostNeeded" }
   | { readonly type: "orphanFound"; readonly candidate: Candidate; readonly observation: Observation }
+  // preparing
+  | { readonly type: "preparationAsked"; readonly generation: Generation }
+  | { readonly type: "preparationReported"; readonly generation: Generation; readonly steps: readonly StepReport[] }
+  | { readonly type: "preparationUnanswered"; readonly generation: Generation; readonly failure: ProviderFailure }
   // saving
   | { readonly type: "drained"; readonly generation: Generation; readonly attemptId: AttemptId }
   | {

@@ -8,6 +8,7 @@ import type { Observation } from "./observation.ts";
 import type { Policy } from "./policy.ts";
 import type { ProviderName } from "./provider-names.ts";
 import type { StopReason } from "./reasons.ts";
+import type { Provision } from "./session.ts";
 
 /** What a launch will be: minted and stored before quota is asked for, so that a repeat asks for the same. */
 export interface Candidate {
@@ -54,9 +55,28 @@ export interface Renewals {
 
 export type Gate =
   | { readonly type: "open" }
+  /** Its workspace is being prepared: asked about at `nextAt`, given up at `deadline`. */
+  | {
+      readonly type: "preparing";
+      readonly purpose: Provision["purpose"];
+      readonly nextAt: number;
+      readonly deadline: number;
+    }
   | { readonly type: "draining"; readonly for: SaveFor; readonly deadline: number }
   | { readonly type: "saving"; readonly for: SaveFor; readonly attemptId: AttemptId; readonly deadline: number };
-export type SaveFor = "pause" | "rebuild";
+export type SaveFor = "pause" | "rebuild" | "upgrade";
+
+export interface WrapperVersion {
+  /** The protocol it speaks with us. */
+  readonly protocol: number;
+  /** The protocol of the code that launched it: only a deploy since then can mean that there is a newer wrapper to have. */
+  readonly launchedBy: number;
+  readonly replacement:
+    | { readonly type: "none" }
+    | { readonly type: "due"; readonly at: number }
+    /** The provider cannot carry its files over: it stays until its session ends. */
+    | { readonly type: "impossible" };
+}
 
 export interface Launching extends LeaseIdentity {
   readonly phase: "launching";
@@ -81,6 +101,7 @@ export interface Held extends LeaseIdentity {
   readonly failures: number;
   /** Kept so that certain expiry covers a launch that was repeated late. */
   readonly launchNotAfter: number;
+  readonly wrapper: WrapperVersion;
   readonly gate: Gate;
 }
 

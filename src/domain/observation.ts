@@ -12,6 +12,12 @@ export interface Residue {
   readonly pid: number | null;
 }
 
+/**
+ * What an absence is worth. `container`: nothing a process does escapes it. `cgroup`: nothing does but with root's rights.
+ * `marker`: what hides from its group, its environment and its parents would not be seen.
+ */
+export type Containment = "container" | "cgroup" | "marker";
+
 export interface Observation {
   readonly answer: Answer;
   readonly provider: ProviderName;
@@ -27,4 +33,6 @@ export interface Observation {
   readonly residue: readonly Residue[];
   /** For people: "no process carries the marker", "the call took longer than 10 s". */
   readonly detail: string;
+  /** How far the answer reaches; absent: it was not said. */
+  readonly containment?: Containment | undefined;
 }

@@ -6,20 +6,28 @@
  */
 import { clockDue, clocks, type ExpiryClock } from "./clocks.ts";
 import { endSession, stopNewest, withoutCandidate } from "./ending.ts";
-import { pauseBackoff, type Held } from "./lease.ts";
+import { pauseBackoff, type Gate, type Held } from "./lease.ts";
 import { moved, note, type Context, type Moved } from "./outcome.ts";
 import type { PauseTries, Session } from "./session.ts";
 
 export function expire(session: Session, clock: ExpiryClock, context: Context): Moved {
   const { reason } = clocks[clock].action;
   if (session.lifecycle.onTimeout === "kill") return endSession(session, reason, null, context);
-  if (session.desired.type === "running" && session.newest?.phase === "held")
-    return saveAndPause(session, session.newest, clock, context);
+  // What is half prepared is worth nothing saved: a session whose end comes before it ran ends, or stays as it was saved.
+  const lease = session.newest;
+  if (session.desired.type === "running" && lease?.phase === "held" && lease.gate.type !== "preparing")
+    return saveAndPause(session, lease, lease.gate, clock, context);
   if (session.snapshot !== null) return pauseAsSaved(session, context);
   return endSession(session, reason, null, context);
 }
 
-function saveAndPause(session: Session, lease: Held, clock: ExpiryClock, context: Context): Moved {
+function saveAndPause(
+  session: Session,
+  lease: Held,
+  open: Exclude<Gate, { type: "preparing" }>,
+  clock: ExpiryClock,
+  context: Context,
+): Moved {
   const { now, policy } = context;
   const before = continued(session, clock, context);
   if (before !== null && before.tries >= policy.pauseTries) return giveUp(session, before, clock, context);
@@ -31,9 +39,9 @@ function saveAndPause(session: Session, lease: Held, clock: ExpiryClock, context
   };
   // A save that is under way is of the very contents a pause would save: it goes on, for the pause now.
   const gate =
-    lease.gate.type === "open"
+    open.type === "open"
       ? ({ type: "draining", for: "pause", deadline: now + policy.drainMs } as const)
-      : ({ ...lease.gate, for: "pause" } as const);
+      : ({ ...open, for: "pause" } as const);
   return moved(
     {
       ...session,

@@ -68,6 +68,7 @@ export const activityWithoutSandbox = (): Outcome => ignored("nothing runs whose
 
 export function pause(session: Session, _event: EventOf<"pauseRequested">, context: Context): Outcome {
   if (session.newest?.phase !== "held") return refuseNotRunning();
+  if (session.newest.gate.type === "preparing") return refuseNotRunning();
   if (session.newest.gate.type !== "open") {
     return rejected(
       "conflict",
@@ -140,6 +141,7 @@ export const alreadyRunning = (): Outcome => ignored("it runs already, or is on 
 /** Live: its contents are saved first. */
 export function rebuildLive(session: Session, _event: EventOf<"rebuildRequested">, context: Context): Outcome {
   if (session.newest?.phase !== "held") return refuseNotRunning();
+  if (session.newest.gate.type === "preparing") return refuseNotRunning();
   if (session.newest.gate.type !== "open")
     return rejected(
       "conflict",

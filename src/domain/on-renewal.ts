@@ -1,11 +1,15 @@
 /** Cells for renewals and looks at a live lease. The first accepted renewal is what makes a launching lease held. */
 import { launchAgainLater, loseSandbox } from "./ending.ts";
-import type { EventOf } from "./events.ts";
+import type { Effect, EventOf } from "./events.ts";
+import type { Generation } from "./ids.ts";
 import { identityOf, launchBackoff, type Held, type Launching, type LeaseIdentity } from "./lease.ts";
 import type { Observation } from "./observation.ts";
+import { launchedVersion, renewedVersion } from "./on-upgrade.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
 import type { Policy } from "./policy.ts";
-import { discard, type Session } from "./session.ts";
+import { discard, type Provision, type Session } from "./session.ts";
+import type { Workspace } from "./workspace.ts";
+import { preparesSince, wrapperStanding } from "./wrapper-protocol.ts";
 
 const confirmRetryMs = 1_000;
 /** Renewals that come more often than this keep their exact distance. */
@@ -62,7 +66,7 @@ export function renewalAccepted(session: Session, event: EventOf<"renewalAccepte
   if (lease?.phase !== "launching" && lease?.phase !== "held")
     return ignored("the stop wins: a stopping lease is not renewed");
   if (event.sequence !== lease.renewals.sequence) return ignored("the answer of an older renewal");
-  if (!event.protocolSupported) return protocolUnsupported(session, context);
+  if (wrapperStanding(event.protocol) === "unsupported") return protocolUnsupported(session, context);
   return lease.phase === "launching"
     ? becomeHeld(session, lease, event, context)
     : stayHeld(session, lease, event, context);
@@ -84,6 +88,10 @@ function protocolUnsupported(session: Session, context: Context): Outcome {
 function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalAccepted">, context: Context): Outcome {
   const { now, policy } = context;
   const nextRenewalAt = renewalDue(event.sentAt, renewEvery(session, policy));
+  const purpose = session.desired.type === "running" ? (session.desired.provision?.purpose ?? "create") : "create";
+  const restored = session.snapshot !== null;
+  const prepares = session.workspace !== null && !restored;
+  if (prepares && event.protocol < preparesSince) return cannotPrepare(session, event.protocol, context);
   const held: Held = {
     ...identityOf(lease),
     phase: "held",
@@ -93,17 +101,15 @@ function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalA
     nextRenewalAt,
     failures: 0,
     launchNotAfter: lease.launchNotAfter,
-    gate: { type: "open" },
+    wrapper: launchedVersion(event.protocol),
+    gate: prepares ? { type: "preparing", purpose, nextAt: now, deadline: now + policy.prepareMs } : { type: "open" },
   };
-  const purpose = session.desired.type === "running" ? (session.desired.provision?.purpose ?? "create") : "create";
-  const started = note("running", "the wrapper accepted its lease", lease.generation, {
-    purpose,
-    launches: lease.attempts.length,
-  });
+  const notes = arrivals(session, lease, purpose, prepares);
   const running: Session = {
     // Restored: the sandbox has it now, and a later loss must not bring back what is old.
     ...discard(session, session.snapshot),
     snapshot: null,
+    workspace: workspaceIn(session, lease.generation, restored),
     newest: held,
     startedAt: session.startedAt ?? now,
     activity: { lastAt: Math.max(now, session.activity.lastAt), activeJobs: event.activeJobs, reportedAt: now },
@@ -111,8 +117,42 @@ function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalA
   };
   // Never silently: whoever reads the history learns that this is another box (FEN-11).
   return purpose === "relaunch" || purpose === "rebuild"
-    ? moved(running, started, note("sandbox_replaced", purpose, lease.generation))
-    : moved(running, started);
+    ? moved(running, ...notes, note("sandbox_replaced", purpose, lease.generation))
+    : moved(running, ...notes);
+}
+
+function workspaceIn(session: Session, generation: Generation, restored: boolean): Workspace | null {
+  if (session.workspace === null) return null;
+  return { ...session.workspace, generation, steps: [], state: restored ? "restored" : "preparing" };
+}
+
+/** What is said when a sandbox is there: cold or warm, the history tells what its workspace begins with (API-9). */
+function arrivals(
+  session: Session,
+  lease: Launching,
+  purpose: Provision["purpose"],
+  prepares: boolean,
+): readonly Effect[] {
+  const { generation } = lease;
+  const facts = { purpose, launches: lease.attempts.length };
+  const steps = session.workspace?.planned.length ?? 0;
+  if (prepares) return [note("preparing", "the wrapper accepted its lease", generation, { ...facts, steps })];
+  const started = note("running", "the wrapper accepted its lease", generation, facts);
+  if (session.snapshot === null) return [started];
+  const warm = { snapshot: session.snapshot.id, steps_skipped: steps };
+  return [note("workspace_restored", "its files were restored", generation, warm), started];
+}
+
+/** A host whose bundle is behind: nothing of the session is started without what it was promised. */
+function cannotPrepare(session: Session, protocol: number, context: Context): Outcome {
+  const message = `The sandbox's wrapper speaks protocol ${protocol} and cannot prepare a workspace. Update the host's wrapper.`;
+  return launchAgainLater(
+    session,
+    "protocol",
+    { code: "protocol_unsupported", message },
+    context.now + context.policy.launchBackoffCapMs,
+    context,
+  );
 }
 
 function stayHeld(session: Session, lease: Held, event: EventOf<"renewalAccepted">, context: Context): Outcome {
@@ -128,6 +168,7 @@ function stayHeld(session: Session, lease: Held, event: EventOf<"renewalAccepted
       acceptedSentAt: event.sentAt,
       nextRenewalAt,
       failures: 0,
+      wrapper: renewedVersion(lease.wrapper, event.protocol, now),
     },
     // The same object when nothing happened: an idle session's renewal then writes its lease row only.
     activity: quiet ? session.activity : { lastAt, activeJobs: event.activeJobs, reportedAt: now },

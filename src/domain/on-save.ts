@@ -2,6 +2,7 @@
 import type { EventOf, Note } from "./events.ts";
 import { beginStop, type Gate, type Held } from "./lease.ts";
 import { afterFailedPause } from "./on-expiry.ts";
+import { upgradeLater } from "./on-upgrade.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
 import { discard, saveUnderWay, startProvision, type PauseTries, type Session } from "./session.ts";
 
@@ -22,20 +23,22 @@ export function drained(session: Session, event: EventOf<"drained">, context: Co
   return moved({ ...session, newest: { ...lease, gate } }, note("saving", lease.gate.for, lease.generation));
 }
 
+const stopFor = { pause: "paused", rebuild: "rebuilt", upgrade: "upgraded" } as const;
+
 /** Saved and verified readable: only now may the sandbox go. */
 export function saveSucceeded(session: Session, event: EventOf<"saveSucceeded">, context: Context): Outcome {
   const now = saving(session);
   if (now === null || now.gate.attemptId !== event.attemptId) return ignored("an older save");
-  const rebuild = now.gate.for === "rebuild";
+  const replaced = now.gate.for !== "pause";
   return moved(
     {
       ...session,
       snapshot: event.snapshot,
       pauseTries: null,
       discarded: session.snapshot === null ? session.discarded : [...session.discarded, session.snapshot],
-      newest: beginStop(now.lease, rebuild ? "rebuilt" : "paused", context.now, context.policy),
+      newest: beginStop(now.lease, stopFor[now.gate.for], context.now, context.policy),
       desired:
-        rebuild && session.desired.type === "running"
+        replaced && session.desired.type === "running"
           ? { type: "running", provision: startProvision("rebuild", context.now, context.policy.provisionMs) }
           : session.desired,
     },
@@ -46,27 +49,28 @@ export function saveSucceeded(session: Session, event: EventOf<"saveSucceeded">,
 export function saveFailed(session: Session, event: EventOf<"saveFailed">, context: Context): Outcome {
   const now = saving(session);
   if (now === null || now.gate.attemptId !== event.attemptId) return ignored("an older save");
-  return reopenGate(session, now.lease, event.failure.message, context);
+  return reopenGate(session, now.lease, event.failure.message, context, event.failure.code === "unsupported");
 }
 
-/** Also when the save's deadline passes: nothing was lost, the session runs on. */
-export function reopenGate(session: Session, lease: Held, why: string, context: Context): Outcome {
-  const forPause = lease.gate.type !== "open" && lease.gate.for === "pause";
+/** Also when the save's deadline passes: nothing was lost, the session runs on. `never`: this provider cannot save at all. */
+export function reopenGate(session: Session, lease: Held, why: string, context: Context, never = false): Outcome {
+  const { gate } = lease;
+  const purpose = gate.type === "draining" || gate.type === "saving" ? gate.for : "rebuild";
+  const forPause = purpose === "pause";
   const pauseTries = forPause ? afterFailedPause(session.pauseTries, why, context) : session.pauseTries;
   return moved(
     {
       // It may still land: its name is to be deleted all the same.
       ...discard(session, saveUnderWay(session, context.now)),
       pauseTries,
-      newest: { ...lease, gate: { type: "open" } },
+      newest: {
+        ...lease,
+        gate: { type: "open" },
+        wrapper: purpose === "upgrade" ? upgradeLater(lease, never, context) : lease.wrapper,
+      },
       desired: forPause ? { type: "running", provision: null } : session.desired,
     },
-    note(
-      forPause ? "pause_failed" : "rebuild_failed",
-      why,
-      lease.generation,
-      triesFacts(forPause, pauseTries, context),
-    ),
+    note(`${purpose}_failed`, why, lease.generation, triesFacts(forPause, pauseTries, context)),
   );
 }
 

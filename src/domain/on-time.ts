@@ -5,10 +5,12 @@
 import { clocks, idleIsConfirmed, runningClocks } from "./clocks.ts";
 import { endSession, failProvision, launchAgainLater, loseSandbox } from "./ending.ts";
 import type { Effect, EventOf } from "./events.ts";
-import { lapsesAt, launchBackoff, type Closed, type OpenLease } from "./lease.ts";
+import { lapsesAt, launchBackoff, type Closed, type Held, type OpenLease } from "./lease.ts";
 import { expire } from "./on-expiry.ts";
+import { overduePreparation } from "./on-prepare.ts";
 import { reopenGate } from "./on-save.ts";
 import { abandonAttempt, onLease } from "./on-stop.ts";
+import { dueUpgrade } from "./on-upgrade.ts";
 import { ignored, moved, note, type Context, type Moved, type Outcome } from "./outcome.ts";
 import { measuredMs, openingMs, type Policy } from "./policy.ts";
 import type { Desired, PauseTries, Session } from "./session.ts";
@@ -23,7 +25,9 @@ const rules: readonly Rule[] = [
   overdueLaunch,
   overdueSave,
   lapsedLease,
+  (session, _jitter, context) => overduePreparation(session, context),
   dueClock,
+  (session, _jitter, context) => dueUpgrade(session, context),
 ];
 
 export function timePassed(session: Session, event: EventOf<"timePassed">, context: Context): Outcome {
@@ -90,7 +94,8 @@ function clockWentBack(session: Session, _jitter: number, { now, policy }: Conte
         return lease;
     }
   };
-  const newest = session.newest === null ? null : mend(session.newest);
+  const mended = session.newest === null ? null : mend(session.newest);
+  const newest = mended?.phase === "held" ? withPossibleDates(mended, now, policy) : mended;
   const ghosts = session.ghosts.map(mend);
   const desired = mendProvision(session.desired, now, policy);
   const pauseTries = mendPauseTries(session.pauseTries, now, policy);
@@ -110,6 +115,17 @@ function clockWentBack(session: Session, _jitter: number, { now, policy }: Conte
 
 function mendPauseTries(tries: PauseTries | null, now: number, policy: Policy): PauseTries | null {
   return tries !== null && tries.notBefore > now + policy.pauseBackoffCapMs ? { ...tries, notBefore: now } : tries;
+}
+
+/** What a held lease waits for besides its renewal. */
+function withPossibleDates(lease: Held, now: number, policy: Policy): Held {
+  const { gate, wrapper } = lease;
+  const lastAsk = now + policy.observeMs + policy.renewRetryMs;
+  if (gate.type === "preparing" && (gate.nextAt > lastAsk || gate.deadline > now + policy.prepareMs))
+    return { ...lease, gate: { ...gate, nextAt: now, deadline: Math.min(gate.deadline, now + policy.prepareMs) } };
+  return wrapper.replacement.type === "due" && wrapper.replacement.at > now + policy.upgradeRetryMs
+    ? { ...lease, wrapper: { ...wrapper, replacement: { type: "due", at: now } } }
+    : lease;
 }
 
 function mendProvision(desired: Desired, now: number, policy: Policy): Desired {

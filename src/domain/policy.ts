@@ -38,6 +38,9 @@ export interface Policy {
   readonly pauseBackoffBaseMs: number;
   readonly pauseBackoffCapMs: number;
   readonly maxDiscarded: number;
+  readonly prepareStepMs: number;
+  readonly prepareMs: number;
+  readonly upgradeRetryMs: number;
   readonly defaultTimeoutMs: number;
   readonly defaultIdleTimeoutMs: number | null;
   readonly maxTimeoutMs: number;
@@ -110,6 +113,12 @@ export const defaultPolicy: Policy = {
   pauseBackoffCapMs: 10 * minute,
   // A record has room for some hundred; a client that pauses and resumes while nothing can be deleted is told to wait.
   maxDiscarded: 20,
+  // One step of a workspace: a clone of a large repository or an install. Longer hides one that hangs.
+  prepareStepMs: 10 * minute,
+  // All of them together, from the first accepted renewal: somebody waits for it.
+  prepareMs: 30 * minute,
+  // An older wrapper works: its replacement that failed (a full disk, say) is not tried again at each renewal.
+  upgradeRetryMs: 10 * minute,
   defaultTimeoutMs: hour,
   defaultIdleTimeoutMs: 15 * minute,
   maxTimeoutMs: day,
@@ -187,6 +196,11 @@ export function policyMisfits(policy: Policy, provider: ProviderTimers): readonl
       fields: ["provisionMs", "launchCallMs", "readyWaitMs"],
       rule: "launch bound + ready wait ≤ provision deadline",
       holds: policy.launchCallMs + policy.readyWaitMs <= policy.provisionMs,
+    },
+    {
+      fields: ["prepareStepMs", "prepareMs"],
+      rule: "one step of a workspace ≤ all of them",
+      holds: policy.prepareStepMs <= policy.prepareMs,
     },
     {
       fields: ["staleActivityMs", "renewMs", "alarmSlipMs", "observeMs"],

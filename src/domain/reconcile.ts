@@ -6,6 +6,7 @@ import { idleAt, idleIsConfirmed, runningClocks } from "./clocks.ts";
 import type { Generation } from "./ids.ts";
 import { renewalDue, renewEvery } from "./on-renewal.ts";
 import { ghostFrom, lapsesAt, type Held, type Launching, type OpenLease, type Stopping } from "./lease.ts";
+import { upgradeAt } from "./on-upgrade.ts";
 import type { Policy } from "./policy.ts";
 import type { Session, SnapshotRef } from "./session.ts";
 
@@ -15,6 +16,7 @@ export type Step =
   | { readonly type: "renew"; readonly generation: Generation }
   | { readonly type: "stop"; readonly generation: Generation }
   | { readonly type: "probe"; readonly generation: Generation }
+  | { readonly type: "prepare"; readonly generation: Generation }
   | { readonly type: "drain"; readonly generation: Generation }
   | { readonly type: "save"; readonly generation: Generation }
   | { readonly type: "becomeGhost" }
@@ -36,6 +38,8 @@ export function laneOf(step: Step): string {
       return `lease:${step.generation}`;
     case "renew":
       return `renew:${step.generation}`;
+    case "prepare":
+      return `prepare:${step.generation}`;
     case "drain":
     case "save":
       return `save:${step.generation}`;
@@ -82,6 +86,7 @@ function heldSteps(session: Session, lease: Held, now: number, policy: Policy): 
   const steps: Step[] = [];
   if (lease.nextRenewalAt <= now || idleMustBeAsked(session, lease, now, policy))
     steps.push({ type: "renew", generation });
+  if (gate.type === "preparing" && gate.nextAt <= now) steps.push({ type: "prepare", generation });
   if (gate.type === "draining") steps.push({ type: "drain", generation });
   if (gate.type === "saving") steps.push({ type: "save", generation });
   return steps;
@@ -165,6 +170,8 @@ export function nextDeadline(session: Session, policy: Policy): number | null {
     if (clock.name === "idle" && idleAnswerPending(session, clock.dueAt, policy)) continue;
     due.push(clock.dueAt);
   }
+  const upgrade = upgradeAt(session);
+  if (upgrade !== null) due.push(upgrade);
   const erase = eraseAt(session, policy);
   if (erase !== null) due.push(erase);
   if (due.length > 0) return Math.min(...due);
@@ -192,6 +199,7 @@ function leaseDeadlines(lease: OpenLease, policy: Policy): readonly number[] {
       return [
         lease.nextRenewalAt,
         ...(lease.gate.type === "open" ? [] : [lease.gate.deadline]),
+        ...(lease.gate.type === "preparing" ? [lease.gate.nextAt] : []),
         ...(lease.failures > 0 ? [lapsesAt(lease, policy)] : []),
       ];
     case "stopping":

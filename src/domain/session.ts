@@ -3,6 +3,7 @@ import type { AttemptId, ContainerId, Generation, SessionId, TenantId } from "./
 import type { Candidate, Closed, OpenLease, Stopping } from "./lease.ts";
 import type { ProviderName } from "./provider-names.ts";
 import type { TerminateReason } from "./reasons.ts";
+import type { Workspace } from "./workspace.ts";
 
 export interface Limits {
   readonly timeoutMs: number;
@@ -122,6 +123,8 @@ export interface Session {
   readonly pauseTries: PauseTries | null;
   /** null: it runs since, or another try is under way. */
   readonly setback: Setback | null;
+  /** What is prepared before the first job; null: nothing is. */
+  readonly workspace: Workspace | null;
   /** What a resume or rebuild restores; null: nothing is saved. */
   readonly snapshot: SnapshotRef | null;
   /** Snapshots that are to be deleted, kept until the provider has confirmed: also those of saves that failed, which may land late. */

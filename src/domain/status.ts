@@ -28,6 +28,9 @@ const table: Record<DesiredKey, Record<PhaseKey, Exclude<Status, "terminated" | 
 
 export function statusOf(session: Session): Status {
   const cell = table[desiredKey(session.desired)][phaseKey(session)];
+  // There is a sandbox, but not yet what the client asked to find in it.
+  if (cell === "running" && session.newest?.phase === "held" && session.newest.gate.type === "preparing")
+    return "provisioning";
   if (cell !== "ended" && session.desired.type !== "terminated") return cell;
   if (session.desired.type !== "terminated") return "terminating";
   // Ended once, it stays so while a latecomer is reaped (I10). Before that a snapshot or a ghost may still be on its way out.

@@ -11,6 +11,7 @@ import * as intent from "./on-intent.ts";
 import { nextCalls, say } from "./next-calls.ts";
 import * as launch from "./on-launch.ts";
 import * as orphan from "./on-orphan.ts";
+import * as prepare from "./on-prepare.ts";
 import * as renewal from "./on-renewal.ts";
 import * as save from "./on-save.ts";
 import * as stop from "./on-stop.ts";
@@ -244,6 +245,28 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
     terminated: inAll(launch.openingIsLate),
   },
   orphanFound: byPhase(whenFree(orphan.foundWhereFree, orphan.foundBesideOpen)),
+
+  preparationAsked: ofNewest({
+    none: prepare.notPreparing,
+    launching: prepare.notPreparing,
+    held: prepare.preparationAsked,
+    stopping: prepare.notPreparing,
+    closed: prepare.notPreparing,
+  }),
+  preparationReported: ofNewest({
+    none: prepare.notPreparing,
+    launching: prepare.notPreparing,
+    held: prepare.preparationReported,
+    stopping: prepare.notPreparing,
+    closed: prepare.notPreparing,
+  }),
+  preparationUnanswered: ofNewest({
+    none: prepare.notPreparing,
+    launching: prepare.notPreparing,
+    held: prepare.preparationUnanswered,
+    stopping: prepare.notPreparing,
+    closed: prepare.notPreparing,
+  }),
 
   drained: ofNewest({
     none: save.notSaving,

@@ -1,6 +1,7 @@
 /** Sessions on the wire: create, view, clocks, teardown. Field names are the API; times RFC 3339 UTC, durations whole seconds. */
 import { z } from "zod";
 import { environment, instant, labels, plainText } from "./primitives.ts";
+import { workspaceOrder } from "./workspace.ts";
 
 /** Seconds a client may ask for, before the configured maximum is applied (the session checks that: it names the allowed range). */
 const seconds = z.int("Whole seconds.").min(1, "At least 1 second.").max(31_536_000, "At most a year.");
@@ -22,6 +23,8 @@ export const createSession = z.strictObject({
   /** A new job or stdin resumes a paused session by itself. */
   auto_resume: z.boolean().optional(),
   env: environment.optional(),
+  /** Prepared before the first job: a repository, setup commands. A step that fails ends the session as failed. */
+  workspace: workspaceOrder.optional(),
   labels: labels.optional(),
   agent_type: plainText(64).optional(),
   task_id: plainText(128).optional(),
@@ -116,6 +119,25 @@ export const teardownView = z.object({
 });
 export type TeardownView = z.infer<typeof teardownView>;
 
+export const workspaceStepView = z.object({
+  name: z.string(),
+  state: z.enum(["pending", "running", "succeeded", "failed", "timed_out"]),
+  started_at: instant.nullable(),
+  ended_at: instant.nullable(),
+  duration_ms: z.int().nullable(),
+  exit_code: z.int().nullable(),
+  /** The end of what it wrote, without the values of its environment; null before it began. */
+  last_output: z.string().nullable(),
+});
+
+/** How far the session's workspace is. `restored`: its files came from a snapshot, so its steps were skipped. */
+export const workspaceView = z.object({
+  state: z.enum(["pending", "preparing", "prepared", "restored", "failed"]),
+  /** In whose sandbox; null before the first. */
+  generation: z.int().nullable(),
+  steps: z.array(workspaceStepView),
+});
+
 export const sessionView = z.object({
   id: z.string(),
   status: z.enum(sessionStatuses),
@@ -148,6 +170,8 @@ export const sessionView = z.object({
   agent_type: z.string().nullable(),
   task_id: z.string().nullable(),
   critical: z.boolean(),
+  /** null: none was asked for. */
+  workspace: workspaceView.nullable(),
   /** What went wrong: why it ended, or, while it is paused or lost, why the last resume or rebuild led to no sandbox. */
   failure: z.string().nullable(),
   /** Open ghosts: replaced sandboxes that are not yet proven gone. */

@@ -3,6 +3,7 @@
  *
  *   GET    /health
  *   POST   /lease                         renewalRequest → renewalReply
+ *   POST   /bootstrap                     bootstrapRequest → bootstrapReply (workspace.ts; since protocol 2)
  *   POST   /jobs                          wrapperJobOrder → wrapperJob
  *   GET    /jobs/{id}?tail_bytes=N        → wrapperJobDetail
  *   GET    /jobs/{id}/output?offset=N     → bytes, from offset, until the job has ended and all was sent

@@ -8,10 +8,6 @@
  */
 import { z } from "zod";
 
-/** Raised when a wrapper and a controller of different versions could misunderstand each other. */
-export const wrapperProtocolVersion = 1;
-export const supportedWrapperProtocols: readonly number[] = [1];
-
 export const wrapperHeaders = {
   authorization: "authorization",
   /** The fencing token: decimal generation. Must equal the wrapper's own; a greater one makes the wrapper fence itself. */
@@ -19,11 +15,14 @@ export const wrapperHeaders = {
   /** 32 hex digits, fresh for each request. */
   nonce: "mooring-nonce",
   proof: "mooring-proof",
+  /** The protocol that the controller speaks; absent: 1. The wrapper answers in the lower of the two (domain/wrapper-protocol.ts). */
+  protocol: "mooring-protocol",
   /** On an output response: the byte offset of the first byte of the body. */
   offset: "mooring-offset",
 } as const;
 
 export { markers } from "./markers.ts";
+export { spokenWith } from "../domain/wrapper-protocol.ts";
 
 /**
  * One JSON document on the standard input of `node wrapper.js guardian`; the guardian hands it to the wrapper the same
@@ -57,11 +56,14 @@ export const wrapperHealth = z.object({
   instance_id: z.string(),
   generation: z.int(),
   version: z.string(),
+  /** What it speaks with whoever asked. */
   protocol: z.int(),
   pid: z.int(),
   uptime_ms: z.int(),
   active_jobs: z.int(),
   draining: z.boolean(),
+  /** Its workspace is being prepared: no job is taken yet. Absent in protocol 1. */
+  preparing: z.boolean().optional(),
 });
 export type WrapperHealth = z.infer<typeof wrapperHealth>;
 
@@ -137,6 +139,7 @@ export const wrapperErrorCodes = [
   "stale_renewal", // 409
   "not_renewed", // 409: nothing is done before the first accepted renewal
   "draining", // 409
+  "preparing", // 409: no job before the workspace is prepared
   "job_mismatch", // 409
   "job_ended", // 409: stdin for a job that has ended
   "not_found", // 404

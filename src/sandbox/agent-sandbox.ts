@@ -14,7 +14,7 @@
  */
 import type { ProviderResult } from "../domain/failure.ts";
 import type { ContainerId, Generation, InstanceId, JobId, SandboxId, SessionId } from "../domain/ids.ts";
-import type { Observation, Residue } from "../domain/observation.ts";
+import type { Containment, Observation, Residue } from "../domain/observation.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
 import type {
   RenewalReply,
@@ -24,6 +24,7 @@ import type {
   WrapperJobDetail,
   WrapperJobOrder,
 } from "../protocol/wrapper.ts";
+import type { BootstrapReply, BootstrapRequest } from "../protocol/workspace.ts";
 
 export interface CallBound {
   readonly timeoutMs: number;
@@ -114,8 +115,8 @@ export interface Capabilities {
   readonly shared: boolean;
   /** `space` is there: room is measured before a workspace is prepared. Without it only `launch` can say that there is none. */
   readonly space: boolean;
-  /** `container`: nothing a job does escapes it. `marker`: a job that hides from group, environment and parent may. */
-  readonly containment: "container" | "marker";
+  /** The least that every look of it is worth; a look may say more (`Observation.containment`). */
+  readonly containment: Containment;
   /** The longest its own launch retries may take, ms: must fit in the launch bound (config refuses otherwise). */
   readonly launchRetriesMs: number;
   /** What it gives a wrapper between TERM and KILL at least, ms: the stop grace must not be above it. */
@@ -218,6 +219,11 @@ export interface Space {
 export interface WrapperClient {
   health(bound: CallBound): Promise<ProviderResult<WrapperHealth>>;
   renew(request: RenewalRequest, bound: CallBound): Promise<ProviderResult<RenewalReply>>;
+  /**
+   * Prepares the workspace, once: a repeat of the same order answers how far it is, as soon as that is more than
+   * `request.seen` or `request.wait_ms` has passed. Another order is `invalid`. No job is taken before it has succeeded.
+   */
+  prepare(request: BootstrapRequest, bound: CallBound): Promise<ProviderResult<BootstrapReply>>;
   startJob(order: WrapperJobOrder, bound: CallBound): Promise<ProviderResult<WrapperJob>>;
   /** With the last `tailBytes` of its output. */
   job(id: JobId, tailBytes: number, bound: CallBound): Promise<ProviderResult<WrapperJobDetail>>;

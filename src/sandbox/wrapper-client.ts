@@ -8,10 +8,11 @@
  */
 import { failed, succeeded, type ProviderResult } from "../domain/failure.ts";
 import type { JobId } from "../domain/ids.ts";
+import { wrapperProtocol, wrapperStanding } from "../domain/wrapper-protocol.ts";
+import { bootstrapReply, type BootstrapReply, type BootstrapRequest } from "../protocol/workspace.ts";
 import {
   controllerToken,
   renewalReply,
-  supportedWrapperProtocols,
   wrapperError,
   wrapperHeaders,
   wrapperHealth,
@@ -75,10 +76,14 @@ export class HttpWrapperClient implements WrapperClient {
     // The version is read before the rest: an unsupported one may well have another shape.
     const reply = await this.#ask(ask, spokenProtocol, bound);
     if (!reply.ok) return reply;
-    if (!supportedWrapperProtocols.includes(reply.value.protocol)) {
+    if (wrapperStanding(reply.value.protocol) === "unsupported") {
       return failed("protocol_unsupported", `The wrapper speaks protocol ${reply.value.protocol}.`, "unknown");
     }
     return this.#ours(shaped(renewalReply, reply.value, "unknown"));
+  }
+
+  prepare(request: BootstrapRequest, bound: CallBound): Promise<ProviderResult<BootstrapReply>> {
+    return this.#ask({ method: "POST", path: "/bootstrap", body: JSON.stringify(request) }, bootstrapReply, bound);
   }
 
   startJob(order: WrapperJobOrder, bound: CallBound): Promise<ProviderResult<WrapperJob>> {
@@ -144,6 +149,7 @@ export class HttpWrapperClient implements WrapperClient {
         [wrapperHeaders.authorization]: `Bearer ${await controllerToken(this.#instance.secret)}`,
         [wrapperHeaders.generation]: String(this.#instance.generation),
         [wrapperHeaders.nonce]: nonce,
+        [wrapperHeaders.protocol]: String(wrapperProtocol),
         ...(typeof ask.body === "string" ? { "content-type": "application/json" } : {}),
       },
       ...(ask.body === undefined ? {} : { body: ask.body }),

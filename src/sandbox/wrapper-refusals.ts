@@ -14,6 +14,7 @@ export const wrapperRefusals: {
   stale_renewal: { code: "invalid", effect: "none" },
   not_renewed: { code: "unavailable", effect: "none" },
   draining: { code: "unavailable", effect: "none" },
+  preparing: { code: "unavailable", effect: "none" },
   job_mismatch: { code: "invalid", effect: "none" },
   job_ended: { code: "invalid", effect: "none" },
   not_found: { code: "not_found", effect: "none" },

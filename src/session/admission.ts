@@ -3,8 +3,10 @@ import { firstGeneration, type SessionId, type TenantId } from "../domain/ids.ts
 import type { Policy } from "../domain/policy.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
 import { startProvision, type Session } from "../domain/session.ts";
+import { plannedWorkspace } from "../domain/workspace.ts";
 import type { Problem } from "../protocol/problem.ts";
 import type { CreateSession } from "../protocol/sessions.ts";
+import { schemeOf, stepNames, type GitScheme } from "../protocol/workspace.ts";
 import type { Capabilities } from "../sandbox/agent-sandbox.ts";
 
 export interface AdmissionContext {
@@ -14,6 +16,7 @@ export interface AdmissionContext {
   readonly policy: Policy;
   readonly provider: ProviderName;
   readonly capabilities: Capabilities;
+  readonly gitSchemes: readonly GitScheme[];
 }
 
 const seconds = (ms: number): number => Math.floor(ms / 1_000);
@@ -26,6 +29,14 @@ function outOfRange(field: string, asked: number, maxMs: number): Problem {
 /** For `timeout` and `refresh` as well: null when it is allowed. */
 export function checkSeconds(field: string, asked: number | undefined, maxMs: number): Problem | null {
   return asked !== undefined && asked * 1_000 > maxMs ? outOfRange(field, asked, maxMs) : null;
+}
+
+/** Never names the address: it may carry a credential. */
+function checkSource(url: string | undefined, allowed: readonly GitScheme[]): Problem | null {
+  const scheme = url === undefined ? undefined : schemeOf(url);
+  if (scheme === undefined || allowed.some((each) => each === scheme)) return null;
+  const detail = `workspace.git.url begins with ${scheme}://, which this deployment does not fetch from; it allows ${allowed.map((each) => `${each}://`).join(", ")}.`;
+  return { code: "validation_failed", detail, errors: [{ pointer: "/workspace/git/url", detail: "Another scheme." }] };
 }
 
 export function admit(
@@ -41,6 +52,8 @@ export function admit(
     checkSeconds("idle_timeout_seconds", body.idle_timeout_seconds ?? undefined, policy.maxTimeoutMs) ??
     checkSeconds("max_lifetime_seconds", body.max_lifetime_seconds, policy.maxLifetimeMs);
   if (problem !== null) return problem;
+  const source = checkSource(body.workspace?.git?.url, context.gitSchemes);
+  if (source !== null) return source;
   if (body.on_timeout === "pause" && !capabilities.snapshot) {
     return {
       code: "unsupported_by_provider",
@@ -98,6 +111,7 @@ export function admit(
     warnedOfPause: null,
     pauseTries: null,
     setback: null,
+    workspace: plannedWorkspace(body.workspace === undefined ? [] : stepNames(body.workspace)),
     snapshot: null,
     discarded: [],
     newest: null,

@@ -18,6 +18,7 @@ import { OperatorCommands } from "./operator-commands.ts";
 import { Opening } from "./opening.ts";
 import { OutcomeTally } from "./outcome-tally.ts";
 import type { SessionPorts } from "./ports.ts";
+import { Preparing } from "./preparing.ts";
 import { ProviderCalls } from "./provider-calls.ts";
 import { Renewing } from "./renewing.ts";
 import { Reporter } from "./reporter.ts";
@@ -64,7 +65,8 @@ export class SessionCommands implements SessionApi {
     const renewing = new Renewing(ports, calls, runner);
     const stopping = new Stopping(ports, calls, runner);
     const saving = new Saving(ports, calls, runner);
-    const steps = new StepRunner(calls, opening, renewing, stopping, saving);
+    const preparing = new Preparing(ports, calls, runner, secrets);
+    const steps = new StepRunner(calls, opening, renewing, stopping, saving, preparing);
     const reporter = new Reporter(ports, this.state, store, tally);
     this.#reporter = reporter;
     this.engine = new SessionEngine(ports, this.state, steps, runner, reporter, secrets);

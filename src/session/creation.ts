@@ -13,7 +13,7 @@ import type { SessionEngine } from "./engine.ts";
 import type { Opening } from "./opening.ts";
 import { noKeyForSecrets, refusalProblem, refuse, secretsUnreadable, storageFailed } from "./refusals.ts";
 import type { Reporter } from "./reporter.ts";
-import type { SessionSecrets } from "./secrets.ts";
+import { hidesSomething, type SessionSecrets } from "./secrets.ts";
 import type { Caller, CreateOutcome } from "./session-api.ts";
 
 /** What the registry's first answer made of it. */
@@ -103,6 +103,7 @@ export class Creation {
       policy,
       provider: defaultProvider,
       capabilities: provider.capabilities,
+      gitSchemes: this.#at.ports.gitSchemes,
     });
     if ("code" in admitted) return { type: "problem", problem: admitted, reserved: false };
     const sealed = await this.#seal(id, body, requestHash);
@@ -138,7 +139,7 @@ export class Creation {
   ): Promise<{ secrets: string; requestHash: string | null } | null> {
     const secrets = await this.#secrets.sealLaunch(id, body);
     if (secrets === null) return null;
-    const hides = Object.keys(body.env ?? {}).length > 0;
+    const hides = hidesSomething(body);
     const hash = requestHash === null || !hides ? requestHash : await this.#secrets.sealHash(id, requestHash);
     return { secrets, requestHash: hash };
   }

@@ -2,6 +2,7 @@
 import type { TenantId } from "../domain/ids.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
+import type { GitScheme } from "../protocol/workspace.ts";
 import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
 import type { Seals } from "../storage/seals.ts";
 import type { Sql } from "../storage/sql.ts";
@@ -34,6 +35,8 @@ export interface SessionPorts {
   readonly defaultProvider: ProviderName;
   readonly tenant: (tenant: TenantId) => TenantPort;
   readonly index: (tenant: TenantId) => IndexPort;
+  /** From where a workspace may be fetched. */
+  readonly gitSchemes: readonly GitScheme[];
   readonly alarm: AlarmPort;
   /** Removes every row, table and alarm of this object. */
   readonly eraseStorage: () => Promise<void>;

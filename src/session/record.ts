@@ -20,8 +20,11 @@ const candidate = z.object({
   secret: z.string(),
 });
 
+const purpose = z.enum(["create", "resume", "relaunch", "rebuild"]);
+const savedFor = z.enum(["pause", "rebuild", "upgrade"]);
+
 const provision = z.object({
-  purpose: z.enum(["create", "resume", "relaunch", "rebuild"]),
+  purpose,
   deadline: instant,
   step: z.discriminatedUnion("type", [
     z.object({ type: z.literal("waiting"), notBefore: instant }),
@@ -34,6 +37,23 @@ const provision = z.object({
 });
 
 const snapshot = z.object({ id: z.string(), provider, takenAt: instant, generation: z.int() });
+
+const workspace = z.object({
+  planned: z.array(z.string()),
+  state: z.enum(["pending", "preparing", "prepared", "restored", "failed"]),
+  generation: z.int().nullable(),
+  steps: z.array(
+    z.object({
+      name: z.string(),
+      state: z.enum(["running", "succeeded", "failed", "timed_out"]),
+      startedAt: instant,
+      endedAt: instant.nullable(),
+      exitCode: z.int().nullable(),
+      diskFull: z.boolean(),
+      lastOutput: z.string(),
+    }),
+  ),
+});
 
 /** Everything of a session but its identity columns and its leases. */
 export const sessionRecord = z.object({
@@ -78,6 +98,8 @@ export const sessionRecord = z.object({
     .nullable()
     .default(null),
   setback: z.object({ code: z.string(), message: z.string(), at: instant }).nullable().default(null),
+  // Rows of before there were workspaces have none.
+  workspace: workspace.nullable().default(null),
   snapshot: snapshot.nullable(),
   discarded: z.array(snapshot),
   cancellations: z.array(z.int()),
@@ -99,6 +121,7 @@ const observation = z.object({
     }),
   ),
   detail: z.string(),
+  containment: z.enum(["container", "cgroup", "marker"]).optional(),
 });
 const retired = z.object({ at: instant, host: z.string(), boot: z.string() });
 const assertion = z.object({ at: instant, by: z.string(), reason: z.string() });
@@ -144,12 +167,25 @@ export const leaseRecord = z.discriminatedUnion("phase", [
     nextRenewalAt: instant,
     failures: z.int(),
     launchNotAfter: instant,
+    // Rows of before: held by code that spoke protocol 1, with a wrapper of that protocol.
+    wrapper: z
+      .object({
+        protocol: z.int(),
+        launchedBy: z.int(),
+        replacement: z.discriminatedUnion("type", [
+          z.object({ type: z.literal("none") }),
+          z.object({ type: z.literal("due"), at: instant }),
+          z.object({ type: z.literal("impossible") }),
+        ]),
+      })
+      .default({ protocol: 1, launchedBy: 1, replacement: { type: "none" } }),
     gate: z.discriminatedUnion("type", [
       z.object({ type: z.literal("open") }),
-      z.object({ type: z.literal("draining"), for: z.enum(["pause", "rebuild"]), deadline: instant }),
+      z.object({ type: z.literal("preparing"), purpose, nextAt: instant, deadline: instant }),
+      z.object({ type: z.literal("draining"), for: savedFor, deadline: instant }),
       z.object({
         type: z.literal("saving"),
-        for: z.enum(["pause", "rebuild"]),
+        for: savedFor,
         attemptId: z.string(),
         deadline: instant,
       }),

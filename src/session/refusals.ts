@@ -28,7 +28,7 @@ export const unreadableRecord: Problem = {
 export const noKeyForSecrets: Problem = {
   code: "secret_missing",
   detail:
-    "This Mooring has no ENV_ENCRYPTION_KEY, so `env` and `stdin` could not be kept safely and nothing was made. Its operator sets it with `wrangler secret put ENV_ENCRYPTION_KEY`; without env and stdin the request works now.",
+    "This Mooring has no ENV_ENCRYPTION_KEY, so `env`, `stdin` and `workspace` could not be kept safely and nothing was made. Its operator sets it with `wrangler secret put ENV_ENCRYPTION_KEY`; without them the request works now.",
 };
 
 export const secretsUnreadable: Problem = {

@@ -2,7 +2,6 @@
 import { failed, type ProviderFailure } from "../domain/failure.ts";
 import type { Generation } from "../domain/ids.ts";
 import type { OpenLease } from "../domain/lease.ts";
-import { supportedWrapperProtocols } from "../protocol/wrapper.ts";
 import type { JobRunner } from "./jobs.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
@@ -41,7 +40,7 @@ export class Renewing {
         generation,
         sequence,
         sentAt,
-        protocolSupported: supportedWrapperProtocols.includes(reply.protocol),
+        protocol: reply.protocol,
         activeJobs: reply.active_jobs,
         idleMs: reply.idle_ms,
       },

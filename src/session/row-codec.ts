@@ -47,6 +47,7 @@ export const rowFields = [
   "warnedOfPause",
   "pauseTries",
   "setback",
+  "workspace",
   "snapshot",
   "discarded",
   "cancellations",

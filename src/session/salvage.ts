@@ -80,6 +80,7 @@ function blank(
     warnedOfPause: null,
     pauseTries: null,
     setback: null,
+    workspace: null,
     snapshot: null,
     discarded: [],
     cancellations: [],

@@ -33,7 +33,8 @@ export class Saving {
       if (lease === null || lease.gate.type !== "draining") return;
       let empty = await this.#isEmpty(lease);
       const late = clock.now() >= lease.gate.deadline;
-      if (late && !empty) {
+      // Nobody asked for an upgrade: it waits for the jobs, the jobs never for it.
+      if (late && !empty && lease.gate.for !== "upgrade") {
         await this.#jobs.end(lease, this.#jobs.handedTo(lease), "interrupted", policy.jobGraceMs + policy.observeMs);
         empty = await this.#isEmpty(lease);
       }

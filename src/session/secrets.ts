@@ -11,6 +11,7 @@ import { z } from "zod";
 import type { JobId, SessionId } from "../domain/ids.ts";
 import type { CreateJob } from "../protocol/jobs.ts";
 import type { CreateSession } from "../protocol/sessions.ts";
+import { workspaceOrder, type WorkspaceOrder } from "../protocol/workspace.ts";
 import { isSealed, type Seals } from "../storage/seals.ts";
 import type { Job, JobBody, JobStore } from "./job-store.ts";
 import type { SessionPorts } from "./ports.ts";
@@ -21,6 +22,13 @@ import type { SealedRow, SessionStore } from "./store.ts";
 /** What a launch needs of them. */
 export interface LaunchSecrets {
   readonly env: Readonly<Record<string, string>>;
+  /** Its addresses and commands may hold secrets as well as its env. */
+  readonly workspace?: WorkspaceOrder;
+}
+
+/** Whether a create carries anything that is to be sealed. */
+export function hidesSomething({ env, workspace }: CreateSession): boolean {
+  return workspace !== undefined || Object.keys(env ?? {}).length > 0;
 }
 
 /** What a hand-over needs of them. */
@@ -32,7 +40,7 @@ export interface JobSecrets {
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string };
 
 const textMap = z.record(z.string(), z.string());
-const launchSecrets = z.object({ env: textMap });
+const launchSecrets = z.object({ env: textMap, workspace: workspaceOrder.optional() });
 const jobSecrets = z.object({ env: textMap.optional(), stdin: z.string().optional() });
 
 const nothing = "{}";
@@ -56,11 +64,11 @@ export class SessionSecrets {
     return this.#ports.seals;
   }
 
-  /** null: no key to seal with. A session without an env needs none. */
+  /** null: no key to seal with. A session without an env and a workspace needs none. */
   async sealLaunch(id: SessionId, body: CreateSession): Promise<string | null> {
-    const { env } = body;
-    if (env === undefined || Object.keys(env).length === 0) return nothing;
-    return await this.#seals.seal(JSON.stringify({ env } satisfies LaunchSecrets), placeOf(id, "launch"));
+    if (!hidesSomething(body)) return nothing;
+    const { env = {}, workspace } = body;
+    return await this.#seals.seal(JSON.stringify({ env, workspace }), placeOf(id, "launch"));
   }
 
   /** null: no key to seal with. */
@@ -90,7 +98,7 @@ export class SessionSecrets {
         stored,
       );
     const opened = await this.#seals.open(stored, placeOf(id, "launch"));
-    return opened.ok ? parsed(launchSecrets, opened.text) : opened;
+    return opened.ok ? (parsed(launchSecrets, opened.text) as Read<LaunchSecrets>) : opened;
   }
 
   /** What of a job is stored in the open, and the rest of it sealed (null: there is no rest). Not ok: no key. */

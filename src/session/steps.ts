@@ -4,6 +4,7 @@
  */
 import type { Step } from "../domain/reconcile.ts";
 import type { Opening } from "./opening.ts";
+import type { Preparing } from "./preparing.ts";
 import type { ProviderCalls } from "./provider-calls.ts";
 import type { Renewing } from "./renewing.ts";
 import type { Saving } from "./saving.ts";
@@ -15,15 +16,24 @@ export class StepRunner {
   readonly #renewing: Renewing;
   readonly #stopping: Stopping;
   readonly #saving: Saving;
+  readonly #preparing: Preparing;
   /** Set by the engine, which knows how to report the erasure first. */
   onErase: () => Promise<void> = () => Promise.resolve();
 
-  constructor(calls: ProviderCalls, opening: Opening, renewing: Renewing, stopping: Stopping, saving: Saving) {
+  constructor(
+    calls: ProviderCalls,
+    opening: Opening,
+    renewing: Renewing,
+    stopping: Stopping,
+    saving: Saving,
+    preparing: Preparing,
+  ) {
     this.#calls = calls;
     this.#opening = opening;
     this.#renewing = renewing;
     this.#stopping = stopping;
     this.#saving = saving;
+    this.#preparing = preparing;
   }
 
   async run(step: Step): Promise<void> {
@@ -45,6 +55,8 @@ export class StepRunner {
         return this.#opening.cancel(step.generation);
       case "erase":
         return this.onErase();
+      case "prepare":
+        return this.#preparing.prepare(step.generation);
       case "drain":
         return this.#saving.drain(step.generation);
       case "save":

@@ -2,9 +2,10 @@
 import { clocks, expiresAt, idleAt, jobsBelievedRunning } from "../domain/clocks.ts";
 import type { SessionId } from "../domain/ids.ts";
 import { isOpen, type Closed, type Lease, type StopAttempt, type Stopping } from "../domain/lease.ts";
-import type { Observation } from "../domain/observation.ts";
+import type { Containment, Observation } from "../domain/observation.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { Session } from "../domain/session.ts";
+import type { Workspace } from "../domain/workspace.ts";
 import { blockedBy, statusOf } from "../domain/status.ts";
 import type { JobView } from "../protocol/jobs.ts";
 import { rfc3339 } from "../protocol/primitives.ts";
@@ -52,11 +53,38 @@ export function sessionView(session: Session, context: ViewContext): SessionView
     agent_type: profile.agentType,
     task_id: profile.taskId,
     critical: profile.critical,
+    workspace: session.workspace === null ? null : workspaceView(session.workspace),
     failure: desired.type === "terminated" ? desired.failure : (session.setback?.message ?? null),
     ghosts: session.ghosts.length,
     teardown: sessionTeardown(session, context.receipts),
   };
 }
+
+function workspaceView(workspace: Workspace): NonNullable<SessionView["workspace"]> {
+  const steps = workspace.planned.map((name, index) => {
+    const step = workspace.steps[index];
+    if (step === undefined) return { ...unbegun, name };
+    return {
+      name,
+      state: step.state,
+      started_at: rfc3339(step.startedAt),
+      ended_at: at(step.endedAt),
+      duration_ms: step.endedAt === null ? null : Math.max(0, step.endedAt - step.startedAt),
+      exit_code: step.exitCode,
+      last_output: step.lastOutput,
+    };
+  });
+  return { state: workspace.state, generation: workspace.generation, steps };
+}
+
+const unbegun = {
+  state: "pending",
+  started_at: null,
+  ended_at: null,
+  duration_ms: null,
+  exit_code: null,
+  last_output: null,
+} as const;
 
 /** While a job runs the idle clock has no date to show; the others do. */
 function expiresWithoutIdle(session: Session, policy: Policy): number | null {
@@ -110,9 +138,26 @@ function evidence(lease: Closed): string {
   const count = attempts.length + earlierAttempts;
   return (
     `Provider ${lease.provider}, host ${retired.host}, retired generation ${lease.generation} at ${rfc3339(retired.at)}. ` +
-    `After ${count} stop ${count === 1 ? "attempt" : "attempts"}, two looks at sandbox ${lease.sandboxId} (${looks.join(" and ")}) found nothing of it.`
+    `After ${count} stop ${count === 1 ? "attempt" : "attempts"}, two looks at sandbox ${lease.sandboxId} (${looks.join(" and ")}) found nothing of it.` +
+    reach(observations.slice(-2).map(({ containment }) => containment))
   );
 }
+
+/** No receipt claims more than its looks could see (PHY-14): the weaker of the two counts. */
+function reach(looks: readonly (Containment | undefined)[]): string {
+  for (const weakest of ["marker", "cgroup", "container"] as const) {
+    if (looks.includes(weakest)) return ` ${reachWords[weakest]}`;
+  }
+  return "";
+}
+
+const reachWords: { readonly [Reach in Containment]: string } = {
+  container: "Whatever a job started was in the container that is gone.",
+  cgroup:
+    "The kernel counted its processes: whatever a job started was among them, unless it had root's rights and moved itself out.",
+  marker:
+    "It was told by environment and lineage: what hid from its group, its environment and its parents would not have been seen.",
+};
 
 function attemptView(attempt: StopAttempt, number: number): TeardownView["attempts"][number] {
   return {

@@ -6,7 +6,8 @@ import { AssertionError } from "node:assert/strict";
 import { describe, expect, it } from "vitest";
 import { failed, succeeded } from "../../src/domain/failure.ts";
 import type { ContainerId, InstanceId, SandboxId } from "../../src/domain/ids.ts";
-import type { AgentSandbox, Containers, LaunchOrder, Snapshots, Space } from "../../src/sandbox/agent-sandbox.ts";
+import type { BootstrapRequest, BootstrapStep } from "../../src/protocol/workspace.ts";
+import type { AgentSandbox, Containers, LaunchOrder, Snapshots, Space, WrapperClient } from "../../src/sandbox/agent-sandbox.ts";
 import type { Observation } from "../../src/domain/observation.ts";
 import { memoryHarness } from "./memory-harness.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
@@ -272,6 +273,50 @@ const faulty: readonly Faulty[] = [
     }),
   },
   {
+    sins: "calls a workspace prepared that it did not touch",
+    caughtBy: "a workspace is prepared step by step",
+    broken: (honest) =>
+      preparing(
+        honest,
+        () =>
+          async ({ order }) =>
+            succeeded({ version: 2, steps: order.setup.map(done) }),
+      ),
+  },
+  {
+    sins: "takes jobs while it prepares",
+    caughtBy: "no job is taken before the workspace",
+    broken: (honest) => preparing(honest, () => async () => succeeded({ version: 1, steps: [] })),
+  },
+  {
+    sins: "takes any order for the first one",
+    caughtBy: "an order for a workspace is carried out once",
+    broken: (honest) => {
+      let first: BootstrapRequest["order"] | null = null;
+      return preparing(honest, (wrapper) => {
+        const real = wrapper.prepare.bind(wrapper);
+        return (request, bound) => real({ ...request, order: (first ??= request.order) }, bound);
+      });
+    },
+  },
+  {
+    sins: "shows what a step was given",
+    caughtBy: "what is told of a step",
+    broken: (honest) =>
+      preparing(honest, (wrapper) => {
+        const real = wrapper.prepare.bind(wrapper);
+        return async (request, bound) => {
+          const told = await real(request, bound);
+          if (!told.ok) return told;
+          const steps = told.value.steps.map((step) => ({
+            ...step,
+            last_output: step.last_output.replace("[secret]", request.order.env["TOKEN"] ?? ""),
+          }));
+          return succeeded({ ...told.value, steps });
+        };
+      }),
+  },
+  {
     sins: "declares what it has not",
     caughtBy: "it can save exactly when",
     broken: (honest) => ({ capabilities: { ...honest.capabilities, snapshot: false } }),
@@ -459,6 +504,29 @@ function removingAll(honest: AgentSandbox): Space["reclaim"] {
       removed: honestly.value.kept.map(({ name }) => name as SandboxId),
       kept: [],
     });
+  };
+}
+
+type Prepare = WrapperClient["prepare"];
+
+function preparing(honest: AgentSandbox, broken: (wrapper: WrapperClient) => Prepare): Partial<AgentSandbox> {
+  return {
+    wrapper: (instance) => {
+      const wrapper = honest.wrapper(instance);
+      return Object.assign(wrapper, { prepare: broken(wrapper) });
+    },
+  };
+}
+
+function done(_: string, index: number): BootstrapStep {
+  return {
+    name: `setup ${index + 1}`,
+    state: "succeeded",
+    started_ago_ms: 1,
+    ended_ago_ms: 0,
+    exit_code: 0,
+    disk_full: false,
+    last_output: "",
   };
 }
 

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import type { SessionId } from "../../src/domain/ids.ts";
 import { markers } from "../../src/protocol/wrapper.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
-import { isAlive, pidsWith } from "../support/processes.ts";
+import { makeRepository, type GitRepository } from "../support/git-repository.ts";
+import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { RunningHost } from "../support/running-host.ts";
 import { systemClock, systemIds } from "../support/system-ambient.ts";
 import type {
@@ -52,6 +53,9 @@ class LocalWorld implements ProviderWorld {
   readonly can: WorldPowers;
   readonly #host: RunningHost;
   readonly #foreign: ChildProcess[] = [];
+  /** Tells its hidden children from those of others. */
+  readonly #hidingFor = 300_000 + Math.floor(Math.random() * 100_000);
+  #repository: GitRepository | null = null;
   #impostor: Server | null = null;
   #agedMs = 0;
   /** The call whose next answer is nonsense. */
@@ -81,6 +85,15 @@ class LocalWorld implements ProviderWorld {
           mkdirSync(join(host.state, "sandboxes", name, "workspace"), { recursive: true });
           writeFileSync(join(host.state, "sandboxes", name, "workspace", "file"), "planted");
         },
+      },
+      hiding: {
+        command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
+        count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
+      },
+      repository: async () => {
+        const { directory } = (this.#repository ??= makeRepository(host.state));
+        const url = `file://${directory}`;
+        return { url, ref: "v1", show: "cat README", content: "first\n", nowhere: `${url}-not-there` };
       },
       disturb: (call, fault) => this.#disturb(call, fault),
       restart: async (until) => {
@@ -115,6 +128,7 @@ class LocalWorld implements ProviderWorld {
     this.#impostor?.closeAllConnections();
     this.#impostor?.close();
     for (const child of this.#foreign) child.kill("SIGKILL");
+    for (const pid of pidsRunning(`sleep ${this.#hidingFor}`)) process.kill(pid, "SIGKILL");
     await this.#host.close();
   }
 

@@ -37,6 +37,16 @@ function openWorld(): ProviderWorld {
       world.disk.processesHidden = true;
       return Promise.resolve();
     },
+    hiding: {
+      command: "fork; echo hidden; sleep 300",
+      // Its parent, the job, is the other one.
+      count: () => Promise.resolve(Math.max(0, world.processes().filter(({ kind }) => kind === "job").length - 1)),
+    },
+    repository: () => {
+      const url = "https://git.example/site.git";
+      world.repositories.set(url, new Map([["v1", new Map([["README", "first\n"]])]]));
+      return Promise.resolve({ url, ref: "v1", show: "cat README", content: "first\n", nowhere: `${url}/not/there` });
+    },
     disturb: (op, kind) => {
       decide = (call) => {
         if (call.op !== op) return none;

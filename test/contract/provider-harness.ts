@@ -76,6 +76,17 @@ export interface WorkspacePowers {
   readonly plant: (name: string) => Promise<void>;
 }
 
+/** A repository that a sandbox of this world can clone. */
+export interface ContractRepository {
+  readonly url: string;
+  /** A ref of it; it holds one file that the command line `show` prints: `content`. */
+  readonly ref: string;
+  readonly show: string;
+  readonly content: string;
+  /** An address where there is none. */
+  readonly nowhere: string;
+}
+
 export interface WorldPowers {
   /** There exactly when the provider declares `capabilities.snapshot`. */
   readonly snapshots?: FileCommands;
@@ -87,6 +98,9 @@ export interface WorldPowers {
   readonly disk?: (state: "well" | "unmeasurable" | "read_only") => Promise<void>;
   /** Something runs from now on of which nobody can say whose it is. */
   readonly hideProcesses?: () => Promise<void>;
+  /** A command line that leaves a child which hides: `env -i`, a session of its own, its parents gone. `count`: how many there are, whatever they hide. */
+  readonly hiding?: { readonly command: string; readonly count: () => Promise<number> };
+  readonly repository?: () => Promise<ContractRepository>;
   /** What the next call of this kind meets. */
   readonly disturb?: (call: FaultyCall, fault: FaultKind) => Promise<void>;
   /** The provider side forgets all it did not store. Resolves when it answers again, or while it is still scanning. */

@@ -10,8 +10,9 @@ import { nextDeadline, reconcile, type Step } from "../../src/domain/reconcile.t
 import { openLeases, type Session } from "../../src/domain/session.ts";
 import { transition } from "../../src/domain/transition.ts";
 import type { Moved, Outcome } from "../../src/domain/outcome.ts";
-import { failure } from "../support/every-event.ts";
-import { at, boot, candidate, host, look, policy, provisioning, second } from "../support/sessions.ts";
+import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
+import { failure, step } from "../support/every-event.ts";
+import { at, boot, candidate, host, look, policy, provisioning, second, planned } from "../support/sessions.ts";
 
 export type Fault = "ok" | "nothing" | "lost" | "hang" | "haunted";
 
@@ -38,7 +39,9 @@ export class TinyWorld {
 
   constructor(watch: (change: Change) => void, lifecycle: Session["lifecycle"]) {
     this.#watch = watch;
-    this.session = { ...provisioning({}, { newest: null, alive: { totalMs: 0, since: null }, lifecycle }) };
+    // Half of them ask for a workspace.
+    const workspace = lifecycle.onTimeout === "kill" ? planned : null;
+    this.session = { ...provisioning({}, { newest: null, alive: { totalMs: 0, since: null }, lifecycle, workspace }) };
   }
 
   /** What is physically there and may act. */
@@ -104,6 +107,8 @@ export class TinyWorld {
           generation: step.generation,
           ...this.#evidence(step.generation, fault, false),
         }));
+      case "prepare":
+        return this.#prepare(step.generation, fault);
       case "drain":
         this.tell({ type: "drained", generation: step.generation, attemptId: this.#attempt() });
         return;
@@ -188,9 +193,20 @@ export class TinyWorld {
       if (!reached || fault === "lost") {
         return { type: "renewalFailed", generation, sequence, failure: failure("timed_out", "unknown"), jitter: 0.5 };
       }
-      const calm = { protocolSupported: true, activeJobs: 0, idleMs: this.now };
+      const calm = { protocol: wrapperProtocol, activeJobs: 0, idleMs: this.now };
       return { type: "renewalAccepted", generation, sequence, sentAt, ...calm };
     });
+  }
+
+  /** Its one step hangs, fails, is unheard of, or is done. */
+  #prepare(generation: Generation, fault: Fault): void {
+    if (this.tell({ type: "preparationAsked", generation }).type !== "moved") return;
+    const unheard = fault === "nothing" || fault === "lost" || !this.isAlive(generation);
+    this.#carryOut(fault, () =>
+      unheard
+        ? { type: "preparationUnanswered", generation, failure: failure("timed_out", "unknown") }
+        : { type: "preparationReported", generation, steps: [step(fault === "haunted" ? "failed" : "succeeded")] },
+    );
   }
 
   #stop(generation: Generation, fault: Fault): void {

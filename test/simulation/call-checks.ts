@@ -21,6 +21,8 @@ export function callViolation(call: Call, lease: Lease | null, object: SessionOb
       return lease?.phase === "launching" && lease.step.type === "confirming" ? null : forbidden("LEA-11");
     case "startJob":
       return lease?.phase === "held" && lease.gate.type === "open" ? null : forbidden("FEN-2");
+    case "prepare":
+      return lease?.phase === "held" && lease.gate.type === "preparing" ? null : forbidden("I1");
     case "save":
       return lease?.phase === "held" && lease.gate.type === "saving" ? null : forbidden("DEL-12");
     case "destroy":

@@ -49,6 +49,7 @@ export function simSession(id: SessionId, world: SessionSurroundings): SessionOb
       policy: world.policy,
       providers: { get: (name) => (name === "memory" ? sandbox : null) },
       defaultProvider: "memory",
+      gitSchemes: ["https"],
       tenant: () => tenant,
       index: () => index,
       alarm: {

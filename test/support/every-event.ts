@@ -2,6 +2,8 @@
 import type { EventType, SessionEvent } from "../../src/domain/events.ts";
 import type { ProviderFailure, ProviderFailureCode } from "../../src/domain/failure.ts";
 import type { Generation } from "../../src/domain/ids.ts";
+import type { StepReport } from "../../src/domain/workspace.ts";
+import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
 import {
   asserted,
   at,
@@ -23,6 +25,19 @@ export function failure(
   retryAfterMs?: number,
 ): ProviderFailure {
   return { code, message: `it said ${code}`, effect, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
+
+/** The one step of the workspace that the states of `sessions.ts` prepare. */
+export function step(state: StepReport["state"]): StepReport {
+  return {
+    name: "setup 1",
+    state,
+    startedAt: at - second,
+    endedAt: state === "running" ? null : at,
+    exitCode: state === "succeeded" ? 0 : state === "failed" ? 7 : null,
+    diskFull: false,
+    lastOutput: "it said something\n",
+  };
 }
 
 /** What a result about `of` looks like. Attempts and sequences are those that the states of `sessions.ts` wait for. */
@@ -47,13 +62,22 @@ export function aboutLease(of: Generation): readonly SessionEvent[] {
       } as const;
       return [
         { type: "renewalStarted", generation: of, sequence },
-        { ...accepted, protocolSupported: true },
-        { ...accepted, protocolSupported: false },
+        { ...accepted, protocol: wrapperProtocol },
+        { ...accepted, protocol: 99 },
         { type: "renewalFailed", generation: of, sequence, failure: failure("timed_out", "unknown"), jitter: 0.5 },
         { type: "renewalFailed", generation: of, sequence, failure: failure("foreign_instance"), jitter: 0.5 },
         { type: "renewalFailed", generation: of, sequence, failure: failure("protocol_unsupported"), jitter: 0.5 },
       ];
     }),
+    { type: "preparationAsked", generation: of },
+    { type: "preparationReported", generation: of, steps: [] },
+    { type: "preparationReported", generation: of, steps: [step("running")] },
+    { type: "preparationReported", generation: of, steps: [step("succeeded")] },
+    { type: "preparationReported", generation: of, steps: [step("failed")] },
+    { type: "preparationReported", generation: of, steps: [step("timed_out")] },
+    { type: "preparationUnanswered", generation: of, failure: failure("timed_out", "unknown") },
+    { type: "preparationUnanswered", generation: of, failure: failure("invalid") },
+    { type: "preparationUnanswered", generation: of, failure: failure("foreign_instance") },
     { type: "observedPresent", generation: of, observation: look("present", 0, that) },
     { type: "observedUnknown", generation: of, observation: look("unknown", 0, that) },
     { type: "observedAbsent", generation: of, observation: look("absent", 0, that) },
@@ -188,6 +212,9 @@ const named: Readonly<Record<EventType, true>> = {
   probeFinished: true,
   ghostNeeded: true,
   orphanFound: true,
+  preparationAsked: true,
+  preparationReported: true,
+  preparationUnanswered: true,
   drained: true,
   saveSucceeded: true,
   saveFailed: true,

@@ -9,6 +9,16 @@ export function pidsWith(entry: string): readonly number[] {
     .filter((pid) => pid !== process.pid && isAlive(pid) && text(`/proc/${pid}/environ`).split("\0").includes(entry));
 }
 
+/** Pids of live processes with exactly this command line, words joined by spaces: whatever their environment says. */
+export function pidsRunning(commandLine: string): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter(
+      (pid) => isAlive(pid) && text(`/proc/${pid}/cmdline`).replace(/\0$/, "").replaceAll("\0", " ") === commandLine,
+    );
+}
+
 export function isAlive(pid: number): boolean {
   const stat = text(`/proc/${pid}/stat`);
   return stat !== "" && !/^[ZXx]/.test(stat.slice(stat.lastIndexOf(")") + 2));

@@ -34,6 +34,7 @@ export function sampleSession(changes: Partial<SessionView> = {}): SessionView {
     agent_type: null,
     task_id: null,
     critical: false,
+    workspace: null,
     failure: null,
     ghosts: 0,
     teardown: null,

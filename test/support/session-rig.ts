@@ -101,6 +101,7 @@ export class SessionRig {
       policy: this.policy,
       providers: { get: (name) => (name === "memory" && !this.adapterMissing ? sandbox : null) },
       defaultProvider: "memory",
+      gitSchemes: ["https", "ssh"],
       tenant: () => life.port("tenant", tenantPort),
       index: () => life.port("index", index),
       alarm: {

@@ -9,6 +9,8 @@ import { defaultPolicy } from "../../src/domain/policy.ts";
 import type { DesiredKey, PhaseKey, Provision, Session } from "../../src/domain/session.ts";
 import type { SessionEvent } from "../../src/domain/events.ts";
 import { transition } from "../../src/domain/transition.ts";
+import type { Workspace } from "../../src/domain/workspace.ts";
+import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
 import type { Context, Ignored, Moved, Outcome, Rejected } from "../../src/domain/outcome.ts";
 import type { Policy } from "../../src/domain/policy.ts";
 import type { TenantId } from "../../src/domain/ids.ts";
@@ -77,6 +79,7 @@ export function held(changes: Partial<Held> = {}): Held {
     nextRenewalAt: at + 50 * second,
     failures: 0,
     launchNotAfter: at - 4 * minute,
+    wrapper: { protocol: wrapperProtocol, launchedBy: wrapperProtocol, replacement: { type: "none" } },
     gate: { type: "open" },
     ...changes,
   };
@@ -178,6 +181,7 @@ export function session(changes: Partial<Session> = {}): Session {
     warnedOfPause: null,
     pauseTries: null,
     setback: null,
+    workspace: null,
     snapshot: null,
     discarded: [],
     newest: held(),
@@ -228,6 +232,21 @@ export function terminated(changes: Partial<Session> = {}): Session {
 export function provisioning(changes: Partial<Provision> = {}, of: Partial<Session> = {}): Session {
   return session({ desired: { type: "running", provision: provision(changes) }, newest: null, ...of });
 }
+
+/** A workspace of one step. */
+export const planned: Workspace = { planned: ["setup 1"], state: "pending", generation: null, steps: [] };
+
+/** Held, and asked how far its workspace is. */
+export function preparing(purpose: Provision["purpose"] = "create", changes: Partial<Session> = {}): Session {
+  return session({
+    newest: held({ gate: { type: "preparing", purpose, nextAt: at, deadline: at + 20 * minute } }),
+    workspace: { ...planned, state: "preparing", generation: newest },
+    ...changes,
+  });
+}
+
+/** Launched before this deployment, and known to be behind. */
+export const outdated: Held["wrapper"] = { protocol: 1, launchedBy: 1, replacement: { type: "due", at } };
 
 export interface Sample {
   readonly name: string;
@@ -330,6 +349,22 @@ export function everySession(): readonly Sample[] {
       session({ desired: { type: "running", provision: opening }, newest: free }),
     );
   }
+  for (const purpose of ["create", "relaunch"] as const) {
+    add(`preparing for a ${purpose}`, "running", "held", preparing(purpose));
+  }
+  add("about to prepare", "running", "launching", provisioning({}, { newest: launching(), workspace: planned }));
+  add("an older wrapper", "running", "held", session({ newest: held({ wrapper: outdated }) }));
+  add(
+    "an older wrapper is being replaced",
+    "running",
+    "held",
+    session({
+      newest: held({
+        wrapper: outdated,
+        gate: { type: "saving", for: "upgrade", attemptId: attempt("save-1"), deadline: at + minute },
+      }),
+    }),
+  );
   add(
     "a resume is queued",
     "paused",

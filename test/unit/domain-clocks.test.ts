@@ -10,6 +10,7 @@ import {
 } from "../../src/domain/clocks.ts";
 import { nextDeadline, reconcile } from "../../src/domain/reconcile.ts";
 import type { Session } from "../../src/domain/session.ts";
+import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
 import { failure } from "../support/every-event.ts";
 import {
   apply,
@@ -245,7 +246,7 @@ describe("the idle clock", () => {
       generation: newest,
       sequence: 7,
       sentAt: at,
-      protocolSupported: true,
+      protocol: wrapperProtocol,
       activeJobs: 0,
       idleMs: 9,
     } as const;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Note, SessionEvent } from "../../src/domain/events.ts";
 import type { Session } from "../../src/domain/session.ts";
+import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
 import { failure } from "../support/every-event.ts";
 import { generation } from "../support/reports.ts";
 import {
@@ -129,7 +130,7 @@ const lines: readonly (readonly [string, Session, SessionEvent, Partial<Note>])[
       generation: newest,
       sequence: 1,
       sentAt: at,
-      protocolSupported: true,
+      protocol: wrapperProtocol,
       activeJobs: 0,
       idleMs: 0,
     },

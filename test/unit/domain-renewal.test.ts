@@ -4,6 +4,7 @@ import { afterReload, renewEvery, sendIsCovered } from "../../src/domain/on-rene
 import { nextDeadline, quietWakeEnds, reconcile } from "../../src/domain/reconcile.ts";
 import type { Session } from "../../src/domain/session.ts";
 import { statusOf } from "../../src/domain/status.ts";
+import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
 import { failure } from "../support/every-event.ts";
 import { generation } from "../support/reports.ts";
 import {
@@ -33,14 +34,14 @@ function heldOf(of: Session): Held {
 
 const accepted = (
   sequence: number,
-  changes: { sentAt?: number; activeJobs?: number; idleMs?: number; protocolSupported?: boolean } = {},
+  changes: { sentAt?: number; activeJobs?: number; idleMs?: number; protocol?: number } = {},
 ) =>
   ({
     type: "renewalAccepted",
     generation: newest,
     sequence,
     sentAt: at,
-    protocolSupported: true,
+    protocol: wrapperProtocol,
     activeJobs: 0,
     idleMs: hour,
     ...changes,
@@ -57,6 +58,7 @@ describe("the first accepted renewal", () => {
   it("makes a launch held, and nothing before it does [LEA-1]", () => {
     const moved = moveWith(asked, accepted(1, { activeJobs: 2 }), when(second));
     expect(heldOf(moved.session)).toEqual({
+      wrapper: { protocol: wrapperProtocol, launchedBy: wrapperProtocol, replacement: { type: "none" } },
       ...candidate(),
       host: "host-a",
       openedAt: at - second,
@@ -97,7 +99,7 @@ describe("the first accepted renewal", () => {
   });
 
   it("in a protocol that is not supported stops the launch, and the next one waits", () => {
-    const after = move(asked, accepted(1, { protocolSupported: false }));
+    const after = move(asked, accepted(1, { protocol: 99 }));
     expect(after.newest).toMatchObject({ phase: "stopping", reason: "protocol" });
     expect(after.desired).toMatchObject({
       provision: { failures: 1, step: { notBefore: at + minute }, lastError: { code: "protocol_unsupported" } },
@@ -240,7 +242,7 @@ describe("a renewal", () => {
       phase: "stopping",
       reason: "protocol",
     });
-    expect(move(state, accepted(7, { protocolSupported: false })).newest).toMatchObject({
+    expect(move(state, accepted(7, { protocol: 99 })).newest).toMatchObject({
       phase: "stopping",
       reason: "protocol",
     });

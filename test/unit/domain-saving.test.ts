@@ -3,6 +3,7 @@ import { nextDeadline, reconcile } from "../../src/domain/reconcile.ts";
 import type { Gate } from "../../src/domain/lease.ts";
 import type { Session } from "../../src/domain/session.ts";
 import { statusOf } from "../../src/domain/status.ts";
+import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
 import { failure } from "../support/every-event.ts";
 import {
   acting,
@@ -283,7 +284,7 @@ describe("a snapshot that nobody will restore", () => {
       generation: newest,
       sequence: 1,
       sentAt: at,
-      protocolSupported: true,
+      protocol: wrapperProtocol,
       activeJobs: 0,
       idleMs: 0,
     } as const;

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { beginStop, observationsKept, stopBackoff, type Stopping } from "../../src/domain/lease.ts";
 import { reconcile } from "../../src/domain/reconcile.ts";
 import type { Session } from "../../src/domain/session.ts";
+import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
 import {
   acting,
   apply,
@@ -378,7 +379,7 @@ describe("a stopping lease", () => {
       generation: newest,
       sequence: 8,
       sentAt: at,
-      protocolSupported: true,
+      protocol: wrapperProtocol,
       activeJobs: 0,
       idleMs: 0,
     } as const;

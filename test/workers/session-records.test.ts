@@ -105,8 +105,8 @@ describe("rows of newer code, after a rollback", () => {
       `INSERT INTO schema_migration (version, name) VALUES (${sessionMigrations.length + 1}, 'of the future')`,
       `DELETE FROM schema_migration WHERE version > ${sessionMigrations.length}`,
     ],
-    "a newer session record": ["UPDATE session SET record_version = 2", "UPDATE session SET record_version = 1"],
-    "a newer lease record": ["UPDATE lease SET record_version = 2", "UPDATE lease SET record_version = 1"],
+    "a newer session record": ["UPDATE session SET record_version = 99", "UPDATE session SET record_version = 2"],
+    "a newer lease record": ["UPDATE lease SET record_version = 99", "UPDATE lease SET record_version = 2"],
   } as const;
 
   it.each(Object.entries(changes))(

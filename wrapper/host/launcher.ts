@@ -12,6 +12,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { HostInstance, HostLaunchOrder } from "../../src/protocol/host.ts";
 import { markers, wrapperReady, type WrapperBoot } from "../../src/protocol/wrapper.ts";
 import type { Containers } from "./containers.ts";
+import type { Cgroups } from "./cgroups.ts";
 import { readProcess, startTimeOf, ticksSinceBoot } from "./process-table.ts";
 import type { Armed, Records, Running } from "./records.ts";
 import { Refusal } from "./refusal.ts";
@@ -29,6 +30,7 @@ export interface LauncherParts {
   readonly stopper: Stopper;
   readonly snapshots: Snapshots;
   readonly containers: Pick<Containers, "isRetired">;
+  readonly cgroups: Cgroups | null;
   readonly wrapperFile: string;
   readonly version: string;
   /** Bytes that all sandboxes and snapshots may take together; null: what the disk has. */
@@ -214,6 +216,9 @@ export class Launcher {
       });
       guardian.on("error", () => {}); // No pid then: told below.
       guardian.stdin?.on("error", () => {}); // It ended before it read: the ready wait tells.
+      // It starts nothing before it has read what follows, so whatever it ever starts is in the group.
+      const owner = { session: order.session_id, generation: order.generation, instance: instanceId };
+      if (guardian.pid !== undefined) this.#parts.cgroups?.enter(owner, guardian.pid);
       guardian.stdin?.end(JSON.stringify(this.#boot(instanceId, order, paths)));
       guardian.unref();
       if (guardian.pid === undefined) throw new Refusal("launch_failed", `${process.execPath} cannot be started.`);

@@ -18,6 +18,7 @@ const usage = `usage: LOCAL_HOST_TOKEN=<32 characters or more> node wrapper/host
   --wrapper FILE          the bundled wrapper (dist/wrapper.js)
   --quota-bytes N         refuse launches and saves once sandboxes and snapshots take this much disk
   --end-all-on-exit       end every sandbox before exiting
+  --no-cgroups            go by marks and lineage alone, also where the kernel could count (tests)
   --faults                allow POST /faults (tests)
   --age-ms N              with --faults: what lies on disk looks that much older to a reclaim (tests)
   --scan-delay-ms N       with --faults: stay in 503 scanning for this long (tests)`;
@@ -36,6 +37,7 @@ function options() {
         wrapper: { type: "string", default: fileURLToPath(new URL("../../dist/wrapper.js", import.meta.url)) },
         "quota-bytes": { type: "string" },
         "end-all-on-exit": { type: "boolean", default: false },
+        "no-cgroups": { type: "boolean", default: false },
         faults: { type: "boolean", default: false },
         "age-ms": { type: "string", default: "0" },
         "scan-delay-ms": { type: "string", default: "0" },
@@ -75,6 +77,7 @@ function openHost(stateDirectory: string): SandboxHost {
       stateDirectory,
       wrapperFile: resolve(given.wrapper),
       version: "0.1.0",
+      cgroups: given["no-cgroups"] ? "never" : "possible",
       agedMs: given.faults ? wholeNumber("age-ms", given["age-ms"]) : 0,
       quotaBytes: given["quota-bytes"] === undefined ? null : wholeNumber("quota-bytes", given["quota-bytes"]),
     });

@@ -3,13 +3,14 @@
  *
  * By marks (exactly equal session and generation, never a prefix: PHY-3), and by lineage: a child of one of ours, or a
  * member of a group or kernel session that one of ours leads or led, is ours even when it threw its environment away.
- * Lineage needs to have been seen while the parent lived: what hides from all three between two looks escapes (the
- * provider declares containment `marker`). One process may belong to two: a job that claims another session's marks
+ * Lineage needs to have been seen while the parent lived: what hides from all three between two looks escapes, unless the
+ * kernel counts for us (cgroups.ts). One process may belong to two: a job that claims another session's marks
  * still belongs to its own.
  *
  * Doubt is never absence: a process of our own user that can neither be read nor explained makes the answer an error.
  */
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import type { Cgroups } from "./cgroups.ts";
 import { readProcess, readProcesses, type LiveProcess, type Marks } from "./process-table.ts";
 
 export interface Owner {
@@ -23,7 +24,7 @@ export interface Found {
   readonly startTime: number;
   readonly owner: Owner;
   readonly kind: "guardian" | "wrapper" | "job" | "legacy";
-  readonly by: "marks" | "lineage";
+  readonly by: "marks" | "lineage" | "group";
 }
 
 /** What is asked for. `instance` null: every instance of that generation, and the session's legacy wrappers. */
@@ -55,9 +56,11 @@ export class Residue {
   readonly #tracked = new Map<number, Tracked>();
   /** When the host armed it, ticks since boot; Infinity when it never did in this boot: what was never started hides nowhere. */
   readonly #armedAt: (aim: Aim) => number;
+  readonly #cgroups: Cgroups | null;
   #next: Promise<Look> | null = null;
 
-  constructor(armedAt: (aim: Aim) => number) {
+  constructor(armedAt: (aim: Aim) => number, cgroups: Cgroups | null) {
+    this.#cgroups = cgroups;
     this.#armedAt = armedAt;
   }
 
@@ -133,6 +136,13 @@ export class Residue {
       const tracked = this.#tracked.get(process_.pid);
       if (tracked?.startTime === process_.startTime)
         for (const owner of tracked.owners.values()) claim(process_, owner, "lineage");
+    }
+    // Read after the walk: what was started meanwhile is looked up by itself.
+    for (const { pid, owner } of this.#cgroups?.members() ?? []) {
+      const process_ = byPid.get(pid) ?? readProcess(pid);
+      if (process_ === null) continue;
+      byPid.set(pid, process_);
+      claim(process_, owner, "group");
     }
     // Owners flow from parents and leaders until nothing changes; each round goes one step down the deepest tree.
     for (let changed = true; changed;) {

@@ -23,6 +23,7 @@ import type {
   hostStopped,
 } from "../../src/protocol/host.ts";
 import { Containers } from "./containers.ts";
+import { Cgroups } from "./cgroups.ts";
 import { Launcher } from "./launcher.ts";
 import { measureProcesses, readLog } from "./measurements.ts";
 import { reclaim } from "./reclaim.ts";
@@ -39,6 +40,8 @@ export interface SandboxHostOptions {
   readonly wrapperFile: string;
   readonly version: string;
   readonly quotaBytes: number | null;
+  /** Control groups of the kernel: where they can be had, or never (tests of a host that has none). */
+  readonly cgroups?: "possible" | "never";
   /** For tests: how much older than it is everything on disk looks to a reclaim. ms */
   readonly agedMs?: number;
 }
@@ -50,6 +53,7 @@ export class SandboxHost {
   readonly state: StateDirectory;
   readonly #records: Records;
   readonly #residue: Residue;
+  readonly #cgroups: Cgroups | null;
   readonly #stopper: Stopper;
   readonly #launcher: Launcher;
   readonly #snapshots: Snapshots;
@@ -64,7 +68,8 @@ export class SandboxHost {
     this.state = new StateDirectory(options.stateDirectory);
     this.#version = options.version;
     this.#records = new Records(options.stateDirectory);
-    this.#residue = new Residue((aim) => this.#armedAt(aim));
+    this.#cgroups = options.cgroups === "never" ? null : Cgroups.open(this.state.hostId);
+    this.#residue = new Residue((aim) => this.#armedAt(aim), this.#cgroups);
     this.#stopper = new Stopper(this.#residue);
     const { wrapperFile, version, quotaBytes } = options;
     this.#quotaBytes = quotaBytes;
@@ -84,6 +89,7 @@ export class SandboxHost {
       stopper: this.#stopper,
       snapshots: this.#snapshots,
       containers: this.#containers,
+      cgroups: this.#cgroups,
       wrapperFile,
       version,
       quotaBytes,
@@ -113,6 +119,7 @@ export class SandboxHost {
   close(): void {
     if (this.#tracking !== null) clearInterval(this.#tracking);
     this.#ready = false;
+    this.#cgroups?.removeEmpty();
     this.state.unlock();
   }
 
@@ -139,6 +146,8 @@ export class SandboxHost {
     this.#refuseUntilReady();
     // A record that cannot be read might name another session: then nothing can be said.
     this.#records.get(sandboxId);
+    // Asked first: what a group held is known by it to the end of this look.
+    const containment = this.#cgroups?.holds(aim.session, aim.generation) === true ? "cgroup" : "marker";
     const found = await this.#residue.of(aim);
     const residue = found.map((one) => this.#shown(one));
     const detail =
@@ -148,7 +157,7 @@ export class SandboxHost {
             500,
           )
         : "Two walks of /proc found no process of this session and generation.";
-    return { ...this.#identity(), answer: found.length > 0 ? "present" : "absent", residue, detail };
+    return { ...this.#identity(), answer: found.length > 0 ? "present" : "absent", residue, detail, containment };
   }
 
   async stop(aim: Aim, graceMs: number): Promise<z.infer<typeof hostStopped>> {
@@ -214,6 +223,7 @@ export class SandboxHost {
     const left = aim === null ? [] : await this.#residue.of(aim);
     if (left.length > 0) throw new Refusal("not_empty", `${left.length} processes are left in sandbox ${sandboxId}.`);
     await this.state.remove(sandboxId);
+    if (aim !== null) this.#cgroups?.remove(aim.session, aim.generation);
     return null;
   }
 

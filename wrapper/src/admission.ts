@@ -16,6 +16,12 @@ export type Admitted =
   | { readonly type: "admitted" }
   | { readonly type: "refused"; readonly answer: Answer; readonly newerGeneration: boolean };
 
+/** What the controller speaks; null: it says nothing, as those of protocol 1 do. */
+export function protocolOf(headers: IncomingHttpHeaders): number | null {
+  const text = headers[wrapperHeaders.protocol];
+  return typeof text === "string" && /^\d{1,6}$/.test(text) ? Number(text) : null;
+}
+
 const noncePattern = /^[0-9a-f]{32}$/;
 
 /** null: none, or not one. */

@@ -18,6 +18,7 @@ export const errorStatus = {
   stale_renewal: 409,
   not_renewed: 409,
   draining: 409,
+  preparing: 409,
   job_mismatch: 409,
   job_ended: 409,
   not_found: 404,

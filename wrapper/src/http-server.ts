@@ -3,8 +3,14 @@
  * which alone are served before the first renewal. A request may fail; it never ends the process.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { controllerToken, wrapperHeaders, wrapperProof, type WrapperBoot } from "../../src/protocol/wrapper.ts";
-import { admit, nonceOf, type Admission } from "./admission.ts";
+import {
+  controllerToken,
+  spokenWith,
+  wrapperHeaders,
+  wrapperProof,
+  type WrapperBoot,
+} from "../../src/protocol/wrapper.ts";
+import { admit, nonceOf, protocolOf, type Admission } from "./admission.ts";
 import { errorStatus, refuse, type Answer } from "./answer.ts";
 import type { Log } from "./bounded-log.ts";
 import type { Fence } from "./fence.ts";
@@ -24,6 +30,8 @@ export interface RouteRequest {
   readonly parameters: readonly string[];
   readonly query: URLSearchParams;
   readonly body: Buffer;
+  /** The protocol that is spoken with whoever asked. */
+  readonly protocol: number;
 }
 
 export interface ServeOptions {
@@ -111,7 +119,12 @@ async function answerOf(context: Context, request: IncomingMessage): Promise<Ans
     // Asked again after the body has arrived.
     const { lost } = fence;
     if (lost !== null && lost !== "stop_requested") return refuse("draining", "This instance is ending.");
-    return route.handle({ parameters: match.slice(1), query: url.searchParams, body });
+    return route.handle({
+      parameters: match.slice(1),
+      query: url.searchParams,
+      body,
+      protocol: spokenWith(protocolOf(request.headers)),
+    });
   }
   return refuse("not_found", "No such route.");
 }

@@ -2,21 +2,21 @@
  * All jobs of an instance: admission, idempotency by id, bounds. A job id runs once in an instance's life, also when
  * the job itself has been forgotten (FEN-7).
  */
-import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { WrapperBoot, WrapperError, WrapperJobOrder } from "../../src/protocol/wrapper.ts";
 import type { Log } from "./bounded-log.ts";
+import { digestOf } from "./digest.ts";
 import type { Fence } from "./fence.ts";
 import type { TellGuardian } from "./guardian-link.ts";
 import { jobDirectory } from "./job-directory.ts";
+import { jobEnvironment } from "./job-environment.ts";
 import { Job, type JobPlan, type JobVerdict } from "./job.ts";
-import { baseEnvironment, jobMarker, markedEnvironment } from "./marked-environment.ts";
+import { jobMarker } from "./marked-environment.ts";
 import { markers } from "../../src/protocol/markers.ts";
 import { OutputSpool } from "./output-spool.ts";
 import { sharedLook } from "./shared-look.ts";
 import type { SteadyClock } from "./steady-clock.ts";
-import { version } from "./version.ts";
 
 /** Far above what a session admits; it bounds descriptors and processes when something goes wrong. */
 const maxRunning = 64;
@@ -178,13 +178,7 @@ function refused(code: WrapperError["code"], message: string): StartAnswer {
 
 function planOf(order: WrapperJobOrder, boot: WrapperBoot, directory: string): JobPlan {
   const argv = order.argv ?? ["sh", "-c", order.command ?? ""];
-  const marks = { sessionId: boot.session_id, instanceId: boot.instance_id, generation: boot.generation };
-  const environment = markedEnvironment(marks, "job", version, {
-    ...baseEnvironment(process.env),
-    ...boot.env,
-    ...order.env,
-    [jobMarker]: order.id,
-  });
+  const environment = jobEnvironment(boot, { ...order.env, [jobMarker]: order.id });
   return {
     file: argv[0] ?? "",
     args: argv.slice(1),
@@ -199,19 +193,4 @@ function planOf(order: WrapperJobOrder, boot: WrapperBoot, directory: string): J
           : { type: "none" },
     timeoutMs: order.timeout_ms,
   };
-}
-
-/** The same for the same meaning, whatever the order of the keys. */
-function digestOf(order: WrapperJobOrder): string {
-  const sorted = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(sorted);
-    if (typeof value !== "object" || value === null) return value;
-    return Object.entries(value)
-      .filter(([, inner]) => inner !== undefined)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, inner]) => [name, sorted(inner)]);
-  };
-  return createHash("sha256")
-    .update(JSON.stringify(sorted(order)))
-    .digest("hex");
 }

@@ -6,13 +6,14 @@ import { jobIdText, limits } from "../../src/protocol/primitives.ts";
 import {
   renewalRequest,
   wrapperJobOrder,
-  wrapperProtocolVersion,
   type RenewalReply,
   type WrapperBoot,
   type WrapperHealth,
   type WrapperJobDetail,
 } from "../../src/protocol/wrapper.ts";
+import { bootstrapRequest } from "../../src/protocol/workspace.ts";
 import { ok, refuse, type Answer } from "./answer.ts";
+import type { Bootstrap } from "./bootstrap.ts";
 import type { Fence } from "./fence.ts";
 import type { Route, RouteRequest } from "./http-server.ts";
 import type { Job } from "./job.ts";
@@ -25,6 +26,7 @@ export interface RouteDependencies {
   readonly clock: SteadyClock;
   readonly fence: Fence;
   readonly jobs: JobTable;
+  readonly bootstrap: Bootstrap;
   readonly startedAt: number;
 }
 
@@ -32,6 +34,10 @@ const smallBodyBytes = 4_096;
 /** A job at every limit of the public API, each character as a six-byte escape. */
 const orderBodyBytes =
   6 * (limits.commandBytes + limits.stdinBytes + limits.envCount * (limits.envName + limits.envValue)) + smallBodyBytes;
+/** All that a create may carry, each character as a six-byte escape. */
+const bootstrapBodyBytes = 6 * limits.bodyBytes + smallBodyBytes;
+/** A request is answered in the time that an idle connection has. */
+const maxWaitMs = 30_000;
 const stdinBodyBytes = 1_024 * 1_024;
 const maxTailBytes = 1_024 * 1_024;
 /** A file system that hangs must not hang the lease. */
@@ -48,13 +54,26 @@ export function routes(dependencies: RouteDependencies): readonly Route[] {
     };
   const served = { maxBodyBytes: smallBodyBytes, beforeRenewal: false };
   return [
-    { ...served, method: "GET", path: /^\/health$/, beforeRenewal: true, handle: () => ok(health(dependencies)) },
+    {
+      ...served,
+      method: "GET",
+      path: /^\/health$/,
+      beforeRenewal: true,
+      handle: ({ protocol }) => ok(health(dependencies, protocol)),
+    },
     {
       ...served,
       method: "POST",
       path: /^\/lease$/,
       beforeRenewal: true,
       handle: (request) => renew(dependencies, request),
+    },
+    {
+      ...served,
+      method: "POST",
+      path: /^\/bootstrap$/,
+      maxBodyBytes: bootstrapBodyBytes,
+      handle: (request) => prepare(dependencies, request),
     },
     {
       ...served,
@@ -79,21 +98,25 @@ export function routes(dependencies: RouteDependencies): readonly Route[] {
   ];
 }
 
-function health({ boot, clock, jobs, startedAt }: RouteDependencies): WrapperHealth {
+function health({ boot, clock, jobs, bootstrap, startedAt }: RouteDependencies, protocol: number): WrapperHealth {
   return {
     session_id: boot.session_id,
     instance_id: boot.instance_id,
     generation: boot.generation,
     version,
-    protocol: wrapperProtocolVersion,
+    protocol,
     pid: process.pid,
     uptime_ms: Math.round(clock.now() - startedAt),
     active_jobs: jobs.running,
     draining: jobs.draining,
+    preparing: bootstrap.preparing,
   };
 }
 
-async function renew({ boot, fence, jobs }: RouteDependencies, { body }: RouteRequest): Promise<Answer> {
+async function renew(
+  { boot, fence, jobs, bootstrap }: RouteDependencies,
+  { body, protocol }: RouteRequest,
+): Promise<Answer> {
   const request = parse(renewalRequest, body);
   if (typeof request === "string") return refuse("invalid", request);
   const renewal = fence.renew(request);
@@ -101,13 +124,13 @@ async function renew({ boot, fence, jobs }: RouteDependencies, { body }: RouteRe
     return refuse("stale_renewal", "A renewal at or above this sequence was accepted before.");
   if (renewal.type === "ending") return refuse("draining", "This instance is ending.");
   const reply: RenewalReply = {
-    protocol: wrapperProtocolVersion,
+    protocol,
     instance_id: boot.instance_id,
     generation: boot.generation,
     version,
     expires_in_ms: renewal.expiresInMs,
     active_jobs: jobs.running,
-    idle_ms: jobs.idleMs,
+    idle_ms: bootstrap.busy ? 0 : jobs.idleMs,
     disk: await disk(boot.workspace_dir),
     jobs: jobs.all().map((job) => job.view()),
   };
@@ -122,12 +145,21 @@ async function disk(path: string): Promise<RenewalReply["disk"]> {
   return Promise.race([measured, pause(statfsMs, null, { ref: false })]);
 }
 
-async function startJob({ fence, jobs }: RouteDependencies, { body }: RouteRequest): Promise<Answer> {
+async function prepare({ fence, bootstrap }: RouteDependencies, { body }: RouteRequest): Promise<Answer> {
+  const request = parse(bootstrapRequest, body);
+  if (typeof request === "string") return refuse("invalid", request);
+  if (!fence.mayAct()) return refuse("draining", "This instance is ending.");
+  if (!bootstrap.start(request.order)) return refuse("job_mismatch", "Another workspace was ordered before.");
+  return ok(await bootstrap.progress(request.seen, Math.min(request.wait_ms, maxWaitMs)));
+}
+
+async function startJob({ fence, jobs, bootstrap }: RouteDependencies, { body }: RouteRequest): Promise<Answer> {
   const order = parse(wrapperJobOrder, body);
   if (typeof order === "string") return refuse("invalid", order);
   const wrong = wrongOrder(order);
   if (wrong !== null) return refuse("invalid", wrong);
   if (!fence.mayAct()) return refuse("draining", "This instance is ending.");
+  if (bootstrap.preparing) return refuse("preparing", "No job is taken before the workspace is prepared.");
   const answer = await jobs.start(order);
   if (answer.type === "refused") return refuse(answer.refusal.code, answer.refusal.message);
   return ok(answer.job.view(), answer.isNew ? 201 : 200);

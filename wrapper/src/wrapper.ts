@@ -5,6 +5,7 @@
  */
 import type { Server } from "node:http";
 import { wrapperBoot, type WrapperBoot } from "../../src/protocol/wrapper.ts";
+import { Bootstrap } from "./bootstrap.ts";
 import { boundedLog } from "./bounded-log.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { Fence, type EndCause } from "./fence.ts";
@@ -40,6 +41,7 @@ export async function runWrapper(): Promise<void> {
     const by = cause === "lease_expired" ? Math.min(now, fence.deadline) + boot.job_grace_ms : now + boot.job_grace_ms;
     tell({ type: "ending", by: by + endSlackMs });
     jobs.endAll(by);
+    bootstrap.end(by);
     // After a loss of the right to act, nobody may be told anything any more; a stop that was asked for lets its caller look on.
     if (cause !== "stop_requested") {
       server?.close();
@@ -48,7 +50,7 @@ export async function runWrapper(): Promise<void> {
     if (ending) return;
     ending = true;
     log("ending", { cause, running: jobs.running });
-    void jobs.allEnded().then(() => {
+    void Promise.all([jobs.allEnded(), bootstrap.ended()]).then(() => {
       log("ended", { cause });
       // A guardian that was frozen must wake to see that it is alone.
       if (process.ppid === guardian) process.kill(guardian, "SIGCONT");
@@ -58,13 +60,14 @@ export async function runWrapper(): Promise<void> {
 
   const fence = new Fence({ clock, startedAt, ttlMs: boot.lease_ttl_ms, tell, end });
   const jobs = new JobTable({ boot, clock, fence, tell, log });
+  const bootstrap = new Bootstrap({ boot, clock, fence, tell, log });
   void guardianGone.then(() => fence.lose("guardian_gone"));
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => fence.lose("stop_requested"));
 
   server = await serve({
     boot,
     fence,
-    routes: routes({ boot, clock, fence, jobs, startedAt }),
+    routes: routes({ boot, clock, fence, jobs, bootstrap, startedAt }),
     log,
     port: Number(process.env.MOORING_PORT ?? 0),
     address: process.env.MOORING_BIND ?? "127.0.0.1",

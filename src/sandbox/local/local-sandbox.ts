@@ -142,9 +142,9 @@ async function observe(host: HostAddress, target: Target, beganAt: number, bound
     const detail = `${reply.failure.code}: ${reply.failure.message}`;
     return { ...about, answer: "unknown", host: null, boot: null, residue: [], detail };
   }
-  const { host_id, boot_id, answer, detail } = reply.value;
+  const { host_id, boot_id, answer, detail, containment = "marker" } = reply.value;
   const residue = reply.value.residue.map(residueOf);
-  const seen = { ...about, host: host_id, boot: boot_id, residue };
+  const seen = { ...about, host: host_id, boot: boot_id, residue, containment };
   if (isAnother(target, host_id)) return { ...seen, answer: "unknown", detail: otherHost(target, host_id) };
   if ((answer === "absent") !== (residue.length === 0)) {
     return { ...seen, answer: "unknown", detail: `The host says ${answer} and shows ${residue.length} processes.` };

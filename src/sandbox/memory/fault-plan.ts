@@ -18,7 +18,17 @@ export const providerOps = [
   "observeContainer",
   "destroyContainer",
 ] as const;
-export const wrapperOps = ["health", "renew", "startJob", "job", "output", "endJob", "writeStdin", "drain"] as const;
+export const wrapperOps = [
+  "health",
+  "renew",
+  "prepare",
+  "startJob",
+  "job",
+  "output",
+  "endJob",
+  "writeStdin",
+  "drain",
+] as const;
 export type Op = (typeof providerOps)[number] | (typeof wrapperOps)[number];
 
 export interface Call {

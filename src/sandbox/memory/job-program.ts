@@ -12,6 +12,7 @@
  *   spew BYTES           writes that many bytes at once (also: head -c BYTES /dev/zero)
  *   ignore-term          SIGTERM has no effect from here on (also: trap '' TERM)
  *   fork                 a child in a session of its own that sleeps for ever and ignores SIGTERM
+ *   git-clone URL REF    the files of that repository of the world into the workspace; ends the job with 128 without it
  *   crash                dies by SIGSEGV
  *
  * A step it does not know writes "not found" and ends the job with 127, as a shell would.
@@ -27,6 +28,7 @@ export type Step =
   | { readonly type: "printFile"; readonly name: string }
   | { readonly type: "ignoreTerm" }
   | { readonly type: "fork" }
+  | { readonly type: "clone"; readonly url: string; readonly ref: string }
   | { readonly type: "crash" };
 
 export type JobProgram = readonly Step[];
@@ -74,6 +76,10 @@ function parseStep(text: string): readonly Step[] {
       return /^(''|"") TERM$/.test(rest) ? [{ type: "ignoreTerm" }] : unknown(text);
     case "fork":
       return [{ type: "fork" }];
+    case "git-clone": {
+      const [url = "", ref = ""] = rest.split(" ");
+      return [{ type: "clone", url, ref }];
+    }
     case "crash":
       return [{ type: "crash" }];
     case "true":

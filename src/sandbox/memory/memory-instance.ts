@@ -7,13 +7,15 @@
  */
 import { acceptRenewal, newLeaseClock, type LeaseClock } from "../../protocol/lease-clock.ts";
 import type { RenewalReply, RenewalRequest, WrapperHealth, WrapperJobOrder } from "../../protocol/wrapper.ts";
-import { wrapperProtocolVersion } from "../../protocol/wrapper.ts";
+import type { BootstrapOrder } from "../../protocol/workspace.ts";
+import { preparesSince, wrapperProtocol } from "../../domain/wrapper-protocol.ts";
 import type { LaunchOrder } from "../agent-sandbox.ts";
 import type { EventQueue } from "./event-queue.ts";
 import type { Journal, Process } from "./journal.ts";
+import { bootstrapFingerprint, MemoryBootstrap } from "./memory-bootstrap.ts";
 import { jobFingerprint, MemoryJob } from "./memory-job.ts";
 import type { Birth, ProcessTable } from "./process-table.ts";
-import type { Files } from "./snapshot-shelf.ts";
+import type { Files, Repositories } from "./snapshot-shelf.ts";
 import { answered, refused, type WrapperAnswer } from "./wrapper-answer.ts";
 
 export interface InstanceSurroundings {
@@ -28,6 +30,10 @@ export interface InstanceSurroundings {
   readonly maxJobs: number;
   readonly disk: { readonly total_bytes: number; readonly free_bytes: number };
   readonly files: Files;
+  readonly repositories: Repositories;
+  /** The protocol of its code. */
+  readonly protocol: number;
+  readonly changed: () => void;
   readonly retired: () => boolean;
 }
 
@@ -43,6 +49,7 @@ export class MemoryInstance {
   #phase: Phase = "starting";
   #lease: LeaseClock;
   #draining = false;
+  #bootstrap: MemoryBootstrap | null = null;
   /** A SIGTERM that waits for a thaw. */
   #termPending = false;
   #requestsWhileFrozen: (() => void)[] = [];
@@ -114,7 +121,7 @@ export class MemoryInstance {
     this.#watchLease();
     this.#note({ type: "renewed", sequence: request.sequence, retired: this.#world.retired() });
     return answered({
-      protocol: wrapperProtocolVersion,
+      protocol: this.#spoken(),
       instance_id: this.order.instanceId,
       generation: this.order.generation,
       version: "memory",
@@ -134,11 +141,12 @@ export class MemoryInstance {
         instance_id: this.order.instanceId,
         generation: this.order.generation,
         version: "memory",
-        protocol: wrapperProtocolVersion,
+        protocol: this.#spoken(),
         pid: this.wrapper.pid,
         uptime_ms: this.#world.queue.time - this.#startedAt,
         active_jobs: this.#activeJobs().length,
         draining: this.#draining,
+        preparing: this.#preparing(),
       })
     );
   }
@@ -151,23 +159,34 @@ export class MemoryInstance {
       const same = known.fingerprint === jobFingerprint(order);
       return same ? answered(known) : refused("job_mismatch", `job ${order.id} has another body`);
     }
+    if (this.#preparing()) return refused("preparing", "no job is taken before the workspace is prepared");
     if (this.#draining) return refused("draining", "no new job is admitted");
     if (this.#activeJobs().length >= this.#world.maxJobs) return refused("too_many_jobs", "too many jobs run");
-    const { queue, processes, keepOutputBytes, files } = this.#world;
-    const job = new MemoryJob(order, {
-      queue,
-      processes,
-      birth: this.#birth("job"),
-      env: this.order.env,
-      files,
-      keepBytes: keepOutputBytes,
-      graceMs: this.order.jobGraceMs,
-      supervised: () => this.#supervised(),
-      onEnded: () => this.#exitWhenEmpty(),
-    });
+    const job = this.#start(order, () => this.#exitWhenEmpty());
     this.#jobs.set(order.id, job);
     this.#note({ type: "jobAccepted", jobId: order.id, retired: this.#world.retired() });
     return answered(job);
+  }
+
+  prepare(generation: number, order: BootstrapOrder): WrapperAnswer<MemoryBootstrap> {
+    const fence = this.#checkGeneration(generation) ?? this.#checkRenewed();
+    if (fence !== null) return fence;
+    if (this.#world.protocol < preparesSince) return refused("not_found", "no such route");
+    if (this.#bootstrap !== null) {
+      const same = this.#bootstrap.fingerprint === bootstrapFingerprint(order);
+      return same ? answered(this.#bootstrap) : refused("job_mismatch", "another workspace was ordered before");
+    }
+    this.#bootstrap = new MemoryBootstrap(order, {
+      env: this.order.env,
+      start: (step, ended) =>
+        this.#start(step, () => {
+          ended();
+          this.#exitWhenEmpty();
+        }),
+      changed: () => this.#world.changed(),
+      isOver: () => this.#phase !== "serving",
+    });
+    return answered(this.#bootstrap);
   }
 
   job(generation: number, id: string): WrapperAnswer<MemoryJob> {
@@ -199,13 +218,38 @@ export class MemoryInstance {
 
   thaw(): void {
     for (const process of this.processes()) this.#world.processes.setFrozen(process, false);
-    for (const job of this.jobs) job.thaw();
+    for (const job of this.#everyJob()) job.thaw();
     this.#listen();
     // Before the lease is looked at: the harder of the two orders in which a process may find its sockets and its timers.
     if (this.listens) for (const request of this.#requestsWhileFrozen.splice(0)) request();
     this.#watchLease();
     if (this.#termPending) this.#beginEnding("it was told to stop while frozen");
     if (!this.#world.processes.isAlive(this.wrapper)) this.#beginEnding("the wrapper is gone");
+  }
+
+  #start(order: WrapperJobOrder, onEnded: () => void): MemoryJob {
+    const { queue, processes, keepOutputBytes, files, repositories } = this.#world;
+    return new MemoryJob(order, {
+      queue,
+      processes,
+      birth: this.#birth("job"),
+      env: this.order.env,
+      files,
+      repositories,
+      keepBytes: keepOutputBytes,
+      graceMs: this.order.jobGraceMs,
+      supervised: () => this.#supervised(),
+      onEnded,
+    });
+  }
+
+  /** What it answers with to a controller of this code. */
+  #spoken(): number {
+    return Math.min(this.#world.protocol, wrapperProtocol);
+  }
+
+  #preparing(): boolean {
+    return this.#bootstrap !== null && !this.#bootstrap.done;
   }
 
   #birth(kind: "guardian" | "wrapper" | "job"): Birth {
@@ -278,14 +322,14 @@ export class MemoryInstance {
     if (this.#phase === "ending" || this.#phase === "ended") return;
     this.#phase = "ending";
     this.#note({ type: "ending", why });
-    for (const job of this.#activeJobs()) job.end(null);
+    for (const job of this.#activeProcesses()) job.end(null);
     this.#exitWhenEmpty();
   }
 
   /** The last ones out. Who is frozen cannot exit; who was killed is out already. */
   #exitWhenEmpty(): void {
-    if (this.#phase === "ending" && this.#activeJobs().length === 0 && this.#supervised()) {
-      for (const job of this.jobs) job.reapChildren();
+    if (this.#phase === "ending" && this.#activeProcesses().length === 0 && this.#supervised()) {
+      for (const job of this.#everyJob()) job.reapChildren();
       if (this.#can(this.wrapper)) this.#world.processes.end(this.wrapper);
       if (this.#can(this.guardian)) this.#world.processes.end(this.guardian);
     }
@@ -306,8 +350,17 @@ export class MemoryInstance {
     return this.jobs.filter((job) => !job.ended);
   }
 
+  /** Jobs and the steps of its workspace. */
+  #everyJob(): readonly MemoryJob[] {
+    return [...this.jobs, ...(this.#bootstrap?.jobs ?? [])];
+  }
+
+  #activeProcesses(): readonly MemoryJob[] {
+    return this.#everyJob().filter((job) => !job.ended);
+  }
+
   #idleMs(): number {
-    if (this.#activeJobs().length > 0) return 0;
+    if (this.#activeProcesses().length > 0) return 0;
     const last = this.jobs.reduce((latest, job) => Math.max(latest, job.lastActivityAt), this.#startedAt);
     return this.#world.queue.time - last;
   }

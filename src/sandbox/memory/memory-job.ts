@@ -8,7 +8,7 @@ import type { Process } from "./journal.ts";
 import { JobOutput } from "./job-output.ts";
 import { parseJobProgram, type JobProgram, type Step } from "./job-program.ts";
 import type { Behaviour, Birth, ProcessTable } from "./process-table.ts";
-import type { Files } from "./snapshot-shelf.ts";
+import type { Files, Repositories } from "./snapshot-shelf.ts";
 
 /** Why a job was ended from outside, as the state it gets. */
 export type EndedAs = "timed_out" | "cancelled" | "interrupted";
@@ -20,6 +20,8 @@ export interface JobSurroundings {
   readonly env: Readonly<Record<string, string>>;
   /** Shared with every job of the sandbox. */
   readonly files: Files;
+  /** What can be cloned: files by address and ref (`""`: the one that is checked out by default). */
+  readonly repositories: Repositories;
   readonly keepBytes: number;
   readonly graceMs: number;
   /** Whether somebody is there to reap what the job leaves behind. */
@@ -208,6 +210,16 @@ export class MemoryJob implements Behaviour {
       case "fork":
         this.#children.push(this.#world.processes.spawn(this.#world.birth, { terminate: () => {}, died: () => {} }));
         return true;
+      case "clone": {
+        const refs = this.#world.repositories.get(step.url);
+        const files = refs?.get(step.ref);
+        for (const [name, text] of files ?? []) this.#world.files.set(name, text);
+        if (files !== undefined) return true;
+        const why = refs === undefined ? "unable to access the repository" : `Remote branch ${step.ref} not found`;
+        this.#write(encoder.encode(`fatal: ${why}\n`));
+        this.#exit(128);
+        return true;
+      }
       case "crash":
         this.#signal ??= "SIGSEGV";
         this.#world.processes.end(this.process);

@@ -99,7 +99,9 @@ class MemorySandbox implements AgentSandbox {
       effect: (fault) => this.#look(target, fault),
       reply: (answer) => answer,
     });
-    const asked = { provider: this.name, sandboxId: target.sandboxId, generation: target.generation, beganAt } as const;
+    const { containment } = this.capabilities;
+    const { sandboxId, generation } = target;
+    const asked = { provider: this.name, sandboxId, generation, beganAt, containment } as const;
     if (!looked.ok) {
       return { ...asked, answer: "unknown", host: null, boot: null, residue: [], detail: looked.failure.message };
     }

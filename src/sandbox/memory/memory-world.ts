@@ -17,6 +17,7 @@ import type {
   Retired,
   Target,
 } from "../agent-sandbox.ts";
+import { wrapperProtocol } from "../../domain/wrapper-protocol.ts";
 import { EventQueue } from "./event-queue.ts";
 import { HostRecords, type MemoryHost, type SandboxRecord } from "./host-records.ts";
 import { Journal, type Process, type StopAim } from "./journal.ts";
@@ -25,7 +26,7 @@ import { MemoryDisk } from "./memory-disk.ts";
 import { MemoryInstance } from "./memory-instance.ts";
 import { Mischief } from "./mischief.ts";
 import { ProcessTable } from "./process-table.ts";
-import { SnapshotShelf } from "./snapshot-shelf.ts";
+import { SnapshotShelf, type Files } from "./snapshot-shelf.ts";
 import { launchRefusals, noHost, residueOf, type Seen } from "./world-answers.ts";
 
 export interface WorldOptions {
@@ -48,6 +49,10 @@ export class MemoryWorld {
   readonly snapshots = new SnapshotShelf();
   readonly disk: MemoryDisk;
   readonly containers: MemoryContainers;
+  /** What a workspace can be fetched from. */
+  readonly repositories = new Map<string, ReadonlyMap<string, Files>>();
+  /** What a wrapper that is launched from now on speaks: an older one, before a deploy, or a newer one, before a rollback. */
+  wrapperProtocol = wrapperProtocol;
   readonly #clock: { now(): number };
   readonly #options: Required<Omit<WorldOptions, "clock">>;
   readonly #queue: EventQueue;
@@ -302,6 +307,9 @@ export class MemoryWorld {
       keepOutputBytes,
       maxJobs,
       disk,
+      repositories: this.repositories,
+      protocol: this.wrapperProtocol,
+      changed: () => this.changed(),
       files: (record.files ??= new Map<string, string>()),
       retired: () => order.generation <= (record.retiredThrough ?? -1),
     });

@@ -9,6 +9,7 @@ import type {
   WrapperJobDetail,
   WrapperJobOrder,
 } from "../../protocol/wrapper.ts";
+import type { BootstrapReply, BootstrapRequest } from "../../protocol/workspace.ts";
 import type { CallBound, InstanceRef, WrapperClient } from "../agent-sandbox.ts";
 import type { Op } from "./fault-plan.ts";
 import { faultyCall, type Surroundings } from "./faulty-call.ts";
@@ -27,6 +28,7 @@ const meaning: Record<WrapperRefusal, ProviderFailureCode> = {
   stale_renewal: "invalid",
   not_renewed: "unavailable",
   draining: "unavailable",
+  preparing: "unavailable",
   job_mismatch: "invalid",
   job_ended: "invalid",
   not_found: "not_found",
@@ -51,6 +53,20 @@ export class MemoryWrapperClient implements WrapperClient {
 
   renew(request: RenewalRequest, bound: CallBound): Promise<ProviderResult<RenewalReply>> {
     return this.#call("renew", bound, (wrapper) => wrapper.renew(this.#ref.generation, request), plain);
+  }
+
+  prepare(request: BootstrapRequest, bound: CallBound): Promise<ProviderResult<BootstrapReply>> {
+    const asked = (wrapper: MemoryInstance) => wrapper.prepare(this.#ref.generation, request.order);
+    return this.#call("prepare", bound, asked, async (bootstrap, instance, signal) => {
+      const { world } = this.#at;
+      const until = world.advance() + request.wait_ms;
+      const over = () => bootstrap.version > request.seen || world.advance() >= until || !instance.listens;
+      world.schedule(request.wait_ms, () => {});
+      if (!(await waitFor(this.#at, over, signal))) return failed("timed_out", "the caller gave up", "unknown");
+      return instance.listens
+        ? succeeded(bootstrap.reply())
+        : failed("unavailable", "the connection was cut", "unknown");
+    });
   }
 
   startJob(order: WrapperJobOrder, bound: CallBound): Promise<ProviderResult<WrapperJob>> {

@@ -8,6 +8,8 @@ import type { SessionId } from "../../domain/ids.ts";
 /** A workspace: contents by name. */
 export type Files = Map<string, string>;
 
+export type Repositories = ReadonlyMap<string, ReadonlyMap<string, Files>>;
+
 type Kept = { readonly type: "saved"; readonly files: Files } | { readonly type: "removed" };
 
 export class SnapshotShelf {

@@ -2,7 +2,7 @@
 import type { Migration } from "../../storage/migrate.ts";
 
 /** Raised when a record written by this code could be misread by an older one: that one then leaves the rows alone (LEA-19). */
-export const recordVersion = 1;
+export const recordVersion = 2;
 
 export const sessionMigrations: readonly Migration[] = [
   {

@@ -4,6 +4,11 @@ import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
 export const stopChecks: readonly ProviderCheck[] = [
   {
+    name: "what hides from its group, its environment and its parents is found and ended, or no look promises that it would be [PHY-14]",
+    needs: ["hiding"],
+    run: hidden,
+  },
+  {
     name: "a stop ends the wrapper and its jobs, and what it says remains is what a look finds [PHY-5]",
     needs: [],
     run: endsAll,
@@ -201,4 +206,20 @@ async function destroyed(world: ProviderWorld): Promise<void> {
   valueOf(await destroy(), "destroy again");
   assertFailed(await session.launch(), "refused_retired", "none");
   assertAnswer(await session.observe(), "absent");
+}
+
+async function hidden(world: ProviderWorld): Promise<void> {
+  const session = new ContractSession(world);
+  await session.held();
+  const { command, count } = power(world, "hiding");
+  const id = await session.startJob("hides", command);
+  const printed = async () => valueOf(await world.settle(session.wrapper().job(id, 64, bound())), "job").tail_base64;
+  await session.becomes("hidden", printed, (tail) => atob(tail) === "hidden\n");
+  const { containment } = await session.observe();
+  assert.ok((await count()) > 0, "nothing hides: the check would prove nothing");
+  valueOf(await session.stop(), "stop");
+  // A provider that says `marker` promises nothing here, and the receipt says so (domain/observation.ts).
+  if (containment === undefined || containment === "marker") return;
+  await session.becomesAbsent();
+  assert.equal(await count(), 0, `a look said ${containment}, and what hid is still there`);
 }

@@ -75,6 +75,7 @@ export class RiggedSession extends sessionObject<Env>((bindings) => {
     policy,
     clock,
     ids: systemIds,
+    gitSchemes: ["https", "ssh"],
     logger: { info: () => {}, warn: () => {}, error: () => {} },
     seals: webSeals(sealKeys, randomBytes),
     defaultProvider: "memory",

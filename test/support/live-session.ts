@@ -1,0 +1,130 @@
+/**
+ * One session's real shell on real time over the local host: real processes on one side, rows that a test may read and
+ * rewrite on the other. `restart` is what a deploy does to the object: everything in memory is gone, the rows stay.
+ */
+import type { SessionId } from "../../src/domain/ids.ts";
+import { defaultPolicy, type Policy } from "../../src/domain/policy.ts";
+import type { CreateSession, SessionView } from "../../src/protocol/sessions.ts";
+import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
+import { SessionCommands } from "../../src/session/commands.ts";
+import { Trace } from "../../src/session/trace.ts";
+import { quotaTerms } from "../../src/tenant/quota.ts";
+import { TenantCore } from "../../src/tenant/tenant-core.ts";
+import { Incarnation } from "./incarnation.ts";
+import { instantSeals } from "./instant-seals.ts";
+import { nodeSql } from "./node-sql.ts";
+import type { RunningHost } from "./running-host.ts";
+import { caller } from "./session-rig.ts";
+import { systemClock, systemIds } from "./system-ambient.ts";
+
+const shortened: Partial<Policy> = {
+  renewMs: 500,
+  renewRetryMs: 500,
+  leaseTtlMs: 30_000,
+  observeMs: 3_000,
+  jobGraceMs: 500,
+  stopGraceMs: 2_000,
+  alarmSlipMs: 0,
+  drainMs: 5_000,
+};
+
+export class LiveSession {
+  readonly id: SessionId;
+  readonly sql = nodeSql();
+  readonly #host: RunningHost;
+  readonly #policy: Policy;
+  readonly #registry: TenantCore;
+  #life: Incarnation | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  commands: SessionCommands;
+
+  constructor(host: RunningHost, policy: Partial<Policy> = {}) {
+    this.#host = host;
+    this.id = host.session() as SessionId;
+    this.#policy = { ...defaultPolicy, ...shortened, ...policy };
+    this.#registry = new TenantCore(nodeSql(), systemClock, quotaTerms(this.#policy, 10));
+    this.commands = this.restart();
+  }
+
+  restart(): SessionCommands {
+    this.#life?.crash("reset");
+    clearTimeout(this.#timer);
+    const life = new Incarnation({ crashesAt: () => false }, () => {});
+    this.#life = life;
+    const { url, token } = this.#host;
+    const local = localSandbox({ url, token, clock: systemClock, ids: systemIds, fetch: (...call) => fetch(...call) });
+    const sandbox = life.port("sandbox", local);
+    const registry = this.#registry;
+    this.commands = new SessionCommands({
+      sql: life.sql(this.sql),
+      seals: instantSeals(),
+      clock: life.clock(systemClock),
+      ids: systemIds,
+      logger: { info: () => {}, warn: () => {}, error: () => {} },
+      policy: this.#policy,
+      providers: { get: (name) => (name === "local" ? sandbox : null) },
+      defaultProvider: "local",
+      gitSchemes: ["https", "http", "file"],
+      trace: new Trace(systemIds),
+      tenant: () =>
+        life.port("tenant", {
+          reserve: async (order) => registry.reserve(order),
+          cancelReservation: async (session, generation) => registry.cancelReservation(session, generation),
+          report: async (report) => registry.report(report),
+        }),
+      index: () => ({
+        report: (report) => Promise.resolve({ version: report.version }),
+        markBlocked: () => Promise.resolve(),
+      }),
+      alarm: {
+        set: (at) => {
+          if (life.alive) this.#arm(at);
+        },
+        clear: () => {
+          if (life.alive) clearTimeout(this.#timer);
+        },
+      },
+      eraseStorage: () => Promise.resolve(),
+    });
+    void this.commands.engine.wake("alarm");
+    return this.commands;
+  }
+
+  async create(body: CreateSession): Promise<void> {
+    const created = await this.commands.create(this.id, caller, body, null, 0);
+    if (!created.ok) throw new Error(created.problem.detail);
+  }
+
+  async view(): Promise<SessionView> {
+    const read = await this.commands.get(caller);
+    if (!read.ok) throw new Error(read.problem.detail);
+    return read.value.body;
+  }
+
+  async run(id: string, command: string): Promise<void> {
+    const made = await this.commands.createJob(caller, { id, command });
+    if (!made.ok) throw new Error(made.problem.detail);
+  }
+
+  async job(id: string) {
+    const read = await this.commands.job(caller, id, 0);
+    if (!read.ok) throw new Error(read.problem.detail);
+    return read.value;
+  }
+
+  async events(): Promise<readonly string[]> {
+    const read = await this.commands.events(caller, 0, 1_000, 0);
+    if (!read.ok) throw new Error(read.problem.detail);
+    return read.value.map(({ type }) => type);
+  }
+
+  close(): void {
+    this.#life?.crash("reset");
+    clearTimeout(this.#timer);
+  }
+
+  #arm(at: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.commands.engine.wake("alarm"), Math.max(0, at - Date.now()));
+  }
+}
