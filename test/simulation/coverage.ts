@@ -88,7 +88,8 @@ export function phaseOfLease(lease: Lease | null, isGhost: boolean, restores: bo
     case "launching":
       return restores ? "restoring" : "launching";
     case "held":
-      return lease.gate.type === "open" ? "held" : lease.gate.type;
+      // Nobody in the simulation asks for a workspace yet: one that is being prepared would be held like any other.
+      return lease.gate.type === "open" || lease.gate.type === "preparing" ? "held" : lease.gate.type;
     case "stopping":
       return lease.step.type === "parked" ? "parked" : "stopping";
     case "closed":
