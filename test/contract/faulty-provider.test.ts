@@ -7,7 +7,14 @@ import { describe, expect, it } from "vitest";
 import { failed, succeeded } from "../../src/domain/failure.ts";
 import type { ContainerId, InstanceId, SandboxId } from "../../src/domain/ids.ts";
 import type { BootstrapRequest, BootstrapStep } from "../../src/protocol/workspace.ts";
-import type { AgentSandbox, Containers, LaunchOrder, Snapshots, Space, WrapperClient } from "../../src/sandbox/agent-sandbox.ts";
+import type {
+  AgentSandbox,
+  Containers,
+  LaunchOrder,
+  Snapshots,
+  Space,
+  WrapperClient,
+} from "../../src/sandbox/agent-sandbox.ts";
 import type { Observation } from "../../src/domain/observation.ts";
 import { memoryHarness } from "./memory-harness.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
