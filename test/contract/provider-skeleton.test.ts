@@ -56,6 +56,7 @@ it("is told by name what it does not do yet, and what was not looked at", { time
       "a provider that enumerates shows what ru",
       "it can measure room exactly when it says",
       "it can save exactly when it says that it",
+      "it can share containers exactly when it ",
       "what a provider declares about its timer",
     ]
   `);
