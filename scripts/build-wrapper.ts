@@ -2,21 +2,16 @@
  * Bundles wrapper/src into the one file that runs inside a sandbox, with no dependency but Node >= 20:
  * `node scripts/build-wrapper.ts [outfile]`, by default dist/wrapper.js.
  *
- * `--as-protocol N` makes one that calls itself a version of its own: a wrapper of tomorrow, for the tests of rollbacks.
- *
  * The file must run as CommonJS (alone in an image) and as an ES module (under this repository's package.json), so it
  * is a plain script that finds `require` for itself. As a module that needs Node 20.16 or newer.
  */
 import { readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { "as-protocol": { type: "string" } } });
-const outfile = resolve(positionals[0] ?? join(root, "dist/wrapper.js"));
-const asProtocol = values["as-protocol"];
+const outfile = resolve(process.argv[2] ?? join(root, "dist/wrapper.js"));
 const maxBytes = 300 * 1_024;
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
 
@@ -36,8 +31,10 @@ await build({
   },
   plugins: [
     {
+      // WRAPPER_AS_PROTOCOL=N makes one that calls itself that version: a wrapper of tomorrow, for the tests of rollbacks.
       name: "another-protocol",
       setup(wiring) {
+        const asProtocol = process.env["WRAPPER_AS_PROTOCOL"];
         if (asProtocol === undefined) return;
         wiring.onLoad({ filter: /domain\/wrapper-protocol\.ts$/ }, ({ path }) => {
           const source = readFileSync(path, "utf8");

@@ -24,8 +24,8 @@ let session: LiveSession | null = null;
 beforeAll(async () => {
   current = await wrapperBundle();
   newer = join(temporaryDirectory(), "wrapper-of-tomorrow.js");
-  const build = ["scripts/build-wrapper.ts", newer, "--as-protocol", String(wrapperProtocol + 1)];
-  execFileSync(process.execPath, build, { cwd: root });
+  const env = { ...process.env, WRAPPER_AS_PROTOCOL: String(wrapperProtocol + 1) };
+  execFileSync(process.execPath, ["scripts/build-wrapper.ts", newer], { cwd: root, env });
 }, 60_000);
 afterEach(async () => {
   session?.close();
