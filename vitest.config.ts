@@ -38,6 +38,9 @@ export default defineConfig({
                 KEY_SIGNING_SECRET: "test-key-signing-secret-0123456789abcdef01234567",
                 ENV_ENCRYPTION_KEY: "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
                 LOCAL_HOST_TOKEN: "test-local-host-token-0123456789abcdef0123456789",
+                // How long `npm run fuzz` goes on, and where it begins.
+                ...(process.env["FUZZ_REQUESTS"] === undefined ? {} : { FUZZ_REQUESTS: process.env["FUZZ_REQUESTS"] }),
+                ...(process.env["FUZZ_SEED"] === undefined ? {} : { FUZZ_SEED: process.env["FUZZ_SEED"] }),
               },
             },
           }),

@@ -1,5 +1,5 @@
 /**
- * `npm test [-- vitest arguments]`: builds the wrapper bundle, runs both vitest projects and closes with one line,
+ * `npm test [-- vitest arguments]`: builds the wrapper bundle and the docs page, runs both vitest projects and closes with one line,
  * `N passed, N failed`. A file that cannot be collected, a hook that throws or an error outside any test is a failure;
  * a vitest that dies without a result is one too. The exit code says the same as the line.
  */
@@ -32,9 +32,10 @@ function close(passed: number, failed: number): void {
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 }
 
-const built = await run("node", ["scripts/build-wrapper.ts"], {});
+const built =
+  (await run("node", ["scripts/build-wrapper.ts"], {})) ?? (await run("node", ["scripts/build-docs.ts"], {}));
 if (built !== null) {
-  console.log(`The wrapper bundle could not be built (${built}): no test was run.`);
+  console.log(`The wrapper bundle, or the docs page, could not be built (${built}): no test was run.`);
   close(0, 1);
 } else {
   const scratch = mkdtempSync(join(tmpdir(), "mooring-test-"));

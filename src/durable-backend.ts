@@ -38,6 +38,10 @@ export function durableBackend(env: Env, config: Config, clock: Clock): Omit<Bac
     shard: shardOf,
     shards: () => shardNames(config.fleetShards).map((name) => ({ name, api: shardStub(env, name) })),
     control: () => controlStub(env),
+    asset: async (path) => {
+      const response = await env.ASSETS?.fetch(`https://assets.invalid${path}`);
+      return response?.ok === true ? response.body : null;
+    },
     missing: async () => {
       const looks = [storageMissing(() => shardOf("readiness" as TenantId).ping(), clock)];
       if (config.provider === "local") looks.push(hostMissing(config.localHost, clock));

@@ -13,6 +13,8 @@ export interface Env {
   readonly TENANTS: DurableObjectNamespace;
   readonly SHARDS: DurableObjectNamespace;
   readonly CONTROL: DurableObjectNamespace;
+  /** The files of the docs page. */
+  readonly ASSETS?: Fetcher;
   /** Optional: an Analytics Engine dataset. */
   readonly ANALYTICS?: AnalyticsEngineDataset;
 
@@ -82,5 +84,13 @@ export interface Env {
 /** What `config.ts` reads: everything but the namespaces. */
 export type ConfigEnv = Omit<
   Env,
-  "SESSIONS" | "TENANTS" | "SHARDS" | "CONTROL" | "ANALYTICS" | "RATE_READS" | "RATE_WRITES" | "RATE_AUTH_FAILURES"
+  | "SESSIONS"
+  | "TENANTS"
+  | "SHARDS"
+  | "CONTROL"
+  | "ANALYTICS"
+  | "ASSETS"
+  | "RATE_READS"
+  | "RATE_WRITES"
+  | "RATE_AUTH_FAILURES"
 >;

@@ -16,6 +16,7 @@ import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { alertRoutes } from "./routes/alerts.ts";
 import { descriptionRoutes } from "./routes/description.ts";
+import { docsRoutes } from "./routes/docs.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { auditRoutes } from "./routes/audits.ts";
 import { cleanupRoutes } from "./routes/cleanup.ts";
@@ -54,6 +55,7 @@ export const routes: readonly Route[] = [
   ...sandboxRoutes,
   ...readingRoutes,
   ...cubeRoutes,
+  ...docsRoutes,
   ...descriptionRoutes(() => routes),
 ];
 
@@ -100,7 +102,10 @@ export function createApp(around: Surroundings): HttpApp {
     if (c.req.url.length > maxUrl) c.res = problem(c, urlTooLong);
     else if (heavy !== null) c.res = problem(c, heavy);
     else await next();
-    for (const [name, value] of Object.entries({ ...fixedHeaders, ...seen.headers })) c.res.headers.set(name, value);
+    // The docs page has a policy of its own, and its files may be cached.
+    for (const [name, value] of Object.entries(fixedHeaders))
+      if (!c.res.headers.has(name)) c.res.headers.set(name, value);
+    for (const [name, value] of Object.entries(seen.headers)) c.res.headers.set(name, value);
     c.res.headers.set("x-request-id", seen.requestId);
     around.log.info("request", {
       method: c.req.method.slice(0, 16),

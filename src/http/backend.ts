@@ -26,6 +26,8 @@ export interface Backend {
   control(): FleetControlApi;
   /** The orders over the whole fleet; they run in this Worker. */
   operations(): FleetOperations;
+  /** A file of the Worker's own assets; null: there is none. */
+  asset(path: string): Promise<ReadableStream<Uint8Array> | null>;
   /** What keeps Mooring from serving right now, in words; empty when nothing does. Bounded in time, never throws. */
   missing(): Promise<readonly string[]>;
 }

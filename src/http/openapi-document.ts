@@ -123,7 +123,10 @@ function operation(each: Contract): ZodOpenApiOperationObject {
   const path = Object.fromEntries(names.map((name) => [name, parameterOf(each, name)]));
   const required = (name: (typeof headers)[number]) => name === "if-match" || name === "e2b-sandbox-id";
   const header = Object.fromEntries(
-    headers.map((name) => [name, required(name) ? requestHeaders[name] : requestHeaders[name].optional()]),
+    headers.map((name) => {
+      const schema = required(name) ? requestHeaders[name] : requestHeaders[name].optional();
+      return [titled(name), schema.describe(requestHeaders[name].description ?? "")];
+    }),
   );
   return {
     operationId: each.operation,
@@ -155,6 +158,11 @@ function securityOf({ access, tag }: Contract): Record<string, string[]>[] {
   }
 }
 
+/** As people write them; to machines case means nothing. */
+function titled(name: string): string {
+  return name.replaceAll(/(^|-)([a-z])/g, (_, dash: string, letter: string) => `${dash}${letter.toUpperCase()}`);
+}
+
 function parameterOf(each: Contract, name: string): z.ZodType {
   const schema = each.parameters?.[name] ?? pathParameters[name];
   if (schema === undefined) throw new Error(`${each.operation}: nothing describes :${name}`);
@@ -163,7 +171,8 @@ function parameterOf(each: Contract, name: string): z.ZodType {
 
 function requestBody(body: Exclude<RequestBody, "no fields">) {
   if (body === "bytes") return { required: false, content: { "application/octet-stream": { schema: binary } } };
-  return { required: body.required, content: { "application/json": { schema: body.schema } } };
+  const example = body.example === undefined && body.required ? {} : { example: body.example ?? {} };
+  return { required: body.required, content: { "application/json": { schema: body.schema, ...example } } };
 }
 
 const binary: Schema = { type: "string", format: "binary" };

@@ -4,19 +4,20 @@ import { limits, plainText } from "./primitives.ts";
 import { sessionView, teardownView } from "./sessions.ts";
 
 export const resolveBody = z.strictObject({
-  /** `retry_stop`: a new round of stop attempts. `assert_absent`: "I know it is gone". `abandon`: terminate, then assert. */
-  action: z.enum(["retry_stop", "assert_absent", "abandon"]),
-  /** Kept in the session's history: why the operator believes it. */
-  reason: plainText(limits.reasonText).min(3, "Say why, in some words."),
+  action: z
+    .enum(["retry_stop", "assert_absent", "abandon"])
+    .describe(
+      "`retry_stop`: a new round of stop attempts. `assert_absent`: 'I know it is gone'. `abandon`: terminate, then assert.",
+    ),
+  reason: plainText(limits.reasonText)
+    .min(3, "Say why, in some words.")
+    .describe("Kept in the session's history: why the operator believes it."),
 });
 
 export const inspectionView = z.object({
   id: z.string(),
-  /** Whether Mooring can read the session's record. */
-  record: z.enum(["readable", "unreadable", "newer"]),
-  /** null when it cannot. */
-  session: sessionView.nullable(),
-  /** Of every lease that is still being stopped. */
-  teardowns: z.array(teardownView),
+  record: z.enum(["readable", "unreadable", "newer"]).describe("Whether Mooring can read the session's record."),
+  session: sessionView.nullable().describe("null when it cannot."),
+  teardowns: z.array(teardownView).describe("Of every lease that is still being stopped."),
 });
 export type InspectionView = z.infer<typeof inspectionView>;

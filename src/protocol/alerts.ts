@@ -7,28 +7,23 @@ const context = z.record(z.string(), z.union([z.string(), z.number()]));
 export const alertView = z.object({
   name: z.string(),
   severity: z.enum(["warning", "critical"]),
-  /** `pending`: it is bad, but not yet for long enough. */
-  phase: z.enum(["clear", "pending", "firing"]),
-  /** Of this phase. */
-  since: instant,
+  phase: z.enum(["clear", "pending", "firing"]).describe("`pending`: it is bad, but not yet for long enough."),
+  since: instant.describe("Of this phase."),
   summary: z.string(),
   /** What was seen; empty while clear. */
   context,
-  /** The section to read, and the first thing to run. */
-  page: z.string(),
+  page: z.string().describe("The section to read, and the first thing to run."),
   command: z.string(),
-  /** A change that the webhook has not taken yet. */
-  undelivered: z.enum(["fired", "cleared"]).nullable(),
+  undelivered: z.enum(["fired", "cleared"]).nullable().describe("A change that the webhook has not taken yet."),
 });
 export type AlertView = z.infer<typeof alertView>;
 
 export const alertsView = z.object({
-  /** The last look; null: the fleet was never looked at (no tenant has ever come). */
-  looked_at: instant.nullable(),
-  /** The watch is late by more than two looks: what is below is old. */
-  stale: z.boolean(),
-  /** Firing first. */
-  data: z.array(alertView),
+  looked_at: instant
+    .nullable()
+    .describe("The last look; null: the fleet was never looked at (no tenant has ever come)."),
+  stale: z.boolean().describe("The watch is late by more than two looks: what is below is old."),
+  data: z.array(alertView).describe("Firing first."),
 });
 export type AlertsView = z.infer<typeof alertsView>;
 

@@ -19,8 +19,7 @@ export const findingView = z.object({
   session_id: z.string(),
   sandbox_id: z.string(),
   generation: z.int(),
-  /** null: nobody counts it, or nobody knows. */
-  tenant: z.string().nullable(),
+  tenant: z.string().nullable().describe("null: nobody counts it, or nobody knows."),
   provider: z.string().nullable(),
   detail: z.string(),
 });
@@ -30,15 +29,11 @@ export const auditPlanView = z.object({
   id: z.string(),
   created_at: instant,
   by: z.string(),
-  /** What `apply` must name. */
-  plan_hash: z.string(),
-  /** Past this it is not applied any more. */
-  expires_at: instant,
+  plan_hash: z.string().describe("What `apply` must name."),
+  expires_at: instant.describe("Past this it is not applied any more."),
   findings: z.array(findingView),
-  /** Everything that was to be looked at was. */
-  complete: z.boolean(),
-  /** What was not looked at, and why. */
-  notes: z.array(z.string()),
+  complete: z.boolean().describe("Everything that was to be looked at was."),
+  notes: z.array(z.string()).describe("What was not looked at, and why."),
   looked: z.object({ tenants: z.int(), records: z.int(), sandboxes: z.int() }),
 });
 export type AuditPlanView = z.infer<typeof auditPlanView>;

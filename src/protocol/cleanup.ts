@@ -7,14 +7,15 @@ const reason = plainText(limits.reasonText).min(3, "Say why, in some words.");
 
 /** Without a field: ends what is overdue, stuck, or lost its sandbox. */
 export const cleanupBody = z.strictObject({
-  /** Ends whatever is at least this old instead, as long as it is not critical. */
-  max_age_seconds: z.int("Whole seconds.").min(1, "At least 1 second.").max(31_536_000, "At most a year.").optional(),
-  /** Only sessions of this status. */
-  status: z.enum(sessionStatuses).optional(),
-  /** Tell what would end, and end nothing. */
-  dry_run: z.boolean().optional(),
-  /** For the history. */
-  reason: reason.optional(),
+  max_age_seconds: z
+    .int("Whole seconds.")
+    .min(1, "At least 1 second.")
+    .max(31_536_000, "At most a year.")
+    .optional()
+    .describe("Ends whatever is at least this old instead, as long as it is not critical."),
+  status: z.enum(sessionStatuses).optional().describe("Only sessions of this status."),
+  dry_run: z.boolean().optional().describe("Tell what would end, and end nothing."),
+  reason: reason.optional().describe("For the history."),
 });
 
 export const emergencyBody = z.strictObject({ reason, dry_run: z.boolean().optional() });
@@ -41,8 +42,7 @@ export const cleanupReply = z.object({
 export type CleanupReply = z.infer<typeof cleanupReply>;
 
 export const drainBody = z.strictObject({
-  /** true: no new sessions from now on. false: they are taken again. */
-  draining: z.boolean(),
+  draining: z.boolean().describe("true: no new sessions from now on. false: they are taken again."),
   reason,
 });
 export const drainReply = z.object({
@@ -85,7 +85,6 @@ export const layerView = z.object({
 export const runsPage = z.object({
   layers: z.array(layerView),
   data: z.array(runView),
-  /** Pass as `before` for older runs. */
-  next_before: instant.nullable(),
+  next_before: instant.nullable().describe("Pass as `before` for older runs."),
 });
 export type RunsPage = z.infer<typeof runsPage>;

@@ -48,6 +48,8 @@ export type RequestBody =
       readonly schema: z.ZodType;
       /** false: an empty body means `{}`. */
       readonly required: boolean;
+      /** One that a reader may send as it is. */
+      readonly example?: unknown;
       /** A JSON body of any Content-Type is taken. */
       readonly lenient?: true;
     };

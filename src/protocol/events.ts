@@ -5,18 +5,17 @@ import { instant } from "./primitives.ts";
 export const actors = ["client", "operator", "alarm", "maintenance", "sandbox"] as const;
 
 export const eventView = z.object({
-  /** Counts up within the session; the SSE id. */
-  sequence: z.int(),
+  sequence: z.int().describe("Counts up within the session; the SSE id."),
   at: instant,
   type: z.string(),
   actor: z.enum(actors),
-  /** Why, in words or a reason code. */
-  cause: z.string(),
+  cause: z.string().describe("Why, in words or a reason code."),
   from: z.string(),
   to: z.string(),
   generation: z.int().nullable(),
-  /** Small, type-specific facts. Never env, never a secret. */
-  facts: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+  facts: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+    .describe("Small, type-specific facts. Never env, never a secret."),
 });
 export type EventView = z.infer<typeof eventView>;
 

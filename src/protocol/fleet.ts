@@ -8,21 +8,21 @@ export const usageFigure = z.object({ status: z.enum(sessionStatuses), provider:
 export const usageView = z.object({
   session_id: z.string(),
   as_of: instant,
-  /** With three decimals: the figures add up to `total_seconds` exactly, which is the session's age. */
-  usage: z.array(usageFigure),
+  usage: z
+    .array(usageFigure)
+    .describe("With three decimals: the figures add up to `total_seconds` exactly, which is the session's age."),
   total_seconds: z.number(),
 });
 export type UsageView = z.infer<typeof usageView>;
 
 export const tenantUsageView = z.object({
   tenant: z.string(),
-  /** Sums over every session there ever was, as last reported: a session reports when it changes. */
-  usage: z.array(usageFigure),
+  usage: z
+    .array(usageFigure)
+    .describe("Sums over every session there ever was, as last reported: a session reports when it changes."),
   total_seconds: z.number(),
-  /** Sessions that are still registered. */
-  sessions: z.int(),
-  /** Empty, or the sums and the sessions' own figures do not agree. */
-  imbalances: z.array(z.string()),
+  sessions: z.int().describe("Sessions that are still registered."),
+  imbalances: z.array(z.string()).describe("Empty, or the sums and the sessions' own figures do not agree."),
 });
 export type TenantUsageView = z.infer<typeof tenantUsageView>;
 
@@ -61,10 +61,8 @@ export const statsView = z.object({
   terminating: z.int(),
   total_created: z.int(),
   total_destroyed: z.int(),
-  /** Of `total_destroyed`: on an operator's word alone. */
-  asserted: z.int(),
-  /** Sessions by status. */
-  sessions: z.record(z.string(), z.int()),
+  asserted: z.int().describe("Of `total_destroyed`: on an operator's word alone."),
+  sessions: z.record(z.string(), z.int()).describe("Sessions by status."),
   stuck: z.int(),
   blocked: z.record(z.string(), z.int()),
   tenants: z.int(),

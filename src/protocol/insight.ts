@@ -17,21 +17,23 @@ export const hintView = z.object({
     "no_task_or_agent",
     "repeated_timeouts",
   ]),
-  /** What was seen. */
-  detail: z.string(),
-  /** What to do about it. */
-  next: z.string(),
+  detail: z.string().describe("What was seen."),
+  next: z.string().describe("What to do about it."),
 });
 
 export const resourceSampleView = z.object({
   at: instant,
-  /** Since the sample before, 100 = one core; null: there is none close enough before it to tell. */
-  cpu_percent: z.number().nullable(),
+  cpu_percent: z
+    .number()
+    .nullable()
+    .describe("Since the sample before, 100 = one core; null: there is none close enough before it to tell."),
   memory_mb: z.number(),
   disk_mb: z.number().nullable(),
   processes: z.int(),
-  /** Read and write syscalls of the process tree so far; null where the provider cannot count them. */
-  operations: z.int().nullable(),
+  operations: z
+    .int()
+    .nullable()
+    .describe("Read and write syscalls of the process tree so far; null where the provider cannot count them."),
 });
 
 export const resourcesView = z.object({
@@ -39,16 +41,17 @@ export const resourcesView = z.object({
   sandbox_id: z.string(),
   generation: z.int(),
   as_of: instant,
-  /** Since the launch. */
-  duration_ms: z.int(),
-  /** Since the sample before, else since the launch. 100 = one core. */
-  cpu_percent: z.number(),
+  duration_ms: z.int().describe("Since the launch."),
+  cpu_percent: z.number().describe("Since the sample before, else since the launch. 100 = one core."),
   memory_mb: z.number(),
   disk_mb: z.number().nullable(),
   processes: z.int(),
   operations: z.int().nullable(),
-  /** Oldest first, this one included, at most 60. A sample is taken when someone asks, so the history begins with the first question. */
-  history: z.array(resourceSampleView),
+  history: z
+    .array(resourceSampleView)
+    .describe(
+      "Oldest first, this one included, at most 60. A sample is taken when someone asks, so the history begins with the first question.",
+    ),
   diagnosis: z.array(hintView),
 });
 export type ResourcesView = z.infer<typeof resourcesView>;
@@ -60,17 +63,22 @@ export const jobLogView = z.object({
   ended_at: instant.nullable(),
   exit_code: z.int().nullable(),
   signal: z.string().nullable(),
-  /** The end of its output as text; null: it was lost with its sandbox, or did not answer in time. */
-  tail: z.string().nullable(),
+  tail: z
+    .string()
+    .nullable()
+    .describe("The end of its output as text; null: it was lost with its sandbox, or did not answer in time."),
 });
 
 export const logsView = z.object({
   session_id: z.string(),
-  /** The wrapper's log of the newest sandbox; null: there is no sandbox, or it could not be read (`unavailable` says why). */
-  sandbox: z.object({ sandbox_id: z.string(), text: z.string(), last_written_at: instant.nullable() }).nullable(),
+  sandbox: z
+    .object({ sandbox_id: z.string(), text: z.string(), last_written_at: instant.nullable() })
+    .nullable()
+    .describe(
+      "The wrapper's log of the newest sandbox; null: there is no sandbox, or it could not be read (`unavailable` says why).",
+    ),
   unavailable: z.string().nullable(),
-  /** The newest ten, newest first. */
-  jobs: z.array(jobLogView),
+  jobs: z.array(jobLogView).describe("The newest ten, newest first."),
   last_activity_at: instant,
   diagnosis: z.array(hintView),
 });

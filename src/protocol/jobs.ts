@@ -49,7 +49,8 @@ export const createJob = z
     stdin_open: z.boolean().optional(),
     timeout_seconds: z.int().min(1).max(86_400).optional(),
   })
-  .refine((job) => (job.command === undefined) !== (job.argv === undefined), "Exactly one of `command` and `argv`.");
+  .refine((job) => (job.command === undefined) !== (job.argv === undefined), "Exactly one of `command` and `argv`.")
+  .meta({ oneOf: [{ required: ["command"] }, { required: ["argv"] }] });
 export type CreateJob = z.infer<typeof createJob>;
 
 export const jobView = z.object({
@@ -63,15 +64,18 @@ export const jobView = z.object({
   ended_at: instant.nullable(),
   exit_code: z.int().nullable(),
   signal: z.string().nullable(),
-  /** The generation that ran it; null while queued. */
-  generation: z.int().nullable(),
+  generation: z.int().nullable().describe("The generation that ran it; null while queued."),
   output_bytes: z.int(),
   output_truncated: z.boolean(),
-  /** The last 64 kB as text (broken UTF-8 replaced); null until the job has ended. */
-  output_tail: z.string().nullable(),
+  output_tail: z
+    .string()
+    .nullable()
+    .describe("The last 64 kB as text (broken UTF-8 replaced); null until the job has ended."),
   timeout_seconds: z.int(),
-  /** Why it waits, while queued: the session's status in words, and when to look again. */
-  held_back: z.object({ detail: z.string(), retry_at: instant.nullable() }).nullable(),
+  held_back: z
+    .object({ detail: z.string(), retry_at: instant.nullable() })
+    .nullable()
+    .describe("Why it waits, while queued: the session's status in words, and when to look again."),
 });
 export type JobView = z.infer<typeof jobView>;
 
@@ -86,6 +90,9 @@ export const outputEvent = z.object({ offset: z.int(), text: z.string() });
 export const outputEnd = z.object({
   state: z.enum(jobStates),
   exit_code: z.int().nullable(),
-  /** `finished`, or why the stream ends although the job has not: `sandbox_replaced`, `session_ended`, `disconnected`. */
-  reason: z.enum(["finished", "sandbox_replaced", "session_ended", "disconnected"]),
+  reason: z
+    .enum(["finished", "sandbox_replaced", "session_ended", "disconnected"])
+    .describe(
+      "`finished`, or why the stream ends although the job has not: `sandbox_replaced`, `session_ended`, `disconnected`.",
+    ),
 });

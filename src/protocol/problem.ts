@@ -56,8 +56,7 @@ export type ProblemCode = keyof typeof problemStatus;
 export const problemCodes = Object.keys(problemStatus) as [ProblemCode, ...ProblemCode[]];
 
 export const fieldError = z.object({
-  /** JSON pointer into the body, or `header.<name>` / `query.<name>` / `path.<name>`. */
-  pointer: z.string(),
+  pointer: z.string().describe("JSON pointer into the body, or `header.<name>` / `query.<name>` / `path.<name>`."),
   detail: z.string(),
 });
 
@@ -66,8 +65,7 @@ export const problemBody = z.object({
   title: z.string(),
   status: z.int(),
   code: z.enum(problemCodes),
-  /** What happened, what it means, what to do. */
-  detail: z.string(),
+  detail: z.string().describe("What happened, what it means, what to do."),
   retryable: z.boolean(),
   request_id: z.string(),
   retry_at: z.string().optional(),

@@ -43,9 +43,10 @@ export const position = z
 export const pageLimit = wholeNumber({ min: 1, max: limits.pageSize, usual: 20 }).describe("How many at most.");
 
 export const trueOrFalse = z.enum(["true", "false"], "true or false.");
-export const labelFilter = labels
-  .optional()
-  .describe("Only sessions that carry each of these labels: `label[team]=web&label[stage]=test`.");
+export const labelFilter = labels.optional().meta({
+  description: "Only sessions that carry each of these labels: `label[team]=web&label[stage]=test`.",
+  param: { style: "deepObject", explode: true, example: {} },
+});
 
 /** A list's position: opaque, checked when it is read. */
 export const cursor = z.string().max(100).describe("`next_cursor` of the page before, unchanged.");

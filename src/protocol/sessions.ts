@@ -15,21 +15,21 @@ export const createSession = z.strictObject({
   /** `shared`: a place in one container with other sessions of the tenant, with a workspace and a wrapper of its own. */
   isolation: isolation.optional(),
   timeout_seconds: seconds.optional(),
-  /** null switches the idle clock off. */
-  idle_timeout_seconds: seconds.nullable().optional(),
+  idle_timeout_seconds: seconds.nullable().optional().describe("null switches the idle clock off."),
   max_lifetime_seconds: seconds.optional(),
   on_timeout: onTimeout.optional(),
   on_loss: onLoss.optional(),
-  /** A new job or stdin resumes a paused session by itself. */
-  auto_resume: z.boolean().optional(),
+  auto_resume: z.boolean().optional().describe("A new job or stdin resumes a paused session by itself."),
   env: environment.optional(),
   /** Prepared before the first job: a repository, setup commands. A step that fails ends the session as failed. */
   workspace: workspaceOrder.optional(),
   labels: labels.optional(),
   agent_type: plainText(64).optional(),
   task_id: plainText(128).optional(),
-  /** Protected from emergency cleanup until max lifetime; needs a key with the scope `critical`. */
-  critical: z.boolean().optional(),
+  critical: z
+    .boolean()
+    .optional()
+    .describe("Protected from emergency cleanup until max lifetime; needs a key with the scope `critical`."),
 });
 export type CreateSession = z.infer<typeof createSession>;
 
@@ -83,8 +83,7 @@ export const blocked = z.object({ code: z.enum(blockedCodes), since: instant, re
 
 export const observationView = z.object({
   at: instant,
-  /** Who was asked: provider, host and sandbox. */
-  asked: z.string(),
+  asked: z.string().describe("Who was asked: provider, host and sandbox."),
   answer: z.enum(["present", "absent", "unknown"]),
   detail: z.string(),
 });
@@ -92,8 +91,7 @@ export const observationView = z.object({
 export const stopAttemptView = z.object({
   attempt: z.int(),
   started_at: instant,
-  /** null: it never answered (crash or bound). */
-  ended_at: instant.nullable(),
+  ended_at: instant.nullable().describe("null: it never answered (crash or bound)."),
   outcome: z.enum(["verified_absent", "still_present", "unverified", "failed", "abandoned", "acting"]),
   error: z.string().nullable(),
 });
@@ -106,16 +104,12 @@ export const teardownView = z.object({
   reason: z.string(),
   requested_at: instant,
   attempts: z.array(stopAttemptView),
-  /** The newest 20. */
-  observations: z.array(observationView),
+  observations: z.array(observationView).describe("The newest 20."),
   parked: z.boolean(),
   next_attempt_at: instant.nullable(),
-  /** Only ever from two independent looks after retirement. */
-  verified_absent_at: instant.nullable(),
-  /** An operator's word; never shown as verification. */
-  asserted_absent_at: instant.nullable(),
-  /** The proof in words; null while there is none. */
-  evidence: z.string().nullable(),
+  verified_absent_at: instant.nullable().describe("Only ever from two independent looks after retirement."),
+  asserted_absent_at: instant.nullable().describe("An operator's word; never shown as verification."),
+  evidence: z.string().nullable().describe("The proof in words; null while there is none."),
 });
 export type TeardownView = z.infer<typeof teardownView>;
 
@@ -144,18 +138,15 @@ export const sessionView = z.object({
   blocked: blocked.nullable(),
   terminate_reason: z.enum(terminateReasons).nullable(),
   created_at: instant,
-  /** When the sandbox first accepted its lease. */
-  started_at: instant.nullable(),
-  /** The last accepted timeout, refresh or resume. */
-  refreshed_at: instant.nullable(),
+  started_at: instant.nullable().describe("When the sandbox first accepted its lease."),
+  refreshed_at: instant.nullable().describe("The last accepted timeout, refresh or resume."),
   end_at: instant,
-  /** null while a job runs, while there is no sandbox, and when the idle clock is off. */
-  idle_at: instant.nullable(),
-  /** The earliest clock. null once terminated. */
-  expires_at: instant.nullable(),
+  idle_at: instant
+    .nullable()
+    .describe("null while a job runs, while there is no sandbox, and when the idle clock is off."),
+  expires_at: instant.nullable().describe("The earliest clock. null once terminated."),
   terminated_at: instant.nullable(),
-  /** The newest generation; null before the first lease. */
-  generation: z.int().nullable(),
+  generation: z.int().nullable().describe("The newest generation; null before the first lease."),
   provider: z.string(),
   isolation,
   /** The shared container that the newest sandbox is a place in; null: it has one of its own, or there is none. */
@@ -170,14 +161,17 @@ export const sessionView = z.object({
   agent_type: z.string().nullable(),
   task_id: z.string().nullable(),
   critical: z.boolean(),
-  /** null: none was asked for. */
-  workspace: workspaceView.nullable(),
-  /** What went wrong: why it ended, or, while it is paused or lost, why the last resume or rebuild led to no sandbox. */
-  failure: z.string().nullable(),
-  /** Open ghosts: replaced sandboxes that are not yet proven gone. */
-  ghosts: z.int(),
-  /** Present while anything is being torn down, and afterwards (the receipt). */
-  teardown: teardownView.nullable(),
+  workspace: workspaceView.nullable().describe("null: none was asked for."),
+  failure: z
+    .string()
+    .nullable()
+    .describe(
+      "What went wrong: why it ended, or, while it is paused or lost, why the last resume or rebuild led to no sandbox.",
+    ),
+  ghosts: z.int().describe("Open ghosts: replaced sandboxes that are not yet proven gone."),
+  teardown: teardownView
+    .nullable()
+    .describe("Present while anything is being torn down, and afterwards (the receipt)."),
 });
 export type SessionView = z.infer<typeof sessionView>;
 
@@ -202,8 +196,6 @@ export const sessionPage = z.object({ data: z.array(sessionListItem), next_curso
 
 export const keepaliveReply = z.object({ idle_at: instant.nullable(), expires_at: instant.nullable() });
 export const interruptReply = z.object({
-  /** Jobs that were running and are being ended. */
-  interrupted: z.array(z.string()),
-  /** Jobs that stay queued. */
-  queued: z.array(z.string()),
+  interrupted: z.array(z.string()).describe("Jobs that were running and are being ended."),
+  queued: z.array(z.string()).describe("Jobs that stay queued."),
 });

@@ -1,7 +1,5 @@
 /** Real sessions with real processes, through HTTP: what the figures of the main job promise, and jobs that misbehave. */
-import { spawn } from "node:child_process";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { repository, toolEnvironment } from "../../scripts/repository.ts";
 import { Api } from "../../scripts/stack/api.ts";
 import type { JobView } from "../../src/protocol/jobs.ts";
 import { temporaryStack, type TemporaryStack } from "../support/temporary-stack.ts";
@@ -88,25 +86,5 @@ it(
     expect(view).toMatchObject({ state: "succeeded", exit_code: 0, output_bytes: 100_000_000 });
     expect(view.output_tail?.length).toBe(65_536);
     await gone(id);
-  },
-);
-
-it(
-  "the example client runs a command, passes its exit code on and shows the evidence",
-  { timeout: 60_000 },
-  async () => {
-    const run = spawn("node", ["examples/run-a-job.ts", "echo out; echo err >&2; exit 7"], {
-      cwd: repository,
-      env: toolEnvironment({ MOORING_URL: world.stack.url, MOORING_KEY: await world.stack.apiKey("example") }),
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const said = { out: "", err: "" };
-    run.stdout.on("data", (chunk: Buffer) => (said.out += chunk.toString()));
-    run.stderr.on("data", (chunk: Buffer) => (said.err += chunk.toString()));
-    const code = await new Promise((resolve) => run.on("close", resolve));
-    expect(said.err).toContain("job failed, exit code 7");
-    expect(said).toMatchObject({ out: "out\nerr\n" });
-    expect(code).toBe(7);
-    expect(said.err).toMatch(/two looks at sandbox/);
   },
 );

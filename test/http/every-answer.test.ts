@@ -160,7 +160,14 @@ it(
   { timeout: 120_000 },
   async () => {
     const key = await keyOf("walk");
-    for (const path of ["/healthz", "/readyz", "/openapi.json"])
+    for (const path of [
+      "/healthz",
+      "/readyz",
+      "/openapi.json",
+      "/docs",
+      "/docs/docs.js",
+      "/docs/vendor/favicon-32x32.png",
+    ])
       expect((await send("GET", path, { key })).status).toBe(200);
     const started = await send("POST", "/v1/sessions", { key, json: {} });
     expect(started.status).toBe(202);

@@ -1,6 +1,7 @@
 /** The typed client against the real HTTP app: each native route has its method, and each method asks that route. */
 import { describe, expect, it } from "vitest";
 import { Mooring, MooringAdmin } from "../../src/client/mooring.ts";
+import { routes } from "../../src/http/app.ts";
 import { nativeContracts } from "../../src/protocol/contracts/native-contracts.ts";
 import { holdToDocument, operationOf } from "../support/documented.ts";
 import { clientCalls } from "../support/client-calls.ts";
@@ -31,6 +32,13 @@ describe("each native route has its method in the client [API-10]", () => {
       expect(error).toMatchObject({ code: "not_found" });
     });
     expect(asked).toEqual([operation]);
+  });
+
+  it("and the list of native routes leaves out none but those of other APIs and of the page for browsers", () => {
+    const native = new Set<string>(nativeContracts.map(({ operation }) => operation));
+    const foreign = ["Runbook", "E2B", "CubeSandbox"];
+    const left = routes.filter(({ tag, operation }) => !native.has(operation) && !foreign.includes(tag));
+    expect(left.map(({ path }) => path)).toEqual(["/docs", "/docs/:file", "/docs/vendor/:file"]);
   });
 
   it("and there is no method for a route that does not exist", () => {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { expect, it } from "vitest";
+import type { Contract } from "../../src/protocol/contract.ts";
 import { routes } from "../../src/http/app.ts";
 import { apiVersion, openApiDocument } from "../../src/http/openapi-document.ts";
 import { repository } from "../../scripts/repository.ts";
@@ -38,6 +39,14 @@ it("describes every route of the table, each under a name of its own [API-4]", (
     expect(route.summary.length, route.operation).toBeGreaterThan(5);
     expect(Object.keys(route.answers).length, route.operation).toBeGreaterThan(0);
     for (const answer of Object.values(route.answers)) expect(answer.means.length, route.operation).toBeGreaterThan(3);
+  }
+});
+
+it("every example of a body is one that the route takes, and every body that must be sent has one [API-4]", () => {
+  for (const { operation, body, ownErrors } of routes as readonly Contract[]) {
+    if (body === undefined || typeof body === "string" || ownErrors === true) continue;
+    if (body.required) expect(body.example, `${operation}: what a reader may send as it is`).toBeDefined();
+    expect(body.schema.safeParse(body.example ?? {}).error, operation).toBeUndefined();
   }
 });
 

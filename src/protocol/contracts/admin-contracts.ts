@@ -89,7 +89,11 @@ export const adminContracts = {
     summary: "The way out of a stuck teardown",
     description: "Logged with your reason, in the admin log and in the session's history. See docs/operations.md.",
     headers: ["if-match"],
-    body: { schema: resolveBody, required: true },
+    body: {
+      schema: resolveBody,
+      required: true,
+      example: { action: "retry_stop", reason: "the host answers again" },
+    },
     answers: { 200: { means: "As it stands now.", body: inspectionView, headers: ["etag"] } },
     problems: [
       "precondition_required",
@@ -186,7 +190,7 @@ export const adminContracts = {
     method: "POST",
     path: "/v1/admin/shards/rebuild",
     summary: "Build the index anew from the registries",
-    body: { schema: reasonBody, required: true },
+    body: { schema: reasonBody, required: true, example: { reason: "a shard was lost" } },
     answers: {
       200: { means: "All of it is built.", body: rebuildView },
       202: { means: "A part is still building, or did not answer: send it again.", body: rebuildView },
@@ -207,7 +211,7 @@ export const adminContracts = {
     path: "/v1/admin/keys/:tenant/:key",
     summary: "Revoke an API key",
     description: "By the middle part of the key. For ever, effective within a minute.",
-    body: { schema: optionalReasonBody, required: false },
+    body: { schema: optionalReasonBody, required: false, example: { reason: "it was in a public log" } },
     answers: { 200: { means: "It is revoked.", body: revocationView } },
   }),
   alerts: contract({

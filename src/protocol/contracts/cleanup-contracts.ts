@@ -33,7 +33,7 @@ export const cleanupContracts = {
     method: "POST",
     path: "/v1/admin/cleanup",
     summary: "End what is overdue, stuck or lost",
-    body: { schema: cleanupBody, required: false },
+    body: { schema: cleanupBody, required: false, example: { dry_run: true } },
     answers: { 200: { means: "Each session that was chosen, with what came of it.", body: cleanupReply } },
   }),
   emergency: contract({
@@ -43,7 +43,7 @@ export const cleanupContracts = {
     path: "/v1/admin/cleanup/emergency",
     summary: "End everything that is not critical",
     description: "Try it with `dry_run` first.",
-    body: { schema: emergencyBody, required: true },
+    body: { schema: emergencyBody, required: true, example: { dry_run: true, reason: "what would it end?" } },
     answers: { 200: { means: "Each session that was chosen, with what came of it.", body: cleanupReply } },
   }),
   runs: contract({
@@ -71,7 +71,7 @@ export const cleanupContracts = {
     method: "POST",
     path: "/v1/admin/drain",
     summary: "Stop taking new sessions, or take them again",
-    body: { schema: drainBody, required: true },
+    body: { schema: drainBody, required: true, example: { draining: true, reason: "an upgrade of the cluster" } },
     answers: { 200: { means: "As it stands now.", body: drainReply } },
   }),
 } as const;
@@ -113,7 +113,7 @@ export const auditContracts = {
     summary: "Apply exactly that plan",
     description: "Each finding is verified again; what no longer holds is skipped and said to be.",
     parameters: { id: anyId },
-    body: { schema: applyBody, required: true },
+    body: { schema: applyBody, required: true, example: { plan_hash: "0".repeat(64) } },
     answers: { 200: { means: "What was done, skipped, and failed.", body: auditResultView } },
     problems: ["not_found", "precondition_failed", "conflict"],
   }),

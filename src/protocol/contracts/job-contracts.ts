@@ -33,7 +33,7 @@ export const jobContracts = {
     summary: "Run a command",
     description:
       "Give the job an `id` of your own and a repeat is safe: the same id and body run once. While the session is being provisioned the job waits in the queue. A paused session with `auto_resume` is resumed by it.",
-    body: { schema: createJob, required: true },
+    body: { schema: createJob, required: true, example: { command: "make test", timeout_seconds: 600 } },
     answers: {
       200: {
         means: "A job with this id and body was there already.",

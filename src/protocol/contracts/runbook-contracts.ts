@@ -80,7 +80,7 @@ export const runbookContracts = {
     method: "POST",
     path: "/api/sandbox/cleanup",
     summary: "End what is overdue, stuck or lost",
-    body: { schema: runbookCleanupBody, required: false, lenient: true },
+    body: { schema: runbookCleanupBody, required: false, lenient: true, example: { dry_run: true } },
     answers: { 200: { means: "Each that was chosen, with what came of it.", body: cleanupReply } },
   }),
   emergency: contract({
@@ -89,7 +89,7 @@ export const runbookContracts = {
     method: "POST",
     path: "/api/sandbox/cleanup/emergency",
     summary: "End everything that is not critical",
-    body: { schema: runbookEmergencyBody, required: false, lenient: true },
+    body: { schema: runbookEmergencyBody, required: false, lenient: true, example: { dry_run: true } },
     answers: { 200: { means: "Each that was chosen, with what came of it.", body: cleanupReply } },
   }),
   get: contract({

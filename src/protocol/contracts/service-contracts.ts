@@ -40,3 +40,38 @@ export const serviceContracts = {
     answers: { 200: { means: "The whole fleet.", media: { "text/plain": "text" } } },
   }),
 } as const;
+
+const docsFile = z.string().meta({ description: "A file that the page names." });
+const docsMedia = { "text/javascript": "text", "text/css": "text", "image/png": "bytes" } as const;
+
+/** For a browser, not for the client. */
+export const docsContracts = {
+  page: contract({
+    ...service,
+    operation: "getDocs",
+    method: "GET",
+    path: "/docs",
+    summary: "This document as a page",
+    answers: { 200: { means: "For a browser.", media: { "text/html": "text" } } },
+  }),
+  file: contract({
+    ...service,
+    operation: "getDocsFile",
+    method: "GET",
+    path: "/docs/:file",
+    summary: "A file of the page",
+    parameters: { file: docsFile },
+    answers: { 200: { means: "The file.", media: docsMedia } },
+    problems: ["not_found"],
+  }),
+  vendor: contract({
+    ...service,
+    operation: "getDocsVendorFile",
+    method: "GET",
+    path: "/docs/vendor/:file",
+    summary: "A file of the page's library",
+    parameters: { file: docsFile },
+    answers: { 200: { means: "The file.", media: docsMedia } },
+    problems: ["not_found"],
+  }),
+} as const;

@@ -51,7 +51,11 @@ export const sessionContracts = {
     description:
       "Stores the session and starts its sandbox. Send an `Idempotency-Key`: when the answer is lost, the same request again finds the same session and starts nothing twice. With `Prefer: wait=10` the answer comes when the session runs.",
     headers: ["idempotency-key", "prefer"],
-    body: { schema: createSession, required: false },
+    body: {
+      schema: createSession,
+      required: false,
+      example: { timeout_seconds: 3_600, idle_timeout_seconds: 300, labels: { team: "web" } },
+    },
     answers: {
       201: {
         means: "It runs, or has failed and says why.",
@@ -118,7 +122,7 @@ export const sessionContracts = {
     path: "/v1/sessions/:id/timeout",
     summary: "Set when it ends, counted from now",
     description: "`end_at` becomes now + `timeout_seconds`, earlier or later than before. Restarts the idle clock.",
-    body: { schema: setTimeoutBody, required: true },
+    body: { schema: setTimeoutBody, required: true, example: { timeout_seconds: 1_800 } },
     answers: { 200: { means: "As it is stored now.", body: sessionView, headers: ["etag"] } },
     problems: [...clockProblems, ...changeProblems],
   }),
@@ -130,7 +134,7 @@ export const sessionContracts = {
     summary: "Extend it",
     description:
       "`end_at` becomes now + `duration_seconds` unless it is later already: never shortens. Restarts the idle clock.",
-    body: { schema: refreshBody, required: true },
+    body: { schema: refreshBody, required: true, example: { duration_seconds: 1_800 } },
     answers: { 200: { means: "As it is stored now.", body: sessionView, headers: ["etag"] } },
     problems: [...clockProblems, ...changeProblems],
   }),
@@ -171,7 +175,7 @@ export const sessionContracts = {
     summary: "Go on where a paused session was",
     description: "Restores its files into a new sandbox and sets `end_at` anew.",
     headers: ["prefer"],
-    body: { schema: resumeBody, required: false },
+    body: { schema: resumeBody, required: false, example: {} },
     answers: {
       202: {
         means: "Stored; `status` tells how far it is.",
@@ -190,7 +194,7 @@ export const sessionContracts = {
     description:
       "A running one is saved first and its files restored after; a lost one begins with what is saved, or empty. One that is not proven gone answers 409 with `retry_at`.",
     headers: ["prefer"],
-    body: { schema: rebuildBody, required: true },
+    body: { schema: rebuildBody, required: true, example: { confirm: true } },
     answers: {
       202: {
         means: "Stored; `status` tells how far it is.",

@@ -37,7 +37,11 @@ export const webhookContracts = {
     summary: "Have events sent to you",
     description:
       "Signed by Standard Webhooks: verify with its library, the `secret` and the raw body. Events of a session come in order and at least once; drop a `webhook-id` that you have seen. What is not answered with 2xx within 15 s is sent again, for three days. The secret is shown in this answer only.",
-    body: { schema: createWebhook, required: true },
+    body: {
+      schema: createWebhook,
+      required: true,
+      example: { url: "https://example.com/hook", events: ["session.terminated"] },
+    },
     answers: {
       201: { means: "It is made; events from now on are sent.", body: webhookWithSecret, headers: ["location"] },
     },
@@ -66,7 +70,7 @@ export const webhookContracts = {
     method: "PATCH",
     path: "/v1/webhooks/:id",
     summary: "Change, switch off or switch on again",
-    body: { schema: changeWebhook, required: true },
+    body: { schema: changeWebhook, required: true, example: { enabled: true } },
     answers: { 200: { means: "As it stands now.", body: webhookView } },
     problems: ["not_found"],
   }),
