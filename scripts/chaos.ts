@@ -8,6 +8,7 @@ import { Journal } from "../test/chaos/journal.ts";
 import { type ChaosOrder, usualTtlMs } from "../test/chaos/order.ts";
 import { report } from "../test/chaos/report.ts";
 import { runChaos } from "../test/chaos/run.ts";
+import { runShared, type SharedOrder, type SharedResult } from "../test/chaos/shared.ts";
 import { bad, bold, dim, good, say, seconds } from "./demo/stage.ts";
 import { onceAskedToStop } from "./stack/signals.ts";
 import { StackFailure } from "./stack/stack.ts";
@@ -18,6 +19,7 @@ const usage = `usage: npm run chaos -- [options]
   --rounds N      or after so many rounds
   --sessions N    sessions alive at once, about (default 7)
   --no-figures    skip the twenty sessions at once
+  --shared        instead: --sessions N (200) in shared containers of 20, half of them ended at random, 5 a second
   --quick         no fault that takes a minute by itself
   --verbose       a line for each event`;
 
@@ -35,6 +37,8 @@ function number(name: string, text: string | undefined, fallback: number): numbe
 
 interface Asked {
   readonly order: ChaosOrder;
+  /** null: the usual run. */
+  readonly shared: SharedOrder | null;
   readonly verbose: boolean;
 }
 
@@ -48,6 +52,7 @@ function asked(args: readonly string[]): Asked {
         rounds: { type: "string" },
         sessions: { type: "string" },
         "no-figures": { type: "boolean", default: false },
+        shared: { type: "boolean", default: false },
         quick: { type: "boolean", default: false },
         verbose: { type: "boolean", default: false },
       },
@@ -63,14 +68,33 @@ function asked(args: readonly string[]): Asked {
       ttlMs: usualTtlMs,
       script: null,
     };
-    return { order, verbose: values.verbose };
+    return { order, shared: values.shared ? sharedOrder(order.seed, values.sessions) : null, verbose: values.verbose };
   } catch (error) {
     return refuse(error instanceof Error ? error.message : "The arguments are wrong.");
   }
 }
 
-const { order, verbose } = asked(process.argv.slice(2));
+function sharedOrder(seed: number, asked: string | undefined): SharedOrder {
+  const sessions = number("sessions", asked, 200);
+  const containers = Math.ceil(sessions / 20);
+  return { seed, sessions, containers, stops: Math.floor(sessions / 2), perSecond: 5, patienceMs: 15 * 60_000 };
+}
+
+/** Everything that it says must be nothing. */
+function unkept({ foreignStruck, signalsCaught, left, containersLeft }: SharedResult): readonly string[] {
+  const freed = containersLeft === 0 ? [] : [`${containersLeft} containers were not freed`];
+  return [...foreignStruck, ...signalsCaught, ...left, ...freed];
+}
+
+const { order, shared, verbose } = asked(process.argv.slice(2));
 const stop = onceAskedToStop();
+if (shared !== null) {
+  const result = await runShared(shared, say, stop.signal);
+  say(JSON.stringify(result, null, 2));
+  const breaches = unkept(result);
+  say(breaches.length === 0 ? good("Everything held.") : bad(`Not everything held: ${breaches.join("; ")}`));
+  process.exit(breaches.length === 0 ? 0 : 1);
+}
 const journal = new Journal(verbose);
 say(`${bold("Mooring under chaos")}  ${dim(`seed ${order.seed}; replay the schedule with --seed ${order.seed}`)}`);
 try {

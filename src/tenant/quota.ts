@@ -24,7 +24,7 @@ export interface QuotaTerms {
   readonly containers: ContainerTerms;
 }
 
-/** Of one shared container. A lite instance holds some twenty idle wrappers; the figures are in docs/shared.md. */
+/** Of one shared container. A lite instance holds some twenty idle wrappers; figures: docs/shared.md. */
 const defaultMaxMembers = 20;
 
 const second = 1_000;

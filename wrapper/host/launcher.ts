@@ -18,7 +18,7 @@ import type { Armed, Records, Running } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import type { Residue } from "./residue.ts";
 import type { Snapshots } from "./snapshots.ts";
-import { refusedWrite, refuseWithoutSpace } from "./space.ts";
+import { refuseWithoutSpace, whyNotPrepared } from "./space.ts";
 import type { InstancePaths, StateDirectory } from "./state-directory.ts";
 import type { Stopper } from "./stopper.ts";
 import { guardianNodeFlags } from "../src/lean-node.ts";
@@ -150,7 +150,7 @@ export class Launcher {
       this.#refuse(instanceId, order);
       return { guardianPid: this.#spawn(instanceId, order, paths), paths };
     } catch (error) {
-      throw refusedWrite(error) ?? error;
+      throw whyNotPrepared(this.#parts.state, error);
     }
   }
 

@@ -48,7 +48,7 @@ export async function measureSpace(state: StateDirectory, quotaBytes: number | n
 }
 
 /** A write failed: the refusal that it is evidence for; null when it says nothing about the filesystem. */
-export function refusedWrite(error: unknown): Refusal | null {
+function refusedWrite(error: unknown): Refusal | null {
   if (codeOf(error) === "EROFS")
     return new Refusal("filesystem_unusable", "A write was refused: the filesystem is read-only (EROFS).");
   if (isFull(error)) {
@@ -59,6 +59,22 @@ export function refusedWrite(error: unknown): Refusal | null {
     );
   }
   return null;
+}
+
+/**
+ * Preparing something failed: the refusal that it is evidence for, or the error as it is. Node tells a recursive mkdir on a
+ * read-only filesystem as ENOENT and a recursive removal without a code, so a plain write is tried as well.
+ */
+export function whyNotPrepared(state: StateDirectory, error: unknown): unknown {
+  if (error instanceof Refusal) return error;
+  const refused = refusedWrite(error);
+  if (refused !== null) return refused;
+  try {
+    tryToWrite(state.path);
+    return error;
+  } catch (second) {
+    return refusedWrite(second) ?? error;
+  }
 }
 
 async function told(state: StateDirectory, quotaBytes: number | null): Promise<Space> {
