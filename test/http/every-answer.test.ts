@@ -47,6 +47,7 @@ async function readsAndClocks({ key, path }: Way): Promise<void> {
   await send("POST", `${path}/refresh`, { key, json: { duration_seconds: 600 } });
   await send("POST", `${path}/keepalive`, { key });
   await send("GET", `${path}/usage`, { key });
+  await send("GET", `${path}/explain`, { key });
   await send("GET", `${path}/logs`, { key });
   await send("GET", `${path}/resources`, { key });
   await send("GET", "/v1/sessions?limit=5", { key });
@@ -106,7 +107,8 @@ async function operating(ended: string, id: string): Promise<void> {
   for (const path of ["stats", "sessions", "ledger", "usage?tenant=walk", "log", "alerts", "keys/walk"]) {
     expect((await send("GET", `/v1/admin/${path}`, admin)).status, path).toBe(200);
   }
-  for (const rest of ["", "/logs", "/resources"]) await send("GET", `/v1/admin/sessions/${id}${rest}`, admin);
+  for (const rest of ["", "/logs", "/resources", "/explain"])
+    await send("GET", `/v1/admin/sessions/${id}${rest}`, admin);
   await send("DELETE", "/v1/admin/keys/walk/zzzzzz.0.0123456789", { ...admin, json: { reason: "a walk" } });
   await send("POST", "/v1/admin/shards/rebuild", { ...admin, json: { reason: "a walk" } });
   await send("DELETE", `/v1/admin/sessions/${ended}`, admin);
