@@ -100,13 +100,13 @@ const unreachable: Problem = {
 
 /** Passes bytes through one chunk at a time (backpressure reaches the wrapper) and calls `onEnd` before it closes. */
 function watched(source: ReadableStream<Uint8Array>, onEnd: () => Promise<void>): ReadableStream<Uint8Array> {
-  const reader = source.getReader();
+  const reader = largeReads(source);
   return new ReadableStream({
     type: "bytes",
     async pull(controller) {
       try {
         const { done, value } = await reader.read();
-        if (!done) {
+        if (!done && value !== undefined) {
           controller.enqueue(value);
           return;
         }
@@ -122,6 +122,23 @@ function watched(source: ReadableStream<Uint8Array>, onEnd: () => Promise<void>)
       await reader.cancel(reason);
     },
   });
+}
+
+const chunkBytes = 128 * 1_024;
+
+/** As much at once as there is, up to a chunk. A source of the platform's would otherwise hand out 4 kB at a time. */
+function largeReads(source: ReadableStream<Uint8Array>): {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(reason: unknown): Promise<void>;
+} {
+  try {
+    const reader = source.getReader({ mode: "byob" });
+    return { read: () => reader.read(new Uint8Array(chunkBytes)), cancel: (reason) => reader.cancel(reason) };
+  } catch {
+    // Not a stream of bytes: it gives the chunks it has.
+    const reader = source.getReader();
+    return { read: () => reader.read(), cancel: (reason) => reader.cancel(reason) };
+  }
 }
 
 /** The stored tail. It may begin past the offset asked for: `from` says so. */

@@ -20,7 +20,13 @@ describe("create", () => {
       {
         method: "create",
         object: id,
-        args: [id, { tenant: "acme", scopes: [], requestId: "minted00000000000001" }, { timeout_seconds: 60 }, null, 0],
+        args: [
+          id,
+          expect.objectContaining({ tenant: "acme", scopes: [], requestId: "minted00000000000001" }),
+          { timeout_seconds: 60 },
+          null,
+          0,
+        ],
       },
     ]);
   });
