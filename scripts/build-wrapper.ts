@@ -1,22 +1,29 @@
 /**
- * Bundles wrapper/src into the one file that runs inside a sandbox, with no dependency but Node >= 20:
- * `node scripts/build-wrapper.ts [outfile]`, by default dist/wrapper.js.
+ * Bundles what runs inside a sandbox, with no dependency but Node >= 20: `node scripts/build-wrapper.ts [outfile]` makes
+ * the wrapper, by default dist/wrapper.js; with `--toolbox` the program that the container image has beside it, by default
+ * dist/toolbox.js.
  *
- * The file must run as CommonJS (alone in an image) and as an ES module (under this repository's package.json), so it
+ * The files must run as CommonJS (alone in an image) and as an ES module (under this repository's package.json), so each
  * is a plain script that finds `require` for itself. As a module that needs Node 20.16 or newer.
  */
 import { readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const outfile = resolve(process.argv[2] ?? join(root, "dist/wrapper.js"));
+const { values, positionals } = parseArgs({
+  options: { toolbox: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const what = values.toolbox ? "toolbox" : "wrapper";
+const outfile = resolve(positionals[0] ?? join(root, `dist/${what}.js`));
 const maxBytes = 300 * 1_024;
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
 
 await build({
-  entryPoints: [join(root, "wrapper/src/main.ts")],
+  entryPoints: [join(root, values.toolbox ? "wrapper/toolbox/main.ts" : "wrapper/src/main.ts")],
   outfile,
   bundle: true,
   platform: "node",

@@ -67,7 +67,7 @@ async function measured(path: Buffer): Promise<Measure> {
 export async function pack(directory: string, file: string, signal: AbortSignal): Promise<Sum> {
   const archive = await open(file, "wx", 0o600);
   try {
-    const tar = started(
+    const tar = startTar(
       ["--create", "--file=-", "--format=posix", "--sparse", "--numeric-owner", `--directory=${directory}`, "."],
       signal,
     );
@@ -106,7 +106,7 @@ export async function sumOf(file: string, signal: AbortSignal): Promise<Sum> {
 /** How many entries `tar` finds in it. */
 export async function entriesOf(file: string, signal: AbortSignal): Promise<number> {
   // Escaped, so that a name with line breaks is still one line.
-  const tar = started(["--list", `--file=${file}`, "--quoting-style=escape"], signal);
+  const tar = startTar(["--list", `--file=${file}`, "--quoting-style=escape"], signal);
   let lines = 0;
   for await (const chunk of tar.output) for (const byte of chunk) if (byte === 0x0a) lines += 1;
   await tar.ended;
@@ -115,7 +115,7 @@ export async function entriesOf(file: string, signal: AbortSignal): Promise<numb
 
 /** Into an empty directory. What came out is to be believed only when the sum is the one that was recorded. */
 export async function unpack(file: string, directory: string, signal: AbortSignal): Promise<Sum> {
-  const tar = started(
+  const tar = startTar(
     ["--extract", "--file=-", "--same-permissions", "--numeric-owner", `--directory=${directory}`],
     signal,
   );
@@ -137,7 +137,7 @@ export async function unpack(file: string, directory: string, signal: AbortSigna
   return { bytes, sha256: hash.digest("hex") };
 }
 
-interface Tar {
+export interface Tar {
   readonly child: ChildProcess;
   readonly input: Writable;
   readonly output: Readable & AsyncIterable<Buffer>;
@@ -145,7 +145,8 @@ interface Tar {
   readonly ended: Promise<void>;
 }
 
-function started(args: readonly string[], signal: AbortSignal): Tar {
+/** `tar` with pipes on both sides; it ends with the signal. */
+export function startTar(args: readonly string[], signal: AbortSignal): Tar {
   const child = spawn("tar", args, {
     stdio: ["pipe", "pipe", "pipe"],
     signal,

@@ -37,7 +37,15 @@ export function measureProcesses(pids: readonly number[], diskUsedBytes: number)
 
 /** The newest instance's log. */
 export function readLog(paths: SandboxPaths, tailBytes: number, now: number): z.infer<typeof hostLogs> {
-  const newest = logFiles(paths).toSorted((a, b) => b.writtenAt - a.writtenAt)[0];
+  const files = list(paths.instances).flatMap((instance) =>
+    ["guardian.log", join("state", "wrapper.log")].map((name) => join(paths.instances, instance, name)),
+  );
+  return newestTail(files, tailBytes, now);
+}
+
+/** The end of whichever of these files was written last. Those that are empty or not there do not count. */
+export function newestTail(files: readonly string[], tailBytes: number, now: number): z.infer<typeof hostLogs> {
+  const newest = files.flatMap(written).toSorted((a, b) => b.writtenAt - a.writtenAt)[0];
   if (newest === undefined) return { text: "", last_written_ago_ms: null };
   const length = Math.min(tailBytes, newest.bytes);
   const buffer = Buffer.alloc(length);
@@ -56,23 +64,18 @@ export function readLog(paths: SandboxPaths, tailBytes: number, now: number): z.
   }
 }
 
-function logFiles(paths: SandboxPaths): readonly { path: string; bytes: number; writtenAt: number }[] {
-  return list(paths.instances).flatMap((instance) =>
-    ["guardian.log", join("state", "wrapper.log")].flatMap((name) => {
-      const path = join(paths.instances, instance, name);
-      try {
-        const file = openSync(path, "r");
-        try {
-          const stats = fstatSync(file);
-          return stats.size > 0 ? [{ path, bytes: stats.size, writtenAt: stats.mtimeMs }] : [];
-        } finally {
-          closeSync(file);
-        }
-      } catch {
-        return [];
-      }
-    }),
-  );
+function written(path: string): readonly { path: string; bytes: number; writtenAt: number }[] {
+  try {
+    const file = openSync(path, "r");
+    try {
+      const stats = fstatSync(file);
+      return stats.size > 0 ? [{ path, bytes: stats.size, writtenAt: stats.mtimeMs }] : [];
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return [];
+  }
 }
 
 function list(directory: string): readonly string[] {

@@ -1,0 +1,123 @@
+/**
+ * The `cloudflare` provider: each sandbox id is one Sandbox object, reached by its name; the object is the fence and does the work
+ * (fence.ts). Kept here: the caller's bound, the wrapper's secret, and doubt: an answer is parsed before it is believed, and
+ * that of another object than the lease recorded proves nothing (object-caller.ts).
+ *
+ * No `enumerate`: nothing inside a Worker can list containers. No shared containers and no measured room yet.
+ */
+import { failed, succeeded } from "../../domain/failure.ts";
+import type { InstanceId } from "../../domain/ids.ts";
+import type { Residue } from "../../domain/observation.ts";
+import {
+  objectLogs,
+  objectNothing,
+  objectPlace,
+  objectResources,
+  objectSaved,
+  objectStopped,
+} from "../../protocol/sandbox-object.ts";
+import { wrapperHeaders, wrapperProof } from "../../protocol/wrapper.ts";
+import type { AgentSandbox, InstanceRef, Snapshots, WrapperClient } from "../agent-sandbox.ts";
+import { NotSent } from "../bounded-call.ts";
+import { type Ambient, HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
+import type { SnapshotBucket } from "./container-platform.ts";
+import { launchRetriesMs } from "./launching.ts";
+import { limited } from "./limited-call.ts";
+import type { SandboxObjectApi } from "./object-api.ts";
+import { aimOf, ObjectCaller } from "./object-caller.ts";
+import { removeSnapshot, snapshotNames } from "./snapshot-shelf.ts";
+
+/** What the platform itself leaves a container between TERM and KILL when it is stopped. */
+const stopGraceMs = 5_000;
+/** No request to a wrapper takes longer to its first byte: the end of a job with its grace is the slowest. */
+const wrapperCallMs = 60_000;
+
+export interface CloudflareWiring extends Ambient {
+  /** A fresh stub for each call: one that failed once is broken. */
+  readonly object: (sandboxId: string) => SandboxObjectApi;
+  /** null: no snapshots in this deployment. */
+  readonly bucket: SnapshotBucket | null;
+}
+
+export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
+  const caller = new ObjectCaller(wiring.object, wiring.clock);
+  return {
+    name: "cloudflare",
+    capabilities: {
+      snapshot: wiring.bucket !== null,
+      enumerate: false,
+      shared: false,
+      space: false,
+      containment: "container",
+      launchRetriesMs,
+      stopGraceMs,
+    },
+    launch: async (order, bound) => {
+      if (order.container !== undefined) {
+        return failed("unsupported", "There are no shared containers on Cloudflare.", "none");
+      }
+      return caller.ask({ ...order, host: null }, objectPlace, bound, true, (object, ms) => object.launch(order, ms));
+    },
+    retire: async (target, bound) => {
+      const call = (object: SandboxObjectApi, ms: number) => object.retire(aimOf(target), ms);
+      const retired = await caller.ask(target, objectPlace, bound, true, call);
+      if (!retired.ok || target.host === null || target.host === retired.value.host) return retired;
+      return failed("unavailable", `Object ${retired.value.host} answered, not ${target.host}.`, "unknown");
+    },
+    observe: (target, beganAt, bound) => caller.look(target, beganAt, bound),
+    stop: async (target, graceMs, bound) => {
+      const call = (object: SandboxObjectApi, ms: number) => object.stopInstance(aimOf(target), graceMs, ms);
+      const stopped = await caller.ask(target, objectStopped, bound, true, call);
+      return stopped.ok ? succeeded({ remaining: stopped.value.remaining.map(residueOf) }) : stopped;
+    },
+    destroy: (target, bound) => caller.ask(target, objectNothing, bound, true, (object) => object.erase(aimOf(target))),
+    wrapper: (instance) => wrapperOf(wiring, instance),
+    readLogs: (target, tailBytes, bound) =>
+      caller.ask(target, objectLogs, bound, false, (object, ms) => object.readLogs(aimOf(target), tailBytes, ms)),
+    readResources: (target, bound) =>
+      caller.ask(target, objectResources, bound, false, (object, ms) => object.readResources(aimOf(target), ms)),
+    ...(wiring.bucket === null ? {} : { snapshots: snapshotsOf(wiring, caller, wiring.bucket) }),
+  };
+}
+
+function snapshotsOf(wiring: CloudflareWiring, caller: ObjectCaller, bucket: SnapshotBucket): Snapshots {
+  return {
+    save: (target, snapshotId, bound) =>
+      caller.ask(target, objectSaved, bound, true, (object, ms) => object.save(aimOf(target), snapshotId, ms)),
+    // Needs no container, and must not construct the object of one.
+    remove: async (sessionId, snapshotId, bound) => {
+      const names = snapshotNames(sessionId, snapshotId);
+      if (names === null) return failed("invalid", "That is no name of a snapshot.", "none");
+      if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
+      const removed = await limited(wiring.clock, bound.timeoutMs, true, () => removeSnapshot(bucket, names));
+      return removed.ok ? succeeded(null) : removed;
+    },
+  };
+}
+
+function wrapperOf(wiring: CloudflareWiring, instance: InstanceRef): WrapperClient {
+  const reach: WrapperReach = {
+    forget: () => {},
+    fetch: async (path, init) => {
+      const headers = new Headers(init.headers);
+      const nonce = headers.get(wrapperHeaders.nonce) ?? "";
+      const call = {
+        aim: { ...aimOf(instance), instanceId: instance.instanceId },
+        method: init.method ?? "GET",
+        path,
+        headers: [...headers],
+        body: typeof init.body === "string" || init.body instanceof Uint8Array ? init.body : null,
+        proof: await wrapperProof(instance.secret, nonce),
+      };
+      const answer = await wiring.object(instance.sandboxId).callWrapper(call, wrapperCallMs);
+      if (answer.ok) return answer.value;
+      const { message, effect } = answer.failure;
+      throw effect === "none" ? new NotSent(message) : new Error(message);
+    },
+  };
+  return new HttpWrapperClient(instance, reach, wiring);
+}
+
+function residueOf(one: { kind: Residue["kind"]; instanceId: string | null; pid: number | null }): Residue {
+  return { ...one, instanceId: one.instanceId as InstanceId | null };
+}

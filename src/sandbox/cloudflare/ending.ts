@@ -1,0 +1,88 @@
+/**
+ * Ends what runs in the container: one instance with its grace, and the container itself.
+ *
+ * The container is that sandbox's alone, so ending it is what leaves nothing behind: setsid, `env -i`, frozen or not. It is ended
+ * only when nobody is in it but whom the order names. `destroy` of the SDK joins one that is in flight, which may
+ * hang: it is tried once in the life of a container, from then on the container's own.
+ */
+import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
+import type { Generation } from "../../domain/ids.ts";
+import type { Stopped } from "../agent-sandbox.ts";
+import type { FenceParts } from "./fence-parts.ts";
+import { deadlineIn, limited } from "./limited-call.ts";
+import type { Looking } from "./looking.ts";
+import type { ObjectAim } from "./object-api.ts";
+import { residueOf } from "./toolbox-calls.ts";
+
+/** After TERM and its grace the toolbox kills for 3 s at most, and Node has to start twice over. */
+const insideSlackMs = 5_000;
+/** Kept for the container's end: 0.1 to 0.4 s where measured. */
+const destroyMs = 4_000;
+/** What the SDK's own gets of it before the container's own follows. */
+const sdkDestroyMs = 2_000;
+const pollMs = 20;
+
+export class Ending {
+  readonly #parts: FenceParts;
+  readonly #looking: Looking;
+
+  constructor(parts: FenceParts, looking: Looking) {
+    this.#parts = parts;
+    this.#looking = looking;
+  }
+
+  async stop(aim: ObjectAim, graceMs: number, timeoutMs: number): Promise<ProviderResult<Stopped>> {
+    const { platform, toolbox, clock, records } = this.#parts;
+    const deadline = deadlineIn(clock, timeoutMs);
+    if (!platform.running()) return this.#left(aim, deadline.left());
+    const insideMs = Math.min(graceMs + insideSlackMs, deadline.left() - destroyMs);
+    const inside = await toolbox.stop(aim, graceMs, insideMs);
+    const { armed } = records.place(aim.sandboxId);
+    const newer = armed !== null && armed.generation > aim.generation;
+    const alone = inside.ok
+      ? inside.value.others.length === 0
+      : // Nothing in there answers: then the container is whom it was started for.
+        armed === null || armed.instanceId === aim.instanceId;
+    if (!newer && (aim.instanceId === null || alone)) {
+      await this.endContainer(deadline.left());
+      return this.#left(aim, deadline.left());
+    }
+    if (!inside.ok) return inside;
+    return succeeded({ remaining: inside.value.remaining.map(residueOf) });
+  }
+
+  async destroyGeneration(
+    generation: Generation,
+    serves: Generation | null,
+    ms: number,
+  ): Promise<ProviderResult<null>> {
+    if (serves !== null && serves > generation)
+      return failed("foreign_instance", `The container serves generation ${serves}.`, "none");
+    if (await this.endContainer(ms)) return succeeded(null);
+    return failed("unavailable", "The container still runs.", "unknown");
+  }
+
+  /** True: it does not run any more, by its own word. */
+  async endContainer(ms: number): Promise<boolean> {
+    const { platform, clock, records, logger } = this.#parts;
+    const deadline = deadlineIn(clock, ms);
+    if (!platform.running()) return true;
+    if (records.countDestroy() === 1) {
+      const ended = await limited(clock, Math.min(sdkDestroyMs, deadline.left()), true, () => platform.sdkDestroy());
+      if (!ended.ok) logger.warn("the SDK's destroy failed", { code: ended.failure.code, why: ended.failure.message });
+    }
+    if (platform.running()) {
+      const ended = await limited(clock, deadline.left(), true, () => platform.containerDestroy());
+      if (!ended.ok) logger.warn("destroy failed", { code: ended.failure.code, why: ended.failure.message });
+    }
+    while (platform.running() && deadline.left() > 0) await clock.sleep(Math.min(pollMs, deadline.left()));
+    return !platform.running();
+  }
+
+  async #left(aim: ObjectAim, ms: number): Promise<ProviderResult<Stopped>> {
+    const seen = await this.#looking.look(aim, Math.max(ms, 1));
+    if (seen.answer === "unknown")
+      return failed("unavailable", `What is left cannot be told: ${seen.detail}`, "unknown");
+    return succeeded({ remaining: seen.residue });
+  }
+}

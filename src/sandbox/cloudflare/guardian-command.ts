@@ -1,0 +1,46 @@
+/**
+ * The command that starts a guardian in the container, and ends the container with it.
+ *
+ * The shell in front stays: a guardian goes only when nothing of its instance is left, or because somebody killed it, and
+ * either way the container has lost its purpose (I8: with the control plane gone, nothing outlives TTL + grace, not even an
+ * empty container). It stays up only for somebody else of that session who is still in it, or for the guardian that was first.
+ */
+import { markers } from "../../protocol/markers.ts";
+import type { FenceTerms } from "./fence-parts.ts";
+import { quoted } from "./toolbox-calls.ts";
+
+/** wrapper/src/exit-codes.ts: this state directory has its one instance already, which goes on. */
+const alreadyStarted = 66;
+
+export interface GuardianStart {
+  readonly sessionId: string;
+  readonly instanceId: string;
+  readonly generation: number;
+  /** A file that only our user reads: neither the environment nor the SDK's log of commands ever has the secret. */
+  readonly bootFile: string;
+  readonly stateDirectory: string;
+}
+
+export function guardianCommand(start: GuardianStart, { paths, endContainer }: FenceTerms): string {
+  const marks = {
+    [markers.session]: start.sessionId,
+    [markers.instance]: start.instanceId,
+    [markers.generation]: String(start.generation),
+    [markers.version]: "image",
+    [markers.role]: "guardian",
+  };
+  // On the guardian's command alone: the shell is no process of the instance.
+  const marked = Object.entries(marks).map(([name, value]) => `${name}=${quoted(value)}`);
+  const guardian = [...marked, quoted(paths.node), quoted(paths.wrapper), "guardian"].join(" ");
+  const mark = quoted(`^${markers.session}=${start.sessionId}$`);
+  return [
+    "umask 077",
+    `mkdir -p ${quoted(start.stateDirectory)}`,
+    `exec < ${quoted(start.bootFile)} || exit 1`,
+    // Gone before any job runs.
+    `rm -f ${quoted(start.bootFile)}`,
+    `${guardian} >> ${quoted(`${start.stateDirectory}/guardian.out`)} 2>&1`,
+    `code=$?`,
+    `[ "$code" = ${alreadyStarted} ] || grep -qsz ${mark} /proc/[0-9]*/environ || ${endContainer}`,
+  ].join("\n");
+}

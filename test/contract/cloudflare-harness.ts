@@ -1,0 +1,191 @@
+/** The kit's harness for the `cloudflare` provider: the real adapter and the real fence over the stand-in, with real wrappers in it. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { isolatedSandboxId, type Generation, type SessionId } from "../../src/domain/ids.ts";
+import { markers } from "../../src/protocol/wrapper.ts";
+import { wrapperPort } from "../../src/protocol/toolbox.ts";
+import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
+import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
+import type { SnapshotBucket } from "../../src/sandbox/cloudflare/container-platform.ts";
+import { StandInAccount, type AccountOptions, type ObjectCall } from "../support/cloudflare/stand-in-account.ts";
+import type { StandInContainer } from "../support/cloudflare/stand-in-container.ts";
+import { isAlive, pidsWith } from "../support/processes.ts";
+import { systemClock, systemIds } from "../support/system-ambient.ts";
+import type {
+  FaultKind,
+  FaultyCall,
+  ForeignMarks,
+  JobCommands,
+  ProviderHarness,
+  ProviderWorld,
+  WorldPowers,
+} from "./provider-harness.ts";
+
+const jobs: JobCommands = {
+  echo: (text) => `echo '${text}'`,
+  exit: (code) => `exit ${code}`,
+  sleep: "sleep 300",
+  ignoreTerm: "trap '' TERM; sleep 300",
+  fork: `setsid sh -c "trap '' TERM; sleep 300" & sleep 300`,
+  cat: "cat",
+};
+
+/** `remove` goes to the bucket: no object is asked. */
+const callOf: { readonly [Call in Exclude<FaultyCall, "remove">]: ObjectCall } = {
+  launch: "launch",
+  retire: "retire",
+  observe: "look",
+  stop: "stopInstance",
+  save: "save",
+};
+
+export const cloudflareHarness: ProviderHarness = { open: async () => new CloudflareWorld() };
+
+/** With a mistake in it, for tests that must notice. */
+export function cloudflareHarnessWith(options: Omit<AccountOptions, "clock">): ProviderHarness {
+  return { open: async () => new CloudflareWorld(options) };
+}
+
+export class CloudflareWorld implements ProviderWorld {
+  readonly account: StandInAccount;
+  readonly provider;
+  readonly jobs = jobs;
+  readonly can: WorldPowers;
+  readonly #foreign: ChildProcess[] = [];
+  #impostor: Server | null = null;
+  #removal: FaultKind | null = null;
+
+  constructor(options: Omit<AccountOptions, "clock"> = {}) {
+    this.account = new StandInAccount({ ...options, clock: systemClock });
+    this.provider = cloudflareSandbox({
+      object: (name) => this.account.stub(name),
+      bucket: this.#disturbedBucket(),
+      clock: systemClock,
+      ids: systemIds,
+    });
+    this.can = {
+      snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
+      disturb: async (call, fault) => {
+        if (call === "remove") this.#removal = fault;
+        else this.account.disturb(callOf[call], fault);
+      },
+      restart: async (until) => {
+        this.account.evict();
+        if (until === "scanning") this.account.resettingUntil = Date.now() + 1_000;
+      },
+      takeDown: async () => void (this.account.down = true),
+      freeze: async (instance) => void process.kill(wrapperOf(instance), "SIGSTOP"),
+      startForeign: (marks) => this.#startForeign(marks),
+      impersonate: (instance) => this.#impersonate(instance),
+      countProcesses: async ({ instanceId }) => pidsWith(`${markers.instance}=${instanceId}`).length,
+    };
+  }
+
+  container(sandboxId: string): StandInContainer {
+    return this.account.object(sandboxId).container;
+  }
+
+  sessionId(): SessionId {
+    return systemIds.id() as SessionId;
+  }
+
+  now(): number {
+    return Date.now();
+  }
+
+  wait(ms: number): Promise<void> {
+    return systemClock.sleep(ms);
+  }
+
+  settle<T>(promise: Promise<T>): Promise<T> {
+    return promise;
+  }
+
+  async close(): Promise<void> {
+    this.#impostor?.closeAllConnections();
+    this.#impostor?.close();
+    for (const child of this.#foreign) child.kill("SIGKILL");
+    await this.account.close();
+  }
+
+  /** In the container that its marks name; without a generation in whichever of its session is looked at next. */
+  async #startForeign(marks: ForeignMarks): Promise<{ isAlive: () => Promise<boolean> }> {
+    const script = marks.ignoresTerm ? "trap '' TERM; echo; sleep 300" : "echo; exec sleep 300";
+    const child = spawn("sh", ["-c", script], {
+      stdio: ["ignore", "pipe", "ignore"],
+      env: {
+        PATH: process.env["PATH"],
+        [markers.session]: marks.sessionId,
+        [markers.role]: "wrapper",
+        ...(marks.instanceId === null ? {} : { [markers.instance]: marks.instanceId }),
+        ...(marks.generation === null ? {} : { [markers.generation]: String(marks.generation) }),
+      },
+    });
+    this.#foreign.push(child);
+    await once(child.stdout, "data");
+    const session = marks.sessionId as SessionId;
+    if (marks.generation === null) this.account.runsFor(session);
+    else this.container(isolatedSandboxId(session, marks.generation as Generation)).boot();
+    return { isAlive: async () => child.pid !== undefined && isAlive(child.pid) };
+  }
+
+  async #impersonate(instance: InstanceRef): Promise<void> {
+    const port = this.container(instance.sandboxId).outsidePort(wrapperPort);
+    const pid = wrapperOf(instance);
+    process.kill(pid, "SIGKILL");
+    while (isAlive(pid)) await systemClock.sleep(5);
+    const body = JSON.stringify({
+      session_id: "unknown",
+      instance_id: instance.instanceId,
+      generation: 1,
+      version: "0.1.0",
+      protocol: 1,
+      pid: 1,
+      uptime_ms: 1,
+      active_jobs: 0,
+      draining: false,
+      expires_in_ms: 60_000,
+      idle_ms: 0,
+      disk: null,
+      jobs: [],
+    });
+    const server = createServer((_, response) => {
+      response.writeHead(200, { "content-type": "application/json", "mooring-proof": "0".repeat(64) }).end(body);
+    });
+    this.#impostor = server;
+    // The port is free only once the last thread of the wrapper is gone, a moment after it stopped answering.
+    for (let bound = false; !bound;) {
+      server.listen(port, "127.0.0.1");
+      bound = await once(server, "listening").then(
+        () => true,
+        () => systemClock.sleep(10).then(() => false),
+      );
+    }
+  }
+
+  #disturbedBucket(): SnapshotBucket {
+    const { bucket } = this.account;
+    return {
+      head: (key) => bucket.head(key),
+      get: (key) => bucket.get(key),
+      put: (key, value) => bucket.put(key, value),
+      createMultipartUpload: (key) => bucket.createMultipartUpload(key),
+      delete: async (keys) => {
+        const fault = this.#removal;
+        this.#removal = null;
+        await bucket.delete(keys);
+        if (fault === "lost_reply") throw new Error("Network connection lost.");
+        if (fault !== null) throw new Error(`The stand-in knows no ${JSON.stringify(fault)} of a removal.`);
+      },
+    };
+  }
+}
+
+/** The pid of its wrapper, by what /proc says. */
+export function wrapperOf({ instanceId }: Pick<InstanceRef, "instanceId">): number {
+  const wrappers = new Set(pidsWith(`${markers.role}=wrapper`));
+  const pid = pidsWith(`${markers.instance}=${instanceId}`).find((each) => wrappers.has(each));
+  if (pid === undefined) throw new Error(`No wrapper of instance ${instanceId} runs.`);
+  return pid;
+}

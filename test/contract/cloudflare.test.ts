@@ -1,0 +1,4 @@
+import { cloudflareHarness } from "./cloudflare-harness.ts";
+import { describeProviderContract } from "./provider-contract.ts";
+
+describeProviderContract("cloudflare", cloudflareHarness);

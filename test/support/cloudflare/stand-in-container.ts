@@ -1,0 +1,252 @@
+/**
+ * A container of the stand-in: real processes of this machine behind the manners that were measured of the real thing
+ * (PLATFORM.md). What a test may do to it is below `mischief`.
+ *
+ * It cannot be a container: its processes share this machine's /proc and disk. They are told apart by their marks and
+ * their parents, so a job that hides from both escapes the stand-in, as it could not escape a container.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ContainerPaths } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
+import { isAlive, pidsWith } from "../processes.ts";
+
+/** Every process that the stand-in starts itself. What they start drops it, and keeps Mooring's own marks. */
+const containerMark = "STAND_IN_CONTAINER";
+
+interface Listed {
+  readonly pid: number;
+  readonly child: ChildProcess;
+}
+
+export class StandInContainer {
+  readonly id: string;
+  readonly root = mkdtempSync(join(tmpdir(), "mooring-container-"));
+  readonly paths: ContainerPaths;
+  /** The SDK's own list: an id that is used again overwrites what had it. */
+  readonly listed = new Map<string, Listed>();
+  /** Inside → outside. */
+  readonly #ports = new Map<number, number>();
+  readonly mischief = {
+    /** Nothing in it answers, and nothing of it can be called off. */
+    frozen: false,
+    /** What `running` says for the next so many questions. */
+    lies: { left: 0, says: false },
+    /** The SDK's destroy never comes back; whoever calls it again waits with the first. */
+    sdkDestroyHangs: false,
+    /** Not even the container's own does anything. */
+    indestructible: false,
+    /** A start takes so long, whatever becomes of who asked. */
+    startTakesMs: 0,
+    /** What the next start is refused with. */
+    startFails: null as Error | null,
+  };
+  /** How often it was started, by whomever. */
+  starts = 0;
+  #running = false;
+  #init: ChildProcess | null = null;
+  readonly #hung = new Set<(error: Error) => void>();
+
+  constructor(id: string, programs: { readonly wrapper: string; readonly toolbox: string }) {
+    this.id = id;
+    this.paths = {
+      node: process.execPath,
+      wrapper: programs.wrapper,
+      toolbox: programs.toolbox,
+      workspace: join(this.root, "workspace"),
+      state: join(this.root, "state"),
+    };
+  }
+
+  /** A shell command: TERM to PID 1. */
+  get endCommand(): string {
+    return `kill -TERM "$(cat '${this.#initFile}')"`;
+  }
+
+  get #initFile(): string {
+    return join(this.root, "init.pid");
+  }
+
+  /** The truth. */
+  get runs(): boolean {
+    return this.#running;
+  }
+
+  /** What the platform says. */
+  running(): boolean {
+    const { lies } = this.mischief;
+    if (lies.left === 0) return this.#running;
+    lies.left -= 1;
+    return lies.says;
+  }
+
+  /** An empty disk each time: nothing of an earlier life is left. */
+  boot(): void {
+    if (this.#running) return;
+    for (const name of readdirSync(this.root)) rmSync(join(this.root, name), { recursive: true, force: true });
+    mkdirSync(this.paths.workspace);
+    mkdirSync(this.paths.state);
+    this.listed.clear();
+    this.#ports.clear();
+    this.starts += 1;
+    this.#running = true;
+    const init = spawn("sleep", ["1000000"], { stdio: "ignore", detached: true, env: this.#env({}) });
+    writeFileSync(this.#initFile, String(init.pid));
+    // PID 1 of a container: with it everything goes.
+    init.once("exit", () => void this.#ended(init));
+    this.#init = init;
+  }
+
+  async exec(command: string): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+    const child = spawn("sh", ["-c", command], { cwd: this.paths.workspace, env: this.#env({}), detached: true });
+    const out = { stdout: "", stderr: "" };
+    child.stdout.on("data", (chunk: Buffer) => (out.stdout += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (out.stderr += chunk.toString()));
+    const [code] = (await once(child, "close")) as [number | null];
+    return { exitCode: code ?? 137, ...out };
+  }
+
+  /** Never fails for an id that is in use. */
+  async start(command: string, id: string, env: Readonly<Record<string, string>>): Promise<void> {
+    const outside = await this.#publish(env["MOORING_PORT"]);
+    const child = spawn("sh", ["-c", command], {
+      cwd: this.paths.workspace,
+      env: this.#env({ ...env, ...outside }),
+      stdio: ["ignore", "ignore", "ignore"],
+      detached: true,
+    });
+    await once(child, "spawn");
+    child.unref();
+    this.listed.set(id, { pid: child.pid ?? 0, child });
+  }
+
+  write(path: string, text: string): void {
+    writeFileSync(path, text, { mode: 0o600 });
+  }
+
+  async connect(port: number, path: string, init: RequestInit): Promise<Response> {
+    const outside = this.#ports.get(port);
+    if (outside === undefined) throw new Error(`The container is not listening to port ${port}`);
+    const half = init.body instanceof ReadableStream ? { duplex: "half" as const } : {};
+    try {
+      return await fetch(`http://127.0.0.1:${outside}${path}`, { ...init, ...half });
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : null;
+      const nobody = cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";
+      throw nobody ? new Error(`The container is not listening to port ${port}`) : error;
+    }
+  }
+
+  /** Where the impostor of a test has to listen. */
+  outsidePort(port: number): number {
+    return this.#ports.get(port) ?? 0;
+  }
+
+  /** Rejects when the container is destroyed, and not before. */
+  hang(): Promise<never> {
+    return new Promise((_, reject) => this.#hung.add(reject));
+  }
+
+  async #ended(init: ChildProcess): Promise<void> {
+    if (this.#init === init && this.#running) await this.destroy(new Error("The container ended."));
+  }
+
+  async destroy(interruption: Error): Promise<void> {
+    await this.kill();
+    this.#running = false;
+    this.mischief.frozen = false;
+    for (const reject of this.#hung) reject(interruption);
+    this.#hung.clear();
+  }
+
+  /** All of it, until none is left. */
+  async kill(): Promise<void> {
+    for (;;) {
+      const pids = this.pids();
+      if (pids.length === 0) return;
+      for (const pid of pids) signal(pid, "SIGKILL");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** As PID 1 would get it: only what the SDK started, and nothing follows it up (PLATFORM: `sleepAfter` sends SIGTERM only). */
+  terminate(): void {
+    for (const { pid } of this.listed.values()) signal(pid, "SIGTERM");
+  }
+
+  pids(): readonly number[] {
+    const [, session, generation] = /^(.+)-g(\d+)$/.exec(this.id) ?? [];
+    const own = new Set(pidsWith(`${containerMark}=${this.id}`));
+    for (const pid of pidsWith(`MOORING_SESSION_ID=${session}`)) {
+      const marks = text(`/proc/${pid}/environ`).split("\0");
+      const of = marks.find((mark) => mark.startsWith("MOORING_GENERATION="));
+      if (of === undefined || of === `MOORING_GENERATION=${generation}`) own.add(pid);
+    }
+    for (const pid of children(own)) own.add(pid);
+    return [...own].filter((pid) => isAlive(pid));
+  }
+
+  async close(): Promise<void> {
+    await this.destroy(new Error("The test is over."));
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  #env(more: Readonly<Record<string, string>>): Record<string, string> {
+    return { PATH: process.env["PATH"] ?? "", HOME: "/root", [containerMark]: this.id, ...more };
+  }
+
+  async #publish(inside: string | undefined): Promise<Record<string, string>> {
+    if (inside === undefined) return {};
+    const outside = await freePort();
+    this.#ports.set(Number(inside), outside);
+    return { MOORING_PORT: String(outside), MOORING_BIND: "127.0.0.1" };
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+function children(of: ReadonlySet<number>): readonly number[] {
+  const found = new Set(of);
+  const rows = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => {
+      const stat = text(`/proc/${name}/stat`);
+      const [, parent, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return { pid: Number(name), parent: Number(parent), group: Number(group) };
+    });
+  for (let grew = true; grew;) {
+    grew = false;
+    for (const { pid, parent, group } of rows) {
+      if (found.has(pid) || pid === process.pid || !(found.has(parent) || found.has(group))) continue;
+      found.add(pid);
+      grew = true;
+    }
+  }
+  return [...found].filter((pid) => !of.has(pid));
+}
+
+function signal(pid: number, name: "SIGKILL" | "SIGTERM"): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It ended by itself.
+  }
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * Ends the processes of one instance, or of a whole generation, as the host's stopper does: pid, start time and marks are
+ * checked again at each signal. Who else of that generation is here is told, so that the caller knows whether the
+ * container may go.
+ */
+import { stopOrder, type StopReport } from "../../src/protocol/toolbox.ts";
+import { Stopper } from "../host/stopper.ts";
+import { inspector, shown } from "./look.ts";
+
+export async function stop(input: unknown): Promise<StopReport> {
+  const { aim, grace_ms: graceMs } = stopOrder.parse(input);
+  const residue = inspector();
+  const { remaining } = await new Stopper(residue).stop(aim, graceMs);
+  const all = await residue.of({ ...aim, instance: null });
+  const aimed = new Set(remaining.map((one) => one.pid));
+  return { remaining: remaining.map(shown), others: all.filter((one) => !aimed.has(one.pid)).map(shown) };
+}
