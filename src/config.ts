@@ -4,6 +4,7 @@
  * names the var, its value and the rule. A secret's value is never in a message. An unset secret is no fault of the
  * config: the routes that need it refuse by themselves, and /readyz says so.
  *
+ * What a provider leaves less time for has its own default (`providerPolicy`).
  * Three values have no var of their own, so that a test which shortens the lease need not know them:
  * - `renewRetryMs` is LEASE_RETRY_SECONDS, but never above the renewal itself (a retry later than the next turn is none);
  * - `staleActivityMs` is two and a half renewals, but at least renewal + slip + observe bound;
@@ -167,7 +168,7 @@ export function readConfig(env: ConfigEnv): ConfigReading {
 
   const provider = readProvider(env, refuse);
   const workspaceMinFreeBytes = readCount(env, "WORKSPACE_MIN_FREE_MIB", refuse) * 2 ** 20;
-  const policy: Policy = { ...readPolicy(env, refuse), workspaceMinFreeBytes };
+  const policy: Policy = { ...readPolicy(env, provider, refuse), workspaceMinFreeBytes };
   const timers = provider === null ? null : providerTimers[provider];
   // Rules between values say nothing useful while a value itself is wrong.
   if (misfits.length === 0 && timers !== null) misfits.push(...timerMisfits(policy, timers));
@@ -236,7 +237,12 @@ function wordsFor(field: keyof Policy, policy: Policy): { readonly name: string;
   return { name: field, text: `${field} (no var: ${seconds} s)` };
 }
 
-function readPolicy(env: ConfigEnv, refuse: Refuse): Policy {
+/** Where a provider leaves less time than the defaults take. */
+const providerPolicy: { readonly [Name in ProviderName]?: Partial<Policy> } = {
+  cloudflare: { jobGraceMs: 3_000, stopGraceMs: 5_000 },
+};
+
+function readPolicy(env: ConfigEnv, provider: ProviderName | null, refuse: Refuse): Policy {
   const read: [keyof Policy, number | null][] = [];
   for (const name of Object.keys(timerVars) as TimerVarName[]) {
     const timer: TimerVar = timerVars[name];
@@ -255,7 +261,8 @@ function readPolicy(env: ConfigEnv, refuse: Refuse): Policy {
         `${name}=${shown(raw)} must be a whole number of seconds from ${timer.min} to ${timer.max}${orOff}.`,
       );
   }
-  const asked: Policy = { ...defaultPolicy, ...Object.fromEntries(read) };
+  const defaults = { ...defaultPolicy, ...(provider === null ? {} : providerPolicy[provider]) };
+  const asked: Policy = { ...defaults, ...Object.fromEntries(read) };
   const turn = asked.renewMs + asked.alarmSlipMs + asked.observeMs;
   const fenced = asked.leaseTtlMs + asked.stopGraceMs + asked.alarmSlipMs;
   return {
@@ -326,10 +333,9 @@ function readWebhookUrl(env: ConfigEnv, refuse: Refuse): string | null {
 
 function readProvider(env: ConfigEnv, refuse: Refuse): ProviderName | null {
   const raw = env.SANDBOX_PROVIDER ?? "local";
-  const built = providerNames.filter((name) => providerTimers[name] !== null);
   const name = z.enum(providerNames).safeParse(raw);
-  if (name.success && providerTimers[name.data] !== null) return name.data;
-  refuse("SANDBOX_PROVIDER", `SANDBOX_PROVIDER=${shown(raw)} must be one of ${built.join(", ")}.`);
+  if (name.success) return name.data;
+  refuse("SANDBOX_PROVIDER", `SANDBOX_PROVIDER=${shown(raw)} must be one of ${providerNames.join(", ")}.`);
   return null;
 }
 

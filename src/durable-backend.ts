@@ -45,6 +45,9 @@ export function durableBackend(env: Env, config: Config, clock: Clock): Omit<Bac
     missing: async () => {
       const looks = [storageMissing(() => shardOf("readiness" as TenantId).ping(), clock)];
       if (config.provider === "local") looks.push(hostMissing(config.localHost, clock));
+      if (config.provider === "cloudflare" && env.SANDBOXES === undefined) {
+        looks.push(Promise.resolve("The binding SANDBOXES is not set, so no container can be started."));
+      }
       return (await Promise.all(looks)).filter((each) => each !== null);
     },
   };

@@ -15,6 +15,10 @@ export interface Env {
   readonly CONTROL: DurableObjectNamespace;
   /** The files of the docs page. */
   readonly ASSETS?: Fetcher;
+  /** One object per container of the `cloudflare` provider. Without it that provider is not wired. */
+  readonly SANDBOXES?: DurableObjectNamespace;
+  /** Optional: the R2 bucket for snapshots of that provider; without it, its sessions cannot be paused. */
+  readonly SNAPSHOTS?: R2Bucket;
   /** Optional: an Analytics Engine dataset. */
   readonly ANALYTICS?: AnalyticsEngineDataset;
 
@@ -88,6 +92,8 @@ export type ConfigEnv = Omit<
   | "TENANTS"
   | "SHARDS"
   | "CONTROL"
+  | "SANDBOXES"
+  | "SNAPSHOTS"
   | "ANALYTICS"
   | "ASSETS"
   | "RATE_READS"

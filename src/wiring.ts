@@ -10,6 +10,9 @@ import { shardName } from "./fleet/shard-name.ts";
 import type { ControlWiring } from "./fleet/control-object.ts";
 import type { ShardWiring } from "./fleet/shard-object.ts";
 import { createApp, type HttpApp } from "./http/app.ts";
+import { cloudflareSandbox } from "./sandbox/cloudflare/cloudflare-sandbox.ts";
+import type { SandboxObjectApi } from "./sandbox/cloudflare/object-api.ts";
+import type { ContainerWiring } from "./sandbox/cloudflare/sandbox-container.ts";
 import { localSandbox } from "./sandbox/local/local-sandbox.ts";
 import { memorySandbox } from "./sandbox/memory/memory-sandbox.ts";
 import { MemoryWorld } from "./sandbox/memory/memory-world.ts";
@@ -34,7 +37,7 @@ export function httpApp(env: Env): HttpApp {
   const config = usable(reading);
   const backend = {
     ...durableBackend(env, config, systemClock),
-    operations: () => wireOperations(env, config, providers(config)),
+    operations: () => wireOperations(env, config, providers(env, config)),
   };
   const counters = {
     reads: env.RATE_READS ?? null,
@@ -107,16 +110,34 @@ export function wireControl(env: Env): ControlWiring {
   };
 }
 
+export function wireContainer(env: Env): ContainerWiring {
+  const { policy } = usable(readConfig(env));
+  const { SNAPSHOTS: bucket = null } = env;
+  return { sleepAfterMs: policy.sleepAfterMs, bucket, clock: systemClock, ids: systemIds, logger: consoleLogger };
+}
+
 /** One cron tick. Never rejects: every layer keeps its own failures. */
 export async function maintain(env: Env): Promise<void> {
   const config = usable(readConfig(env));
-  await runTick(env, config, providers(config));
+  await runTick(env, config, providers(env, config));
 }
 
 /** Every adapter of this build, whichever the config chooses for new sessions: a lease names its own. */
 function providers(config: Config, trace: Trace | null = null): ProviderRegistry {
   const { url, token } = config.localHost;
+  const { SANDBOXES: containers, SNAPSHOTS: bucket = null } = env;
   return providerRegistry({
+    ...(containers === undefined
+      ? {}
+      : {
+          cloudflare: () =>
+            cloudflareSandbox({
+              object: (name) => containers.get(containers.idFromName(name)) as unknown as SandboxObjectApi,
+              bucket,
+              clock: systemClock,
+              ids: systemIds,
+            }),
+        }),
     memory: () => memorySandbox((memoryWorld ??= new MemoryWorld({ clock: systemClock })), { clock: systemClock }),
     // Without a token no call could be made: its leases are blocked as `adapter_missing`, never taken for gone.
     ...(token === null

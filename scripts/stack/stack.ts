@@ -285,7 +285,9 @@ async function buildWrapper(stateDirectory: string): Promise<void> {
 
 /** By wrangler itself, so that it is what a deploy would upload. */
 async function bundleWorker(stateDirectory: string): Promise<void> {
-  const command = ["wrangler", "deploy", "--dry-run", "--outdir", join(stateDirectory, "bundle")] as const;
+  // Without containers, because building their image takes Docker.
+  const flags = ["--dry-run", "--containers-rollout=none", "--outdir", join(stateDirectory, "bundle")];
+  const command = ["wrangler", "deploy", ...flags] as const;
   await build("The Worker", command, join(stateDirectory, "bundle.log"));
 }
 

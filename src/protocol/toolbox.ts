@@ -17,7 +17,6 @@ const aim = z.strictObject({ session: z.string(), generation: z.int(), instance:
 
 /** `pids`: processes that somebody else says he started; told alive whatever they carry. */
 export const lookOrder = z.strictObject({ aim, pids: z.array(z.int()) });
-export type LookOrder = z.infer<typeof lookOrder>;
 
 export const toolboxResidue = z.object({
   kind: z.enum(["guardian", "wrapper", "job", "legacy"]),
@@ -28,13 +27,11 @@ export const lookReport = z.object({ residue: z.array(toolboxResidue), alive: z.
 export type LookReport = z.infer<typeof lookReport>;
 
 export const stopOrder = z.strictObject({ aim, grace_ms: z.int().nonnegative() });
-export type StopOrder = z.infer<typeof stopOrder>;
 /** `others`: of the same session and generation, and not aimed at. */
 export const stopReport = z.object({ remaining: z.array(toolboxResidue), others: z.array(toolboxResidue) });
 export type StopReport = z.infer<typeof stopReport>;
 
 export const resourcesOrder = z.strictObject({ aim, workspace: z.string() });
-export type ResourcesOrder = z.infer<typeof resourcesOrder>;
 export const resourcesReport = z.object({
   processes: z.int(),
   cpu_seconds: z.number(),
@@ -44,7 +41,6 @@ export const resourcesReport = z.object({
 });
 
 export const logsOrder = z.strictObject({ state_dir: z.string(), tail_bytes: z.int().nonnegative() });
-export type LogsOrder = z.infer<typeof logsOrder>;
 export const logsReport = z.object({ text: z.string(), last_written_ago_ms: z.int().nullable() });
 
 /**

@@ -42,11 +42,6 @@ const callOf: { readonly [Call in Exclude<FaultyCall, "remove">]: ObjectCall } =
 
 export const cloudflareHarness: ProviderHarness = { open: async () => new CloudflareWorld() };
 
-/** With a mistake in it, for tests that must notice. */
-export function cloudflareHarnessWith(options: Omit<AccountOptions, "clock">): ProviderHarness {
-  return { open: async () => new CloudflareWorld(options) };
-}
-
 export class CloudflareWorld implements ProviderWorld {
   readonly account: StandInAccount;
   readonly provider;

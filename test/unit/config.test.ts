@@ -96,14 +96,27 @@ describe("single values", () => {
     expect(refusals({ [name]: String(max) })).toEqual([]);
   });
 
-  it("a provider that is unknown, or has no adapter in this build, is refused with the choices", () => {
-    for (const value of ["docker", "cloudflare", ""]) {
+  it("a provider that is unknown is refused with the choices", () => {
+    for (const value of ["docker", "Cloudflare", ""]) {
       const [misfit] = refusals({ SANDBOX_PROVIDER: value });
       expect(misfit).toEqual({
         name: "SANDBOX_PROVIDER",
-        message: `SANDBOX_PROVIDER=${JSON.stringify(value)} must be one of local, memory.`,
+        message: `SANDBOX_PROVIDER=${JSON.stringify(value)} must be one of cloudflare, local, memory.`,
       });
     }
+  });
+
+  it("Cloudflare leaves a wrapper less time, so the graces begin lower there", () => {
+    const graces = (env: ConfigEnv) => {
+      const { jobGraceMs, stopGraceMs } = accepted(env).policy;
+      return [jobGraceMs, stopGraceMs];
+    };
+    expect(graces({ SANDBOX_PROVIDER: "cloudflare" })).toEqual([3_000, 5_000]);
+    expect(graces({ SANDBOX_PROVIDER: "cloudflare", JOB_GRACE_SECONDS: "2" })).toEqual([2_000, 5_000]);
+    expect(graces({ SANDBOX_PROVIDER: "local" })).toEqual([5_000, 10_000]);
+    expect(refusals({ SANDBOX_PROVIDER: "cloudflare", STOP_GRACE_SECONDS: "6" }).map(({ name }) => name)).toEqual([
+      "STOP_GRACE_SECONDS",
+    ]);
   });
 
   it("the host's address is a URL", () => {

@@ -7,7 +7,6 @@
  * fails after the container was started ends the container, and says `none` only when it saw that nothing runs.
  */
 import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
-import type { InstanceId } from "../../domain/ids.ts";
 import { wrapperPort } from "../../protocol/toolbox.ts";
 import { wrapperHeaders, wrapperProof, type WrapperBoot } from "../../protocol/wrapper.ts";
 import type { Launched, LaunchOrder } from "../agent-sandbox.ts";
@@ -197,7 +196,7 @@ export class Launching {
       await platform.writeFile(boot, JSON.stringify(document));
       // Given up, or retired, while the file was written: a start that nobody waits for must not happen.
       if (signal.aborted || this.#refusal(order) !== null) throw new Error("The launch was called off.");
-      await platform.startProcess(command, processIdOf(order.instanceId as InstanceId, starts), env);
+      await platform.startProcess(command, processIdOf(order.instanceId, starts), env);
     });
   }
 
