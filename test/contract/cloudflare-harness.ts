@@ -31,8 +31,8 @@ const jobs: JobCommands = {
   cat: "cat",
 };
 
-/** `remove` goes to the bucket: no object is asked. */
-const callOf: { readonly [Call in Exclude<FaultyCall, "remove">]: ObjectCall } = {
+/** `remove` goes to the bucket, where no object is asked; there is nothing to reclaim. */
+const callOf: { readonly [Call in Exclude<FaultyCall, "remove" | "reclaim">]: ObjectCall } = {
   launch: "launch",
   retire: "retire",
   observe: "look",
@@ -63,7 +63,7 @@ export class CloudflareWorld implements ProviderWorld {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       disturb: async (call, fault) => {
         if (call === "remove") this.#removal = fault;
-        else this.account.disturb(callOf[call], fault);
+        else if (call !== "reclaim") this.account.disturb(callOf[call], fault);
       },
       restart: async (until) => {
         this.account.evict();
