@@ -20,6 +20,11 @@ export default defineConfig({
           name: "node",
           environment: "node",
           include: ["test/{unit,model,simulation,contract,e2e}/**/*.test.ts"],
+          // The SDK's real classes in Node: they are loaded through the alias below (test/unit/sandbox-container.test.ts).
+          server: { deps: { inline: [/@cloudflare[\\/](sandbox|containers)/, /capnweb/] } },
+          alias: {
+            "cloudflare:workers": new URL("test/support/cloudflare/workers-module.ts", import.meta.url).pathname,
+          },
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

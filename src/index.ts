@@ -11,6 +11,8 @@ import { httpApp, maintain, wireContainer, wireControl, wireSession, wireShard, 
 export class SessionObject extends sessionObject<Env>(wireSession) {}
 export class TenantObject extends tenantObject<Env>(wireTenant) {}
 export class FleetShard extends fleetShard<Env>(wireShard) {}
+/** The SDK looks for it in the exports of the entry point as soon as an object wakes beside a running container. */
+export { ContainerProxy } from "@cloudflare/sandbox";
 export class SandboxContainer extends sandboxContainer<Env>(wireContainer) {}
 export class FleetControl extends fleetControl<Env>(wireControl) {}
 

@@ -7,6 +7,7 @@ import { Fence } from "../../../src/sandbox/cloudflare/fence.ts";
 import { FenceRecords } from "../../../src/sandbox/cloudflare/fence-records.ts";
 import type { FenceParts, FenceTerms } from "../../../src/sandbox/cloudflare/fence-parts.ts";
 import type { SandboxObjectApi } from "../../../src/sandbox/cloudflare/object-api.ts";
+import type { ContainerPlatform } from "../../../src/sandbox/cloudflare/container-platform.ts";
 import { Toolbox } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
 import type { Clock } from "../../../src/session/ambient.ts";
 import { systemIds } from "../system-ambient.ts";
@@ -30,7 +31,8 @@ export interface AccountOptions {
   readonly terms?: Partial<FenceTerms>;
   /** A fence that makes a mistake, for tests that must notice it. */
   readonly makeFence?: (parts: FenceParts) => Fence;
-  readonly spoilPlatform?: (platform: StandInPlatform) => StandInPlatform;
+  /** How a careless provider would use the platform. */
+  readonly spoil?: (platform: ContainerPlatform) => ContainerPlatform;
 }
 
 export class StandInAccount {
@@ -97,18 +99,18 @@ export class StandInAccount {
 
   #incarnate(container: StandInContainer, storage: StandInStorage): StandInObject {
     const made: { fence?: Fence } = {};
-    const plain = new StandInPlatform({
+    const platform = new StandInPlatform({
       container,
       storage,
       bucket: this.bucket,
       refuseToStart: () => made.fence?.refuseToStart(),
     });
-    const platform = this.#options.spoilPlatform?.(plain) ?? plain;
+    const seen = this.#options.spoil?.(platform) ?? platform;
     const { clock } = this.#options;
     const parts: FenceParts = {
-      platform,
+      platform: seen,
       records: new FenceRecords(storage, () => systemIds.id()),
-      toolbox: new Toolbox(platform, container.paths, clock),
+      toolbox: new Toolbox(seen, container.paths, clock),
       clock,
       ids: systemIds,
       logger: { info: () => {}, warn: () => {}, error: () => {} },

@@ -35,6 +35,10 @@ export function interrupted(): Error {
   return new StandInSandboxError("OperationInterruptedError", "OPERATION_INTERRUPTED", message, context);
 }
 
+export function noInstance(): Error {
+  return new Error("there is no container instance that can be provided to this durable object");
+}
+
 export class StandInStorage implements FenceStorage {
   readonly #rows = new Map<string, unknown>();
   alarmAt: number | null = null;

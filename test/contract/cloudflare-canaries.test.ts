@@ -1,0 +1,224 @@
+/**
+ * Whether the tests over the stand-in can fail: each fence below makes one mistake that the SDK invites, and the named check must
+ * notice. The unbroken one keeps every check.
+ */
+import { AssertionError } from "node:assert/strict";
+import { describe, expect, it } from "vitest";
+import { succeeded } from "../../src/domain/failure.ts";
+import type { ContainerPlatform } from "../../src/sandbox/cloudflare/container-platform.ts";
+import { Fence } from "../../src/sandbox/cloudflare/fence.ts";
+import { FenceRecords } from "../../src/sandbox/cloudflare/fence-records.ts";
+import type { FenceParts } from "../../src/sandbox/cloudflare/fence-parts.ts";
+import { Toolbox } from "../../src/sandbox/cloudflare/toolbox-calls.ts";
+import type { AccountOptions } from "../support/cloudflare/stand-in-account.ts";
+import { StandInStorage } from "../support/cloudflare/stand-in-platform.ts";
+import { systemClock } from "../support/system-ambient.ts";
+import { type CloudflareCheck, cloudflareChecks } from "./checks/cloudflare-checks.ts";
+import { CloudflareWorld } from "./cloudflare-harness.ts";
+import { providerChecks, runCheck } from "./provider-check.ts";
+
+type Mistake = Pick<AccountOptions, "makeFence" | "spoil">;
+
+async function run(check: CloudflareCheck, mistake: Mistake = {}): Promise<void> {
+  const { sleepAfterMs } = check;
+  const world = new CloudflareWorld({ ...mistake, ...(sleepAfterMs === undefined ? {} : { terms: { sleepAfterMs } }) });
+  try {
+    await check.run(world);
+  } finally {
+    await world.close();
+  }
+}
+
+describe("the fence and the manners of containers", () => {
+  for (const check of cloudflareChecks) it(check.name, () => run(check));
+});
+
+/** A platform with some calls replaced, which is how a careless provider would use it. */
+function using(change: (honest: ContainerPlatform) => Partial<ContainerPlatform>): Mistake {
+  return {
+    spoil: (honest) => {
+      const changed = new Map<PropertyKey, unknown>(Object.entries(change(honest)));
+      return new Proxy(honest, {
+        get: (_, name) => {
+          if (changed.has(name)) return changed.get(name);
+          const member: unknown = Reflect.get(honest, name, honest);
+          return typeof member === "function" ? (member.bind(honest) as unknown) : member;
+        },
+      });
+    },
+  };
+}
+
+/** A fence whose parts are replaced. */
+function made(change: (parts: FenceParts) => Partial<FenceParts>): Mistake {
+  return { makeFence: (parts) => new Fence({ ...parts, ...change(parts) }) };
+}
+
+class Gateless extends Fence {
+  override refuseToStart(): void {}
+}
+
+const mistakes: readonly { readonly sins: string; readonly caughtBy: string; readonly mistake: Mistake }[] = [
+  {
+    sins: "lets the SDK start whatever it is asked about",
+    caughtBy: "a container that claims to run and does not",
+    mistake: { makeFence: (parts) => new Gateless(parts) },
+  },
+  {
+    sins: "lets a start land whenever it does",
+    caughtBy: "a start that lands after its launch was given up",
+    mistake: { makeFence: (parts) => new Gateless(parts) },
+  },
+  {
+    sins: "asks the SDK whether the container runs, by a call that starts it",
+    caughtBy: "nothing but a launch starts a container",
+    mistake: {
+      makeFence: (parts) => new Gateless(parts),
+      ...using((honest) => ({
+        running: () => {
+          void honest.listProcesses().catch(() => {});
+          return true;
+        },
+      })),
+    },
+  },
+  {
+    sins: "takes the container's word that it does not run",
+    caughtBy: "a container that denies to run",
+    mistake: using(() => ({ connect: () => Promise.reject(new Error("The container is not listening to port 8700")) })),
+  },
+  {
+    sins: "waits as long as the SDK does",
+    caughtBy: "a frozen container is ended",
+    mistake: made(() => ({ clock: { now: () => 0, sleep: () => new Promise(() => {}) } })),
+  },
+  {
+    sins: "destroys by the SDK alone",
+    caughtBy: "a destroy of the SDK that hangs",
+    mistake: using((honest) => ({ containerDestroy: () => honest.sdkDestroy() })),
+  },
+  {
+    sins: "believes that a destroy destroys",
+    caughtBy: "a container that cannot be destroyed",
+    mistake: {
+      makeFence: (parts) =>
+        new (class extends Fence {
+          override stopInstance() {
+            return Promise.resolve(succeeded({ remaining: [] }));
+          }
+          override look(...call: Parameters<Fence["look"]>) {
+            return super.look(...call).then((seen) => ({ ...seen, answer: "absent" as const, residue: [] }));
+          }
+        })(parts),
+    },
+  },
+  {
+    sins: "counts every call as activity",
+    caughtBy: "an accepted renewal keeps the container awake",
+    mistake: using((honest) => ({
+      connect: (...call) => {
+        honest.renewActivity();
+        return honest.connect(...call);
+      },
+    })),
+  },
+  {
+    sins: "counts a renewal that nobody proved",
+    caughtBy: "a renewal that an impostor answers",
+    mistake: {
+      makeFence: (parts) =>
+        new (class extends Fence {
+          override callWrapper(...call: Parameters<Fence["callWrapper"]>) {
+            parts.records.stayAwakeUntil(parts.clock.now() + 600_000);
+            return super.callWrapper(...call);
+          }
+        })(parts),
+    },
+  },
+  {
+    sins: "leaves the end of an idle container to its SIGTERM",
+    caughtBy: "a container that nobody renewed is ended",
+    mistake: using((honest) => ({ sdkDestroy: async () => {}, containerDestroy: async () => void honest.running() })),
+  },
+  {
+    sins: "lets the platform's clock run from the launch",
+    caughtBy: "a renewed container outlives",
+    mistake: {
+      makeFence: (parts) => {
+        const records = parts.records;
+        const once = records.stayAwakeUntil.bind(records);
+        records.stayAwakeUntil = (at) => {
+          if (records.awakeUntil === null) once(at);
+        };
+        return new Fence(parts);
+      },
+    },
+  },
+  {
+    sins: "keeps what it armed and retired in memory",
+    caughtBy: "a retirement is not undone by a restart",
+    mistake: made((parts) => ({ records: new FenceRecords(new StandInStorage(), () => parts.ids.id()) })),
+  },
+  {
+    sins: "believes the SDK's list of processes",
+    caughtBy: "a second wrapper of a generation",
+    mistake: made(({ platform, terms, clock }) => ({
+      toolbox: new (class extends Toolbox {
+        override async look() {
+          const listed = await platform.listProcesses();
+          return succeeded(listed.map(({ id, pid }) => ({ kind: "wrapper" as const, instanceId: id as never, pid })));
+        }
+      })(platform, terms.paths, clock),
+    })),
+  },
+  {
+    sins: "ends the container whoever is in it",
+    caughtBy: "a stop strikes its instance",
+    mistake: {
+      makeFence: (parts) =>
+        new (class extends Fence {
+          override stopInstance(aim: Parameters<Fence["stopInstance"]>[0], grace: number, ms: number) {
+            return super.stopInstance({ ...aim, instanceId: null }, grace, ms);
+          }
+        })(parts),
+    },
+  },
+  {
+    sins: "acknowledges what it did not read back",
+    caughtBy: "what the bucket spoiled",
+    mistake: using(() => ({
+      digest: () => ({ update: async () => {}, end: async () => "the same for everything" }),
+    })),
+  },
+];
+
+describe("a check notices a provider that", () => {
+  it("makes no mistake, by keeping it", async () => {
+    const [first] = cloudflareChecks;
+    await run(
+      first!,
+      using(() => ({})),
+    );
+    await run(
+      first!,
+      made(() => ({})),
+    );
+  });
+
+  for (const { sins, caughtBy, mistake } of mistakes) {
+    it(sins, async () => {
+      const own = cloudflareChecks.filter(({ name }) => name.startsWith(caughtBy));
+      const kit = providerChecks.filter(({ name }) => name.startsWith(caughtBy));
+      expect([...own, ...kit].map(({ name }) => name)).toHaveLength(1);
+      const harness = { open: async () => new CloudflareWorld(mistake) };
+      const late = systemClock.sleep(20_000).then(() => "it never came back");
+      const outcome = await Promise.race([
+        late,
+        ...own.map((check) => run(check, mistake).catch((error: unknown) => error)),
+        ...kit.map((check) => runCheck(check, harness).catch((error: unknown) => error)),
+      ]);
+      // A broken promise, not a broken test.
+      if (outcome !== "it never came back") expect(outcome).toBeInstanceOf(AssertionError);
+    });
+  }
+});

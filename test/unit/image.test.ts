@@ -1,0 +1,48 @@
+/** The image, the package and the configuration say the same. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { countVars } from "../../src/config.ts";
+import { courierPort, wrapperPort } from "../../src/protocol/toolbox.ts";
+import { imagePaths } from "../../src/sandbox/cloudflare/toolbox-calls.ts";
+
+const read = (file: string): string => readFileSync(join(import.meta.dirname, "../..", file), "utf8");
+const dockerfile = read("Dockerfile");
+const config = read("wrangler.toml");
+
+it("the image is the SDK's of exactly the installed version", () => {
+  const { dependencies } = JSON.parse(read("package.json")) as { dependencies: Record<string, string> };
+  const { version } = JSON.parse(read("node_modules/@cloudflare/sandbox/package.json")) as { version: string };
+  expect(dependencies["@cloudflare/sandbox"]).toBe(version);
+  expect(dockerfile.match(/^FROM (.+)$/m)?.[1]).toBe(`docker.io/cloudflare/sandbox:${version}`);
+});
+
+it("the image has the programs where the provider looks for them, and its context is those two files", () => {
+  const [, sources = "", target = ""] = /^COPY (.+) (\S+\/)$/m.exec(dockerfile) ?? [];
+  expect(sources.split(" ").map((file) => `${target}${file.replace("dist/", "")}`)).toEqual([
+    imagePaths.wrapper,
+    imagePaths.toolbox,
+  ]);
+  expect(dockerfile).toContain(`install -d -m 0700 ${imagePaths.state}`);
+  const ignored = read(".dockerignore")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  expect(ignored).toEqual(["*", ...sources.split(" ").map((file) => `!${file}`)]);
+});
+
+it("the ports of the image are those that are called", () => {
+  expect(dockerfile.match(/^EXPOSE (.+)$/m)?.[1]).toBe(`${wrapperPort} ${courierPort}`);
+});
+
+it("the platform's cap leaves room for what Mooring may have and what is being ended", () => {
+  const max = Number(/^max_instances = (\d+)$/m.exec(config)?.[1]);
+  expect(max).toBeGreaterThanOrEqual(2 * countVars.GLOBAL_MAX_SANDBOXES.default);
+});
+
+it("locally nothing needs Docker", () => {
+  expect(config).toMatch(/^\[dev\]\nenable_containers = false$/m);
+});
+
+it("the SDK finds what it looks for in the Worker's exports when an object wakes beside a running container", () => {
+  expect(read("src/index.ts")).toContain('export { ContainerProxy } from "@cloudflare/sandbox";');
+});
