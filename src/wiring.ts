@@ -53,7 +53,7 @@ export function wireSession(env: Env): SessionWiring {
   return {
     policy: config.policy,
     defaultProvider: config.provider,
-    providers: providers(config, trace),
+    providers: providers(env, config, trace),
     trace,
     seals: sealsOf(config),
     tenant: (tenant) => tenantStub(env, tenant),
@@ -123,7 +123,7 @@ export async function maintain(env: Env): Promise<void> {
 }
 
 /** Every adapter of this build, whichever the config chooses for new sessions: a lease names its own. */
-function providers(config: Config, trace: Trace | null = null): ProviderRegistry {
+function providers(env: Env, config: Config, trace: Trace | null = null): ProviderRegistry {
   const { url, token } = config.localHost;
   const { SANDBOXES: containers, SNAPSHOTS: bucket = null } = env;
   return providerRegistry({
