@@ -70,7 +70,7 @@ export function wireTenant(env: Env): TenantWiring {
   const { policy, tenantMaxSandboxes, sharedMaxMembers, fleetShards } = config;
   return {
     terms: quotaTerms(policy, tenantMaxSandboxes, sharedMaxMembers),
-    providers: providers(config),
+    providers: providers(env, config),
     control: { allow: (order) => controlStub(env).allow(order) },
     index: (tenant) => shardStub(env, shardName(tenant, fleetShards)),
     clock: systemClock,
