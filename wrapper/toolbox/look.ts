@@ -11,7 +11,7 @@ export async function look(input: unknown): Promise<LookReport> {
 
 /** In a container everything can be read, so what cannot be is not ours: nothing is doubted for having been started "since". */
 export function inspector(): Residue {
-  return new Residue(() => Number.POSITIVE_INFINITY);
+  return new Residue(() => Number.POSITIVE_INFINITY, null);
 }
 
 export function shown(found: Found): LookReport["residue"][number] {
