@@ -52,8 +52,9 @@ try {
     await operation.locator(".opblock-summary-control").click();
     await operation.locator(".try-out__btn").click();
     await operation.locator(".execute").click();
-    await operation.locator(".live-responses-table .response-col_status").first().waitFor();
-    const status = (await operation.locator(".live-responses-table .response-col_status").first().textContent()) ?? "";
+    await operation.locator(".live-responses-table tbody .response-col_status").first().waitFor();
+    const status =
+      (await operation.locator(".live-responses-table tbody .response-col_status").first().textContent()) ?? "";
     if (!status.trim().startsWith("200")) faults.push(`"Try it out" answered ${status}`);
     await operation.scrollIntoViewIfNeeded();
     await page.screenshot({ path: picture.replace(/\.png$/, "-try.png") });
