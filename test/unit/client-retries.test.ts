@@ -46,6 +46,8 @@ const no =
 
 /** POSTs that may arrive twice: a create and a job carry their key; the others only ever add. */
 const safePosts = ["createSession", "createJob", "refreshSession", "keepSessionAlive"];
+/** Repeated, it would answer `not_found` and call a delete that worked a failure. */
+const onceOnly = ["deleteWebhook"];
 
 describe("a lost connection [API-10]", () => {
   it.each(nativeContracts.map(({ operation, method }) => [operation, method] as const))(
@@ -57,7 +59,8 @@ describe("a lost connection [API-10]", () => {
         admin: new MooringAdmin({ ...options, token: "admin" }),
       };
       await expect(clientCalls[operation](clients)).rejects.toThrow(ConnectionError);
-      expect(requests.length).toBe(method !== "POST" || safePosts.includes(operation) ? 5 : 1);
+      const repeated = (method !== "POST" || safePosts.includes(operation)) && !onceOnly.includes(operation);
+      expect(requests.length).toBe(repeated ? 5 : 1);
       // The very same request each time, its key included.
       const keys = requests.map(({ headers }) => headers.get("idempotency-key"));
       expect(new Set(keys).size).toBe(1);
