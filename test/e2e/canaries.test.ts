@@ -70,7 +70,13 @@ const canaries: readonly Canary[] = [
   },
   {
     name: "the alarm after the effect, not with the intent [I1]",
-    edits: [{ file: "src/session/session-state.ts", from: "      this.#ports.alarm.set(this.alarmAt(after, version));\n", to: "" }],
+    edits: [
+      {
+        file: "src/session/session-state.ts",
+        from: "      this.#ports.alarm.set(this.alarmAt(after, version));\n",
+        to: "",
+      },
+    ],
     caughtBy: "test/simulation/simulation.test.ts",
   },
   {
