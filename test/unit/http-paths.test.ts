@@ -76,6 +76,7 @@ const sessionMethods = [
     "usage",
     "logs",
     "resources",
+    "explain",
   ],
 ];
 
