@@ -85,6 +85,7 @@ export class Stack {
       // Settled, not raced: whatever was begun is known, and stopped, when one of the two fails.
       const begun = await Promise.allSettled([
         buildWrapper(order.stateDirectory).then(() => stack.startHost()),
+        buildDocs(order.stateDirectory),
         order.reload ? null : bundleWorker(order.stateDirectory),
       ]);
       for (const each of begun) if (each.status === "rejected") throw each.reason;
@@ -277,6 +278,12 @@ function lastWords(leash: Leash): string {
     .filter((line) => line !== "");
   const error = lines.findIndex((line) => /\berror\b/i.test(line));
   return (error === -1 ? lines.slice(0, 1) : lines.slice(error, error + 2)).join(" ") || "it said nothing";
+}
+
+/** Before wrangler starts: what appears under the assets while it watches them starts the Worker anew. */
+async function buildDocs(stateDirectory: string): Promise<void> {
+  const command = ["node", join(repository, "scripts/build-docs.ts")] as const;
+  await build("The docs page", command, join(stateDirectory, "build-docs.log"));
 }
 
 async function buildWrapper(stateDirectory: string): Promise<void> {
