@@ -229,7 +229,8 @@ describe("a client that hangs up", () => {
       if ((await api.session(session.id)).status === "paused") await api.resume(session.id);
       await until("it runs", async () => (await api.session(session.id)).status === "running", 60_000);
       await cut("DELETE", path, undefined, 0.5);
-      expect((await api.session(session.id)).status).toBe("running");
+      // Half of a DELETE ends nothing. (The rebuild whose client hung up may only be beginning.)
+      expect(["running", "recovering"]).toContain((await api.session(session.id)).status);
       await cut("DELETE", path, undefined, 1);
       await gone(session.id);
     },

@@ -114,10 +114,11 @@ describe("an object that ends in the middle", () => {
     await woken;
     session.fate(null);
     const [lease] = await session.rows(
-      "SELECT json_extract(record, '$.renewals.sendsUntil') AS covered, json_extract(record, '$.acceptedSentAt') AS accepted FROM lease",
+      "SELECT json_extract(record, '$.renewals.lastSentAt') AS sent, json_extract(record, '$.renewals.sendsUntil') AS covered, json_extract(record, '$.acceptedSentAt') AS accepted FROM lease",
     );
-    // It may have arrived: the wrapper may live one TTL from this send, which what is stored covers.
-    expect(Number(lease?.["covered"])).toBeGreaterThanOrEqual(Number(lease?.["accepted"]) + policy.renewMs);
+    // It may have arrived: the wrapper may live one TTL from this send, which was stored or is covered by what was.
+    const covered = Math.max(Number(lease?.["sent"]), Number(lease?.["covered"]));
+    expect(covered).toBeGreaterThanOrEqual(Number(lease?.["accepted"]) + policy.renewMs);
     setAhead(20_000);
     await session.wake();
     expect(await session.view()).toMatchObject({ status: "running" });
@@ -236,7 +237,8 @@ describe("before the provider is called", () => {
     const seen: { op: Call["op"]; phase: unknown; step: unknown; deadline: number; alarm: Promise<number | null> }[] =
       [];
     session.fate(({ op }) => {
-      if (op === "observe" || op === "destroy") return none;
+      // Looks: nothing comes of them that would have to be stored before.
+      if (op === "observe" || op === "inspectCapacity" || op === "destroy") return none;
       const [row] = session.rowsNow(
         "SELECT phase, json_extract(record, '$.step.type') AS step, coalesce(json_extract(record, '$.step.deadline'), json_extract(record, '$.step.nextAt'), json_extract(record, '$.nextRenewalAt')) AS deadline FROM lease",
       );
@@ -261,11 +263,13 @@ describe("before the provider is called", () => {
       ["retire", "stopping", "acting"],
       ["stop", "stopping", "acting"],
     ]);
-    for (const { deadline, alarm } of seen) {
+    for (const { phase, deadline, alarm } of seen) {
       const at = await alarm;
+      // The renewal of a held lease is made up for by the next one, so its wake arms for that (decision 0024).
+      const latest = phase === "held" ? deadline + policy.renewMs : deadline;
       expect(at).not.toBeNull();
       expect(deadline).toBeGreaterThan(0);
-      expect(at ?? Infinity).toBeLessThanOrEqual(deadline);
+      expect(at ?? Infinity).toBeLessThanOrEqual(latest);
     }
   });
 });
