@@ -156,7 +156,12 @@ export class SessionEngine {
   #safetyAt(): number {
     const { session } = this.#state;
     const now = this.#ports.clock.now();
-    return (session === null ? null : quietWakeEnds(session, now, this.#ports.policy)) ?? now + failedWakeMs;
+    // What is to be told or handed over does not wait for a renewal.
+    const quiet =
+      session !== null && this.#choresAt(this.#state.version) === null
+        ? quietWakeEnds(session, now, this.#ports.policy)
+        : null;
+    return quiet ?? now + failedWakeMs;
   }
 
   /** One wake. Never throws. Resolves when its steps are done, or when the next deadline comes before that. */
