@@ -53,8 +53,12 @@ export function renewalStarted(session: Session, event: EventOf<"renewalStarted"
   if (lease.phase === "launching" && lease.step.type !== "confirming") return ignored("it is not launched yet");
   if (event.sequence !== lease.renewals.sequence + 1) return ignored("another renewal was sent meanwhile");
   const { now, policy } = context;
-  const { lastSentAt, sendsUntil } = lease.renewals;
-  const renewals = { sequence: event.sequence, lastSentAt: Math.max(now, lastSentAt ?? 0), sendsUntil };
+  // One send is covered, not two: unless this one is known to have been accepted, the next is stored before it is sent.
+  const renewals = {
+    sequence: event.sequence,
+    lastSentAt: Math.max(now, lease.renewals.lastSentAt ?? 0),
+    sendsUntil: null,
+  };
   const again = now + policy.observeMs + confirmRetryMs;
   return lease.phase === "launching"
     ? moved({ ...session, newest: { ...lease, renewals, step: { type: "confirming", nextAt: again } } })
