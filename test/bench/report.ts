@@ -20,7 +20,8 @@ export interface Run {
 }
 
 const shown = (figure: Figure): string => `${rounded(figure.value)} ${figure.unit}`;
-const bar = ({ bar: { type, value }, unit }: Figure): string => `${type === "at most" ? "≤" : "≥"} ${value} ${unit}`;
+const bar = ({ bar: { type, value }, unit }: Figure): string =>
+  `${type === "at most" ? "≤" : "≥"} ${rounded(value)} ${unit}`;
 
 export function terminalTable(figures: readonly Figure[]): string {
   const table = new Table({
