@@ -154,14 +154,17 @@ export class SessionEngine {
    * where the wake ends anyway, and the alarm is set once.
    */
   #safetyAt(): number {
-    const { session } = this.#state;
+    const { session, version } = this.#state;
     const now = this.#ports.clock.now();
-    // What is to be told or handed over does not wait for a renewal.
-    const quiet =
-      session !== null && this.#choresAt(this.#state.version) === null
-        ? quietWakeEnds(session, now, this.#ports.policy)
-        : null;
-    return quiet ?? now + failedWakeMs;
+    const soon = now + failedWakeMs;
+    try {
+      // What is to be told or handed over does not wait for a renewal.
+      if (session === null || this.#choresAt(version) !== null) return soon;
+      return quietWakeEnds(session, now, this.#ports.policy) ?? soon;
+    } catch {
+      // Storage that cannot even be read: the wake will say so. It is armed first all the same.
+      return soon;
+    }
   }
 
   /** One wake. Never throws. Resolves when its steps are done, or when the next deadline comes before that. */
