@@ -44,6 +44,11 @@ export function timePassed(session: Session, event: EventOf<"timePassed">, conte
   return changed ? moved(current, ...effects) : ignored("nothing is due");
 }
 
+/** Whoever finds it so has been told the time by a clock that an alarm set before does not follow. */
+export function clockHasGoneBack(session: Session, context: Context): boolean {
+  return clockWentBack(session, 0, context).type === "moved";
+}
+
 /**
  * A deadline further ahead than any that is ever set was set by a clock that has since gone back. Waiting for it could
  * outlast the lease itself (CLK-13). Clocks that clients set (`end_at` and the like) stay where they are: at worst they fire late.

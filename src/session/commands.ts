@@ -79,6 +79,7 @@ export class SessionCommands implements SessionApi {
     this.#suspension = new SuspensionCommands(access);
     this.#explain = new ExplainCommand(access);
     this.#insight = new InsightCommands(access, calls);
+    if (this.state.mode.type !== "absent") void this.engine.noticeClock();
   }
 
   create(id: SessionId, caller: Caller, body: CreateSession, requestHash: string | null, waitMs: number) {

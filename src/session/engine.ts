@@ -6,6 +6,7 @@
  * the platform's own retries give up after minutes, silently (I5).
  */
 import { laneOf, quietWakeEnds, reconcile } from "../domain/reconcile.ts";
+import { clockHasGoneBack } from "../domain/on-time.ts";
 import { over } from "./bounded.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { JobRunner } from "./jobs.ts";
@@ -164,6 +165,28 @@ export class SessionEngine {
     } catch {
       // Storage that cannot even be read: the wake will say so. It is armed first all the same.
       return soon;
+    }
+  }
+
+  /**
+   * On each load from storage, whoever caused it: a clock that went back leaves the alarm of before far ahead, and deadlines with
+   * it (I5, CLK-13). Never throws, and writes only when it comes too late.
+   */
+  async noticeClock(): Promise<void> {
+    try {
+      const armed = await this.#ports.alarm.inherited();
+      // Armed anew since: somebody has looked already.
+      if (armed === undefined || this.#state.mode.type === "absent") return;
+      if (armed === null || armed > this.#state.alarmAt(this.#state.session)) this.#state.rearm();
+      const { session } = this.#state;
+      const { clock, policy } = this.#ports;
+      if (session !== null && clockHasGoneBack(session, { now: clock.now(), policy })) {
+        // What was armed for are the deadlines of before, if these cannot be mended now.
+        this.#ports.alarm.set(clock.now() + failedWakeMs);
+        this.tick("alarm");
+      }
+    } catch (error) {
+      this.#ports.logger.error("could not look at the alarm", { error: String(error) });
     }
   }
 

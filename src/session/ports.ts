@@ -14,6 +14,8 @@ import type { Trace } from "./trace.ts";
 export interface AlarmPort {
   set(at: number): void;
   clear(): void;
+  /** What an earlier incarnation has armed; null: nothing. undefined: this one has armed since, so it does not matter any more. */
+  inherited(): Promise<number | null | undefined>;
 }
 
 /** null: no adapter of that name is wired in this deployment. */

@@ -7,6 +7,7 @@ import type { SessionId } from "../domain/ids.ts";
 import type { CreateJob } from "../protocol/jobs.ts";
 import type { CreateSession } from "../protocol/sessions.ts";
 import { durableSql } from "../storage/durable-sql.ts";
+import { ArmedAlarm } from "./armed-alarm.ts";
 import { SessionCommands } from "./commands.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { Caller, AttachOrder, EndOrder, Operator, Resolution, SessionApi } from "./session-api.ts";
@@ -17,36 +18,30 @@ export type SessionWiring = Omit<SessionPorts, "sql" | "alarm" | "eraseStorage">
 export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
   return class SessionObject extends DurableObject<Env> implements SessionApi {
     readonly #commands: SessionCommands;
-    /** What the platform has; undefined: not known in this incarnation, so the first one is always written. */
-    #armedFor: number | null | undefined;
+    readonly #alarm: ArmedAlarm;
 
     constructor(ctx: DurableObjectState, env: Env) {
       super(ctx, env);
       const { storage } = ctx;
+      this.#alarm = new ArmedAlarm({
+        get: () => storage.getAlarm(),
+        // Not awaited: it joins the write it is called in, and the output gate holds every reply until that is through.
+        set: (at) => void storage.setAlarm(at),
+        clear: () => void storage.deleteAlarm(),
+      });
       this.#commands = new SessionCommands({
         ...wire(env),
         sql: durableSql(storage),
-        alarm: {
-          // Not awaited: it joins the write it is called in, and the output gate holds every reply until that is through.
-          set: (at) => {
-            if (this.#armedFor === at) return;
-            this.#armedFor = at;
-            void storage.setAlarm(at);
-          },
-          clear: () => {
-            this.#armedFor = null;
-            void storage.deleteAlarm();
-          },
-        },
+        alarm: this.#alarm,
         eraseStorage: async () => {
-          this.#armedFor = null;
+          this.#alarm.erased();
           await storage.deleteAll();
         },
       });
     }
 
     override async alarm(): Promise<void> {
-      this.#armedFor = undefined;
+      this.#alarm.fired();
       await this.#commands.engine.wake("alarm");
     }
 

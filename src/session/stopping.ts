@@ -98,7 +98,8 @@ export class Stopping {
     const { clock, policy } = this.#ports;
     const first = await this.#calls.look(lease);
     if (first.answer !== "absent") return [first];
-    await clock.sleep(Math.max(0, first.beganAt + policy.absenceLookGapMs - clock.now()));
+    // Not until an instant: a clock that goes back meanwhile would make that a wait of hours.
+    await clock.sleep(policy.absenceLookGapMs);
     return [first, await this.#calls.look(lease)];
   }
 

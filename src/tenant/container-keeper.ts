@@ -89,7 +89,8 @@ export class ContainerKeeper {
     const { clock, policy } = this.#ports;
     const first = await this.#look(container);
     if (first?.answer !== "absent") return first === null ? [] : [first];
-    await clock.sleep(Math.max(0, first.beganAt + policy.absenceLookGapMs - clock.now()));
+    // Not until an instant: a clock that goes back meanwhile would make that a wait of hours.
+    await clock.sleep(policy.absenceLookGapMs);
     const second = await this.#look(container);
     return second === null ? [first] : [first, second];
   }

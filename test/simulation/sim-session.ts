@@ -3,6 +3,7 @@ import type { SessionId } from "../../src/domain/ids.ts";
 import type { Policy } from "../../src/domain/policy.ts";
 import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
 import type { Ids, Logger } from "../../src/session/ambient.ts";
+import { ArmedAlarm } from "../../src/session/armed-alarm.ts";
 import { SessionCommands } from "../../src/session/commands.ts";
 import { Trace } from "../../src/session/trace.ts";
 import type { IndexPort, TenantPort } from "../../src/session/reports.ts";
@@ -33,12 +34,15 @@ export function simSession(id: SessionId, world: SessionSurroundings): SessionOb
       if (life.alive) world.trace.note(id.slice(0, 6), () => `${level} ${message} ${JSON.stringify(fields ?? {})}`);
     };
     const logger: Logger = { info: log("info"), warn: log("warn"), error: log("error") };
-    // As session-object.ts: an alarm that is armed for that instant already is not written again.
-    let armedFor: number | null | undefined;
     const whileAlive = (act: () => void) => {
       if (!life.alive) throw new Crashed();
       act();
     };
+    const alarm = new ArmedAlarm({
+      get: () => Promise.resolve(storage.alarmAt),
+      set: (at) => whileAlive(() => storage.setAlarm(at)),
+      clear: () => whileAlive(() => storage.setAlarm(null)),
+    });
     const commands = new SessionCommands({
       sql: life.sql(storage),
       seals: instantSeals(),
@@ -52,22 +56,10 @@ export function simSession(id: SessionId, world: SessionSurroundings): SessionOb
       gitSchemes: ["https"],
       tenant: () => tenant,
       index: () => index,
-      alarm: {
-        set: (at) =>
-          whileAlive(() => {
-            if (armedFor === at) return;
-            armedFor = at;
-            storage.setAlarm(at);
-          }),
-        clear: () =>
-          whileAlive(() => {
-            armedFor = null;
-            storage.setAlarm(null);
-          }),
-      },
+      alarm,
       eraseStorage: () => {
         whileAlive(() => {
-          armedFor = null;
+          alarm.erased();
           storage.erase();
         });
         return Promise.resolve();
@@ -76,7 +68,7 @@ export function simSession(id: SessionId, world: SessionSurroundings): SessionOb
     return {
       api: commands,
       alarm: () => {
-        armedFor = undefined;
+        alarm.fired();
         return commands.engine.wake("alarm");
       },
     };

@@ -83,6 +83,7 @@ export class LiveSession {
         clear: () => {
           if (life.alive) clearTimeout(this.#timer);
         },
+        inherited: () => Promise.resolve(undefined),
       },
       eraseStorage: () => Promise.resolve(),
     });

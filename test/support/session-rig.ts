@@ -7,6 +7,7 @@ import { defaultPolicy, type Policy } from "../../src/domain/policy.ts";
 import type { JobView } from "../../src/protocol/jobs.ts";
 import type { CreateSession, SessionView } from "../../src/protocol/sessions.ts";
 import type { Call, Fault, Op } from "../../src/sandbox/memory/fault-plan.ts";
+import { ArmedAlarm } from "../../src/session/armed-alarm.ts";
 import type { Caller } from "../../src/session/session-api.ts";
 import { SessionCommands } from "../../src/session/commands.ts";
 import type { BlockedMark, IndexPort, SessionReport, TenantPort } from "../../src/session/reports.ts";
@@ -104,14 +105,15 @@ export class SessionRig {
       gitSchemes: ["https", "ssh"],
       tenant: () => life.port("tenant", tenantPort),
       index: () => life.port("index", index),
-      alarm: {
+      alarm: new ArmedAlarm({
+        get: () => Promise.resolve(this.alarm),
         set: (at) => {
           if (life.alive) this.alarm = at;
         },
         clear: () => {
           if (life.alive) this.alarm = null;
         },
-      },
+      }),
       eraseStorage: () => {
         for (const row of this.sql.run("SELECT name FROM sqlite_master WHERE type = 'table'")) {
           this.sql.run(`DROP TABLE ${String(row["name"])}`);

@@ -84,6 +84,18 @@ describe("a wrapper of the memory world", () => {
     expect(rig.kinds(order.sandboxId)).toEqual([]);
   });
 
+  it("a guardian that is frozen in the middle of ending goes on when it thaws", async () => {
+    const rig = new MemoryRig();
+    const order = await rig.running();
+    await rig.startJob(order, job, "ignore-term; sleep 100000");
+    rig.world.mischief.killWrappers(order.sandboxId);
+    rig.world.mischief.freeze(order.sandboxId, "everything", 600_000);
+    await rig.time.run(60_000);
+    expect(rig.kinds(order.sandboxId)).toEqual(["guardian"]);
+    await rig.time.run(600_000);
+    expect(rig.kinds(order.sandboxId)).toEqual([]);
+  });
+
   it("runs one id once, refuses it another body, and reports as ages", async () => {
     const rig = new MemoryRig();
     const order = await rig.running();

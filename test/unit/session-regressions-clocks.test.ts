@@ -62,6 +62,46 @@ describe("after the clock went back an hour", () => {
     expect((await rig.view()).status).toBe("lost");
   });
 
+  it("whoever wakes the object, its alarm is brought back from where it was left, an hour ahead [CLK-13] [LEA-7]", async () => {
+    const rig = new SessionRig();
+    await rig.running(lasting);
+    rig.rig.clock.jump(-hour);
+    rig.reincarnate();
+    // A read changes nothing; the load before it is what looks.
+    expect((await rig.view()).status).toBe("running");
+    await rig.rig.time.settle();
+    expect(rig.alarm).toBeLessThanOrEqual(rig.rig.clock.now() + rig.policy.renewMs);
+  });
+
+  it("a load that finds its alarm in time writes nothing", async () => {
+    const rig = new SessionRig();
+    await rig.running(lasting);
+    await rig.pass(2 * minute);
+    const armed = rig.alarm;
+    rig.reincarnate();
+    let moved = 0;
+    Object.defineProperty(rig, "alarm", {
+      get: () => armed,
+      set: () => {
+        moved += 1;
+      },
+    });
+    await rig.view();
+    await rig.rig.time.settle();
+    expect(moved).toBe(0);
+  });
+
+  it("a stop that waits for its second look waits a second, not the hour [CLK-13]", async () => {
+    const rig = new SessionRig();
+    await rig.running(lasting);
+    await rig.commands.delete(caller, "requested");
+    await rig.pass(0);
+    expect(rig.calls("observe")).toBe(2);
+    goBack(rig);
+    await rig.pass(2 * minute);
+    expect((await rig.view()).status).toBe("terminated");
+  });
+
   it("an id used again whose create was cut off is refused its numbers, but does not ask for them without pause or end [CLK-13] [LEA-22]", async () => {
     const rig = new SessionRig({ retentionMs: 5 * second });
     await rig.running();

@@ -47,7 +47,8 @@ function follow(from: TenantAsk, begin: number, first: readonly EventView[]): Re
           }
           waiting = reply.value;
           if (waiting.length === 0) {
-            await from.clock.sleep(minPauseMs - (from.clock.now() - askedAt));
+            // At most the pause: a clock that went back would make it hours.
+            await from.clock.sleep(Math.min(minPauseMs, minPauseMs - (from.clock.now() - askedAt)));
             controller.enqueue(heartbeat);
             return;
           }

@@ -225,6 +225,8 @@ export class MemoryInstance {
     this.#watchLease();
     if (this.#termPending) this.#beginEnding("it was told to stop while frozen");
     if (!this.#world.processes.isAlive(this.wrapper)) this.#beginEnding("the wrapper is gone");
+    // Its end may have begun before the freeze, and its last job have gone in it.
+    this.#exitWhenEmpty();
   }
 
   #start(order: WrapperJobOrder, onEnded: () => void): MemoryJob {
