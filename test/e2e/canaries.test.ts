@@ -123,6 +123,17 @@ const canaries: readonly Canary[] = [
     ],
     caughtBy: "test/unit/domain-clocks.test.ts",
   },
+  {
+    name: "a load from storage that leaves its alarm an hour ahead [I5]",
+    edits: [
+      {
+        file: "src/session/commands.ts",
+        from: 'if (this.state.mode.type !== "absent") void this.engine.noticeClock();',
+        to: "",
+      },
+    ],
+    caughtBy: "test/unit/session-regressions-clocks.test.ts",
+  },
 ];
 
 const tree = new CanaryTree();

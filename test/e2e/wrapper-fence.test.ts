@@ -95,6 +95,19 @@ describe("with one of the two gone or frozen", () => {
     await allGone(instance, ttlMs + stopGraceMs + slackMs);
   });
 
+  it("the guardian is frozen while it ends what a killed wrapper left: thawed, it goes on and ends [PHY-13]", async () => {
+    const instance = await busyInstance();
+    process.kill(instance.wrapperPid, "SIGKILL");
+    await until("the guardian has begun", () => instance.log().includes('"wrapper ended"'), slackMs);
+    process.kill(instance.guardianPid, "SIGSTOP");
+    // The last of its jobs ends in the freeze, and nobody tells it.
+    for (const { pid } of instance.processes()) if (pid !== instance.guardianPid) process.kill(pid, "SIGKILL");
+    await until("only the frozen one is left", () => instance.processes().length === 1, slackMs);
+    process.kill(instance.guardianPid, "SIGCONT");
+    await allGone(instance, stopGraceMs + slackMs);
+    expect((await instance.spawned.exited).code).toBe(exitCodes.ended);
+  });
+
   it("both are frozen past the deadline: once thawed, both end before they serve anything [I8]", async () => {
     const instance = await startInstance({ lease_ttl_ms: 1_500 });
     await instance.renew();
