@@ -4,7 +4,8 @@
  * Cells are named functions from the `on-*` files. An event about a lease that is not the newest (a ghost) is handled by the
  * stopping rules alone, through `onLease`. After every move `settle` draws the conclusions that hold whatever happened.
  */
-import type { EventOf, EventType, SessionEvent } from "./events.ts";
+import { always, byPhase, inAll, ofNewest, whenFree, type Matrix } from "./cells.ts";
+import type { EventType, SessionEvent } from "./events.ts";
 import type { Generation } from "./ids.ts";
 import type { Stopping } from "./lease.ts";
 import * as intent from "./on-intent.ts";
@@ -17,52 +18,7 @@ import * as save from "./on-save.ts";
 import * as stop from "./on-stop.ts";
 import { timePassed } from "./on-time.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
-import { desiredKey, phaseKey, type DesiredKey, type PhaseKey, type Session } from "./session.ts";
-
-type Cell<E extends EventType> = (session: Session, event: EventOf<E>, context: Context) => Outcome;
-type Row<E extends EventType> = Readonly<Record<PhaseKey, Cell<E>>>;
-type Matrix<E extends EventType> = Readonly<Record<DesiredKey, Row<E>>>;
-
-/** The same in every cell: for events whose handling depends on an attempt or a generation, not on the situation. */
-function always<E extends EventType>(cell: Cell<E>): Matrix<E> {
-  const row: Row<E> = { none: cell, launching: cell, held: cell, stopping: cell, closed: cell };
-  return { running: row, paused: row, lost: row, terminated: row };
-}
-
-/** The same for all that is desired. */
-function byPhase<E extends EventType>(row: Row<E>): Matrix<E> {
-  return { running: row, paused: row, lost: row, terminated: row };
-}
-
-type AboutLease = Extract<SessionEvent, { readonly generation: Generation }>["type"];
-
-/** As `byPhase`, for what is told of the newest lease. Sequences start anew in each generation: a fitting number proves nothing (I6). */
-function ofNewest<E extends AboutLease>(row: Row<E>): Matrix<E> {
-  const told =
-    (cell: Cell<E>): Cell<E> =>
-    (session, event, context) => {
-      const news: SessionEvent = event;
-      return "generation" in news && news.generation === session.newest?.generation
-        ? cell(session, event, context)
-        : ignored("that is news of another generation than the newest");
-    };
-  return byPhase({
-    none: told(row.none),
-    launching: told(row.launching),
-    held: told(row.held),
-    stopping: told(row.stopping),
-    closed: told(row.closed),
-  });
-}
-
-function inAll<E extends EventType>(cell: Cell<E>): Row<E> {
-  return { none: cell, launching: cell, held: cell, stopping: cell, closed: cell };
-}
-
-/** Without an open lease (`none`, `closed`) one thing, with one another. */
-function whenFree<E extends EventType>(free: Cell<E>, taken: Cell<E>): Row<E> {
-  return { none: free, closed: free, launching: taken, held: taken, stopping: taken };
-}
+import { desiredKey, phaseKey, type Session } from "./session.ts";
 
 const table: { readonly [E in EventType]: Matrix<E> } = {
   terminateRequested: {

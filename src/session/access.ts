@@ -15,7 +15,8 @@ import { newerRecord, notFound, problemOf, refuse, storageFailed, unreadableReco
 import { adapterMissing } from "./reporter.ts";
 import type { Caller, Tagged } from "./session-api.ts";
 import type { SessionState } from "./session-state.ts";
-import type { Actor, SessionStore } from "./store.ts";
+import type { Actor } from "./history.ts";
+import type { SessionStore } from "./store.ts";
 import { sessionView } from "./view.ts";
 
 export class SessionAccess {

@@ -14,7 +14,7 @@ import type { Reporter } from "./reporter.ts";
 import type { SessionSecrets } from "./secrets.ts";
 import type { SessionState } from "./session-state.ts";
 import type { StepRunner } from "./steps.ts";
-import type { Actor } from "./store.ts";
+import type { Actor } from "./history.ts";
 
 /** A wake that fails altogether is followed by another after this long. */
 const failedWakeMs = 10_000;

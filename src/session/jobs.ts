@@ -8,7 +8,8 @@ import type { Held, LeaseIdentity } from "../domain/lease.ts";
 import type { WrapperClient } from "../sandbox/agent-sandbox.ts";
 import type { WrapperJob, WrapperJobDetail, WrapperJobOrder } from "../protocol/wrapper.ts";
 import { bounded, timedOut } from "./bounded.ts";
-import { isSettled, tailBytes, type Job, type JobResult, type JobStore, type OpenJob } from "./job-store.ts";
+import { isSettled, tailBytes, type Job, type JobStore, type OpenJob } from "./job-store.ts";
+import { orderOf, refused, resultOf } from "./job-wire.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { JobSecrets, SessionSecrets } from "./secrets.ts";
 import type { SessionState } from "./session-state.ts";
@@ -330,47 +331,4 @@ export class JobRunner {
   #active(): number {
     return this.#jobs.open().filter((job) => job.state !== "queued").length;
   }
-}
-
-function orderOf(job: Job, { env, stdin }: JobSecrets): WrapperJobOrder {
-  const { command, argv, cwd, stdin_open } = job.body;
-  return {
-    id: job.id,
-    ...(command === undefined ? {} : { command }),
-    ...(argv === undefined ? {} : { argv }),
-    ...(cwd === undefined ? {} : { cwd }),
-    ...(env === undefined ? {} : { env }),
-    ...(stdin === undefined ? {} : { stdin }),
-    ...(stdin_open === undefined ? {} : { stdin_open }),
-    timeout_ms: job.timeoutMs,
-  };
-}
-
-function resultOf(detail: WrapperJobDetail, now: number): JobResult {
-  return {
-    state: detail.state,
-    startedAt: now - detail.started_ago_ms,
-    endedAt: now - (detail.ended_ago_ms ?? 0),
-    exitCode: detail.exit_code,
-    signal: detail.signal,
-    outputBytes: detail.output_bytes,
-    outputTruncated: detail.output_truncated,
-    tail: Uint8Array.from(atob(detail.tail_base64), (char) => char.charCodeAt(0)),
-    tailFrom: detail.tail_offset,
-  };
-}
-
-/** The wrapper would not take it at all (a working directory outside the workspace, say). */
-function refused(now: number): JobResult {
-  return {
-    state: "failed",
-    startedAt: null,
-    endedAt: now,
-    exitCode: null,
-    signal: null,
-    outputBytes: 0,
-    outputTruncated: false,
-    tail: new Uint8Array(),
-    tailFrom: 0,
-  };
 }

@@ -11,7 +11,7 @@ import { bounded, timedOut } from "./bounded.ts";
 import type { OutcomeTally } from "./outcome-tally.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { SessionState } from "./session-state.ts";
-import type { Actor } from "./store.ts";
+import type { Actor } from "./history.ts";
 
 /** A lease, or one that may become one: enough to aim at. */
 type Aim = Candidate & { readonly host?: string | null };

@@ -15,7 +15,8 @@ import type { JobStore } from "./job-store.ts";
 import type { SessionPorts } from "./ports.ts";
 import { salvage, standIn } from "./salvage.ts";
 import type { LeaseRemains, PlainSession } from "./row-codec.ts";
-import type { Actor, Loaded, SessionStore } from "./store.ts";
+import type { Actor } from "./history.ts";
+import type { Loaded, SessionStore } from "./store.ts";
 
 export type Mode =
   | { readonly type: "absent" }

@@ -1,16 +1,15 @@
 /**
- * A session's rows: what is loaded, and one write for everything a move changes. Owns the tables `session`, `lease` and
- * `event`; jobs are in job-store.ts. Loading has three outcomes besides "nothing there" (DESIGN §3); only `readable` is acted on freely.
+ * A session's rows: what is loaded, and one write for everything a move changes. Owns the tables `session` and `lease`;
+ * events are in history.ts, jobs in job-store.ts. Loading has three outcomes besides "nothing there" (DESIGN §3); only `readable` is acted on freely.
  */
 import type { Note } from "../domain/events.ts";
 import { type Closed, type Lease, type Stopping } from "../domain/lease.ts";
 import type { Session } from "../domain/session.ts";
-import { statusOf } from "../domain/status.ts";
 import type { EventView } from "../protocol/events.ts";
-import { rfc3339 } from "../protocol/primitives.ts";
 import { migrate, schemaVersion } from "../storage/migrate.ts";
 import { isSealed } from "../storage/seals.ts";
 import type { Sql, SqlRow } from "../storage/sql.ts";
+import { sessionHistory, type Actor } from "./history.ts";
 import { recordVersion, sessionMigrations } from "./migrations/session-tables.ts";
 import { sessionRecord } from "./record.ts";
 import {
@@ -29,8 +28,6 @@ import {
 import type { UsageFigure } from "./reports.ts";
 import { sessionUsage } from "./usage.ts";
 
-export type Actor = EventView["actor"];
-
 export type Loaded =
   | { readonly type: "absent" }
   /** `deleteAsked`: the intent was stored while the record could not be acted on. */
@@ -47,12 +44,8 @@ export type Loaded =
       readonly why: string;
     };
 
-/** How many closed leases (receipts) stay beside the open ones, and how much history. */
+/** How many closed leases (receipts) stay beside the open ones. */
 const receiptsKept = 20;
-const eventsKept = 5_000;
-/** Of each text in an event: what a provider says may be as long as it likes. */
-const eventTextKept = 2_000;
-const eventsKeptMs = 7 * 24 * 3_600_000;
 
 /** A text that is sealed, or should be. */
 export interface SealedRow {
@@ -62,11 +55,6 @@ export interface SealedRow {
   read(): string | null;
   /** Inside a transaction of the caller's. Does nothing when something else stands there by now. */
   replace(stored: string, sealed: string): void;
-}
-
-function boundedFacts(facts: Note["facts"]): Note["facts"] {
-  const cut = (value: Note["facts"][string]) => (typeof value === "string" ? value.slice(0, eventTextKept) : value);
-  return Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, cut(value)]));
 }
 
 export interface SessionStore {
@@ -106,6 +94,7 @@ export interface SessionStore {
 
 export function sessionStore(sql: Sql): SessionStore {
   const usage = sessionUsage(sql);
+  const history = sessionHistory(sql);
   let version = 0;
   /** Asked for by every read of a running session, changed by a write of a lease only. null: not read since. */
   let receiptsKnown: readonly Closed[] | null = null;
@@ -222,32 +211,6 @@ export function sessionStore(sql: Sql): SessionStore {
     }
   }
 
-  function writeNotes(before: Session | null, after: Session, notes: readonly Note[], actor: Actor, now: number): void {
-    if (notes.length === 0) return;
-    const from = before === null ? "none" : statusOf(before);
-    const to = statusOf(after);
-    let sequence = Number(sql.run("SELECT coalesce(max(sequence), 0) AS last FROM event")[0]?.["last"] ?? 0);
-    for (const note of notes) {
-      sequence += 1;
-      sql.run(
-        "INSERT INTO event (sequence, at, type, actor, cause, from_status, to_status, generation, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        sequence,
-        now,
-        note.type,
-        actor,
-        note.cause.slice(0, eventTextKept),
-        from,
-        to,
-        note.generation,
-        JSON.stringify(boundedFacts(note.facts)),
-      );
-    }
-    // Trimmed now and then, not at each write: deletes are billed as writes.
-    if (sequence % 100 < notes.length) {
-      sql.run("DELETE FROM event WHERE sequence <= ? OR at < ?", sequence - eventsKept, now - eventsKeptMs);
-    }
-  }
-
   return {
     load,
     migrate() {
@@ -273,7 +236,7 @@ export function sessionStore(sql: Sql): SessionStore {
         secrets,
       );
       usage.begin(session);
-      writeNotes(null, session, notes, actor, session.createdAt);
+      history.add(null, session, notes, actor, session.createdAt);
     },
     save(before, after, receipts, notes, actor, now) {
       writeLeases(before, after, receipts);
@@ -287,7 +250,7 @@ export function sessionStore(sql: Sql): SessionStore {
         version += 1;
         writeSession(after);
       } else if (before.activity !== after.activity) writeSession(after);
-      writeNotes(before, after, notes, actor, now);
+      history.add(before, after, notes, actor, now);
       return version;
     },
     saveLease,
@@ -298,7 +261,7 @@ export function sessionStore(sql: Sql): SessionStore {
     confirmReport(reportedVersion, at) {
       sql.run("UPDATE session SET reported_version = ?, reported_at = ?", reportedVersion, at);
     },
-    addNotes: writeNotes,
+    addNotes: (before, after, notes, actor, now) => history.add(before, after, notes, actor, now),
     bumpVersion() {
       return Number(sql.run("UPDATE session SET version = version + 1 RETURNING version")[0]?.["version"]);
     },
@@ -332,21 +295,7 @@ export function sessionStore(sql: Sql): SessionStore {
       return [column("env", "launch"), column("request_hash", "request")];
     },
     usage: (session, now) => usage.figures(session, now),
-    events(after, limit) {
-      return sql
-        .run("SELECT * FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit)
-        .map((row): EventView => ({
-          sequence: Number(row["sequence"]),
-          at: rfc3339(Number(row["at"])),
-          type: String(row["type"]),
-          actor: String(row["actor"]) as Actor,
-          cause: String(row["cause"]),
-          from: String(row["from_status"]),
-          to: String(row["to_status"]),
-          generation: row["generation"] === null ? null : Number(row["generation"]),
-          facts: parseJson(row["facts"] ?? "{}") as EventView["facts"],
-        }));
-    },
+    events: (after, limit) => history.events(after, limit),
     transaction: (body) => sql.transaction(body),
   };
 }
