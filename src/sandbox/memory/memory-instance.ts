@@ -8,12 +8,13 @@
 import { acceptRenewal, newLeaseClock, type LeaseClock } from "../../protocol/lease-clock.ts";
 import type { RenewalReply, RenewalRequest, WrapperHealth, WrapperJobOrder } from "../../protocol/wrapper.ts";
 import type { BootstrapOrder } from "../../protocol/workspace.ts";
-import { preparesSince, wrapperProtocol } from "../../domain/wrapper-protocol.ts";
+import { wrapperProtocol } from "../../domain/wrapper-protocol.ts";
 import type { LaunchOrder } from "../agent-sandbox.ts";
 import type { EventQueue } from "./event-queue.ts";
 import type { Journal, Process } from "./journal.ts";
-import { bootstrapFingerprint, MemoryBootstrap } from "./memory-bootstrap.ts";
-import { jobFingerprint, MemoryJob } from "./memory-job.ts";
+import type { MemoryBootstrap } from "./memory-bootstrap.ts";
+import type { MemoryJob } from "./memory-job.ts";
+import { MemoryWork } from "./memory-work.ts";
 import type { Birth, ProcessTable } from "./process-table.ts";
 import type { Files, Repositories } from "./snapshot-shelf.ts";
 import { answered, refused, type WrapperAnswer } from "./wrapper-answer.ts";
@@ -45,11 +46,9 @@ export class MemoryInstance {
   readonly wrapper: Process;
   readonly #world: InstanceSurroundings;
   readonly #startedAt: number;
-  readonly #jobs = new Map<string, MemoryJob>();
+  readonly #work: MemoryWork;
   #phase: Phase = "starting";
   #lease: LeaseClock;
-  #draining = false;
-  #bootstrap: MemoryBootstrap | null = null;
   /** A SIGTERM that waits for a thaw. */
   #termPending = false;
   #requestsWhileFrozen: (() => void)[] = [];
@@ -59,6 +58,14 @@ export class MemoryInstance {
     this.#world = world;
     this.#startedAt = world.queue.time;
     this.#lease = newLeaseClock(this.#startedAt, order.leaseTtlMs);
+    this.#work = new MemoryWork({
+      order,
+      world,
+      birth: this.#birth("job"),
+      supervised: () => this.#supervised(),
+      isOver: () => this.#phase !== "serving",
+      onEnded: () => this.#exitWhenEmpty(),
+    });
     this.guardian = world.processes.spawn(this.#birth("guardian"), {
       terminate: (process) => this.#toldToStop(process),
       died: () => this.#guardianDied(),
@@ -72,7 +79,7 @@ export class MemoryInstance {
   }
 
   get jobs(): readonly MemoryJob[] {
-    return Array.from(this.#jobs.values());
+    return this.#work.jobs;
   }
 
   /** When it ends itself unless it is renewed, on the world's clock. */
@@ -126,8 +133,8 @@ export class MemoryInstance {
       generation: this.order.generation,
       version: "memory",
       expires_in_ms: accepted.deadline - this.#world.queue.time,
-      active_jobs: this.#activeJobs().length,
-      idle_ms: this.#idleMs(),
+      active_jobs: this.#work.activeJobs,
+      idle_ms: this.#work.idleMs,
       disk: this.#world.disk,
       jobs: this.jobs.map((job) => job.view()),
     });
@@ -144,9 +151,9 @@ export class MemoryInstance {
         protocol: this.#spoken(),
         pid: this.wrapper.pid,
         uptime_ms: this.#world.queue.time - this.#startedAt,
-        active_jobs: this.#activeJobs().length,
-        draining: this.#draining,
-        preparing: this.#preparing(),
+        active_jobs: this.#work.activeJobs,
+        draining: this.#work.draining,
+        preparing: this.#work.preparing,
       })
     );
   }
@@ -154,59 +161,34 @@ export class MemoryInstance {
   startJob(generation: number, order: WrapperJobOrder): WrapperAnswer<MemoryJob> {
     const fence = this.#checkGeneration(generation) ?? this.#checkRenewed();
     if (fence !== null) return fence;
-    const known = this.#jobs.get(order.id);
-    if (known !== undefined) {
-      const same = known.fingerprint === jobFingerprint(order);
-      return same ? answered(known) : refused("job_mismatch", `job ${order.id} has another body`);
-    }
-    if (this.#preparing()) return refused("preparing", "no job is taken before the workspace is prepared");
-    if (this.#draining) return refused("draining", "no new job is admitted");
-    if (this.#activeJobs().length >= this.#world.maxJobs) return refused("too_many_jobs", "too many jobs run");
-    const job = this.#start(order, () => this.#exitWhenEmpty());
-    this.#jobs.set(order.id, job);
-    this.#note({ type: "jobAccepted", jobId: order.id, retired: this.#world.retired() });
-    return answered(job);
+    return this.#work.startJob(order, () =>
+      this.#note({ type: "jobAccepted", jobId: order.id, retired: this.#world.retired() }),
+    );
   }
 
   prepare(generation: number, order: BootstrapOrder): WrapperAnswer<MemoryBootstrap> {
     const fence = this.#checkGeneration(generation) ?? this.#checkRenewed();
     if (fence !== null) return fence;
-    if (this.#world.protocol < preparesSince) return refused("not_found", "no such route");
-    if (this.#bootstrap !== null) {
-      const same = this.#bootstrap.fingerprint === bootstrapFingerprint(order);
-      return same ? answered(this.#bootstrap) : refused("job_mismatch", "another workspace was ordered before");
-    }
-    this.#bootstrap = new MemoryBootstrap(order, {
-      env: this.order.env,
-      start: (step, ended) =>
-        this.#start(step, () => {
-          ended();
-          this.#exitWhenEmpty();
-        }),
-      changed: () => this.#world.changed(),
-      isOver: () => this.#phase !== "serving",
-    });
-    return answered(this.#bootstrap);
+    return this.#work.prepare(order);
   }
 
   job(generation: number, id: string): WrapperAnswer<MemoryJob> {
     const fence = this.#checkGeneration(generation) ?? this.#checkRenewed();
     if (fence !== null) return fence;
-    const job = this.#jobs.get(id);
-    return job === undefined ? refused("not_found", `no job ${id}`) : answered(job);
+    return this.#work.job(id);
   }
 
   drain(generation: number): WrapperAnswer<{ readonly activeJobs: number }> {
     const fence = this.#checkGeneration(generation) ?? this.#checkRenewed();
     if (fence !== null) return fence;
-    this.#draining = true;
-    return answered({ activeJobs: this.#activeJobs().length });
+    this.#work.draining = true;
+    return answered({ activeJobs: this.#work.activeJobs });
   }
 
   admit(generation: number): WrapperAnswer<null> {
     const fence = this.#checkGeneration(generation) ?? this.#checkRenewed();
     if (fence !== null) return fence;
-    this.#draining = false;
+    this.#work.draining = false;
     return answered(null);
   }
 
@@ -218,7 +200,7 @@ export class MemoryInstance {
 
   thaw(): void {
     for (const process of this.processes()) this.#world.processes.setFrozen(process, false);
-    for (const job of this.#everyJob()) job.thaw();
+    this.#work.thaw();
     this.#listen();
     // Before the lease is looked at: the harder of the two orders in which a process may find its sockets and its timers.
     if (this.listens) for (const request of this.#requestsWhileFrozen.splice(0)) request();
@@ -229,29 +211,9 @@ export class MemoryInstance {
     this.#exitWhenEmpty();
   }
 
-  #start(order: WrapperJobOrder, onEnded: () => void): MemoryJob {
-    const { queue, processes, keepOutputBytes, files, repositories } = this.#world;
-    return new MemoryJob(order, {
-      queue,
-      processes,
-      birth: this.#birth("job"),
-      env: this.order.env,
-      files,
-      repositories,
-      keepBytes: keepOutputBytes,
-      graceMs: this.order.jobGraceMs,
-      supervised: () => this.#supervised(),
-      onEnded,
-    });
-  }
-
   /** What it answers with to a controller of this code. */
   #spoken(): number {
     return Math.min(this.#world.protocol, wrapperProtocol);
-  }
-
-  #preparing(): boolean {
-    return this.#bootstrap !== null && !this.#bootstrap.done;
   }
 
   #birth(kind: "guardian" | "wrapper" | "job"): Birth {
@@ -324,14 +286,14 @@ export class MemoryInstance {
     if (this.#phase === "ending" || this.#phase === "ended") return;
     this.#phase = "ending";
     this.#note({ type: "ending", why });
-    for (const job of this.#activeProcesses()) job.end(null);
+    this.#work.end();
     this.#exitWhenEmpty();
   }
 
   /** The last ones out. Who is frozen cannot exit; who was killed is out already. */
   #exitWhenEmpty(): void {
-    if (this.#phase === "ending" && this.#activeProcesses().length === 0 && this.#supervised()) {
-      for (const job of this.#everyJob()) job.reapChildren();
+    if (this.#phase === "ending" && this.#work.active.length === 0 && this.#supervised()) {
+      this.#work.reapChildren();
       if (this.#can(this.wrapper)) this.#world.processes.end(this.wrapper);
       if (this.#can(this.guardian)) this.#world.processes.end(this.guardian);
     }
@@ -346,24 +308,5 @@ export class MemoryInstance {
 
   #supervised(): boolean {
     return this.#can(this.wrapper) || this.#can(this.guardian);
-  }
-
-  #activeJobs(): readonly MemoryJob[] {
-    return this.jobs.filter((job) => !job.ended);
-  }
-
-  /** Jobs and the steps of its workspace. */
-  #everyJob(): readonly MemoryJob[] {
-    return [...this.jobs, ...(this.#bootstrap?.jobs ?? [])];
-  }
-
-  #activeProcesses(): readonly MemoryJob[] {
-    return this.#everyJob().filter((job) => !job.ended);
-  }
-
-  #idleMs(): number {
-    if (this.#activeProcesses().length > 0) return 0;
-    const last = this.jobs.reduce((latest, job) => Math.max(latest, job.lastActivityAt), this.#startedAt);
-    return this.#world.queue.time - last;
   }
 }
