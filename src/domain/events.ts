@@ -154,6 +154,8 @@ export type SessionEvent =
   | { readonly type: "preparationUnanswered"; readonly generation: Generation; readonly failure: ProviderFailure }
   // saving
   | { readonly type: "drained"; readonly generation: Generation; readonly attemptId: AttemptId }
+  /** Jobs still ran when the time to save had come, or nobody could say. */
+  | { readonly type: "drainFailed"; readonly generation: Generation; readonly why: string }
   | {
       readonly type: "saveSucceeded";
       readonly generation: Generation;

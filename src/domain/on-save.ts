@@ -23,6 +23,14 @@ export function drained(session: Session, event: EventOf<"drained">, context: Co
   return moved({ ...session, newest: { ...lease, gate } }, note("saving", lease.gate.for, lease.generation));
 }
 
+/** What may still run is not saved around. Nothing was saved yet, so nothing of it is to be forgotten. */
+export function drainFailed(session: Session, event: EventOf<"drainFailed">, context: Context): Outcome {
+  const lease = session.newest;
+  return lease?.phase === "held" && lease.gate.type === "draining"
+    ? reopenGate(session, lease, event.why, context)
+    : ignored("nothing is being drained");
+}
+
 const stopFor = { pause: "paused", rebuild: "rebuilt", upgrade: "upgraded" } as const;
 
 /** Saved and verified readable: only now may the sandbox go. */

@@ -144,6 +144,8 @@ function hasOpenNewest(session: Session): boolean {
 export function quietWakeEnds(session: Session, now: number, policy: Policy): number | null {
   const lease = session.newest;
   if (lease?.phase !== "held" || lease.failures > 0 || lease.nextRenewalAt > now) return null;
+  // The last one is not known to have been accepted: it may be on its way still, and this one is then not sent now.
+  if (lease.renewals.sendsUntil === null) return null;
   const steps = reconcile(session, now, policy);
   if (steps.length !== 1 || steps[0]?.type !== "renew") return null;
   const nextRenewalAt = renewalDue(now, renewEvery(session, policy));

@@ -231,6 +231,13 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
     stopping: save.notSaving,
     closed: save.notSaving,
   }),
+  drainFailed: ofNewest({
+    none: save.notSaving,
+    launching: save.notSaving,
+    held: save.drainFailed,
+    stopping: save.notSaving,
+    closed: save.notSaving,
+  }),
   saveSucceeded: ofNewest({
     none: save.notSaving,
     launching: save.notSaving,

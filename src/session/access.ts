@@ -24,8 +24,11 @@ export class SessionAccess {
   readonly state: SessionState;
   readonly store: SessionStore;
   readonly jobs: JobStore;
+  /** Somebody asks something of this session. */
+  readonly #asked: () => void;
 
-  constructor(ports: SessionPorts, state: SessionState, store: SessionStore, jobs: JobStore) {
+  constructor(ports: SessionPorts, state: SessionState, store: SessionStore, jobs: JobStore, asked: () => void) {
+    this.#asked = asked;
     this.ports = ports;
     this.state = state;
     this.store = store;
@@ -34,6 +37,7 @@ export class SessionAccess {
 
   find(caller: Caller): Reply<Session> {
     this.ports.trace.follow(caller.traceparent);
+    this.#asked();
     const { mode, session } = this.state;
     if (mode.type === "newer" || mode.type === "unreadable") {
       if (mode.plain.tenant !== caller.tenant) return refuse(notFound);
@@ -46,6 +50,7 @@ export class SessionAccess {
   /** null asks as the operator, of any tenant's session. */
   findAs(caller: Caller | null): Reply<Session> {
     if (caller !== null) return this.find(caller);
+    this.#asked();
     const { mode, session } = this.state;
     if (mode.type === "newer") return refuse(newerRecord);
     if (mode.type === "unreadable") return refuse(unreadableRecord);

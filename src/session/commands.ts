@@ -70,7 +70,7 @@ export class SessionCommands implements SessionApi {
     const reporter = new Reporter(ports, this.state, store, tally);
     this.#reporter = reporter;
     this.engine = new SessionEngine(ports, this.state, steps, runner, reporter, secrets);
-    const access = new SessionAccess(ports, this.state, store, jobs);
+    const access = new SessionAccess(ports, this.state, store, jobs, () => this.engine.noticeClock());
     this.#creation = new Creation(access, this.engine, opening, reporter, secrets);
     this.#lifecycle = new LifecycleCommands(access);
     this.#jobs = new JobCommands(access, runner, secrets);
@@ -79,7 +79,7 @@ export class SessionCommands implements SessionApi {
     this.#suspension = new SuspensionCommands(access);
     this.#explain = new ExplainCommand(access);
     this.#insight = new InsightCommands(access, calls);
-    if (this.state.mode.type !== "absent") void this.engine.noticeClock();
+    if (this.state.mode.type !== "absent") void this.engine.noticeAlarm();
   }
 
   create(id: SessionId, caller: Caller, body: CreateSession, requestHash: string | null, waitMs: number) {

@@ -23,6 +23,8 @@ const restMs = 5_000;
 const restCapMs = 300_000;
 /** What is under way is looked at again by the alarm this soon, in case the object is gone by then. */
 const underWayMs = 2_000;
+/** What clocks are set back by in the course of things: an alarm that is late by this does no harm. */
+const clockStepMs = 1_000;
 /** These keep their own retry times, unless they fail altogether. */
 const selfPaced: ReadonlySet<string> = new Set(["jobs", "report", "secrets"]);
 
@@ -36,6 +38,8 @@ export class SessionEngine {
   readonly #lanes = new Map<string, Promise<void>>();
   readonly #rests = new Map<string, { readonly until: number; readonly count: number }>();
   #pumping = false;
+  /** When it last looked, or was asked something. */
+  #latest = 0;
 
   constructor(
     ports: SessionPorts,
@@ -143,6 +147,7 @@ export class SessionEngine {
 
   /** Something went by that only time decides. */
   tick(actor: Actor): void {
+    this.#latest = this.#ports.clock.now();
     this.#state.honourDelete(actor);
     this.#state.announceUnreadable();
     this.#state.dispatch({ type: "timePassed", jitter: this.#ports.ids.random() }, actor);
@@ -169,10 +174,10 @@ export class SessionEngine {
   }
 
   /**
-   * On each load from storage, whoever caused it: a clock that went back leaves the alarm of before far ahead, and deadlines with
-   * it (I5, CLK-13). Never throws, and writes only when it comes too late.
+   * On each load from storage, whoever caused it: a clock that went back while nobody looked leaves the alarm of before far ahead,
+   * and deadlines with it (I5, CLK-13). Never throws, and writes only when it comes too late.
    */
-  async noticeClock(): Promise<void> {
+  async noticeAlarm(): Promise<void> {
     try {
       const armed = await this.#ports.alarm.inherited();
       // Armed anew since: somebody has looked already.
@@ -180,13 +185,27 @@ export class SessionEngine {
       if (armed === null || armed > this.#state.alarmAt(this.#state.session)) this.#state.rearm();
       const { session } = this.#state;
       const { clock, policy } = this.#ports;
-      if (session !== null && clockHasGoneBack(session, { now: clock.now(), policy })) {
-        // What was armed for are the deadlines of before, if these cannot be mended now.
-        this.#ports.alarm.set(clock.now() + failedWakeMs);
-        this.tick("alarm");
-      }
+      if (session !== null && clockHasGoneBack(session, { now: clock.now(), policy })) this.#lookAnew();
     } catch (error) {
       this.#ports.logger.error("could not look at the alarm", { error: String(error) });
+    }
+  }
+
+  /** With each request: the clock may have gone back since the last one. Never throws. */
+  noticeClock(): void {
+    const now = this.#ports.clock.now();
+    const wentBack = now < this.#latest - clockStepMs;
+    this.#latest = now;
+    if (wentBack && this.#state.mode.type !== "absent") this.#lookAnew();
+  }
+
+  /** What was armed for are the deadlines of before, so the alarm comes first: they may not be mended now. */
+  #lookAnew(): void {
+    try {
+      this.#ports.alarm.set(this.#ports.clock.now() + failedWakeMs);
+      this.tick("alarm");
+    } catch (error) {
+      this.#ports.logger.error("could not look anew", { error: String(error) });
     }
   }
 

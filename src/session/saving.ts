@@ -59,11 +59,8 @@ export class Saving {
   /** What may still run is not saved around: the session runs on, and is told. */
   async #callOff(lease: Held): Promise<void> {
     const { generation } = lease;
-    const attemptId = this.#calls.attempt();
-    const message = "Jobs still ran, or could not be asked about, when the time to save had come.";
-    const { failure } = failed("unavailable", message, "none");
-    this.#calls.dispatch({ type: "drained", generation, attemptId });
-    this.#calls.dispatch({ type: "saveFailed", generation, attemptId, failure });
+    const why = "Jobs still ran, or could not be asked about, when the time to save had come.";
+    this.#calls.dispatch({ type: "drainFailed", generation, why });
     await this.#admitAgain(lease);
   }
 

@@ -128,7 +128,7 @@ const canaries: readonly Canary[] = [
     edits: [
       {
         file: "src/session/commands.ts",
-        from: 'if (this.state.mode.type !== "absent") void this.engine.noticeClock();',
+        from: 'if (this.state.mode.type !== "absent") void this.engine.noticeAlarm();',
         to: "",
       },
     ],

@@ -106,6 +106,7 @@ export function aboutLease(of: Generation): readonly SessionEvent[] {
     { type: "probeFinished", generation: of, ...goneEvidence(0, that) },
     { type: "probeFinished", generation: of, retired: null, looks: [look("present", 0, that)], settledAt: at },
     { type: "drained", generation: of, attemptId: attempt("save-1") },
+    { type: "drainFailed", generation: of, why: "jobs still ran" },
     {
       type: "saveSucceeded",
       generation: of,
@@ -216,6 +217,7 @@ const named: Readonly<Record<EventType, true>> = {
   preparationReported: true,
   preparationUnanswered: true,
   drained: true,
+  drainFailed: true,
   saveSucceeded: true,
   saveFailed: true,
   snapshotDeleted: true,

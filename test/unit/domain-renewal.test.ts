@@ -192,6 +192,8 @@ describe("a renewal", () => {
     expect(quietWakeEnds(renewed, at + second, policy)).toBeNull();
     expect(quietWakeEnds({ ...renewed, cancellations: [newest] }, woken, policy)).toBeNull();
     expect(quietWakeEnds(move(renewed, failed(7)), woken, policy)).toBeNull();
+    // One is out there still, whose answer is not known: this wake sends none, so none makes up for it.
+    expect(quietWakeEnds(sent, woken + policy.observeMs + 2 * second, policy)).toBeNull();
     // A clock that comes before the next renewal is where it ends.
     expect(quietWakeEnds({ ...renewed, endAt: woken + second }, woken, policy)).toBe(woken + second);
   });

@@ -100,6 +100,19 @@ describe("a pause", () => {
     expect(apply(pausing(), time, when(5 * minute - 1)).type).toBe("ignored");
   });
 
+  it("whose jobs do not end in time goes back to running in one step: it never passes through saving [DEL-12]", () => {
+    const why = "jobs still ran";
+    const moved = moveWith(pausing(draining("pause")), { type: "drainFailed", generation: newest, why });
+    expect(moved.session).toMatchObject({
+      desired: { type: "running", provision: null },
+      newest: { phase: "held", gate: { type: "open" } },
+      discarded: [],
+    });
+    expect(noted(moved)).toEqual(["pause_failed"]);
+    for (const state of [pausing(), session()])
+      expect(apply(state, { type: "drainFailed", generation: newest, why }).type).toBe("ignored");
+  });
+
   it("needs a sandbox that runs; twice is once; after the end it is refused [DEL-9]", () => {
     for (const state of [
       provisioning(),

@@ -105,6 +105,23 @@ describe("a pause", () => {
     expect(rig.registry.ledger()).toMatchObject({ used: 1, imbalances: [] });
   });
 
+  it("that is called off because a job still runs saves nothing, even when only half of that could be stored [DEL-12]", async () => {
+    const rig = new SessionRig();
+    await rig.running({ idle_timeout_seconds: null });
+    await rig.commands.createJob(caller, { command: "sleep 600" });
+    await rig.pass(second);
+    rig.fault = ({ op }) => (op === "endJob" ? { type: "fail_before", effect: "unknown" } : { type: "none" });
+    await pause(rig);
+    // From the moment that anything of it is stored, nothing more is.
+    const said = () => rig.sql.run("SELECT 1 FROM event WHERE type IN ('saving', 'pause_failed')").length > 0;
+    Object.defineProperty(rig, "storageFails", { get: said, configurable: true });
+    await rig.pass(rig.policy.drainMs + 10 * second);
+    expect(said()).toBe(true);
+    Object.defineProperty(rig, "storageFails", { value: false });
+    await rig.pass(minute);
+    expect([rig.calls("save"), (await rig.view()).status]).toEqual([0, "running"]);
+  });
+
   it("a save that lands after it was given up on is never kept [DEL-10]", async () => {
     const rig = new SessionRig();
     await rig.running({ timeout_seconds: 7_200 });

@@ -73,6 +73,17 @@ describe("after the clock went back an hour", () => {
     expect(rig.alarm).toBeLessThanOrEqual(rig.rig.clock.now() + rig.policy.renewMs);
   });
 
+  it("whoever asks, an object that is awake notices it too [CLK-13]", async () => {
+    const rig = new SessionRig();
+    const { generation } = await rig.running(lasting);
+    await rig.pass(30 * second);
+    rig.rig.clock.jump(-hour);
+    rig.rig.world.mischief.disappear(`${rig.id}-g${generation}` as SandboxId);
+    await rig.view();
+    await rig.pass(5 * minute);
+    expect((await rig.view()).status).toBe("lost");
+  });
+
   it("a load that finds its alarm in time writes nothing", async () => {
     const rig = new SessionRig();
     await rig.running(lasting);
