@@ -51,8 +51,7 @@ export class SimFaults implements FaultPlan {
     const { plan, random, phasesOf } = this.#world;
     const sick = this.#sickness(call);
     if (sick !== null) return sick;
-    const seldom = call.op === "remove" || phasesOf(call).some((phase) => seldomMet.has(phase));
-    if (!random.chance(seldom ? Math.min(0.6, 4 * plan.faultRate) : plan.faultRate)) return null;
+    if (!random.chance(Math.min(0.6, emphasis(call, phasesOf(call)) * plan.faultRate))) return null;
     const fitting = plan.faults.filter(([, fault]) => fits(fault, call));
     if (fitting.length === 0) return null;
     const name = random.weighted(fitting);
@@ -128,8 +127,14 @@ export class SimFaults implements FaultPlan {
   }
 }
 
-/** Short, or few get there: what they ask of the provider is hit more often, or some faults would never meet them. So are deletions of snapshots. */
-const seldomMet: ReadonlySet<CoveredPhase> = new Set(["restoring", "draining", "saving", "parked", "ghost", "asleep"]);
+/** Short, or few get there: what they ask of the provider is hit more often, or some faults would never meet them. */
+const seldomMet: ReadonlySet<CoveredPhase> = new Set(["restoring", "draining", "saving", "parked", "ghost"]);
+
+/** What sleeps asks for one thing only, now and then: that a snapshot be deleted. */
+function emphasis(call: Call, phases: readonly CoveredPhase[]): number {
+  if (phases.includes("asleep")) return 10;
+  return call.op === "remove" || phases.some((phase) => seldomMet.has(phase)) ? 4 : 1;
+}
 
 /** These befall a sandbox, and some calls are about none. */
 const ofASandbox: ReadonlySet<DrawableFault> = new Set(["disappear", "kill_wrapper", "freeze"]);
