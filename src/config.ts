@@ -11,22 +11,25 @@
  * - `sleepAfterMs` is the default, moved as little as needed to lie between TTL + stop grace + slip and twice that.
  */
 import { z } from "zod";
+import { readRotating, readSecret, refuseSharedSecrets, type Secrets } from "./config-secrets.ts";
+import {
+  type countVars,
+  readCount,
+  readFlag,
+  readRate,
+  type Refuse,
+  shown,
+  timerVars,
+  type TimerVar,
+  type TimerVarName,
+  wholeNumber,
+} from "./config-vars.ts";
 import { defaultPolicy, type Policy, type ProviderTimers, policyMisfits } from "./domain/policy.ts";
 import { type ProviderName, providerNames } from "./domain/provider-names.ts";
 import type { ConfigEnv } from "./env.ts";
 import { type AlertTerms, defaultAlertTerms } from "./fleet/alerts/alert-terms.ts";
-import { limits } from "./protocol/primitives.ts";
 import { type GitScheme, gitSchemes, safeGitSchemes } from "./protocol/workspace.ts";
 import { providerTimers } from "./sandbox/provider-timers.ts";
-
-/** A secret and those it replaced: the first is used for what is new, and all are accepted until they are removed. */
-export type RotatingSecret = readonly [current: string, ...previous: string[]];
-
-export interface Secrets {
-  readonly adminToken: RotatingSecret | null;
-  readonly keySigning: RotatingSecret | null;
-  readonly envEncryption: RotatingSecret | null;
-}
 
 export interface Config {
   readonly policy: Policy;
@@ -80,86 +83,6 @@ export type ConfigReading =
   | { readonly ok: true; readonly config: Config }
   | { readonly ok: false; readonly misfits: readonly ConfigMisfit[]; readonly fallback: Config };
 
-const day = 86_400;
-const year = 365 * day;
-
-interface TimerVar {
-  readonly field: keyof Policy;
-  readonly min: number;
-  readonly max: number;
-  /** The word `off` is allowed and means null. */
-  readonly off?: true;
-}
-
-/** Var → the policy field it sets (whole seconds there, ms in the policy), and the range that makes sense at all. */
-export const timerVars = {
-  PROVISION_TIMEOUT_SECONDS: { field: "provisionMs", min: 1, max: day },
-  LEASE_RENEW_SECONDS: { field: "renewMs", min: 1, max: 3_600 },
-  LEASE_RETRY_SECONDS: { field: "renewRetryMs", min: 1, max: 3_600 },
-  LEASE_TTL_SECONDS: { field: "leaseTtlMs", min: 1, max: day },
-  OBSERVE_TIMEOUT_SECONDS: { field: "observeMs", min: 1, max: 600 },
-  STOP_ATTEMPT_SECONDS: { field: "stopAttemptMs", min: 1, max: 3_600 },
-  JOB_GRACE_SECONDS: { field: "jobGraceMs", min: 1, max: 600 },
-  STOP_GRACE_SECONDS: { field: "stopGraceMs", min: 1, max: 600 },
-  ALARM_SLIP_SECONDS: { field: "alarmSlipMs", min: 0, max: 3_600 },
-  DEFAULT_TIMEOUT_SECONDS: { field: "defaultTimeoutMs", min: 1, max: year },
-  DEFAULT_IDLE_TIMEOUT_SECONDS: { field: "defaultIdleTimeoutMs", min: 1, max: year, off: true },
-  MAX_TIMEOUT_SECONDS: { field: "maxTimeoutMs", min: 1, max: year },
-  MAX_LIFETIME_SECONDS: { field: "maxLifetimeMs", min: 1, max: year },
-  PAUSED_RETENTION_SECONDS: { field: "pausedRetentionMs", min: 1, max: year },
-  RETENTION_SECONDS: { field: "retentionMs", min: 1, max: year },
-  WORKSPACE_STEP_SECONDS: { field: "prepareStepMs", min: 1, max: day },
-  WORKSPACE_SECONDS: { field: "prepareMs", min: 1, max: day },
-  STUCK_AFTER_SECONDS: { field: "stuckAfterMs", min: 1, max: day },
-} as const satisfies Partial<Record<keyof ConfigEnv, TimerVar>>;
-type TimerVarName = keyof typeof timerVars;
-
-/** Var → its range and default, for what is a count. */
-export const countVars = {
-  TENANT_MAX_SANDBOXES: { min: 1, max: 100_000, default: 10 },
-  GLOBAL_MAX_SANDBOXES: { min: 1, max: 1_000_000, default: 100 },
-  FLEET_SHARDS: { min: 1, max: 256, default: 4 },
-  SHARED_MAX_MEMBERS: { min: 1, max: 1_000, default: 20 },
-  WORKSPACE_MIN_FREE_MIB: { min: 0, max: 1_000_000, default: 256 },
-  FLEET_WATCH_SECONDS: { min: 1, max: 3_600, default: 60 },
-  ALERT_TIMEOUT_HIGH_PERCENT: { min: 1, max: 100, default: 5 },
-  ALERT_TIMEOUT_CLEAR_PERCENT: { min: 0, max: 100, default: 2 },
-  ALERT_TIMEOUT_MIN_SAMPLES: { min: 1, max: 1_000_000, default: 20 },
-  ALERT_ACTIVE_HIGH: { min: 1, max: 1_000_000, default: 20 },
-  ALERT_ACTIVE_CLEAR: { min: 1, max: 1_000_000, default: 5 },
-  ALERT_ACTIVE_HIGH_SECONDS: { min: 0, max: day, default: 300 },
-  ALERT_ACTIVE_VERY_HIGH: { min: 1, max: 1_000_000, default: 50 },
-  ALERT_ACTIVE_VERY_HIGH_SECONDS: { min: 0, max: day, default: 1_800 },
-  // The ceilings are the protocol's own (primitives.ts); a deployment may set less.
-  MAX_BODY_BYTES: { min: 1_024, max: limits.bodyBytes, default: limits.bodyBytes },
-  // The platform's own bound on headers is 128 kB.
-  MAX_HEADER_BYTES: { min: 4_096, max: 131_072, default: 32_768 },
-  MAX_COMMAND_BYTES: { min: 256, max: limits.commandBytes, default: limits.commandBytes },
-  MAX_LABELS: { min: 0, max: limits.labelCount, default: limits.labelCount },
-  WEBHOOK_DISABLE_SECONDS: { min: 1, max: 30 * day, default: 5 * day },
-  MAX_LABEL_CHARACTERS: { min: 1, max: limits.labelValue, default: limits.labelValue },
-} as const satisfies Partial<Record<keyof ConfigEnv, { min: number; max: number; default: number }>>;
-
-/** Var → its default, for what may be `off`: requests in one window (http/rate-limits.ts). */
-export const rateVars = {
-  RATE_LIMIT_READS: 1_000,
-  RATE_LIMIT_WRITES: 300,
-  RATE_LIMIT_AUTH_FAILURES: 30,
-} as const satisfies Partial<Record<keyof ConfigEnv, number>>;
-const maxRate = 1_000_000;
-
-/** Guessing a shorter one is within reach of an attacker who holds one signed key. */
-const minSecretLength = 16;
-
-type SecretName =
-  | "ADMIN_TOKEN"
-  | "ADMIN_TOKEN_PREVIOUS"
-  | "KEY_SIGNING_SECRET"
-  | "KEY_SIGNING_SECRET_PREVIOUS"
-  | "ENV_ENCRYPTION_KEY"
-  | "ENV_ENCRYPTION_KEY_PREVIOUS"
-  | "LOCAL_HOST_TOKEN";
-
 export function readConfig(env: ConfigEnv): ConfigReading {
   const misfits: ConfigMisfit[] = [];
   const refuse = (name: string, message: string) => {
@@ -207,7 +130,7 @@ export function readConfig(env: ConfigEnv): ConfigReading {
     },
     gitSchemes: readGitSchemes(env, refuse),
   };
-  refuseSharedSecrets(config, refuse);
+  refuseSharedSecrets(config.secrets, config.localHost.token, refuse);
   if (misfits.length === 0) return { ok: true, config };
   return { ok: false, misfits, fallback: { ...config, policy: defaultPolicy } };
 }
@@ -226,8 +149,6 @@ export function timerMisfits(policy: Policy, provider: ProviderTimers): readonly
   }
   return broken;
 }
-
-type Refuse = (name: string, message: string) => void;
 
 function wordsFor(field: keyof Policy, policy: Policy): { readonly name: string; readonly text: string } {
   const seconds = (policy[field] ?? 0) / 1_000;
@@ -271,33 +192,6 @@ function readPolicy(env: ConfigEnv, provider: ProviderName | null, refuse: Refus
     staleActivityMs: Math.max(2.5 * asked.renewMs, turn),
     sleepAfterMs: Math.min(Math.max(defaultPolicy.sleepAfterMs, fenced), 2 * fenced),
   };
-}
-
-function readCount(env: ConfigEnv, name: keyof typeof countVars, refuse: Refuse): number {
-  const range = countVars[name];
-  const raw = env[name];
-  if (raw === undefined) return range.default;
-  const count = wholeNumber(range.min, range.max).safeParse(String(raw));
-  if (count.success) return count.data;
-  refuse(name, `${name}=${shown(raw)} must be a whole number from ${range.min} to ${range.max}.`);
-  return range.default;
-}
-
-function readRate(env: ConfigEnv, name: keyof typeof rateVars, refuse: Refuse): number | null {
-  const raw = env[name];
-  if (raw === undefined) return rateVars[name];
-  if (raw === "off") return null;
-  const count = wholeNumber(1, maxRate).safeParse(String(raw));
-  if (count.success) return count.data;
-  refuse(name, `${name}=${shown(raw)} must be a whole number from 1 to ${maxRate}, or \`off\`.`);
-  return rateVars[name];
-}
-
-function readFlag(env: ConfigEnv, name: "WEBHOOK_ALLOW_PRIVATE", refuse: Refuse): boolean {
-  const raw = env[name] ?? "false";
-  if (raw === "true" || raw === "false") return raw === "true";
-  refuse(name, `${name}=${shown(raw)} must be \`true\` or \`false\`.`);
-  return false;
 }
 
 function readAlertTerms(env: ConfigEnv, refuse: Refuse): Config["alerts"] {
@@ -356,60 +250,4 @@ function readHostUrl(env: ConfigEnv, refuse: Refuse): string {
   if (url.success) return url.data.replace(/\/+$/, "");
   refuse("LOCAL_HOST_URL", `LOCAL_HOST_URL=${shown(raw)} must be an http URL such as ${defaultHostUrl}.`);
   return defaultHostUrl;
-}
-
-function readSecret(env: ConfigEnv, name: SecretName, refuse: Refuse): string | null {
-  return readOneSecret(name, env[name] ?? "", refuse);
-}
-
-function readOneSecret(name: SecretName, raw: string, refuse: Refuse): string | null {
-  if (raw === "") return null;
-  if (typeof raw === "string" && raw.length >= minSecretLength) return raw;
-  refuse(name, `${name} is too short (its value is not shown): at least ${minSecretLength} characters.`);
-  return null;
-}
-
-function readRotating(
-  env: ConfigEnv,
-  name: "ADMIN_TOKEN" | "KEY_SIGNING_SECRET" | "ENV_ENCRYPTION_KEY",
-  refuse: Refuse,
-): RotatingSecret | null {
-  const current = readSecret(env, name, refuse);
-  const previous = (env[`${name}_PREVIOUS`] ?? "")
-    .split(",")
-    .map((each) => readOneSecret(`${name}_PREVIOUS`, each.trim(), refuse))
-    .filter((each) => each !== null);
-  // With only the old one set the secret counts as unset: removing the current one must close the route.
-  return current === null ? null : [current, ...previous];
-}
-
-/** One value for two purposes would let the holder of one pass for the other (SEC-2). */
-function refuseSharedSecrets(config: Config, refuse: Refuse): void {
-  const owners = new Map<string, string>();
-  const values: readonly (readonly [string, string | null])[] = [
-    ...(config.secrets.adminToken ?? []).map((value) => ["ADMIN_TOKEN", value] as const),
-    ...(config.secrets.keySigning ?? []).map((value) => ["KEY_SIGNING_SECRET", value] as const),
-    ...(config.secrets.envEncryption ?? []).map((value) => ["ENV_ENCRYPTION_KEY", value] as const),
-    ["LOCAL_HOST_TOKEN", config.localHost.token],
-  ];
-  for (const [name, value] of values) {
-    if (value === null) continue;
-    const owner = owners.get(value);
-    if (owner !== undefined && owner !== name)
-      refuse(name, `${name} has the same value as ${owner} (not shown): each secret must be its own.`);
-    owners.set(value, name);
-  }
-}
-
-function wholeNumber(min: number, max: number) {
-  return z
-    .string()
-    .regex(/^\d{1,12}$/)
-    .transform(Number)
-    .pipe(z.int().min(min).max(max));
-}
-
-/** A var is no secret, but it may be anything: bounded, and quoted so that nothing in it forges a log line. */
-function shown(raw: string | number): string {
-  return typeof raw === "number" ? String(raw) : JSON.stringify(raw.slice(0, 80));
 }

@@ -6,7 +6,7 @@ import type { TenantId } from "../domain/ids.ts";
 import { verifyApiKey } from "../protocol/api-keys.ts";
 import { verifyAccess } from "../protocol/e2b-access.ts";
 import type { Reply } from "../protocol/problem.ts";
-import type { Secrets } from "../config.ts";
+import type { Secrets } from "../config-secrets.ts";
 import { bearer, headerCredential } from "./credential.ts";
 import { refused } from "./problem.ts";
 import type { Surface } from "./surface.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Config, countVars, readConfig, timerMisfits, timerVars } from "../../src/config.ts";
+import { countVars, timerVars } from "../../src/config-vars.ts";
+import { type Config, readConfig, timerMisfits } from "../../src/config.ts";
 import { defaultPolicy, type Policy, policyMisfits } from "../../src/domain/policy.ts";
 import type { ConfigEnv } from "../../src/env.ts";
 import { providerTimers } from "../../src/sandbox/provider-timers.ts";

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { countVars } from "../../src/config.ts";
+import { countVars } from "../../src/config-vars.ts";
 import { courierPort, wrapperPort } from "../../src/protocol/toolbox.ts";
 import { imagePaths } from "../../src/sandbox/cloudflare/toolbox-calls.ts";
 
