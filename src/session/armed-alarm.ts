@@ -41,6 +41,10 @@ export class ArmedAlarm implements AlarmPort {
     this.#at = undefined;
   }
 
+  rolledBack(): void {
+    this.#at = undefined;
+  }
+
   /** It went with everything else that was stored. */
   erased(): void {
     this.#at = null;

@@ -16,6 +16,8 @@ export interface AlarmPort {
   clear(): void;
   /** What an earlier incarnation has armed; null: nothing. undefined: this one has armed since, so it does not matter any more. */
   inherited(): Promise<number | null | undefined>;
+  /** The transaction that it was last set in came to nothing, and that with it. */
+  rolledBack(): void;
 }
 
 /** null: no adapter of that name is wired in this deployment. */

@@ -166,6 +166,7 @@ export class SessionState {
       return this.#store.transaction(body);
     } catch (error) {
       this.#jobs.forget();
+      this.#ports.alarm.rolledBack();
       throw error;
     }
   }
@@ -230,7 +231,7 @@ export class SessionState {
     const { remains } = this.#mode;
     const { clock, policy } = this.#ports;
     const now = clock.now();
-    this.#store.transaction(() => {
+    this.#inTransaction(() => {
       this.#store.requestDelete(now);
       for (const { standing, ...identity } of remains)
         this.#store.saveLease(stoppingFrom(identity, now, policy), standing);
@@ -242,7 +243,7 @@ export class SessionState {
 
   /** The delete intent, in any mode. In `unreadable` it lets the teardown of live leases begin. */
   requestDelete(): void {
-    this.#store.transaction(() => {
+    this.#inTransaction(() => {
       this.#store.requestDelete(this.#ports.clock.now());
       this.#ports.alarm.set(this.alarmAt(this.#session));
     });

@@ -51,10 +51,14 @@ export class SimFaults implements FaultPlan {
     const { plan, random, phasesOf } = this.#world;
     const sick = this.#sickness(call);
     if (sick !== null) return sick;
-    if (!random.chance(Math.min(0.6, emphasis(call, phasesOf(call)) * plan.faultRate))) return null;
+    const phases = phasesOf(call);
+    const asleep = phases.includes("asleep");
+    const emphasis = call.op === "remove" || phases.some((phase) => seldomMet.has(phase)) ? 4 : 1;
+    // What sleeps asks for one thing only, now and then: that a snapshot be deleted.
+    if (!random.chance(asleep ? 0.8 : Math.min(0.6, emphasis * plan.faultRate))) return null;
     const fitting = plan.faults.filter(([, fault]) => fits(fault, call));
     if (fitting.length === 0) return null;
-    const name = random.weighted(fitting);
+    const name = asleep ? random.pick(fitting)[1] : random.weighted(fitting);
     return { name, fault: this.#make(name) };
   }
 
@@ -129,12 +133,6 @@ export class SimFaults implements FaultPlan {
 
 /** Short, or few get there: what they ask of the provider is hit more often, or some faults would never meet them. */
 const seldomMet: ReadonlySet<CoveredPhase> = new Set(["restoring", "draining", "saving", "parked", "ghost"]);
-
-/** What sleeps asks for one thing only, now and then: that a snapshot be deleted. */
-function emphasis(call: Call, phases: readonly CoveredPhase[]): number {
-  if (phases.includes("asleep")) return 10;
-  return call.op === "remove" || phases.some((phase) => seldomMet.has(phase)) ? 4 : 1;
-}
 
 /** These befall a sandbox, and some calls are about none. */
 const ofASandbox: ReadonlySet<DrawableFault> = new Set(["disappear", "kill_wrapper", "freeze"]);

@@ -84,6 +84,7 @@ export class LiveSession {
           if (life.alive) clearTimeout(this.#timer);
         },
         inherited: () => Promise.resolve(undefined),
+        rolledBack: () => {},
       },
       eraseStorage: () => Promise.resolve(),
     });

@@ -35,6 +35,8 @@ export class SessionRig {
   readonly logged: string[] = [];
   /** While true, every write of the session fails, as on a full or broken disk. */
   storageFails = false;
+  /** While true, what a transaction wrote is rolled back, the alarm with it. */
+  commitFails = false;
   /** Asked before each call to the tenant's registry, which is called when it resolves. */
   registryFate: (call: keyof TenantPort) => Promise<void> = () => Promise.resolve();
   /** What the platform would wake it at. */
@@ -87,7 +89,18 @@ export class SessionRig {
         },
         transaction: (body) => {
           if (this.storageFails) throw new Error("disk I/O error");
-          return this.sql.transaction(body);
+          const armed = this.alarm;
+          try {
+            return this.sql.transaction(() => {
+              const result = body();
+              if (this.commitFails) throw new Error("disk I/O error");
+              return result;
+            });
+          } catch (error) {
+            // The platform's alarm is part of the transaction that it was set in.
+            if (life.alive) this.alarm = armed;
+            throw error;
+          }
         },
       }),
       seals: this.seals,

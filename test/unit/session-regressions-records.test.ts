@@ -162,6 +162,18 @@ describe("a create", () => {
   });
 });
 
+describe("a write that is rolled back", () => {
+  it("takes its alarm with it: the same change, made again at the same instant, is armed for [I1] [I5]", async () => {
+    const rig = new SessionRig();
+    await rig.running(lasting);
+    rig.commitFails = true;
+    expect(await rig.commands.timeout(caller, "timeout", 30)).toMatchObject({ ok: false });
+    rig.commitFails = false;
+    expect(await rig.commands.timeout(caller, "timeout", 30)).toMatchObject({ ok: true });
+    expect(rig.alarm).toBeLessThanOrEqual(rig.rig.clock.now() + 30 * second);
+  });
+});
+
 describe("rows of newer code", () => {
   it("are marked in the index again and again, and nothing else is told of them; afterwards whoever asks hears the truth [LEA-19] [FLT-13]", async () => {
     const rig = new SessionRig();
