@@ -138,8 +138,9 @@ export class Rigged {
   readonly tenant: TenantId;
   readonly caller: Caller;
 
-  constructor(tenant = `t${(minted += 1)}`) {
-    this.id = `rigged${String((minted += 1)).padStart(14, "0")}` as SessionId;
+  /** `id`: of one that was made over HTTP. */
+  constructor(tenant = `t${(minted += 1)}`, id = `rigged${String((minted += 1)).padStart(14, "0")}`) {
+    this.id = id as SessionId;
     this.tenant = tenant as TenantId;
     this.caller = { tenant: this.tenant, requestId: "test", scopes: [] };
   }
