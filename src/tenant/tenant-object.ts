@@ -81,6 +81,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const ports = { ...webhooks, core: this.#core, tenant: () => this.#tenant(), clock, logger };
       this.#desk = new WebhookDesk(ports);
       this.#courier = new WebhookCourier(ports);
+      void this.#armIfLost();
     }
 
     /** Named by its tenant. An object reached otherwise has none, and makes nothing. */
@@ -197,10 +198,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const { clock, logger } = this.#wiring;
       await this.ctx.storage.setAlarm(clock.now() + alarmFallbackMs);
       try {
+        // First and by itself: whatever else fails, containers are ended; and one that cannot be ended holds up nothing.
+        const containers = this.#work();
         this.#core.prune();
         this.#courier.prune();
-        // By itself: a container that cannot be ended must not hold up what the tenant's sessions wait for.
-        const containers = this.#work();
         await this.#tell();
         const pokes = this.#core.takeOverdue(pokesAtOnce).map((each) => this.#ask(each));
         await Promise.all([...pokes, this.#courier.run()]);
@@ -251,6 +252,17 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
         this.#wiring.logger.error("shared containers were not looked after", { error: String(error) });
       } finally {
         this.#working = false;
+      }
+    }
+
+    /** The platform drops an alarm that threw too often, without a word: whoever wakes this object sets it again (LEA-16). */
+    async #armIfLost(): Promise<void> {
+      try {
+        const next = this.#nextWake();
+        if (next === null || (await this.ctx.storage.getAlarm()) !== null) return;
+        await this.ctx.storage.setAlarm(Math.max(next, this.#wiring.clock.now() + 1_000));
+      } catch (error) {
+        this.#wiring.logger.error("the tenant's alarm was not looked at", { error: String(error) });
       }
     }
 
