@@ -8,9 +8,10 @@ import {
   attemptStarted,
   type AttemptResult,
   type Container,
-  type Peopled,
   type StoppingContainer,
 } from "../domain/container.ts";
+import { type ContainerResolution, resolved } from "../domain/container-exits.ts";
+import type { TenantCounts } from "../fleet/shard-api.ts";
 import type { AttemptId, ContainerId, Generation, SessionId } from "../domain/ids.ts";
 import type { TeardownView } from "../protocol/sessions.ts";
 import type { Clock } from "../session/ambient.ts";
@@ -21,16 +22,18 @@ import type { AllowanceReply } from "../fleet/control-api.ts";
 import { type AllowanceDraft, allowanceAnswered, covered, draftAllowance, unsettled } from "./allowance.ts";
 import { type Breaker, newBreaker } from "./breaker.ts";
 import {
+  containerById,
   containersAfter,
   dueContainers,
   earliestContainerLook,
-  peopled,
+  type ListedContainer,
+  overdueContainers,
   readContainer,
   reviewOpen,
   storeContainer,
 } from "./containers.ts";
 import { readKept, writeKept } from "./kept.ts";
-import { type Counts, noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
+import { noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
 import { cancelReservation, judge, type Judgement, type QuotaTerms, readBreaker, reserve } from "./quota.ts";
 import { applyReport, pruneRegistry, readReceipt } from "./registry.ts";
 import {
@@ -45,7 +48,7 @@ import {
 import { tenantMigrations } from "./schema.ts";
 import { readRevocations, type Revocation, revokeKey } from "./revocations.ts";
 import { holdsAny, markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
-import type { OpenCursor } from "./tenant-api.ts";
+import type { ContainerReply, OpenCursor } from "./tenant-api.ts";
 import { noUsage, readUsage, type TenantUsage } from "./usage.ts";
 import { noteReport } from "./webhooks/webhook-rows.ts";
 
@@ -92,8 +95,11 @@ export class TenantCore {
   }
 
   /** The tallies as one picture; version 0: nothing was ever counted. */
-  counts(): Counts & { readonly version: number } {
-    return this.#read(readCounts, { ...noLedger.counts, version: 0 });
+  counts(): Omit<TenantCounts, "tenant"> {
+    const { policy } = this.#terms.containers;
+    return this.#read((sql) => ({ ...readCounts(sql), overdueContainers: overdueContainers(sql, policy) }), {
+      ...{ ...noLedger.counts, version: 0, overdueContainers: [] },
+    });
   }
 
   /** The index has not confirmed the newest counts. */
@@ -210,8 +216,30 @@ export class TenantCore {
   }
 
   /** In the order of the id, strictly after `after`: those that are gone too, while their receipts are kept. */
-  containers(after: ContainerId | null, limit: number): readonly Peopled[] {
-    return this.#read((sql) => containersAfter(sql, after, limit).map((each) => peopled(sql, each)), []);
+  containers(
+    after: ContainerId | null,
+    limit: number,
+    phase: Container["phase"] | null = null,
+  ): readonly ListedContainer[] {
+    return this.#read((sql) => containersAfter(sql, after, limit, phase, this.#terms.containers.policy), []);
+  }
+
+  container(id: ContainerId): ListedContainer | null {
+    return this.#read((sql) => containerById(sql, id, this.#terms.containers.policy), null);
+  }
+
+  /** An operator's act on a container that was at `revision` when it was decided on; null: whatever it is by now. */
+  resolveContainer(id: ContainerId, order: ContainerResolution, revision: number | null): ContainerReply {
+    return this.#write((sql, now) => {
+      const { containers } = this.#terms;
+      const known = containerById(sql, id, containers.policy);
+      if (known === null) return { type: "unknown" };
+      if (revision !== null && revision !== known.revision) return { type: "changed" };
+      const outcome = resolved(known.container, order, containers.policy, now);
+      if (outcome.type === "rejected") return outcome;
+      storeContainer(sql, outcome.container, containers, now);
+      return { type: "moved", container: containerById(sql, id, containers.policy) ?? known };
+    });
   }
 
   /** Something of a container is to be done now. */

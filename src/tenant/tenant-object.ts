@@ -4,6 +4,8 @@
  * make 100 parallel reserves as good as a queue (CAP-5).
  */
 import { DurableObject } from "cloudflare:workers";
+import type { Container } from "../domain/container.ts";
+import type { ContainerResolution } from "../domain/container-exits.ts";
 import type { ContainerId, Generation, SessionId, TenantId } from "../domain/ids.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
 import type { AllowancePort } from "../fleet/control-api.ts";
@@ -186,8 +188,16 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.sessions(after, limit);
     }
 
-    async containers(after: ContainerId | null, limit: number) {
-      return this.#core.containers(after, limit);
+    async containers(after: ContainerId | null, limit: number, phase: Container["phase"] | null = null) {
+      return this.#core.containers(after, limit, phase);
+    }
+
+    async container(id: ContainerId) {
+      return this.#core.container(id);
+    }
+
+    resolveContainer(id: ContainerId, order: ContainerResolution, revision: number | null) {
+      return this.#armed(() => this.#core.resolveContainer(id, order, revision));
     }
 
     async receipt(sessionId: SessionId, generation: Generation | null) {

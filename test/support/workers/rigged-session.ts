@@ -123,7 +123,7 @@ const bound = env as unknown as {
   readonly RIGGED_TENANTS: DurableObjectNamespace;
 };
 
-function registryOf(tenant: TenantId): TenantApi {
+export function registryOf(tenant: TenantId): TenantApi {
   const registries = sharingTenant.test(tenant) ? bound.RIGGED_TENANTS : bound.TENANTS;
   return registries.get(registries.idFromName(tenant)) as unknown as TenantApi;
 }
