@@ -2,15 +2,8 @@
  * One tenant over one database, synchronous: what TenantObject is a shell around, and what the simulation runs in Node.
  * Every method that writes is one transaction. Reading a tenant that never was writes nothing (API-12).
  */
-import {
-  attemptAbandoned,
-  attemptFinished,
-  attemptStarted,
-  type AttemptResult,
-  type Container,
-  type StoppingContainer,
-} from "../domain/container.ts";
-import { type ContainerResolution, resolved } from "../domain/container-exits.ts";
+import type { AttemptResult, Container, StoppingContainer } from "../domain/container.ts";
+import type { ContainerResolution } from "../domain/container-exits.ts";
 import type { TenantCounts } from "../fleet/shard-api.ts";
 import type { AttemptId, ContainerId, Generation, SessionId } from "../domain/ids.ts";
 import type { TeardownView } from "../protocol/sessions.ts";
@@ -21,16 +14,14 @@ import type { Sql } from "../storage/sql.ts";
 import type { AllowanceReply } from "../fleet/control-api.ts";
 import { type AllowanceDraft, allowanceAnswered, covered, draftAllowance, unsettled } from "./allowance.ts";
 import { type Breaker, newBreaker } from "./breaker.ts";
+import { beginAttempt, finishAttempt, resolveContainer, takeDue } from "./container-ends.ts";
 import {
   containerById,
   containersAfter,
-  dueContainers,
   earliestContainerLook,
   type ListedContainer,
   overdueContainers,
-  readContainer,
   reviewOpen,
-  storeContainer,
 } from "./containers.ts";
 import { readKept, writeKept } from "./kept.ts";
 import { noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
@@ -230,16 +221,7 @@ export class TenantCore {
 
   /** An operator's act on a container that was at `revision` when it was decided on; null: whatever it is by now. */
   resolveContainer(id: ContainerId, order: ContainerResolution, revision: number | null): ContainerReply {
-    return this.#write((sql, now) => {
-      const { containers } = this.#terms;
-      const known = containerById(sql, id, containers.policy);
-      if (known === null) return { type: "unknown" };
-      if (revision !== null && revision !== known.revision) return { type: "changed" };
-      const outcome = resolved(known.container, order, containers.policy, now);
-      if (outcome.type === "rejected") return outcome;
-      storeContainer(sql, outcome.container, containers, now);
-      return { type: "moved", container: containerById(sql, id, containers.policy) ?? known };
-    });
+    return this.#write((sql, now) => resolveContainer(sql, id, order, revision, this.#terms.containers, now));
   }
 
   /** Something of a container is to be done now. */
@@ -249,38 +231,17 @@ export class TenantCore {
 
   /** Those whose end begins or goes on now. An attempt of which nothing was heard in time is over. */
   takeDueContainers(jitter: () => number, limit: number): readonly StoppingContainer[] {
-    return this.#write((sql, now) => {
-      const { containers } = this.#terms;
-      reviewOpen(sql, containers, now);
-      for (const each of dueContainers(sql, now, limit)) {
-        const over = each.phase === "stopping" ? attemptAbandoned(each, jitter(), containers.policy, now) : null;
-        if (over !== null) storeContainer(sql, over, containers, now);
-      }
-      return dueContainers(sql, now, limit).filter((each) => each.phase === "stopping");
-    });
+    return this.#write((sql, now) => takeDue(sql, jitter, limit, this.#terms.containers, now));
   }
 
   /** null: no attempt is due. Stored, with its deadline, before anything is asked of a provider (I1). */
   beginContainerAttempt(id: ContainerId, attemptId: AttemptId): StoppingContainer | null {
-    return this.#write((sql, now) => {
-      const container = readContainer(sql, id);
-      const { containers } = this.#terms;
-      const begun =
-        container?.phase === "stopping" ? attemptStarted(container, attemptId, containers.policy, now) : null;
-      if (begun !== null) storeContainer(sql, begun, containers, now);
-      return begun;
-    });
+    return this.#write((sql, now) => beginAttempt(sql, id, attemptId, this.#terms.containers, now));
   }
 
   /** What it is after this attempt; null: the attempt was given up before, and changes nothing. */
   containerAttemptFinished(id: ContainerId, result: AttemptResult): Container | null {
-    return this.#write((sql, now) => {
-      const container = readContainer(sql, id);
-      const { containers } = this.#terms;
-      const next = container?.phase === "stopping" ? attemptFinished(container, result, containers.policy, now) : null;
-      if (next !== null) storeContainer(sql, next, containers, now);
-      return next;
-    });
+    return this.#write((sql, now) => finishAttempt(sql, id, result, this.#terms.containers, now));
   }
 
   /** Whoever left may have been the last: in the same transaction, so that nobody joins in between (CAP-10). */

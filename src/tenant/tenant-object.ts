@@ -4,8 +4,6 @@
  * make 100 parallel reserves as good as a queue (CAP-5).
  */
 import { DurableObject } from "cloudflare:workers";
-import type { Container } from "../domain/container.ts";
-import type { ContainerResolution } from "../domain/container-exits.ts";
 import type { ContainerId, Generation, SessionId, TenantId } from "../domain/ids.ts";
 import type { ProviderName } from "../domain/provider-names.ts";
 import type { AllowancePort } from "../fleet/control-api.ts";
@@ -16,10 +14,11 @@ import type { Clock, Ids, Logger } from "../session/ambient.ts";
 import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
 import { durableSql } from "../storage/durable-sql.ts";
 import { AllowanceKeeper } from "./allowance-keeper.ts";
+import { askOverdue } from "./ask-overdue.ts";
 import { ContainerKeeper } from "./container-keeper.ts";
 import type { QuotaTerms } from "./quota.ts";
-import type { Reservation } from "./reservations.ts";
 import type { DeliveryQuery, OpenCursor, TenantApi } from "./tenant-api.ts";
+import { tellCounts } from "./tell-counts.ts";
 import { TenantCore } from "./tenant-core.ts";
 import { WebhookCourier } from "./webhooks/webhook-courier.ts";
 import { WebhookDesk } from "./webhooks/webhook-desk.ts";
@@ -41,16 +40,10 @@ export interface TenantWiring {
   readonly webhooks: Pick<WebhookPorts, "seals" | "ids" | "terms" | "events" | "post">;
 }
 
-/** How long one session may take to answer: a healthy one needs some ms. */
-const pokeBoundMs = 10_000;
-/** Asked at once in one alarm; the rest come in the next. */
-const pokesAtOnce = 6;
 /** What control or the index was not told, or did not confirm, is told again after this long. */
 const tellAgainMs = 10_000;
 /** Each tells what changed during the one before; the alarm takes over from a tenant that changes faster than that. */
 const tellRounds = 5;
-/** How long the index may take to confirm. */
-const tellBoundMs = 10_000;
 /** How soon the alarm takes over from a courier that was started beside an answer. */
 const courierNetMs = 2_000;
 /** Armed before the handler does anything, in case it does not come to its end. */
@@ -188,16 +181,16 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.sessions(after, limit);
     }
 
-    async containers(after: ContainerId | null, limit: number, phase: Container["phase"] | null = null) {
-      return this.#core.containers(after, limit, phase);
+    async containers(...query: Parameters<TenantCore["containers"]>) {
+      return this.#core.containers(...query);
     }
 
     async container(id: ContainerId) {
       return this.#core.container(id);
     }
 
-    resolveContainer(id: ContainerId, order: ContainerResolution, revision: number | null) {
-      return this.#armed(() => this.#core.resolveContainer(id, order, revision));
+    resolveContainer(...order: Parameters<TenantCore["resolveContainer"]>) {
+      return this.#armed(() => this.#core.resolveContainer(...order));
     }
 
     async receipt(sessionId: SessionId, generation: Generation | null) {
@@ -213,8 +206,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
         this.#core.prune();
         this.#courier.prune();
         await this.#tell();
-        const pokes = this.#core.takeOverdue(pokesAtOnce).map((each) => this.#ask(each));
-        await Promise.all([...pokes, this.#courier.run()]);
+        await Promise.all([askOverdue(this.#wiring, this.#core), this.#courier.run()]);
         await containers;
         const next = this.#nextWake();
         if (next === null) await this.ctx.storage.deleteAlarm();
@@ -223,20 +215,6 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
         // The fallback stands. A throw would only add the platform's own retries, which end in silence.
         logger.error("tenant alarm failed", { tenant: this.ctx.id.name ?? null, error: String(error) });
       }
-    }
-
-    async #ask(reservation: Reservation): Promise<void> {
-      const { clock, logger } = this.#wiring;
-      const { sessionId, generation, sandboxId } = reservation;
-      const answered = new AbortController();
-      const answer = await Promise.race([
-        this.#wiring.poke(sessionId).catch(() => null),
-        clock.sleep(pokeBoundMs, answered.signal).then(() => null),
-      ]);
-      answered.abort();
-      if (answer?.known === false) this.#core.sessionVanished(reservation);
-      const said = answer === null ? "no answer" : answer.known ? "known" : "no such session";
-      logger.warn("reservation without a lease", { session: sessionId, generation, sandbox: sandboxId, said });
     }
 
     /** The alarm is read first, so that the rows and the alarm they need are one write (I1). */
@@ -308,7 +286,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       try {
         for (let round = 0; this.#untold() && round < tellRounds; round += 1) {
           await this.#keeper.settle();
-          if (this.#core.countsPending()) await this.#tellCounts();
+          if (this.#core.countsPending()) await tellCounts(this.#wiring, this.#tenant(), this.#core);
         }
         const next = this.#nextWake();
         if (next !== null) await this.ctx.storage.setAlarm(next);
@@ -317,24 +295,6 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       } finally {
         this.#telling = false;
       }
-    }
-
-    async #bounded<T>(call: () => Promise<T>): Promise<T> {
-      const answered = new AbortController();
-      const late = this.#wiring.clock.sleep(tellBoundMs, answered.signal).then((): never => {
-        throw new Error("no answer in time");
-      });
-      try {
-        return await Promise.race([call(), late]);
-      } finally {
-        answered.abort();
-      }
-    }
-
-    async #tellCounts(): Promise<void> {
-      const tenant = this.#tenant();
-      const outcome = await this.#bounded(() => this.#wiring.index(tenant).counts({ tenant, ...this.#core.counts() }));
-      this.#core.countsConfirmed(outcome.version);
     }
   };
 }

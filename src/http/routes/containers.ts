@@ -22,7 +22,7 @@ import { askAll } from "../fan-out.ts";
 import { entityTag, ifMatchOf, readQuery } from "../headers.ts";
 import { refused } from "../problem.ts";
 import { type AdminAsk, json, problem, type Route, serve } from "../route.ts";
-import { knownTenants } from "../tenants.ts";
+import { knownTenants } from "../directory.ts";
 import { validationFailed } from "../validation.ts";
 
 interface Owned {

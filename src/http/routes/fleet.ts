@@ -21,7 +21,7 @@ import { askAll } from "../fan-out.ts";
 import { readQuery } from "../headers.ts";
 import { ledgerOf } from "../ledger-view.ts";
 import { type AdminAsk, json, problem, type Route, serve, type TenantAsk, askSession } from "../route.ts";
-import { tenantEntries } from "../tenants.ts";
+import { tenantEntries } from "../directory.ts";
 
 type Shards = ReturnType<AdminAsk["backend"]["shards"]>;
 const shardOf = (shard: Shards[number]) => shard.name;

@@ -125,7 +125,8 @@ const bound = env as unknown as {
 
 export function registryOf(tenant: TenantId): TenantApi {
   const registries = sharingTenant.test(tenant) ? bound.RIGGED_TENANTS : bound.TENANTS;
-  return registries.get(registries.idFromName(tenant)) as unknown as TenantApi;
+  const stub: unknown = registries.get(registries.idFromName(tenant));
+  return stub as TenantApi;
 }
 
 /** What befalls the calls about one shared container. */

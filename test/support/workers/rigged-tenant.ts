@@ -13,7 +13,17 @@ import { quotaTerms } from "../../../src/tenant/quota.ts";
 import type { TenantApi } from "../../../src/tenant/tenant-api.ts";
 import { tenantObject } from "../../../src/tenant/tenant-object.ts";
 import { wireTenant } from "../../../src/wiring.ts";
-import { calls, clock, policy, Rigged, type RiggedSession, sandbox, seen, world } from "./rigged-session.ts";
+import {
+  calls,
+  clock,
+  policy,
+  registryOf,
+  Rigged,
+  type RiggedSession,
+  sandbox,
+  seen,
+  world,
+} from "./rigged-session.ts";
 
 const bindings = env as unknown as {
   readonly RIGGED: DurableObjectNamespace<RiggedSession>;
@@ -41,7 +51,7 @@ export class Sharing {
   }
 
   get registry(): TenantApi {
-    return this.stub as unknown as TenantApi;
+    return registryOf(this.name);
   }
 
   /** A running member, and the container that it is in. */
