@@ -5,6 +5,7 @@
  */
 import { containerAttemptMs, newRound, type Container, type StoppingContainer } from "./container.ts";
 import type { Rejection } from "./events.ts";
+import { nextCalls, say } from "./next-calls.ts";
 import type { Policy } from "./policy.ts";
 import { stopsBoundMs } from "./stuck.ts";
 
@@ -32,7 +33,11 @@ export function resolved(container: Container, order: ContainerResolution, polic
 function retried(container: StoppingContainer, now: number): Resolved {
   const { step, attempts, earlierAttempts } = container;
   if (step.type === "acting")
-    return rejected("not_stuck", "An attempt is under way. Look again when its bound has passed.", step.deadline);
+    return rejected(
+      "not_stuck",
+      `An attempt is under way. Look again when its bound has passed (${say(nextCalls.inspectContainer)}).`,
+      step.deadline,
+    );
   if (attempts + earlierAttempts === 0 || step.nextAttemptAt <= now)
     return rejected("not_stuck", "Its next attempt is due now and begins by itself.");
   return { type: "moved", container: newRound(container, now) };

@@ -64,7 +64,7 @@ function listed(sql: Sql, row: SqlRow, policy: Policy): ListedContainer {
 /** Those whose end is, or will be, past its bound, the first of them first: what the index is told, for the alerts. */
 export function overdueContainers(sql: Sql, policy: Policy): readonly OverdueContainer[] {
   return sql
-    .run("SELECT body FROM container WHERE look_at IS NOT NULL AND phase = 'stopping'")
+    .run("SELECT body FROM container WHERE phase = 'stopping'")
     .map(parse)
     .flatMap((container) => {
       const from = containerOverdueFrom(container, policy);

@@ -101,7 +101,13 @@ describe("a container that is being ended", () => {
     expect(core.containerAttemptFinished(id, late)).toBeNull();
     expect(due()).toBe(now + policy.assertedProbeMs);
     expect(overdue()).toEqual([]);
+    expect(resolve("assert_absent")).toMatchObject({ type: "rejected", rejection: { code: "not_stuck" } });
     attempt("unknown");
+    expect(due()).toBe(now + policy.assertedProbeMs);
+    // Asked now, and nothing was learned: the word stands.
+    expect(resolve("retry_stop")).toMatchObject({ type: "moved" });
+    attempt("unknown");
+    expect(stopping().assertion).toMatchObject(by);
     expect(due()).toBe(now + policy.assertedProbeMs);
     // A proof stays a proof; what was said stands beside it.
     expect(attempt("absent")).toMatchObject({ phase: "gone", assertion: by });

@@ -84,7 +84,9 @@ describe("the list of shared containers", () => {
     const send = (http: HttpClient, path: string) => http.send("GET", `/v1/admin/containers${path}`);
     const { detail } = await expectProblem(await send(broken, ""), "unavailable");
     expect(detail).toContain("the registry of t005");
-    await expectProblem(await send(broken, `/${idOf(1)}`), "unavailable");
+    const unknown = await expectProblem(await send(broken, `/${idOf(1)}`), "unavailable");
+    expect(unknown.detail).toContain("`?tenant=…`");
+    await expectProblem(await send(broken, `/${idOf(1)}?tenant=t006`), "not_found");
     expect((await send(broken, "?tenant=t006")).status).toBe(200);
     expect((await ask("")).status).toBe(200);
     expect((await send(client, `/${idOf(9_900)}`)).headers.get("etag")).toBe('"3"');

@@ -3,6 +3,7 @@
  * registries as it takes to fill it, never a session, and what it shows is how they stand now.
  */
 import type { ContainerId, TenantId } from "../../domain/ids.ts";
+import { nextCalls, say } from "../../domain/next-calls.ts";
 import {
   containerIdPattern,
   containerListQuery,
@@ -32,8 +33,7 @@ interface Owned {
 
 const notFound: Problem = {
   code: "not_found",
-  detail:
-    "There is no such shared container. It may have gone long ago and been forgotten. GET /v1/admin/containers lists those there are.",
+  detail: `There is no such shared container. It may have gone long ago and been forgotten. ${say(nextCalls.listContainers)} lists those there are.`,
 };
 
 async function list(from: AdminAsk): Promise<Response> {
@@ -99,7 +99,11 @@ async function find(from: AdminAsk): Promise<Reply<Owned>> {
     const listed = await from.backend.tenant(name).container(id as ContainerId);
     return listed === null ? [] : [listed];
   });
-  if (!found.ok) return found;
+  if (!found.ok) {
+    if (query.value.tenant !== undefined) return found;
+    const detail = `${found.problem.detail} With \`?tenant=…\` no other registry than that tenant's is needed.`;
+    return refused({ ...found.problem, detail });
+  }
   const [owned] = found.value;
   return owned === undefined ? refused(notFound) : { ok: true, value: owned };
 }
@@ -116,18 +120,15 @@ async function read(from: AdminAsk): Promise<Response> {
 
 const needsIfMatch: Problem = {
   code: "precondition_required",
-  detail:
-    "Resolving a container needs `If-Match` with the ETag of what you decided on. Read /v1/admin/containers/{id}, then repeat with its ETag.",
+  detail: `Resolving a container needs \`If-Match\` with the ETag of what you decided on. ${say(nextCalls.inspectContainer)}, then repeat with its ETag.`,
 };
 const changed: Problem = {
   code: "precondition_failed",
-  detail:
-    "The container has changed since you looked at it. Look again (GET /v1/admin/containers/{id}), decide again, and send its present ETag.",
+  detail: `The container has changed since you looked at it. Look again (${say(nextCalls.inspectContainer)}), decide again, and send its present ETag.`,
 };
 const silent: Problem = {
   code: "unavailable",
-  detail:
-    "The registry of this container's tenant broke off before it answered: it may have been done or not. Read /v1/admin/containers/{id} to see.",
+  detail: `The registry of this container's tenant broke off before it answered: it may have been done or not. ${say(nextCalls.inspectContainer)} shows which.`,
 };
 
 async function resolve(from: AdminAsk): Promise<Response> {
