@@ -4,11 +4,11 @@
  * counts what was really done to it.
  */
 import { beforeAll, describe, expect, it } from "vitest";
-import type { StoppingContainer } from "../../src/domain/container.ts";
+import { strandedAfterMs, type StoppingContainer } from "../../src/domain/container.ts";
 import type { ContainerId } from "../../src/domain/ids.ts";
 import type { Call, Fault } from "../../src/sandbox/memory/fault-plan.ts";
 import { containerFate, now, policy, seen, setAhead, world } from "../support/workers/rigged-session.ts";
-import { callsAbout, destructions, Sharing } from "../support/workers/rigged-tenant.ts";
+import { callsAbout, destructions, endPolicy, Sharing } from "../support/workers/rigged-tenant.ts";
 
 const none: Fault = { type: "none" };
 const deaf: Fault = { type: "hang", deaf: true };
@@ -234,7 +234,7 @@ it("a frozen container with only ended members, whose registry ends in the middl
   const asked = hangsAt(id, "destroyContainer", 1);
   await session.api.delete(session.caller, "requested");
   await expect.poll(async () => (await sharing.peopled(id)).members.map(({ state }) => state)).toEqual(["stopping"]);
-  setAhead(2 * (policy.stopAttemptMs + policy.stopBackoffBaseMs));
+  setAhead(strandedAfterMs(endPolicy()));
   void sharing.wake().catch(() => {});
   await asked();
   await sharing.crash();

@@ -6,6 +6,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { Container, Peopled } from "../../../src/domain/container.ts";
 import type { ContainerId, TenantId } from "../../../src/domain/ids.ts";
+import type { Policy } from "../../../src/domain/policy.ts";
 import type { Env } from "../../../src/env.ts";
 import type { SessionView } from "../../../src/protocol/sessions.ts";
 import { systemClock, systemIds } from "../../../src/system.ts";
@@ -30,11 +31,19 @@ const bindings = env as unknown as {
   readonly RIGGED_TENANTS: DurableObjectNamespace<RiggedTenant>;
 };
 
+/**
+ * A call that hangs must still hang when the test ends the object in it, however busy the machine is. A function, because the
+ * Worker under test may load this file before the one that `policy` is from.
+ */
+export function endPolicy(): Policy {
+  return { ...policy, observeMs: 10_000, stopAttemptMs: 10_000 };
+}
+
 export class RiggedTenant extends tenantObject<Env>((wiring) => ({
   ...wireTenant(wiring),
   clock,
   ids: systemIds,
-  terms: quotaTerms(policy, 50),
+  terms: quotaTerms(endPolicy(), 50),
   logger: { info: () => {}, warn: () => {}, error: () => {} },
   providers: { get: (name) => (name === "memory" ? sandbox : null) },
   poke: (id) => bindings.RIGGED.get(bindings.RIGGED.idFromName(id)).poke("maintenance"),
