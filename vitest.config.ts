@@ -33,10 +33,13 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
-            // The real Worker, and one session object more whose provider a test can disturb.
+            // The real Worker, and one session object and one registry more whose provider a test can disturb.
             main: "./test/support/workers/main.ts",
             miniflare: {
-              durableObjects: { RIGGED: { className: "RiggedSession", useSQLite: true } },
+              durableObjects: {
+                RIGGED: { className: "RiggedSession", useSQLite: true },
+                RIGGED_TENANTS: { className: "RiggedTenant", useSQLite: true },
+              },
               bindings: {
                 SANDBOX_PROVIDER: "memory",
                 ADMIN_TOKEN: "test-admin-token-0123456789abcdef0123456789abcdef",

@@ -61,6 +61,41 @@ export class MooringAdmin {
     return this.#transport.json({ method: "POST", path, json: body, headers, repeatable: false }, options);
   }
 
+  /** Shared containers of all tenants, by tenant and id, page after page. */
+  containers(
+    query: Omit<QueryFor<"listContainers">, "cursor"> = {},
+    options: CallOptions = {},
+  ): AsyncGenerator<AnswerOf<"listContainers">["data"][number], void, void> {
+    return everyPage(async (cursor) => {
+      const page = await this.#get<AnswerOf<"listContainers">>("/v1/admin/containers", { ...query, cursor }, options);
+      return { data: page.data, next: page.next_cursor };
+    });
+  }
+
+  /** A shared container, with the ETag that `resolveContainer` needs. Without its `tenant` every registry is asked. */
+  async inspectContainer(
+    id: string,
+    query: QueryFor<"inspectContainer"> = {},
+    options: CallOptions = {},
+  ): Promise<{ readonly container: AnswerOf<"inspectContainer">; readonly etag: string }> {
+    const call = { method: "GET", path: containerPath(id), query, repeatable: true } as const;
+    const { body, headers } = await this.#transport.told<AnswerOf<"inspectContainer">>(call, options);
+    return { container: body, etag: headers.get("etag") ?? "*" };
+  }
+
+  /** The way out of a container whose end is not proven. `etag` is of what was decided on. */
+  resolveContainer(
+    id: string,
+    body: BodyFor<"resolveContainer">,
+    etag: string,
+    query: QueryFor<"resolveContainer"> = {},
+    options: CallOptions = {},
+  ): Promise<AnswerOf<"resolveContainer">> {
+    const path = `${containerPath(id)}/resolve`;
+    const headers = { "if-match": etag };
+    return this.#transport.json({ method: "POST", path, query, json: body, headers, repeatable: false }, options);
+  }
+
   /** As a session's own `logs`, for any tenant's. */
   logs(
     id: string,
@@ -192,6 +227,10 @@ export class MooringAdmin {
   #post<T>(path: string, json: unknown, options: CallOptions): Promise<T> {
     return this.#transport.json<T>({ method: "POST", path, json, repeatable: false }, options);
   }
+}
+
+function containerPath(id: string): string {
+  return `/v1/admin/containers/${encodeURIComponent(id)}`;
 }
 
 function sessionPath(id: string): string {

@@ -27,6 +27,13 @@ export interface OpenContainer extends Identity {
   readonly condemned: { readonly at: number; readonly why: string } | null;
 }
 
+/** An operator's word that it is gone: kept apart from every proof, and dropped when a look finds it (LEA-20). */
+export interface Assertion {
+  readonly at: number;
+  readonly by: string;
+  readonly reason: string;
+}
+
 export interface StoppingContainer extends Identity {
   readonly phase: "stopping";
   readonly reason: "empty" | "stranded";
@@ -34,7 +41,10 @@ export interface StoppingContainer extends Identity {
   readonly step:
     | { readonly type: "waiting"; readonly nextAttemptAt: number }
     | { readonly type: "acting"; readonly attemptId: AttemptId; readonly deadline: number };
+  /** Of this round: an operator may begin another. */
   readonly attempts: number;
+  readonly earlierAttempts: number;
+  readonly assertion: Assertion | null;
   readonly retired: Retirement | null;
   /** The newest, oldest first. */
   readonly observations: readonly Observation[];
@@ -46,6 +56,8 @@ export interface GoneContainer extends Identity {
   readonly reason: StoppingContainer["reason"];
   readonly requestedAt: number;
   readonly attempts: number;
+  readonly earlierAttempts: number;
+  readonly assertion: Assertion | null;
   readonly retired: Retirement;
   readonly observations: readonly Observation[];
   readonly verifiedAbsentAt: number;
@@ -57,6 +69,7 @@ export type Container = OpenContainer | StoppingContainer | GoneContainer;
 export interface Member {
   readonly sessionId: SessionId;
   readonly generation: Generation;
+  readonly sandboxId: SandboxId;
   readonly state: "reserved" | "launching" | "held" | "stopping" | "asserted";
   /** Since when it is in that state, at the latest. */
   readonly since: number;
@@ -127,6 +140,8 @@ export function reviewed(container: OpenContainer, members: readonly Member[], p
     requestedAt: now,
     step: { type: "waiting", nextAttemptAt: now },
     attempts: 0,
+    earlierAttempts: 0,
+    assertion: null,
     retired: null,
     observations: [],
     lastError: null,
@@ -198,22 +213,14 @@ export function attemptFinished(
   };
   const verdict = judgeAbsence(absentee, retired, result.looks, result.settledAt, policy);
   if (verdict.type === "proven" && retired !== null) {
-    const { id, provider, createdAt, reason, requestedAt, attempts } = container;
-    const { at: verifiedAbsentAt } = verdict;
+    const { phase: _, step: _step, lastError: _error, ...kept } = container;
     const host = container.host ?? retired.host;
-    return {
-      phase: "gone",
-      id,
-      provider,
-      createdAt,
-      host,
-      reason,
-      requestedAt,
-      attempts,
-      retired,
-      observations,
-      verifiedAbsentAt,
-    };
+    return { ...kept, phase: "gone", host, retired, observations, verifiedAbsentAt: verdict.at };
+  }
+  // Whoever said that it is gone was wrong: the word is no answer any more, and the end begins in earnest again.
+  if (verdict.type === "present" && container.assertion !== null) {
+    const lastError = `${verdict.why}, although ${container.assertion.by} had said that it is gone`;
+    return newRound({ ...container, retired, observations, lastError, assertion: null }, now);
   }
   const why = verdict.type === "proven" ? "its retirement is not known" : verdict.why;
   const lastError = result.error ?? why;
@@ -233,9 +240,17 @@ export function attemptAbandoned(
 
 /** A lease is parked once its attempts are used up. Here nobody can own what is struck, so attempts only get rare. */
 function again(container: StoppingContainer, jitter: number, policy: Policy, now: number): StoppingContainer {
-  const { attempts } = container;
-  const delay = attempts < policy.stopAttempts ? stopBackoff(attempts, jitter, policy) : policy.parkedProbeSlowMs;
+  const { attempts, assertion } = container;
+  const slow = assertion === null ? policy.parkedProbeSlowMs : policy.assertedProbeMs;
+  const few = attempts < policy.stopAttempts && assertion === null;
+  const delay = few ? stopBackoff(attempts, jitter, policy) : slow;
   return { ...container, step: { type: "waiting", nextAttemptAt: now + delay } };
+}
+
+export function newRound(container: StoppingContainer, now: number): StoppingContainer {
+  const { attempts, earlierAttempts } = container;
+  const step = { type: "waiting", nextAttemptAt: now } as const;
+  return { ...container, attempts: 0, earlierAttempts: earlierAttempts + attempts, step };
 }
 
 /** Under which generation a provider knows it: its id is never used twice, so when it was made does. */

@@ -4,7 +4,7 @@ import { beginStop, isOpen } from "./lease.ts";
 import { desiredAfterLoss } from "./on-loss.ts";
 import { moved, note, type Context, type Moved } from "./outcome.ts";
 import { terminateReasons, type StopReason, type TerminateReason } from "./reasons.ts";
-import { discard, saveUnderWay, startProvision, type Session } from "./session.ts";
+import { discard, failedTry, saveUnderWay, startProvision, type Session } from "./session.ts";
 
 /** The candidate of an opening that will not happen: its reservation, if it was made, is to be given back. */
 export function withoutCandidate(session: Session): Session {
@@ -88,7 +88,7 @@ export function launchAgainLater(
           ...provision,
           failures: provision.failures + 1,
           step: { type: "waiting", notBefore },
-          lastError: { ...why, at: context.now },
+          lastError: failedTry(provision.lastError, why, context.now),
         },
       },
     },
@@ -102,9 +102,17 @@ export function failProvision(session: Session, reason: "provision_timeout" | "f
   const { purpose, lastError } = session.desired.provision;
   const words = lastError === null ? "no launch succeeded" : `${lastError.code}: ${lastError.message}`;
   if (purpose === "create") return endSession(session, reason, `The sandbox could not be started. ${words}`, context);
+  // Nothing of it was ever started: it is no failed launch, and the tenant's breaker hears of none (CAP-9).
+  const full =
+    lastError?.code === "no_capacity" &&
+    session.newest?.phase === "launching" &&
+    session.newest.step.type === "waiting";
   const back: Session = {
-    ...stopNewest(withoutCandidate(session), "launch_timeout", context),
-    setback: lastError ?? { code: "provision_timeout", message: "No launch succeeded in time.", at: context.now },
+    ...stopNewest(withoutCandidate(session), full ? "no_capacity" : "launch_timeout", context),
+    setback:
+      lastError === null
+        ? { code: "provision_timeout", message: "No launch succeeded in time.", at: context.now }
+        : { code: lastError.code, message: lastError.message, at: lastError.at },
     desired: {
       type: "suspended",
       cause: purpose === "resume" ? "pause" : "loss",

@@ -5,7 +5,7 @@
 
 export interface CallHint {
   readonly method: "GET" | "POST" | "DELETE";
-  /** `{id}` stands for the session, `{job}` for a job of it. */
+  /** `{id}` stands for the session, or for the shared container, `{job}` for a job of it. */
   readonly path: string;
   /** What to send; null: nothing. */
   readonly body: Readonly<Record<string, string | number | boolean>> | null;
@@ -62,6 +62,8 @@ export const nextCalls = {
     access: "admin",
     ifMatch: true,
   },
+  listContainers: { method: "GET", path: "/v1/admin/containers", body: null, access: "admin" },
+  inspectContainer: { method: "GET", path: "/v1/admin/containers/{id}", body: null, access: "admin" },
 } as const satisfies Readonly<Record<string, CallHint>>;
 
 /** As a sentence names it: the call, and what it must carry to be accepted. */

@@ -7,7 +7,7 @@ import { launchBackoff, type LaunchAttempt, type Launching } from "./lease.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
 import type { Generation } from "./ids.ts";
 import { measuredMs } from "./policy.ts";
-import type { Provision, Session } from "./session.ts";
+import { failedTry, type Provision, type Session } from "./session.ts";
 
 /** How soon an instance that was launched is asked again whether it accepts its lease. Its launch answer means it listens: this is for the unlucky. */
 const confirmRetryMs = 1_000;
@@ -71,7 +71,7 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
         candidate: stale || leaves ? null : provision.candidate,
         ...(leaves ? { unusable: { container, why: message } } : {}),
         step: { type: "waiting", notBefore: context.now + delay },
-        lastError: { code, message, at: context.now },
+        lastError: failedTry(provision.lastError, { code, message }, context.now),
       }),
       nextGeneration: Math.max(session.nextGeneration, (above ?? 0) + 1) as Generation,
       cancellations: leaves && left !== undefined ? [...session.cancellations, left] : session.cancellations,
@@ -275,7 +275,7 @@ export function launchFailed(session: Session, event: EventOf<"launchFailed">, c
           ...provision,
           failures,
           step: { type: "waiting", notBefore },
-          lastError: { ...why, at: now },
+          lastError: failedTry(provision.lastError, why, now),
         });
   return moved(withError, note("launch_waits", failure.message, lease.generation, { code: failure.code }));
 }

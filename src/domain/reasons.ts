@@ -31,6 +31,7 @@ export const stopReasons = {
   foreign: "another instance answered in its place",
   launch_failed: "its launch failed",
   launch_timeout: "it did not accept a lease in time",
+  no_capacity: "its provider had no instance for it in all that time",
   upgraded: "its wrapper was older than the deployment; its contents are saved",
   unprepared: "its workspace could not be prepared",
   protocol: "its wrapper speaks a protocol that is not supported",

@@ -31,6 +31,15 @@ export type ProvisionStep =
   | { readonly type: "waiting"; readonly notBefore: number }
   | { readonly type: "opening"; readonly attemptId: AttemptId; readonly deadline: number };
 
+/** Why the last try did not lead to a sandbox. */
+export interface FailedTry {
+  readonly code: string;
+  readonly message: string;
+  readonly at: number;
+  /** Since when every try met this. Absent in a row that older code wrote: `at`. */
+  readonly since?: number;
+}
+
 /** The way to a running sandbox, from the intent until a lease is held. */
 export interface Provision {
   readonly purpose: "create" | "resume" | "relaunch" | "rebuild";
@@ -38,7 +47,7 @@ export interface Provision {
   readonly step: ProvisionStep;
   /** Failed tries so far: openings and launches together; drives the backoff. */
   readonly failures: number;
-  readonly lastError: { readonly code: string; readonly message: string; readonly at: number } | null;
+  readonly lastError: FailedTry | null;
   /** Minted once and kept through retries: a crash between mint and reserve asks again for the same. */
   readonly candidate: Candidate | null;
   /** The shared container that refused to be written to: its registry hears of it with the next reservation (CAP-3). */
@@ -172,6 +181,14 @@ export function openLeases(session: Session): readonly OpenLease[] {
   return session.newest !== null && session.newest.phase !== "closed"
     ? [...session.ghosts, session.newest]
     : session.ghosts;
+}
+
+export function failedTry(
+  before: FailedTry | null,
+  { code, message }: Pick<FailedTry, "code" | "message">,
+  now: number,
+): FailedTry {
+  return { code, message, at: now, since: before?.code === code ? (before.since ?? before.at) : now };
 }
 
 export function startProvision(purpose: Provision["purpose"], now: number, provisionMs: number): Provision {

@@ -65,7 +65,7 @@ export function blockedBy(session: Session, adapterMissing: boolean): Blocked | 
     const { lastError, step } = desired.provision;
     const { code } = lastError;
     if (code === "no_capacity" || code === "quota_exhausted" || code === "env_unreadable" || isSpaceRefusal(code))
-      return { code, since: lastError.at, retryAt: step.notBefore };
+      return { code, since: lastError.since ?? lastError.at, retryAt: step.notBefore };
   }
   return null;
 }

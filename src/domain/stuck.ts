@@ -34,13 +34,17 @@ export function teardownOverdueFrom(session: Session, policy: Policy): number | 
 
 /** A stop in scheduled backoff is not stuck: its attempts have a bound of their own, and only past it does it count. */
 function scheduledStopSince(requestedAt: number, step: "waiting" | "acting" | "parked", policy: Policy): number {
-  if (step === "parked") return requestedAt;
-  let bound = policy.stopAttempts * policy.stopAttemptMs;
+  return step === "parked" ? requestedAt : requestedAt + stopsBoundMs(policy.stopAttemptMs, policy);
+}
+
+/** How long all attempts of a round may take, with the longest waits between them. */
+export function stopsBoundMs(attemptMs: number, policy: Policy): number {
+  let bound = policy.stopAttempts * attemptMs;
   for (let failed = 1; failed < policy.stopAttempts; failed += 1) {
     bound +=
       Math.min(policy.stopBackoffCapMs, policy.stopBackoffBaseMs * 2 ** (failed - 1)) * (1 + policy.stopBackoffJitter);
   }
-  return requestedAt + bound;
+  return bound;
 }
 
 /** For how long nothing ran and nothing was asked of it; 0 while a job runs or nothing is held. ms */

@@ -1,5 +1,5 @@
 /** What a FleetShard answers. Derived rows only; the sessions and the tenant's registry are the truth. */
-import type { SandboxId, SessionId, TenantId } from "../domain/ids.ts";
+import type { ContainerId, SandboxId, SessionId, TenantId } from "../domain/ids.ts";
 import type { SessionListItem } from "../protocol/sessions.ts";
 import type { IndexPort, OutcomeCounts } from "../session/reports.ts";
 
@@ -129,6 +129,14 @@ export interface TenantCounts {
   readonly asserted: number;
   readonly proven: number;
   readonly cancelled: number;
+  /** Its shared containers whose end is or will be past its bound, the first few. Absent in what older code told. */
+  readonly overdueContainers?: readonly OverdueContainer[];
+}
+
+export interface OverdueContainer {
+  readonly id: ContainerId;
+  /** From when on. May lie ahead. */
+  readonly from: number;
 }
 
 export interface CountsPort {
@@ -151,6 +159,8 @@ export interface FleetShardApi extends IndexPort, CountsPort {
   stats(): Promise<ShardStats>;
   /** Sessions whose next deadline passed before `before`, oldest first. */
   overdue(before: number, limit: number): Promise<readonly OverdueSession[]>;
+  /** Shared containers whose end is past its bound at `now`, the longest first. */
+  overdueContainers(now: number, limit: number): Promise<readonly (OverdueContainer & { readonly tenant: TenantId })[]>;
   /** Of the last `windowMs`, to the minute; null: since the shard began to count. */
   outcomes(windowMs: number | null): Promise<OutcomeTotals>;
   /** Begins to build its rows anew from the registries, and works on it until done or for some seconds; its alarm goes on. */

@@ -1,6 +1,7 @@
 /** The kept counters of a shard, and the tenants' tallies that its sandbox counts come from. */
 import type { Sql } from "../storage/sql.ts";
-import type { ShardStats, TenantCounts } from "./shard-api.ts";
+import type { TenantId } from "../domain/ids.ts";
+import type { OverdueContainer, ShardStats, TenantCounts } from "./shard-api.ts";
 
 const sandboxCounts = [
   "granted",
@@ -31,10 +32,30 @@ export function applyCounts(sql: Sql, counts: TenantCounts, now: number): { read
   for (const name of sandboxCounts) addCount(sql, `sandbox:${name}`, counts[name] - (before?.[name] ?? 0));
   if (before === null) addCount(sql, "tenants", 1);
   sql.run(
-    "INSERT OR REPLACE INTO tenant_counts (tenant, version, told_at, body) VALUES (?, ?, ?, ?)",
-    ...[counts.tenant, counts.version, now, JSON.stringify(counts)],
+    `INSERT OR REPLACE INTO tenant_counts (tenant, version, told_at, body, containers_overdue_from)
+     VALUES (?, ?, ?, ?, ?)`,
+    ...[counts.tenant, counts.version, now, JSON.stringify(counts), counts.overdueContainers?.[0]?.from ?? null],
   );
   return { version: counts.version };
+}
+
+/** Past their bound at `now`, the longest first. */
+export function readOverdueContainers(
+  sql: Sql,
+  now: number,
+  limit: number,
+): readonly (OverdueContainer & { readonly tenant: TenantId })[] {
+  const rows = sql.run(
+    `SELECT body FROM tenant_counts WHERE containers_overdue_from IS NOT NULL AND containers_overdue_from <= ?
+     ORDER BY containers_overdue_from LIMIT ?`,
+    ...[now, limit],
+  );
+  return rows
+    .map((row) => JSON.parse(row["body"] as string) as TenantCounts)
+    .flatMap(({ tenant, overdueContainers = [] }) => overdueContainers.map((each) => ({ ...each, tenant })))
+    .filter(({ from }) => from <= now)
+    .toSorted((a, b) => a.from - b.from)
+    .slice(0, limit);
 }
 
 /** All counters anew from the rows: at the end of a build, and when rows went that were never counted down. */

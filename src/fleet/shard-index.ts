@@ -12,7 +12,7 @@ import type { BlockedMark, SessionReport } from "../session/reports.ts";
 import { migrate, schemaVersion } from "../storage/migrate.ts";
 import type { Sql } from "../storage/sql.ts";
 import type { FleetQuery, FleetRow, ListQuery, OverdueSession, ShardStats, TenantCounts } from "./shard-api.ts";
-import { applyCounts, noStats, readStats, recount } from "./shard-counters.ts";
+import { applyCounts, noStats, readOverdueContainers, readStats, recount } from "./shard-counters.ts";
 import { listStatement, selectStatement } from "./shard-queries.ts";
 import { fleetRow, listItem, markRow, readStanding, writeRow } from "./shard-rows.ts";
 import { shardMigrations } from "./shard-schema.ts";
@@ -74,6 +74,10 @@ export class ShardIndex {
 
   stats(): ShardStats {
     return this.#empty() ? noStats : readStats(this.#sql);
+  }
+
+  overdueContainers(now: number, limit: number): ReturnType<typeof readOverdueContainers> {
+    return this.#empty() ? [] : readOverdueContainers(this.#sql, now, limit);
   }
 
   /** Sessions whose next deadline passed before `before`, oldest first. */

@@ -73,6 +73,11 @@ export function fleetShard<Env>(wire: (env: Env) => ShardWiring) {
       return this.#index.overdue(before, limit);
     }
 
+    async overdueContainers(now: number, limit: number) {
+      await this.#ready();
+      return this.#index.overdueContainers(now, limit);
+    }
+
     async rebuild() {
       this.#builder.start(true);
       await this.ctx.storage.setAlarm(this.#wiring.clock.now() + buildAgainMs);

@@ -84,4 +84,13 @@ export const shardMigrations: readonly Migration[] = [
          WHERE erased_at IS NULL AND teardown_overdue_from IS NOT NULL`,
     ],
   },
+  {
+    version: 3,
+    name: "overdue containers",
+    statements: [
+      "ALTER TABLE tenant_counts ADD COLUMN containers_overdue_from INTEGER",
+      `CREATE INDEX tenant_containers ON tenant_counts (containers_overdue_from)
+         WHERE containers_overdue_from IS NOT NULL`,
+    ],
+  },
 ];

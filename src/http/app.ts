@@ -15,6 +15,7 @@ import { Gate } from "./gate.ts";
 import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { alertRoutes } from "./routes/alerts.ts";
+import { containerRoutes } from "./routes/containers.ts";
 import { descriptionRoutes } from "./routes/description.ts";
 import { docsRoutes } from "./routes/docs.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -47,6 +48,7 @@ export const routes: readonly Route[] = [
   ...metricsRoutes,
   ...adminRoutes,
   ...fleetRoutes,
+  ...containerRoutes,
   ...keyRoutes,
   ...secretRoutes,
   ...cleanupRoutes,

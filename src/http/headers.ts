@@ -34,6 +34,12 @@ export function entityTag(version: string): string {
 }
 
 /** RFC 9110: weak comparison for If-None-Match. */
+/** `If-Match: "7"` or `*`; null: it is missing or no single strong tag. */
+export function ifMatchOf(request: Request): string | null {
+  const header = request.headers.get("if-match")?.trim() ?? "";
+  return header === "*" ? header : (/^"([^"]{1,40})"$/.exec(header)?.[1] ?? null);
+}
+
 export function matchesAny(header: string | null, tag: string): boolean {
   if (header === null) return false;
   if (header.trim() === "*") return true;

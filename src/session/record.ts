@@ -31,7 +31,7 @@ const provision = z.object({
     z.object({ type: z.literal("opening"), attemptId: z.string(), deadline: instant }),
   ]),
   failures: z.int(),
-  lastError: z.object({ code: z.string(), message: z.string(), at: instant }).nullable(),
+  lastError: z.object({ code: z.string(), message: z.string(), at: instant, since: instant.optional() }).nullable(),
   candidate: candidate.nullable(),
   unusable: z.object({ container: z.string(), why: z.string() }).optional(),
 });

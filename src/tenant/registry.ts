@@ -49,7 +49,7 @@ export function applyReport(
   const newestListed = Math.max(0, ...report.leases.map((lease) => lease.generation));
   for (const lease of report.leases) {
     const known = reservations.get(lease.generation) ?? null;
-    applyLease(sql, report.sessionId, known, lease, now);
+    applyLease(sql, report.sessionId, known, lease, terms, now);
     tellBreaker(sql, report.sessionId, known, lease, terms, now);
     reservations.delete(lease.generation);
   }
@@ -102,7 +102,14 @@ function isNewer(report: SessionReport, held: RegisteredSession): boolean {
   return held.reportedAt === null || report.version > held.version;
 }
 
-function applyLease(sql: Sql, sessionId: SessionId, known: Reservation | null, lease: LeaseReport, now: number): void {
+function applyLease(
+  sql: Sql,
+  sessionId: SessionId,
+  known: Reservation | null,
+  lease: LeaseReport,
+  { containers }: QuotaTerms,
+  now: number,
+): void {
   const { generation, sandboxId, ghost } = lease;
   const state = stateOf(lease);
   const listed = true;
@@ -113,7 +120,7 @@ function applyLease(sql: Sql, sessionId: SessionId, known: Reservation | null, l
   } else {
     move(sql, known, { state, ghost, listed }, now);
   }
-  if (container !== null && lease.host !== undefined) learnHost(sql, container, lease.host, now);
+  if (container !== null && lease.host !== undefined) learnHost(sql, container, lease.host, containers, now);
   if (lease.phase === "closed" && lease.receipt !== null) {
     // Every report repeats it, and it does not change: a row written is a row billed.
     sql.run(

@@ -127,6 +127,11 @@ export function prune(sql: Sql, reservation: Reservation): void {
   tally(sql, `pruned_${state}`, 1);
 }
 
+/** Something else of the tenant's picture changed: the index is told anew. */
+export function countsChanged(sql: Sql): void {
+  tally(sql, "counts_version", 1);
+}
+
 function tally(sql: Sql, name: Tally, change: 1 | -1): void {
   sql.run(
     "INSERT INTO tally (name, amount) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET amount = amount + excluded.amount",

@@ -1,5 +1,7 @@
 /** What a TenantObject answers over object RPC. Plain data in, plain data out. */
-import type { Peopled } from "../domain/container.ts";
+import type { Container } from "../domain/container.ts";
+import type { ContainerResolution } from "../domain/container-exits.ts";
+import type { Rejection } from "../domain/events.ts";
 import type { ContainerId, Generation, SessionId } from "../domain/ids.ts";
 import type { TeardownView } from "../protocol/sessions.ts";
 import type { TenantCounts } from "../fleet/shard-api.ts";
@@ -14,6 +16,7 @@ import type {
 import type { SessionReport, TenantPort } from "../session/reports.ts";
 import type { SealCount } from "../session/session-api.ts";
 import type { Breaker } from "./breaker.ts";
+import type { ListedContainer } from "./containers.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Reservation } from "./reservations.ts";
 import type { Revocation } from "./revocations.ts";
@@ -33,7 +36,15 @@ export interface TenantApi extends TenantPort {
    */
   reports(after: SessionId | null, limit: number): Promise<readonly SessionReport[]>;
   /** Shared containers with their members, in the order of the id; those that are gone too, while their receipts are kept. */
-  containers(after: ContainerId | null, limit: number): Promise<readonly Peopled[]>;
+  containers(
+    after: ContainerId | null,
+    limit: number,
+    phase?: Container["phase"] | null,
+  ): Promise<readonly ListedContainer[]>;
+  /** null: there is none of that id, or it went so long ago that it is forgotten. */
+  container(id: ContainerId): Promise<ListedContainer | null>;
+  /** `revision` null: whatever it is by now. Its next attempt, where one is due, begins beside the answer. */
+  resolveContainer(id: ContainerId, order: ContainerResolution, revision: number | null): Promise<ContainerReply>;
   counts(): Promise<TenantCounts>;
   usage(): Promise<TenantUsage>;
   /** Effective wherever the list is read again: within a minute (auth.ts). */
@@ -70,6 +81,13 @@ export interface DeliveryPage {
   /** `before` of the next page; null: there is none. */
   readonly next: number | null;
 }
+
+export type ContainerReply =
+  | { readonly type: "moved"; readonly container: ListedContainer }
+  | { readonly type: "rejected"; readonly rejection: Rejection }
+  /** It has changed since it was looked at. */
+  | { readonly type: "changed" }
+  | { readonly type: "unknown" };
 
 export interface OpenCursor {
   readonly sessionId: SessionId;

@@ -2,15 +2,9 @@
  * One tenant over one database, synchronous: what TenantObject is a shell around, and what the simulation runs in Node.
  * Every method that writes is one transaction. Reading a tenant that never was writes nothing (API-12).
  */
-import {
-  attemptAbandoned,
-  attemptFinished,
-  attemptStarted,
-  type AttemptResult,
-  type Container,
-  type Peopled,
-  type StoppingContainer,
-} from "../domain/container.ts";
+import type { AttemptResult, Container, StoppingContainer } from "../domain/container.ts";
+import type { ContainerResolution } from "../domain/container-exits.ts";
+import type { TenantCounts } from "../fleet/shard-api.ts";
 import type { AttemptId, ContainerId, Generation, SessionId } from "../domain/ids.ts";
 import type { TeardownView } from "../protocol/sessions.ts";
 import type { Clock } from "../session/ambient.ts";
@@ -20,17 +14,17 @@ import type { Sql } from "../storage/sql.ts";
 import type { AllowanceReply } from "../fleet/control-api.ts";
 import { type AllowanceDraft, allowanceAnswered, covered, draftAllowance, unsettled } from "./allowance.ts";
 import { type Breaker, newBreaker } from "./breaker.ts";
+import { beginAttempt, finishAttempt, resolveContainer, takeDue } from "./container-ends.ts";
 import {
+  containerById,
   containersAfter,
-  dueContainers,
   earliestContainerLook,
-  peopled,
-  readContainer,
+  type ListedContainer,
+  overdueContainers,
   reviewOpen,
-  storeContainer,
 } from "./containers.ts";
 import { readKept, writeKept } from "./kept.ts";
-import { type Counts, noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
+import { noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
 import { cancelReservation, judge, type Judgement, type QuotaTerms, readBreaker, reserve } from "./quota.ts";
 import { applyReport, pruneRegistry, readReceipt } from "./registry.ts";
 import {
@@ -45,7 +39,7 @@ import {
 import { tenantMigrations } from "./schema.ts";
 import { readRevocations, type Revocation, revokeKey } from "./revocations.ts";
 import { holdsAny, markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
-import type { OpenCursor } from "./tenant-api.ts";
+import type { ContainerReply, OpenCursor } from "./tenant-api.ts";
 import { noUsage, readUsage, type TenantUsage } from "./usage.ts";
 import { noteReport } from "./webhooks/webhook-rows.ts";
 
@@ -92,8 +86,11 @@ export class TenantCore {
   }
 
   /** The tallies as one picture; version 0: nothing was ever counted. */
-  counts(): Counts & { readonly version: number } {
-    return this.#read(readCounts, { ...noLedger.counts, version: 0 });
+  counts(): Omit<TenantCounts, "tenant"> {
+    const { policy } = this.#terms.containers;
+    return this.#read((sql) => ({ ...readCounts(sql), overdueContainers: overdueContainers(sql, policy) }), {
+      ...{ ...noLedger.counts, version: 0, overdueContainers: [] },
+    });
   }
 
   /** The index has not confirmed the newest counts. */
@@ -210,8 +207,21 @@ export class TenantCore {
   }
 
   /** In the order of the id, strictly after `after`: those that are gone too, while their receipts are kept. */
-  containers(after: ContainerId | null, limit: number): readonly Peopled[] {
-    return this.#read((sql) => containersAfter(sql, after, limit).map((each) => peopled(sql, each)), []);
+  containers(
+    after: ContainerId | null,
+    limit: number,
+    phase: Container["phase"] | null = null,
+  ): readonly ListedContainer[] {
+    return this.#read((sql) => containersAfter(sql, after, limit, phase, this.#terms.containers.policy), []);
+  }
+
+  container(id: ContainerId): ListedContainer | null {
+    return this.#read((sql) => containerById(sql, id, this.#terms.containers.policy), null);
+  }
+
+  /** An operator's act on a container that was at `revision` when it was decided on; null: whatever it is by now. */
+  resolveContainer(id: ContainerId, order: ContainerResolution, revision: number | null): ContainerReply {
+    return this.#write((sql, now) => resolveContainer(sql, id, order, revision, this.#terms.containers, now));
   }
 
   /** Something of a container is to be done now. */
@@ -221,38 +231,17 @@ export class TenantCore {
 
   /** Those whose end begins or goes on now. An attempt of which nothing was heard in time is over. */
   takeDueContainers(jitter: () => number, limit: number): readonly StoppingContainer[] {
-    return this.#write((sql, now) => {
-      const { containers } = this.#terms;
-      reviewOpen(sql, containers, now);
-      for (const each of dueContainers(sql, now, limit)) {
-        const over = each.phase === "stopping" ? attemptAbandoned(each, jitter(), containers.policy, now) : null;
-        if (over !== null) storeContainer(sql, over, containers, now);
-      }
-      return dueContainers(sql, now, limit).filter((each) => each.phase === "stopping");
-    });
+    return this.#write((sql, now) => takeDue(sql, jitter, limit, this.#terms.containers, now));
   }
 
   /** null: no attempt is due. Stored, with its deadline, before anything is asked of a provider (I1). */
   beginContainerAttempt(id: ContainerId, attemptId: AttemptId): StoppingContainer | null {
-    return this.#write((sql, now) => {
-      const container = readContainer(sql, id);
-      const { containers } = this.#terms;
-      const begun =
-        container?.phase === "stopping" ? attemptStarted(container, attemptId, containers.policy, now) : null;
-      if (begun !== null) storeContainer(sql, begun, containers, now);
-      return begun;
-    });
+    return this.#write((sql, now) => beginAttempt(sql, id, attemptId, this.#terms.containers, now));
   }
 
   /** What it is after this attempt; null: the attempt was given up before, and changes nothing. */
   containerAttemptFinished(id: ContainerId, result: AttemptResult): Container | null {
-    return this.#write((sql, now) => {
-      const container = readContainer(sql, id);
-      const { containers } = this.#terms;
-      const next = container?.phase === "stopping" ? attemptFinished(container, result, containers.policy, now) : null;
-      if (next !== null) storeContainer(sql, next, containers, now);
-      return next;
-    });
+    return this.#write((sql, now) => finishAttempt(sql, id, result, this.#terms.containers, now));
   }
 
   /** Whoever left may have been the last: in the same transaction, so that nobody joins in between (CAP-10). */

@@ -14,10 +14,11 @@ import type { Clock, Ids, Logger } from "../session/ambient.ts";
 import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
 import { durableSql } from "../storage/durable-sql.ts";
 import { AllowanceKeeper } from "./allowance-keeper.ts";
+import { askOverdue } from "./ask-overdue.ts";
 import { ContainerKeeper } from "./container-keeper.ts";
 import type { QuotaTerms } from "./quota.ts";
-import type { Reservation } from "./reservations.ts";
 import type { DeliveryQuery, OpenCursor, TenantApi } from "./tenant-api.ts";
+import { tellCounts } from "./tell-counts.ts";
 import { TenantCore } from "./tenant-core.ts";
 import { WebhookCourier } from "./webhooks/webhook-courier.ts";
 import { WebhookDesk } from "./webhooks/webhook-desk.ts";
@@ -39,16 +40,10 @@ export interface TenantWiring {
   readonly webhooks: Pick<WebhookPorts, "seals" | "ids" | "terms" | "events" | "post">;
 }
 
-/** How long one session may take to answer: a healthy one needs some ms. */
-const pokeBoundMs = 10_000;
-/** Asked at once in one alarm; the rest come in the next. */
-const pokesAtOnce = 6;
 /** What control or the index was not told, or did not confirm, is told again after this long. */
 const tellAgainMs = 10_000;
 /** Each tells what changed during the one before; the alarm takes over from a tenant that changes faster than that. */
 const tellRounds = 5;
-/** How long the index may take to confirm. */
-const tellBoundMs = 10_000;
 /** How soon the alarm takes over from a courier that was started beside an answer. */
 const courierNetMs = 2_000;
 /** Armed before the handler does anything, in case it does not come to its end. */
@@ -81,6 +76,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const ports = { ...webhooks, core: this.#core, tenant: () => this.#tenant(), clock, logger };
       this.#desk = new WebhookDesk(ports);
       this.#courier = new WebhookCourier(ports);
+      void this.#armIfLost();
     }
 
     /** Named by its tenant. An object reached otherwise has none, and makes nothing. */
@@ -185,8 +181,16 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.sessions(after, limit);
     }
 
-    async containers(after: ContainerId | null, limit: number) {
-      return this.#core.containers(after, limit);
+    async containers(...query: Parameters<TenantCore["containers"]>) {
+      return this.#core.containers(...query);
+    }
+
+    async container(id: ContainerId) {
+      return this.#core.container(id);
+    }
+
+    resolveContainer(...order: Parameters<TenantCore["resolveContainer"]>) {
+      return this.#armed(() => this.#core.resolveContainer(...order));
     }
 
     async receipt(sessionId: SessionId, generation: Generation | null) {
@@ -197,13 +201,12 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const { clock, logger } = this.#wiring;
       await this.ctx.storage.setAlarm(clock.now() + alarmFallbackMs);
       try {
+        // First and by itself: whatever else fails, containers are ended; and one that cannot be ended holds up nothing.
+        const containers = this.#work();
         this.#core.prune();
         this.#courier.prune();
-        // By itself: a container that cannot be ended must not hold up what the tenant's sessions wait for.
-        const containers = this.#work();
         await this.#tell();
-        const pokes = this.#core.takeOverdue(pokesAtOnce).map((each) => this.#ask(each));
-        await Promise.all([...pokes, this.#courier.run()]);
+        await Promise.all([askOverdue(this.#wiring, this.#core), this.#courier.run()]);
         await containers;
         const next = this.#nextWake();
         if (next === null) await this.ctx.storage.deleteAlarm();
@@ -212,20 +215,6 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
         // The fallback stands. A throw would only add the platform's own retries, which end in silence.
         logger.error("tenant alarm failed", { tenant: this.ctx.id.name ?? null, error: String(error) });
       }
-    }
-
-    async #ask(reservation: Reservation): Promise<void> {
-      const { clock, logger } = this.#wiring;
-      const { sessionId, generation, sandboxId } = reservation;
-      const answered = new AbortController();
-      const answer = await Promise.race([
-        this.#wiring.poke(sessionId).catch(() => null),
-        clock.sleep(pokeBoundMs, answered.signal).then(() => null),
-      ]);
-      answered.abort();
-      if (answer?.known === false) this.#core.sessionVanished(reservation);
-      const said = answer === null ? "no answer" : answer.known ? "known" : "no such session";
-      logger.warn("reservation without a lease", { session: sessionId, generation, sandbox: sandboxId, said });
     }
 
     /** The alarm is read first, so that the rows and the alarm they need are one write (I1). */
@@ -251,6 +240,17 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
         this.#wiring.logger.error("shared containers were not looked after", { error: String(error) });
       } finally {
         this.#working = false;
+      }
+    }
+
+    /** The platform drops an alarm that threw too often, without a word: whoever wakes this object sets it again (LEA-16). */
+    async #armIfLost(): Promise<void> {
+      try {
+        const next = this.#nextWake();
+        if (next === null || (await this.ctx.storage.getAlarm()) !== null) return;
+        await this.ctx.storage.setAlarm(Math.max(next, this.#wiring.clock.now() + 1_000));
+      } catch (error) {
+        this.#wiring.logger.error("the tenant's alarm was not looked at", { error: String(error) });
       }
     }
 
@@ -286,7 +286,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       try {
         for (let round = 0; this.#untold() && round < tellRounds; round += 1) {
           await this.#keeper.settle();
-          if (this.#core.countsPending()) await this.#tellCounts();
+          if (this.#core.countsPending()) await tellCounts(this.#wiring, this.#tenant(), this.#core);
         }
         const next = this.#nextWake();
         if (next !== null) await this.ctx.storage.setAlarm(next);
@@ -295,24 +295,6 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       } finally {
         this.#telling = false;
       }
-    }
-
-    async #bounded<T>(call: () => Promise<T>): Promise<T> {
-      const answered = new AbortController();
-      const late = this.#wiring.clock.sleep(tellBoundMs, answered.signal).then((): never => {
-        throw new Error("no answer in time");
-      });
-      try {
-        return await Promise.race([call(), late]);
-      } finally {
-        answered.abort();
-      }
-    }
-
-    async #tellCounts(): Promise<void> {
-      const tenant = this.#tenant();
-      const outcome = await this.#bounded(() => this.#wiring.index(tenant).counts({ tenant, ...this.#core.counts() }));
-      this.#core.countsConfirmed(outcome.version);
     }
   };
 }

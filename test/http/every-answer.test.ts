@@ -16,6 +16,8 @@ import { adminToken, bodyOf, keyOf, send } from "../support/workers/mooring.ts";
 const never: Readonly<Record<string, string>> = {
   "resolveSession 200":
     "needs a sandbox that cannot be stopped; the objects' side is in session-records.test.ts, HTTP over a recorded session in http-admin.test.ts",
+  "resolveContainer 200":
+    "needs a shared container that cannot be ended; containers-over-http.test.ts has one, over the real registry",
   "cancelJob 202":
     "the answer waits for the job's end as long as the sandbox answers, KILL included; 202 needs one that does not",
   "rebuildIndex 202":
@@ -115,6 +117,14 @@ async function operating(ended: string, id: string): Promise<void> {
   await send("GET", "/metrics", admin);
 }
 
+async function containers(key: string): Promise<void> {
+  const path = await running({ key }, { isolation: "shared" });
+  const { container_id: id } = await bodyOf(await send("GET", path, { key }), sessionView);
+  for (const read of ["?tenant=walk", `/${id}`])
+    expect((await send("GET", `/v1/admin/containers${read}`, admin)).status, read).toBe(200);
+  await end({ key, path });
+}
+
 async function cleaning(): Promise<void> {
   await send("POST", "/v1/admin/cleanup", { ...admin, json: { dry_run: true, reason: "a walk" } });
   await send("POST", "/v1/admin/cleanup/emergency", { ...admin, json: { dry_run: true, reason: "a walk" } });
@@ -187,6 +197,7 @@ it(
       .poll(async () => (await send("DELETE", `/v1/admin${other.slice(3)}`, admin)).status, { timeout: 20_000 })
       .toBe(200);
     await operating(other.split("/").at(-1) ?? "", id);
+    await containers(key);
     await cleaning();
     await webhooks(key);
     await end({ key, path: fleeting });

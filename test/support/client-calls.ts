@@ -13,6 +13,7 @@ const first = async <T>(items: AsyncIterable<T>): Promise<T | undefined> => {
   return undefined;
 };
 const webhook = "wh_00000000000000000000";
+const container = `shared-${sampleId}-g1`;
 const session = ({ mooring }: Clients) => mooring.session(sampleId);
 const job = (clients: Clients) => session(clients).job("job-1");
 
@@ -59,6 +60,12 @@ export const clientCalls: Readonly<Record<OperationId, (clients: Clients) => Pro
   getAnySessionResources: ({ admin }) => admin.resources(sampleId),
   getStats: ({ admin }) => admin.stats(),
   listAllSessions: ({ admin }) => first(admin.sessions({ critical: false, stuck: "true" })),
+  listContainers: ({ admin }) => first(admin.containers({ tenant: "acme", phase: "stopping" })),
+  inspectContainer: ({ admin }) => admin.inspectContainer(container, { tenant: "acme" }),
+  resolveContainer: ({ admin }) =>
+    admin.resolveContainer(container, { action: "retry_stop", reason: "looked at the host" }, '"1"', {
+      tenant: "acme",
+    }),
   getLedger: ({ admin }) => admin.ledger({ tenant: "acme" }),
   getTenantUsage: ({ admin }) => admin.usage("acme"),
   listAdminLog: ({ admin }) => first(admin.log()),

@@ -303,6 +303,7 @@ const plainSession: SessionApi = {
 const plainShard: FleetShardApi = {
   list: async () => [sampleListItem()],
   overdue: async () => [],
+  overdueContainers: async () => [],
   ping: async () => true,
   report: async (report) => ({ version: report.version }),
   counts: async (counts) => ({ version: counts.version }),

@@ -7,7 +7,7 @@ import { ControlCore } from "../../src/fleet/control-core.ts";
 import { OutcomeLog } from "../../src/fleet/outcome-log.ts";
 import { layerEveryMs } from "../../src/fleet/schedule.ts";
 import { ShardIndex } from "../../src/fleet/shard-index.ts";
-import type { TenantId } from "../../src/domain/ids.ts";
+import type { ContainerId, TenantId } from "../../src/domain/ids.ts";
 import type { AlertNotice } from "../../src/protocol/alerts.ts";
 import type { Clock } from "../../src/session/ambient.ts";
 import type { OutcomeCounts, SessionReport } from "../../src/session/reports.ts";
@@ -54,6 +54,7 @@ export class WatchedFleet {
       stats: async () => (check(), rows.stats()),
       select: async (query: Parameters<ShardIndex["select"]>[0]) => (check(), rows.select(query)),
       overdue: async (before: number, limit: number) => (check(), rows.overdue(before, limit)),
+      overdueContainers: async (now: number, limit: number) => (check(), rows.overdueContainers(now, limit)),
       outcomes: async (windowMs: number | null) => (check(), log.totals(windowMs)),
     });
     return await watchFleet(
@@ -111,6 +112,23 @@ export class WatchedFleet {
     const rest = { reserved: 0, launching: 0, stopping: 0, asserted: 0, proven: 0, cancelled: 0 };
     this.index.counts({ tenant: acme, version: this.#version, granted: held, held, ...rest });
     this.control.allow({ tenant: acme, version: this.#version, held, wants: held });
+  }
+
+  /** What tenant acme's registry tells of its shared containers: from when on each is past its bound. */
+  containers(from: Readonly<Record<string, number>>): void {
+    this.#version += 1;
+    const counts = {
+      granted: 0,
+      reserved: 0,
+      launching: 0,
+      held: 0,
+      stopping: 0,
+      asserted: 0,
+      proven: 0,
+      cancelled: 0,
+    };
+    const overdueContainers = Object.entries(from).map(([id, at]) => ({ id: id as ContainerId, from: at }));
+    this.index.counts({ tenant: acme, version: this.#version, ...counts, overdueContainers });
   }
 
   run(layer: string, outcome: NonNullable<FleetRun["outcome"]>): void {

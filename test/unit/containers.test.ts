@@ -181,6 +181,16 @@ describe("a shared container", () => {
   });
 });
 
+it("reads the open and the ending ones without the month of receipts behind them", () => {
+  const sql = nodeSql();
+  const core = new TenantCore(sql, { now: () => born }, quotaTerms(policy, 100, 3));
+  core.reserve({ ...order(a, 1), shared: wish });
+  for (const phase of ["open", "stopping"]) {
+    const plan = sql.run(`EXPLAIN QUERY PLAN SELECT body FROM container WHERE phase = '${phase}' ORDER BY id`);
+    expect(plan.map((row) => String(row["detail"])).join()).toMatch(/USING INDEX container_(open|ending)/);
+  }
+});
+
 describe("the end of a shared container", () => {
   let registry: Registry;
   let id: ContainerId;

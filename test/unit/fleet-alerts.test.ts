@@ -66,6 +66,23 @@ describe("the watch", () => {
     expect(fleet.firing(await fleet.look())).toEqual([]);
   });
 
+  it("pages for a shared container whose end is past its bound, by its name, until it is proven or asserted gone [FLT-13] [FLT-15]", async () => {
+    const fleet = new WatchedFleet();
+    fleet.containers({ "shared-early": fleet.now + 2 * minute, "shared-late": fleet.now + 60 * minute });
+    expect(fleet.firing(await fleet.look())).toEqual([]);
+    const board = await fleet.pass(3);
+    expect(fleet.firing(board)).toEqual(["teardown_overdue"]);
+    const overdue = board.alerts.find(({ name }) => name === "teardown_overdue");
+    expect(overdue?.context).toEqual({
+      ...{ count: 1, oldest_seconds: 60, sessions: "", containers: "shared-early", tenants: "acme" },
+    });
+    fleet.shardFails = true;
+    fleet.containers({});
+    expect(fleet.firing(await fleet.look())).toContain("teardown_overdue");
+    fleet.shardFails = false;
+    expect(fleet.firing(await fleet.look())).toEqual([]);
+  });
+
   it("calls records of newer code by their name, not stuck [FLT-13] [LEA-19]", async () => {
     const fleet = new WatchedFleet();
     for (const name of ["one", "two"]) {

@@ -23,6 +23,12 @@ const jsonRoutes = [
   { path: "/v1/webhooks/:id/test", good: {}, calls: 0, status: 404 },
   { path: "/v1/webhooks/:id/deliveries/:delivery/redeliver", good: {}, calls: 0, status: 404 },
   { path: `/v1/admin/sessions/${sampleId}/resolve`, good: { action: "retry_stop", reason: "looked at the host" } },
+  {
+    path: "/v1/admin/containers/:id/resolve",
+    good: { action: "retry_stop", reason: "looked at the host" },
+    calls: 0,
+    status: 404,
+  },
   { path: "/v1/admin/cleanup", good: { max_age_seconds: 60 } },
   { path: "/v1/admin/cleanup/emergency", good: { reason: "the host is full" } },
   { path: "/v1/admin/audits", good: {} },

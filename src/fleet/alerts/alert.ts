@@ -3,7 +3,7 @@
  * be seen is `unknown` and moves no alert: silence neither raises nor clears one.
  */
 import type { CapacityView, LayerSummary } from "../control-api.ts";
-import type { OutcomeTotals } from "../shard-api.ts";
+import type { OutcomeTotals, OverdueContainer } from "../shard-api.ts";
 import type { AlertTerms } from "./alert-terms.ts";
 
 export interface NamedSession {
@@ -32,6 +32,8 @@ export interface FleetSnapshot {
   readonly stuck: readonly NamedSession[] | null;
   /** Parked, or stopping for longer than their attempts may take: at most 20 of each shard. */
   readonly overdueTeardowns: readonly NamedSession[] | null;
+  /** Shared containers whose end is past its bound: at most 20 of each shard. */
+  readonly overdueContainers: readonly (OverdueContainer & { readonly tenant: string })[] | null;
   readonly capacity: CapacityView;
   /** Tenants at their own cap, at most 20. */
   readonly fullTenants: readonly string[];

@@ -17,7 +17,7 @@ export interface LookedAtControl {
 export interface LookPorts {
   readonly shards: readonly {
     readonly name: string;
-    readonly api: Pick<FleetShardApi, "stats" | "select" | "overdue" | "outcomes">;
+    readonly api: Pick<FleetShardApi, "stats" | "select" | "overdue" | "overdueContainers" | "outcomes">;
   }[];
   readonly clock: Clock;
 }
@@ -41,6 +41,7 @@ interface ShardLook {
   readonly stuck: readonly FleetRow[];
   readonly teardowns: readonly FleetRow[];
   readonly overdue: readonly OverdueSession[];
+  readonly containers: Awaited<ReturnType<FleetShardApi["overdueContainers"]>>;
 }
 
 export async function lookAtFleet(
@@ -68,6 +69,7 @@ export async function lookAtFleet(
     outcomes: seen ? totalOf(looks.map((look) => look.outcomes)) : null,
     stuck: seen ? stuckOf(looks) : null,
     overdueTeardowns: seen ? distinct(looks.flatMap((look) => look.teardowns).map(namedTeardown)) : null,
+    overdueContainers: seen ? looks.flatMap((look) => look.containers) : null,
     capacity: control.capacity(),
     fullTenants: fullTenants(control, terms.tenantMaxSandboxes),
     layers: control.layers(),
@@ -77,15 +79,16 @@ export async function lookAtFleet(
 async function lookAt(api: LookPorts["shards"][number]["api"], at: number, terms: LookTerms): Promise<ShardLook> {
   const longAgo = at - terms.stuckAfterMs;
   const few = { limit: namedAtMost, order: "oldest" } as const;
-  const [stats, outcomes, stuck, teardowns, overdue] = await Promise.all([
+  const [stats, outcomes, stuck, teardowns, overdue, containers] = await Promise.all([
     api.stats(),
     api.outcomes(terms.alerts.outcomeWindowMs),
     api.select({ ...few, stuckBefore: longAgo }),
     // Ghosts count too: whatever was replaced before it was proven gone is as unproven as the newest.
     api.select({ ...few, teardownOverdueBefore: at }),
     api.overdue(longAgo - terms.alarmSlipMs, namedAtMost),
+    api.overdueContainers(at, namedAtMost),
   ]);
-  return { stats, outcomes, stuck, teardowns, overdue };
+  return { stats, outcomes, stuck, teardowns, overdue, containers };
 }
 
 function countsOf(looks: readonly ShardLook[]): FleetSnapshot["counts"] {

@@ -6,7 +6,7 @@ import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { Caller, Inspection } from "../../session/session-api.ts";
 import { briefly } from "../backend.ts";
 import { readJson, readNoFields } from "../body.ts";
-import { entityTag } from "../headers.ts";
+import { entityTag, ifMatchOf } from "../headers.ts";
 import { type AdminAsk, askSession, json, problem, type Route, serve } from "../route.ts";
 
 /** Ends any tenant's session, with the terminate reason `operator`. */
@@ -30,12 +30,6 @@ const needsIfMatch: Problem = {
   detail:
     "Resolving a session needs `If-Match` with the ETag of what you decided on. Read /v1/admin/sessions/{id}, then repeat with its ETag.",
 };
-
-/** `If-Match: "7"` or `*`; null: it is missing or no single strong tag. */
-function ifMatchOf(request: Request): string | null {
-  const header = request.headers.get("if-match")?.trim() ?? "";
-  return header === "*" ? header : (/^"([^"]{1,40})"$/.exec(header)?.[1] ?? null);
-}
 
 async function resolve(from: AdminAsk): Promise<Response> {
   const ifMatch = ifMatchOf(from.request);

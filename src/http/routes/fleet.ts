@@ -2,7 +2,6 @@
 import { adminContracts, fleetListQuery, ledgerQuery, logQuery } from "../../protocol/contracts/admin-contracts.ts";
 import { sessionContracts } from "../../protocol/contracts/session-contracts.ts";
 import type { TenantId } from "../../domain/ids.ts";
-import type { TenantEntry } from "../../fleet/control-api.ts";
 import type { FleetQuery, FleetRow, ShardStats } from "../../fleet/shard-api.ts";
 import {
   type AdminLogPage,
@@ -22,6 +21,7 @@ import { askAll } from "../fan-out.ts";
 import { readQuery } from "../headers.ts";
 import { ledgerOf } from "../ledger-view.ts";
 import { type AdminAsk, json, problem, type Route, serve, type TenantAsk, askSession } from "../route.ts";
+import { tenantEntries } from "../directory.ts";
 
 type Shards = ReturnType<AdminAsk["backend"]["shards"]>;
 const shardOf = (shard: Shards[number]) => shard.name;
@@ -147,7 +147,7 @@ async function ledger(from: AdminAsk): Promise<Response> {
   if (!query.ok) return problem(from, query.problem);
   const capacity = await askControl(from, (control) => control.capacity());
   if (!capacity.ok) return problem(from, capacity.problem);
-  const entries = await askControl(from, (control) => everyTenant((after) => control.tenants(after, tenantsAtOnce)));
+  const entries = await tenantEntries(from, null);
   if (!entries.ok) return problem(from, entries.problem);
   const { tenant } = query.value;
   const asked = tenant === undefined ? entries.value : entries.value.filter((entry) => entry.tenant === tenant);
@@ -159,19 +159,6 @@ async function ledger(from: AdminAsk): Promise<Response> {
   );
   if (!ledgers.ok) return problem(from, ledgers.problem);
   return json(200, ledgerOf(asked, ledgers.value, capacity.value));
-}
-
-const tenantsAtOnce = 1_000;
-
-async function everyTenant(
-  page: (after: TenantId | null) => Promise<readonly TenantEntry[]>,
-): Promise<readonly TenantEntry[]> {
-  const all: TenantEntry[] = [];
-  for (;;) {
-    const some = await page(all.at(-1)?.tenant ?? null);
-    all.push(...some);
-    if (some.length < tenantsAtOnce) return all;
-  }
 }
 
 async function tenantUsage(from: AdminAsk): Promise<Response> {

@@ -6,6 +6,7 @@ import { inspectionView } from "../admin.ts";
 import { alertView } from "../alerts.ts";
 import { auditPlanView, auditResultView, findingView } from "../audits.ts";
 import { cleanupReply, layerView, runView } from "../cleanup.ts";
+import { containerView } from "../containers.ts";
 import { cubeReply } from "../cube.ts";
 import { e2bError, e2bListedSandbox, e2bSandbox, e2bSandboxDetail } from "../e2b.ts";
 import { eventsEnd, eventView } from "../events.ts";
@@ -23,6 +24,7 @@ export const schemaNames = {
   AuditResult: auditResultView,
   CleanupResult: cleanupReply,
   Clock: clockView,
+  Container: containerView,
   CubeReply: cubeReply,
   E2bError: e2bError,
   E2bListedSandbox: e2bListedSandbox,

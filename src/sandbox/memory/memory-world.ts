@@ -124,7 +124,7 @@ export class MemoryWorld {
     if (record.armed !== null || this.#processes.everythingIn(order.sandboxId).length > 0) {
       return this.#refuse(order, "occupied");
     }
-    const noRoom = this.disk.refusesLaunch();
+    const noRoom = this.mischief.refusesInstance() ?? this.disk.refusesLaunch();
     if (noRoom !== null) return noRoom;
     const { restore } = order;
     const files = restore === undefined ? new Map<string, string>() : this.snapshots.restored(order.sessionId, restore);

@@ -1,4 +1,5 @@
 /** What befalls a memory world past every contract: by a fault of the plan, or by the hand of a test. */
+import { failed, type ProviderResult } from "../../domain/failure.ts";
 import type { SandboxId, SessionId } from "../../domain/ids.ts";
 import type { EventQueue } from "./event-queue.ts";
 import type { HostRecords, MemoryHost } from "./host-records.ts";
@@ -16,9 +17,25 @@ interface Innards {
 
 export class Mischief {
   readonly #world: Innards;
+  /** How many sandboxes there are instances for; null: for as many as anybody wants. */
+  #instances: { readonly limit: number; readonly retryAfterMs: number | null } | null = null;
 
   constructor(world: Innards) {
     this.#world = world;
+  }
+
+  /** From now on no more than these are there at once. `retryAfterMs`: what the provider says with its refusal; null: nothing. */
+  limitInstances(limit: number | null, retryAfterMs: number | null = null): void {
+    this.#instances = limit === null ? null : { limit, retryAfterMs };
+  }
+
+  /** The "no instance available" of a provider that is full, certainly without effect; null: there is one. */
+  refusesInstance(): ProviderResult<never> | null {
+    if (this.#instances === null) return null;
+    const { limit, retryAfterMs } = this.#instances;
+    const there = new Set(this.#world.processes.alive().map(({ sandboxId }) => sandboxId)).size;
+    if (there < limit) return null;
+    return failed("no_capacity", "no container instance is available", "none", retryAfterMs ?? undefined);
   }
 
   /** The host that a call about this sandbox reaches. */

@@ -1,4 +1,5 @@
-/** The Worker under test: the real one, and one more session object whose provider, clock and timers a test can disturb. */
+/** The Worker under test: the real one, and one more session object and registry whose provider, clock and timers a test can disturb. */
 export * from "../../../src/index.ts";
 export { default } from "../../../src/index.ts";
 export { RiggedSession } from "./rigged-session.ts";
+export { RiggedTenant } from "./rigged-tenant.ts";

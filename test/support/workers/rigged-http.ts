@@ -6,7 +6,7 @@ import type { Env } from "../../../src/env.ts";
 import { createApp, type HttpApp } from "../../../src/http/app.ts";
 import { systemClock, systemIds } from "../../../src/system.ts";
 import type { Call } from "./mooring.ts";
-import { now, type RiggedSession } from "./rigged-session.ts";
+import { now, registryOf, type RiggedSession } from "./rigged-session.ts";
 
 const bindings = env as unknown as Env & { readonly RIGGED: DurableObjectNamespace<RiggedSession> };
 
@@ -25,6 +25,7 @@ function made(): HttpApp {
     log: { info: () => {}, warn: () => {}, error: () => {} },
     backend: {
       ...durableBackend(bindings, reading.config, clock),
+      tenant: registryOf,
       session: (id) => bindings.RIGGED.get(bindings.RIGGED.idFromName(id)),
       operations: () => {
         throw new Error("orders over the whole fleet would go to the other sessions");

@@ -6,7 +6,7 @@
  */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import type { SessionId, TenantId } from "../../../src/domain/ids.ts";
+import type { ContainerId, SessionId, TenantId } from "../../../src/domain/ids.ts";
 import { defaultPolicy, type Policy } from "../../../src/domain/policy.ts";
 import type { Env } from "../../../src/env.ts";
 import type { Call, Fault } from "../../../src/sandbox/memory/fault-plan.ts";
@@ -25,7 +25,7 @@ import { wireSession } from "../../../src/wiring.ts";
 let ahead = 0;
 
 /** Real time, set ahead by what tests jumped. Alarms stay with the platform's own clock: a test runs them. */
-const clock: Clock = { now: () => Date.now() + ahead, sleep: (ms, signal) => systemClock.sleep(ms, signal) };
+export const clock: Clock = { now: () => Date.now() + ahead, sleep: (ms, signal) => systemClock.sleep(ms, signal) };
 
 /** Bounds short enough to wait for, in the proportions of the real ones. */
 export const policy: Policy = {
@@ -55,12 +55,12 @@ const told = new Map<string, SessionReport>();
 /** Every call that reached the provider's port, oldest first. */
 export const calls: Call[] = [];
 
-const sandbox = memorySandbox(world, {
+export const sandbox = memorySandbox(world, {
   clock: systemClock,
   faults: {
     decide: (call) => {
       calls.push(call);
-      return fates.get(call.sessionId ?? "")?.(call) ?? noFault;
+      return fates.get(call.sessionId ?? call.container ?? "")?.(call) ?? noFault;
     },
   },
 });
@@ -80,7 +80,7 @@ export class RiggedSession extends sessionObject<Env>((bindings) => {
     seals: webSeals(sealKeys, randomBytes),
     defaultProvider: "memory",
     providers: { get: (name) => (name === "memory" ? sandbox : null) },
-    tenant: (tenant) => disturbed(tenant, wired.tenant(tenant)),
+    tenant: (tenant) => disturbed(tenant, registryOf(tenant)),
     index: (tenant) => ({
       report: (report) => {
         told.set(report.sessionId, report);
@@ -114,10 +114,26 @@ function disturbed(tenant: TenantId, port: TenantPort): TenantPort {
   };
 }
 
+/** Names of tenants whose registry ends shared containers in this world (rigged-tenant.ts). */
+export const sharingTenant = /^sharing-/;
+
 const bound = env as unknown as {
   readonly RIGGED: DurableObjectNamespace<RiggedSession>;
   readonly TENANTS: DurableObjectNamespace;
+  readonly RIGGED_TENANTS: DurableObjectNamespace;
 };
+
+export function registryOf(tenant: TenantId): TenantApi {
+  const registries = sharingTenant.test(tenant) ? bound.RIGGED_TENANTS : bound.TENANTS;
+  const stub: unknown = registries.get(registries.idFromName(tenant));
+  return stub as TenantApi;
+}
+
+/** What befalls the calls about one shared container. */
+export function containerFate(id: ContainerId, fate: Fate | null): void {
+  if (fate === null) fates.delete(id);
+  else fates.set(id, fate);
+}
 
 /**
  * Waits by looking. Never by a promise that is resolved from within an object: whoever awaits it goes on in that object's
@@ -138,8 +154,9 @@ export class Rigged {
   readonly tenant: TenantId;
   readonly caller: Caller;
 
-  constructor(tenant = `t${(minted += 1)}`) {
-    this.id = `rigged${String((minted += 1)).padStart(14, "0")}` as SessionId;
+  /** `id`: of one that was made over HTTP. */
+  constructor(tenant = `t${(minted += 1)}`, id = `rigged${String((minted += 1)).padStart(14, "0")}`) {
+    this.id = id as SessionId;
     this.tenant = tenant as TenantId;
     this.caller = { tenant: this.tenant, requestId: "test", scopes: [] };
   }
@@ -154,8 +171,7 @@ export class Rigged {
   }
 
   get registry(): TenantApi {
-    const stub: unknown = bound.TENANTS.get(bound.TENANTS.idFromName(this.tenant));
-    return stub as TenantApi;
+    return registryOf(this.tenant);
   }
 
   create(body: Parameters<SessionApi["create"]>[2] = {}, waitMs = 5_000) {

@@ -1,0 +1,35 @@
+/** Asks the sessions of reservations that should long have become a lease what became of them; what none knows is given back. */
+import type { SessionId } from "../domain/ids.ts";
+import type { Clock, Logger } from "../session/ambient.ts";
+import type { Reservation } from "./reservations.ts";
+import type { TenantCore } from "./tenant-core.ts";
+
+export interface AskPorts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** `known` false: it has no record. May throw or hang. */
+  poke(sessionId: SessionId): Promise<{ readonly known: boolean }>;
+}
+
+/** How long one session may take to answer: a healthy one needs some ms. */
+const pokeBoundMs = 10_000;
+/** Asked at once in one alarm; the rest come in the next. */
+const pokesAtOnce = 6;
+
+export async function askOverdue(ports: AskPorts, core: TenantCore): Promise<void> {
+  await Promise.all(core.takeOverdue(pokesAtOnce).map((each) => ask(ports, core, each)));
+}
+
+async function ask(ports: AskPorts, core: TenantCore, reservation: Reservation): Promise<void> {
+  const { clock, logger } = ports;
+  const { sessionId, generation, sandboxId } = reservation;
+  const answered = new AbortController();
+  const answer = await Promise.race([
+    ports.poke(sessionId).catch(() => null),
+    clock.sleep(pokeBoundMs, answered.signal).then(() => null),
+  ]);
+  answered.abort();
+  if (answer?.known === false) core.sessionVanished(reservation);
+  const said = answer === null ? "no answer" : answer.known ? "known" : "no such session";
+  logger.warn("reservation without a lease", { session: sessionId, generation, sandbox: sandboxId, said });
+}
