@@ -97,9 +97,7 @@ export class SessionEngine {
   #run(lane: string, work: () => Promise<void>): void {
     if (this.#lanes.has(lane)) return;
     const rest = this.#rests.get(lane);
-    const now = this.#ports.clock.now();
-    // A rest that is longer than any we take was begun before the clock went back.
-    if (rest !== undefined && now < rest.until && rest.until <= now + restCapMs) return;
+    if (this.#restsUntil(lane, this.#ports.clock.now()) !== null) return;
     const before = this.#state.session;
     let failed = false;
     // Never synchronously: a step that changes the state would be running inside the change that caused it.
@@ -123,6 +121,12 @@ export class SessionEngine {
     this.#lanes.set(lane, running);
   }
 
+  /** null: it does not rest. A rest that is longer than any we take was begun before the clock went back. */
+  #restsUntil(lane: string, now: number): number | null {
+    const until = this.#rests.get(lane)?.until ?? now;
+    return now < until && until <= now + restCapMs ? until : null;
+  }
+
   #rest(lane: string, count: number): void {
     const ms = Math.min(restCapMs, restMs * 2 ** (count - 1));
     this.#rests.set(lane, { until: this.#ports.clock.now() + ms, count });
@@ -137,7 +141,7 @@ export class SessionEngine {
     if (steps.length > 0 && steps.every((step) => step.type === "erase") && !this.#state.mayBeErased) {
       return now + this.#ports.policy.unreadableRetryMs;
     }
-    const times = steps.map((step) => Math.max(now + underWayMs, this.#rests.get(laneOf(step))?.until ?? 0));
+    const times = steps.map((step) => Math.max(now + underWayMs, this.#restsUntil(laneOf(step), now) ?? 0));
     return times.length === 0 ? now + underWayMs : Math.min(...times);
   }
 

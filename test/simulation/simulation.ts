@@ -249,11 +249,11 @@ class Simulation {
     this.#faults.end();
     this.#net.end();
     // Frozen sandboxes thaw and late calls arrive meanwhile; a clock that was set back must first catch up.
-    const { unitMs, sickFor, deletedAtOnce, policy } = this.#plan;
+    const { unitMs, sickFor, deletedAtOnce, saveMs, policy } = this.#plan;
     const settled = (sickFor + settledAfter) * unitMs + this.#chaos.behind;
     if (!deletedAtOnce) {
       await this.#pass(settled);
-      this.#report(unsettled(this.#watches, this.#clock.now() - 3 * unitMs));
+      this.#report(unsettled(this.#watches, this.#clock.now() - 3 * unitMs - saveMs));
     }
     await this.#deleteAll();
     // A create that was still on its way arrives within these; to be asked twice changes nothing for the others (DEL-1).

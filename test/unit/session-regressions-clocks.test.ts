@@ -52,6 +52,27 @@ describe("after the clock went back an hour", () => {
     expect(rig.rig.world.processes()).toEqual([]);
   });
 
+  it("nor does the alarm wait for such a rest: what is owed is given back in minutes [CLK-13] [I5]", async () => {
+    const rig = new SessionRig();
+    // The clock is an hour ahead while the give-back fails and its lane takes a rest; then it is set right.
+    await rig.running();
+    await rig.commands.delete(caller, "requested");
+    await rig.pass(30 * second);
+    expect((await rig.view()).status).toBe("terminated");
+    rig.registryFate = () => Promise.reject(new Error("the network is down"));
+    rig.rig.clock.jump(hour);
+    rig.sql.run("UPDATE session SET record = json_set(record, '$.cancellations', json_array(1))");
+    rig.reincarnate();
+    void rig.commands.engine.wake("alarm");
+    await rig.pass(second);
+    rig.rig.clock.jump(-hour);
+    // The give-back is under way again when whatever else there was to do has been done.
+    rig.registryFate = (call) => (call === "cancelReservation" ? new Promise(() => {}) : Promise.resolve());
+    await rig.commands.poke("maintenance");
+    await rig.rig.time.settle();
+    expect(rig.alarm).toBeLessThanOrEqual(rig.rig.clock.now() + 5 * minute);
+  });
+
   it("a sandbox that vanishes is noticed in minutes [CLK-13]", async () => {
     const rig = new SessionRig();
     const { generation } = await rig.running(lasting);
