@@ -4,13 +4,14 @@
  * By marks (exactly equal session and generation, never a prefix: PHY-3), and by lineage: a child of one of ours, or a
  * member of a group or kernel session that one of ours leads or led, is ours even when it threw its environment away.
  * Lineage needs to have been seen while the parent lived: what hides from all three between two looks escapes, unless the
- * kernel counts for us (cgroups.ts). One process may belong to two: a job that claims another session's marks
+ * kernel counts for us (cgroups.ts), or the jobs have a user of their own, which they cannot give away (job-users.ts). One process may belong to two: a job that claims another session's marks
  * still belongs to its own.
  *
  * Doubt is never absence: a process of our own user that can neither be read nor explained makes the answer an error.
  */
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import type { Cgroups } from "./cgroups.ts";
+import { readUser } from "../src/process-table.ts";
 import { readProcess, readProcesses, type LiveProcess, type Marks } from "./process-table.ts";
 
 export interface Owner {
@@ -24,7 +25,12 @@ export interface Found {
   readonly startTime: number;
   readonly owner: Owner;
   readonly kind: "guardian" | "wrapper" | "job" | "legacy";
-  readonly by: "marks" | "lineage" | "group";
+  readonly by: "marks" | "lineage" | "group" | "user";
+}
+
+/** Users that run nothing but what belongs to one instance. */
+interface Users {
+  readonly owners: () => ReadonlyMap<number, Owner>;
 }
 
 /** What is asked for. `instance` null: every instance of that generation, and the session's legacy wrappers. */
@@ -57,10 +63,13 @@ export class Residue {
   /** When the host armed it, ticks since boot; Infinity when it never did in this boot: what was never started hides nowhere. */
   readonly #armedAt: (aim: Aim) => number;
   readonly #cgroups: Cgroups | null;
+  readonly #users: Users | null;
   #next: Promise<Look> | null = null;
 
-  constructor(armedAt: (aim: Aim) => number, cgroups: Cgroups | null) {
+  /** `users` null: jobs run as the host does. */
+  constructor(armedAt: (aim: Aim) => number, cgroups: Cgroups | null, users: Users | null = null) {
     this.#cgroups = cgroups;
+    this.#users = users;
     this.#armedAt = armedAt;
   }
 
@@ -131,7 +140,10 @@ export class Residue {
       found.push({ pid: process_.pid, startTime: process_.startTime, owner, kind: kindOf(process_, owner), by });
       return true;
     };
+    const ownerOfUser = this.#users?.owners() ?? new Map<number, Owner>();
     for (const process_ of processes) {
+      const byUser = ownerOfUser.size === 0 ? undefined : ownerOfUser.get(readUser(process_.pid) ?? 0);
+      if (byUser !== undefined) claim(process_, byUser, "user");
       if (typeof process_.marks !== "string") claim(process_, ownerOf(process_.marks), "marks");
       const tracked = this.#tracked.get(process_.pid);
       if (tracked?.startTime === process_.startTime)

@@ -133,7 +133,7 @@ class Watch {
     const logDescriptor = openSync(join(boot.stateDir, logFile), "a", 0o600);
     // Detached: a signal to the guardian's group must leave one of the two to clean up.
     const apart = boot.jobUser === null ? [] : (withoutNewPrivileges() ?? []);
-    const [program = "", ...flags] = [...apart, process.execPath, ...leanNodeFlags, script, "wrapper"];
+    const [program, ...flags] = [...apart, process.execPath, ...leanNodeFlags, script, "wrapper"];
     this.#wrapper = spawn(program, flags, {
       cwd: boot.stateDir,
       detached: true,
