@@ -8,7 +8,7 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { handOver } from "../src/hand-over.ts";
-import { isRoot, whyJobsCannotRunAs } from "../src/job-user.ts";
+import { isRoot, whyClosed, whyNoJobUser } from "../src/job-user.ts";
 import { readTable, readUser } from "../src/process-table.ts";
 import type { Records } from "./records.ts";
 import { Refusal } from "./refusal.ts";
@@ -53,7 +53,7 @@ export function proveJobUsers(range: JobUserRange, state: StateDirectory, wrappe
   mkdirSync(probe, { recursive: true, mode: 0o700 });
   try {
     handOver(probe, user);
-    const reason = whyJobsCannotRunAs(user, probe);
+    const reason = whyNoJobUser(user) ?? whyClosed(user, probe);
     if (reason !== null) throw why(reason);
   } finally {
     rmSync(probe, { recursive: true, force: true });
