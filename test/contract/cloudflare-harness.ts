@@ -1,10 +1,12 @@
 /** The kit's harness for the `cloudflare` provider: the real adapter and the real fence over the stand-in, with real wrappers in it. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { join } from "node:path";
 import { isolatedSandboxId, type Generation, type SessionId } from "../../src/domain/ids.ts";
 import { markers } from "../../src/protocol/wrapper.ts";
-import { wrapperPort } from "../../src/protocol/toolbox.ts";
+import { seatPorts } from "../../src/protocol/toolbox.ts";
 import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
 import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
 import type { SnapshotBucket } from "../../src/sandbox/cloudflare/container-platform.ts";
@@ -31,13 +33,14 @@ const jobs: JobCommands = {
   cat: "cat",
 };
 
-/** `remove` goes to the bucket, where no object is asked; there is nothing to reclaim. */
-const callOf: { readonly [Call in Exclude<FaultyCall, "remove" | "reclaim">]: ObjectCall } = {
-  launch: "launch",
-  retire: "retire",
-  observe: "look",
-  stop: "stopInstance",
-  save: "save",
+/** `remove` goes to the bucket, where no object is asked. */
+const callsOf: { readonly [Call in Exclude<FaultyCall, "remove">]: readonly ObjectCall[] } = {
+  launch: ["launch", "launchMember"],
+  retire: ["retire", "retireContainer"],
+  observe: ["look", "lookAtContainer"],
+  stop: ["stopInstance"],
+  save: ["save"],
+  reclaim: ["reclaim"],
 };
 
 export const cloudflareHarness: ProviderHarness = { open: async () => new CloudflareWorld() };
@@ -63,7 +66,22 @@ export class CloudflareWorld implements ProviderWorld {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       disturb: async (call, fault) => {
         if (call === "remove") this.#removal = fault;
-        else if (call !== "reclaim") this.account.disturb(callOf[call], fault);
+        else this.account.disturb(callsOf[call], fault);
+      },
+      containers: true,
+      workspaces: {
+        inOneContainer: true,
+        age: async (ms) => {
+          this.account.agedMs += ms;
+          this.account.evict();
+        },
+        has: async (name) => this.account.containers.some(({ paths }) => existsSync(join(paths.workspaces, name))),
+        plant: async (name) => {
+          for (const { paths } of this.account.containers.filter((container) => container.runs)) {
+            mkdirSync(join(paths.workspaces, name));
+            writeFileSync(join(paths.workspaces, name, "file"), "planted");
+          }
+        },
       },
       restart: async (until) => {
         this.account.evict();
@@ -77,8 +95,16 @@ export class CloudflareWorld implements ProviderWorld {
     };
   }
 
-  container(sandboxId: string): StandInContainer {
-    return this.account.object(sandboxId).container;
+  /** By the name of its object: a sandbox's that has it for itself, or a shared container's. */
+  container(name: string): StandInContainer {
+    return this.account.object(name).container;
+  }
+
+  /** Where the wrapper of that instance listens on this machine. */
+  wrapperPort({ sandboxId, container }: InstanceRef): number {
+    const { storage, container: standIn } = this.account.object(container ?? sandboxId);
+    const roster = storage.get("mooring:shared") as { seats: Record<string, { number: number }> } | undefined;
+    return standIn.outsidePort(seatPorts(roster?.seats[sandboxId]?.number ?? 0).wrapper);
   }
 
   sessionId(): SessionId {
@@ -126,7 +152,7 @@ export class CloudflareWorld implements ProviderWorld {
   }
 
   async #impersonate(instance: InstanceRef): Promise<void> {
-    const port = this.container(instance.sandboxId).outsidePort(wrapperPort);
+    const port = this.wrapperPort(instance);
     const pid = wrapperOf(instance);
     process.kill(pid, "SIGKILL");
     while (isAlive(pid)) await systemClock.sleep(5);

@@ -68,6 +68,8 @@ export interface FileCommands {
 
 /** What lies beside each other where workspaces are made. */
 export interface WorkspacePowers {
+  /** Only the members of a shared container lie beside each other, while it runs: an isolated sandbox has a disk of its own. */
+  readonly inOneContainer?: true;
   /** From now on nothing was touched for that much longer than before. The provider may be restarted for it. */
   readonly age: (ms: number) => Promise<void>;
   /** Whether there is a workspace of that name, seen without the provider. */

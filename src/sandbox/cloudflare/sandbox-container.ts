@@ -9,10 +9,12 @@
  */
 import { Sandbox } from "@cloudflare/sandbox";
 import type { Clock, Ids, Logger } from "../../session/ambient.ts";
-import type { LaunchOrder } from "../agent-sandbox.ts";
+import { untouchedForMs } from "../../protocol/stale-workspace.ts";
+import type { LaunchOrder, Place } from "../agent-sandbox.ts";
 import type { SnapshotBucket } from "./container-platform.ts";
 import { Fence } from "./fence.ts";
 import { FenceRecords } from "./fence-records.ts";
+import { freshDisk } from "./fresh-disk.ts";
 import type { ObjectAim, SandboxObjectApi, WrapperCall } from "./object-api.ts";
 import { SandboxPlatform, type SdkCalls } from "./sandbox-platform.ts";
 import { imagePaths, Toolbox } from "./toolbox-calls.ts";
@@ -54,7 +56,15 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
         clock,
         ids,
         logger,
-        terms: { sleepAfterMs, paths: imagePaths, address: "0.0.0.0", endContainer: "kill -TERM 1" },
+        terms: {
+          sleepAfterMs,
+          paths: imagePaths,
+          address: "0.0.0.0",
+          endContainer: "kill -TERM 1",
+          firstJobUser: null,
+          freshDisk,
+          untouchedForMs,
+        },
       });
     }
 
@@ -87,6 +97,9 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
     launch(order: LaunchOrder, timeoutMs: number) {
       return this.#fence.launch(order, timeoutMs);
     }
+    launchMember(order: LaunchOrder, timeoutMs: number) {
+      return this.#fence.launchMember(order, timeoutMs);
+    }
     retire(aim: ObjectAim, timeoutMs: number) {
       return this.#fence.retire(aim, timeoutMs);
     }
@@ -96,11 +109,8 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
     stopInstance(aim: ObjectAim, graceMs: number, timeoutMs: number) {
       return this.#fence.stopInstance(aim, graceMs, timeoutMs);
     }
-    destroyInstance(aim: ObjectAim, timeoutMs: number) {
-      return this.#fence.destroyInstance(aim, timeoutMs);
-    }
-    erase(aim: ObjectAim) {
-      return this.#fence.erase(aim);
+    erase(aim: ObjectAim, timeoutMs: number) {
+      return this.#fence.erase(aim, timeoutMs);
     }
     callWrapper(call: WrapperCall, timeoutMs: number) {
       return this.#fence.callWrapper(call, timeoutMs);
@@ -113,6 +123,21 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
     }
     readResources(aim: ObjectAim, timeoutMs: number) {
       return this.#fence.readResources(aim, timeoutMs);
+    }
+    retireContainer(timeoutMs: number) {
+      return this.#fence.retireContainer(timeoutMs);
+    }
+    lookAtContainer(timeoutMs: number) {
+      return this.#fence.lookAtContainer(timeoutMs);
+    }
+    destroyContainer(timeoutMs: number) {
+      return this.#fence.destroyContainer(timeoutMs);
+    }
+    inspectCapacity(place: Place, timeoutMs: number) {
+      return this.#fence.inspectCapacity(place, timeoutMs);
+    }
+    reclaim(place: Place, timeoutMs: number) {
+      return this.#fence.reclaim(place, timeoutMs);
     }
   };
 }

@@ -7,15 +7,18 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sdkPort } from "../../../src/sandbox/cloudflare/container-platform.ts";
 import type { ContainerPaths } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
-import { isAlive, pidsWith } from "../processes.ts";
+import { isAlive, pidsOfUsers, pidsWith } from "../processes.ts";
 
 /** Every process that the stand-in starts itself. What they start drops it, and keeps Mooring's own marks. */
 const containerMark = "STAND_IN_CONTAINER";
+
+const usersOfOne = 1_000;
 
 interface Listed {
   readonly pid: number;
@@ -28,6 +31,8 @@ export class StandInContainer {
   readonly paths: ContainerPaths;
   /** The SDK's own list: an id that is used again overwrites what had it. */
   readonly listed = new Map<string, Listed>();
+  /** Users that no other container of this machine has: its processes share this machine's /proc. */
+  readonly firstUser = 1_000_000 + Math.floor(Math.random() * 1_000_000) * usersOfOne;
   /** Inside → outside. */
   readonly #ports = new Map<number, number>();
   readonly mischief = {
@@ -49,6 +54,8 @@ export class StandInContainer {
   #running = false;
   #init: ChildProcess | null = null;
   readonly #hung = new Set<(error: Error) => void>();
+  /** Of which something was started in this life of it. */
+  readonly #instances = new Set<string>();
 
   constructor(id: string, programs: { readonly wrapper: string; readonly toolbox: string }) {
     this.id = id;
@@ -57,6 +64,7 @@ export class StandInContainer {
       wrapper: programs.wrapper,
       toolbox: programs.toolbox,
       workspace: join(this.root, "workspace"),
+      workspaces: join(this.root, "workspaces"),
       state: join(this.root, "state"),
     };
   }
@@ -88,9 +96,13 @@ export class StandInContainer {
     if (this.#running) return;
     for (const name of readdirSync(this.root)) rmSync(join(this.root, name), { recursive: true, force: true });
     mkdirSync(this.paths.workspace);
-    mkdirSync(this.paths.state);
+    // As in the image: members get to their own, and cannot list their siblings'.
+    mkdirSync(this.paths.workspaces);
+    for (const directory of [this.root, this.paths.workspaces]) chmodSync(directory, 0o711);
+    mkdirSync(this.paths.state, { mode: 0o700 });
     this.listed.clear();
     this.#ports.clear();
+    this.#instances.clear();
     this.starts += 1;
     this.#running = true;
     const init = spawn("sleep", ["1000000"], { stdio: "ignore", detached: true, env: this.#env({}) });
@@ -112,6 +124,8 @@ export class StandInContainer {
   /** Never fails for an id that is in use. */
   async start(command: string, id: string, env: Readonly<Record<string, string>>): Promise<void> {
     const outside = await this.#publish(env["MOORING_PORT"]);
+    const [, instance] = /\bMOORING_INSTANCE_ID='([^']+)'/.exec(command) ?? [];
+    if (instance !== undefined) this.#instances.add(instance);
     const child = spawn("sh", ["-c", command], {
       cwd: this.paths.workspace,
       env: this.#env({ ...env, ...outside }),
@@ -128,6 +142,8 @@ export class StandInContainer {
   }
 
   async connect(port: number, path: string, init: RequestInit): Promise<Response> {
+    // The SDK's own server.
+    if (port === sdkPort) return new Response("{}");
     const outside = this.#ports.get(port);
     if (outside === undefined) throw new Error(`The container is not listening to port ${port}`);
     const half = init.body instanceof ReadableStream ? { duplex: "half" as const } : {};
@@ -185,6 +201,8 @@ export class StandInContainer {
       const of = marks.find((mark) => mark.startsWith("MOORING_GENERATION="));
       if (of === undefined || of === `MOORING_GENERATION=${generation}`) own.add(pid);
     }
+    for (const instance of this.#instances) for (const pid of pidsWith(`MOORING_INSTANCE_ID=${instance}`)) own.add(pid);
+    for (const pid of pidsOfUsers(this.firstUser, this.firstUser + usersOfOne)) own.add(pid);
     for (const pid of children(own)) own.add(pid);
     return [...own].filter((pid) => isAlive(pid));
   }
