@@ -4,7 +4,7 @@
  */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -41,6 +41,8 @@ export function wrapperBundle(): Promise<string> {
 
 export function temporaryDirectory(): string {
   const path = mkdtempSync(join(tmpdir(), "mooring-wrapper-"));
+  // Jobs under another user pass through it.
+  chmodSync(path, 0o711);
   directories.push(path);
   return path;
 }
@@ -134,10 +136,16 @@ export interface Spawned {
   readonly stderr: () => string;
 }
 
-export async function spawnGuardian(boot: WrapperBoot, environment: Record<string, string> = {}): Promise<Spawned> {
+/** `user`: whom the guardian itself runs as, when not as this process. */
+export async function spawnGuardian(
+  boot: WrapperBoot,
+  environment: Record<string, string> = {},
+  user?: number,
+): Promise<Spawned> {
   // WRAPPER_NODE: to prove the bundle under another Node than the one that runs the tests.
   const guardian = spawn(process.env.WRAPPER_NODE ?? process.execPath, [await wrapperBundle(), "guardian"], {
     detached: true,
+    ...(user === undefined ? {} : { uid: user, gid: user }),
     env: {
       PATH: process.env.PATH ?? "",
       MOORING_SESSION_ID: boot.session_id,
