@@ -71,6 +71,8 @@ export const courierOrder = z.strictObject({
   directory: z.string(),
   /** It gives up when nobody has come, or nothing has moved, for so long. */
   patience_ms: z.int().positive(),
+  /** Of `unpack`, for a member of a shared container: whose the directory and all that is in it will be. */
+  owner: z.strictObject({ uid: z.int(), gid: z.int() }).optional(),
 });
 export type CourierOrder = z.infer<typeof courierOrder>;
 

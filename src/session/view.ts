@@ -155,7 +155,7 @@ const reachWords: { readonly [Reach in Containment]: string } = {
   container: "Whatever a job started was in the container that is gone.",
   cgroup:
     "The kernel counted its processes: whatever a job started was among them, unless it had root's rights and moved itself out.",
-  user: "Its jobs had a user of their own: whatever a job started ran as that user, unless it had root's rights and became another.",
+  user: "Its jobs had a user that nobody else had and could become no other: whatever a job started was looked for by that user.",
   marker:
     "It was told by environment and lineage: what hid from its group, its environment and its parents would not have been seen.",
 };

@@ -12,7 +12,7 @@ import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandb
 import type { SnapshotBucket } from "../../src/sandbox/cloudflare/container-platform.ts";
 import { StandInAccount, type AccountOptions, type ObjectCall } from "../support/cloudflare/stand-in-account.ts";
 import type { StandInContainer } from "../support/cloudflare/stand-in-container.ts";
-import { isAlive, pidsWith } from "../support/processes.ts";
+import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { systemClock, systemIds } from "../support/system-ambient.ts";
 import type {
   FaultKind,
@@ -51,6 +51,8 @@ export class CloudflareWorld implements ProviderWorld {
   readonly jobs = jobs;
   readonly can: WorldPowers;
   readonly #foreign: ChildProcess[] = [];
+  /** Tells its hidden children from those of others. */
+  readonly #hidingFor = 300_000 + Math.floor(Math.random() * 100_000);
   #impostor: Server | null = null;
   #removal: FaultKind | null = null;
 
@@ -82,6 +84,10 @@ export class CloudflareWorld implements ProviderWorld {
             writeFileSync(join(paths.workspaces, name, "file"), "planted");
           }
         },
+      },
+      hidingInShared: {
+        command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
+        count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
       },
       restart: async (until) => {
         this.account.evict();
@@ -127,6 +133,7 @@ export class CloudflareWorld implements ProviderWorld {
     this.#impostor?.closeAllConnections();
     this.#impostor?.close();
     for (const child of this.#foreign) child.kill("SIGKILL");
+    for (const pid of pidsRunning(`sleep ${this.#hidingFor}`)) process.kill(pid, "SIGKILL");
     await this.account.close();
   }
 

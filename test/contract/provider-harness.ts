@@ -102,6 +102,8 @@ export interface WorldPowers {
   readonly hideProcesses?: () => Promise<void>;
   /** A command line that leaves a child which hides: `env -i`, a session of its own, its parents gone. `count`: how many there are, whatever they hide. */
   readonly hiding?: { readonly command: string; readonly count: () => Promise<number> };
+  /** As `hiding`, of a member of a shared container. A power of its own: a stand-in may catch there what escapes it elsewhere. */
+  readonly hidingInShared?: { readonly command: string; readonly count: () => Promise<number> };
   readonly repository?: () => Promise<ContractRepository>;
   /** What the next call of this kind meets. */
   readonly disturb?: (call: FaultyCall, fault: FaultKind) => Promise<void>;

@@ -146,8 +146,14 @@ export interface Tar {
 }
 
 /** `tar` with pipes on both sides; it ends with the signal. */
-export function startTar(args: readonly string[], signal: AbortSignal): Tar {
+export function startTar(
+  args: readonly string[],
+  signal: AbortSignal,
+  as?: { readonly uid: number; readonly gid: number },
+): Tar {
   const child = spawn("tar", args, {
+    // Where we are may be closed to them.
+    ...(as === undefined ? {} : { uid: as.uid, gid: as.gid, cwd: "/" }),
     stdio: ["pipe", "pipe", "pipe"],
     signal,
     killSignal: "SIGKILL",

@@ -51,8 +51,8 @@ export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
       enumerate: false,
       shared: true,
       space: true,
-      // Of an isolated sandbox "container"; of a member of a shared one what the look itself says.
-      containment: "marker",
+      // Of a member of a shared container; whatever else was looked at is worth "container".
+      containment: "user",
       launchRetriesMs,
       stopGraceMs,
     },

@@ -78,7 +78,8 @@ export class Looking {
     if (seen.value.length > 0) return this.#seen("present", seen.value, detail);
     // It is that sandbox's alone: as long as it runs, something of it is there.
     if (member === undefined) return this.#seen("present", [bare], detail);
-    return this.#seen("absent", [], detail, member.user === null ? "marker" : "user");
+    // Without a seat nothing of it was ever started, or the last whole look by its user found nothing (vacating.ts).
+    return this.#seen("absent", [], detail, this.#parts.terms.firstJobUser === null ? "marker" : "user");
   }
 
   #seen(

@@ -35,6 +35,9 @@ const sdkEnvironment = {
   SANDBOX_PORT_TIMEOUT_MS: "20000",
 } as const;
 
+/** Above what distributions give out; each seat of a shared container has the one that is its number further. */
+const firstJobUser = 20_000;
+
 export function sandboxContainer<Env extends object>(wire: (env: Env) => ContainerWiring) {
   return class SandboxContainer extends Sandbox<Env> implements SandboxObjectApi {
     readonly #fence: Fence;
@@ -61,7 +64,7 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
           paths: imagePaths,
           address: "0.0.0.0",
           endContainer: "kill -TERM 1",
-          firstJobUser: null,
+          firstJobUser,
           freshDisk,
           untouchedForMs,
         },

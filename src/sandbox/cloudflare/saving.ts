@@ -147,6 +147,7 @@ export class Saving {
       secret,
       directory: home.workspace,
       patience_ms: courierPatienceMs,
+      ...(direction === "pack" || home.user === null ? {} : { owner: { uid: home.user, gid: home.user } }),
     };
     const command = [
       `exec < ${quoted(file)}`,

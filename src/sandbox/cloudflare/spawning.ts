@@ -44,6 +44,7 @@ export class Spawning {
       state_dir: state,
       env: { ...order.env },
       max_output_bytes: maxOutputBytes,
+      ...(home.user === null ? {} : { job_user: { uid: home.user, gid: home.user } }),
     };
     const command = guardianCommand(
       {

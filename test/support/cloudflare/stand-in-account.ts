@@ -129,7 +129,8 @@ export class StandInAccount {
         address: "127.0.0.1",
         endContainer: container.endCommand,
         paths: container.paths,
-        firstJobUser: null,
+        // Whoever is not root cannot start anything as somebody else.
+        firstJobUser: process.getuid?.() === 0 ? container.firstUser : null,
         freshDisk,
         untouchedForMs: untouchedForMs - this.agedMs,
         ...this.#options.terms,
