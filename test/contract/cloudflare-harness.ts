@@ -1,5 +1,5 @@
 /** The kit's harness for the `cloudflare` provider: the real adapter and the real fence over the stand-in, with real wrappers in it. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -19,6 +19,7 @@ import type {
   FaultyCall,
   ForeignMarks,
   JobCommands,
+  Power,
   ProviderHarness,
   ProviderWorld,
   WorldPowers,
@@ -43,6 +44,25 @@ const callsOf: { readonly [Call in Exclude<FaultyCall, "remove">]: readonly Obje
   reclaim: ["reclaim"],
 };
 
+/** What it takes to break the disk, or the sight, of a stand-in for real. Without it those checks are reported as skipped. */
+const mayMount =
+  spawnSync(
+    "unshare",
+    ["--mount", "sh", "-c", "mount -t tmpfs none /mnt && setpriv --bounding-set -dac_override true"],
+    {
+      stdio: "ignore",
+    },
+  ).status === 0;
+
+/** One more sentence about the manners of containers, which the kit cannot ask of every provider. */
+export interface CloudflareCheck {
+  readonly name: string;
+  readonly run: (world: CloudflareWorld) => Promise<void>;
+  readonly needs?: readonly Power[];
+  /** What a container stays awake without a renewal, where not the real 600 s. */
+  readonly sleepAfterMs?: number;
+}
+
 export const cloudflareHarness: ProviderHarness = { open: async () => new CloudflareWorld() };
 
 export class CloudflareWorld implements ProviderWorld {
@@ -51,6 +71,7 @@ export class CloudflareWorld implements ProviderWorld {
   readonly jobs = jobs;
   readonly can: WorldPowers;
   readonly #foreign: ChildProcess[] = [];
+  readonly #orphans: number[] = [];
   /** Tells its hidden children from those of others. */
   readonly #hidingFor = 300_000 + Math.floor(Math.random() * 100_000);
   #impostor: Server | null = null;
@@ -85,6 +106,7 @@ export class CloudflareWorld implements ProviderWorld {
           }
         },
       },
+      ...(mayMount ? this.#rootPowers() : {}),
       hidingInShared: {
         command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
         count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
@@ -133,8 +155,31 @@ export class CloudflareWorld implements ProviderWorld {
     this.#impostor?.closeAllConnections();
     this.#impostor?.close();
     for (const child of this.#foreign) child.kill("SIGKILL");
+    for (const pid of this.#orphans.filter(isAlive)) process.kill(pid, "SIGKILL");
     for (const pid of pidsRunning(`sleep ${this.#hidingFor}`)) process.kill(pid, "SIGKILL");
     await this.account.close();
+  }
+
+  #rootPowers(): Pick<WorldPowers, "disk" | "hideProcesses"> {
+    const shared = () => this.account.containers.filter(({ id, runs }) => runs && id.startsWith("shared-"));
+    return {
+      disk: async (state) => {
+        for (const container of shared()) container.disk(state);
+      },
+      hideProcesses: async () => {
+        const pid = await this.#orphan();
+        for (const { mischief } of shared()) mischief.unreadable = pid;
+      },
+    };
+  }
+
+  /** A process whose parent says nothing about where it came from. */
+  async #orphan(): Promise<number> {
+    const child = spawn("sh", ["-c", "sleep 300 >/dev/null 2>&1 & echo $!"], { stdio: ["ignore", "pipe", "ignore"] });
+    const [printed] = (await once(child.stdout, "data")) as [Buffer];
+    const pid = Number(printed.toString());
+    this.#orphans.push(pid);
+    return pid;
   }
 
   /** In the container that its marks name; without a generation in whichever of its session is looked at next. */

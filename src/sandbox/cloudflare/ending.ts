@@ -53,17 +53,12 @@ export class Ending {
     return succeeded({ remaining: inside.value.remaining.map(residueOf) });
   }
 
-  /** What a launch began and did not finish. True: nothing of it is left, and nothing is on its way. */
-  async abandon(order: LaunchOrder, ms: number): Promise<boolean> {
-    const { platform, toolbox, records } = this.#parts;
-    if (order.container === undefined) return this.endContainer(ms);
-    if (platform.running()) {
-      const stopped = await toolbox.stop(order, 0, ms, memberOf(order, this.#parts));
-      if (!stopped.ok || stopped.value.remaining.length > 0) return false;
-    }
-    // The next try gets another seat: something else may have taken its port.
-    records.roster.vacate(order.sandboxId);
-    return true;
+  /** At once. True: nothing of it is left, by a whole look. */
+  async endMember(order: LaunchOrder, ms: number): Promise<boolean> {
+    const { platform, toolbox } = this.#parts;
+    if (!platform.running()) return true;
+    const stopped = await toolbox.stop(order, 0, ms, memberOf(order, this.#parts));
+    return stopped.ok && stopped.value.remaining.length === 0;
   }
 
   /** True: it does not run any more, by its own word. */

@@ -105,8 +105,9 @@ export class Launching {
     await records.sync();
     const launched = await this.#bringUp(order, armed, starts, files?.value ?? null, deadline);
     if (launched.ok) return launched;
-    const why = await this.#room.whyNot(order, launched.failure, abandonMs / 2);
-    return { ok: false, failure: (await this.#ending.abandon(order, abandonMs)) ? { ...why, effect: "none" } : why };
+    const why = await this.#room.whyNot(order, launched.failure, abandonMs / 4);
+    const isOver = await this.#abandon(order, (3 * abandonMs) / 4);
+    return { ok: false, failure: isOver ? { ...why, effect: "none" } : why };
   }
 
   async #bringUp(
@@ -136,6 +137,20 @@ export class Launching {
     if (retired !== null) return retired;
     this.#arm(order, true, starts);
     return succeeded(this.#launched());
+  }
+
+  /** What was begun and not finished. True: nothing of it is left, and nothing is on its way. */
+  async #abandon(order: LaunchOrder, ms: number): Promise<boolean> {
+    const { clock } = this.#parts;
+    const deadline = deadlineIn(clock, ms);
+    const { container } = order;
+    if (container === undefined) return this.#ending.endContainer(ms);
+    if (!(await this.#ending.endMember(order, deadline.left()))) return false;
+    // What it stored would forbid the next try; that one gets another seat, because something else may have taken its port.
+    const { sessionId, sandboxId, generation } = order;
+    const aim = { sessionId, sandboxId, container, generation, instanceId: null };
+    const vacated = await this.#vacating.vacate(aim, null, deadline.left());
+    return vacated.ok && "freedBytes" in vacated.value;
   }
 
   /** The gate knows one opening at a time: members start their container one after another. */
@@ -201,7 +216,7 @@ export class Launching {
       return succeeded(this.#launched());
     }
     // Of this very instance, and it does not come up: the next start must find nothing of it.
-    if (await this.#ending.abandon(order, Math.min(abandonMs, deadline.left()))) return null;
+    if (await this.#abandon(order, Math.min(abandonMs, deadline.left()))) return null;
     return failed("unavailable", "An earlier start of this instance is stuck in the container.", "unknown");
   }
 }

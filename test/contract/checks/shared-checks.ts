@@ -103,7 +103,7 @@ function newId(world: ProviderWorld): ContainerId {
   return containerId(isolatedSandboxId(world.sessionId(), 1 as Generation));
 }
 
-class SharedContainer {
+export class SharedContainer {
   readonly id: ContainerId;
   readonly #world: ProviderWorld;
   readonly #at: { readonly id: ContainerId; readonly generation: Generation; readonly host: string | null };
@@ -137,12 +137,12 @@ class SharedContainer {
   }
 }
 
-async function runs(session: ContractSession, what: string): Promise<void> {
+export async function runs(session: ContractSession, what: string): Promise<void> {
   valueOf(await session.renew(), what);
   assertAnswer(await session.observe(), "present");
 }
 
-async function ran(session: ContractSession, job: string, command: string): Promise<string> {
+export async function ran(session: ContractSession, job: string, command: string): Promise<string> {
   await session.startJob(job, command);
   const done = await session.becomes(
     `job ${job}`,

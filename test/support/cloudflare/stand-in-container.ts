@@ -5,14 +5,23 @@
  * It cannot be a container: its processes share this machine's /proc and disk. They are told apart by their marks and
  * their parents, so a job that hides from both escapes the stand-in, as it could not escape a container.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sdkPort } from "../../../src/sandbox/cloudflare/container-platform.ts";
-import type { ContainerPaths } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
+import { type ContainerPaths, quoted } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
 import { isAlive, pidsOfUsers, pidsWith } from "../processes.ts";
 
 /** Every process that the stand-in starts itself. What they start drops it, and keeps Mooring's own marks. */
@@ -46,12 +55,15 @@ export class StandInContainer {
     indestructible: false,
     /** A start takes so long, whatever becomes of who asked. */
     startTakesMs: 0,
+    /** Of this process nobody inside can read whose it is. */
+    unreadable: null as number | null,
     /** What the next start is refused with. */
     startFails: null as Error | null,
   };
   /** How often it was started, by whomever. */
   starts = 0;
   #running = false;
+  #disk: "well" | "unmeasurable" | "read_only" = "well";
   #init: ChildProcess | null = null;
   readonly #hung = new Set<(error: Error) => void>();
   /** Of which something was started in this life of it. */
@@ -113,7 +125,9 @@ export class StandInContainer {
   }
 
   async exec(command: string): Promise<{ exitCode: number; stdout: string; stderr: string }> {
-    const child = spawn("sh", ["-c", command], { cwd: this.paths.workspace, env: this.#env({}), detached: true });
+    const { unreadable } = this.mischief;
+    const seen = unreadable === null ? command : withoutReading(unreadable, command, this.root);
+    const child = spawn("sh", ["-c", seen], { cwd: this.paths.workspace, env: this.#env({}), detached: true });
     const out = { stdout: "", stderr: "" };
     child.stdout.on("data", (chunk: Buffer) => (out.stdout += chunk.toString()));
     child.stderr.on("data", (chunk: Buffer) => (out.stderr += chunk.toString()));
@@ -156,6 +170,20 @@ export class StandInContainer {
     }
   }
 
+  /** The file system under the workspaces of its members. Only root can do that to one. */
+  disk(state: "well" | "unmeasurable" | "read_only"): void {
+    const { workspaces } = this.paths;
+    const away = `${workspaces}.away`;
+    if (this.#disk === "read_only") execFileSync("umount", [workspaces]);
+    if (this.#disk === "unmeasurable") renameSync(away, workspaces);
+    if (state === "unmeasurable") renameSync(workspaces, away);
+    if (state === "read_only") {
+      execFileSync("mount", ["--bind", workspaces, workspaces]);
+      execFileSync("mount", ["-o", "remount,bind,ro", workspaces]);
+    }
+    this.#disk = state;
+  }
+
   /** Where the impostor of a test has to listen. */
   outsidePort(port: number): number {
     return this.#ports.get(port) ?? 0;
@@ -172,6 +200,7 @@ export class StandInContainer {
 
   async destroy(interruption: Error): Promise<void> {
     await this.kill();
+    if (this.#disk !== "well") this.disk("well");
     this.#running = false;
     this.mischief.frozen = false;
     for (const reject of this.#hung) reject(interruption);
@@ -218,10 +247,31 @@ export class StandInContainer {
 
   async #publish(inside: string | undefined): Promise<Record<string, string>> {
     if (inside === undefined) return {};
-    const outside = await freePort();
+    const taken = this.#ports.get(Number(inside));
+    // One port leads to one listener: who is started on one that is taken cannot listen.
+    const outside = taken !== undefined && (await isListening(taken)) ? taken : await freePort();
     this.#ports.set(Number(inside), outside);
     return { MOORING_PORT: String(outside), MOORING_BIND: "127.0.0.1" };
   }
+}
+
+/**
+ * Runs a command that may not read the environment of that process, as root in a real container may not read that of one with more
+ * rights: a file that is closed to it lies over it, in a view of the mounts that is the command's alone.
+ */
+function withoutReading(pid: number, command: string, directory: string): string {
+  const closed = join(directory, "closed");
+  writeFileSync(closed, "", { mode: 0o000 });
+  const blind = `mount --bind '${closed}' /proc/${pid}/environ && exec setpriv --bounding-set -dac_override,-dac_read_search sh -c "$1"`;
+  return `exec unshare --mount sh -c ${quoted(blind)} sh ${quoted(command)}`;
+}
+
+function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  return new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(true));
+    socket.once("error", () => resolve(false));
+  }).finally(() => socket.destroy());
 }
 
 async function freePort(): Promise<number> {
