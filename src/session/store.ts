@@ -11,7 +11,7 @@ import { rfc3339 } from "../protocol/primitives.ts";
 import { migrate, schemaVersion } from "../storage/migrate.ts";
 import { isSealed } from "../storage/seals.ts";
 import type { Sql, SqlRow } from "../storage/sql.ts";
-import { recordVersion, sessionMigrations } from "./migrations/session-tables.ts";
+import { recordVersion, recordVersionOf, sessionMigrations } from "./migrations/session-tables.ts";
 import { sessionRecord } from "./record.ts";
 import {
   decodeLease,
@@ -175,7 +175,7 @@ export function sessionStore(sql: Sql): SessionStore {
       lease?.instanceId ?? null,
       session.desired.type === "terminated" ? session.desired.at : null,
       version,
-      recordVersion,
+      recordVersionOf(session.provider, session.isolation === "shared"),
       encodeSession(session),
     );
   }
@@ -197,7 +197,7 @@ export function sessionStore(sql: Sql): SessionStore {
       lease.openedAt,
       standing,
       lease.phase,
-      recordVersion,
+      recordVersionOf(lease.provider, lease.container !== undefined),
       encodeLease(lease),
     );
   }
@@ -267,7 +267,7 @@ export function sessionStore(sql: Sql): SessionStore {
         session.createdAt,
         session.nextGeneration,
         version,
-        recordVersion,
+        recordVersionOf(session.provider, session.isolation === "shared"),
         encodeSession(session),
         requestHash,
         secrets,

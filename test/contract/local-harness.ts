@@ -70,6 +70,10 @@ class LocalWorld implements ProviderWorld {
       ids: systemIds,
       fetch: (input, init) => this.#fetch(input, init),
     });
+    const hiding = {
+      command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
+      count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
+    };
     this.can = {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       containers: true,
@@ -86,10 +90,8 @@ class LocalWorld implements ProviderWorld {
           writeFileSync(join(host.state, "sandboxes", name, "workspace", "file"), "planted");
         },
       },
-      hiding: {
-        command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
-        count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
-      },
+      hiding,
+      hidingInShared: hiding,
       repository: async () => {
         const { directory } = (this.#repository ??= makeRepository(host.state));
         const url = `file://${directory}`;

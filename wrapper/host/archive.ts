@@ -123,7 +123,7 @@ export async function unpack(file: string, directory: string, signal: AbortSigna
   const tar = startTar(
     ["--extract", "--file=-", "--same-permissions", "--numeric-owner", `--directory=${directory}`],
     signal,
-    owner,
+    owner ?? undefined,
   );
   const hash = createHash("sha256");
   let bytes = 0;
@@ -152,12 +152,13 @@ export interface Tar {
 }
 
 /** `tar` with pipes on both sides; it ends with the signal. `user`: whom it runs as, when not as we do. */
-export function startTar(args: readonly string[], signal: AbortSignal, user: RunAs | null = null): Tar {
+export function startTar(args: readonly string[], signal: AbortSignal, user?: RunAs): Tar {
   const child = spawn("tar", args, {
+    // Where we are may be closed to them.
+    ...(user === undefined ? {} : { uid: user.uid, gid: user.gid, cwd: "/" }),
     stdio: ["pipe", "pipe", "pipe"],
     signal,
     killSignal: "SIGKILL",
-    ...(user === null ? {} : { uid: user.uid, gid: user.gid }),
     // Nothing of ours, above all no token; messages that we can read.
     env: { PATH: process.env["PATH"], LC_ALL: "C" },
   });

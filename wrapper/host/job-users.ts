@@ -102,12 +102,21 @@ export class JobUsers {
 
   /** Whether its jobs have a user of their own: then all of them are seen, whatever they do. */
   has(sandboxId: string, { session, generation }: Aim): boolean {
-    const owner = this.owners().get(this.#given.get(sandboxId) ?? 0);
+    const owner = this.#owners().get(this.#given.get(sandboxId) ?? 0);
     return owner?.session === session && owner.generation === generation;
   }
 
-  /** Whose processes are whose, by user. */
-  owners(): ReadonlyMap<number, Owner> {
+  /** Every process of a user that was given out, with whose it is: read after the walk that asks for it. */
+  members(): readonly { readonly pid: number; readonly owner: Owner }[] {
+    const owners = this.#owners();
+    if (owners.size === 0) return [];
+    return readTable().flatMap(({ pid }) => {
+      const owner = owners.get(readUser(pid) ?? 0);
+      return owner === undefined ? [] : [{ pid, owner }];
+    });
+  }
+
+  #owners(): ReadonlyMap<number, Owner> {
     const owners = new Map<number, Owner>();
     for (const [sandboxId, user] of this.#given) {
       const record = this.#records.get(sandboxId);

@@ -10,8 +10,6 @@
  * Doubt is never absence: a process of our own user that can neither be read nor explained makes the answer an error.
  */
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
-import type { Cgroups } from "./cgroups.ts";
-import { readUser } from "../src/process-table.ts";
 import { readProcess, readProcesses, type LiveProcess, type Marks } from "./process-table.ts";
 
 export interface Owner {
@@ -25,12 +23,7 @@ export interface Found {
   readonly startTime: number;
   readonly owner: Owner;
   readonly kind: "guardian" | "wrapper" | "job" | "legacy";
-  readonly by: "marks" | "lineage" | "group" | "user";
-}
-
-/** Users that run nothing but what belongs to one instance. */
-interface Users {
-  readonly owners: () => ReadonlyMap<number, Owner>;
+  readonly by: "marks" | "lineage" | "group";
 }
 
 /** What is asked for. `instance` null: every instance of that generation, and the session's legacy wrappers. */
@@ -49,6 +42,11 @@ interface Look {
   readonly doubts: (since: number) => readonly LiveProcess[];
 }
 
+/** What the kernel says of a process whatever it hides: its control group (cgroups.ts), its user. Asked after each walk. */
+export interface Counted {
+  members(): readonly { readonly pid: number; readonly owner: Owner }[];
+}
+
 interface Tracked {
   readonly startTime: number;
   readonly owners: ReadonlyMap<string, Owner>;
@@ -62,14 +60,11 @@ export class Residue {
   readonly #tracked = new Map<number, Tracked>();
   /** When the host armed it, ticks since boot; Infinity when it never did in this boot: what was never started hides nowhere. */
   readonly #armedAt: (aim: Aim) => number;
-  readonly #cgroups: Cgroups | null;
-  readonly #users: Users | null;
+  readonly #counted: Counted | null;
   #next: Promise<Look> | null = null;
 
-  /** `users` null: jobs run as the host does. */
-  constructor(armedAt: (aim: Aim) => number, cgroups: Cgroups | null, users: Users | null = null) {
-    this.#cgroups = cgroups;
-    this.#users = users;
+  constructor(armedAt: (aim: Aim) => number, counted: Counted | null) {
+    this.#counted = counted;
     this.#armedAt = armedAt;
   }
 
@@ -140,17 +135,14 @@ export class Residue {
       found.push({ pid: process_.pid, startTime: process_.startTime, owner, kind: kindOf(process_, owner), by });
       return true;
     };
-    const ownerOfUser = this.#users?.owners() ?? new Map<number, Owner>();
     for (const process_ of processes) {
-      const byUser = ownerOfUser.size === 0 ? undefined : ownerOfUser.get(readUser(process_.pid) ?? 0);
-      if (byUser !== undefined) claim(process_, byUser, "user");
       if (typeof process_.marks !== "string") claim(process_, ownerOf(process_.marks), "marks");
       const tracked = this.#tracked.get(process_.pid);
       if (tracked?.startTime === process_.startTime)
         for (const owner of tracked.owners.values()) claim(process_, owner, "lineage");
     }
     // Read after the walk: what was started meanwhile is looked up by itself.
-    for (const { pid, owner } of this.#cgroups?.members() ?? []) {
+    for (const { pid, owner } of this.#counted?.members() ?? []) {
       const process_ = byPid.get(pid) ?? readProcess(pid);
       if (process_ === null) continue;
       byPid.set(pid, process_);

@@ -80,7 +80,8 @@ export class SandboxHost {
       this.#records,
       (sandboxId) => this.state.isEmpty(sandboxId) && !this.#launcher.isStarting(sandboxId),
     );
-    this.#residue = new Residue((aim) => this.#armedAt(aim), this.#cgroups, this.#jobUsers);
+    const counted = { members: () => [...(this.#cgroups?.members() ?? []), ...this.#jobUsers.members()] };
+    this.#residue = new Residue((aim) => this.#armedAt(aim), counted);
     this.#stopper = new Stopper(this.#residue);
     const { wrapperFile, version, quotaBytes } = options;
     this.#quotaBytes = quotaBytes;
@@ -160,9 +161,8 @@ export class SandboxHost {
     // A record that cannot be read might name another session: then nothing can be said.
     this.#records.get(sandboxId);
     // Asked first: what a group held is known by it to the end of this look.
-    const counted = this.#cgroups?.holds(aim.session, aim.generation) === true || this.#jobUsers.has(sandboxId, aim);
-    // A user of their own is worth as much: only root's rights would change it.
-    const containment = counted ? "cgroup" : "marker";
+    const isCounted = this.#cgroups?.holds(aim.session, aim.generation) === true;
+    const containment = isCounted ? "cgroup" : this.#jobUsers.has(sandboxId, aim) ? "user" : "marker";
     const found = await this.#residue.of(aim);
     const residue = found.map((one) => this.#shown(one));
     const detail =

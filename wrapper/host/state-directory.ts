@@ -13,9 +13,10 @@ import {
   statfsSync,
   writeFileSync,
 } from "node:fs";
-import { lstat, readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { allocatedBytes, newestChange } from "./file-tree.ts";
 import { bootId, startTimeOf } from "./process-table.ts";
 import { writeDurably } from "./records.ts";
 
@@ -194,30 +195,4 @@ function lock(path: string): void {
     }
   }
   throw new Error(`Another host takes ${path} at this moment.`);
-}
-
-/** Epoch ms. A clock that was set back leaves times ahead of now: those count as now, so the entry is young. */
-async function newestChange(path: string): Promise<number> {
-  const stats = await lstat(path);
-  // ctime too: unpacking and copying set mtime to whatever they like.
-  let newest = Math.max(stats.mtimeMs, stats.ctimeMs);
-  if (!stats.isDirectory()) return newest;
-  for (const entry of await readdir(path)) newest = Math.max(newest, await newestChange(join(path, entry)));
-  return newest;
-}
-
-async function allocatedBytes(path: string): Promise<number> {
-  let entries;
-  let own = 0;
-  try {
-    const stats = await lstat(path);
-    own = stats.blocks * 512;
-    if (!stats.isDirectory()) return own;
-    entries = await readdir(path);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return own;
-    throw error;
-  }
-  for (const entry of entries) own += await allocatedBytes(join(path, entry));
-  return own;
 }

@@ -1,5 +1,6 @@
 /** What the parts of one fence share. */
 import type { Clock, Ids, Logger } from "../../session/ambient.ts";
+import type { Capacity } from "../agent-sandbox.ts";
 import type { ContainerPlatform } from "./container-platform.ts";
 import type { FenceRecords } from "./fence-records.ts";
 import type { ContainerPaths, Toolbox } from "./toolbox-calls.ts";
@@ -12,6 +13,15 @@ export interface FenceTerms {
   readonly address: string;
   /** What ends the container from inside, as a shell command. */
   readonly endContainer: string;
+  /**
+   * The jobs of each member of a shared container run as a user of their own: this number plus its seat's. null: they cannot, and
+   * what hides from its marks and its parents is not found.
+   */
+  readonly firstJobUser: number | null;
+  /** What a container has that was just started; null: it cannot be told. */
+  readonly freshDisk: Capacity | null;
+  /** How long nothing in a workspace may have been touched before it is stale. */
+  readonly untouchedForMs: number;
 }
 
 export interface FenceParts {
