@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { countVars } from "../../src/config.ts";
 import { courierPort, wrapperPort } from "../../src/protocol/toolbox.ts";
+import { imageUser } from "../../src/sandbox/cloudflare/job-user.ts";
 import { imagePaths } from "../../src/sandbox/cloudflare/toolbox-calls.ts";
 
 const read = (file: string): string => readFileSync(join(import.meta.dirname, "../..", file), "utf8");
@@ -28,6 +29,13 @@ it("the image has the programs where the provider looks for them, and its contex
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"));
   expect(ignored).toEqual(["*", ...sources.split(" ").map((file) => `!${file}`)]);
+});
+
+it("the image has the user of jobs, by the number and with the home that its wrapper is told", () => {
+  const { uid, gid, home_dir: home } = imageUser;
+  expect(dockerfile).toContain(`groupadd --gid ${gid} `);
+  expect(dockerfile).toContain(`useradd --uid ${uid} --gid ${gid} --no-create-home --home-dir ${home} `);
+  expect(dockerfile).toContain(`install -d -o ${uid} -g ${gid} -m 0700 ${home}`);
 });
 
 it("the ports of the image are those that are called", () => {

@@ -10,6 +10,7 @@
  */
 import { markers } from "../../protocol/markers.ts";
 import type { FenceTerms } from "./fence-parts.ts";
+import { programsKnow, takeOne } from "./job-user.ts";
 import { quoted } from "./toolbox-calls.ts";
 
 /** wrapper/src/exit-codes.ts: this state directory has its one instance already, which goes on. */
@@ -21,6 +22,8 @@ export interface GuardianStart {
   readonly generation: number;
   /** A file that only our user reads: neither the environment nor the SDK's log of commands ever has the secret. */
   readonly bootFile: string;
+  /** There is a document for wrappers of before on its second line (job-user.ts). */
+  readonly hasOther: boolean;
   readonly stateDirectory: string;
   /** Others may be in the container. */
   readonly isShared: boolean;
@@ -40,12 +43,16 @@ export function guardianCommand(start: GuardianStart, { paths, endContainer }: F
   return [
     "umask 077",
     `mkdir -p ${quoted(start.stateDirectory)}`,
-    `exec < ${quoted(start.bootFile)} || exit 1`,
     // Gone before any job runs.
-    `rm -f ${quoted(start.bootFile)}`,
+    `{ ${taken(start, paths.wrapper).join(" && ")}; } || exit 1`,
     `${guardian} >> ${quoted(`${start.stateDirectory}/guardian.out`)} 2>&1`,
     ...(start.isShared ? [] : ["code=$?", ending(start, endContainer)]),
   ].join("\n");
+}
+
+function taken({ bootFile, hasOther }: GuardianStart, wrapper: string): readonly string[] {
+  if (hasOther) return takeOne(bootFile, programsKnow(wrapper));
+  return [`exec < ${quoted(bootFile)}`, `rm -f ${quoted(bootFile)}`];
 }
 
 function ending(start: GuardianStart, endContainer: string): string {

@@ -1,6 +1,7 @@
 /** Where a sandbox lives in its container: alone, as it always was, or on a seat of its own beside others. */
 import type { ContainerId, SandboxId } from "../../domain/ids.ts";
 import { courierPort, seatPorts, type ToolMember, wrapperPort } from "../../protocol/toolbox.ts";
+import type { JobUser } from "../../protocol/wrapper.ts";
 import type { FenceParts } from "./fence-parts.ts";
 import type { Seat } from "./roster.ts";
 
@@ -8,8 +9,10 @@ export interface Home {
   readonly workspace: string;
   readonly wrapperPort: number;
   readonly courierPort: number;
-  /** Whom its jobs run as; null: as everybody in the container. */
+  /** Whom its jobs run as, and nobody else in the container; null: as everybody. */
   readonly user: number | null;
+  /** The same for its wrapper. Of one that is alone: where the container allows it. */
+  readonly jobUser: JobUser | null;
 }
 
 interface Resident {
@@ -20,7 +23,9 @@ interface Resident {
 /** null: it has no seat in that shared container, or none any more. */
 export function homeOf(who: Resident, { records, terms }: FenceParts): Home | null {
   if (who.container === undefined) {
-    return { workspace: terms.paths.workspace, wrapperPort, courierPort, user: null };
+    const { paths, loneJobUser } = terms;
+    const jobUser = loneJobUser === null ? null : { ...loneJobUser, if_possible: true };
+    return { workspace: paths.workspace, wrapperPort, courierPort, user: null, jobUser };
   }
   const seat = records.roster.seatOf(who.sandboxId);
   return seat === null ? null : seated(who, seat, terms);
@@ -32,11 +37,13 @@ export function workspaceOf({ sandboxId, container }: Resident, { terms }: Pick<
 
 function seated(who: Resident, { number }: Seat, terms: FenceParts["terms"]): Home {
   const ports = seatPorts(number);
+  const user = terms.firstJobUser === null ? null : terms.firstJobUser + number;
   return {
     workspace: workspaceOf(who, { terms }),
     wrapperPort: ports.wrapper,
     courierPort: ports.courier,
-    user: terms.firstJobUser === null ? null : terms.firstJobUser + number,
+    user,
+    jobUser: user === null ? null : { uid: user, gid: user },
   };
 }
 

@@ -15,6 +15,7 @@ import type { SnapshotBucket } from "./container-platform.ts";
 import { Fence } from "./fence.ts";
 import { FenceRecords } from "./fence-records.ts";
 import { freshDisk } from "./fresh-disk.ts";
+import { imageUser } from "./job-user.ts";
 import type { ObjectAim, SandboxObjectApi, WrapperCall } from "./object-api.ts";
 import { SandboxPlatform, type SdkCalls } from "./sandbox-platform.ts";
 import { imagePaths, Toolbox } from "./toolbox-calls.ts";
@@ -65,6 +66,7 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
           address: "0.0.0.0",
           endContainer: "kill -TERM 1",
           firstJobUser,
+          loneJobUser: imageUser,
           freshDisk,
           untouchedForMs,
         },

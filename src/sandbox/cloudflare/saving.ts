@@ -13,6 +13,7 @@ import type { LaunchOrder } from "../agent-sandbox.ts";
 import type { SnapshotBucket } from "./container-platform.ts";
 import type { FenceParts } from "./fence-parts.ts";
 import { type Home, homeOf } from "./home.ts";
+import { canStartAs, programsKnow, takeOne, twoLines } from "./job-user.ts";
 import { deadlineIn, limited, type Deadline } from "./limited-call.ts";
 import type { ObjectAim } from "./object-api.ts";
 import {
@@ -147,11 +148,14 @@ export class Saving {
       secret,
       directory: home.workspace,
       patience_ms: courierPatienceMs,
-      ...(direction === "pack" || home.user === null ? {} : { owner: { uid: home.user, gid: home.user } }),
     };
+    const owner = direction === "pack" ? null : home.jobUser;
+    const owned: CourierOrder = owner === null ? order : { ...order, owner: { uid: owner.uid, gid: owner.gid } };
+    const hasOther = owner?.if_possible === true;
     const command = [
-      `exec < ${quoted(file)}`,
-      `rm -f ${quoted(file)}`,
+      ...(owner !== null && hasOther
+        ? takeOne(file, `${programsKnow(paths.wrapper)} && ${canStartAs(owner)}`)
+        : [`exec < ${quoted(file)}`, `rm -f ${quoted(file)}`]),
       `exec ${quoted(paths.node)} ${quoted(paths.toolbox)} ${direction}`,
     ].join(" && ");
     const env = {
@@ -163,7 +167,7 @@ export class Saving {
       MOORING_BIND: terms.address,
     };
     const started = await this.#ask(deadline, true, async () => {
-      await platform.writeFile(file, JSON.stringify(order));
+      await platform.writeFile(file, hasOther ? twoLines(owned, order) : JSON.stringify(owned));
       await platform.startProcess(command, id, env);
     });
     if (!started.ok) return started;

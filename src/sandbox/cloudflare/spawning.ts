@@ -5,6 +5,7 @@ import type { LaunchOrder } from "../agent-sandbox.ts";
 import type { FenceParts } from "./fence-parts.ts";
 import { guardianCommand } from "./guardian-command.ts";
 import type { Home } from "./home.ts";
+import { twoLines } from "./job-user.ts";
 import { deadlineIn, limited } from "./limited-call.ts";
 import { processIdOf } from "./toolbox-calls.ts";
 
@@ -44,8 +45,10 @@ export class Spawning {
       state_dir: state,
       env: { ...order.env },
       max_output_bytes: maxOutputBytes,
-      ...(home.user === null ? {} : { job_user: { uid: home.user, gid: home.user } }),
     };
+    const { jobUser } = home;
+    const full: WrapperBoot = jobUser === null ? document : { ...document, job_user: jobUser };
+    const hasOther = jobUser?.if_possible === true;
     const command = guardianCommand(
       {
         sessionId: order.sessionId,
@@ -53,13 +56,14 @@ export class Spawning {
         generation: order.generation,
         bootFile: boot,
         stateDirectory: state,
+        hasOther,
         isShared: order.container !== undefined,
       },
       terms,
     );
     const env = { MOORING_PORT: String(home.wrapperPort), MOORING_BIND: terms.address };
     return limited(clock, ms, true, async (signal) => {
-      await platform.writeFile(boot, JSON.stringify(document));
+      await platform.writeFile(boot, hasOther ? twoLines(full, document) : JSON.stringify(full));
       // Given up, or retired, while the file was written: a start that nobody waits for must not happen.
       if (signal.aborted || isCalledOff()) throw new Error("The launch was called off.");
       await platform.startProcess(command, processIdOf(order.instanceId, starts), env);

@@ -31,6 +31,8 @@ export interface StandInObject {
 export interface AccountOptions {
   readonly clock: Clock;
   readonly terms?: Partial<FenceTerms>;
+  /** Of an image of another release. */
+  readonly programs?: { readonly wrapper: string; readonly toolbox: string };
   /** A fence that makes a mistake, for tests that must notice it. */
   readonly makeFence?: (parts: FenceParts) => Fence;
   /** How a careless provider would use the platform. */
@@ -58,7 +60,10 @@ export class StandInAccount {
   object(name: string): StandInObject {
     const known = this.#objects.get(name);
     if (known !== undefined) return known;
-    const made = this.#incarnate(new StandInContainer(name, programs()), new StandInStorage());
+    const made = this.#incarnate(
+      new StandInContainer(name, this.#options.programs ?? programs()),
+      new StandInStorage(),
+    );
     this.#objects.set(name, made);
     if ([...this.#haunted].some((session) => name.startsWith(`${session}-g`))) made.container.boot();
     return made;
@@ -131,6 +136,7 @@ export class StandInAccount {
         paths: container.paths,
         // Whoever is not root cannot start anything as somebody else.
         firstJobUser: process.getuid?.() === 0 ? container.firstUser : null,
+        loneJobUser: process.getuid?.() === 0 ? container.loneUser : null,
         freshDisk,
         untouchedForMs: untouchedForMs - this.agedMs,
         ...this.#options.terms,

@@ -22,6 +22,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sdkPort } from "../../../src/sandbox/cloudflare/container-platform.ts";
 import { type ContainerPaths, quoted } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
+import type { JobUser } from "../../../src/protocol/wrapper.ts";
 import { isAlive, pidsOfUsers, pidsWith } from "../processes.ts";
 
 /** Every process that the stand-in starts itself. What they start drops it, and keeps Mooring's own marks. */
@@ -79,6 +80,12 @@ export class StandInContainer {
       workspaces: join(this.root, "workspaces"),
       state: join(this.root, "state"),
     };
+  }
+
+  /** The last of its users; the seats of members count from the first. */
+  get loneUser(): JobUser {
+    const uid = this.firstUser + usersOfOne - 1;
+    return { uid, gid: uid, home_dir: join(this.root, "home") };
   }
 
   /** A shell command: TERM to PID 1. */
