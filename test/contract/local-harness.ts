@@ -47,6 +47,18 @@ export const localHarness: ProviderHarness = {
   },
 };
 
+/** The same with a user for each sandbox, which only root can have. By users alone: no control group helps it. */
+export const localHarnessWithUsers: ProviderHarness = {
+  async open() {
+    const first = 1_000_000 + Math.floor(Math.random() * 1_000_000) * 1_000;
+    const host = await RunningHost.start({ arguments: ["--no-cgroups", "--job-uids", `${first}-${first + 999}`] });
+    const world = new LocalWorld(host);
+    // Git clones no directory of another user.
+    delete world.can.repository;
+    return world;
+  },
+};
+
 class LocalWorld implements ProviderWorld {
   readonly provider;
   readonly jobs = jobs;
