@@ -36,6 +36,8 @@ export const jobUser = z.strictObject({
   gid: userId,
   /** HOME of its jobs, made when it is not there; absent: the workspace. */
   home_dir: z.string().startsWith("/").optional(),
+  /** Where the system cannot give jobs a user of their own they run as the wrapper, and its log says why; absent: it then refuses to start. */
+  if_possible: z.boolean().optional(),
 });
 export type JobUser = z.infer<typeof jobUser>;
 

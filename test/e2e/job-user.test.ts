@@ -15,7 +15,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { bootstrapOrderOf, bootstrapReply, type WorkspaceOrder } from "../../src/protocol/workspace.ts";
 import type { WrapperBoot } from "../../src/protocol/wrapper.ts";
@@ -54,6 +54,12 @@ async function said(instance: Instance, command: string, order: { readonly stdin
   return (await instance.ended(`job-${jobs}`)).tail;
 }
 
+/** Root with the capabilities that a container has by default: it may do anything to other users but read their environment. */
+const blind = [
+  "/usr/bin/setpriv",
+  "--inh-caps=-all",
+  "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+mknod,+net_bind_service",
+];
 const uniqueSleep = (): string => `sleep ${500_000 + Math.floor(Math.random() * 400_000)}`;
 /** No mark, no group, no parent of ours. */
 const hiding = (sleep: string): string => `(env -i setsid sh -c "${sleep} & exit" &)`;
@@ -136,9 +142,10 @@ describe.runIf(isRoot)("a job with a user of its own", () => {
       await said(instance, "echo one > /dev/stdout; echo two > /dev/stderr; echo three | tee -a /dev/stdout"),
     ).toBe("one\ntwo\nthree\nthree\n");
     expect(await said(instance, "cat /dev/stdin", { stdin: "given\n" })).toBe("given\n");
-    await instance.start({ id: "open", command: "cat /dev/stdin", stdin_open: true });
+    await instance.start({ id: "open", command: "exec 5< /dev/stdin; echo opened; cat <&5", stdin_open: true });
+    await instance.printed("open", "opened\n");
     await instance.call("POST", "/jobs/open/stdin?end=1", "later\n");
-    expect((await instance.ended("open")).tail).toBe("later\n");
+    expect((await instance.ended("open")).tail).toBe("opened\nlater\n");
   });
 
   it("a command that is not there, or that it may not run, ends as a shell would have it end", async () => {
@@ -243,6 +250,7 @@ describe.runIf(isRoot)("what is in the workspace already", () => {
     symlinkSync(outside, join(workspace, "link"));
     symlinkSync(directory, join(workspace, "deep/way"));
     symlinkSync("/etc/passwd", join(workspace, "deep/er/passwd"));
+    linkSync(join(workspace, "deep/er/file"), join(workspace, "second"));
     const instance = await started({ workspace_dir: workspace });
     expect(await said(instance, "cat deep/er/file && echo after >> deep/er/file && mkdir deep/new && echo fine")).toBe(
       "before\nfine\n",
@@ -263,12 +271,12 @@ describe.runIf(isRoot)("what is in the workspace already", () => {
 
   it.each([
     [
-      "a file that has another name",
+      "a file that has a name outside",
       (workspace: string, home: string) => {
         writeFileSync(join(home, "precious"), "root's\n");
         linkSync(join(home, "precious"), join(workspace, "deep/name"));
       },
-      /further names/,
+      /a further name outside/,
     ],
     [
       "a device",
@@ -347,9 +355,42 @@ describe("a guardian that cannot keep that promise starts nothing and says why",
 
   it("it is not root", async () => {
     const boot = bootDocument({ job_user: { uid: 61_000, gid: 61_000 } });
-    const spawned = await spawnGuardian(boot, {}, isRoot ? 61_999 : undefined);
+    const as = isRoot ? 61_999 : undefined;
+    if (as !== undefined) chownSync(dirname(boot.state_dir), as, as);
+    const spawned = await spawnGuardian(boot, {}, as);
     expect(await spawned.exited).toMatchObject({ code: 64 });
     expect(spawned.stderr()).toContain("only root can start jobs as user 61000");
-    expect(existsSync(boot.state_dir)).toBe(false);
+    expect(existsSync(boot.workspace_dir)).toBe(false);
+  });
+
+  it.runIf(isRoot)("its root may not read what other users' processes carry, as in many a container", async () => {
+    uid += 1;
+    const boot = bootDocument({ job_user: { uid, gid: uid } });
+    const spawned = await spawnGuardian(boot, {}, undefined, blind);
+    expect(await spawned.exited).toMatchObject({ code: 64 });
+    expect(spawned.stderr()).toMatch(/the environment of a process of user \d+ cannot be read/);
+  });
+});
+
+describe.runIf(isRoot)("a launch that wants it where it is possible", () => {
+  it("gets it here", async () => {
+    uid += 1;
+    const instance = await startInstance({ job_user: { uid, gid: uid, if_possible: true } });
+    await instance.renew();
+    expect(await said(instance, "id -u")).toBe(`${instance.boot.job_user?.uid}\n`);
+    expect(instance.log()).toContain(`"job_uid":${instance.boot.job_user?.uid}`);
+  });
+
+  it("runs its jobs as itself elsewhere, says so, and the workspace is theirs all the same", async () => {
+    uid += 1;
+    const user = { uid, gid: uid, if_possible: true };
+    const workspace = join(temporaryDirectory(), "workspace");
+    mkdirSync(join(workspace, "inside"), { recursive: true });
+    for (const path of [join(workspace, "inside"), workspace]) chownSync(path, uid, uid);
+    const instance = await startInstance({ job_user: user, workspace_dir: workspace }, blind);
+    await instance.renew();
+    expect(await said(instance, "id -u; stat -c %u . inside")).toBe("0\n0\n0\n");
+    expect(instance.log()).toContain("jobs have no user of their own");
+    expect(instance.log()).toContain('"job_uid":null');
   });
 });

@@ -4,7 +4,7 @@
  * By marks (exactly equal session and generation, never a prefix: PHY-3), and by lineage: a child of one of ours, or a
  * member of a group or kernel session that one of ours leads or led, is ours even when it threw its environment away.
  * Lineage needs to have been seen while the parent lived: what hides from all three between two looks escapes, unless the
- * kernel counts for us (cgroups.ts). One process may belong to two: a job that claims another session's marks
+ * kernel counts for us (cgroups.ts), or the jobs have a user of their own, which they cannot give away (job-users.ts). One process may belong to two: a job that claims another session's marks
  * still belongs to its own.
  *
  * Doubt is never absence: a process of our own user that can neither be read nor explained makes the answer an error.

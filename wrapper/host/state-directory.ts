@@ -3,9 +3,18 @@
  * through `sandboxIdText` and `instanceIdText`, which admit no separator and no dot.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { allocatedBytes, newestChange } from "./file-tree.ts";
 import { bootId, startTimeOf } from "./process-table.ts";
@@ -28,6 +37,8 @@ export const snapshotNameText = z
 export interface SandboxPaths {
   readonly root: string;
   readonly workspace: string;
+  /** HOME of jobs that have a user of their own. Goes with the sandbox, and is in no snapshot. */
+  readonly home: string;
   readonly instances: string;
 }
 
@@ -47,6 +58,7 @@ export class StateDirectory {
   readonly bootId: string;
   /** The shared container that a sandbox is a place in, for those that are. */
   readonly #homes = new Map<string, string>();
+  #letsThrough = false;
 
   /** Throws when another host that is alive has it. */
   constructor(path: string) {
@@ -66,7 +78,8 @@ export class StateDirectory {
 
   sandbox(sandboxId: string): SandboxPaths {
     const root = this.#rootOf(sandboxIdText.parse(sandboxId));
-    return { root, workspace: join(root, "workspace"), instances: join(root, "instances") };
+    const inside = (name: string): string => join(root, name);
+    return { root, workspace: inside("workspace"), home: inside("home"), instances: inside("instances") };
   }
 
   instance(sandboxId: string, instanceId: string): InstancePaths {
@@ -74,11 +87,28 @@ export class StateDirectory {
     return { root, ready: join(root, "ready.json"), log: join(root, "guardian.log"), state: join(root, "state") };
   }
 
+  /**
+   * From now on jobs may run as other users. To reach their workspace they pass through the directories above it, whose
+   * contents they cannot list; everything else in them is closed.
+   */
+  letThrough(): void {
+    this.#letsThrough = true;
+    for (const path of [this.path, join(this.path, "sandboxes")]) chmodSync(path, 0o711);
+  }
+
+  makeRoot({ root }: SandboxPaths): void {
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    // Above it is the shared container that it is in, or the directory of all.
+    if (this.#letsThrough) for (const path of [dirname(root), root]) chmodSync(path, 0o711);
+  }
+
   /** For an instance of which nothing is left and which never answered: what an earlier try stored would forbid this one. */
   prepare(sandboxId: string, instanceId: string): InstancePaths {
     const paths = this.instance(sandboxId, instanceId);
     rmSync(paths.state, { recursive: true, force: true });
-    mkdirSync(this.sandbox(sandboxId).workspace, { recursive: true, mode: 0o700 });
+    const sandbox = this.sandbox(sandboxId);
+    this.makeRoot(sandbox);
+    mkdirSync(sandbox.workspace, { recursive: true, mode: 0o700 });
     mkdirSync(paths.state, { recursive: true, mode: 0o700 });
     return paths;
   }

@@ -22,6 +22,7 @@ export interface GuardianJobUser {
   readonly uid: number;
   readonly gid: number;
   readonly homeDir: string | null;
+  readonly ifPossible: boolean;
 }
 
 /** A string says what is wrong. It never holds a value of the document: one of them is the secret. */
@@ -72,9 +73,15 @@ export function parseGuardianBoot(text: string, environment: NodeJS.ProcessEnv):
 /** One that is there and wrong is refused: its jobs would run as root. */
 function parseJobUser(given: unknown, refuse: () => void): GuardianJobUser | null {
   if (given === undefined) return null;
-  const { uid, gid, home_dir: home } = (given ?? {}) as Readonly<Record<string, unknown>>;
+  const {
+    uid,
+    gid,
+    home_dir: home,
+    if_possible: ifPossible = false,
+  } = (given ?? {}) as Readonly<Record<string, unknown>>;
   const isHome = home === undefined || (typeof home === "string" && home.startsWith("/"));
-  if (isUserId(uid) && isUserId(gid) && isHome) return { uid, gid, homeDir: home ?? null };
+  if (isUserId(uid) && isUserId(gid) && isHome && typeof ifPossible === "boolean")
+    return { uid, gid, homeDir: home ?? null, ifPossible };
   refuse();
   return null;
 }

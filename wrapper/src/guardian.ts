@@ -6,20 +6,20 @@
  * wrapper sees the end of its stdin and fences itself: from then on nobody would end the jobs of a frozen wrapper.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, mkdirSync, openSync } from "node:fs";
-import { join, relative } from "node:path";
+import { mkdirSync, openSync } from "node:fs";
+import { join } from "node:path";
 import { boundedLog, logFile, type Log } from "./bounded-log.ts";
 import { endProcesses } from "./end-processes.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { parseGuardianBoot, type GuardianBoot } from "./guardian-boot.ts";
-import { handOver } from "./hand-over.ts";
 import { newsReader, type WrapperNews } from "./guardian-link.ts";
-import { isRoot, whyJobsCannotRunAs, withoutNewPrivileges } from "./job-user.ts";
+import { jobsOf, makePlaces } from "./job-places.ts";
+import { withoutNewPrivileges } from "./job-user.ts";
 import { leanNodeFlags } from "./lean-node.ts";
 import { baseEnvironment, markedEnvironment } from "./marked-environment.ts";
 import type { Claim } from "./membership.ts";
 import { markers } from "../../src/protocol/markers.ts";
-import { readEnvironment, readTable, readUser, type ProcessIdentity } from "./process-table.ts";
+import { readEnvironment, readTable, type ProcessIdentity } from "./process-table.ts";
 import { sharedLook } from "./shared-look.ts";
 import { takeStartLock, writeReady } from "./start-lock.ts";
 import { steadyClock } from "./steady-clock.ts";
@@ -36,17 +36,19 @@ export async function runGuardian(): Promise<void> {
   const boot = parseGuardianBoot(document, process.env);
   if (typeof boot === "string") return refuse(exitCodes.badBoot, boot);
   if (Date.now() > boot.launchNotAfter) return refuse(exitCodes.late, "launch_not_after has passed");
-  if (boot.jobUser !== null && !isRoot()) {
-    return refuse(exitCodes.badBoot, `only root can start jobs as user ${boot.jobUser.uid}`);
-  }
   mkdirSync(boot.stateDir, { recursive: true, mode: 0o700 });
   const lock = takeStartLock(boot.stateDir);
   if (!lock.held) return refuse(exitCodes.alreadyStarted, lock.why);
   // The wrapper of a guardian that was killed before it was ready may need a moment to see it.
   if (hasSurvivors(boot)) return refuse(exitCodes.alreadyStarted, "processes of an earlier start are left");
-  const problem = makePlace(boot);
+  // Behind the lock: another start would take what is tried here for somebody's processes.
+  const whose = jobsOf(boot);
+  if (whose.type === "refused") return refuse(exitCodes.badBoot, whose.why);
+  const problem = makePlaces(boot, whose);
   if (problem !== null) return refuse(exitCodes.badBoot, problem);
-  new Watch(boot, document, boundedLog(boot.stateDir, "guardian")).start();
+  const log = boundedLog(boot.stateDir, "guardian");
+  if (whose.type === "ours" && whose.why !== null) log("jobs have no user of their own", { why: whose.why });
+  new Watch(boot, document, whose.type === "own" ? whose.user.uid : null, log).start();
 }
 
 function refuse(code: number, why: string): never {
@@ -74,37 +76,10 @@ function hasSurvivors(boot: GuardianBoot): boolean {
   });
 }
 
-/** Where jobs run and who they are: a string says why they cannot. Nothing of the instance runs yet. */
-function makePlace({ workspaceDir, stateDir, jobUser }: GuardianBoot): string | null {
-  mkdirSync(workspaceDir, { recursive: true });
-  if (jobUser === null) return null;
-  const { uid, homeDir } = jobUser;
-  // A number that somebody else has would make his processes ours to end.
-  if (readTable().some(({ pid }) => readUser(pid) === uid)) return `user ${uid} runs something else already`;
-  const places = homeDir === null ? [workspaceDir] : [workspaceDir, homeDir];
-  if (places.some((place) => isWithin(stateDir, place))) return "state_dir is inside of what belongs to the jobs";
-  // Whoever made it may have left it open.
-  chmodSync(stateDir, 0o700);
-  for (const place of places) {
-    mkdirSync(place, { recursive: true, mode: 0o700 });
-    try {
-      handOver(place, jobUser);
-    } catch (error) {
-      return `${place} cannot be given to user ${uid}: ${error instanceof Error ? error.message : String(error)}`;
-    }
-    const why = whyJobsCannotRunAs(jobUser, place);
-    if (why !== null) return why;
-  }
-  return null;
-}
-
-function isWithin(path: string, directory: string): boolean {
-  const way = relative(directory, path);
-  return !(way === ".." || way.startsWith("../"));
-}
-
 class Watch {
   readonly #boot: GuardianBoot;
+  /** The user that runs this instance's jobs and nothing else; null: they run as we do. */
+  readonly #jobUid: number | null;
   readonly #log: Log;
   readonly #clock = steadyClock();
   readonly #wrapper: ChildProcess;
@@ -119,8 +94,9 @@ class Watch {
   #ready = false;
   #sweeping = false;
 
-  constructor(boot: GuardianBoot, document: string, log: Log) {
+  constructor(boot: GuardianBoot, document: string, jobUid: number | null, log: Log) {
     this.#boot = boot;
+    this.#jobUid = jobUid;
     this.#log = log;
     this.#deadline = this.#clock.now() + boot.leaseTtlMs;
     const environment = baseEnvironment(process.env);
@@ -132,8 +108,8 @@ class Watch {
     if (script === undefined) throw new Error("no script path");
     const logDescriptor = openSync(join(boot.stateDir, logFile), "a", 0o600);
     // Detached: a signal to the guardian's group must leave one of the two to clean up.
-    const apart = boot.jobUser === null ? [] : (withoutNewPrivileges() ?? []);
-    const [program = "", ...flags] = [...apart, process.execPath, ...leanNodeFlags, script, "wrapper"];
+    const apart = jobUid === null ? [] : (withoutNewPrivileges() ?? []);
+    const [program, ...flags] = [...apart, process.execPath, ...leanNodeFlags, script, "wrapper"];
     this.#wrapper = spawn(program, flags, {
       cwd: boot.stateDir,
       detached: true,
@@ -142,7 +118,8 @@ class Watch {
     });
     // One line; stdin then stays open, and its end tells the wrapper that we died.
     this.#wrapper.stdin?.on("error", () => {});
-    this.#wrapper.stdin?.write(`${JSON.stringify(JSON.parse(document))}\n`);
+    const { job_user: user, ...rest } = JSON.parse(document) as Readonly<Record<string, unknown>>;
+    this.#wrapper.stdin?.write(`${JSON.stringify(jobUid === null ? rest : { ...rest, job_user: user })}\n`);
   }
 
   start(): void {
@@ -168,7 +145,7 @@ class Watch {
       this.#log("guardian crashed", { error: String(error.stack ?? error) });
       this.#kill("guardian crashed");
     });
-    this.#log("started", { version, generation: this.#boot.generation, job_uid: this.#boot.jobUser?.uid ?? null });
+    this.#log("started", { version, generation: this.#boot.generation, job_uid: this.#jobUid });
     this.#look();
   }
 
@@ -256,7 +233,7 @@ class Watch {
       entries: [`${markers.instance}=${this.#boot.instanceId}`],
       leaders: [...this.#leaders.values()],
       except: [process.pid],
-      user: this.#boot.jobUser?.uid ?? null,
+      user: this.#jobUid,
     };
   }
 }

@@ -2,7 +2,7 @@
  * Gives a directory and all that is in it to a user. What is in it may have been made by jobs, so no name is ever trusted to
  * lead where it led a moment ago: everything is reached through a descriptor of its directory, links are given themselves
  * and never followed, and what could be more than a file of this directory is refused: a device, another file system, a
- * file that has further names, which may lie anywhere.
+ * file that has a further name outside.
  *
  * The top goes last. So one that belongs to the user was given whole, and is not walked again.
  */
@@ -32,7 +32,9 @@ export function handOver(directory: string, to: RunAs): void {
   try {
     const stats = fstatSync(top);
     if (isGiven(stats, to)) return;
-    new Giving(to, stats.dev).all(top, 0);
+    const giving = new Giving(to, stats.dev);
+    giving.all(top, 0);
+    giving.refuseNamesOutside();
     fchownSync(top, to.uid, to.gid);
   } finally {
     closeSync(top);
@@ -43,6 +45,8 @@ class Giving {
   readonly #to: RunAs;
   readonly #device: number;
   readonly #until = performance.now() + maxMs;
+  /** Of files with several names: how many of them were not seen yet, by inode. Given at the last one. */
+  readonly #namesLeft = new Map<number, number>();
   #left = maxEntries;
 
   constructor(to: RunAs, device: number) {
@@ -62,6 +66,17 @@ class Giving {
     }
   }
 
+  refuseNamesOutside(): void {
+    if ([...this.#namesLeft.values()].some((left) => left > 0))
+      throw new CannotHandOver("a file in it has a further name outside of it");
+  }
+
+  #wasLastName({ ino, nlink }: Stats): boolean {
+    const left = (this.#namesLeft.get(ino) ?? nlink) - 1;
+    this.#namesLeft.set(ino, left);
+    return left === 0;
+  }
+
   #one(path: Buffer, depth: number): void {
     const stats = lstatSync(path);
     if (stats.dev !== this.#device) throw new CannotHandOver("a part of it is on another file system");
@@ -78,7 +93,7 @@ class Giving {
     }
     if (isGiven(stats, this.#to)) return;
     if (stats.isCharacterDevice() || stats.isBlockDevice()) throw new CannotHandOver("there is a device in it");
-    if (stats.nlink > 1) throw new CannotHandOver("a file in it has further names");
+    if (stats.nlink > 1 && !this.#wasLastName(stats)) return;
     lchownSync(path, this.#to.uid, this.#to.gid);
   }
 }
