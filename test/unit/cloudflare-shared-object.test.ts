@@ -5,9 +5,10 @@ import { seatCount } from "../../src/protocol/toolbox.ts";
 import type { LaunchOrder } from "../../src/sandbox/agent-sandbox.ts";
 import { tombstoneMs } from "../../src/sandbox/cloudflare/fence-parts.ts";
 import { FenceRecords } from "../../src/sandbox/cloudflare/fence-records.ts";
-import type { ObjectAim } from "../../src/sandbox/cloudflare/object-api.ts";
+import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
+import type { ObjectAim, SandboxObjectApi } from "../../src/sandbox/cloudflare/object-api.ts";
 import { StandInAccount } from "../support/cloudflare/stand-in-account.ts";
-import { StandInStorage } from "../support/cloudflare/stand-in-platform.ts";
+import { StandInSandboxError, StandInStorage } from "../support/cloudflare/stand-in-platform.ts";
 import { systemClock, systemIds } from "../support/system-ambient.ts";
 
 const container = containerId(`${"f".repeat(20)}-g1` as SandboxId);
@@ -136,6 +137,58 @@ describe("the object of a shared container", () => {
     const again = { ...order(), launchNotAfter: Number.MAX_SAFE_INTEGER };
     expect(await object().fence.launchMember(again, ms)).toMatchObject({ failure: { code: "refused_retired" } });
     expect(object().container).toMatchObject({ starts: 1, runs: false });
+  });
+});
+
+describe("a launch that meets a filesystem which takes no writes", () => {
+  const readOnly = new StandInSandboxError("FileSystemError", "READ_ONLY", "EROFS: read-only file system");
+
+  it("says so, ends a container that is one sandbox's, and no shared one [CAP-3] [CAP-4]", async () => {
+    let fails = false;
+    const account = new StandInAccount({
+      clock: systemClock,
+      spoil: (honest) =>
+        new Proxy(honest, {
+          get: (_, name) => {
+            if (name === "writeFile" && fails) return () => Promise.reject(readOnly);
+            const member: unknown = Reflect.get(honest, name, honest);
+            return typeof member === "function" ? (member.bind(honest) as unknown) : member;
+          },
+        }),
+    });
+    accounts.push(account);
+    const { fence, container: standIn } = account.object(container);
+    const sibling = orderOf(systemIds.id() as SessionId, systemClock.now());
+    expect(await fence.launchMember(sibling, ms)).toMatchObject({ ok: true });
+    fails = true;
+    const refused = { ok: false, failure: { code: "filesystem_unusable", effect: "none" } };
+    const member = orderOf(systemIds.id() as SessionId, systemClock.now());
+    expect(await fence.launchMember(member, ms)).toMatchObject(refused);
+    expect(standIn).toMatchObject({ runs: true, starts: 1 });
+    expect(await fence.look(aimOf(sibling), ms)).toMatchObject({ answer: "present" });
+
+    const { container: _, ...alone } = orderOf(systemIds.id() as SessionId, systemClock.now());
+    const isolated = account.object(alone.sandboxId);
+    expect(await isolated.fence.launch(alone, ms)).toMatchObject(refused);
+    expect(isolated.container).toMatchObject({ runs: false, starts: 1 });
+  });
+});
+
+describe("an object that runs older code in the middle of a deploy", () => {
+  it("launches no member, and its silence about a container is no absence [LEA-17]", async () => {
+    const provider = cloudflareSandbox({
+      object: () => ({}) as SandboxObjectApi,
+      bucket: null,
+      clock: systemClock,
+      ids: systemIds,
+    });
+    const order = orderOf(systemIds.id() as SessionId, systemClock.now());
+    const bound = { timeoutMs: 1_000, signal: new AbortController().signal };
+    expect(await provider.launch(order, bound)).toMatchObject({ failure: { code: "unavailable", effect: "unknown" } });
+    const target = { id: container, generation: 1 as Generation, host: null };
+    expect(await provider.containers?.observe(target, 0, bound)).toMatchObject({ answer: "unknown" });
+    expect(await provider.containers?.retire(target, bound)).toMatchObject({ ok: false });
+    expect(await provider.space?.inspectCapacity(order, bound)).toMatchObject({ failure: { code: "unavailable" } });
   });
 });
 
