@@ -47,8 +47,8 @@ const callsOf: { readonly [Call in Exclude<FaultyCall, "remove">]: readonly Obje
 /** What it takes to break the disk, or the sight, of a stand-in for real. Without it those checks are reported as skipped. */
 const mayMount =
   spawnSync(
-    "unshare",
-    ["--mount", "sh", "-c", "mount -t tmpfs none /mnt && setpriv --bounding-set -dac_override true"],
+    "sh",
+    ["-c", "unshare --mount sh -c 'mount -t tmpfs none /mnt && setpriv --bounding-set -dac_override true'"],
     {
       stdio: "ignore",
     },

@@ -21,7 +21,10 @@ afterEach(async () => {
 
 function rig() {
   let ahead = 0;
-  const clock = { now: () => systemClock.now() + ahead, sleep: systemClock.sleep };
+  const clock = {
+    now: () => systemClock.now() + ahead,
+    sleep: (time: number, signal?: AbortSignal) => systemClock.sleep(time, signal),
+  };
   const account = new StandInAccount({ clock });
   accounts.push(account);
   return {
