@@ -16,6 +16,7 @@ import { type ProviderName, providerNames } from "./domain/provider-names.ts";
 import type { ConfigEnv } from "./env.ts";
 import { type AlertTerms, defaultAlertTerms } from "./fleet/alerts/alert-terms.ts";
 import { limits } from "./protocol/primitives.ts";
+import { seatCount } from "./protocol/toolbox.ts";
 import { type GitScheme, gitSchemes, safeGitSchemes } from "./protocol/workspace.ts";
 import { providerTimers } from "./sandbox/provider-timers.ts";
 
@@ -208,6 +209,7 @@ export function readConfig(env: ConfigEnv): ConfigReading {
     gitSchemes: readGitSchemes(env, refuse),
   };
   refuseSharedSecrets(config, refuse);
+  if (config.provider === "cloudflare") refuseTooManyMembers(config, refuse);
   if (misfits.length === 0) return { ok: true, config };
   return { ok: false, misfits, fallback: { ...config, policy: defaultPolicy } };
 }
@@ -225,6 +227,15 @@ export function timerMisfits(policy: Policy, provider: ProviderTimers): readonly
     broken.push({ name, message: `${text} breaks the rule: default timeout ≤ maximum timeout.` });
   }
   return broken;
+}
+
+/** One that ended has its seat until its files are removed: as many as live must have room beside them. */
+function refuseTooManyMembers({ sharedMaxMembers }: Config, refuse: Refuse): void {
+  if (2 * sharedMaxMembers <= seatCount) return;
+  refuse(
+    "SHARED_MAX_MEMBERS",
+    `SHARED_MAX_MEMBERS=${sharedMaxMembers} with SANDBOX_PROVIDER=cloudflare breaks the rule: members ≤ half the ${seatCount} seats of a container.`,
+  );
 }
 
 type Refuse = (name: string, message: string) => void;

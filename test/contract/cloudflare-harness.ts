@@ -47,8 +47,8 @@ const callsOf: { readonly [Call in Exclude<FaultyCall, "remove">]: readonly Obje
 /** What it takes to break the disk, or the sight, of a stand-in for real. Without it those checks are reported as skipped. */
 const mayMount =
   spawnSync(
-    "unshare",
-    ["--mount", "sh", "-c", "mount -t tmpfs none /mnt && setpriv --bounding-set -dac_override true"],
+    "sh",
+    ["-c", "unshare --mount sh -c 'mount -t tmpfs none /mnt && setpriv --bounding-set -dac_override true'"],
     {
       stdio: "ignore",
     },
@@ -58,7 +58,8 @@ const mayMount =
 export interface CloudflareCheck {
   readonly name: string;
   readonly run: (world: CloudflareWorld) => Promise<void>;
-  readonly needs?: readonly Power[];
+  /** `jobUsers`: jobs of members run as users of their own, for which the stand-in has to be root. */
+  readonly needs?: readonly (Power | "jobUsers")[];
   /** What a container stays awake without a renewal, where not the real 600 s. */
   readonly sleepAfterMs?: number;
 }
@@ -133,6 +134,10 @@ export class CloudflareWorld implements ProviderWorld {
     const { storage, container: standIn } = this.account.object(container ?? sandboxId);
     const roster = storage.get("mooring:shared") as { seats: Record<string, { number: number }> } | undefined;
     return standIn.outsidePort(seatPorts(roster?.seats[sandboxId]?.number ?? 0).wrapper);
+  }
+
+  has(power: Power | "jobUsers"): boolean {
+    return power === "jobUsers" ? process.getuid?.() === 0 : this.can[power] !== undefined;
   }
 
   sessionId(): SessionId {

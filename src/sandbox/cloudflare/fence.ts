@@ -58,10 +58,10 @@ export class Fence implements SandboxObjectApi {
     const vacating = new Vacating(parts);
     this.#vacating = vacating;
     this.#room = new Room(parts, vacating);
-    const hands = { ending: this.#ending, saving: this.#saving, room: this.#room, vacating };
+    this.#reports = new Reports(parts);
+    const hands = { ending: this.#ending, saving: this.#saving, room: this.#room, vacating, reports: this.#reports };
     this.#launching = new Launching(parts, this.#gate, hands);
     this.#shared = new SharedContainer(parts, this.#launching, this.#ending);
-    this.#reports = new Reports(parts);
     this.#forwarding = new Forwarding(parts);
   }
 
@@ -162,9 +162,7 @@ export class Fence implements SandboxObjectApi {
     const { erasedAt } = records;
     if (erasedAt === null) {
       await this.endIfForgotten();
-      if (!this.#mayBeForgotten()) return "go on";
-      await this.#wipe();
-      return "handled";
+      return this.#forget();
     }
     if (clock.now() < erasedAt + tombstoneMs) await platform.storage.setAlarm(erasedAt + tombstoneMs);
     else await this.#wipe();
@@ -205,10 +203,15 @@ export class Fence implements SandboxObjectApi {
     return succeeded(null);
   }
 
-  #mayBeForgotten(): boolean {
+  /** What is only kept because somebody may still come late. Whoever was launched here meanwhile is not forgotten. */
+  async #forget(): Promise<"handled" | "go on"> {
     const { records, platform, clock } = this.#parts;
     const { forgetAt, roster } = records;
-    return forgetAt !== null && clock.now() >= forgetAt && !roster.known && !platform.running();
+    if (forgetAt === null || roster.known || platform.running()) return "go on";
+    // The SDK's own alarm would leave none behind.
+    if (clock.now() < forgetAt) await platform.storage.setAlarm(forgetAt);
+    else await this.#wipe();
+    return "handled";
   }
 
   async #seen(look: () => Promise<ObjectLook>): Promise<ObjectLook> {

@@ -7,7 +7,7 @@
  * wait for the wrapper's own proof. What fails then ends what it started (ending.ts), and says `none` only when it saw that
  * nothing is left.
  */
-import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
+import { failed, succeeded, type ProviderFailure, type ProviderResult } from "../../domain/failure.ts";
 import type { SandboxId } from "../../domain/ids.ts";
 import type { Launched, LaunchOrder } from "../agent-sandbox.ts";
 import type { Armed } from "./fence-records.ts";
@@ -15,6 +15,7 @@ import type { Ending } from "./ending.ts";
 import type { FenceParts } from "./fence-parts.ts";
 import { type Home, homeOf, memberOf } from "./home.ts";
 import { deadlineIn, limited, type Deadline } from "./limited-call.ts";
+import type { Reports } from "./reports.ts";
 import type { Room } from "./room.ts";
 import type { KeptFiles, Saving } from "./saving.ts";
 import { Spawning } from "./spawning.ts";
@@ -30,6 +31,7 @@ const readyMs = 15_000;
 const abandonMs = 4_000;
 /** The longest that a launch may take, its own retries included. */
 export const launchRetriesMs = startMs + readyMs + abandonMs;
+const lastWordsBytes = 300;
 /** No sandbox id: the turn of whoever starts the container. */
 const startingTurn = "the container";
 
@@ -38,6 +40,7 @@ export interface LaunchHands {
   readonly saving: Saving;
   readonly room: Room;
   readonly vacating: Vacating;
+  readonly reports: Reports;
 }
 
 type Refused = Extract<ProviderResult<never>, { ok: false }>;
@@ -49,16 +52,18 @@ export class Launching {
   readonly #saving: Saving;
   readonly #room: Room;
   readonly #vacating: Vacating;
+  readonly #reports: Reports;
   readonly #spawning: Spawning;
   readonly #turns = new Turns();
 
-  constructor(parts: FenceParts, gate: StartGate, { ending, saving, room, vacating }: LaunchHands) {
+  constructor(parts: FenceParts, gate: StartGate, { ending, saving, room, vacating, reports }: LaunchHands) {
     this.#parts = parts;
     this.#gate = gate;
     this.#ending = ending;
     this.#saving = saving;
     this.#room = room;
     this.#vacating = vacating;
+    this.#reports = reports;
     this.#spawning = new Spawning(parts);
   }
 
@@ -105,7 +110,7 @@ export class Launching {
     await records.sync();
     const launched = await this.#bringUp(order, armed, starts, files?.value ?? null, deadline);
     if (launched.ok) return launched;
-    const why = await this.#room.whyNot(order, launched.failure, abandonMs / 4);
+    const why = await this.#whyNot(order, launched.failure, abandonMs / 4);
     const isOver = await this.#abandon(order, (3 * abandonMs) / 4);
     return { ok: false, failure: isOver ? { ...why, effect: "none" } : why };
   }
@@ -137,6 +142,17 @@ export class Launching {
     if (retired !== null) return retired;
     this.#arm(order, true, starts);
     return succeeded(this.#launched());
+  }
+
+  /** The same failure, or what it is evidence of, with the last words of whoever was started. */
+  async #whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
+    if (!this.#parts.platform.running()) return failure;
+    const [why, said] = await Promise.all([
+      this.#room.whyNot(order, failure, ms),
+      failure.code === "unavailable" ? this.#reports.logs(order, lastWordsBytes, ms) : null,
+    ]);
+    const words = said?.ok === true ? said.value.text.trim().split("\n").at(-1) : undefined;
+    return words === undefined || words === "" ? why : { ...why, message: `${why.message} It said: ${words}` };
   }
 
   /** What was begun and not finished. True: nothing of it is left, and nothing is on its way. */

@@ -75,11 +75,11 @@ export class Looking {
       return this.#seen("unknown", [], `The container runs, and does not say who is in it: ${code}: ${message}`);
     }
     const detail = `The container runs, with ${seen.value.length} processes of that generation.`;
-    if (seen.value.length > 0) return this.#seen("present", seen.value, detail);
     // It is that sandbox's alone: as long as it runs, something of it is there.
-    if (member === undefined) return this.#seen("present", [bare], detail);
+    if (member === undefined) return this.#seen("present", seen.value.length > 0 ? seen.value : [bare], detail);
     // Without a seat nothing of it was ever started, or the last whole look by its user found nothing (vacating.ts).
-    return this.#seen("absent", [], detail, this.#parts.terms.firstJobUser === null ? "marker" : "user");
+    const reach = this.#parts.terms.firstJobUser === null ? "marker" : "user";
+    return this.#seen(seen.value.length > 0 ? "present" : "absent", seen.value, detail, reach);
   }
 
   #seen(

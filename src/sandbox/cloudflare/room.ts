@@ -52,14 +52,15 @@ export class Room {
 
   /** A launch failed: for want of room, by evidence, or as it says itself. */
   async whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
-    const mayBeDisk = ["unavailable", "insufficient_space"].includes(failure.code);
-    if (!mayBeDisk || !this.#parts.platform.running()) return failure;
+    if (failure.code !== "unavailable" && failure.code !== "insufficient_space") return failure;
     const room = await this.#measure(order, ms);
     if (!room.ok)
       return room.failure.code === "filesystem_unusable" ? { ...room.failure, effect: failure.effect } : failure;
-    const { freeBytes } = room.value;
-    if (freeBytes >= leastFreeBytes) return failure;
-    return { code: "insufficient_space", message: tooLittle(freeBytes), effect: failure.effect };
+    const { freeBytes, totalBytes } = room.value;
+    if (freeBytes < leastFreeBytes)
+      return { code: "insufficient_space", message: tooLittle(freeBytes), effect: failure.effect };
+    if (failure.code === "unavailable") return failure;
+    return { ...failure, message: `${failure.message} Of ${totalBytes} bytes there are ${freeBytes} free.` };
   }
 
   async reclaim(place: Place, turns: LaunchTurns, ms: number): Promise<ProviderResult<Reclaimed>> {

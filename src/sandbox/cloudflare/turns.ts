@@ -2,7 +2,7 @@
 import type { Clock } from "../../session/ambient.ts";
 
 export class Turns {
-  readonly #last = new Map<string, Promise<unknown>>();
+  readonly #last = new Map<string, Promise<void>>();
 
   in<T>(name: string, act: () => Promise<T>): Promise<T> {
     const before = this.#last.get(name) ?? Promise.resolve();
@@ -26,7 +26,7 @@ export class Turns {
   async settled(clock: Clock, ms: number, name?: string): Promise<boolean> {
     const done = new AbortController();
     const late = clock.sleep(ms, done.signal).then(() => false);
-    const begun = name === undefined ? [...this.#last.values()] : [this.#last.get(name)];
+    const begun = name === undefined ? [...this.#last.values()] : [this.#last.get(name) ?? Promise.resolve()];
     const answer = await Promise.race([Promise.all(begun).then(() => true), late]);
     done.abort();
     return answer;

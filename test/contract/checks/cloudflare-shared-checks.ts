@@ -29,6 +29,11 @@ export const cloudflareSharedChecks: readonly CloudflareCheck[] = [
     needs: ["hideProcesses"],
   },
   {
+    name: "what a member's jobs hid is seen, and ended, though guardian and wrapper are gone [PHY-14]",
+    run: hidAndAlone,
+    needs: ["jobUsers"],
+  },
+  {
     name: "a member of a frozen container is unknown within the bound, and the container is ended all the same [PHY-8] [CAP-10]",
     run: frozen,
   },
@@ -91,7 +96,7 @@ async function seatsAreTheirOwn(world: CloudflareWorld): Promise<void> {
     await runs(member, "one of them");
   }
   const { firstUser } = standIn(world, container);
-  if (process.getuid?.() === 0) {
+  if (world.has("jobUsers")) {
     assert.equal(users.size, living.length, `their jobs run as ${[...users].join(", ")}`);
     assert.ok([...users].every((user) => Number(user) > firstUser));
   }
@@ -155,6 +160,27 @@ async function uninspected(world: CloudflareWorld): Promise<void> {
   await runs(other, "the sibling");
   standIn(world, container).mischief.unreadable = null;
   await one.becomesAbsent();
+}
+
+async function hidAndAlone(world: CloudflareWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const [one, other] = [await container.held(), await container.held()];
+  const { command, count } = power(world, "hidingInShared");
+  const id = await one.startJob("hides", command);
+  const printed = async () => valueOf(await one.wrapper().job(id, 64, bound()), "job").tail_base64;
+  await one.becomes("hidden", printed, (tail) => atob(tail) === "hidden\n");
+  const marked = pidsWith(`${markers.instance}=${one.order.instanceId}`);
+  // At once, so that none of them sees another go and cleans up.
+  for (const pid of marked) process.kill(pid, "SIGSTOP");
+  for (const pid of marked) process.kill(pid, "SIGKILL");
+  assert.equal(await count(), 1, "nothing hides: the check would prove nothing");
+  const seen = await one.observe();
+  assertAnswer(seen, "present");
+  valueOf(await one.stop(500), "stop");
+  await one.becomesAbsent();
+  assert.equal((await one.observe()).containment, "user");
+  assert.equal(await count(), 0, "it was called gone, and what hid is still there");
+  await runs(other, "the sibling");
 }
 
 async function frozen(world: CloudflareWorld): Promise<void> {

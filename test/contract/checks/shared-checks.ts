@@ -358,8 +358,6 @@ async function landLate(world: ProviderWorld): Promise<void> {
   assert.ok(!(await late).ok, "a retired member was launched");
   assertAnswer(await gone.observe(), "absent");
   const old = await container.held();
-  await disturb("stop", { lateByMs: 600 });
-  const stopping = old.stop(0, { instanceId: null });
   valueOf(await old.retire(), "retire");
   const { sessionId, generation, instanceId } = old.order;
   const next = await container.held({
@@ -367,7 +365,9 @@ async function landLate(world: ProviderWorld): Promise<void> {
     generation: (generation + 1) as Generation,
     instanceId: `j${instanceId}` as typeof instanceId,
   });
-  await stopping;
+  // Sent before the next generation was launched, and delivered now.
+  await disturb("stop", { lateByMs: 600 });
+  await old.stop(0, { instanceId: null });
   await old.becomesAbsent();
   await runs(next, "the next generation");
   await runs(sibling, "the sibling");
