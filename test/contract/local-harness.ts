@@ -54,7 +54,7 @@ export const localHarnessWithUsers: ProviderHarness = {
     const host = await RunningHost.start({ arguments: ["--no-cgroups", "--job-uids", `${first}-${first + 999}`] });
     const world = new LocalWorld(host);
     // Git clones no directory of another user.
-    delete world.can.repository;
+    delete (world.can as { repository?: unknown }).repository;
     return world;
   },
 };

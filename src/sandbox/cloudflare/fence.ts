@@ -55,7 +55,7 @@ export class Fence implements SandboxObjectApi {
     this.#looking = new Looking(parts);
     this.#ending = new Ending(parts, this.#looking);
     this.#saving = new Saving(parts);
-    const vacating = new Vacating(parts);
+    const vacating = new Vacating(parts, this.#looking);
     this.#vacating = vacating;
     this.#room = new Room(parts, vacating);
     this.#reports = new Reports(parts);

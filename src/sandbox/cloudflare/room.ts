@@ -68,6 +68,7 @@ export class Room {
     const deadline = deadlineIn(this.#parts.clock, ms);
     const nothing: Reclaimed = { removed: [], freedBytes: 0, kept: [] };
     if (place.container === undefined || !platform.running()) return succeeded(nothing);
+    const before = new Map(this.#known().map((sandboxId) => [sandboxId, this.#startsOf(sandboxId)]));
     const seen = await this.#survey(place, deadline);
     if (!seen.ok) return seen;
     // One process that nobody could inspect might be at home in any of them.
@@ -77,9 +78,11 @@ export class Room {
     let freedBytes = 0;
     for (const each of seen.value.workspaces) {
       const why = keptBecause(this.#judged(each, turns, isBlind), place.sessionId, this.#parts.terms.untouchedForMs);
-      const went = why === null ? await this.#remove(place, each.name as SandboxId, turns, deadline) : { kept: why };
+      const sandboxId = each.name as SandboxId;
+      const starts = before.get(sandboxId) ?? null;
+      const went = why === null ? await this.#remove(place, sandboxId, starts, turns, deadline) : { kept: why };
       if ("freedBytes" in went) {
-        removed.push(each.name as SandboxId);
+        removed.push(sandboxId);
         freedBytes += went.freedBytes;
       } else if (!each.name.startsWith(`${place.sessionId}-`)) kept.push({ name: each.name, why: went.kept });
     }
@@ -101,6 +104,11 @@ export class Room {
   /** Those that have a seat: nothing else can have been started in there, and what gave its seat back was removed. */
   #known(): readonly SandboxId[] {
     return this.#parts.records.roster.members;
+  }
+
+  /** null: never. */
+  #startsOf(sandboxId: SandboxId): number | null {
+    return this.#parts.records.place(sandboxId).armed?.starts ?? null;
   }
 
   #told(place: Place, sandboxId: SandboxId) {
@@ -125,6 +133,7 @@ export class Room {
   #remove(
     place: Place,
     sandboxId: SandboxId,
+    starts: number | null,
     turns: LaunchTurns,
     deadline: Deadline,
   ): Promise<{ readonly freedBytes: number } | { readonly kept: string }> {
@@ -132,6 +141,8 @@ export class Room {
       const { records, terms } = this.#parts;
       const { armed } = records.place(sandboxId);
       if (armed === null || place.container === undefined) return { kept: "nothing is known of it" };
+      // Retiring what was launched meanwhile would end it.
+      if (this.#startsOf(sandboxId) !== starts) return { kept: "it was started meanwhile" };
       records.retire(sandboxId, armed.generation);
       await records.sync();
       const { sessionId, generation } = armed;

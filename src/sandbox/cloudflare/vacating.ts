@@ -8,6 +8,7 @@ import { vacateReport } from "../../protocol/toolbox.ts";
 import type { FenceParts } from "./fence-parts.ts";
 import { memberOf, workspaceOf } from "./home.ts";
 import type { Deadline } from "./limited-call.ts";
+import type { Looking } from "./looking.ts";
 import type { ObjectAim } from "./object-api.ts";
 import { toolAim } from "./toolbox-calls.ts";
 
@@ -15,9 +16,11 @@ export type Vacated = { readonly freedBytes: number } | { readonly kept: string 
 
 export class Vacating {
   readonly #parts: FenceParts;
+  readonly #looking: Looking;
 
-  constructor(parts: FenceParts) {
+  constructor(parts: FenceParts, looking: Looking) {
     this.#parts = parts;
+    this.#looking = looking;
   }
 
   /** All seats are taken: one of a member that is retired, and of which nothing is left, is given back. false: there is none such. */
@@ -38,7 +41,6 @@ export class Vacating {
   async vacate(aim: ObjectAim, untouchedForMs: number | null, ms: number): Promise<ProviderResult<Vacated>> {
     const { platform, toolbox, records, terms } = this.#parts;
     const { armed } = records.place(aim.sandboxId);
-    // With the container went its disk.
     if (platform.running() && armed !== null) {
       const order = {
         aim: toolAim({ ...aim, instanceId: null }),
@@ -53,6 +55,9 @@ export class Vacating {
       records.roster.vacate(aim.sandboxId);
       return succeeded({ freedBytes: told.value.freed_bytes });
     }
+    // With the container went its disk; but its word alone is not enough.
+    const seen = await this.#looking.look(aim, ms);
+    if (seen.answer !== "absent") return succeeded({ kept: seen.detail });
     records.roster.vacate(aim.sandboxId);
     return succeeded({ freedBytes: 0 });
   }
