@@ -1,5 +1,5 @@
 /**
- * `npm run dev -- [--port N] [--var NAME:VALUE]… [--faults] [--cron-seconds N]`: Mooring on 127.0.0.1:8787 with the local
+ * `npm run dev -- [--port N] [--var NAME:VALUE]… [--faults] [--cron-seconds N] [--job-uids FIRST-LAST]`: Mooring on 127.0.0.1:8787 with the local
  * sandbox host, until Ctrl-C. State lives in .mooring/, so the next start finds the sessions and processes of this one.
  * Exit 0 after a signal, 1 when it could not start or a part of it ended by itself, 2 for a wrong command line.
  */
@@ -11,7 +11,7 @@ import { onceAskedToStop } from "./stack/signals.ts";
 import { Stack, StackFailure, type StackOrder } from "./stack/stack.ts";
 
 const usage =
-  "Usage: npm run dev -- [--port 8787] [--var NAME:VALUE]... [--faults] [--cron-seconds 300] [--state .mooring]";
+  "Usage: npm run dev -- [--port 8787] [--var NAME:VALUE]... [--faults] [--cron-seconds 300] [--state .mooring] [--job-uids FIRST-LAST]";
 
 function readOrder(): StackOrder | string {
   try {
@@ -22,6 +22,7 @@ function readOrder(): StackOrder | string {
         faults: { type: "boolean", default: false },
         "cron-seconds": { type: "string", default: "300" },
         state: { type: "string", default: join(repository, ".mooring") },
+        "job-uids": { type: "string" },
       },
     });
     if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) return `--port must be 0 to 65535. ${usage}`;
@@ -41,6 +42,7 @@ function readOrder(): StackOrder | string {
       reload: true,
       cronSeconds: Number(values["cron-seconds"]),
       endSandboxes: false,
+      ...(values["job-uids"] === undefined ? {} : { jobUids: values["job-uids"] }),
     };
   } catch (error) {
     return `${error instanceof Error ? error.message : "The command line is wrong."} ${usage}`;

@@ -28,6 +28,7 @@ import { defaultPolicy, type Policy, type ProviderTimers, policyMisfits } from "
 import { type ProviderName, providerNames } from "./domain/provider-names.ts";
 import type { ConfigEnv } from "./env.ts";
 import { type AlertTerms, defaultAlertTerms } from "./fleet/alerts/alert-terms.ts";
+import { seatCount } from "./protocol/toolbox.ts";
 import { type GitScheme, gitSchemes, safeGitSchemes } from "./protocol/workspace.ts";
 import { providerTimers } from "./sandbox/provider-timers.ts";
 
@@ -131,6 +132,7 @@ export function readConfig(env: ConfigEnv): ConfigReading {
     gitSchemes: readGitSchemes(env, refuse),
   };
   refuseSharedSecrets(config.secrets, config.localHost.token, refuse);
+  if (config.provider === "cloudflare") refuseTooManyMembers(config, refuse);
   if (misfits.length === 0) return { ok: true, config };
   return { ok: false, misfits, fallback: { ...config, policy: defaultPolicy } };
 }
@@ -148,6 +150,15 @@ export function timerMisfits(policy: Policy, provider: ProviderTimers): readonly
     broken.push({ name, message: `${text} breaks the rule: default timeout ≤ maximum timeout.` });
   }
   return broken;
+}
+
+/** One that ended has its seat until its files are removed: as many as live must have room beside them. */
+function refuseTooManyMembers({ sharedMaxMembers }: Config, refuse: Refuse): void {
+  if (2 * sharedMaxMembers <= seatCount) return;
+  refuse(
+    "SHARED_MAX_MEMBERS",
+    `SHARED_MAX_MEMBERS=${sharedMaxMembers} with SANDBOX_PROVIDER=cloudflare breaks the rule: members ≤ half the ${seatCount} seats of a container.`,
+  );
 }
 
 function wordsFor(field: keyof Policy, policy: Policy): { readonly name: string; readonly text: string } {

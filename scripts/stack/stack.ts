@@ -33,6 +33,8 @@ export interface StackOrder {
   readonly reload: boolean;
   /** Whether stopping the host ends its sandboxes too. */
   readonly endSandboxes: boolean;
+  /** FIRST-LAST, of `--job-uids` of the host; absent: jobs run as the host does. */
+  readonly jobUids?: string;
 }
 
 /** One plain sentence for the user, and where to read more. */
@@ -111,6 +113,7 @@ export class Stack {
     const flags = [
       ...(this.#order.faults ? ["--faults"] : []),
       ...(this.#order.endSandboxes ? ["--end-all-on-exit"] : []),
+      ...(this.#order.jobUids === undefined ? [] : ["--job-uids", this.#order.jobUids]),
     ];
     const state = join(this.#order.stateDirectory, "host");
     let firstLine = (_line: string): void => {};

@@ -14,9 +14,10 @@ export interface Residue {
 
 /**
  * What an absence is worth. `container`: nothing a process does escapes it. `cgroup`: nothing does but with root's rights.
+ * `user`: its jobs ran as a user that nobody else had, and could become no other, so what hides is found by that.
  * `marker`: what hides from its group, its environment and its parents would not be seen.
  */
-export type Containment = "container" | "cgroup" | "marker";
+export type Containment = "container" | "cgroup" | "user" | "marker";
 
 export interface Observation {
   readonly answer: Answer;

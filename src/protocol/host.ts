@@ -83,8 +83,8 @@ export const hostObservation = z.object({
   answer: z.enum(["present", "absent"]),
   residue: z.array(hostResidue),
   detail: z.string(),
-  /** Whether the kernel counted its processes, or only marks and lineage were looked at. Absent in hosts of before. */
-  containment: z.enum(["cgroup", "marker"]).optional(),
+  /** Whether the kernel counted its processes, its jobs had a user of their own, or only marks and lineage were looked at. Absent in hosts of before. */
+  containment: z.enum(["cgroup", "user", "marker"]).optional(),
 });
 
 export const hostStopOrder = z.strictObject({

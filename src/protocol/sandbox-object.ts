@@ -32,6 +32,7 @@ export const objectLook = z.object({
   answer: z.enum(["present", "absent", "unknown"]),
   residue: z.array(objectResidue),
   detail: z.string(),
+  containment: z.enum(["container", "cgroup", "user", "marker"]).optional(),
 });
 export const objectStopped = z.object({ remaining: z.array(objectResidue) });
 export const objectSaved = z.object({ bytes: z.int().positive() });
@@ -42,5 +43,11 @@ export const objectResources = z.object({
   memoryBytes: z.number(),
   diskUsedBytes: z.number().nullable(),
   operations: z.number().nullable(),
+});
+export const objectCapacity = z.object({ freeBytes: z.int().nonnegative(), totalBytes: z.int().nonnegative() });
+export const objectReclaimed = z.object({
+  removed: z.array(z.string()),
+  freedBytes: z.number().nonnegative(),
+  kept: z.array(z.object({ name: z.string(), why: z.string() })),
 });
 export const objectNothing = z.null();

@@ -21,7 +21,11 @@ export interface WorkspaceSeen {
 }
 
 /** null: it is stale. Otherwise why it stays. */
-export function keptBecause(seen: WorkspaceSeen, askingSession: string): string | null {
+export function keptBecause(
+  seen: WorkspaceSeen,
+  askingSession: string,
+  staleAfterMs: number = untouchedForMs,
+): string | null {
   const named = ours.exec(seen.name);
   if (named === null) return "its name is not one of ours";
   if (named[1] === askingSession) return "it is of the session that asks";
@@ -37,5 +41,5 @@ export function keptBecause(seen: WorkspaceSeen, askingSession: string): string 
       break;
   }
   if (seen.untouchedMs === null) return "when it was last touched could not be told";
-  return seen.untouchedMs >= untouchedForMs ? null : "it was touched less than 20 minutes ago";
+  return seen.untouchedMs >= staleAfterMs ? null : "it was touched less than 20 minutes ago";
 }

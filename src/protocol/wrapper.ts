@@ -24,6 +24,23 @@ export const wrapperHeaders = {
 export { markers } from "./markers.ts";
 export { spokenWith } from "../domain/wrapper-protocol.ts";
 
+/** Nobody's: -1 in the kernel means "leave it as it is", and Node takes no more than this. */
+const userId = z.int().min(1).max(2_147_483_647);
+
+/**
+ * Whom jobs and setup steps run as, instead of as the wrapper, which must then be root. The number is this instance's alone
+ * for as long as anything of it may be left: every process that has it is taken for one of the instance and ended with it.
+ */
+export const jobUser = z.strictObject({
+  uid: userId,
+  gid: userId,
+  /** HOME of its jobs, made when it is not there; absent: the workspace. */
+  home_dir: z.string().startsWith("/").optional(),
+  /** Where the system cannot give jobs a user of their own they run as the wrapper, and its log says why; absent: it then refuses to start. */
+  if_possible: z.boolean().optional(),
+});
+export type JobUser = z.infer<typeof jobUser>;
+
 /**
  * One JSON document on the standard input of `node wrapper.js guardian`; the guardian hands it to the wrapper the same
  * way. Once the wrapper listens, the guardian prints one line `{"port": N, "wrapper_pid": P}` on its standard output.
@@ -46,6 +63,8 @@ export const wrapperBoot = z.strictObject({
   env: z.record(z.string(), z.string()),
   /** Bytes of output kept per job; what comes after is counted and dropped, and `output_truncated` says so. */
   max_output_bytes: z.int().positive(),
+  /** Absent: jobs run as the wrapper does. A wrapper older than this field refuses it. */
+  job_user: jobUser.optional(),
 });
 export type WrapperBoot = z.infer<typeof wrapperBoot>;
 

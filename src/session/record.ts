@@ -121,7 +121,7 @@ const observation = z.object({
     }),
   ),
   detail: z.string(),
-  containment: z.enum(["container", "cgroup", "marker"]).optional(),
+  containment: z.enum(["container", "cgroup", "user", "marker"]).optional(),
 });
 const retired = z.object({ at: instant, host: z.string(), boot: z.string() });
 const assertion = z.object({ at: instant, by: z.string(), reason: z.string() });

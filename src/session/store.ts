@@ -10,7 +10,7 @@ import { migrate, schemaVersion } from "../storage/migrate.ts";
 import { isSealed } from "../storage/seals.ts";
 import type { Sql, SqlRow } from "../storage/sql.ts";
 import { sessionHistory, type Actor } from "./history.ts";
-import { recordVersion, sessionMigrations } from "./migrations/session-tables.ts";
+import { recordVersion, recordVersionOf, sessionMigrations } from "./migrations/session-tables.ts";
 import { sessionRecord } from "./record.ts";
 import {
   decodeLease,
@@ -164,7 +164,7 @@ export function sessionStore(sql: Sql): SessionStore {
       lease?.instanceId ?? null,
       session.desired.type === "terminated" ? session.desired.at : null,
       version,
-      recordVersion,
+      recordVersionOf(session.provider, session.isolation === "shared"),
       encodeSession(session),
     );
   }
@@ -186,7 +186,7 @@ export function sessionStore(sql: Sql): SessionStore {
       lease.openedAt,
       standing,
       lease.phase,
-      recordVersion,
+      recordVersionOf(lease.provider, lease.container !== undefined),
       encodeLease(lease),
     );
   }
@@ -230,7 +230,7 @@ export function sessionStore(sql: Sql): SessionStore {
         session.createdAt,
         session.nextGeneration,
         version,
-        recordVersion,
+        recordVersionOf(session.provider, session.isolation === "shared"),
         encodeSession(session),
         requestHash,
         secrets,

@@ -145,7 +145,7 @@ function evidence(lease: Closed): string {
 
 /** No receipt claims more than its looks could see (PHY-14): the weaker of the two counts. */
 function reach(looks: readonly (Containment | undefined)[]): string {
-  for (const weakest of ["marker", "cgroup", "container"] as const) {
+  for (const weakest of ["marker", "user", "cgroup", "container"] as const) {
     if (looks.includes(weakest)) return ` ${reachWords[weakest]}`;
   }
   return "";
@@ -155,6 +155,7 @@ const reachWords: { readonly [Reach in Containment]: string } = {
   container: "Whatever a job started was in the container that is gone.",
   cgroup:
     "The kernel counted its processes: whatever a job started was among them, unless it had root's rights and moved itself out.",
+  user: "Its jobs had a user that nobody else had and could become no other: whatever a job started was looked for by that user.",
   marker:
     "It was told by environment and lineage: what hid from its group, its environment and its parents would not have been seen.",
 };

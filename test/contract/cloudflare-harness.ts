@@ -1,22 +1,25 @@
 /** The kit's harness for the `cloudflare` provider: the real adapter and the real fence over the stand-in, with real wrappers in it. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { join } from "node:path";
 import { isolatedSandboxId, type Generation, type SessionId } from "../../src/domain/ids.ts";
 import { markers } from "../../src/protocol/wrapper.ts";
-import { wrapperPort } from "../../src/protocol/toolbox.ts";
+import { seatPorts } from "../../src/protocol/toolbox.ts";
 import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
 import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
 import type { SnapshotBucket } from "../../src/sandbox/cloudflare/container-platform.ts";
 import { StandInAccount, type AccountOptions, type ObjectCall } from "../support/cloudflare/stand-in-account.ts";
 import type { StandInContainer } from "../support/cloudflare/stand-in-container.ts";
-import { isAlive, pidsWith } from "../support/processes.ts";
+import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { systemClock, systemIds } from "../support/system-ambient.ts";
 import type {
   FaultKind,
   FaultyCall,
   ForeignMarks,
   JobCommands,
+  Power,
   ProviderHarness,
   ProviderWorld,
   WorldPowers,
@@ -31,14 +34,35 @@ const jobs: JobCommands = {
   cat: "cat",
 };
 
-/** `remove` goes to the bucket, where no object is asked; there is nothing to reclaim. */
-const callOf: { readonly [Call in Exclude<FaultyCall, "remove" | "reclaim">]: ObjectCall } = {
-  launch: "launch",
-  retire: "retire",
-  observe: "look",
-  stop: "stopInstance",
-  save: "save",
+/** `remove` goes to the bucket, where no object is asked. */
+const callsOf: { readonly [Call in Exclude<FaultyCall, "remove">]: readonly ObjectCall[] } = {
+  launch: ["launch", "launchMember"],
+  retire: ["retire", "retireContainer"],
+  observe: ["look", "lookAtContainer"],
+  stop: ["stopInstance"],
+  save: ["save"],
+  reclaim: ["reclaim"],
 };
+
+/** What it takes to break the disk, or the sight, of a stand-in for real. Without it those checks are reported as skipped. */
+const mayMount =
+  spawnSync(
+    "sh",
+    ["-c", "unshare --mount sh -c 'mount -t tmpfs none /mnt && setpriv --bounding-set -dac_override true'"],
+    {
+      stdio: "ignore",
+    },
+  ).status === 0;
+
+/** One more sentence about the manners of containers, which the kit cannot ask of every provider. */
+export interface CloudflareCheck {
+  readonly name: string;
+  readonly run: (world: CloudflareWorld) => Promise<void>;
+  /** `jobUsers`: jobs of members run as users of their own, for which the stand-in has to be root. */
+  readonly needs?: readonly (Power | "jobUsers")[];
+  /** What a container stays awake without a renewal, where not the real 600 s. */
+  readonly sleepAfterMs?: number;
+}
 
 export const cloudflareHarness: ProviderHarness = { open: async () => new CloudflareWorld() };
 
@@ -48,6 +72,9 @@ export class CloudflareWorld implements ProviderWorld {
   readonly jobs = jobs;
   readonly can: WorldPowers;
   readonly #foreign: ChildProcess[] = [];
+  readonly #orphans: number[] = [];
+  /** Tells its hidden children from those of others. */
+  readonly #hidingFor = 300_000 + Math.floor(Math.random() * 100_000);
   #impostor: Server | null = null;
   #removal: FaultKind | null = null;
 
@@ -63,7 +90,27 @@ export class CloudflareWorld implements ProviderWorld {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       disturb: async (call, fault) => {
         if (call === "remove") this.#removal = fault;
-        else if (call !== "reclaim") this.account.disturb(callOf[call], fault);
+        else this.account.disturb(callsOf[call], fault);
+      },
+      containers: true,
+      workspaces: {
+        inOneContainer: true,
+        age: async (ms) => {
+          this.account.agedMs += ms;
+          this.account.evict();
+        },
+        has: async (name) => this.account.containers.some(({ paths }) => existsSync(join(paths.workspaces, name))),
+        plant: async (name) => {
+          for (const { paths } of this.account.containers.filter((container) => container.runs)) {
+            mkdirSync(join(paths.workspaces, name));
+            writeFileSync(join(paths.workspaces, name, "file"), "planted");
+          }
+        },
+      },
+      ...(mayMount ? this.#rootPowers() : {}),
+      hidingInShared: {
+        command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
+        count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
       },
       restart: async (until) => {
         this.account.evict();
@@ -77,8 +124,20 @@ export class CloudflareWorld implements ProviderWorld {
     };
   }
 
-  container(sandboxId: string): StandInContainer {
-    return this.account.object(sandboxId).container;
+  /** By the name of its object: a sandbox's that has it for itself, or a shared container's. */
+  container(name: string): StandInContainer {
+    return this.account.object(name).container;
+  }
+
+  /** Where the wrapper of that instance listens on this machine. */
+  wrapperPort({ sandboxId, container }: InstanceRef): number {
+    const { storage, container: standIn } = this.account.object(container ?? sandboxId);
+    const roster = storage.get("mooring:shared") as { seats: Record<string, { number: number }> } | undefined;
+    return standIn.outsidePort(seatPorts(roster?.seats[sandboxId]?.number ?? 0).wrapper);
+  }
+
+  has(power: Power | "jobUsers"): boolean {
+    return power === "jobUsers" ? process.getuid?.() === 0 : this.can[power] !== undefined;
   }
 
   sessionId(): SessionId {
@@ -101,7 +160,31 @@ export class CloudflareWorld implements ProviderWorld {
     this.#impostor?.closeAllConnections();
     this.#impostor?.close();
     for (const child of this.#foreign) child.kill("SIGKILL");
+    for (const pid of this.#orphans.filter(isAlive)) process.kill(pid, "SIGKILL");
+    for (const pid of pidsRunning(`sleep ${this.#hidingFor}`)) process.kill(pid, "SIGKILL");
     await this.account.close();
+  }
+
+  #rootPowers(): Pick<WorldPowers, "disk" | "hideProcesses"> {
+    const shared = () => this.account.containers.filter(({ id, runs }) => runs && id.startsWith("shared-"));
+    return {
+      disk: async (state) => {
+        for (const container of shared()) container.disk(state);
+      },
+      hideProcesses: async () => {
+        const pid = await this.#orphan();
+        for (const { mischief } of shared()) mischief.unreadable = pid;
+      },
+    };
+  }
+
+  /** A process whose parent says nothing about where it came from. */
+  async #orphan(): Promise<number> {
+    const child = spawn("sh", ["-c", "sleep 300 >/dev/null 2>&1 & echo $!"], { stdio: ["ignore", "pipe", "ignore"] });
+    const [printed] = (await once(child.stdout, "data")) as [Buffer];
+    const pid = Number(printed.toString());
+    this.#orphans.push(pid);
+    return pid;
   }
 
   /** In the container that its marks name; without a generation in whichever of its session is looked at next. */
@@ -126,7 +209,7 @@ export class CloudflareWorld implements ProviderWorld {
   }
 
   async #impersonate(instance: InstanceRef): Promise<void> {
-    const port = this.container(instance.sandboxId).outsidePort(wrapperPort);
+    const port = this.wrapperPort(instance);
     const pid = wrapperOf(instance);
     process.kill(pid, "SIGKILL");
     while (isAlive(pid)) await systemClock.sleep(5);

@@ -5,7 +5,13 @@
 import { AssertionError } from "node:assert/strict";
 import { describe, expect, it } from "vitest";
 import { failed, succeeded } from "../../src/domain/failure.ts";
-import type { ContainerId, InstanceId, SandboxId } from "../../src/domain/ids.ts";
+import {
+  isolatedSandboxId,
+  type ContainerId,
+  type Generation,
+  type InstanceId,
+  type SandboxId,
+} from "../../src/domain/ids.ts";
 import type { BootstrapRequest, BootstrapStep } from "../../src/protocol/workspace.ts";
 import type {
   AgentSandbox,
@@ -13,6 +19,7 @@ import type {
   LaunchOrder,
   Snapshots,
   Space,
+  Target,
   WrapperClient,
 } from "../../src/sandbox/agent-sandbox.ts";
 import type { Observation } from "../../src/domain/observation.ts";
@@ -473,6 +480,83 @@ const faulty: readonly Faulty[] = [
           const seen = await sharing(honest).observe(...call);
           return seen.residue.every((one) => one.kind === "container") ? absentInstead(seen) : seen;
         },
+      },
+    }),
+  },
+  {
+    sins: "starts a shared container to measure its room",
+    caughtBy: "measuring and reclaiming start no shared container",
+    broken: (honest) => ({
+      space: {
+        ...measuring(honest),
+        inspectCapacity: async (place, bound) => {
+          const order = {
+            ...place,
+            generation: 1 as Generation,
+            instanceId: "woken" as InstanceId,
+            secret: "w".repeat(64),
+            launchNotAfter: Number.MAX_SAFE_INTEGER,
+            leaseTtlMs: 60_000,
+            jobGraceMs: 100,
+            stopGraceMs: 500,
+            env: {},
+          };
+          await honest.launch(order, bound);
+          return measuring(honest).inspectCapacity(place, bound);
+        },
+      },
+    }),
+  },
+  {
+    sins: "saves whoever asked first",
+    caughtBy: "members are saved at once",
+    broken: (honest) => {
+      let first: Target | null = null;
+      return {
+        snapshots: {
+          ...saving(honest),
+          save: (target, ...rest) => {
+            first ??= target;
+            return saving(honest).save(first, ...rest);
+          },
+        },
+      };
+    },
+  },
+  {
+    sins: "ends the container when a launch in it fails",
+    caughtBy: "a member that cannot come up",
+    broken: (honest) => ({
+      launch: async (order, bound) => {
+        const launched = await honest.launch(order, bound);
+        if (launched.ok || order.container === undefined) return launched;
+        const container = { id: order.container, generation: order.generation, host: null };
+        await sharing(honest).retire(container, bound);
+        await sharing(honest).destroy(container, bound);
+        return launched;
+      },
+    }),
+  },
+  {
+    sins: "launches one of those that come at once, and calls the others launched",
+    caughtBy: "members that are launched at once",
+    broken: (honest) => {
+      let busy: ReturnType<AgentSandbox["launch"]> | null = null;
+      return { launch: (...call) => (busy ??= honest.launch(...call)) };
+    },
+  },
+  {
+    sins: "stops the next generation of a member with the old one",
+    caughtBy: "a launch and a stop of a member that land late",
+    broken: (honest) => ({
+      stop: async (target, ...rest) => {
+        const stopped = await honest.stop(target, ...rest);
+        const generation = (target.generation + 1) as Generation;
+        await honest.stop(
+          { ...target, generation, sandboxId: isolatedSandboxId(target.sessionId, generation), instanceId: null },
+          ...rest,
+        );
+        return stopped;
       },
     }),
   },

@@ -47,6 +47,18 @@ export const localHarness: ProviderHarness = {
   },
 };
 
+/** The same with a user for each sandbox, which only root can have. By users alone: no control group helps it. */
+export const localHarnessWithUsers: ProviderHarness = {
+  async open() {
+    const first = 1_000_000 + Math.floor(Math.random() * 1_000_000) * 1_000;
+    const host = await RunningHost.start({ arguments: ["--no-cgroups", "--job-uids", `${first}-${first + 999}`] });
+    const world = new LocalWorld(host);
+    // Git clones no directory of another user.
+    delete (world.can as { repository?: unknown }).repository;
+    return world;
+  },
+};
+
 class LocalWorld implements ProviderWorld {
   readonly provider;
   readonly jobs = jobs;
@@ -70,6 +82,10 @@ class LocalWorld implements ProviderWorld {
       ids: systemIds,
       fetch: (input, init) => this.#fetch(input, init),
     });
+    const hiding = {
+      command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
+      count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
+    };
     this.can = {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       containers: true,
@@ -86,10 +102,8 @@ class LocalWorld implements ProviderWorld {
           writeFileSync(join(host.state, "sandboxes", name, "workspace", "file"), "planted");
         },
       },
-      hiding: {
-        command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
-        count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
-      },
+      hiding,
+      hidingInShared: hiding,
       repository: async () => {
         const { directory } = (this.#repository ??= makeRepository(host.state));
         const url = `file://${directory}`;

@@ -68,6 +68,8 @@ export interface FileCommands {
 
 /** What lies beside each other where workspaces are made. */
 export interface WorkspacePowers {
+  /** Only the members of a shared container lie beside each other, while it runs: an isolated sandbox has a disk of its own. */
+  readonly inOneContainer?: true;
   /** From now on nothing was touched for that much longer than before. The provider may be restarted for it. */
   readonly age: (ms: number) => Promise<void>;
   /** Whether there is a workspace of that name, seen without the provider. */
@@ -100,6 +102,8 @@ export interface WorldPowers {
   readonly hideProcesses?: () => Promise<void>;
   /** A command line that leaves a child which hides: `env -i`, a session of its own, its parents gone. `count`: how many there are, whatever they hide. */
   readonly hiding?: { readonly command: string; readonly count: () => Promise<number> };
+  /** As `hiding`, of a member of a shared container. A power of its own: a stand-in may catch there what escapes it elsewhere. */
+  readonly hidingInShared?: { readonly command: string; readonly count: () => Promise<number> };
   readonly repository?: () => Promise<ContractRepository>;
   /** What the next call of this kind meets. */
   readonly disturb?: (call: FaultyCall, fault: FaultKind) => Promise<void>;

@@ -59,7 +59,7 @@ it("a tree of odd names, links, modes, times and holes comes back as it was, ten
   for (let round = 1; round <= 10; round += 1) {
     await here.snapshots.save("session", `s${round}`, workspace);
     const next = here.state.sandbox(`next-${round}`);
-    await here.snapshots.restore("session", `s${round}`, next);
+    await here.snapshots.restore("session", `s${round}`, next, null);
     expect(describeTree(next.workspace)).toEqual(before);
     await here.snapshots.remove("session", `s${round}`);
     workspace = next.workspace;
@@ -143,9 +143,9 @@ it("a snapshot that was damaged on disk is not restored, and no workspace appear
   chmodSync(archive, 0o600);
   writeFileSync(archive, bytes);
   const next = here.state.sandbox("next");
-  await expect(here.snapshots.restore("session", "s1", next)).rejects.toEqual(refusedWith("launch_failed"));
+  await expect(here.snapshots.restore("session", "s1", next, null)).rejects.toEqual(refusedWith("launch_failed"));
   writeFileSync(archive, bytes.subarray(0, 60_000));
-  await expect(here.snapshots.restore("session", "s1", next)).rejects.toEqual(refusedWith("launch_failed"));
+  await expect(here.snapshots.restore("session", "s1", next, null)).rejects.toEqual(refusedWith("launch_failed"));
   expect(readdirSync(next.root)).toEqual([]);
 });
 
@@ -157,7 +157,7 @@ it("a restore replaces what an earlier try left, whole", async () => {
   const next = here.state.sandbox("next");
   mkdirSync(next.workspace, { recursive: true });
   writeFileSync(join(next.workspace, "half"), "restored");
-  await here.snapshots.restore("session", "s1", next);
+  await here.snapshots.restore("session", "s1", next, null);
   expect(readdirSync(next.workspace)).toEqual(["data"]);
 });
 
@@ -177,7 +177,7 @@ it("what a crash left unacknowledged or removed is gone after the next start; wh
   again.start(Date.now());
   expect(here.files()).toEqual(["removed.removed", "whole.json", "whole.tar"]);
   const next = here.state.sandbox("next");
-  await expect(again.restore("session", "removed", next)).rejects.toEqual(refusedWith("not_found"));
+  await expect(again.restore("session", "removed", next, null)).rejects.toEqual(refusedWith("not_found"));
   again.start(Date.now() + 8 * 24 * 3_600_000);
   expect(here.files()).toEqual(["whole.json", "whole.tar"]);
 });

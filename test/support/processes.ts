@@ -19,6 +19,17 @@ export function pidsRunning(commandLine: string): readonly number[] {
     );
 }
 
+/** Pids of live processes whose real user is one of these: from `first` up to, not including, `after`. */
+export function pidsOfUsers(first: number, after: number): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const user = Number(/^Uid:\s+(\d+)/m.exec(text(`/proc/${pid}/status`))?.[1] ?? -1);
+      return user >= first && user < after && isAlive(pid);
+    });
+}
+
 export function isAlive(pid: number): boolean {
   const stat = text(`/proc/${pid}/stat`);
   return stat !== "" && !/^[ZXx]/.test(stat.slice(stat.lastIndexOf(")") + 2));

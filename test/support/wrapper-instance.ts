@@ -4,7 +4,7 @@
  */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -41,6 +41,8 @@ export function wrapperBundle(): Promise<string> {
 
 export function temporaryDirectory(): string {
   const path = mkdtempSync(join(tmpdir(), "mooring-wrapper-"));
+  // Jobs under another user pass through it.
+  chmodSync(path, 0o711);
   directories.push(path);
   return path;
 }
@@ -134,10 +136,19 @@ export interface Spawned {
   readonly stderr: () => string;
 }
 
-export async function spawnGuardian(boot: WrapperBoot, environment: Record<string, string> = {}): Promise<Spawned> {
+/** `user`: whom the guardian itself runs as, when not as this process. `behind`: a command line that runs it. */
+export async function spawnGuardian(
+  boot: WrapperBoot,
+  environment: Record<string, string> = {},
+  user?: number,
+  behind: readonly string[] = [],
+): Promise<Spawned> {
   // WRAPPER_NODE: to prove the bundle under another Node than the one that runs the tests.
-  const guardian = spawn(process.env.WRAPPER_NODE ?? process.execPath, [await wrapperBundle(), "guardian"], {
+  const node = process.env.WRAPPER_NODE ?? process.execPath;
+  const [program = node, ...flags] = [...behind, node, await wrapperBundle(), "guardian"];
+  const guardian = spawn(program, flags, {
     detached: true,
+    ...(user === undefined ? {} : { uid: user, gid: user }),
     env: {
       PATH: process.env.PATH ?? "",
       MOORING_SESSION_ID: boot.session_id,
@@ -162,9 +173,12 @@ export async function spawnGuardian(boot: WrapperBoot, environment: Record<strin
   return { guardian, exited, stdout: () => stdout, stderr: () => stderr };
 }
 
-export async function startInstance(changes: Partial<WrapperBoot> = {}): Promise<Instance> {
+export async function startInstance(
+  changes: Partial<WrapperBoot> = {},
+  behind: readonly string[] = [],
+): Promise<Instance> {
   const boot = bootDocument(changes);
-  const spawned = await spawnGuardian(boot);
+  const spawned = await spawnGuardian(boot, {}, undefined, behind);
   const readyFile = join(boot.state_dir, "ready.json");
   await until(`ready.json (${spawned.stderr()})`, () => existsSync(readyFile));
   const ready = JSON.parse(readFileSync(readyFile, "utf8")) as { port: number; wrapper_pid: number };

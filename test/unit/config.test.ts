@@ -164,6 +164,14 @@ describe("rules between values", () => {
     expect(misfits[0]?.message).toContain(`${set}=${value}`);
   });
 
+  it("members of a shared container on Cloudflare: twice as many have seats [LEA-24]", () => {
+    const env = { SANDBOX_PROVIDER: "cloudflare", SHARED_MAX_MEMBERS: "51" };
+    expect(refusals(env)).toMatchObject([{ name: "SHARED_MAX_MEMBERS" }]);
+    expect(refusals(env)[0]?.message).toContain("SHARED_MAX_MEMBERS=51 with SANDBOX_PROVIDER=cloudflare");
+    expect(refusals({ ...env, SHARED_MAX_MEMBERS: "50" })).toEqual([]);
+    expect(refusals({ ...env, SANDBOX_PROVIDER: "local" })).toEqual([]);
+  });
+
   it.each([
     { LEASE_TTL_SECONDS: "250" },
     { JOB_GRACE_SECONDS: "9" },

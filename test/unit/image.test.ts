@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { countVars } from "../../src/config-vars.ts";
-import { courierPort, wrapperPort } from "../../src/protocol/toolbox.ts";
+import { courierPort, seatCount, seatPorts, wrapperPort } from "../../src/protocol/toolbox.ts";
+import { freshDisk, instanceType } from "../../src/sandbox/cloudflare/fresh-disk.ts";
+import { imageUser } from "../../src/sandbox/cloudflare/job-user.ts";
 import { imagePaths } from "../../src/sandbox/cloudflare/toolbox-calls.ts";
 
 const read = (file: string): string => readFileSync(join(import.meta.dirname, "../..", file), "utf8");
@@ -30,8 +32,30 @@ it("the image has the programs where the provider looks for them, and its contex
   expect(ignored).toEqual(["*", ...sources.split(" ").map((file) => `!${file}`)]);
 });
 
+it("the image has the user of jobs, by the number and with the home that its wrapper is told", () => {
+  const { uid, gid, home_dir: home } = imageUser;
+  expect(dockerfile).toContain(`groupadd --gid ${gid} `);
+  expect(dockerfile).toContain(`useradd --uid ${uid} --gid ${gid} --no-create-home --home-dir ${home} `);
+  expect(dockerfile).toContain(`install -d -o ${uid} -g ${gid} -m 0700 ${home}`);
+});
+
 it("the ports of the image are those that are called", () => {
-  expect(dockerfile.match(/^EXPOSE (.+)$/m)?.[1]).toBe(`${wrapperPort} ${courierPort}`);
+  expect(courierPort).toBe(wrapperPort + 1);
+  expect(dockerfile.match(/^EXPOSE (.+)$/m)?.[1]).toBe(`${wrapperPort}-${seatPorts(seatCount).courier}`);
+});
+
+it("the directory of members' workspaces lets each to its own, and shows none the others", () => {
+  expect(dockerfile).toContain(`install -d -m 0711 ${imagePaths.workspaces}`);
+});
+
+it("a shared container has more seats than it may have members at once", () => {
+  expect(seatCount).toBeGreaterThanOrEqual(2 * countVars.SHARED_MAX_MEMBERS.default);
+});
+
+it("the disk that a fresh container is said to have is that of the configured instance type", () => {
+  expect(/^instance_type = "(.+)"$/m.exec(config)?.[1]).toBe(instanceType);
+  expect(freshDisk.freeBytes).toBeGreaterThan(2 * countVars.WORKSPACE_MIN_FREE_MIB.default * 1_024 * 1_024);
+  expect(freshDisk.totalBytes).toBeGreaterThan(freshDisk.freeBytes);
 });
 
 it("the platform's cap leaves room for what Mooring may have and what is being ended", () => {

@@ -296,7 +296,7 @@ describe("what is left behind", () => {
     const retiring = object.retire(order, 1_000);
     await vi.advanceTimersByTimeAsync(1_000);
     await retiring;
-    expect(await object.erase(order)).toMatchObject({ ok: true });
+    expect(await object.erase(order, 1_000)).toMatchObject({ ok: true });
     await vi.advanceTimersByTimeAsync(60_000);
     await object.alarm();
     expect(await object.launch(order, 1_000)).toMatchObject({ failure: { code: "refused_retired" } });

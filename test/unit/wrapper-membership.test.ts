@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { membersOf } from "../../wrapper/src/membership.ts";
+import type { Look } from "../../wrapper/src/shared-look.ts";
 import { identityOfChild, isAlive, readRow, signalProcess, type ProcessRow } from "../../wrapper/src/process-table.ts";
 
 const row = (pid: number, parent: number, group: number, startTime: number, session = group): ProcessRow => ({
@@ -11,6 +12,15 @@ const row = (pid: number, parent: number, group: number, startTime: number, sess
   group,
   session,
   startTime,
+});
+const look = (
+  table: readonly ProcessRow[],
+  environments: ReadonlyMap<number, readonly string[]> = new Map(),
+  users: ReadonlyMap<number, number> = new Map(),
+): Look => ({
+  table,
+  environment: (pid) => environments.get(pid) ?? [],
+  user: (pid) => users.get(pid) ?? null,
 });
 const pids = (rows: readonly ProcessRow[]): readonly number[] => rows.map(({ pid }) => pid).toSorted((a, b) => a - b);
 
@@ -24,8 +34,8 @@ describe("which processes belong to an instance", () => {
       [14, ["A=MOORING_INSTANCE_ID=abc"]],
     ]);
     const table = [10, 11, 12, 13, 14].map((pid) => row(pid, 1, pid, 100));
-    const claim = { entries: ["MOORING_INSTANCE_ID=abc"], leaders: [], except: [] };
-    expect(pids(membersOf(claim, table, (pid) => environments.get(pid) ?? []))).toEqual([10]);
+    const claim = { entries: ["MOORING_INSTANCE_ID=abc"], leaders: [], except: [], user: null };
+    expect(pids(membersOf(claim, look(table, environments)))).toEqual([10]);
   });
 
   it("finds what lost its environment by group, by kernel session and by descent [PHY-6]", () => {
@@ -37,20 +47,50 @@ describe("which processes belong to an instance", () => {
       row(24, 23, 24, 104),
       row(30, 1, 30, 105), // a stranger
     ];
-    const claim = { entries: ["X=1"], leaders: [{ pid: 20, startTime: 100 }], except: [] };
-    expect(pids(membersOf(claim, table, () => []))).toEqual([20, 21, 22, 23, 24]);
+    const claim = { entries: ["X=1"], leaders: [{ pid: 20, startTime: 100 }], except: [], user: null };
+    expect(pids(membersOf(claim, look(table)))).toEqual([20, 21, 22, 23, 24]);
   });
 
   it("a group whose number was handed out again is a stranger's [PHY-18]", () => {
     const table = [row(20, 1, 20, 900), row(21, 20, 20, 901)];
-    const claim = { entries: ["X=1"], leaders: [{ pid: 20, startTime: 100 }], except: [] };
-    expect(membersOf(claim, table, () => [])).toEqual([]);
+    const claim = { entries: ["X=1"], leaders: [{ pid: 20, startTime: 100 }], except: [], user: null };
+    expect(membersOf(claim, look(table))).toEqual([]);
   });
 
   it("never names the one who asks, nor descends through it", () => {
     const table = [row(40, 1, 40, 100), row(41, 40, 41, 101)];
-    const claim = { entries: ["X=1"], leaders: [], except: [40] };
-    expect(membersOf(claim, table, (pid) => (pid === 40 ? ["X=1"] : []))).toEqual([]);
+    const claim = { entries: ["X=1"], leaders: [], except: [40], user: null };
+    expect(membersOf(claim, look(table, new Map([[40, ["X=1"]]])))).toEqual([]);
+  });
+});
+
+describe("which processes belong to an instance with a user of its own", () => {
+  const table = [
+    row(50, 1, 50, 100), // hid from its environment, its group and its parent
+    row(51, 50, 51, 101), // its child, seen between fork and the change of user
+    row(52, 1, 52, 102), // another instance's
+    row(53, 1, 53, 103), // root's
+  ];
+  const users = new Map([
+    [50, 61_000],
+    [51, 0],
+    [52, 61_001],
+    [53, 0],
+  ]);
+
+  it("whatever runs as that user is its, however it hides, and nobody else's [PHY-14]", () => {
+    const claim = { entries: ["X=1"], leaders: [], except: [], user: 61_000 };
+    expect(pids(membersOf(claim, look(table, new Map(), users)))).toEqual([50, 51]);
+  });
+
+  it("a claim of the user alone does not claim whoever carries no mark", () => {
+    const claim = { entries: [], leaders: [], except: [], user: 61_000 };
+    expect(pids(membersOf(claim, look(table, new Map(), users)))).toEqual([50, 51]);
+  });
+
+  it("without one, no user is asked for", () => {
+    const claim = { entries: ["X=1"], leaders: [], except: [], user: null };
+    expect(membersOf(claim, look(table, new Map(), users))).toEqual([]);
   });
 });
 

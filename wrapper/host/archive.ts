@@ -10,6 +10,7 @@ import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
+import type { RunAs } from "../src/job-user.ts";
 
 export interface Sum {
   readonly bytes: number;
@@ -113,11 +114,16 @@ export async function entriesOf(file: string, signal: AbortSignal): Promise<numb
   return lines;
 }
 
-/** Into an empty directory. What came out is to be believed only when the sum is the one that was recorded. */
-export async function unpack(file: string, directory: string, signal: AbortSignal): Promise<Sum> {
+/**
+ * Into an empty directory. What came out is to be believed only when the sum is the one that was recorded. `owner`: who
+ * unpacks it, into a directory of his. An archive holds what jobs made: so it can do no more than they, and all of it is
+ * theirs, whoever it belonged to. null: we do, and each file belongs to whom it belonged to, where we may give it away.
+ */
+export async function unpack(file: string, directory: string, signal: AbortSignal, owner: RunAs | null): Promise<Sum> {
   const tar = startTar(
     ["--extract", "--file=-", "--same-permissions", "--numeric-owner", `--directory=${directory}`],
     signal,
+    owner ?? undefined,
   );
   const hash = createHash("sha256");
   let bytes = 0;
@@ -145,9 +151,11 @@ export interface Tar {
   readonly ended: Promise<void>;
 }
 
-/** `tar` with pipes on both sides; it ends with the signal. */
-export function startTar(args: readonly string[], signal: AbortSignal): Tar {
+/** `tar` with pipes on both sides; it ends with the signal. `user`: whom it runs as, when not as we do. */
+export function startTar(args: readonly string[], signal: AbortSignal, user?: RunAs): Tar {
   const child = spawn("tar", args, {
+    // Where we are may be closed to them.
+    ...(user === undefined ? {} : { uid: user.uid, gid: user.gid, cwd: "/" }),
     stdio: ["pipe", "pipe", "pipe"],
     signal,
     killSignal: "SIGKILL",

@@ -10,9 +10,11 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostInstance, HostLaunchOrder } from "../../src/protocol/host.ts";
-import { markers, wrapperReady, type WrapperBoot } from "../../src/protocol/wrapper.ts";
+import { markers, wrapperReady } from "../../src/protocol/wrapper.ts";
+import { bootDocument } from "./boot-document.ts";
 import type { Containers } from "./containers.ts";
 import type { Cgroups } from "./cgroups.ts";
+import type { JobUsers } from "./job-users.ts";
 import { readProcess, startTimeOf, ticksSinceBoot } from "./process-table.ts";
 import type { Armed, Records, Running } from "./records.ts";
 import { Refusal } from "./refusal.ts";
@@ -21,6 +23,7 @@ import type { Snapshots } from "./snapshots.ts";
 import { refuseWithoutSpace, whyNotPrepared } from "./space.ts";
 import type { InstancePaths, StateDirectory } from "./state-directory.ts";
 import type { Stopper } from "./stopper.ts";
+import type { RunAs } from "../src/job-user.ts";
 import { guardianNodeFlags } from "../src/lean-node.ts";
 
 export interface LauncherParts {
@@ -31,6 +34,7 @@ export interface LauncherParts {
   readonly snapshots: Snapshots;
   readonly containers: Pick<Containers, "isRetired">;
   readonly cgroups: Cgroups | null;
+  readonly jobUsers: Pick<JobUsers, "of">;
   readonly wrapperFile: string;
   readonly version: string;
   /** Bytes that all sandboxes and snapshots may take together; null: what the disk has. */
@@ -40,7 +44,6 @@ export interface LauncherParts {
 /** A wrapper listens within half a second here; a busy machine gets twenty times that, well inside a launch call of 60 s. */
 const readyMs = 15_000;
 const readyPollMs = 10;
-const maxOutputBytes = 64 * 1024 * 1024;
 /** All that a guardian inherits. The host's token must not be in it. */
 const inherited = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
@@ -114,10 +117,9 @@ export class Launcher {
       );
     }
     const { bootId } = this.#parts.state;
-    const unanswered: Armed =
-      known?.bootId === bootId
-        ? known
-        : { generation: order.generation, instanceId, bootId, armedAt: ticksSinceBoot(), running: null };
+    const jobUid = this.#parts.jobUsers.of(order.sandbox_id);
+    const armedAt = known?.bootId === bootId ? known.armedAt : ticksSinceBoot();
+    const unanswered: Armed = { generation: order.generation, instanceId, bootId, armedAt, jobUid, running: null };
     const guardian = left.find((found) => found.kind === "guardian");
     // Of this very instance, and no record says where it listens: a crash of ours cut the launch that started it short.
     if (guardian !== undefined) {
@@ -132,7 +134,7 @@ export class Launcher {
     // Nothing of this instance ever acted, so whatever an earlier try restored may be replaced.
     if (order.restore !== undefined) {
       const sandbox = this.#parts.state.sandbox(order.sandbox_id);
-      await this.#parts.snapshots.restore(order.session_id, order.restore, sandbox);
+      await this.#parts.snapshots.restore(order.session_id, order.restore, sandbox, runAs(unanswered));
       this.#refuse(instanceId, order);
     }
     const { guardianPid, paths } = this.#begin(instanceId, order, unanswered);
@@ -148,7 +150,7 @@ export class Launcher {
       const paths = this.#parts.state.prepare(order.sandbox_id, instanceId);
       this.#arm(order, unanswered);
       this.#refuse(instanceId, order);
-      return { guardianPid: this.#spawn(instanceId, order, paths), paths };
+      return { guardianPid: this.#spawn(instanceId, order, paths, unanswered.jobUid), paths };
     } catch (error) {
       throw whyNotPrepared(this.#parts.state, error);
     }
@@ -193,7 +195,7 @@ export class Launcher {
     }
   }
 
-  #spawn(instanceId: string, order: HostLaunchOrder, paths: InstancePaths): number {
+  #spawn(instanceId: string, order: HostLaunchOrder, paths: InstancePaths, jobUid: number | null): number {
     const { state, wrapperFile, version } = this.#parts;
     const out = openSync(paths.ready, "w", 0o600);
     const log = openSync(paths.log, "a", 0o600);
@@ -219,7 +221,8 @@ export class Launcher {
       // It starts nothing before it has read what follows, so whatever it ever starts is in the group.
       const owner = { session: order.session_id, generation: order.generation, instance: instanceId };
       if (guardian.pid !== undefined) this.#parts.cgroups?.enter(owner, guardian.pid);
-      guardian.stdin?.end(JSON.stringify(this.#boot(instanceId, order, paths)));
+      const sandbox = state.sandbox(order.sandbox_id);
+      guardian.stdin?.end(JSON.stringify(bootDocument(instanceId, order, sandbox, paths.state, jobUid)));
       guardian.unref();
       if (guardian.pid === undefined) throw new Refusal("launch_failed", `${process.execPath} cannot be started.`);
       return guardian.pid;
@@ -227,23 +230,6 @@ export class Launcher {
       closeSync(out);
       closeSync(log);
     }
-  }
-
-  #boot(instanceId: string, order: HostLaunchOrder, paths: InstancePaths): WrapperBoot {
-    return {
-      session_id: order.session_id,
-      instance_id: instanceId,
-      generation: order.generation,
-      secret: order.secret,
-      launch_not_after: order.launch_not_after,
-      lease_ttl_ms: order.lease_ttl_ms,
-      job_grace_ms: order.job_grace_ms,
-      stop_grace_ms: order.stop_grace_ms,
-      workspace_dir: this.#parts.state.sandbox(order.sandbox_id).workspace,
-      state_dir: paths.state,
-      env: order.env,
-      max_output_bytes: maxOutputBytes,
-    };
   }
 
   async #ready(instanceId: string, guardianPid: number, paths: InstancePaths): Promise<Running | null> {
@@ -286,6 +272,10 @@ export class Launcher {
       url: running.url,
     };
   }
+}
+
+function runAs({ jobUid }: Armed): RunAs | null {
+  return jobUid === null ? null : { uid: jobUid, gid: jobUid };
 }
 
 function lastLines(file: string): string {

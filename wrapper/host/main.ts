@@ -11,12 +11,15 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { setTimeout as pause } from "node:timers/promises";
 import { Faults } from "./faults.ts";
+import { parseJobUserRange, type JobUserRange } from "./job-users.ts";
 import { createHostServer } from "./host-server.ts";
 import { SandboxHost } from "./sandbox-host.ts";
 
 const usage = `usage: LOCAL_HOST_TOKEN=<32 characters or more> node wrapper/host/main.ts --port N --state DIR
   --wrapper FILE          the bundled wrapper (dist/wrapper.js)
   --quota-bytes N         refuse launches and saves once sandboxes and snapshots take this much disk
+  --job-uids FIRST-LAST   jobs run as users of their own, a number from this range for each sandbox; needs root
+                          (without it jobs run as whoever started this host)
   --end-all-on-exit       end every sandbox before exiting
   --no-cgroups            go by marks and lineage alone, also where the kernel could count (tests)
   --faults                allow POST /faults (tests)
@@ -36,6 +39,7 @@ function options() {
         state: { type: "string" },
         wrapper: { type: "string", default: fileURLToPath(new URL("../../dist/wrapper.js", import.meta.url)) },
         "quota-bytes": { type: "string" },
+        "job-uids": { type: "string" },
         "end-all-on-exit": { type: "boolean", default: false },
         "no-cgroups": { type: "boolean", default: false },
         faults: { type: "boolean", default: false },
@@ -50,6 +54,10 @@ function options() {
 
 function wholeNumber(name: string, text: string): number {
   return /^\d{1,15}$/.test(text) ? Number(text) : refuse(`--${name} must be a whole number, not "${text}".`);
+}
+
+function userRange(text: string): JobUserRange {
+  return parseJobUserRange(text) ?? refuse(`--job-uids must be FIRST-LAST, like 70000-70999, not "${text}".`);
 }
 
 const given = options();
@@ -79,6 +87,7 @@ function openHost(stateDirectory: string): SandboxHost {
       version: "0.1.0",
       cgroups: given["no-cgroups"] ? "never" : "possible",
       agedMs: given.faults ? wholeNumber("age-ms", given["age-ms"]) : 0,
+      jobUsers: given["job-uids"] === undefined ? null : userRange(given["job-uids"]),
       quotaBytes: given["quota-bytes"] === undefined ? null : wholeNumber("quota-bytes", given["quota-bytes"]),
     });
   } catch (error) {

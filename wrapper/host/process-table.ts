@@ -134,7 +134,7 @@ function readIfThere(path: string): string {
   }
 }
 
-/** Another user's process cannot be one of ours: all that we start keeps our user. The owner of /proc/pid would lie for a process that is not dumpable. */
+/** Another user's process cannot be one of ours: all that we start keeps our user, unless we are root, from whom nothing is hidden. The owner of /proc/pid would lie for a process that is not dumpable. */
 function hiddenOrForeign(pid: number): "hidden" | "unmarked" {
   try {
     const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];

@@ -32,6 +32,8 @@ const armed = z.object({
   bootId: z.string(),
   /** When it was first armed, ticks since that boot: no process of it is older. */
   armedAt: z.int(),
+  /** The user that its jobs run as; null: the host's. */
+  jobUid: z.int().nullable().default(null),
   /** null: armed, but it never answered. Only such a launch may be tried again. */
   running: running.nullable(),
 });

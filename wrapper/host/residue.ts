@@ -4,13 +4,12 @@
  * By marks (exactly equal session and generation, never a prefix: PHY-3), and by lineage: a child of one of ours, or a
  * member of a group or kernel session that one of ours leads or led, is ours even when it threw its environment away.
  * Lineage needs to have been seen while the parent lived: what hides from all three between two looks escapes, unless the
- * kernel counts for us (cgroups.ts). One process may belong to two: a job that claims another session's marks
+ * kernel counts for us (cgroups.ts), or the jobs have a user of their own, which they cannot give away (job-users.ts). One process may belong to two: a job that claims another session's marks
  * still belongs to its own.
  *
  * Doubt is never absence: a process of our own user that can neither be read nor explained makes the answer an error.
  */
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
-import type { Cgroups } from "./cgroups.ts";
 import { readProcess, readProcesses, type LiveProcess, type Marks } from "./process-table.ts";
 
 export interface Owner {
@@ -43,6 +42,11 @@ interface Look {
   readonly doubts: (since: number) => readonly LiveProcess[];
 }
 
+/** What the kernel says of a process whatever it hides: its control group (cgroups.ts), its user. Asked after each walk. */
+export interface Counted {
+  members(): readonly { readonly pid: number; readonly owner: Owner }[];
+}
+
 interface Tracked {
   readonly startTime: number;
   readonly owners: ReadonlyMap<string, Owner>;
@@ -56,11 +60,11 @@ export class Residue {
   readonly #tracked = new Map<number, Tracked>();
   /** When the host armed it, ticks since boot; Infinity when it never did in this boot: what was never started hides nowhere. */
   readonly #armedAt: (aim: Aim) => number;
-  readonly #cgroups: Cgroups | null;
+  readonly #counted: Counted | null;
   #next: Promise<Look> | null = null;
 
-  constructor(armedAt: (aim: Aim) => number, cgroups: Cgroups | null) {
-    this.#cgroups = cgroups;
+  constructor(armedAt: (aim: Aim) => number, counted: Counted | null) {
+    this.#counted = counted;
     this.#armedAt = armedAt;
   }
 
@@ -138,7 +142,7 @@ export class Residue {
         for (const owner of tracked.owners.values()) claim(process_, owner, "lineage");
     }
     // Read after the walk: what was started meanwhile is looked up by itself.
-    for (const { pid, owner } of this.#cgroups?.members() ?? []) {
+    for (const { pid, owner } of this.#counted?.members() ?? []) {
       const process_ = byPid.get(pid) ?? readProcess(pid);
       if (process_ === null) continue;
       byPid.set(pid, process_);

@@ -24,6 +24,7 @@ import type {
 } from "../../src/protocol/host.ts";
 import { Containers } from "./containers.ts";
 import { Cgroups } from "./cgroups.ts";
+import { JobUsers, proveJobUsers, type JobUserRange } from "./job-users.ts";
 import { Launcher } from "./launcher.ts";
 import { measureProcesses, readLog } from "./measurements.ts";
 import { reclaim } from "./reclaim.ts";
@@ -40,6 +41,8 @@ export interface SandboxHostOptions {
   readonly wrapperFile: string;
   readonly version: string;
   readonly quotaBytes: number | null;
+  /** The users that jobs run as, one for each sandbox; null: as this host does. */
+  readonly jobUsers?: JobUserRange | null;
   /** Control groups of the kernel: where they can be had, or never (tests of a host that has none). */
   readonly cgroups?: "possible" | "never";
   /** For tests: how much older than it is everything on disk looks to a reclaim. ms */
@@ -54,6 +57,7 @@ export class SandboxHost {
   readonly #records: Records;
   readonly #residue: Residue;
   readonly #cgroups: Cgroups | null;
+  readonly #jobUsers: JobUsers;
   readonly #stopper: Stopper;
   readonly #launcher: Launcher;
   readonly #snapshots: Snapshots;
@@ -69,7 +73,15 @@ export class SandboxHost {
     this.#version = options.version;
     this.#records = new Records(options.stateDirectory);
     this.#cgroups = options.cgroups === "never" ? null : Cgroups.open(this.state.hostId);
-    this.#residue = new Residue((aim) => this.#armedAt(aim), this.#cgroups);
+    const { jobUsers = null } = options;
+    if (jobUsers !== null) proveJobUsers(jobUsers, this.state, options.wrapperFile);
+    this.#jobUsers = new JobUsers(
+      jobUsers,
+      this.#records,
+      (sandboxId) => this.state.isEmpty(sandboxId) && !this.#launcher.isStarting(sandboxId),
+    );
+    const counted = { members: () => [...(this.#cgroups?.members() ?? []), ...this.#jobUsers.members()] };
+    this.#residue = new Residue((aim) => this.#armedAt(aim), counted);
     this.#stopper = new Stopper(this.#residue);
     const { wrapperFile, version, quotaBytes } = options;
     this.#quotaBytes = quotaBytes;
@@ -90,6 +102,7 @@ export class SandboxHost {
       snapshots: this.#snapshots,
       containers: this.#containers,
       cgroups: this.#cgroups,
+      jobUsers: this.#jobUsers,
       wrapperFile,
       version,
       quotaBytes,
@@ -102,6 +115,7 @@ export class SandboxHost {
     for (const { sandboxId, container } of this.#records.all())
       if (container !== null) this.state.house(sandboxId, container);
     this.#containers.load(Date.now());
+    this.#jobUsers.load();
     this.#snapshots.start(Date.now());
     for (const record of this.#records.all()) {
       const { armed, sessionId } = record;
@@ -147,7 +161,8 @@ export class SandboxHost {
     // A record that cannot be read might name another session: then nothing can be said.
     this.#records.get(sandboxId);
     // Asked first: what a group held is known by it to the end of this look.
-    const containment = this.#cgroups?.holds(aim.session, aim.generation) === true ? "cgroup" : "marker";
+    const isCounted = this.#cgroups?.holds(aim.session, aim.generation) === true;
+    const containment = isCounted ? "cgroup" : this.#jobUsers.has(sandboxId, aim) ? "user" : "marker";
     const found = await this.#residue.of(aim);
     const residue = found.map((one) => this.#shown(one));
     const detail =

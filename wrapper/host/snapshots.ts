@@ -9,10 +9,11 @@
  * - Calls about one name wait for each other; different names do not.
  */
 import { existsSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { chown, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { ArchiveFailed, DiskFull, entriesOf, measure, pack, sumOf, unpack } from "./archive.ts";
+import type { RunAs } from "../src/job-user.ts";
 import { makeDurably, writeDurably } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import { refuseWithoutSpace } from "./space.ts";
@@ -82,16 +83,18 @@ export class Snapshots {
     });
   }
 
-  /** In place of whatever workspace is there: it is whole, or it is not there. */
-  async restore(session: string, name: string, sandbox: SandboxPaths): Promise<void> {
+  /** In place of whatever workspace is there: it is whole, or it is not there. `owner`: whose it is then; null: whoever's it was. */
+  async restore(session: string, name: string, sandbox: SandboxPaths, owner: RunAs | null): Promise<void> {
     const place = new Place(this.#state.snapshots, session, name);
     const recorded = place.read();
     if (recorded === null) throw new Refusal("not_found", `No snapshot ${name} of session ${session} here.`);
     await refuseWithoutSpace(this.#state, this.#quotaBytes, recorded.bytes);
+    this.#state.makeRoot(sandbox);
     const fresh = join(sandbox.root, `workspace.${process.hrtime.bigint()}`);
     await mkdir(fresh, { recursive: true, mode: 0o700 });
     try {
-      const sum = await unpack(place.archive, fresh, AbortSignal.timeout(restoreMs));
+      if (owner !== null) await chown(fresh, owner.uid, owner.gid);
+      const sum = await unpack(place.archive, fresh, AbortSignal.timeout(restoreMs), owner);
       if (!same(sum, recorded)) {
         throw new Refusal("launch_failed", `Snapshot ${name} is not what was saved; nothing was started.`);
       }

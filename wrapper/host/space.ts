@@ -34,7 +34,10 @@ export async function refuseWithoutSpace(
   throw new Refusal("insufficient_space", `${used} bytes of a quota of ${quotaBytes} are used${more}.`);
 }
 
-export async function measureSpace(state: StateDirectory, quotaBytes: number | null): Promise<Space> {
+/** What is measured of a directory that holds workspaces. */
+export type Measurable = Pick<StateDirectory, "path" | "disk" | "diskUse">;
+
+export async function measureSpace(state: Measurable, quotaBytes: number | null): Promise<Space> {
   const space = await told(state, quotaBytes);
   try {
     tryToWrite(state.path);
@@ -77,7 +80,7 @@ export function whyNotPrepared(state: StateDirectory, error: unknown): unknown {
   }
 }
 
-async function told(state: StateDirectory, quotaBytes: number | null): Promise<Space> {
+async function told(state: Measurable, quotaBytes: number | null): Promise<Space> {
   try {
     const disk = state.disk();
     if (quotaBytes === null) return disk;

@@ -3,10 +3,20 @@
  * through `sandboxIdText` and `instanceIdText`, which admit no separator and no dot.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { lstat, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
+import { rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { z } from "zod";
+import { allocatedBytes, newestChange } from "./file-tree.ts";
 import { bootId, startTimeOf } from "./process-table.ts";
 import { writeDurably } from "./records.ts";
 
@@ -27,6 +37,8 @@ export const snapshotNameText = z
 export interface SandboxPaths {
   readonly root: string;
   readonly workspace: string;
+  /** HOME of jobs that have a user of their own. Goes with the sandbox, and is in no snapshot. */
+  readonly home: string;
   readonly instances: string;
 }
 
@@ -46,6 +58,7 @@ export class StateDirectory {
   readonly bootId: string;
   /** The shared container that a sandbox is a place in, for those that are. */
   readonly #homes = new Map<string, string>();
+  #letsThrough = false;
 
   /** Throws when another host that is alive has it. */
   constructor(path: string) {
@@ -65,7 +78,8 @@ export class StateDirectory {
 
   sandbox(sandboxId: string): SandboxPaths {
     const root = this.#rootOf(sandboxIdText.parse(sandboxId));
-    return { root, workspace: join(root, "workspace"), instances: join(root, "instances") };
+    const inside = (name: string): string => join(root, name);
+    return { root, workspace: inside("workspace"), home: inside("home"), instances: inside("instances") };
   }
 
   instance(sandboxId: string, instanceId: string): InstancePaths {
@@ -73,11 +87,28 @@ export class StateDirectory {
     return { root, ready: join(root, "ready.json"), log: join(root, "guardian.log"), state: join(root, "state") };
   }
 
+  /**
+   * From now on jobs may run as other users. To reach their workspace they pass through the directories above it, whose
+   * contents they cannot list; everything else in them is closed.
+   */
+  letThrough(): void {
+    this.#letsThrough = true;
+    for (const path of [this.path, join(this.path, "sandboxes")]) chmodSync(path, 0o711);
+  }
+
+  makeRoot({ root }: SandboxPaths): void {
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    // Above it is the shared container that it is in, or the directory of all.
+    if (this.#letsThrough) for (const path of [dirname(root), root]) chmodSync(path, 0o711);
+  }
+
   /** For an instance of which nothing is left and which never answered: what an earlier try stored would forbid this one. */
   prepare(sandboxId: string, instanceId: string): InstancePaths {
     const paths = this.instance(sandboxId, instanceId);
     rmSync(paths.state, { recursive: true, force: true });
-    mkdirSync(this.sandbox(sandboxId).workspace, { recursive: true, mode: 0o700 });
+    const sandbox = this.sandbox(sandboxId);
+    this.makeRoot(sandbox);
+    mkdirSync(sandbox.workspace, { recursive: true, mode: 0o700 });
     mkdirSync(paths.state, { recursive: true, mode: 0o700 });
     return paths;
   }
@@ -164,30 +195,4 @@ function lock(path: string): void {
     }
   }
   throw new Error(`Another host takes ${path} at this moment.`);
-}
-
-/** Epoch ms. A clock that was set back leaves times ahead of now: those count as now, so the entry is young. */
-async function newestChange(path: string): Promise<number> {
-  const stats = await lstat(path);
-  // ctime too: unpacking and copying set mtime to whatever they like.
-  let newest = Math.max(stats.mtimeMs, stats.ctimeMs);
-  if (!stats.isDirectory()) return newest;
-  for (const entry of await readdir(path)) newest = Math.max(newest, await newestChange(join(path, entry)));
-  return newest;
-}
-
-async function allocatedBytes(path: string): Promise<number> {
-  let entries;
-  let own = 0;
-  try {
-    const stats = await lstat(path);
-    own = stats.blocks * 512;
-    if (!stats.isDirectory()) return own;
-    entries = await readdir(path);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return own;
-    throw error;
-  }
-  for (const entry of entries) own += await allocatedBytes(join(path, entry));
-  return own;
 }

@@ -187,6 +187,7 @@ export class Bootstrap {
       args: step.args,
       directory: boot.workspace_dir,
       environment: jobEnvironment(boot, { ...step.environment, [jobMarker]: id }),
+      user: boot.job_user ?? null,
       entries: [`${markers.instance}=${boot.instance_id}`, `${jobMarker}=${id}`],
       stdin: { type: "none" },
       timeoutMs: order.step_timeout_ms,

@@ -51,7 +51,7 @@ async function membersNow({ look, claim }: Ending): Promise<readonly ProcessIden
   const seen = await look();
   if (seen === null) return null;
   try {
-    return membersOf(claim(), seen.table, seen.environment);
+    return membersOf(claim(), seen);
   } catch {
     return null;
   }

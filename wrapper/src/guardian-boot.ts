@@ -14,6 +14,15 @@ export interface GuardianBoot {
   readonly stopGraceMs: number;
   readonly workspaceDir: string;
   readonly stateDir: string;
+  /** null: jobs run as we do. */
+  readonly jobUser: GuardianJobUser | null;
+}
+
+export interface GuardianJobUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly homeDir: string | null;
+  readonly ifPossible: boolean;
 }
 
 /** A string says what is wrong. It never holds a value of the document: one of them is the secret. */
@@ -49,6 +58,7 @@ export function parseGuardianBoot(text: string, environment: NodeJS.ProcessEnv):
     stopGraceMs: number("stop_grace_ms", 1),
     workspaceDir: text_("workspace_dir"),
     stateDir: text_("state_dir"),
+    jobUser: parseJobUser(fields.get("job_user"), () => missing.push("job_user")),
   };
   if (missing.length > 0) return `the boot document lacks a usable ${missing.join(", ")}`;
   // An unmarked guardian could not be found again, so it must not start.
@@ -58,4 +68,24 @@ export function parseGuardianBoot(text: string, environment: NodeJS.ProcessEnv):
     environment[markers.generation] === String(boot.generation) &&
     environment[markers.role] === "guardian";
   return marked ? boot : "the environment does not carry the markers of this instance with the role guardian";
+}
+
+/** One that is there and wrong is refused: its jobs would run as root. */
+function parseJobUser(given: unknown, refuse: () => void): GuardianJobUser | null {
+  if (given === undefined) return null;
+  const {
+    uid,
+    gid,
+    home_dir: home,
+    if_possible: ifPossible = false,
+  } = (given ?? {}) as Readonly<Record<string, unknown>>;
+  const isHome = home === undefined || (typeof home === "string" && home.startsWith("/"));
+  if (isUserId(uid) && isUserId(gid) && isHome && typeof ifPossible === "boolean")
+    return { uid, gid, homeDir: home ?? null, ifPossible };
+  refuse();
+  return null;
+}
+
+function isUserId(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 1;
 }

@@ -13,6 +13,8 @@ import { endProcesses } from "./end-processes.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { parseGuardianBoot, type GuardianBoot } from "./guardian-boot.ts";
 import { newsReader, type WrapperNews } from "./guardian-link.ts";
+import { jobsOf, makePlaces } from "./job-places.ts";
+import { withoutNewPrivileges } from "./job-user.ts";
 import { leanNodeFlags } from "./lean-node.ts";
 import { baseEnvironment, markedEnvironment } from "./marked-environment.ts";
 import type { Claim } from "./membership.ts";
@@ -39,8 +41,14 @@ export async function runGuardian(): Promise<void> {
   if (!lock.held) return refuse(exitCodes.alreadyStarted, lock.why);
   // The wrapper of a guardian that was killed before it was ready may need a moment to see it.
   if (hasSurvivors(boot)) return refuse(exitCodes.alreadyStarted, "processes of an earlier start are left");
-  mkdirSync(boot.workspaceDir, { recursive: true });
-  new Watch(boot, document, boundedLog(boot.stateDir, "guardian")).start();
+  // Behind the lock: another start would take what is tried here for somebody's processes.
+  const whose = jobsOf(boot);
+  if (whose.type === "refused") return refuse(exitCodes.badBoot, whose.why);
+  const problem = makePlaces(boot, whose);
+  if (problem !== null) return refuse(exitCodes.badBoot, problem);
+  const log = boundedLog(boot.stateDir, "guardian");
+  if (whose.type === "ours" && whose.why !== null) log("jobs have no user of their own", { why: whose.why });
+  new Watch(boot, document, whose.type === "own" ? whose.user.uid : null, log).start();
 }
 
 function refuse(code: number, why: string): never {
@@ -70,6 +78,8 @@ function hasSurvivors(boot: GuardianBoot): boolean {
 
 class Watch {
   readonly #boot: GuardianBoot;
+  /** The user that runs this instance's jobs and nothing else; null: they run as we do. */
+  readonly #jobUid: number | null;
   readonly #log: Log;
   readonly #clock = steadyClock();
   readonly #wrapper: ChildProcess;
@@ -84,8 +94,9 @@ class Watch {
   #ready = false;
   #sweeping = false;
 
-  constructor(boot: GuardianBoot, document: string, log: Log) {
+  constructor(boot: GuardianBoot, document: string, jobUid: number | null, log: Log) {
     this.#boot = boot;
+    this.#jobUid = jobUid;
     this.#log = log;
     this.#deadline = this.#clock.now() + boot.leaseTtlMs;
     const environment = baseEnvironment(process.env);
@@ -97,7 +108,9 @@ class Watch {
     if (script === undefined) throw new Error("no script path");
     const logDescriptor = openSync(join(boot.stateDir, logFile), "a", 0o600);
     // Detached: a signal to the guardian's group must leave one of the two to clean up.
-    this.#wrapper = spawn(process.execPath, [...leanNodeFlags, script, "wrapper"], {
+    const apart = jobUid === null ? [] : (withoutNewPrivileges() ?? []);
+    const [program, ...flags] = [...apart, process.execPath, ...leanNodeFlags, script, "wrapper"];
+    this.#wrapper = spawn(program, flags, {
       cwd: boot.stateDir,
       detached: true,
       env: markedEnvironment(boot, "wrapper", version, environment),
@@ -105,7 +118,8 @@ class Watch {
     });
     // One line; stdin then stays open, and its end tells the wrapper that we died.
     this.#wrapper.stdin?.on("error", () => {});
-    this.#wrapper.stdin?.write(`${JSON.stringify(JSON.parse(document))}\n`);
+    const { job_user: user, ...rest } = JSON.parse(document) as Readonly<Record<string, unknown>>;
+    this.#wrapper.stdin?.write(`${JSON.stringify(jobUid === null ? rest : { ...rest, job_user: user })}\n`);
   }
 
   start(): void {
@@ -131,7 +145,7 @@ class Watch {
       this.#log("guardian crashed", { error: String(error.stack ?? error) });
       this.#kill("guardian crashed");
     });
-    this.#log("started", { version, generation: this.#boot.generation });
+    this.#log("started", { version, generation: this.#boot.generation, job_uid: this.#jobUid });
     this.#look();
   }
 
@@ -219,6 +233,7 @@ class Watch {
       entries: [`${markers.instance}=${this.#boot.instanceId}`],
       leaders: [...this.#leaders.values()],
       except: [process.pid],
+      user: this.#jobUid,
     };
   }
 }

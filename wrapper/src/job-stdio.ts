@@ -5,9 +5,10 @@
  * One pipe for stdout and stderr, so that the bytes come in the order in which they were written.
  */
 import { execFile } from "node:child_process";
-import { closeSync, constants, openSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, closeSync, constants, openSync, rmSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { promisify } from "node:util";
+import type { RunAs } from "./job-user.ts";
 
 const { O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
@@ -25,11 +26,14 @@ export type JobStdin =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "open"; readonly text: string };
 
-/** `stem`: a path in the state directory that is this job's own. */
-export async function openJobStdio(stem: string, input: JobStdin): Promise<JobStdio> {
+/** `stem`: a path in the state directory that is this job's own. `owner`: whom it runs as; null: as we do. */
+export async function openJobStdio(stem: string, input: JobStdin, owner: RunAs | null): Promise<JobStdio> {
   const output = `${stem}.output`;
   const stdin = `${stem}.stdin`;
   await promisify(execFile)("mkfifo", ["-m", "600", output, ...(input.type === "open" ? [stdin] : [])]);
+  if (input.type === "text") writeFileSync(stdin, input.text, { mode: 0o600 });
+  // To open /dev/stdout by name is to open the pipe once more, and the kernel asks whose it is.
+  if (owner !== null) for (const path of input.type === "none" ? [output] : [output, stdin]) give(path, owner);
   const opened: number[] = [];
   const open = (path: string, flags: number): number => {
     const descriptor = openSync(path, flags);
@@ -55,6 +59,10 @@ export async function openJobStdio(stem: string, input: JobStdin): Promise<JobSt
   }
 }
 
+function give(path: string, { uid, gid }: RunAs): void {
+  chownSync(path, uid, gid);
+}
+
 function openStdin(
   path: string,
   input: JobStdin,
@@ -64,7 +72,6 @@ function openStdin(
     case "none":
       return { childStdin: open("/dev/null", O_RDONLY), write: null };
     case "text":
-      writeFileSync(path, input.text, { mode: 0o600 });
       return { childStdin: open(path, O_RDONLY), write: null };
     case "open": {
       const both = openSync(path, O_RDWR | O_NONBLOCK);

@@ -184,6 +184,7 @@ function planOf(order: WrapperJobOrder, boot: WrapperBoot, directory: string): J
     args: argv.slice(1),
     directory,
     environment,
+    user: boot.job_user ?? null,
     entries: [`${markers.instance}=${boot.instance_id}`, `${jobMarker}=${order.id}`],
     stdin:
       order.stdin_open === true

@@ -11,6 +11,7 @@ import type { Socket } from "node:net";
 import type { WrapperJob } from "../../src/protocol/wrapper.ts";
 import { endProcesses } from "./end-processes.ts";
 import { openJobStdio, type JobStdin } from "./job-stdio.ts";
+import type { RunAs } from "./job-user.ts";
 import type { OutputSpool } from "./output-spool.ts";
 import { identityOfChild, type ProcessIdentity } from "./process-table.ts";
 import type { TakeLook } from "./shared-look.ts";
@@ -28,6 +29,8 @@ export interface JobPlan {
   readonly entries: readonly string[];
   readonly stdin: JobStdin;
   readonly timeoutMs: number;
+  /** null: as we do. */
+  readonly user: RunAs | null;
 }
 
 export interface JobSurroundings {
@@ -133,7 +136,7 @@ export class Job {
 
   async #launch(stem: string): Promise<{ child: ChildProcess; output: Socket } | null> {
     const plan = this.#plan;
-    const stdio = await openJobStdio(stem, plan.stdin).catch((error: unknown) => this.#cannotStart(error));
+    const stdio = await openJobStdio(stem, plan.stdin, plan.user).catch((error: unknown) => this.#cannotStart(error));
     if (stdio === null) return null;
     try {
       if (this.#verdict !== null || !this.#surroundings.mayAct()) {
@@ -147,6 +150,8 @@ export class Job {
         env: plan.environment,
         // Its own session and group: a signal reaches all of it, and none of ours reach it.
         detached: true,
+        // Node drops every supplementary group with them.
+        ...(plan.user === null ? {} : { uid: plan.user.uid, gid: plan.user.gid }),
         stdio: [stdio.childStdin, stdio.childOutput, stdio.childOutput],
       });
       // Read before the loop turns: until then a child that exited at once is an unreaped zombie, and its pid its own.
@@ -223,6 +228,8 @@ export class Job {
         entries: this.#plan.entries,
         leaders: this.#leader === null ? [] : [this.#leader],
         except: [process.pid, process.ppid],
+        // The other jobs have it too.
+        user: null,
       }),
       killAt: () => this.#killAt,
     });

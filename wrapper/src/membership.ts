@@ -3,24 +3,24 @@
  *
  * Three nets, each catching what slips the others: the exact marker in the environment (catches setsid and double
  * forks), the group and kernel session of a known leader (catches `env -i`), descent from a member (catches both at
- * once while the parent lives). What escapes all three (`env -i`, then setsid and a double fork) needs a container.
+ * once while the parent lives). What escapes all three (`env -i`, then setsid and a double fork) needs a container, or a
+ * fourth: where an instance has a user of its own, whatever runs as that user is its, for no job can give its user away.
  */
 import type { ProcessIdentity, ProcessRow } from "./process-table.ts";
+import type { Look } from "./shared-look.ts";
 
 export interface Claim {
-  /** Whole environment entries, `NAME=value`: each must be there exactly, never as a prefix (PHY-3). */
+  /** Whole environment entries, `NAME=value`: each must be there exactly, never as a prefix (PHY-3). None: nobody is marked. */
   readonly entries: readonly string[];
   /** Leaders of groups that this claim started. */
   readonly leaders: readonly ProcessIdentity[];
   /** Pids that are never members (the one who asks). */
   readonly except: readonly number[];
+  /** A user that runs nothing but what belongs to this claim; null: there is none. */
+  readonly user: number | null;
 }
 
-export function membersOf(
-  claim: Claim,
-  table: readonly ProcessRow[],
-  environment: (pid: number) => readonly string[],
-): ProcessRow[] {
+export function membersOf(claim: Claim, { table, environment, user }: Look): ProcessRow[] {
   const byPid = new Map(table.map((row) => [row.pid, row]));
   // A group's number is not handed out again while it has members. When its leader's pid now belongs to another
   // process, the group had died out, and today's group of that number is a stranger's.
@@ -30,13 +30,15 @@ export function membersOf(
       .map((leader) => leader.pid),
   );
   const isMarked = (row: ProcessRow): boolean => {
+    if (claim.entries.length === 0) return false;
     const entries = environment(row.pid);
     return claim.entries.every((entry) => entries.includes(entry));
   };
   const members = new Map<number, ProcessRow>();
   for (const row of table) {
     if (claim.except.includes(row.pid)) continue;
-    if (groups.has(row.group) || groups.has(row.session) || isMarked(row)) members.set(row.pid, row);
+    const isOurUsers = claim.user !== null && user(row.pid) === claim.user;
+    if (isOurUsers || groups.has(row.group) || groups.has(row.session) || isMarked(row)) members.set(row.pid, row);
   }
   for (let grew = members.size > 0; grew;) {
     grew = false;

@@ -86,6 +86,17 @@ export function readEnvironment(pid: number): readonly string[] {
   return [];
 }
 
+/** The real user of a process; null: it is gone. The owner of /proc/pid would not do: one that is not dumpable shows root there. */
+export function readUser(pid: number): number | null {
+  try {
+    const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    return uid === undefined ? null : Number(uid);
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
 export function isAlive(identity: ProcessIdentity): boolean {
   return readRow(identity.pid)?.startTime === identity.startTime;
 }
@@ -95,7 +106,7 @@ function isGone(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH");
 }
 
-/** Another user's: all that we start keeps our user. */
+/** Another user's. Of a job that has a user of its own root may read it, where it has CAP_SYS_PTRACE; else its user tells whose it is. */
 function isForbidden(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM");
 }

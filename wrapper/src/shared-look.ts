@@ -5,12 +5,14 @@
  * lie. null: it failed (no descriptor left, say), which is not "none" either.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { readEnvironment, readTable, type ProcessRow } from "./process-table.ts";
+import { readEnvironment, readTable, readUser, type ProcessRow } from "./process-table.ts";
 
 export interface Look {
   readonly table: readonly ProcessRow[];
   /** Read once per process and look. Throws when it cannot be read. */
   readonly environment: (pid: number) => readonly string[];
+  /** null: that process is gone. Throws when it cannot be read. */
+  readonly user: (pid: number) => number | null;
 }
 
 export type TakeLook = () => Promise<Look | null>;
@@ -42,6 +44,7 @@ function take(): Look | null {
         environments.set(pid, known);
         return known;
       },
+      user: readUser,
     };
   } catch {
     return null;

@@ -7,13 +7,16 @@ import type { Server } from "node:http";
 import { wrapperBoot, type WrapperBoot } from "../../src/protocol/wrapper.ts";
 import { Bootstrap } from "./bootstrap.ts";
 import { boundedLog } from "./bounded-log.ts";
+import { endProcesses } from "./end-processes.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { Fence, type EndCause } from "./fence.ts";
 import { openGuardianLink } from "./guardian-link.ts";
 import { serve } from "./http-server.ts";
 import { JobTable } from "./job-table.ts";
+import { canKeepJobsApart } from "./job-user.ts";
 import { routes } from "./routes.ts";
-import { steadyClock } from "./steady-clock.ts";
+import { sharedLook } from "./shared-look.ts";
+import { steadyClock, type SteadyClock } from "./steady-clock.ts";
 
 /** What ending costs beyond the job grace: KILL rounds and looks at /proc. */
 const endSlackMs = 500;
@@ -25,6 +28,10 @@ export async function runWrapper(): Promise<void> {
   const { boot, guardianGone } = await readBoot();
   if (boot === null) process.exit(exitCodes.badBoot);
   if (Date.now() > boot.launch_not_after) process.exit(exitCodes.late);
+  if (boot.job_user !== undefined && !canKeepJobsApart()) {
+    process.stderr.write("mooring wrapper: jobs cannot be kept apart: not root, or able to gain rights\n");
+    process.exit(exitCodes.badBoot);
+  }
 
   const log = boundedLog(boot.state_dir, "wrapper");
   process.on("uncaughtException", (error) => {
@@ -50,7 +57,8 @@ export async function runWrapper(): Promise<void> {
     if (ending) return;
     ending = true;
     log("ending", { cause, running: jobs.running });
-    void Promise.all([jobs.allEnded(), bootstrap.ended()]).then(() => {
+    void Promise.all([jobs.allEnded(), bootstrap.ended()]).then(async () => {
+      if (boot.job_user !== undefined) await endAllOf(boot.job_user.uid, clock, by);
       log("ended", { cause });
       // A guardian that was frozen must wake to see that it is alone.
       if (process.ppid === guardian) process.kill(guardian, "SIGCONT");
@@ -76,6 +84,12 @@ export async function runWrapper(): Promise<void> {
   if (address === null || typeof address === "string") throw new Error("no port");
   log("listening", { port: address.port, ready_after_ms: Math.round(clock.now() - startedAt) });
   tell({ type: "ready", port: address.port });
+}
+
+/** What hid from its own job. Our guardian would do it too, and may be gone. */
+async function endAllOf(user: number, clock: SteadyClock, killAt: number): Promise<void> {
+  const claim = { entries: [], leaders: [], except: [process.pid], user };
+  await endProcesses({ clock, look: sharedLook(), claim: () => claim, killAt: () => killAt });
 }
 
 /** The boot is the first line of stdin; the end of stdin is the end of the guardian. */

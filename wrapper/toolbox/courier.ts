@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { mkdirSync } from "node:fs";
+import { chownSync, mkdirSync, rmSync } from "node:fs";
 import { courierOrder, type CourierOrder, type CourierSum } from "../../src/protocol/toolbox.ts";
 import { controllerToken, wrapperHeaders, wrapperProof } from "../../src/protocol/wrapper.ts";
 import { startTar, type Tar } from "../host/archive.ts";
@@ -18,7 +18,7 @@ export type Direction = "pack" | "unpack";
 export async function courier(direction: Direction): Promise<CourierSum> {
   const order = courierOrder.parse(JSON.parse(await input()));
   const token = `Bearer ${await controllerToken(order.secret)}`;
-  mkdirSync(order.directory, { recursive: true });
+  makeDirectory(order);
   const gaveUp = new AbortController();
   let patience: NodeJS.Timeout | undefined;
   const moved = (): void => {
@@ -60,6 +60,16 @@ export async function courier(direction: Direction): Promise<CourierSum> {
   function json(response: ServerResponse, body: CourierSum): void {
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body), () => carrying.tell());
   }
+}
+
+/**
+ * Given away before anything is in it: what an archive unpacks then, it unpacks with its owner's rights alone. What an earlier try
+ * left may belong to another, and nothing ever ran in it.
+ */
+function makeDirectory({ directory, owner }: CourierOrder): void {
+  if (owner !== undefined) rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true, ...(owner === undefined ? {} : { mode: 0o700 }) });
+  if (owner !== undefined) chownSync(directory, owner.uid, owner.gid);
 }
 
 class Carrying {
@@ -127,6 +137,7 @@ class Carrying {
     const tar = startTar(
       ["--extract", "--file=-", "--same-permissions", "--numeric-owner", `--directory=${this.#order.directory}`],
       this.#signal,
+      this.#order.owner,
     );
     await this.#guarded(tar, async () => {
       for await (const chunk of request as AsyncIterable<Buffer>) {

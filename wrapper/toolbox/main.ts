@@ -6,6 +6,7 @@
 import { courier } from "./courier.ts";
 import { look } from "./look.ts";
 import { logs, resources } from "./reports.ts";
+import { space, survey, vacate } from "./room.ts";
 import { stop } from "./stop.ts";
 
 const tools: Readonly<Record<string, (order: unknown) => Promise<object>>> = {
@@ -13,6 +14,9 @@ const tools: Readonly<Record<string, (order: unknown) => Promise<object>>> = {
   stop,
   resources,
   logs,
+  space,
+  survey,
+  vacate,
   pack: () => courier("pack"),
   unpack: () => courier("unpack"),
 };

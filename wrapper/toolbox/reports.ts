@@ -2,15 +2,16 @@
 import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { logsOrder, resourcesOrder } from "../../src/protocol/toolbox.ts";
+import { allocatedBytes } from "../host/file-tree.ts";
 import { measureProcesses, newestTail } from "../host/measurements.ts";
 import { inspector } from "./look.ts";
 
 export async function resources(input: unknown): Promise<object> {
-  const { aim, workspace } = resourcesOrder.parse(input);
-  const found = await inspector().of(aim);
+  const { aim, workspace, member } = resourcesOrder.parse(input);
+  const found = inspector(aim, member).now(aim);
   return measureProcesses(
     found.map((one) => one.pid),
-    usedBytes(workspace),
+    member === undefined ? usedBytes(workspace) : await allocatedBytes(workspace),
   );
 }
 
@@ -19,7 +20,7 @@ export async function logs(input: unknown): Promise<object> {
   return newestTail([`${directory}/wrapper.log`, `${directory}/guardian.out`], tailBytes, Date.now());
 }
 
-/** The container's disk is its own: what is used of it is what the sandbox uses, image included. */
+/** Of a container that is one sandbox's: what is used of its disk is what that one uses, image included. */
 function usedBytes(path: string): number {
   try {
     const disk = statfsSync(path);

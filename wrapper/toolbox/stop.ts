@@ -8,8 +8,8 @@ import { Stopper } from "../host/stopper.ts";
 import { inspector, shown } from "./look.ts";
 
 export async function stop(input: unknown): Promise<StopReport> {
-  const { aim, grace_ms: graceMs } = stopOrder.parse(input);
-  const residue = inspector();
+  const { aim, grace_ms: graceMs, member } = stopOrder.parse(input);
+  const residue = inspector(aim, member);
   const { remaining } = await new Stopper(residue).stop(aim, graceMs);
   const all = await residue.of({ ...aim, instance: null });
   const aimed = new Set(remaining.map((one) => one.pid));

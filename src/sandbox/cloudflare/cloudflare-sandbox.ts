@@ -1,30 +1,33 @@
 /**
- * The `cloudflare` provider: each sandbox id is one Sandbox object, reached by its name; the object is the fence and does the work
- * (fence.ts). Kept here: the caller's bound, the wrapper's secret, and doubt: an answer is parsed before it is believed, and
+ * The `cloudflare` provider: each container is one Sandbox object, reached by the name of the sandbox that has it for itself, or by the shared
+ * container's own; the object is the fence and does the work (fence.ts). Kept here: the caller's bound, the wrapper's secret, and doubt: an answer is parsed before it is believed, and
  * that of another object than the lease recorded proves nothing (object-caller.ts).
  *
- * No `enumerate`: nothing inside a Worker can list containers. No shared containers and no measured room yet.
+ * No `enumerate`: nothing inside a Worker can list containers.
  */
 import { failed, succeeded } from "../../domain/failure.ts";
-import type { InstanceId } from "../../domain/ids.ts";
+import type { InstanceId, SandboxId } from "../../domain/ids.ts";
 import type { Residue } from "../../domain/observation.ts";
 import {
+  objectCapacity,
   objectLogs,
   objectNothing,
   objectPlace,
+  objectReclaimed,
   objectResources,
   objectSaved,
   objectStopped,
 } from "../../protocol/sandbox-object.ts";
 import { wrapperHeaders, wrapperProof } from "../../protocol/wrapper.ts";
-import type { AgentSandbox, InstanceRef, Snapshots, WrapperClient } from "../agent-sandbox.ts";
+import type { AgentSandbox, Containers, InstanceRef, Snapshots, Space, WrapperClient } from "../agent-sandbox.ts";
 import { NotSent } from "../bounded-call.ts";
 import { type Ambient, HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
 import type { SnapshotBucket } from "./container-platform.ts";
+import { freshDisk } from "./fresh-disk.ts";
 import { launchRetriesMs } from "./launching.ts";
 import { limited } from "./limited-call.ts";
 import type { SandboxObjectApi } from "./object-api.ts";
-import { aimOf, ObjectCaller } from "./object-caller.ts";
+import { aimOf, atContainer, ObjectCaller, objectNameOf } from "./object-caller.ts";
 import { removeSnapshot, snapshotNames } from "./snapshot-shelf.ts";
 
 /** What the platform itself leaves a container between TERM and KILL when it is stopped. */
@@ -46,18 +49,17 @@ export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
     capabilities: {
       snapshot: wiring.bucket !== null,
       enumerate: false,
-      shared: false,
-      space: false,
-      containment: "container",
+      shared: true,
+      space: true,
+      // Of a member of a shared container; whatever else was looked at is worth "container".
+      containment: "user",
       launchRetriesMs,
       stopGraceMs,
     },
-    launch: async (order, bound) => {
-      if (order.container !== undefined) {
-        return failed("unsupported", "There are no shared containers on Cloudflare.", "none");
-      }
-      return caller.ask({ ...order, host: null }, objectPlace, bound, true, (object, ms) => object.launch(order, ms));
-    },
+    launch: (order, bound) =>
+      caller.ask(order, objectPlace, bound, true, (object, ms) =>
+        order.container === undefined ? object.launch(order, ms) : object.launchMember(order, ms),
+      ),
     retire: async (target, bound) => {
       const call = (object: SandboxObjectApi, ms: number) => object.retire(aimOf(target), ms);
       const retired = await caller.ask(target, objectPlace, bound, true, call);
@@ -70,13 +72,49 @@ export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
       const stopped = await caller.ask(target, objectStopped, bound, true, call);
       return stopped.ok ? succeeded({ remaining: stopped.value.remaining.map(residueOf) }) : stopped;
     },
-    destroy: (target, bound) => caller.ask(target, objectNothing, bound, true, (object) => object.erase(aimOf(target))),
+    destroy: (target, bound) =>
+      caller.ask(target, objectNothing, bound, true, (object, ms) => object.erase(aimOf(target), ms)),
     wrapper: (instance) => wrapperOf(wiring, instance),
     readLogs: (target, tailBytes, bound) =>
       caller.ask(target, objectLogs, bound, false, (object, ms) => object.readLogs(aimOf(target), tailBytes, ms)),
     readResources: (target, bound) =>
       caller.ask(target, objectResources, bound, false, (object, ms) => object.readResources(aimOf(target), ms)),
+    containers: containersOf(caller),
+    space: spaceOf(caller),
     ...(wiring.bucket === null ? {} : { snapshots: snapshotsOf(wiring, caller, wiring.bucket) }),
+  };
+}
+
+function containersOf(caller: ObjectCaller): Containers {
+  return {
+    retire: async ({ id, host }, bound) => {
+      const retired = await caller.ask(atContainer(id), objectPlace, bound, true, (object, ms) =>
+        object.retireContainer(ms),
+      );
+      if (!retired.ok || host === null || host === retired.value.host) return retired;
+      return failed("unavailable", `Object ${retired.value.host} answered, not ${host}.`, "unknown");
+    },
+    observe: (container, beganAt, bound) => caller.lookAtContainer(container, beganAt, bound),
+    destroy: ({ id }, bound) =>
+      caller.ask(atContainer(id), objectNothing, bound, true, (object, ms) => object.destroyContainer(ms)),
+  };
+}
+
+function spaceOf(caller: ObjectCaller): Space {
+  return {
+    // An isolated sandbox gets a container that nobody was ever in: there is nothing to ask, and no object to wake for it.
+    inspectCapacity: async (place, bound) => {
+      if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
+      if (place.container === undefined) return succeeded(freshDisk);
+      return caller.ask(place, objectCapacity, bound, false, (object, ms) => object.inspectCapacity(place, ms));
+    },
+    reclaim: async (place, bound) => {
+      if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
+      if (place.container === undefined) return succeeded({ removed: [], freedBytes: 0, kept: [] });
+      const told = await caller.ask(place, objectReclaimed, bound, true, (object, ms) => object.reclaim(place, ms));
+      if (!told.ok) return told;
+      return succeeded({ ...told.value, removed: told.value.removed.map((name) => name as SandboxId) });
+    },
   };
 }
 
@@ -109,7 +147,7 @@ function wrapperOf(wiring: CloudflareWiring, instance: InstanceRef): WrapperClie
         body: typeof init.body === "string" || init.body instanceof Uint8Array ? init.body : null,
         proof: await wrapperProof(instance.secret, nonce),
       };
-      const answer = await wiring.object(instance.sandboxId).callWrapper(call, wrapperCallMs);
+      const answer = await wiring.object(objectNameOf(instance)).callWrapper(call, wrapperCallMs);
       if (answer.ok) return answer.value;
       const { message, effect } = answer.failure;
       throw effect === "none" ? new NotSent(message) : new Error(message);

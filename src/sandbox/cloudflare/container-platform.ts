@@ -23,6 +23,9 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** Where the SDK's own server listens in the image, as long as the container runs. */
+export const sdkPort = 3_000;
+
 /** As the SDK's own list shows it, which may be stale, and forgets a process whose id was used again. */
 export interface ListedProcess {
   readonly id: string;

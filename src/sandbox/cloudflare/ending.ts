@@ -1,14 +1,15 @@
 /**
  * Ends what runs in the container: one instance with its grace, and the container itself.
  *
- * The container is that sandbox's alone, so ending it is what leaves nothing behind: setsid, `env -i`, frozen or not. It is ended
- * only when nobody is in it but whom the order names. `destroy` of the SDK joins one that is in flight, which may
- * hang: it is tried once in the life of a container, from then on the container's own.
+ * A container that is one sandbox's alone is ended with it, which is what leaves nothing behind: setsid, `env -i`, frozen or not;
+ * but only when nobody is in it but whom the order names. A shared one is never ended from here for the sake of a member, whatever
+ * became of its launch or its stop. `destroy` of the SDK joins one that is in flight, which may hang: it is tried once in
+ * the life of a container, from then on the container's own.
  */
 import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
-import type { Generation } from "../../domain/ids.ts";
-import type { Stopped } from "../agent-sandbox.ts";
+import type { LaunchOrder, Stopped } from "../agent-sandbox.ts";
 import type { FenceParts } from "./fence-parts.ts";
+import { memberOf } from "./home.ts";
 import { deadlineIn, limited } from "./limited-call.ts";
 import type { Looking } from "./looking.ts";
 import type { ObjectAim } from "./object-api.ts";
@@ -35,15 +36,16 @@ export class Ending {
     const { platform, toolbox, clock, records } = this.#parts;
     const deadline = deadlineIn(clock, timeoutMs);
     if (!platform.running()) return this.#left(aim, deadline.left());
-    const insideMs = Math.min(graceMs + insideSlackMs, deadline.left() - destroyMs);
-    const inside = await toolbox.stop(aim, graceMs, insideMs);
+    const isShared = aim.container !== undefined;
+    const insideMs = Math.min(graceMs + insideSlackMs, deadline.left() - (isShared ? 0 : destroyMs));
+    const inside = await toolbox.stop(aim, graceMs, insideMs, memberOf(aim, this.#parts));
     const { armed } = records.place(aim.sandboxId);
     const newer = armed !== null && armed.generation > aim.generation;
     const alone = inside.ok
       ? inside.value.others.length === 0
       : // Nothing in there answers: then the container is whom it was started for.
         armed === null || armed.instanceId === aim.instanceId;
-    if (!newer && (aim.instanceId === null || alone)) {
+    if (!isShared && !newer && (aim.instanceId === null || alone)) {
       await this.endContainer(deadline.left());
       return this.#left(aim, deadline.left());
     }
@@ -51,15 +53,12 @@ export class Ending {
     return succeeded({ remaining: inside.value.remaining.map(residueOf) });
   }
 
-  async destroyGeneration(
-    generation: Generation,
-    serves: Generation | null,
-    ms: number,
-  ): Promise<ProviderResult<null>> {
-    if (serves !== null && serves > generation)
-      return failed("foreign_instance", `The container serves generation ${serves}.`, "none");
-    if (await this.endContainer(ms)) return succeeded(null);
-    return failed("unavailable", "The container still runs.", "unknown");
+  /** At once. True: nothing of it is left, by a whole look. */
+  async endMember(order: LaunchOrder, ms: number): Promise<boolean> {
+    const { platform, toolbox } = this.#parts;
+    if (!platform.running()) return true;
+    const stopped = await toolbox.stop(order, 0, ms, memberOf(order, this.#parts));
+    return stopped.ok && stopped.value.remaining.length === 0;
   }
 
   /** True: it does not run any more, by its own word. */

@@ -1,5 +1,7 @@
 /** What the parts of one fence share. */
 import type { Clock, Ids, Logger } from "../../session/ambient.ts";
+import type { Capacity } from "../agent-sandbox.ts";
+import type { JobUser } from "../../protocol/wrapper.ts";
 import type { ContainerPlatform } from "./container-platform.ts";
 import type { FenceRecords } from "./fence-records.ts";
 import type { ContainerPaths, Toolbox } from "./toolbox-calls.ts";
@@ -12,6 +14,17 @@ export interface FenceTerms {
   readonly address: string;
   /** What ends the container from inside, as a shell command. */
   readonly endContainer: string;
+  /**
+   * The jobs of each member of a shared container run as a user of their own: this number plus its seat's. null: they cannot, and
+   * what hides from its marks and its parents is not found.
+   */
+  readonly firstJobUser: number | null;
+  /** Whom the jobs of a sandbox run as that has its container for itself, where the container allows it; null: as the wrapper. */
+  readonly loneJobUser: JobUser | null;
+  /** What a container has that was just started; null: it cannot be told. */
+  readonly freshDisk: Capacity | null;
+  /** How long nothing in a workspace may have been touched before it is stale. */
+  readonly untouchedForMs: number;
 }
 
 export interface FenceParts {

@@ -7,6 +7,7 @@
  */
 import type { Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
 import type { FenceStorage } from "./container-platform.ts";
+import { Roster } from "./roster.ts";
 
 export interface Armed {
   readonly sessionId: SessionId;
@@ -33,6 +34,8 @@ interface ObjectRecord {
   readonly destroys: number;
   /** Epoch ms; null: in use. */
   readonly erasedAt: number | null;
+  /** Epoch ms: everything may go then, unless it was launched into meanwhile. Absent in rows of before there were shared containers. */
+  readonly forgetAt?: number;
 }
 
 const objectKey = "mooring:object";
@@ -41,12 +44,15 @@ const placeKey = (sandboxId: string): string => `mooring:place:${sandboxId}`;
 export const unusedBoot = "unused";
 
 export class FenceRecords {
+  /** Of a shared container. */
+  readonly roster: Roster;
   readonly #storage: FenceStorage;
   readonly #mintBoot: () => string;
 
   constructor(storage: FenceStorage, mintBoot: () => string) {
     this.#storage = storage;
     this.#mintBoot = mintBoot;
+    this.roster = new Roster(storage, () => this.#use());
   }
 
   get boot(): string {
@@ -59,6 +65,10 @@ export class FenceRecords {
 
   get erasedAt(): number | null {
     return this.#object()?.erasedAt ?? null;
+  }
+
+  get forgetAt(): number | null {
+    return this.#object()?.forgetAt ?? null;
   }
 
   /** Nothing was ever armed or retired here. */
@@ -103,13 +113,21 @@ export class FenceRecords {
     this.#writeObject({ ...this.#current(), erasedAt: at });
   }
 
+  forget(at: number): void {
+    this.#writeObject({ ...this.#current(), forgetAt: at });
+  }
+
   sync(): Promise<void> {
     return this.#storage.sync();
   }
 
   #write(place: PlaceRecord): void {
-    if (this.unused) this.#writeObject(this.#current());
+    this.#use();
     this.#storage.put(placeKey(place.sandboxId), place);
+  }
+
+  #use(): void {
+    if (this.unused) this.#writeObject(this.#current());
   }
 
   #object(): ObjectRecord | null {

@@ -1,13 +1,22 @@
 /**
- * The fence of one container: everything that the Sandbox object does for Mooring, over a `ContainerPlatform`.
+ * The fence of one container, one sandbox's alone or shared: everything that the Sandbox object does for Mooring, over a `ContainerPlatform`.
  *
  * It owns what may start (start-gate.ts), what was armed and retired (fence-records.ts), and until when the container may stay
  * awake. It decides nothing about sessions. I6: nothing that is not armed, or is retired, ever starts here; I12: looks wake
  * and extend nothing. Whatever breaks inside is an answer with effect `unknown`, never an exception: its class would be lost.
  */
 import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
-import { logsReport, resourcesReport } from "../../protocol/toolbox.ts";
-import type { Launched, LaunchOrder, Retired, SandboxLogs, SandboxResources, Stopped } from "../agent-sandbox.ts";
+import type {
+  Capacity,
+  Launched,
+  LaunchOrder,
+  Place,
+  Reclaimed,
+  Retired,
+  SandboxLogs,
+  SandboxResources,
+  Stopped,
+} from "../agent-sandbox.ts";
 import { Ending } from "./ending.ts";
 import { type FenceParts, tombstoneMs } from "./fence-parts.ts";
 import { Forwarding } from "./forwarding.ts";
@@ -15,9 +24,12 @@ import { Launching } from "./launching.ts";
 import { deadlineIn } from "./limited-call.ts";
 import { Looking } from "./looking.ts";
 import type { ObjectAim, ObjectLook, SandboxObjectApi, WrapperCall } from "./object-api.ts";
+import { Reports } from "./reports.ts";
+import { Room } from "./room.ts";
 import { Saving } from "./saving.ts";
+import { SharedContainer } from "./shared-container.ts";
 import { StartGate } from "./start-gate.ts";
-import { toolAim } from "./toolbox-calls.ts";
+import { Vacating } from "./vacating.ts";
 
 /** The platform's own end of an idle container comes this late at most: how often its loop looks. */
 const deadManMs = 10_000;
@@ -30,6 +42,10 @@ export class Fence implements SandboxObjectApi {
   readonly #saving: Saving;
   readonly #launching: Launching;
   readonly #forwarding: Forwarding;
+  readonly #shared: SharedContainer;
+  readonly #vacating: Vacating;
+  readonly #room: Room;
+  readonly #reports: Reports;
   /** Its tables went with its rows: only the next incarnation of the object has them again. */
   #wiped = false;
 
@@ -39,7 +55,13 @@ export class Fence implements SandboxObjectApi {
     this.#looking = new Looking(parts);
     this.#ending = new Ending(parts, this.#looking);
     this.#saving = new Saving(parts);
-    this.#launching = new Launching(parts, this.#gate, this.#ending, this.#saving);
+    const vacating = new Vacating(parts, this.#looking);
+    this.#vacating = vacating;
+    this.#room = new Room(parts, vacating);
+    this.#reports = new Reports(parts);
+    const hands = { ending: this.#ending, saving: this.#saving, room: this.#room, vacating, reports: this.#reports };
+    this.#launching = new Launching(parts, this.#gate, hands);
+    this.#shared = new SharedContainer(parts, this.#launching, this.#ending);
     this.#forwarding = new Forwarding(parts);
   }
 
@@ -56,50 +78,63 @@ export class Fence implements SandboxObjectApi {
     });
   }
 
+  launchMember(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>> {
+    return this.launch(order, timeoutMs);
+  }
+
   retire(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<Retired>> {
     return this.#answer("retire", async () => {
       const { records, platform } = this.#parts;
       records.retire(aim.sandboxId, aim.generation);
       await records.sync();
       // From here on no launch begins; one that is under way may just be starting its process.
-      if (!(await this.#launching.settled(timeoutMs))) {
+      if (!(await this.#launching.settled(timeoutMs, aim.sandboxId))) {
         return failed("timed_out", "A launch of it is still under way.", "unknown");
       }
       return succeeded({ host: platform.objectId, boot: records.boot });
     });
   }
 
-  async look(aim: ObjectAim, timeoutMs: number): Promise<ObjectLook> {
-    const { platform } = this.#parts;
-    try {
-      return await this.#looking.look(aim, timeoutMs);
-    } catch (error) {
-      return { host: platform.objectId, boot: "", answer: "unknown", residue: [], detail: words(error) };
-    }
+  look(aim: ObjectAim, timeoutMs: number): Promise<ObjectLook> {
+    return this.#seen(() => this.#looking.look(aim, timeoutMs));
+  }
+
+  lookAtContainer(timeoutMs: number): Promise<ObjectLook> {
+    return this.#seen(() => this.#looking.lookAtContainer(timeoutMs));
   }
 
   stopInstance(aim: ObjectAim, graceMs: number, timeoutMs: number): Promise<ProviderResult<Stopped>> {
     return this.#answer("stop", () => this.#ending.stop(aim, graceMs, timeoutMs));
   }
 
-  destroyInstance(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>> {
-    return this.#answer("destroy", () => {
-      const { armed } = this.#parts.records.place(aim.sandboxId);
-      return this.#ending.destroyGeneration(aim.generation, armed?.generation ?? null, timeoutMs);
-    });
-  }
-
-  erase(aim: ObjectAim): Promise<ProviderResult<null>> {
+  erase(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>> {
     return this.#answer("erase", async () => {
       const { records, platform, clock } = this.#parts;
       const { retiredThrough } = records.place(aim.sandboxId);
       if (retiredThrough === null || retiredThrough < aim.generation)
         return failed("unavailable", "Only what is retired is erased.", "none");
+      if (aim.container !== undefined) return this.#eraseMember(aim, timeoutMs);
       if (platform.running()) return failed("unavailable", "The container still runs.", "none");
       if (records.erasedAt === null) records.erase(clock.now());
       await platform.storage.setAlarm((records.erasedAt ?? clock.now()) + tombstoneMs);
       return succeeded(null);
     });
+  }
+
+  retireContainer(timeoutMs: number): Promise<ProviderResult<Retired>> {
+    return this.#answer("retire the container", () => this.#shared.retire(timeoutMs));
+  }
+
+  destroyContainer(timeoutMs: number): Promise<ProviderResult<null>> {
+    return this.#answer("destroy the container", () => this.#shared.destroy(timeoutMs));
+  }
+
+  inspectCapacity(place: Place, timeoutMs: number): Promise<ProviderResult<Capacity>> {
+    return this.#answer("measure room", () => this.#room.inspect(place, timeoutMs));
+  }
+
+  reclaim(place: Place, timeoutMs: number): Promise<ProviderResult<Reclaimed>> {
+    return this.#answer("reclaim", () => this.#room.reclaim(place, this.#launching, timeoutMs));
   }
 
   callWrapper(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>> {
@@ -111,32 +146,11 @@ export class Fence implements SandboxObjectApi {
   }
 
   readLogs(aim: ObjectAim, tailBytes: number, timeoutMs: number): Promise<ProviderResult<SandboxLogs>> {
-    return this.#answer("logs", async () => {
-      const { platform, records, toolbox, terms } = this.#parts;
-      const instanceId = aim.instanceId ?? records.place(aim.sandboxId).armed?.instanceId ?? null;
-      if (!platform.running() || instanceId === null) return failed("not_found", "The container does not run.", "none");
-      const order = { state_dir: `${terms.paths.state}/${instanceId}`, tail_bytes: tailBytes };
-      const read = await toolbox.run("logs", order, logsReport, timeoutMs, false);
-      return read.ok ? succeeded({ text: read.value.text, lastWrittenAgoMs: read.value.last_written_ago_ms }) : read;
-    });
+    return this.#answer("logs", () => this.#reports.logs(aim, tailBytes, timeoutMs));
   }
 
   readResources(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<SandboxResources>> {
-    return this.#answer("resources", async () => {
-      const { platform, toolbox, terms } = this.#parts;
-      if (!platform.running()) return failed("not_found", "The container does not run.", "none");
-      const order = { aim: toolAim({ ...aim, instanceId: null }), workspace: terms.paths.workspace };
-      const read = await toolbox.run("resources", order, resourcesReport, timeoutMs, false);
-      if (!read.ok) return read;
-      const { processes, cpu_seconds, memory_bytes, disk_used_bytes, read_write_syscalls } = read.value;
-      return succeeded({
-        processes,
-        cpuSeconds: cpu_seconds,
-        memoryBytes: memory_bytes,
-        diskUsedBytes: disk_used_bytes,
-        operations: read_write_syscalls,
-      });
-    });
+    return this.#answer("resources", () => this.#reports.resources(aim, timeoutMs));
   }
 
   /**
@@ -148,7 +162,7 @@ export class Fence implements SandboxObjectApi {
     const { erasedAt } = records;
     if (erasedAt === null) {
       await this.endIfForgotten();
-      return "go on";
+      return this.#forget();
     }
     if (clock.now() < erasedAt + tombstoneMs) await platform.storage.setAlarm(erasedAt + tombstoneMs);
     else await this.#wipe();
@@ -174,6 +188,39 @@ export class Fence implements SandboxObjectApi {
     logger.warn("a container that nobody renewed is ended", { object: platform.objectId });
     await this.#ending.endContainer(deadlineIn(clock, deadManMs).left());
     return true;
+  }
+
+  async #eraseMember(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>> {
+    const { records, platform, clock } = this.#parts;
+    const vacated = await this.#launching.inTurn(aim.sandboxId, () => this.#vacating.vacate(aim, null, timeoutMs));
+    if (!vacated.ok) return vacated;
+    if ("kept" in vacated.value) return failed("unavailable", `It is not removed: ${vacated.value.kept}.`, "none");
+    // Nothing was ever launched here as far as anything here remembers. Not a tombstone: the container may be about to be used.
+    if (!records.roster.known) {
+      records.forget(clock.now() + tombstoneMs);
+      await platform.storage.setAlarm(clock.now() + tombstoneMs);
+    }
+    return succeeded(null);
+  }
+
+  /** What is only kept because somebody may still come late. Whoever was launched here meanwhile is not forgotten. */
+  async #forget(): Promise<"handled" | "go on"> {
+    const { records, platform, clock } = this.#parts;
+    const { forgetAt, roster } = records;
+    if (forgetAt === null || roster.known || platform.running()) return "go on";
+    // The SDK's own alarm would leave none behind.
+    if (clock.now() < forgetAt) await platform.storage.setAlarm(forgetAt);
+    else await this.#wipe();
+    return "handled";
+  }
+
+  async #seen(look: () => Promise<ObjectLook>): Promise<ObjectLook> {
+    try {
+      return await look();
+    } catch (error) {
+      const { objectId } = this.#parts.platform;
+      return { host: objectId, boot: "", answer: "unknown", residue: [], detail: words(error) };
+    }
   }
 
   async #wipe(): Promise<void> {

@@ -2,21 +2,26 @@
  * Launches: one wrapper per instance however often it is asked, and none that is retired, late, or would share a sandbox id with
  * another instance (I6, PHY-9, PHY-10, PHY-15).
  *
- * One after another (input gates do not hold across the SDK's awaits). The order inside one is: refuse, arm durably, start the
- * container, refuse again, bring in the files, refuse again, start the guardian, wait for the wrapper's own proof. What
- * fails after the container was started ends the container, and says `none` only when it saw that nothing runs.
+ * Those of one sandbox run one after another; members of a shared container side by side, but for the step that starts it. The order
+ * inside one is: refuse, arm durably, start the container, refuse again, bring in the files, refuse again, start the guardian,
+ * wait for the wrapper's own proof. What fails then ends what it started (ending.ts), and says `none` only when it saw that
+ * nothing is left.
  */
-import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
-import { wrapperPort } from "../../protocol/toolbox.ts";
-import { wrapperHeaders, wrapperProof, type WrapperBoot } from "../../protocol/wrapper.ts";
+import { failed, succeeded, type ProviderFailure, type ProviderResult } from "../../domain/failure.ts";
+import type { SandboxId } from "../../domain/ids.ts";
 import type { Launched, LaunchOrder } from "../agent-sandbox.ts";
+import type { Armed } from "./fence-records.ts";
 import type { Ending } from "./ending.ts";
 import type { FenceParts } from "./fence-parts.ts";
-import { guardianCommand } from "./guardian-command.ts";
+import { type Home, homeOf, memberOf } from "./home.ts";
 import { deadlineIn, limited, type Deadline } from "./limited-call.ts";
+import type { Reports } from "./reports.ts";
+import type { Room } from "./room.ts";
 import type { KeptFiles, Saving } from "./saving.ts";
+import { Spawning } from "./spawning.ts";
 import type { StartGate } from "./start-gate.ts";
-import { processIdOf } from "./toolbox-calls.ts";
+import { Turns } from "./turns.ts";
+import type { Vacating } from "./vacating.ts";
 
 /** Cold start to first exec took 0.7 to 1.7 s where measured; the rest is for a slow placement and an image pull. */
 const startMs = 35_000;
@@ -24,40 +29,62 @@ const startMs = 35_000;
 const readyMs = 15_000;
 /** Of the launch's own time, kept for ending what it started; never more than a quarter. */
 const abandonMs = 4_000;
-const readyPollMs = 100;
-const maxOutputBytes = 64 * 1024 * 1024;
 /** The longest that a launch may take, its own retries included. */
 export const launchRetriesMs = startMs + readyMs + abandonMs;
+const lastWordsBytes = 300;
+/** No sandbox id: the turn of whoever starts the container. */
+const startingTurn = "the container";
+
+export interface LaunchHands {
+  readonly ending: Ending;
+  readonly saving: Saving;
+  readonly room: Room;
+  readonly vacating: Vacating;
+  readonly reports: Reports;
+}
+
+type Refused = Extract<ProviderResult<never>, { ok: false }>;
 
 export class Launching {
   readonly #parts: FenceParts;
   readonly #gate: StartGate;
   readonly #ending: Ending;
   readonly #saving: Saving;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #room: Room;
+  readonly #vacating: Vacating;
+  readonly #reports: Reports;
+  readonly #spawning: Spawning;
+  readonly #turns = new Turns();
 
-  constructor(parts: FenceParts, gate: StartGate, ending: Ending, saving: Saving) {
+  constructor(parts: FenceParts, gate: StartGate, { ending, saving, room, vacating, reports }: LaunchHands) {
     this.#parts = parts;
     this.#gate = gate;
     this.#ending = ending;
     this.#saving = saving;
+    this.#room = room;
+    this.#vacating = vacating;
+    this.#reports = reports;
+    this.#spawning = new Spawning(parts);
   }
 
   launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>> {
     const kept = Math.min(abandonMs, timeoutMs / 4);
     const deadline = deadlineIn(this.#parts.clock, timeoutMs - kept);
-    const mine = this.#last.then(() => this.#launch(order, deadline));
-    this.#last = mine.catch(() => {});
-    return mine;
+    return this.#turns.in(order.sandboxId, () => this.#launch(order, deadline));
   }
 
-  /** Until no launch is under way; false: not within that time. */
-  async settled(ms: number): Promise<boolean> {
-    const done = new AbortController();
-    const late = this.#parts.clock.sleep(ms, done.signal).then(() => false);
-    const answer = await Promise.race([this.#last.then(() => true), late]);
-    done.abort();
-    return answer;
+  /** Until no launch of that sandbox, or of any, is under way; false: not within that time. */
+  settled(ms: number, sandboxId?: SandboxId): Promise<boolean> {
+    return this.#turns.settled(this.#parts.clock, ms, sandboxId);
+  }
+
+  isStarting(sandboxId: SandboxId): boolean {
+    return this.#turns.isBusy(sandboxId);
+  }
+
+  /** Nothing of that sandbox is launched meanwhile. */
+  inTurn<T>(sandboxId: SandboxId, act: () => Promise<T>): Promise<T> {
+    return this.#turns.in(sandboxId, act);
   }
 
   async #launch(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<Launched>> {
@@ -75,58 +102,104 @@ export class Launching {
       const taken = await this.#taken(order, deadline);
       if (taken !== null) return taken;
     }
-    const { sessionId, generation, instanceId } = order;
     const starts = (known?.starts ?? 0) + 1;
-    records.arm(order.sandboxId, { sessionId, generation, instanceId, ready: false, starts });
-    records.stayAwakeUntil(this.#parts.clock.now() + this.#parts.terms.sleepAfterMs);
+    let armed = this.#arm(order, false, starts);
+    if (armed === null && order.container !== undefined && (await this.#vacating.freeOne(order.container, deadline)))
+      armed = this.#arm(order, false, starts);
+    if (armed === null) return failed("no_capacity", "All seats of that shared container are taken.", "none");
     await records.sync();
-    const launched = await this.#bringUp(order, starts, files?.value ?? null, deadline);
+    const launched = await this.#bringUp(order, armed, starts, files?.value ?? null, deadline);
     if (launched.ok) return launched;
-    return (await this.#ending.endContainer(abandonMs))
-      ? { ok: false, failure: { ...launched.failure, effect: "none" } }
-      : launched;
+    const why = await this.#whyNot(order, launched.failure, abandonMs / 4);
+    const isOver = await this.#abandon(order, (3 * abandonMs) / 4);
+    return { ok: false, failure: isOver ? { ...why, effect: "none" } : why };
   }
 
   async #bringUp(
     order: LaunchOrder,
+    home: Home,
     starts: number,
     files: KeptFiles | null,
     deadline: Deadline,
   ): Promise<ProviderResult<Launched>> {
-    const { clock, platform } = this.#parts;
-    const startWithin = Math.min(startMs, deadline.left());
-    const started = await this.#gate.during(order, () =>
-      limited(clock, startWithin, true, (signal) => platform.start(startWithin, signal)),
-    );
+    const isCalledOff = (): boolean => this.#refusal(order) !== null;
+    const started = await this.#start(order, deadline);
     if (!started.ok) return this.#refusal(order) ?? started;
+    const room = await this.#room.forMember(order, deadline);
+    if (!room.ok) return room;
     if (files !== null) {
-      const restored = await this.#saving.restore(order, files, deadline.left());
+      const restored = await this.#saving.restore(order, home, files, deadline.left());
       if (!restored.ok) return restored;
     }
-    const spawned = await this.#spawn(order, starts, deadline.left());
+    const spawned = await this.#spawning.spawn(order, home, starts, isCalledOff, deadline.left());
     // Retired meanwhile, or too late: whatever was started goes again.
     const refusal = this.#refusal(order);
     if (refusal !== null) return refusal;
     if (!spawned.ok) return spawned;
-    const ready = await this.#ready(order, Math.min(readyMs, deadline.left()));
+    const ready = await this.#spawning.isReady(order, home, isCalledOff, Math.min(readyMs, deadline.left()));
     if (!ready) return failed("unavailable", "The wrapper did not come up in time.", "unknown");
     const retired = this.#refusal(order);
     if (retired !== null) return retired;
-    const { sessionId, generation, instanceId } = order;
-    this.#parts.records.arm(order.sandboxId, { sessionId, generation, instanceId, ready: true, starts });
+    this.#arm(order, true, starts);
     return succeeded(this.#launched());
+  }
+
+  /** The same failure, or what it is evidence of, with the last words of whoever was started. */
+  async #whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
+    if (!this.#parts.platform.running()) return failure;
+    const [why, said] = await Promise.all([
+      this.#room.whyNot(order, failure, ms),
+      failure.code === "unavailable" ? this.#reports.logs(order, lastWordsBytes, ms) : null,
+    ]);
+    const words = said?.ok === true ? said.value.text.trim().split("\n").at(-1) : undefined;
+    return words === undefined || words === "" ? why : { ...why, message: `${why.message} It said: ${words}` };
+  }
+
+  /** What was begun and not finished. True: nothing of it is left, and nothing is on its way. */
+  async #abandon(order: LaunchOrder, ms: number): Promise<boolean> {
+    const { clock } = this.#parts;
+    const deadline = deadlineIn(clock, ms);
+    const { container } = order;
+    if (container === undefined) return this.#ending.endContainer(ms);
+    if (!(await this.#ending.endMember(order, deadline.left()))) return false;
+    // What it stored would forbid the next try; that one gets another seat, because something else may have taken its port.
+    const { sessionId, sandboxId, generation } = order;
+    const aim = { sessionId, sandboxId, container, generation, instanceId: null };
+    const vacated = await this.#vacating.vacate(aim, null, deadline.left());
+    return vacated.ok && "freedBytes" in vacated.value;
+  }
+
+  /** The gate knows one opening at a time: members start their container one after another. */
+  #start(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<void>> {
+    const { clock, platform } = this.#parts;
+    return this.#turns.in(startingTurn, () => {
+      const within = Math.min(startMs, deadline.left());
+      return this.#gate.during(order, () => limited(clock, within, true, (signal) => platform.start(within, signal)));
+    });
+  }
+
+  /** Durably, with a seat where it is a member of a shared container. null: there is none. */
+  #arm({ sandboxId, container, ...order }: LaunchOrder, ready: boolean, starts: number): Home | null {
+    const { records, clock, terms } = this.#parts;
+    if (container !== undefined && records.roster.take(sandboxId, clock.now()) === null) return null;
+    const { sessionId, generation, instanceId } = order;
+    const armed: Armed = { sessionId, generation, instanceId, ready, starts };
+    records.arm(sandboxId, armed);
+    if (!ready) records.stayAwakeUntil(clock.now() + terms.sleepAfterMs);
+    return homeOf(container === undefined ? { sandboxId } : { sandboxId, container }, this.#parts);
   }
 
   #launched(): Launched {
     return { host: this.#parts.platform.objectId, boot: this.#parts.records.boot };
   }
 
-  #refusal(order: LaunchOrder): Extract<ProviderResult<never>, { ok: false }> | null {
+  #refusal(order: LaunchOrder): Refused | null {
     const { records, clock } = this.#parts;
     const { armed, retiredThrough } = records.place(order.sandboxId);
     if (records.erasedAt !== null || (retiredThrough !== null && order.generation <= retiredThrough)) {
       return failed("refused_retired", `Sandbox ${order.sandboxId} is retired.`, "none");
     }
+    if (records.roster.retired) return failed("refused_retired", "The shared container is retired.", "none");
     if (armed !== null && (armed.instanceId !== order.instanceId || armed.generation !== order.generation)) {
       const whom = `instance ${armed.instanceId} of generation ${armed.generation}`;
       return failed("foreign_instance", `Sandbox ${order.sandboxId} serves ${whom}.`, "none");
@@ -138,11 +211,11 @@ export class Launching {
   }
 
   /**
-   * The container runs although no launch of ours is done: a crash cut one short, somebody else is in it, or a start of long ago
-   * came late. null: nothing of ours is in the way.
+   * The container runs although no launch of this sandbox is done: a crash cut one short, somebody else is at its place, or a start of
+   * long ago came late. null: nothing of it is in the way.
    */
   async #taken(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<Launched> | null> {
-    const seen = await this.#parts.toolbox.look(order, deadline);
+    const seen = await this.#parts.toolbox.look(order, deadline, memberOf(order, this.#parts));
     if (!seen.ok)
       return failed("unavailable", `Who is in the container cannot be told: ${seen.failure.message}`, "none");
     const foreign = seen.value.find(({ instanceId }) => instanceId !== order.instanceId);
@@ -151,73 +224,15 @@ export class Launching {
       return failed("foreign_instance", `${who} is in the container.`, "none");
     }
     if (seen.value.length === 0) return null;
-    if (await this.#ready(order, Math.min(readyMs, deadline.left()))) {
-      const { sessionId, generation, instanceId } = order;
-      const starts = this.#parts.records.place(order.sandboxId).armed?.starts ?? 1;
-      this.#parts.records.arm(order.sandboxId, { sessionId, generation, instanceId, ready: true, starts });
+    const home = homeOf(order, this.#parts);
+    const isCalledOff = (): boolean => this.#refusal(order) !== null;
+    const within = Math.min(readyMs, deadline.left());
+    if (home !== null && (await this.#spawning.isReady(order, home, isCalledOff, within))) {
+      this.#arm(order, true, this.#parts.records.place(order.sandboxId).armed?.starts ?? 1);
       return succeeded(this.#launched());
     }
     // Of this very instance, and it does not come up: the next start must find nothing of it.
-    if (await this.#ending.endContainer(Math.min(abandonMs, deadline.left()))) return null;
+    if (await this.#abandon(order, Math.min(abandonMs, deadline.left()))) return null;
     return failed("unavailable", "An earlier start of this instance is stuck in the container.", "unknown");
-  }
-
-  async #spawn(order: LaunchOrder, starts: number, ms: number): Promise<ProviderResult<void>> {
-    const { clock, platform, terms } = this.#parts;
-    const { paths } = terms;
-    const state = `${paths.state}/${order.instanceId}`;
-    const boot = `${paths.state}/${order.instanceId}.${starts}.boot`;
-    const document: WrapperBoot = {
-      session_id: order.sessionId,
-      instance_id: order.instanceId,
-      generation: order.generation,
-      secret: order.secret,
-      launch_not_after: order.launchNotAfter,
-      lease_ttl_ms: order.leaseTtlMs,
-      job_grace_ms: order.jobGraceMs,
-      stop_grace_ms: order.stopGraceMs,
-      workspace_dir: paths.workspace,
-      state_dir: state,
-      env: { ...order.env },
-      max_output_bytes: maxOutputBytes,
-    };
-    const command = guardianCommand(
-      {
-        sessionId: order.sessionId,
-        instanceId: order.instanceId,
-        generation: order.generation,
-        bootFile: boot,
-        stateDirectory: state,
-      },
-      terms,
-    );
-    const env = { MOORING_PORT: String(wrapperPort), MOORING_BIND: terms.address };
-    return limited(clock, ms, true, async (signal) => {
-      await platform.writeFile(boot, JSON.stringify(document));
-      // Given up, or retired, while the file was written: a start that nobody waits for must not happen.
-      if (signal.aborted || this.#refusal(order) !== null) throw new Error("The launch was called off.");
-      await platform.startProcess(command, processIdOf(order.instanceId, starts), env);
-    });
-  }
-
-  /** Whoever listens must prove that he was given this instance's secret (PHY-17). */
-  async #ready(order: LaunchOrder, ms: number): Promise<boolean> {
-    const { clock, platform, ids } = this.#parts;
-    const deadline = deadlineIn(clock, ms);
-    while (deadline.left() > 0 && platform.running()) {
-      const nonce = ids.secret().slice(0, 32);
-      const answer = await limited(clock, Math.min(2_000, deadline.left()), false, async (signal) => {
-        const response = await platform.connect(wrapperPort, "/health", {
-          headers: { [wrapperHeaders.nonce]: nonce },
-          signal,
-        });
-        await response.body?.cancel();
-        return response.headers.get(wrapperHeaders.proof);
-      });
-      if (answer.ok && answer.value === (await wrapperProof(order.secret, nonce))) return true;
-      if (this.#refusal(order) !== null) return false;
-      await clock.sleep(Math.min(readyPollMs, deadline.left()));
-    }
-    return false;
   }
 }

@@ -5,13 +5,25 @@
  * Every call has a time of its own (`timeoutMs`): the object gives up by itself, because nobody can call it off.
  */
 import type { ProviderResult } from "../../domain/failure.ts";
-import type { Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
-import type { Residue } from "../../domain/observation.ts";
-import type { Launched, LaunchOrder, Retired, SandboxLogs, SandboxResources, Stopped } from "../agent-sandbox.ts";
+import type { ContainerId, Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
+import type { Containment, Residue } from "../../domain/observation.ts";
+import type {
+  Capacity,
+  Launched,
+  LaunchOrder,
+  Place,
+  Reclaimed,
+  Retired,
+  SandboxLogs,
+  SandboxResources,
+  Stopped,
+} from "../agent-sandbox.ts";
 
 export interface ObjectAim {
   readonly sessionId: SessionId;
   readonly sandboxId: SandboxId;
+  /** The shared container that it is a place in, which is then what the object is of. */
+  readonly container?: ContainerId;
   readonly generation: Generation;
   /** null: every instance of that generation. */
   readonly instanceId: InstanceId | null;
@@ -24,6 +36,8 @@ export interface ObjectLook {
   readonly answer: "present" | "absent" | "unknown";
   readonly residue: readonly Residue[];
   readonly detail: string;
+  /** How far the answer reaches. Absent from objects of before there were shared containers. */
+  readonly containment?: Containment | undefined;
 }
 
 /** One request to the wrapper of an instance. `path` begins with a slash. */
@@ -39,19 +53,27 @@ export interface WrapperCall {
 
 export interface SandboxObjectApi {
   launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>>;
+  /** Into a shared container. A method of its own: an older object must not take the order for a container that is one sandbox's. */
+  launchMember(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>>;
   /** Durable before it answers, and only once no launch of it is under way any more. */
   retire(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<Retired>>;
   /** Never wakes, starts or extends anything. */
   look(aim: ObjectAim, timeoutMs: number): Promise<ObjectLook>;
-  /** The instance first, with its grace; then the container, when nobody else is in it. */
+  /** The instance first, with its grace; then the container, when it is that sandbox's alone and nobody else is in it. */
   stopInstance(aim: ObjectAim, graceMs: number, timeoutMs: number): Promise<ProviderResult<Stopped>>;
-  /** The container of that generation, at once. Refused (`foreign_instance`) when it serves a newer one. */
-  destroyInstance(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>>;
-  /** Everything that is stored here goes, an hour later the tombstone too. Only when retired, and nothing runs. */
-  erase(aim: ObjectAim): Promise<ProviderResult<null>>;
+  /** Everything that is stored here goes, an hour later the tombstone too; of a member its workspace and its seat. Only when retired, and nothing runs. */
+  erase(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>>;
   /** `not sent` is `unavailable` without effect. The body of the reply is passed on as it comes. */
   callWrapper(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>>;
   save(aim: ObjectAim, snapshotId: string, timeoutMs: number): Promise<ProviderResult<{ readonly bytes: number }>>;
   readLogs(aim: ObjectAim, tailBytes: number, timeoutMs: number): Promise<ProviderResult<SandboxLogs>>;
   readResources(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<SandboxResources>>;
+  /** No launch of any member begins from then on. */
+  retireContainer(timeoutMs: number): Promise<ProviderResult<Retired>>;
+  lookAtContainer(timeoutMs: number): Promise<ObjectLook>;
+  /** Refused (`invalid`) unless retired. */
+  destroyContainer(timeoutMs: number): Promise<ProviderResult<null>>;
+  /** Neither starts anything. */
+  inspectCapacity(place: Place, timeoutMs: number): Promise<ProviderResult<Capacity>>;
+  reclaim(place: Place, timeoutMs: number): Promise<ProviderResult<Reclaimed>>;
 }

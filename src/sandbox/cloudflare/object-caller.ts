@@ -1,19 +1,30 @@
-/** One call to the Sandbox object of a sandbox id: inside the caller's bound, its failures mapped, its answer parsed before it is believed. */
+/** One call to the Sandbox object of a container: inside the caller's bound, its failures mapped, its answer parsed before it is believed. */
 import { failed, type ProviderFailure, type ProviderResult } from "../../domain/failure.ts";
-import type { InstanceId } from "../../domain/ids.ts";
+import type { ContainerId, InstanceId, SandboxId } from "../../domain/ids.ts";
 import type { Observation } from "../../domain/observation.ts";
 import { objectAnswer, objectLook } from "../../protocol/sandbox-object.ts";
 import type { Clock } from "../../session/ambient.ts";
-import type { CallBound, Target } from "../agent-sandbox.ts";
+import type { CallBound, ContainerTarget, Target } from "../agent-sandbox.ts";
 import { shaped, type Shape } from "../http-reply.ts";
 import { limited } from "./limited-call.ts";
-import type { ObjectAim, SandboxObjectApi } from "./object-api.ts";
+import type { ObjectAim, ObjectLook, SandboxObjectApi } from "./object-api.ts";
 
 /** What the object gets less than the caller, so that what it says is back in time; never more than a tenth. */
 const returnMs = 500;
 
-export function aimOf({ sessionId, sandboxId, generation, instanceId }: ObjectAim): ObjectAim {
-  return { sessionId, sandboxId, generation, instanceId };
+export function aimOf({ sessionId, sandboxId, container, generation, instanceId }: ObjectAim): ObjectAim {
+  const aim = { sessionId, sandboxId, generation, instanceId };
+  return container === undefined ? aim : { ...aim, container };
+}
+
+/** Whose object it is that is asked: that of the container. */
+export interface Addressed {
+  readonly sandboxId: SandboxId;
+  readonly container?: ContainerId;
+}
+
+export function objectNameOf({ sandboxId, container }: Addressed): string {
+  return container ?? sandboxId;
 }
 
 export class ObjectCaller {
@@ -26,7 +37,7 @@ export class ObjectCaller {
   }
 
   async ask<T>(
-    target: Target,
+    target: Addressed,
     shape: Shape<T>,
     bound: CallBound,
     changes: boolean,
@@ -41,24 +52,35 @@ export class ObjectCaller {
     return shaped(shape, answer.value.value, effect);
   }
 
-  async look(target: Target, beganAt: number, bound: CallBound): Promise<Observation> {
-    const about = {
-      provider: "cloudflare",
-      sandboxId: target.sandboxId,
-      generation: target.generation,
-      beganAt,
-    } as const;
-    const sent = await this.#send(target, bound, false, (object, ms) => object.look(aimOf(target), ms));
+  look(target: Target, beganAt: number, bound: CallBound): Promise<Observation> {
+    return this.#look(target, target, beganAt, bound, (object, ms) => object.look(aimOf(target), ms));
+  }
+
+  lookAtContainer({ id, generation, host }: ContainerTarget, beganAt: number, bound: CallBound): Promise<Observation> {
+    // A container's observation bears the container's id (Containers.observe).
+    const about = { sandboxId: id as string as SandboxId, generation, host };
+    return this.#look(atContainer(id), about, beganAt, bound, (object, ms) => object.lookAtContainer(ms));
+  }
+
+  async #look(
+    whom: Addressed,
+    { sandboxId, generation, host: expected }: Pick<Target, "sandboxId" | "generation" | "host">,
+    beganAt: number,
+    bound: CallBound,
+    call: (object: SandboxObjectApi, timeoutMs: number) => Promise<ObjectLook>,
+  ): Promise<Observation> {
+    const about = { provider: "cloudflare", sandboxId, generation, beganAt } as const;
+    const sent = await this.#send(whom, bound, false, call);
     const seen = sent.ok ? shaped(objectLook, sent.value, "none") : sent;
     if (!seen.ok) {
       const detail = `${seen.failure.code}: ${seen.failure.message}`;
       return { ...about, answer: "unknown", host: null, boot: null, residue: [], detail };
     }
-    const { host, boot, answer, detail } = seen.value;
+    const { host, boot, answer, detail, containment } = seen.value;
     const residue = seen.value.residue.map((one) => ({ ...one, instanceId: one.instanceId as InstanceId | null }));
     const told = { ...about, host, boot, residue };
-    if (target.host !== null && target.host !== host) {
-      return { ...told, answer: "unknown", detail: `Object ${host} answered; the lease is on ${target.host}.` };
+    if (expected !== null && expected !== host) {
+      return { ...told, answer: "unknown", detail: `Object ${host} answered; the lease is on ${expected}.` };
     }
     // It must not contradict itself.
     if ((answer === "present") !== residue.length > 0) {
@@ -68,11 +90,11 @@ export class ObjectCaller {
         detail: `It says ${answer} and shows ${residue.length} processes. ${detail}`,
       };
     }
-    return { ...told, answer, detail };
+    return { ...told, answer, detail, ...(containment === undefined ? {} : { containment }) };
   }
 
   async #send<T>(
-    target: Target,
+    target: Addressed,
     bound: CallBound,
     changes: boolean,
     call: (object: SandboxObjectApi, timeoutMs: number) => Promise<T>,
@@ -80,8 +102,12 @@ export class ObjectCaller {
     if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
     const { timeoutMs } = bound;
     const forObject = timeoutMs - Math.min(returnMs, timeoutMs / 10);
-    return limited(this.#clock, timeoutMs, changes, () => call(this.#object(target.sandboxId), forObject));
+    return limited(this.#clock, timeoutMs, changes, () => call(this.#object(objectNameOf(target)), forObject));
   }
+}
+
+export function atContainer(id: ContainerId): Addressed {
+  return { sandboxId: id as string as SandboxId, container: id };
 }
 
 /** Without the member that zod leaves as undefined. */

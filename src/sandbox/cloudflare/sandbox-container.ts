@@ -9,10 +9,13 @@
  */
 import { Sandbox } from "@cloudflare/sandbox";
 import type { Clock, Ids, Logger } from "../../session/ambient.ts";
-import type { LaunchOrder } from "../agent-sandbox.ts";
+import { untouchedForMs } from "../../protocol/stale-workspace.ts";
+import type { LaunchOrder, Place } from "../agent-sandbox.ts";
 import type { SnapshotBucket } from "./container-platform.ts";
 import { Fence } from "./fence.ts";
 import { FenceRecords } from "./fence-records.ts";
+import { freshDisk } from "./fresh-disk.ts";
+import { imageUser } from "./job-user.ts";
 import type { ObjectAim, SandboxObjectApi, WrapperCall } from "./object-api.ts";
 import { SandboxPlatform, type SdkCalls } from "./sandbox-platform.ts";
 import { imagePaths, Toolbox } from "./toolbox-calls.ts";
@@ -32,6 +35,9 @@ const sdkEnvironment = {
   SANDBOX_INSTANCE_TIMEOUT_MS: "15000",
   SANDBOX_PORT_TIMEOUT_MS: "20000",
 } as const;
+
+/** Above what distributions give out; each seat of a shared container has the one that is its number further. */
+const firstJobUser = 20_000;
 
 export function sandboxContainer<Env extends object>(wire: (env: Env) => ContainerWiring) {
   return class SandboxContainer extends Sandbox<Env> implements SandboxObjectApi {
@@ -54,7 +60,16 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
         clock,
         ids,
         logger,
-        terms: { sleepAfterMs, paths: imagePaths, address: "0.0.0.0", endContainer: "kill -TERM 1" },
+        terms: {
+          sleepAfterMs,
+          paths: imagePaths,
+          address: "0.0.0.0",
+          endContainer: "kill -TERM 1",
+          firstJobUser,
+          loneJobUser: imageUser,
+          freshDisk,
+          untouchedForMs,
+        },
       });
     }
 
@@ -87,6 +102,9 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
     launch(order: LaunchOrder, timeoutMs: number) {
       return this.#fence.launch(order, timeoutMs);
     }
+    launchMember(order: LaunchOrder, timeoutMs: number) {
+      return this.#fence.launchMember(order, timeoutMs);
+    }
     retire(aim: ObjectAim, timeoutMs: number) {
       return this.#fence.retire(aim, timeoutMs);
     }
@@ -96,11 +114,8 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
     stopInstance(aim: ObjectAim, graceMs: number, timeoutMs: number) {
       return this.#fence.stopInstance(aim, graceMs, timeoutMs);
     }
-    destroyInstance(aim: ObjectAim, timeoutMs: number) {
-      return this.#fence.destroyInstance(aim, timeoutMs);
-    }
-    erase(aim: ObjectAim) {
-      return this.#fence.erase(aim);
+    erase(aim: ObjectAim, timeoutMs: number) {
+      return this.#fence.erase(aim, timeoutMs);
     }
     callWrapper(call: WrapperCall, timeoutMs: number) {
       return this.#fence.callWrapper(call, timeoutMs);
@@ -113,6 +128,21 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
     }
     readResources(aim: ObjectAim, timeoutMs: number) {
       return this.#fence.readResources(aim, timeoutMs);
+    }
+    retireContainer(timeoutMs: number) {
+      return this.#fence.retireContainer(timeoutMs);
+    }
+    lookAtContainer(timeoutMs: number) {
+      return this.#fence.lookAtContainer(timeoutMs);
+    }
+    destroyContainer(timeoutMs: number) {
+      return this.#fence.destroyContainer(timeoutMs);
+    }
+    inspectCapacity(place: Place, timeoutMs: number) {
+      return this.#fence.inspectCapacity(place, timeoutMs);
+    }
+    reclaim(place: Place, timeoutMs: number) {
+      return this.#fence.reclaim(place, timeoutMs);
     }
   };
 }

@@ -3,13 +3,14 @@
  * bound, no retry, no judgement: those are the fence's, where the stand-in's tests reach them.
  */
 import type { Sandbox } from "@cloudflare/sandbox";
-import type {
-  CommandResult,
-  ContainerPlatform,
-  Digest,
-  FenceStorage,
-  ListedProcess,
-  SnapshotBucket,
+import {
+  type CommandResult,
+  type ContainerPlatform,
+  type Digest,
+  type FenceStorage,
+  type ListedProcess,
+  sdkPort,
+  type SnapshotBucket,
 } from "./container-platform.ts";
 
 /** The SDK's own, past our overrides of them. */
@@ -29,8 +30,6 @@ interface Internals {
 
 /** How the SDK is told that a call belongs to no session (`enableDefaultSession: false` does the same in its client). */
 const noSession = "__DISABLE_SESSION__";
-/** Where the SDK's own server listens in the image. */
-const sdkPort = 3_000;
 
 export class SandboxPlatform implements ContainerPlatform {
   readonly objectId: string;

@@ -2,16 +2,18 @@
  * Saves the workspace to the bucket and brings one back, through a courier: a program of the image that serves, or takes, one tar
  * over a port of the container and ends. (docs/decisions/0010 says why not the SDK's backups.)
  *
- * Saves of one container run one after another, so that a name is written once.
+ * Saves of one sandbox run one after another, so that a name is written once; each member of a shared container has a port for its own.
  */
 import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
 import type { SessionId } from "../../domain/ids.ts";
 import { markers } from "../../protocol/markers.ts";
-import { courierPort, courierSum, type CourierOrder, type CourierSum } from "../../protocol/toolbox.ts";
+import { courierSum, type CourierOrder, type CourierSum } from "../../protocol/toolbox.ts";
 import { controllerToken, wrapperHeaders, wrapperProof } from "../../protocol/wrapper.ts";
 import type { LaunchOrder } from "../agent-sandbox.ts";
 import type { SnapshotBucket } from "./container-platform.ts";
 import type { FenceParts } from "./fence-parts.ts";
+import { type Home, homeOf } from "./home.ts";
+import { canStartAs, programsKnow, takeOne, twoLines } from "./job-user.ts";
 import { deadlineIn, limited, type Deadline } from "./limited-call.ts";
 import type { ObjectAim } from "./object-api.ts";
 import {
@@ -25,6 +27,7 @@ import {
   type SnapshotNames,
 } from "./snapshot-shelf.ts";
 import { quoted } from "./toolbox-calls.ts";
+import { Turns } from "./turns.ts";
 
 /** Node starts and listens; on a sixteenth of a core that takes a while. */
 const courierReadyMs = 15_000;
@@ -42,7 +45,7 @@ type Refused = Extract<ProviderResult<never>, { ok: false }>;
 
 export class Saving {
   readonly #parts: FenceParts;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(parts: FenceParts) {
     this.#parts = parts;
@@ -50,9 +53,7 @@ export class Saving {
 
   save(aim: ObjectAim, name: string, timeoutMs: number): Promise<ProviderResult<{ readonly bytes: number }>> {
     const deadline = deadlineIn(this.#parts.clock, timeoutMs);
-    const mine = this.#last.then(() => this.#save(aim, name, deadline));
-    this.#last = mine.catch(() => {});
-    return mine;
+    return this.#turns.in(aim.sandboxId, () => this.#save(aim, name, deadline));
   }
 
   /** `not_found`: no snapshot of that name that was acknowledged and not removed. */
@@ -66,11 +67,11 @@ export class Saving {
   }
 
   /** Into the workspace of a container where nothing of the instance runs yet. */
-  async restore(order: LaunchOrder, files: KeptFiles, ms: number): Promise<ProviderResult<null>> {
+  async restore(order: LaunchOrder, home: Home, files: KeptFiles, ms: number): Promise<ProviderResult<null>> {
     const deadline = deadlineIn(this.#parts.clock, ms);
     const { bucket } = this.#parts.platform;
     if (bucket === null) return failed("unsupported", "This deployment has no bucket for snapshots.", "none");
-    const courier = await this.#courier("unpack", order, deadline);
+    const courier = await this.#courier("unpack", order, home, deadline);
     if (!courier.ok) return courier;
     const came = await this.#ask(deadline, true, async (signal) => {
       const stored = await bucket.get(files.names.archive);
@@ -100,10 +101,11 @@ export class Saving {
       armed?.ready === true &&
       armed.generation === aim.generation &&
       (aim.instanceId === null || armed.instanceId === aim.instanceId);
-    if (!here || !platform.running()) {
+    const home = homeOf(aim, this.#parts);
+    if (!here || home === null || !platform.running()) {
       return failed("not_found", "Nothing runs there whose files could be saved.", "none");
     }
-    const courier = await this.#courier("pack", { ...aim, instanceId: armed.instanceId }, deadline);
+    const courier = await this.#courier("pack", { ...aim, instanceId: armed.instanceId }, home, deadline);
     if (!courier.ok) return courier;
     const saved = await this.#ask(deadline, true, async (signal) => {
       const { body } = await courier.value.ask("GET", "/archive", signal);
@@ -134,6 +136,7 @@ export class Saving {
   async #courier(
     direction: "pack" | "unpack",
     whose: Pick<LaunchOrder, "sessionId" | "generation" | "instanceId">,
+    home: Home,
     deadline: Deadline,
   ): Promise<ProviderResult<Courier>> {
     const { platform, terms, ids } = this.#parts;
@@ -143,12 +146,16 @@ export class Saving {
     const file = `${paths.state}/${id}.order`;
     const order: CourierOrder = {
       secret,
-      directory: paths.workspace,
+      directory: home.workspace,
       patience_ms: courierPatienceMs,
     };
+    const owner = direction === "pack" ? null : home.jobUser;
+    const owned: CourierOrder = owner === null ? order : { ...order, owner: { uid: owner.uid, gid: owner.gid } };
+    const hasOther = owner?.if_possible === true;
     const command = [
-      `exec < ${quoted(file)}`,
-      `rm -f ${quoted(file)}`,
+      ...(owner !== null && hasOther
+        ? takeOne(file, `${programsKnow(paths.wrapper)} && ${canStartAs(owner)}`)
+        : [`exec < ${quoted(file)}`, `rm -f ${quoted(file)}`]),
       `exec ${quoted(paths.node)} ${quoted(paths.toolbox)} ${direction}`,
     ].join(" && ");
     const env = {
@@ -156,15 +163,15 @@ export class Saving {
       [markers.instance]: whose.instanceId,
       [markers.generation]: String(whose.generation),
       [markers.role]: "job",
-      MOORING_PORT: String(courierPort),
+      MOORING_PORT: String(home.courierPort),
       MOORING_BIND: terms.address,
     };
     const started = await this.#ask(deadline, true, async () => {
-      await platform.writeFile(file, JSON.stringify(order));
+      await platform.writeFile(file, hasOther ? twoLines(owned, order) : JSON.stringify(owned));
       await platform.startProcess(command, id, env);
     });
     if (!started.ok) return started;
-    const courier = new Courier(this.#parts, secret);
+    const courier = new Courier(this.#parts, home.courierPort, secret);
     const until = deadlineIn(this.#parts.clock, Math.min(courierReadyMs, deadline.left()));
     while (until.left() > 0) {
       const ready = await limited(this.#parts.clock, until.left(), false, (signal) =>
@@ -179,17 +186,19 @@ export class Saving {
 
 class Courier {
   readonly #parts: FenceParts;
+  readonly #port: number;
   readonly #secret: string;
 
-  constructor(parts: FenceParts, secret: string) {
+  constructor(parts: FenceParts, port: number, secret: string) {
     this.#parts = parts;
+    this.#port = port;
     this.#secret = secret;
   }
 
   /** Rejects unless it was answered by whom the secret was given to. */
   async ask(method: string, path: string, signal: AbortSignal, body?: ReadableStream<Uint8Array>): Promise<Response> {
     const nonce = this.#parts.ids.secret().slice(0, 32);
-    const response = await this.#parts.platform.connect(courierPort, path, {
+    const response = await this.#parts.platform.connect(this.#port, path, {
       method,
       headers: {
         [wrapperHeaders.authorization]: `Bearer ${await controllerToken(this.#secret)}`,

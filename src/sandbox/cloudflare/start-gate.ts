@@ -30,6 +30,7 @@ export class StartGate {
     if (opening === null) return "Refused by the fence: no launch is under way.";
     if (this.#clock.now() > opening.launchNotAfter) return "Refused by the fence: the launch came too late.";
     const { armed, retiredThrough } = this.#records.place(opening.sandboxId);
+    if (this.#records.roster.retired) return "Refused by the fence: the shared container is retired.";
     if (armed?.generation !== opening.generation) return "Refused by the fence: that generation is not armed.";
     if (retiredThrough !== null && opening.generation <= retiredThrough)
       return "Refused by the fence: that generation is retired.";

@@ -1,9 +1,17 @@
 /** The programs of the image, called through the SDK's exec: one command line out, one JSON document back, in time or not at all. */
-import { failed, type ProviderResult } from "../../domain/failure.ts";
+import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
 import type { InstanceId } from "../../domain/ids.ts";
 import type { Residue } from "../../domain/observation.ts";
-import { lookReport, stopReport, type LookReport, type StopReport } from "../../protocol/toolbox.ts";
+import {
+  lookReport,
+  spaceReport,
+  stopReport,
+  type LookReport,
+  type StopReport,
+  type ToolMember,
+} from "../../protocol/toolbox.ts";
 import type { Clock } from "../../session/ambient.ts";
+import type { Capacity } from "../agent-sandbox.ts";
 import { jsonOf, shaped, type Shape } from "../http-reply.ts";
 import type { ContainerPlatform } from "./container-platform.ts";
 import { limited, type Deadline } from "./limited-call.ts";
@@ -14,7 +22,10 @@ export interface ContainerPaths {
   readonly node: string;
   readonly wrapper: string;
   readonly toolbox: string;
+  /** Of a sandbox that has its container for itself. */
   readonly workspace: string;
+  /** One directory per member of a shared container below it; none can list its siblings. */
+  readonly workspaces: string;
   /** One directory per instance below it. Not readable for anybody else. */
   readonly state: string;
 }
@@ -24,6 +35,7 @@ export const imagePaths: ContainerPaths = {
   wrapper: "/opt/mooring/wrapper.js",
   toolbox: "/opt/mooring/toolbox.js",
   workspace: "/workspace",
+  workspaces: "/workspaces",
   state: "/var/lib/mooring",
 };
 
@@ -42,14 +54,16 @@ export class Toolbox {
    * Two witnesses: the SDK's list, which forgets a process whose id was used twice, and /proc with every environment, which does
    * not know what hides its own (PHY-2). An instance that the list alone shows counts while its pid is alive.
    */
-  async look(aim: ObjectAim, deadline: Deadline): Promise<ProviderResult<readonly Residue[]>> {
+  async look(aim: ObjectAim, deadline: Deadline, member?: ToolMember): Promise<ProviderResult<readonly Residue[]>> {
     const listed = await limited(this.#clock, deadline.left(), false, () => this.#platform.listProcesses());
     if (!listed.ok) return listed;
     const ours = listed.value.flatMap(({ id, pid, running }) => {
       const instanceId = instanceOf(id);
-      return running && pid !== null && instanceId !== null ? [{ pid, instanceId }] : [];
+      // In a shared container it lists the siblings, too.
+      const meant = instanceId !== null && (member === undefined || instanceId === member.instance);
+      return running && pid !== null && meant ? [{ pid, instanceId }] : [];
     });
-    const order = { aim: toolAim({ ...aim, instanceId: null }), pids: ours.map(({ pid }) => pid) };
+    const order = { aim: toolAim({ ...aim, instanceId: null }), pids: ours.map(({ pid }) => pid), ...of(member) };
     const seen = await this.run("look", order, lookReport, deadline.left(), false);
     if (!seen.ok) return seen;
     const residue = seen.value.residue.map(residueOf);
@@ -61,8 +75,16 @@ export class Toolbox {
     return { ok: true, value: [...residue, ...guardians] };
   }
 
-  stop(aim: ObjectAim, graceMs: number, ms: number): Promise<ProviderResult<StopReport>> {
-    return this.run("stop", { aim: toolAim(aim), grace_ms: graceMs }, stopReport, ms, true);
+  stop(aim: ObjectAim, graceMs: number, ms: number, member?: ToolMember): Promise<ProviderResult<StopReport>> {
+    return this.run("stop", { aim: toolAim(aim), grace_ms: graceMs, ...of(member) }, stopReport, ms, true);
+  }
+
+  /** How much room there is below that directory. A failure without a code of its own says nothing about the disk. */
+  async space(directory: string, ms: number): Promise<ProviderResult<Capacity>> {
+    const told = await this.run("space", { directory }, spaceReport, ms, false);
+    if (!told.ok) return told;
+    if ("refused" in told.value) return failed(told.value.refused.code, told.value.refused.message, "none");
+    return succeeded({ freeBytes: told.value.free_bytes, totalBytes: told.value.total_bytes });
   }
 
   async run<T>(tool: string, order: object, shape: Shape<T>, ms: number, changes: boolean): Promise<ProviderResult<T>> {
@@ -92,6 +114,11 @@ function instanceOf(processId: string): InstanceId | null {
 
 export function residueOf(one: LookReport["residue"][number]): Residue {
   return { kind: one.kind, instanceId: one.instance as InstanceId | null, pid: one.pid };
+}
+
+/** An order for a sandbox that is alone stays as it was: an older image refuses what it does not know. */
+function of(member: ToolMember | undefined): { readonly member?: ToolMember } {
+  return member === undefined ? {} : { member };
 }
 
 export function toolAim(aim: ObjectAim): { session: string; generation: number; instance: string | null } {

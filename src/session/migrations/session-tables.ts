@@ -1,8 +1,17 @@
 /** The tables of one session's object. A shipped migration is never edited: changes are appended. */
+import type { ProviderName } from "../../domain/provider-names.ts";
 import type { Migration } from "../../storage/migrate.ts";
 
 /** Raised when a record written by this code could be misread by an older one: that one then leaves the rows alone (LEA-19). */
-export const recordVersion = 2;
+export const recordVersion = 3;
+
+/**
+ * 3: a place in a shared container on Cloudflare. Older code would look for it in an object of its own and find nothing there.
+ * Everything else stays readable for it, so that a rollback leaves no other session alone.
+ */
+export function recordVersionOf(provider: ProviderName, isShared: boolean): number {
+  return isShared && provider === "cloudflare" ? recordVersion : 2;
+}
 
 export const sessionMigrations: readonly Migration[] = [
   {

@@ -8,15 +8,9 @@ import { markers } from "../../../src/protocol/wrapper.ts";
 import type { Target } from "../../../src/sandbox/agent-sandbox.ts";
 import { noInstance } from "../../support/cloudflare/stand-in-platform.ts";
 import { isAlive, pidsWith } from "../../support/processes.ts";
-import { type CloudflareWorld, wrapperOf } from "../cloudflare-harness.ts";
+import { type CloudflareCheck, type CloudflareWorld, wrapperOf } from "../cloudflare-harness.ts";
+import { cloudflareSharedChecks } from "./cloudflare-shared-checks.ts";
 import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
-
-export interface CloudflareCheck {
-  readonly name: string;
-  readonly run: (world: CloudflareWorld) => Promise<void>;
-  /** What a container stays awake without a renewal, where not the real 600 s. */
-  readonly sleepAfterMs?: number;
-}
 
 export const cloudflareChecks: readonly CloudflareCheck[] = [
   { name: "a container that denies to run while somebody answers in it is unknown, not absent [PHY-7]", run: denies },
@@ -49,6 +43,7 @@ export const cloudflareChecks: readonly CloudflareCheck[] = [
   { name: "an object that is evicted in the middle of a launch starts one process all the same [PHY-9]", run: evicted },
   { name: "what the bucket spoiled is not acknowledged as a snapshot", run: spoiled },
   { name: "a workspace of several parts comes back byte by byte [DEL-11]", run: large },
+  ...cloudflareSharedChecks,
   { name: "a stopped and erased sandbox leaves no process, and its object starts nothing again [PHY-15]", run: erased },
 ];
 

@@ -59,5 +59,5 @@ async function declares(world: ProviderWorld): Promise<void> {
   const { launchRetriesMs, stopGraceMs, containment } = world.provider.capabilities;
   assert.ok(Number.isFinite(launchRetriesMs) && launchRetriesMs >= 0, `launchRetriesMs ${launchRetriesMs}`);
   assert.ok(Number.isFinite(stopGraceMs) && stopGraceMs > 0, `stopGraceMs ${stopGraceMs}`);
-  assert.ok(["container", "cgroup", "marker"].includes(containment), containment);
+  assert.ok(["container", "cgroup", "user", "marker"].includes(containment), containment);
 }

@@ -64,6 +64,27 @@ export const sharedChecks: readonly ProviderCheck[] = [
     needs: ["containers"],
     run: thereUntilDestroyed,
   },
+  {
+    name: "what hides in a shared container is found and ended, or no look promises that it would be [PHY-14]",
+    needs: ["containers", "hidingInShared"],
+    run: hidden,
+  },
+  {
+    name: "members are saved at once and restored in one container, each with its own files and no others [DEL-11]",
+    needs: ["containers", "snapshots"],
+    run: saved,
+  },
+  {
+    name: "a member that cannot come up ends with its own processes, and a repeat of its launch may succeed [PHY-10]",
+    needs: ["containers", "disturb"],
+    run: givenUp,
+  },
+  { name: "members that are launched at once all come up, each as itself", needs: ["containers"], run: atOnce },
+  {
+    name: "a launch and a stop of a member that land late, in either order, start nothing and strike no sibling [PHY-15]",
+    needs: ["containers", "disturb"],
+    run: landLate,
+  },
   { name: "destroying a container that never was is success", needs: ["containers"], run: neverWas },
   {
     name: "a look at a container of a provider that cannot be reached is unknown [PHY-1]",
@@ -82,7 +103,7 @@ function newId(world: ProviderWorld): ContainerId {
   return containerId(isolatedSandboxId(world.sessionId(), 1 as Generation));
 }
 
-class SharedContainer {
+export class SharedContainer {
   readonly id: ContainerId;
   readonly #world: ProviderWorld;
   readonly #at: { readonly id: ContainerId; readonly generation: Generation; readonly host: string | null };
@@ -116,12 +137,12 @@ class SharedContainer {
   }
 }
 
-async function runs(session: ContractSession, what: string): Promise<void> {
+export async function runs(session: ContractSession, what: string): Promise<void> {
   valueOf(await session.renew(), what);
   assertAnswer(await session.observe(), "present");
 }
 
-async function ran(session: ContractSession, job: string, command: string): Promise<string> {
+export async function ran(session: ContractSession, job: string, command: string): Promise<string> {
   await session.startJob(job, command);
   const done = await session.becomes(
     `job ${job}`,
@@ -255,6 +276,101 @@ async function thereUntilDestroyed(world: ProviderWorld): Promise<void> {
   valueOf(await container.retire(), "retire the container");
   valueOf(await container.destroy(), "destroy");
   assertAnswer(await container.observe(), "absent");
+}
+
+async function hidden(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const [one, other] = [await container.held(), await container.held()];
+  const { command, count } = power(world, "hidingInShared");
+  const id = await one.startJob("hides", command);
+  const printed = async () => valueOf(await world.settle(one.wrapper().job(id, 64, bound())), "job").tail_base64;
+  await one.becomes("hidden", printed, (tail) => atob(tail) === "hidden\n");
+  assert.ok((await count()) > 0, "nothing hides: the check would prove nothing");
+  valueOf(await one.stop(), "stop");
+  await runs(other, "the sibling");
+  const { containment } = await one.observe();
+  // A provider that says `marker` promises nothing here, and the receipt says so (domain/observation.ts).
+  if (containment === undefined || containment === "marker") return;
+  await one.becomesAbsent();
+  assert.equal(await count(), 0, `a look said ${containment}, and what hid is still there`);
+}
+
+async function saved(world: ProviderWorld): Promise<void> {
+  const files = power(world, "snapshots");
+  const { snapshots } = world.provider;
+  assert.ok(snapshots !== undefined);
+  const container = new SharedContainer(world);
+  const members = [await container.held(), await container.held()];
+  for (const member of members) await ran(member, "writes", files.write("whose.txt", member.order.sessionId));
+  const saving = members.map((member) => world.settle(snapshots.save(member.target(), "s1", bound())));
+  for (const each of await Promise.all(saving)) valueOf(each, "save");
+  for (const member of members) {
+    valueOf(await member.retire(), "retire");
+    valueOf(await member.stop(), "stop");
+  }
+  const next = members.map(({ order }) =>
+    container.member({
+      sessionId: order.sessionId,
+      generation: (order.generation + 1) as Generation,
+      instanceId: `j${order.instanceId}` as typeof order.instanceId,
+    }),
+  );
+  const launching = next.map((member) => member.launch({ restore: "s1" }));
+  for (const each of await Promise.all(launching)) valueOf(each, "a launch that restores");
+  for (const member of next) {
+    valueOf(await member.renew(), "renew");
+    const { sessionId } = member.order;
+    assert.match(await ran(member, "reads", files.read("whose.txt")), new RegExp(sessionId));
+    // What was brought back is the member's own to change.
+    await ran(member, "writes", files.write("whose.txt", `still ${sessionId}`));
+    assert.match(await ran(member, "reads-again", files.read("whose.txt")), new RegExp(`still ${sessionId}`));
+  }
+}
+
+async function givenUp(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const one = await container.held();
+  const other = container.member();
+  await power(world, "disturb")("launch", "error");
+  assertFailed(await other.launch(), ["timed_out", "unavailable"]);
+  await runs(one, "the sibling of one that did not come up");
+  await other.held();
+  await runs(other, "a repeat");
+  await runs(one, "the sibling, after the repeat");
+}
+
+async function atOnce(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const members = Array.from({ length: 4 }, () => container.member());
+  for (const each of await Promise.all(members.map((member) => member.launch()))) valueOf(each, "launch");
+  for (const member of members) await runs(member, "one of four");
+  for (const member of members) assertFailed(await member.renewAs(50, { secret: "x".repeat(64) }), "foreign_instance");
+}
+
+async function landLate(world: ProviderWorld): Promise<void> {
+  const container = new SharedContainer(world);
+  const sibling = await container.held();
+  const disturb = power(world, "disturb");
+  const gone = container.member();
+  await disturb("launch", { lateByMs: 600 });
+  const late = gone.launch();
+  valueOf(await gone.retire(), "retire");
+  assert.ok(!(await late).ok, "a retired member was launched");
+  assertAnswer(await gone.observe(), "absent");
+  const old = await container.held();
+  valueOf(await old.retire(), "retire");
+  const { sessionId, generation, instanceId } = old.order;
+  const next = await container.held({
+    sessionId,
+    generation: (generation + 1) as Generation,
+    instanceId: `j${instanceId}` as typeof instanceId,
+  });
+  // Sent before the next generation was launched, and delivered now.
+  await disturb("stop", { lateByMs: 600 });
+  await old.stop(0, { instanceId: null });
+  await old.becomesAbsent();
+  await runs(next, "the next generation");
+  await runs(sibling, "the sibling");
 }
 
 async function neverWas(world: ProviderWorld): Promise<void> {

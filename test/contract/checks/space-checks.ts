@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import type { ProviderResult } from "../../../src/domain/failure.ts";
-import { isolatedSandboxId, type Generation, type SandboxId, type SessionId } from "../../../src/domain/ids.ts";
+import {
+  containerId,
+  isolatedSandboxId,
+  type Generation,
+  type SandboxId,
+  type SessionId,
+} from "../../../src/domain/ids.ts";
 import { untouchedForMs } from "../../../src/protocol/stale-workspace.ts";
 import type { Capacity, Place, Reclaimed, Space } from "../../../src/sandbox/agent-sandbox.ts";
 import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
@@ -10,6 +16,11 @@ export const spaceChecks: readonly ProviderCheck[] = [
   { name: "it can measure room exactly when it says that it can", needs: [], run: asDeclared },
   { name: "what is free is a number of bytes, and no more than there is", needs: ["workspaces"], run: numbers },
   { name: "measuring and reclaiming start nothing", needs: ["workspaces"], run: startsNothing },
+  {
+    name: "measuring and reclaiming start no shared container",
+    needs: ["workspaces", "containers"],
+    run: startsNoContainer,
+  },
   {
     name: "a measurement that cannot be made is space_unmeasurable, never a number [CAP-4]",
     needs: ["disk"],
@@ -61,21 +72,31 @@ function spaceOf(world: ProviderWorld): Space {
   return space;
 }
 
-function place(world: ProviderWorld, sessionId: SessionId = world.sessionId()): Place {
-  return { sessionId, sandboxId: isolatedSandboxId(sessionId, world.now() as Generation) };
+/** Where sandboxes lie beside each other: everywhere on a host; else in a shared container, which somebody has to be in. */
+type Beside = Pick<Place, "container">;
+
+async function beside(world: ProviderWorld): Promise<Beside> {
+  if (world.can.workspaces?.inOneContainer !== true) return {};
+  const container = containerId(isolatedSandboxId(world.sessionId(), 1 as Generation));
+  await new ContractSession(world, { container }).held();
+  return { container };
 }
 
-function inspect(world: ProviderWorld, at = place(world)): Promise<ProviderResult<Capacity>> {
+function place(world: ProviderWorld, at: Beside, sessionId: SessionId = world.sessionId()): Place {
+  return { ...at, sessionId, sandboxId: isolatedSandboxId(sessionId, world.now() as Generation) };
+}
+
+function inspect(world: ProviderWorld, at: Place): Promise<ProviderResult<Capacity>> {
   return world.settle(spaceOf(world).inspectCapacity(at, bound()));
 }
 
-async function reclaim(world: ProviderWorld, at = place(world)): Promise<Reclaimed> {
+async function reclaim(world: ProviderWorld, at: Place): Promise<Reclaimed> {
   return valueOf(await world.settle(spaceOf(world).reclaim(at, bound())), "reclaim");
 }
 
 /** One that ran and was stopped; its workspace was never removed. */
-async function ended(world: ProviderWorld): Promise<ContractSession> {
-  const session = new ContractSession(world);
+async function ended(world: ProviderWorld, at: Beside): Promise<ContractSession> {
+  const session = new ContractSession(world, at);
   await session.held();
   valueOf(await session.stop(), "stop");
   await session.becomesAbsent();
@@ -87,9 +108,11 @@ async function asDeclared(world: ProviderWorld): Promise<void> {
 }
 
 async function numbers(world: ProviderWorld): Promise<void> {
-  const { freeBytes, totalBytes } = valueOf(await inspect(world), "inspectCapacity");
-  assert.ok(Number.isSafeInteger(freeBytes) && freeBytes > 0, `${freeBytes} bytes are free`);
-  assert.ok(Number.isSafeInteger(totalBytes) && totalBytes >= freeBytes, `of ${totalBytes}`);
+  for (const at of [place(world, {}), place(world, await beside(world))]) {
+    const { freeBytes, totalBytes } = valueOf(await inspect(world, at), "inspectCapacity");
+    assert.ok(Number.isSafeInteger(freeBytes) && freeBytes > 0, `${freeBytes} bytes are free`);
+    assert.ok(Number.isSafeInteger(totalBytes) && totalBytes >= freeBytes, `of ${totalBytes}`);
+  }
 }
 
 async function startsNothing(world: ProviderWorld): Promise<void> {
@@ -99,17 +122,30 @@ async function startsNothing(world: ProviderWorld): Promise<void> {
   assertAnswer(await session.observe(), "absent");
 }
 
+async function startsNoContainer(world: ProviderWorld): Promise<void> {
+  const container = containerId(isolatedSandboxId(world.sessionId(), 1 as Generation));
+  const at = place(world, { container });
+  await inspect(world, at);
+  await reclaim(world, at);
+  const { containers } = world.provider;
+  assert.ok(containers !== undefined);
+  const target = { id: container, generation: world.now() as Generation, host: null };
+  assertAnswer(await world.settle(containers.observe(target, world.now(), bound())), "absent");
+}
+
 async function unmeasurable(world: ProviderWorld): Promise<void> {
+  const at = place(world, await beside(world));
   await power(world, "disk")("unmeasurable");
-  assertFailed(await inspect(world), "space_unmeasurable", "none");
+  assertFailed(await inspect(world, at), "space_unmeasurable", "none");
   await power(world, "disk")("well");
-  valueOf(await inspect(world), "inspectCapacity");
+  valueOf(await inspect(world, at), "inspectCapacity");
 }
 
 async function readOnly(world: ProviderWorld): Promise<void> {
+  const at = await beside(world);
   await power(world, "disk")("read_only");
-  assertFailed(await inspect(world), "filesystem_unusable", "none");
-  const session = new ContractSession(world);
+  assertFailed(await inspect(world, place(world, at)), "filesystem_unusable", "none");
+  const session = new ContractSession(world, at);
   assertFailed(await session.launch(), "filesystem_unusable", "none");
   assertAnswer(await session.observe(), "absent");
   await power(world, "disk")("well");
@@ -118,20 +154,22 @@ async function readOnly(world: ProviderWorld): Promise<void> {
 
 async function removesStale(world: ProviderWorld): Promise<void> {
   const { age, has } = power(world, "workspaces");
-  const old = await ended(world);
+  const at = await beside(world);
+  const old = await ended(world, at);
   assert.ok(await has(old.order.sandboxId), "it has no workspace to begin with");
   await age(longAgo);
-  const { removed } = await reclaim(world);
+  const { removed } = await reclaim(world, place(world, at));
   assert.deepEqual(removed, [old.order.sandboxId]);
   assert.ok(!(await has(old.order.sandboxId)), "it says that it removed it, and did not");
-  assert.deepEqual((await reclaim(world)).removed, []);
+  assert.deepEqual((await reclaim(world, place(world, at))).removed, []);
 }
 
 async function keeps(world: ProviderWorld): Promise<void> {
   const { age, has, plant } = power(world, "workspaces");
-  const running = new ContractSession(world);
+  const at = await beside(world);
+  const running = new ContractSession(world, at);
   await running.held();
-  const own = await ended(world);
+  const own = await ended(world, at);
   const unknown = isolatedSandboxId(world.sessionId(), 1_000 as Generation);
   // Its name begins with that of one that is stale, and is not one of ours.
   const odd = `${unknown}-backup` as SandboxId;
@@ -139,7 +177,7 @@ async function keeps(world: ProviderWorld): Promise<void> {
   await plant(odd);
   await age(longAgo);
   const before = valueOf(await running.renew(), "renewal");
-  const { removed, kept } = await reclaim(world, place(world, own.order.sessionId));
+  const { removed, kept } = await reclaim(world, place(world, at, own.order.sessionId));
   assert.deepEqual(removed, []);
   const names = kept.map(({ name }) => name);
   for (const each of [running.order.sandboxId, unknown, odd]) {
@@ -151,26 +189,29 @@ async function keeps(world: ProviderWorld): Promise<void> {
 }
 
 async function keepsYoung(world: ProviderWorld): Promise<void> {
-  const young = await ended(world);
-  assert.deepEqual((await reclaim(world)).removed, []);
+  const at = await beside(world);
+  const young = await ended(world, at);
+  assert.deepEqual((await reclaim(world, place(world, at))).removed, []);
   assert.ok(await power(world, "workspaces").has(young.order.sandboxId), "it was removed at once");
 }
 
 async function keepsAllWhenBlind(world: ProviderWorld): Promise<void> {
   const { age, has } = power(world, "workspaces");
-  const old = await ended(world);
+  const at = await beside(world);
+  const old = await ended(world, at);
   await age(longAgo);
   await power(world, "hideProcesses")();
-  const { removed, kept } = await reclaim(world);
+  const { removed, kept } = await reclaim(world, place(world, at));
   assert.deepEqual(removed, []);
   assert.ok(await has(old.order.sandboxId), "it was removed");
   assert.match(kept.find(({ name }) => name === old.order.sandboxId)?.why ?? "", /inspected/);
 }
 
 async function reclaimedIsRetired(world: ProviderWorld): Promise<void> {
-  const old = await ended(world);
+  const at = await beside(world);
+  const old = await ended(world, at);
   await power(world, "workspaces").age(longAgo);
-  assert.deepEqual((await reclaim(world)).removed, [old.order.sandboxId]);
+  assert.deepEqual((await reclaim(world, place(world, at))).removed, [old.order.sandboxId]);
   const late = { launchNotAfter: world.now() + 60_000 };
   assertFailed(await old.launch(late), "refused_retired", "none");
   assertAnswer(await old.observe(), "absent");
@@ -178,11 +219,12 @@ async function reclaimedIsRetired(world: ProviderWorld): Promise<void> {
 
 async function lostReply(world: ProviderWorld): Promise<void> {
   const { age, has } = power(world, "workspaces");
-  const old = await ended(world);
+  const at = await beside(world);
+  const old = await ended(world, at);
   await age(longAgo);
   await power(world, "disturb")("reclaim", "lost_reply");
   assertFailed(
-    await world.settle(spaceOf(world).reclaim(place(world), bound())),
+    await world.settle(spaceOf(world).reclaim(place(world, at), bound())),
     ["timed_out", "unavailable"],
     "unknown",
   );
@@ -194,6 +236,7 @@ async function lostReply(world: ProviderWorld): Promise<void> {
 }
 
 async function hangs(world: ProviderWorld): Promise<void> {
+  const at = await beside(world);
   await power(world, "disturb")("reclaim", "hang");
-  assertFailed(await world.settle(spaceOf(world).reclaim(place(world), bound(300))), "timed_out", "unknown");
+  assertFailed(await world.settle(spaceOf(world).reclaim(place(world, at), bound(300))), "timed_out", "unknown");
 }

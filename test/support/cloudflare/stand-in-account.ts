@@ -4,11 +4,13 @@
  * what it stored, and the container goes on.
  */
 import { Fence } from "../../../src/sandbox/cloudflare/fence.ts";
+import { freshDisk } from "../../../src/sandbox/cloudflare/fresh-disk.ts";
 import { FenceRecords } from "../../../src/sandbox/cloudflare/fence-records.ts";
 import type { FenceParts, FenceTerms } from "../../../src/sandbox/cloudflare/fence-parts.ts";
 import type { SandboxObjectApi } from "../../../src/sandbox/cloudflare/object-api.ts";
 import type { ContainerPlatform } from "../../../src/sandbox/cloudflare/container-platform.ts";
 import { Toolbox } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
+import { untouchedForMs } from "../../../src/protocol/stale-workspace.ts";
 import type { Clock } from "../../../src/session/ambient.ts";
 import { systemIds } from "../system-ambient.ts";
 import { programs } from "./programs.ts";
@@ -29,6 +31,8 @@ export interface StandInObject {
 export interface AccountOptions {
   readonly clock: Clock;
   readonly terms?: Partial<FenceTerms>;
+  /** Of an image of another release. */
+  readonly programs?: { readonly wrapper: string; readonly toolbox: string };
   /** A fence that makes a mistake, for tests that must notice it. */
   readonly makeFence?: (parts: FenceParts) => Fence;
   /** How a careless provider would use the platform. */
@@ -41,10 +45,12 @@ export class StandInAccount {
   down = false;
   /** Until then objects are being reset, as in a deploy. */
   resettingUntil = 0;
+  /** How much older than it is everything on disk looks to a reclaim; for fences that are made from now on. */
+  agedMs = 0;
   readonly #options: AccountOptions;
   readonly #objects = new Map<string, StandInObject>();
   readonly #haunted = new Set<string>();
-  readonly #faults: { readonly call: ObjectCall; readonly fault: ObjectFault }[] = [];
+  readonly #faults: { readonly calls: readonly ObjectCall[]; readonly fault: ObjectFault }[] = [];
 
   constructor(options: AccountOptions) {
     this.#options = options;
@@ -54,7 +60,10 @@ export class StandInAccount {
   object(name: string): StandInObject {
     const known = this.#objects.get(name);
     if (known !== undefined) return known;
-    const made = this.#incarnate(new StandInContainer(name, programs()), new StandInStorage());
+    const made = this.#incarnate(
+      new StandInContainer(name, this.#options.programs ?? programs()),
+      new StandInStorage(),
+    );
     this.#objects.set(name, made);
     if ([...this.#haunted].some((session) => name.startsWith(`${session}-g`))) made.container.boot();
     return made;
@@ -75,8 +84,14 @@ export class StandInAccount {
     });
   }
 
-  disturb(call: ObjectCall, fault: ObjectFault): void {
-    this.#faults.push({ call, fault });
+  /** What the next of these calls meets. */
+  disturb(calls: readonly ObjectCall[], fault: ObjectFault): void {
+    this.#faults.push({ calls, fault });
+  }
+
+  /** All that was ever called by name. */
+  get containers(): readonly StandInContainer[] {
+    return [...this.#objects.values()].map(({ container }) => container);
   }
 
   evict(name?: string): void {
@@ -119,6 +134,11 @@ export class StandInAccount {
         address: "127.0.0.1",
         endContainer: container.endCommand,
         paths: container.paths,
+        // Whoever is not root cannot start anything as somebody else.
+        firstJobUser: process.getuid?.() === 0 ? container.firstUser : null,
+        loneJobUser: process.getuid?.() === 0 ? container.loneUser : null,
+        freshDisk,
+        untouchedForMs: untouchedForMs - this.agedMs,
         ...this.#options.terms,
       },
     };
@@ -133,7 +153,7 @@ export class StandInAccount {
     if (this.#options.clock.now() < this.resettingUntil) {
       throw lostOverRpc("Durable Object reset because its code was updated.", { durableObjectReset: true });
     }
-    const at = this.#faults.findIndex((each) => each.call === call);
+    const at = this.#faults.findIndex((each) => each.calls.includes(call));
     const fault = at < 0 ? null : (this.#faults.splice(at, 1)[0]?.fault ?? null);
     if (fault === "hang") return new Promise<never>(() => {});
     if (fault === "error") throw lostOverRpc("Network connection lost.", { retryable: true });

@@ -5,17 +5,30 @@
  * It cannot be a container: its processes share this machine's /proc and disk. They are told apart by their marks and
  * their parents, so a job that hides from both escapes the stand-in, as it could not escape a container.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ContainerPaths } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
-import { isAlive, pidsWith } from "../processes.ts";
+import { sdkPort } from "../../../src/sandbox/cloudflare/container-platform.ts";
+import { type ContainerPaths, quoted } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
+import type { JobUser } from "../../../src/protocol/wrapper.ts";
+import { isAlive, pidsOfUsers, pidsWith } from "../processes.ts";
 
 /** Every process that the stand-in starts itself. What they start drops it, and keeps Mooring's own marks. */
 const containerMark = "STAND_IN_CONTAINER";
+
+const usersOfOne = 1_000;
 
 interface Listed {
   readonly pid: number;
@@ -28,6 +41,8 @@ export class StandInContainer {
   readonly paths: ContainerPaths;
   /** The SDK's own list: an id that is used again overwrites what had it. */
   readonly listed = new Map<string, Listed>();
+  /** Users that no other container of this machine has: its processes share this machine's /proc. */
+  readonly firstUser = 1_000_000 + Math.floor(Math.random() * 1_000_000) * usersOfOne;
   /** Inside → outside. */
   readonly #ports = new Map<number, number>();
   readonly mischief = {
@@ -41,14 +56,19 @@ export class StandInContainer {
     indestructible: false,
     /** A start takes so long, whatever becomes of who asked. */
     startTakesMs: 0,
+    /** Of this process nobody inside can read whose it is. */
+    unreadable: null as number | null,
     /** What the next start is refused with. */
     startFails: null as Error | null,
   };
   /** How often it was started, by whomever. */
   starts = 0;
   #running = false;
+  #disk: "well" | "unmeasurable" | "read_only" = "well";
   #init: ChildProcess | null = null;
   readonly #hung = new Set<(error: Error) => void>();
+  /** Of which something was started in this life of it. */
+  readonly #instances = new Set<string>();
 
   constructor(id: string, programs: { readonly wrapper: string; readonly toolbox: string }) {
     this.id = id;
@@ -57,8 +77,15 @@ export class StandInContainer {
       wrapper: programs.wrapper,
       toolbox: programs.toolbox,
       workspace: join(this.root, "workspace"),
+      workspaces: join(this.root, "workspaces"),
       state: join(this.root, "state"),
     };
+  }
+
+  /** The last of its users; the seats of members count from the first. */
+  get loneUser(): JobUser {
+    const uid = this.firstUser + usersOfOne - 1;
+    return { uid, gid: uid, home_dir: join(this.root, "home") };
   }
 
   /** A shell command: TERM to PID 1. */
@@ -88,9 +115,13 @@ export class StandInContainer {
     if (this.#running) return;
     for (const name of readdirSync(this.root)) rmSync(join(this.root, name), { recursive: true, force: true });
     mkdirSync(this.paths.workspace);
-    mkdirSync(this.paths.state);
+    // As in the image: members get to their own, and cannot list their siblings'.
+    mkdirSync(this.paths.workspaces);
+    for (const directory of [this.root, this.paths.workspaces]) chmodSync(directory, 0o711);
+    mkdirSync(this.paths.state, { mode: 0o700 });
     this.listed.clear();
     this.#ports.clear();
+    this.#instances.clear();
     this.starts += 1;
     this.#running = true;
     const init = spawn("sleep", ["1000000"], { stdio: "ignore", detached: true, env: this.#env({}) });
@@ -101,7 +132,9 @@ export class StandInContainer {
   }
 
   async exec(command: string): Promise<{ exitCode: number; stdout: string; stderr: string }> {
-    const child = spawn("sh", ["-c", command], { cwd: this.paths.workspace, env: this.#env({}), detached: true });
+    const { unreadable } = this.mischief;
+    const seen = unreadable === null ? command : withoutReading(unreadable, command, this.root);
+    const child = spawn("sh", ["-c", seen], { cwd: this.paths.workspace, env: this.#env({}), detached: true });
     const out = { stdout: "", stderr: "" };
     child.stdout.on("data", (chunk: Buffer) => (out.stdout += chunk.toString()));
     child.stderr.on("data", (chunk: Buffer) => (out.stderr += chunk.toString()));
@@ -112,6 +145,8 @@ export class StandInContainer {
   /** Never fails for an id that is in use. */
   async start(command: string, id: string, env: Readonly<Record<string, string>>): Promise<void> {
     const outside = await this.#publish(env["MOORING_PORT"]);
+    const [, instance] = /\bMOORING_INSTANCE_ID='([^']+)'/.exec(command) ?? [];
+    if (instance !== undefined) this.#instances.add(instance);
     const child = spawn("sh", ["-c", command], {
       cwd: this.paths.workspace,
       env: this.#env({ ...env, ...outside }),
@@ -128,6 +163,8 @@ export class StandInContainer {
   }
 
   async connect(port: number, path: string, init: RequestInit): Promise<Response> {
+    // The SDK's own server.
+    if (port === sdkPort) return new Response("{}");
     const outside = this.#ports.get(port);
     if (outside === undefined) throw new Error(`The container is not listening to port ${port}`);
     const half = init.body instanceof ReadableStream ? { duplex: "half" as const } : {};
@@ -138,6 +175,20 @@ export class StandInContainer {
       const nobody = cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";
       throw nobody ? new Error(`The container is not listening to port ${port}`) : error;
     }
+  }
+
+  /** The file system under the workspaces of its members. Only root can do that to one. */
+  disk(state: "well" | "unmeasurable" | "read_only"): void {
+    const { workspaces } = this.paths;
+    const away = `${workspaces}.away`;
+    if (this.#disk === "read_only") execFileSync("umount", [workspaces]);
+    if (this.#disk === "unmeasurable") renameSync(away, workspaces);
+    if (state === "unmeasurable") renameSync(workspaces, away);
+    if (state === "read_only") {
+      execFileSync("mount", ["--bind", workspaces, workspaces]);
+      execFileSync("mount", ["-o", "remount,bind,ro", workspaces]);
+    }
+    this.#disk = state;
   }
 
   /** Where the impostor of a test has to listen. */
@@ -156,6 +207,7 @@ export class StandInContainer {
 
   async destroy(interruption: Error): Promise<void> {
     await this.kill();
+    if (this.#disk !== "well") this.disk("well");
     this.#running = false;
     this.mischief.frozen = false;
     for (const reject of this.#hung) reject(interruption);
@@ -185,6 +237,8 @@ export class StandInContainer {
       const of = marks.find((mark) => mark.startsWith("MOORING_GENERATION="));
       if (of === undefined || of === `MOORING_GENERATION=${generation}`) own.add(pid);
     }
+    for (const instance of this.#instances) for (const pid of pidsWith(`MOORING_INSTANCE_ID=${instance}`)) own.add(pid);
+    for (const pid of pidsOfUsers(this.firstUser, this.firstUser + usersOfOne)) own.add(pid);
     for (const pid of children(own)) own.add(pid);
     return [...own].filter((pid) => isAlive(pid));
   }
@@ -200,10 +254,31 @@ export class StandInContainer {
 
   async #publish(inside: string | undefined): Promise<Record<string, string>> {
     if (inside === undefined) return {};
-    const outside = await freePort();
+    const taken = this.#ports.get(Number(inside));
+    // One port leads to one listener: who is started on one that is taken cannot listen.
+    const outside = taken !== undefined && (await isListening(taken)) ? taken : await freePort();
     this.#ports.set(Number(inside), outside);
     return { MOORING_PORT: String(outside), MOORING_BIND: "127.0.0.1" };
   }
+}
+
+/**
+ * Runs a command that may not read the environment of that process, as root in a real container may not read that of one with more
+ * rights: a file that is closed to it lies over it, in a view of the mounts that is the command's alone.
+ */
+function withoutReading(pid: number, command: string, directory: string): string {
+  const closed = join(directory, "closed");
+  writeFileSync(closed, "", { mode: 0o000 });
+  const blind = `mount --bind '${closed}' /proc/${pid}/environ && exec setpriv --bounding-set -dac_override,-dac_read_search sh -c "$1"`;
+  return `exec unshare --mount sh -c ${quoted(blind)} sh ${quoted(command)}`;
+}
+
+function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  return new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(true));
+    socket.once("error", () => resolve(false));
+  }).finally(() => socket.destroy());
 }
 
 async function freePort(): Promise<number> {

@@ -1,0 +1,43 @@
+/**
+ * A shared container as a whole: retired, looked at, ended (docs/decisions/0026). Ended only when it is retired, because from then
+ * on nothing can be launched in it; with it goes whatever its members left, and an hour later what its object stores.
+ */
+import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
+import type { Retired } from "../agent-sandbox.ts";
+import type { Ending } from "./ending.ts";
+import { type FenceParts, tombstoneMs } from "./fence-parts.ts";
+import type { Launching } from "./launching.ts";
+
+export class SharedContainer {
+  readonly #parts: FenceParts;
+  readonly #launching: Launching;
+  readonly #ending: Ending;
+
+  constructor(parts: FenceParts, launching: Launching, ending: Ending) {
+    this.#parts = parts;
+    this.#launching = launching;
+    this.#ending = ending;
+  }
+
+  async retire(timeoutMs: number): Promise<ProviderResult<Retired>> {
+    const { records, platform } = this.#parts;
+    records.roster.retire();
+    await records.sync();
+    // From here on no launch begins; one that is under way may just be starting its process.
+    if (!(await this.#launching.settled(timeoutMs))) {
+      return failed("timed_out", "A launch in it is still under way.", "unknown");
+    }
+    return succeeded({ host: platform.objectId, boot: records.boot });
+  }
+
+  async destroy(timeoutMs: number): Promise<ProviderResult<null>> {
+    const { records, platform, clock } = this.#parts;
+    if (!records.roster.retired) return failed("invalid", "That container is not retired.", "none");
+    if (!(await this.#ending.endContainer(timeoutMs)))
+      return failed("unavailable", "The container still runs.", "unknown");
+    // Looks are answered from what is stored until then, by the host and boot that retired it.
+    if (records.erasedAt === null) records.erase(clock.now());
+    await platform.storage.setAlarm((records.erasedAt ?? clock.now()) + tombstoneMs);
+    return succeeded(null);
+  }
+}

@@ -1,0 +1,32 @@
+/** What a wrapper of this host is started with. */
+import type { HostLaunchOrder } from "../../src/protocol/host.ts";
+import type { WrapperBoot } from "../../src/protocol/wrapper.ts";
+import type { SandboxPaths } from "./state-directory.ts";
+
+const maxOutputBytes = 64 * 1024 * 1024;
+
+/** `jobUid`: the user of its jobs, whose group has the same number; null: ours. */
+export function bootDocument(
+  instanceId: string,
+  order: HostLaunchOrder,
+  sandbox: SandboxPaths,
+  stateDir: string,
+  jobUid: number | null,
+): WrapperBoot {
+  return {
+    session_id: order.session_id,
+    instance_id: instanceId,
+    generation: order.generation,
+    secret: order.secret,
+    launch_not_after: order.launch_not_after,
+    lease_ttl_ms: order.lease_ttl_ms,
+    job_grace_ms: order.job_grace_ms,
+    stop_grace_ms: order.stop_grace_ms,
+    workspace_dir: sandbox.workspace,
+    state_dir: stateDir,
+    env: order.env,
+    max_output_bytes: maxOutputBytes,
+    // Not there at all rather than null: a wrapper of an earlier release refuses what it does not know.
+    ...(jobUid === null ? {} : { job_user: { uid: jobUid, gid: jobUid, home_dir: sandbox.home } }),
+  };
+}
