@@ -12,6 +12,7 @@ import { z } from "zod";
 import { type ApiKeyScope, signApiKey } from "../../src/protocol/api-keys.ts";
 import { hostEnumeration, type HostResidue } from "../../src/protocol/host.ts";
 import { repository, toolEnvironment } from "../repository.ts";
+import { letJobsThrough } from "./let-jobs-through.ts";
 import { type Leash, type LeashOrder, spawnLeashed } from "./leash.ts";
 import { freePort } from "./ports.ts";
 import { ensureSecrets, type StackSecrets } from "./secrets.ts";
@@ -63,6 +64,7 @@ export class Stack {
     this.#port = port;
     this.url = `http://127.0.0.1:${port}`;
     mkdirSync(order.stateDirectory, { recursive: true, mode: 0o700 });
+    if (order.jobUids !== undefined) letJobsThrough(order.stateDirectory);
     const { secrets, written } = ensureSecrets(order.secretsFile);
     this.secrets = secrets;
     this.madeSecrets = written;
