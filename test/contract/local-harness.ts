@@ -12,6 +12,7 @@ import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { RunningHost } from "../support/running-host.ts";
 import { systemClock, systemIds } from "../support/system-ambient.ts";
 import type {
+  ContractRepository,
   FaultKind,
   FaultyCall,
   ForeignMarks,
@@ -43,7 +44,7 @@ const callOf: { readonly [Call in FaultyCall]: RegExp } = {
 export const localHarness: ProviderHarness = {
   async open() {
     const host = await RunningHost.start();
-    return new LocalWorld(host);
+    return new LocalWorld(host, "theirs");
   },
 };
 
@@ -52,10 +53,7 @@ export const localHarnessWithUsers: ProviderHarness = {
   async open() {
     const first = 1_000_000 + Math.floor(Math.random() * 1_000_000) * 1_000;
     const host = await RunningHost.start({ arguments: ["--no-cgroups", "--job-uids", `${first}-${first + 999}`] });
-    const world = new LocalWorld(host);
-    // Git clones no directory of another user.
-    delete (world.can as { repository?: unknown }).repository;
-    return world;
+    return new LocalWorld(host, "ours");
   },
 };
 
@@ -73,7 +71,8 @@ class LocalWorld implements ProviderWorld {
   /** The call whose next answer is nonsense. */
   #malformed: FaultyCall | null = null;
 
-  constructor(host: RunningHost) {
+  /** Git clones no directory of another user: one of ours is of no use to jobs that are somebody else's. */
+  constructor(host: RunningHost, repositories: "ours" | "theirs") {
     this.#host = host;
     this.provider = localSandbox({
       url: host.url,
@@ -104,11 +103,7 @@ class LocalWorld implements ProviderWorld {
       },
       hiding,
       hidingInShared: hiding,
-      repository: async () => {
-        const { directory } = (this.#repository ??= makeRepository(host.state));
-        const url = `file://${directory}`;
-        return { url, ref: "v1", show: "cat README", content: "first\n", nowhere: `${url}-not-there` };
-      },
+      ...(repositories === "theirs" ? { repository: async () => this.#cloneable() } : {}),
       disturb: (call, fault) => this.#disturb(call, fault),
       restart: async (until) => {
         await host.kill("SIGKILL");
@@ -144,6 +139,12 @@ class LocalWorld implements ProviderWorld {
     for (const child of this.#foreign) child.kill("SIGKILL");
     for (const pid of pidsRunning(`sleep ${this.#hidingFor}`)) process.kill(pid, "SIGKILL");
     await this.#host.close();
+  }
+
+  #cloneable(): ContractRepository {
+    const { directory } = (this.#repository ??= makeRepository(this.#host.state));
+    const url = `file://${directory}`;
+    return { url, ref: "v1", show: "cat README", content: "first\n", nowhere: `${url}-not-there` };
   }
 
   async #fetch(input: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {

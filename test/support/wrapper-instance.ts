@@ -145,7 +145,7 @@ export async function spawnGuardian(
 ): Promise<Spawned> {
   // WRAPPER_NODE: to prove the bundle under another Node than the one that runs the tests.
   const node = process.env.WRAPPER_NODE ?? process.execPath;
-  const [program = node, ...flags] = [...behind, node, await wrapperBundle(), "guardian"];
+  const [program, ...flags] = [...behind, node, await wrapperBundle(), "guardian"];
   const guardian = spawn(program, flags, {
     detached: true,
     ...(user === undefined ? {} : { uid: user, gid: user }),
