@@ -78,6 +78,27 @@ describe("the object of a shared container", () => {
     expect(object().storage.alarmAt).toBeNull();
   });
 
+  it("is not called destroyed on its own word, and is ended when it runs although it was", async () => {
+    const { account, object, order, pass } = rig();
+    expect(await object().fence.launchMember(order(), ms)).toMatchObject({ ok: true });
+    await object().fence.retireContainer(ms);
+    const { container: standIn, storage } = object();
+    standIn.mischief.lies = { left: 100, says: false };
+    expect(await object().fence.destroyContainer(ms)).toMatchObject({ ok: false, failure: { effect: "unknown" } });
+    expect(await object().fence.lookAtContainer(ms)).toMatchObject({ answer: "unknown" });
+    standIn.mischief.lies = { left: 0, says: false };
+    expect(await object().fence.destroyContainer(ms)).toMatchObject({ ok: true });
+    // Whatever starts it now, past every gate.
+    standIn.boot();
+    pass(tombstoneMs + 1_000);
+    await account.alarm(container);
+    expect(standIn.runs).toBe(false);
+    expect(storage.size).toBeGreaterThan(0);
+    pass(tombstoneMs + 1_000);
+    await account.alarm(container);
+    expect(storage.size).toBe(0);
+  });
+
   it("forgets a member that it never knew after an hour, and refuses no other for it", async () => {
     const { account, object, order, pass } = rig();
     const stray = order();

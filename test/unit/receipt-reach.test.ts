@@ -14,6 +14,9 @@ function evidenceOf(...looks: readonly (Containment | undefined)[]): string {
 it("says what its looks could not have seen, and the weaker of the two counts [PHY-14]", () => {
   expect(evidenceOf("container", "container")).toContain("Whatever a job started was in the container that is gone.");
   expect(evidenceOf("cgroup", "cgroup")).toContain("unless it had root's rights");
+  expect(evidenceOf("user", "user")).toContain("a user that nobody else had");
+  expect(evidenceOf("container", "user")).toContain("a user that nobody else had");
+  expect(evidenceOf("user", "marker")).toContain("would not have been seen");
   expect(evidenceOf("cgroup", "marker")).toContain("would not have been seen");
   expect(evidenceOf("marker", "container")).toContain("would not have been seen");
 });

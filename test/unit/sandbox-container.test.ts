@@ -5,7 +5,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Generation, InstanceId, SandboxId, SessionId } from "../../src/domain/ids.ts";
+import { containerId, type Generation, type InstanceId, type SandboxId, type SessionId } from "../../src/domain/ids.ts";
 import { wrapperProof } from "../../src/protocol/wrapper.ts";
 import type { LaunchOrder } from "../../src/sandbox/agent-sandbox.ts";
 import { type ContainerWiring, sandboxContainer } from "../../src/sandbox/cloudflare/sandbox-container.ts";
@@ -105,6 +105,7 @@ function sleeping(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+const container = containerId(`${"s".repeat(20)}-g1` as SandboxId);
 const order: LaunchOrder = {
   sessionId: "s".repeat(20) as SessionId,
   sandboxId: `${"s".repeat(20)}-g7` as SandboxId,
@@ -163,6 +164,13 @@ describe("the fence over the SDK's real class", () => {
     ["stopInstance", (object) => object.stopInstance(order, 100, 1_000)],
     ["readLogs", (object) => object.readLogs(order, 10, 1_000)],
     ["readResources", (object) => object.readResources(order, 1_000)],
+    ["a look at a member", (object) => object.look({ ...order, container }, 1_000)],
+    ["a stop of a member", (object) => object.stopInstance({ ...order, container }, 100, 1_000)],
+    ["lookAtContainer", (object) => object.lookAtContainer(1_000)],
+    ["retireContainer", (object) => object.retireContainer(1_000)],
+    ["destroyContainer", (object) => object.destroyContainer(1_000)],
+    ["inspectCapacity", (object) => object.inspectCapacity({ ...order, container }, 1_000)],
+    ["reclaim", (object) => object.reclaim({ ...order, container }, 1_000)],
     ["alarm", (object) => object.alarm()],
     ["destroy", (object) => object.destroy()],
   ];
@@ -196,6 +204,31 @@ describe("the fence over the SDK's real class", () => {
     expect(await retired).toMatchObject({ ok: true });
     expect(await object.launch(order, 60_000)).toMatchObject({ ok: false, failure: { code: "refused_retired" } });
     expect(container.starts).toBe(starts);
+  });
+
+  it("a member's launch starts a shared container, and never one that is retired; what fails leaves it to its registry [CAP-10]", async () => {
+    const { object, container: standIn } = construct();
+    const launched = object.launchMember({ ...order, container }, 60_000);
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(await launched).toMatchObject({ ok: false });
+    expect(standIn.starts).toBeGreaterThan(0);
+    expect(standIn).toMatchObject({ running: true, destroys: 0 });
+    const retired = object.retireContainer(10_000);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await retired).toMatchObject({ ok: true });
+    const ended = object.destroyContainer(10_000);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await ended).toMatchObject({ ok: true });
+    expect(standIn.running).toBe(false);
+    const { starts } = standIn;
+    const late = {
+      ...order,
+      container,
+      instanceId: "i2" as InstanceId,
+      sandboxId: `${"t".repeat(20)}-g7` as SandboxId,
+    };
+    expect(await object.launchMember(late, 60_000)).toMatchObject({ ok: false, failure: { code: "refused_retired" } });
+    expect(standIn.starts).toBe(starts);
   });
 
   it("keepAlive is refused", async () => {

@@ -61,7 +61,7 @@ export class Fence implements SandboxObjectApi {
     this.#reports = new Reports(parts);
     const hands = { ending: this.#ending, saving: this.#saving, room: this.#room, vacating, reports: this.#reports };
     this.#launching = new Launching(parts, this.#gate, hands);
-    this.#shared = new SharedContainer(parts, this.#launching, this.#ending);
+    this.#shared = new SharedContainer(parts, this.#launching, this.#ending, this.#looking);
     this.#forwarding = new Forwarding(parts);
   }
 
@@ -164,7 +164,11 @@ export class Fence implements SandboxObjectApi {
       await this.endIfForgotten();
       return this.#forget();
     }
-    if (clock.now() < erasedAt + tombstoneMs) await platform.storage.setAlarm(erasedAt + tombstoneMs);
+    if (platform.running()) {
+      // It was said not to run. Without what is stored here nobody would ever end it.
+      await this.#ending.endContainer(deadlineIn(clock, deadManMs).left());
+      await platform.storage.setAlarm(clock.now() + tombstoneMs);
+    } else if (clock.now() < erasedAt + tombstoneMs) await platform.storage.setAlarm(erasedAt + tombstoneMs);
     else await this.#wipe();
     return "handled";
   }

@@ -7,16 +7,20 @@ import type { Retired } from "../agent-sandbox.ts";
 import type { Ending } from "./ending.ts";
 import { type FenceParts, tombstoneMs } from "./fence-parts.ts";
 import type { Launching } from "./launching.ts";
+import { deadlineIn } from "./limited-call.ts";
+import type { Looking } from "./looking.ts";
 
 export class SharedContainer {
   readonly #parts: FenceParts;
   readonly #launching: Launching;
   readonly #ending: Ending;
+  readonly #looking: Looking;
 
-  constructor(parts: FenceParts, launching: Launching, ending: Ending) {
+  constructor(parts: FenceParts, launching: Launching, ending: Ending, looking: Looking) {
     this.#parts = parts;
     this.#launching = launching;
     this.#ending = ending;
+    this.#looking = looking;
   }
 
   async retire(timeoutMs: number): Promise<ProviderResult<Retired>> {
@@ -33,8 +37,12 @@ export class SharedContainer {
   async destroy(timeoutMs: number): Promise<ProviderResult<null>> {
     const { records, platform, clock } = this.#parts;
     if (!records.roster.retired) return failed("invalid", "That container is not retired.", "none");
-    if (!(await this.#ending.endContainer(timeoutMs)))
+    const deadline = deadlineIn(clock, timeoutMs);
+    if (!(await this.#ending.endContainer(deadline.left())))
       return failed("unavailable", "The container still runs.", "unknown");
+    // Its own word is not enough to forget who is in it.
+    const seen = await this.#looking.lookAtContainer(Math.max(1, deadline.left()));
+    if (seen.answer !== "absent") return failed("unavailable", seen.detail, "unknown");
     // Looks are answered from what is stored until then, by the host and boot that retired it.
     if (records.erasedAt === null) records.erase(clock.now());
     await platform.storage.setAlarm((records.erasedAt ?? clock.now()) + tombstoneMs);
