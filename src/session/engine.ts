@@ -76,6 +76,7 @@ export class SessionEngine {
   /** Starts every step that is due and whose lane is free. Cheap when there is none; safe to call at any time. */
   pump(): void {
     if (this.#pumping) return;
+    this.noticeClock();
     this.#pumping = true;
     try {
       const { session } = this.#state;
@@ -195,7 +196,7 @@ export class SessionEngine {
     }
   }
 
-  /** With each request: the clock may have gone back since the last one. Never throws. */
+  /** With each request and each change: the clock may have gone back since the last one. Never throws. */
   noticeClock(): void {
     const now = this.#ports.clock.now();
     const wentBack = now < this.#latest - clockStepMs;

@@ -105,6 +105,21 @@ describe("after the clock went back an hour", () => {
     expect((await rig.view()).status).toBe("lost");
   });
 
+  it("what was under way notices it too: a crash right after it finds an alarm close by [CLK-13] [LEA-7]", async () => {
+    const rig = new SessionRig();
+    await rig.running(lasting);
+    await rig.commands.createJob(caller, { command: "sleep 600" });
+    await rig.pass(second);
+    rig.fault = ({ op }) => (op === "endJob" ? { type: "slow", ms: 2 * second } : { type: "none" });
+    await rig.commands.delete(caller, "requested");
+    await rig.pass(second);
+    rig.rig.clock.jump(-hour);
+    // Its answer is all that comes.
+    await rig.rig.time.run(second + 1);
+    expect(rig.calls("stop")).toBe(1);
+    expect(rig.alarm).toBeLessThanOrEqual(rig.rig.clock.now() + minute);
+  });
+
   it("a load that finds its alarm in time writes nothing", async () => {
     const rig = new SessionRig();
     await rig.running(lasting);
