@@ -40,10 +40,15 @@ export const chaosVars = (ttlMs: number): Readonly<Record<string, string>> => ({
 /** After this a sandbox whose lease nobody renews has ended itself, whoever is left. */
 export const fencedMs = (ttlMs: number): number => ttlMs + stopGraceMs;
 /**
- * From the end of the faults to the last receipt: what a stop may still have before it. Three failed attempts leave a
+ * From the end of the faults to the last receipt: what a launch and a stop may still have before it. Three failed attempts leave a
  * backoff of 20 s (± 20 %), then comes one whole attempt.
  */
 export const settledMs = (order: Pick<ChaosOrder, "ttlMs" | "slowFaults">): number =>
-  fencedMs(order.ttlMs) + 24_000 + stopAttemptMs + (order.slowFaults ? hungLaunchMs : 0);
-/** A launch call that hangs is given up after a minute (no var shortens that), and only then confirmed or tried again. */
-const hungLaunchMs = 150_000;
+  lostLaunchMs + fencedMs(order.ttlMs) + 24_000 + stopAttemptMs + (order.slowFaults ? hungLaunchMs : 0);
+/**
+ * The host was killed in the middle of a launch, before it had started anything: what was sent may still land within the minute that a
+ * launch call has (no var shortens that), and until then nothing else is tried.
+ */
+const lostLaunchMs = 60_000;
+/** A launch call that hangs is given up after that minute, and only then confirmed or tried again. */
+const hungLaunchMs = 90_000;
