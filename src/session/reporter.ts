@@ -126,11 +126,14 @@ export class Reporter {
     const both = tenant && index;
     const now = this.#ports.clock.now();
     if (!both) this.#retryAt = now + retryMs;
-    else if (!erased && this.#state.reportable !== null) {
+    if (erased || this.#state.reportable === null) return both;
+    if (both) {
       this.#reportedAt = now;
       this.#asked = false;
-      this.#store.confirmReport(report.version, now);
     }
+    // A heartbeat that failed takes nothing back of what both have heard.
+    const heard = this.#confirmed.tenant >= report.version && this.#confirmed.index >= report.version;
+    if (heard) this.#store.confirmReport(report.version, this.#reportedAt);
     return both;
   }
 

@@ -288,8 +288,14 @@ export class SessionState {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Something beside the machine changed (a job, say): whoever waits should look. */
+  /** Something beside the machine was written (a job, say): it is armed for, and whoever waits should look. */
   touched(): void {
+    try {
+      this.rearm();
+    } catch (error) {
+      // What was written stands: the caller must not be told that it failed.
+      this.#ports.logger.error("could not arm for what was written", { error: String(error) });
+    }
     this.#changed();
   }
 

@@ -3,17 +3,20 @@ import type { Lease } from "../../src/domain/lease.ts";
 import type { Call } from "../../src/sandbox/memory/fault-plan.ts";
 import type { SessionObjectSim } from "./sim-session.ts";
 
-/** null: the call may be made. */
-export function callViolation(call: Call, lease: Lease | null, object: SessionObjectSim): string | null {
+/** While what is overdue is under way, its alarm is the safety net of that (engine.ts). */
+const overdueMs = 10_000;
+
+/** null: the call may be made. `now`: by the controllers' clock. */
+export function callViolation(call: Call, lease: Lease | null, object: SessionObjectSim, now: number): string | null {
   const said = lease === null ? "no lease" : lease.phase === "stopping" ? `stopping, ${lease.step.type}` : lease.phase;
   const forbidden = (rule: string) => `${rule}: ${call.op} of generation ${call.generation} while it is ${said}`;
   switch (call.op) {
     case "launch":
       if (lease?.phase !== "launching" || lease.step.type !== "acting") return forbidden("I1");
-      return armedBy(object, lease.step.deadline) ? null : forbidden("I1: no alarm by its deadline");
+      return armedBy(object, lease.step.deadline, now) ? null : forbidden("I1: no alarm by its deadline");
     case "stop":
       if (lease?.phase !== "stopping" || lease.step.type !== "acting") return forbidden("I7");
-      return armedBy(object, lease.step.deadline) ? null : forbidden("I1: no alarm by its deadline");
+      return armedBy(object, lease.step.deadline, now) ? null : forbidden("I1: no alarm by its deadline");
     case "retire":
       return lease?.phase === "stopping" ? null : forbidden("I1");
     case "renew":
@@ -50,7 +53,8 @@ export function callViolation(call: Call, lease: Lease | null, object: SessionOb
   }
 }
 
-function armedBy(object: SessionObjectSim, deadline: number): boolean {
+/** Past its deadline, as after a clock that leapt, it is armed for soon. */
+function armedBy(object: SessionObjectSim, deadline: number, now: number): boolean {
   const { alarmAt } = object.storage;
-  return alarmAt !== null && alarmAt <= deadline;
+  return alarmAt !== null && alarmAt <= Math.max(deadline, now + overdueMs);
 }

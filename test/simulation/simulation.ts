@@ -359,7 +359,12 @@ class Simulation {
     if (call.sessionId === null || call.generation === null) return;
     const watch = this.#watches.get(call.sessionId);
     if (watch === undefined) return;
-    const violation = callViolation(call, watch.stored.lease(call.generation)?.lease ?? null, watch.object);
+    const violation = callViolation(
+      call,
+      watch.stored.lease(call.generation)?.lease ?? null,
+      watch.object,
+      this.#clock.now(),
+    );
     if (violation !== null) this.#violated(`${call.sessionId}: ${violation}`);
   }
 }

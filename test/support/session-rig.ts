@@ -37,6 +37,8 @@ export class SessionRig {
   storageFails = false;
   /** While true, what a transaction wrote is rolled back, the alarm with it. */
   commitFails = false;
+  /** While true, the index is not reached. */
+  indexFails = false;
   /** Asked before each call to the tenant's registry, which is called when it resolves. */
   registryFate: (call: keyof TenantPort) => Promise<void> = () => Promise.resolve();
   /** What the platform would wake it at. */
@@ -73,6 +75,7 @@ export class SessionRig {
     };
     const index: IndexPort = {
       report: (report) => {
+        if (this.indexFails) return Promise.reject(new Error("the network is down"));
         this.indexed.push(report);
         return Promise.resolve({ version: report.version });
       },

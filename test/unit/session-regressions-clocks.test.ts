@@ -105,6 +105,22 @@ describe("after the clock went back an hour", () => {
     expect((await rig.view()).status).toBe("lost");
   });
 
+  it("a job that is called off is armed for with the write, before anything else is looked at [CLK-13] [I1]", async () => {
+    const rig = new SessionRig();
+    // It waits for its launch, and the index has not heard of it.
+    rig.fault = ({ op }) => (op === "launch" ? { type: "fail_before", effect: "none" } : { type: "none" });
+    rig.indexFails = true;
+    await rig.during(3 * second, rig.commands.create(rig.id, caller, lasting, null, 0));
+    const made = await rig.commands.createJob(caller, { command: "true" });
+    if (!made.ok) throw new Error(made.problem.detail);
+    await rig.pass(minute);
+    rig.rig.clock.jump(-hour);
+    rig.reincarnate();
+    // Up to its first await, which is as far as a crash may let it come.
+    void rig.commands.cancelJob(caller, made.value.job.id);
+    expect(rig.alarm).toBeLessThanOrEqual(rig.rig.clock.now() + 5 * minute);
+  });
+
   it("what was under way notices it too: a crash right after it finds an alarm close by [CLK-13] [LEA-7]", async () => {
     const rig = new SessionRig();
     await rig.running(lasting);

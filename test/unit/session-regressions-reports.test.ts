@@ -49,3 +49,21 @@ it("a crash between the end and its report leaves the alarm close by, so quota i
   expect(crashes).toBe(1);
   expect(rig.registry.ledger()).toMatchObject({ used: 0, counts: { proven: 1 }, imbalances: [] });
 });
+
+it("a heartbeat that fails takes nothing back of what both have heard: it is not told again a week later [CAP-6]", async () => {
+  const rig = new SessionRig();
+  await rig.running();
+  await rig.pass(20 * second);
+  rig.registryFate = (call) =>
+    call === "report" ? Promise.reject(new Error("the network is down")) : Promise.resolve();
+  await rig.commands.timeout(caller, "timeout", 600);
+  await rig.pass(0);
+  const { version } = rig.commands.state;
+  expect(rig.indexed.at(-1)?.version).toBe(version);
+  // The registry hears it now, and the index, asked once more for the heartbeat's sake, does not answer.
+  rig.registryFate = () => Promise.resolve();
+  rig.indexFails = true;
+  await rig.commands.poke("maintenance");
+  await rig.pass(11 * second);
+  expect(rig.sql.run("SELECT reported_version FROM session")).toEqual([{ reported_version: version }]);
+});

@@ -272,7 +272,8 @@ export class MemoryWorld {
     this.advance();
     const instances = this.#records.known(sandboxId)?.instances ?? [];
     const named = instances.filter((instance) => instance.order.instanceId === instanceId);
-    return named.find((instance) => instance.listens) ?? named.at(-1) ?? null;
+    // A frozen one keeps its port: a duplicate that is awake does not answer in its place.
+    return named.find((instance) => instance.listens || instance.frozen) ?? named.at(-1) ?? null;
   }
 
   // --- What a test may look at. ---
