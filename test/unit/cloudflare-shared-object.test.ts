@@ -1,6 +1,13 @@
 /** What the object of a shared container keeps, forgets and understands: over the stand-in, on a clock that the test moves. */
-import { afterEach, describe, expect, it } from "vitest";
-import { containerId, type Generation, type InstanceId, type SandboxId, type SessionId } from "../../src/domain/ids.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  containerId,
+  type ContainerId,
+  type Generation,
+  type InstanceId,
+  type SandboxId,
+  type SessionId,
+} from "../../src/domain/ids.ts";
 import { seatCount } from "../../src/protocol/toolbox.ts";
 import type { LaunchOrder } from "../../src/sandbox/agent-sandbox.ts";
 import { tombstoneMs } from "../../src/sandbox/cloudflare/fence-parts.ts";
@@ -11,9 +18,14 @@ import { StandInAccount } from "../support/cloudflare/stand-in-account.ts";
 import { StandInSandboxError, StandInStorage } from "../support/cloudflare/stand-in-platform.ts";
 import { systemClock, systemIds } from "../support/system-ambient.ts";
 
-const container = containerId(`${"f".repeat(20)}-g1` as SandboxId);
+/** Another in each test: all containers of this machine share its /proc, and what is late of one must not strike the next. */
+let container: ContainerId;
 const ms = 15_000;
 const accounts: StandInAccount[] = [];
+
+beforeEach(() => {
+  container = containerId(`${systemIds.id()}-g1` as SandboxId);
+});
 
 afterEach(async () => {
   for (const account of accounts.splice(0)) await account.close();
