@@ -133,7 +133,9 @@ export class Reporter {
     }
     // A heartbeat that failed takes nothing back of what both have heard.
     const heard = this.#confirmed.tenant >= report.version && this.#confirmed.index >= report.version;
-    if (heard) this.#store.confirmReport(report.version, this.#reportedAt);
+    // Once: its tries, ten seconds apart, must not each cost a row.
+    if (both || (heard && this.#store.reported().version < report.version))
+      this.#store.confirmReport(report.version, this.#reportedAt);
     return both;
   }
 
