@@ -20,13 +20,23 @@ export default defineConfig({
           name: "node",
           environment: "node",
           include: ["test/{unit,model,simulation,contract,e2e}/**/*.test.ts"],
-          // The SDK's real classes in Node: they are loaded through the alias below (test/unit/sandbox-container.test.ts).
+          // The SDK's real classes in Node: they are loaded through the alias below (test/unit/sandbox/sandbox-container.test.ts).
           server: { deps: { inline: [/@cloudflare[\\/](sandbox|containers)/, /capnweb/] } },
           alias: {
             "cloudflare:workers": new URL("test/support/cloudflare/workers-module.ts", import.meta.url).pathname,
           },
           testTimeout: 30_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          // The console and the docs in a real browser, against a stack of its own.
+          name: "browser",
+          environment: "node",
+          include: ["test/browser/**/*.test.ts"],
+          testTimeout: 90_000,
+          hookTimeout: 600_000,
         },
       },
       {
@@ -45,6 +55,7 @@ export default defineConfig({
                 ADMIN_TOKEN: "test-admin-token-0123456789abcdef0123456789abcdef",
                 KEY_SIGNING_SECRET: "test-key-signing-secret-0123456789abcdef01234567",
                 ENV_ENCRYPTION_KEY: "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+                RECEIPT_SIGNING_KEY: "test-receipt-signing-key-0123456789abcdef01234567",
                 LOCAL_HOST_TOKEN: "test-local-host-token-0123456789abcdef0123456789",
                 // How long `npm run fuzz` goes on, and where it begins.
                 ...(process.env["FUZZ_REQUESTS"] === undefined ? {} : { FUZZ_REQUESTS: process.env["FUZZ_REQUESTS"] }),

@@ -5,13 +5,13 @@
  *
  * Until you do, every call fails truthfully: nothing was done, or nobody knows. The conformance kit says what is missing.
  */
-import { failed, succeeded, type ProviderResult } from "../src/domain/failure.ts";
-import type { Observation, Residue } from "../src/domain/observation.ts";
-import type { ProviderName } from "../src/domain/provider-names.ts";
+import { failed, succeeded, type ProviderResult } from "../src/domain/state/failure.ts";
+import type { Observation, Residue } from "../src/domain/state/observation.ts";
+import type { ProviderName } from "../src/domain/state/provider-names.ts";
 import type { AgentSandbox, Capabilities, LaunchOrder, Stopped, Target } from "../src/sandbox/agent-sandbox.ts";
 import { HttpWrapperClient, type Ambient } from "../src/sandbox/wrapper-client.ts";
 
-/** A process or a container of yours, with the marks it carries (src/protocol/markers.ts). */
+/** A process or a container of yours, with the marks it carries (src/protocol/sandbox/markers.ts). */
 export interface Found {
   readonly sessionId: string;
   readonly instanceId: string | null;
@@ -53,6 +53,7 @@ const capabilities: Capabilities = {
   enumerate: false, // TODO: `enumerate`, and audits find what has no record.
   shared: false, // TODO: `containers`, and many sessions share one.
   space: false, // TODO: `space`, and a full disk is said before it is hit.
+  traffic: false, // TODO: `traffic`, and files, processes, terminals and ports work.
   containment: "marker",
   launchRetriesMs: 0,
   stopGraceMs: 30_000,

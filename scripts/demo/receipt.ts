@@ -1,6 +1,6 @@
 /** A teardown receipt as a table: what was tried, what was seen, when, by whom, and what that proves. */
 import Table from "cli-table3";
-import type { SessionView, TeardownView } from "../../src/protocol/sessions.ts";
+import type { SessionView, TeardownView } from "../../src/protocol/resources/session/sessions.ts";
 import { bad, bold, dim, exactClock, good, seconds } from "./stage.ts";
 
 export function receiptTable(title: string, session: SessionView, receipt: TeardownView): string {

@@ -4,12 +4,13 @@
  * or from the host at that moment, and what does not hold ends the story with an error.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import type { EventView } from "../../src/protocol/events.ts";
-import type { SessionView, TeardownView } from "../../src/protocol/sessions.ts";
+import type { EventView } from "../../src/protocol/resources/session/events.ts";
+import type { SessionView, TeardownView } from "../../src/protocol/resources/session/sessions.ts";
 import type { Stack } from "../stack/stack.ts";
 import { Api, type OutputEnd } from "../stack/api.ts";
 import { type Figures, megabytes } from "./figures.ts";
 import { weigh, type Weight } from "./processes.ts";
+import { reach } from "./reach.ts";
 import { receiptTable } from "./receipt.ts";
 import { bad, bar, bold, chapter, clock, dim, good, line, renew, say, seconds, settle, span, timed } from "./stage.ts";
 
@@ -24,6 +25,7 @@ export const demoVars = {
   // Whoever follows a story or a test closely asks more often than a tenant should.
   RATE_LIMIT_READS: "off",
   RATE_LIMIT_WRITES: "off",
+  RATE_LIMIT_TRAFFIC: "off",
 } as const;
 const stopGraceMs = Number(demoVars.STOP_GRACE_SECONDS) * 1_000;
 const idleSeconds = 6;
@@ -39,6 +41,7 @@ export class Surprise extends Error {}
 export class Story {
   readonly #stack: Stack;
   readonly #api: Api;
+  readonly #key: string;
   readonly #signal: AbortSignal;
   readonly sessions = new Set<string>();
   #launchToHealthyMs: number | null = null;
@@ -46,6 +49,7 @@ export class Story {
   constructor(stack: Stack, key: string, signal: AbortSignal) {
     this.#stack = stack;
     this.#api = new Api(stack.url, key, signal);
+    this.#key = key;
     this.#signal = signal;
   }
 
@@ -58,17 +62,20 @@ export class Story {
     await this.#work(first, 'for step in 1 2 3 4 5; do echo "step $step of 5"; sleep 0.3; done', "succeeded");
     await this.#work(first, 'echo "cannot find the branch" >&2; exit 3', "failed");
 
-    chapter(3, "Nobody uses it, and its idle clock runs out");
+    chapter(3, "It is reached: files, a terminal, a server");
+    await this.#reach(first);
+
+    chapter(4, "Nobody uses it, and its idle clock runs out");
     const idle = await this.#watchIdle(first);
 
-    chapter(4, "One that does not want to go");
+    chapter(5, "One that does not want to go");
     const deleted = await this.#deleteStubborn();
 
-    chapter(5, "What each left behind");
+    chapter(6, "What each left behind");
     say(receiptTable("killed by its idle clock", idle.session, idle.receipt));
     say(receiptTable("deleted while its job ignored SIGTERM", deleted.session, deleted.receipt));
 
-    chapter(6, "What is left of them");
+    chapter(7, "What is left of them");
     await this.#countProcesses();
 
     const launchToHealthyMs = this.#launchToHealthyMs;
@@ -97,22 +104,18 @@ export class Story {
     return session;
   }
 
-  /** One guardian and one wrapper, and what they weigh. */
-  async #processes(session: SessionView): Promise<Weight> {
+  /** One guardian and one wrapper, and what they weigh; once the sandbox was reached, also the process that serves files and programs. */
+  async #processes(session: SessionView, wasReached = false): Promise<Weight> {
     const mine = (await this.#stack.residue()).filter((each) => each.session_id === session.id);
-    const weights = mine.map((each) => weigh(each.pid));
+    const weights = mine.filter((each) => each.kind !== "job").map((each) => weigh(each.pid));
     const sum = (of: (weight: Weight) => number): number => weights.reduce((total, each) => total + of(each), 0);
     const together = { resident: sum((each) => each.resident), own: sum((each) => each.own) };
-    const names = mine.map((each) => `${each.kind} ${each.pid}`).join(", ");
-    line(`Real processes on this machine: ${names}, ${megabytes(together.resident)} resident together`);
-    if (
-      mine
-        .map((each) => each.kind)
-        .sort()
-        .join() !== "guardian,wrapper"
-    ) {
-      throw new Surprise(`Expected one guardian and one wrapper, found ${names || "nothing"}.`);
-    }
+    const names = mine.map((each) => `${each.kind === "job" ? "service process" : each.kind} ${each.pid}`).join(", ");
+    line(`Real processes on this machine: ${names}`);
+    line(`Guardian and wrapper: ${megabytes(together.resident)} resident together`);
+    const expected = wasReached ? "guardian,job,wrapper" : "guardian,wrapper";
+    const found = mine.map((each) => each.kind).toSorted();
+    if (found.join() !== expected) throw new Surprise(`Expected ${expected}, found ${names || "nothing"}.`);
     return together;
   }
 
@@ -136,6 +139,18 @@ export class Story {
     }
   }
 
+  /** What a person sees of it in the console, over the same routes. */
+  async #reach({ id }: SessionView): Promise<void> {
+    const reached = await reach({ url: this.#stack.url, key: this.#key, id, signal: this.#signal });
+    this.#shown(id, "files");
+    for (const text of reached) line(text);
+  }
+
+  /** Where the console shows this. */
+  #shown(id: string, tab: string): void {
+    line(dim(`${this.#stack.url}/console/sessions/${id}?tab=${tab}`));
+  }
+
   async #watchIdle(session: SessionView): Promise<Ended & Pick<Figures, "wrapperAndGuardian" | "idleToAbsentMs">> {
     const before = await this.#api.session(session.id);
     const { idle_at: idleAt, end_at: endAt, expires_at: expiresAt } = before;
@@ -143,7 +158,7 @@ export class Story {
     line(`end_at      ${clock(endAt)}, in ${span(Date.parse(endAt) - Date.now())}: moves only when a client asks`);
     line(`idle_at     ${clock(idleAt)}, in ${span(Date.parse(idleAt) - Date.now())}: slides with every job`);
     line(`expires_at  ${clock(expiresAt ?? idleAt)}: the earliest of all clocks`);
-    const wrapperAndGuardian = await this.#processes(session);
+    const wrapperAndGuardian = await this.#processes(session, true);
     const deadline = Date.parse(idleAt);
     for (let left = deadline - Date.now(); left > 0; left = deadline - Date.now()) {
       renew(`idle  ${bar(left / (idleSeconds * 1_000))}  ${(left / 1_000).toFixed(1)} s`);

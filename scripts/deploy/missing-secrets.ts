@@ -5,6 +5,7 @@ export const requiredSecrets = {
   ADMIN_TOKEN: "openssl rand -hex 32",
   KEY_SIGNING_SECRET: "openssl rand -hex 32",
   ENV_ENCRYPTION_KEY: "openssl rand -base64 32",
+  RECEIPT_SIGNING_KEY: "openssl rand -hex 32",
 } as const;
 export type RequiredSecret = keyof typeof requiredSecrets;
 

@@ -1,7 +1,13 @@
 /** Mooring's HTTP API as the demo and the end-to-end tests use it. Every answer is parsed by the protocol's own schemas; a problem becomes an error that carries its detail. */
 import type { z } from "zod";
-import { eventView, type EventView } from "../../src/protocol/events.ts";
-import { type CreateJob, jobView, type JobView, outputEnd, outputEvent } from "../../src/protocol/jobs.ts";
+import { eventView, type EventView } from "../../src/protocol/resources/session/events.ts";
+import {
+  type CreateJob,
+  jobView,
+  type JobView,
+  outputEnd,
+  outputEvent,
+} from "../../src/protocol/resources/session/jobs.ts";
 import { problemBody } from "../../src/protocol/problem.ts";
 import {
   type CreateSession,
@@ -9,7 +15,7 @@ import {
   type SessionView,
   teardownView,
   type TeardownView,
-} from "../../src/protocol/sessions.ts";
+} from "../../src/protocol/resources/session/sessions.ts";
 
 export type OutputEnd = z.infer<typeof outputEnd>;
 

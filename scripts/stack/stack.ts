@@ -4,16 +4,20 @@
  * the processes of the first. Sandboxes are no children of ours: stopping a stack leaves them to their leases, unless
  * `endSandboxes` says otherwise.
  */
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
+import { unstable_readConfig } from "wrangler";
 import { z } from "zod";
-import { type ApiKeyScope, signApiKey } from "../../src/protocol/api-keys.ts";
-import { hostEnumeration, type HostResidue } from "../../src/protocol/host.ts";
+import { readConfig } from "../../src/config/config.ts";
+import type { ApiKeyScope } from "../../src/protocol/api-keys.ts";
+import { controlPlaneHeader, hostEnumeration, hostHealth, type HostResidue } from "../../src/protocol/sandbox/host.ts";
 import { repository, toolEnvironment } from "../repository.ts";
+import { freshKey } from "./fresh-key.ts";
+import { fullDisk } from "./disk-space.ts";
 import { letJobsThrough } from "./let-jobs-through.ts";
-import { type Leash, type LeashOrder, spawnLeashed } from "./leash.ts";
+import { groupMembers, type Leash, type LeashOrder, spawnLeashed } from "./leash.ts";
 import { freePort } from "./ports.ts";
 import { ensureSecrets, type StackSecrets } from "./secrets.ts";
 
@@ -38,12 +42,22 @@ export interface StackOrder {
   readonly jobUids?: string;
 }
 
+/** How often another port is tried when the one that was found free is taken. */
+const portTries = 5;
+const lookMs = 500;
+const answerMs = 3_000;
+/** A reload replaces workerd, and answers again within some seconds. */
+const silentMs = 15_000;
+
 /** One plain sentence for the user, and where to read more. */
 export class StackFailure extends Error {}
 
 const hostReady = z.object({ url: z.url(), host_id: z.string() });
-/** A cold workerd with a bundle to build took 2 to 5 s on two cores; a minute means that something is wrong. */
-const readyWithinMs = 60_000;
+/**
+ * A cold workerd with a bundle to build took 2 to 5 s on two cores, and over a minute on a machine whose cores twenty others wanted too.
+ * Three minutes mean that something is wrong.
+ */
+const readyWithinMs = 180_000;
 /** The host answers 503 until it has looked around, which takes well under a second. */
 const patienceMs = 8_000;
 
@@ -58,6 +72,8 @@ export class Stack {
   #worker: Leash | null = null;
   #cron: NodeJS.Timeout | null = null;
   #stopping: Promise<void> | null = null;
+  /** The workerd processes that were there when the Worker last answered. */
+  #runtimes: readonly number[] = [];
 
   private constructor(order: StackOrder, port: number) {
     this.#order = order;
@@ -72,9 +88,24 @@ export class Stack {
 
   /** Resolves when GET /readyz is 200. Rejects with a `StackFailure`, after stopping what it had started; also when `signal` aborts. */
   static async start(order: StackOrder, signal?: AbortSignal): Promise<Stack> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await Stack.#startOnce(order, signal);
+      } catch (error) {
+        // Any free port was asked for, and somebody else took it between the look and the bind.
+        const taken = error instanceof StackFailure && /address already in use/i.test(error.message);
+        if (taken && order.port === 0 && tries < portTries && signal?.aborted !== true) continue;
+        const full = fullDisk(order.stateDirectory);
+        throw full === null ? error : new StackFailure(`${full} ${error instanceof Error ? error.message : ""}`.trim());
+      }
+    }
+  }
+
+  static async #startOnce(order: StackOrder, signal?: AbortSignal): Promise<Stack> {
     if (!existsSync(join(repository, "node_modules", "wrangler"))) {
       throw new StackFailure("The packages are not installed here: run `npm ci` first.");
     }
+    refuseMisfits(order);
     const port = await freePort(order.port);
     if (port === null) {
       throw new StackFailure(
@@ -89,7 +120,7 @@ export class Stack {
       // Settled, not raced: whatever was begun is known, and stopped, when one of the two fails.
       const begun = await Promise.allSettled([
         buildWrapper(order.stateDirectory).then(() => stack.startHost()),
-        buildDocs(order.stateDirectory),
+        buildPages(order.stateDirectory),
         order.reload ? null : bundleWorker(order.stateDirectory),
       ]);
       for (const each of begun) if (each.status === "rejected") throw each.reason;
@@ -141,7 +172,13 @@ export class Stack {
     const temporary = join(stateDirectory, "tmp");
     rmSync(temporary, { recursive: true, force: true });
     mkdirSync(temporary, { mode: 0o700 });
-    const all = { SANDBOX_PROVIDER: "local", LOCAL_HOST_URL: this.hostUrl, TENANT_MAX_SANDBOXES: "50", ...vars };
+    const all = {
+      SANDBOX_PROVIDER: "local",
+      LOCAL_HOST_URL: this.hostUrl,
+      TENANT_MAX_SANDBOXES: "50",
+      TRAFFIC_DOMAIN: "localhost",
+      ...vars,
+    };
     this.#worker = spawnLeashed({
       name: "wrangler dev",
       command: [
@@ -163,6 +200,8 @@ export class Stack {
         WRANGLER_SEND_METRICS: "false",
         // Nothing here reads request.cf, and fetching it from the network takes seconds where there is none.
         CLOUDFLARE_CF_FETCH_ENABLED: "false",
+        // Its page on loopback reads and changes every object, without a credential.
+        X_LOCAL_EXPLORER: "false",
         CI: "true",
         NO_COLOR: "1",
       }),
@@ -171,6 +210,7 @@ export class Stack {
       graceSeconds: 5,
     });
     await untilReady(this.#worker, this.#isReady(this.#worker));
+    this.#runtimes = runtimesOf(this.#worker);
     if (this.#order.cronSeconds !== null && this.#cron === null) {
       this.#cron = setInterval(() => void this.fireCron().catch(() => {}), this.#order.cronSeconds * 1_000);
     }
@@ -186,21 +226,58 @@ export class Stack {
   /** Resolves with a sentence when the host or the worker ends although nobody asked. */
   async crashed(): Promise<string> {
     const parts = [this.#host?.leash, this.#worker].filter((leash) => leash !== null && leash !== undefined);
-    const first = await Promise.race(parts.map(async (leash) => ({ leash, how: await leash.ended })));
-    return `${first.leash.name} ended by itself (${first.how}); its log is ${first.leash.logFile}.`;
+    const ended = Promise.race(parts.map(async (leash) => ({ leash, how: await leash.ended })));
+    const first = await Promise.race([ended, this.#runtimeGone().then(() => null)]);
+    const full = fullDisk(this.#order.stateDirectory);
+    const why = full === null ? "" : ` ${full}`;
+    if (first === null) {
+      const logFile = this.#worker?.logFile ?? "";
+      return `workerd, which runs the Worker, ended by itself, and nothing is answered since, though wrangler goes on; the log is ${logFile}.${why}`;
+    }
+    return `${first.leash.name} ended by itself (${first.how}); its log is ${first.leash.logFile}.${why}`;
+  }
+
+  /**
+   * wrangler does not notice when its workerd dies, or starts another that nothing is passed on to: every request hangs from then
+   * on. Resolves when a workerd that ran is gone and nothing was answered since for longer than a reload takes.
+   */
+  async #runtimeGone(): Promise<void> {
+    const worker = this.#worker;
+    let silentSince: number | null = null;
+    while (silentSince === null || performance.now() - silentSince < silentMs) {
+      await pause(lookMs);
+      // A stack that is being stopped, or a worker that was replaced, is not missed.
+      if (worker === null || !worker.alive() || this.#worker !== worker || this.#stopping !== null) {
+        return new Promise<never>(() => {});
+      }
+      const runtimes = runtimesOf(worker);
+      if (this.#runtimes.every((pid) => runtimes.includes(pid))) silentSince = null;
+      else if (await this.#answers()) {
+        this.#runtimes = runtimes;
+        silentSince = null;
+      } else silentSince ??= performance.now();
+    }
+  }
+
+  #answers(): Promise<boolean> {
+    return fetch(`${this.url}/healthz`, { signal: AbortSignal.timeout(answerMs) }).then(
+      async (reply) => (await reply.arrayBuffer()).byteLength >= 0,
+      () => false,
+    );
   }
 
   apiKey(tenant: string, scopes: readonly ApiKeyScope[] = []): Promise<string> {
-    const nonce = crypto.randomUUID().replaceAll("-", "").slice(0, 10);
-    return signApiKey({ tenant, scopes, issuedAt: Date.now(), nonce }, this.secrets.KEY_SIGNING_SECRET);
+    return freshKey({ tenant, scopes }, this.secrets.KEY_SIGNING_SECRET);
   }
 
   /** Every live process of this stack's sandboxes. Another Mooring on this machine may have its own: those are left out. */
   async residue(sessions: ReadonlySet<string> = new Set()): Promise<readonly HostResidue[]> {
-    const reply = await fetch(`${this.hostUrl}/sandboxes`, {
-      headers: { authorization: `Bearer ${this.secrets.LOCAL_HOST_TOKEN}` },
-      signal: AbortSignal.timeout(10_000),
-    });
+    const headers = { authorization: `Bearer ${this.secrets.LOCAL_HOST_TOKEN}` };
+    const ask = (path: string, more = {}): Promise<Response> =>
+      fetch(`${this.hostUrl}${path}`, { headers: { ...headers, ...more }, signal: AbortSignal.timeout(10_000) });
+    // The host shows what runs to its own control plane only, which is the one of this stack.
+    const { control_plane: own } = hostHealth.parse(await (await ask("/health")).json());
+    const reply = await ask("/sandboxes", own == null ? {} : { [controlPlaneHeader]: own });
     if (!reply.ok) throw new StackFailure(`The local host answered ${reply.status} when asked what runs.`);
     const { residue } = hostEnumeration.parse(await reply.json());
     return residue.filter((each) => each.sandbox_id !== null || sessions.has(each.session_id));
@@ -235,9 +312,12 @@ export class Stack {
     let refusedSince: number | null = null;
     while (worker.alive()) {
       try {
-        const reply = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(5_000) });
+        // With the admin token the answer names values and addresses, which a developer needs to hear.
+        const headers = { authorization: `Bearer ${this.secrets.ADMIN_TOKEN}` };
+        const reply = await fetch(`${this.url}/readyz`, { headers, signal: AbortSignal.timeout(5_000) });
         const text = await reply.text();
-        if (reply.status === 200) return text;
+        // A fleet that an operator drains is up.
+        if (reply.status === 200 || unready.safeParse(jsonOf(text)).data?.code === "draining") return text;
         refusedSince ??= performance.now();
         if (performance.now() - refusedSince > patienceMs) throw new StackFailure(detailOf(text));
       } catch (error) {
@@ -250,7 +330,34 @@ export class Stack {
   }
 }
 
-const unready = z.object({ detail: z.string() });
+const unready = z.object({ detail: z.string(), code: z.string().optional() });
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+/** What does not fit is said at once, not by a Worker that never becomes ready. */
+function refuseMisfits({ vars }: StackOrder): void {
+  const toml = unstable_readConfig({ config: join(repository, "wrangler.toml") }, { hideWarnings: true });
+  const all = { ...(toml.vars as Record<string, string>), SANDBOX_PROVIDER: "local", ...vars };
+  const reading = readConfig(all, ["cloudflare", "local"]);
+  if (!reading.ok) throw new StackFailure(reading.misfits.map(({ message }) => message).join("\n"));
+}
+
+/** The workerd processes of a wrangler. */
+function runtimesOf(worker: Leash): readonly number[] {
+  return groupMembers(worker.group).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "workerd";
+    } catch {
+      return false;
+    }
+  });
+}
 
 function detailOf(text: string): string {
   try {
@@ -271,7 +378,8 @@ async function untilReady(leash: Leash, ready: Promise<string>): Promise<string>
   ]);
   late.abort();
   if (outcome.kind === "ready") return outcome.text;
-  const how = outcome.kind === "late" ? "was not ready within a minute" : `ended before it was ready (${outcome.text})`;
+  const how =
+    outcome.kind === "late" ? "was not ready within three minutes" : `ended before it was ready (${outcome.text})`;
   throw new StackFailure(`${leash.name} ${how}: ${lastWords(leash)} (log: ${leash.logFile})`);
 }
 
@@ -286,13 +394,17 @@ function lastWords(leash: Leash): string {
 }
 
 /** Before wrangler starts: what appears under the assets while it watches them starts the Worker anew. */
-async function buildDocs(stateDirectory: string): Promise<void> {
-  const command = ["node", join(repository, "scripts/build-docs.ts")] as const;
-  await build("The docs page", command, join(stateDirectory, "build-docs.log"));
+async function buildPages(stateDirectory: string): Promise<void> {
+  const command = ["node", join(repository, "scripts/builds/build-pages.ts")] as const;
+  await build("The console and the docs", command, join(stateDirectory, "build-pages.log"));
 }
 
 async function buildWrapper(stateDirectory: string): Promise<void> {
-  await build("The wrapper", ["node", join(repository, "scripts/build-wrapper.ts")], join(stateDirectory, "build.log"));
+  await build(
+    "The wrapper",
+    ["node", join(repository, "scripts/builds/build-wrapper.ts")],
+    join(stateDirectory, "build.log"),
+  );
 }
 
 /** By wrangler itself, so that it is what a deploy would upload. */

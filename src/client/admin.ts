@@ -1,8 +1,8 @@
 /** What an operator does, with the admin token. Acts are logged by Mooring with who, why and how they ended. */
-import { connect, type ConnectionOptions, type Credential } from "./connection.ts";
-import { everyPage } from "./pages.ts";
-import type { CallOptions, Transport } from "./transport.ts";
-import type { AnswerOf, BodyFor, QueryFor } from "./types.ts";
+import { connect, type ConnectionOptions, type Credential } from "./wire/connection.ts";
+import { everyPage, numberOf } from "./wire/pages.ts";
+import type { Call, CallOptions, Transport } from "./wire/transport.ts";
+import type { AnswerOf, BodyFor, OperationId, QueryFor } from "./types.ts";
 
 export interface MooringAdminOptions extends ConnectionOptions {
   readonly token: Credential;
@@ -23,7 +23,12 @@ export class MooringAdmin {
 
   /** The fleet in figures. */
   stats(options: CallOptions = {}): Promise<AnswerOf<"getStats">> {
-    return this.#get("/v1/admin/stats", {}, options);
+    return this.#get({ operation: "getStats" }, options);
+  }
+
+  /** What needs somebody now, worst first, each with why and the call that ends it. */
+  attention(options: CallOptions = {}): Promise<AnswerOf<"getFleetAttention">> {
+    return this.#get({ operation: "getFleetAttention" }, options);
   }
 
   /** Sessions of all tenants, newest first, page after page. */
@@ -32,21 +37,21 @@ export class MooringAdmin {
     options: CallOptions = {},
   ): AsyncGenerator<AnswerOf<"listAllSessions">["data"][number], void, void> {
     return everyPage(async (cursor) => {
-      const page = await this.#get<AnswerOf<"listAllSessions">>("/v1/admin/sessions", { ...query, cursor }, options);
+      const page = await this.#get({ operation: "listAllSessions", query: { ...query, cursor } }, options);
       return { data: page.data, next: page.next_cursor };
     });
   }
 
   /** A session of any tenant, readable or not. */
   async inspect(id: string, options: CallOptions = {}): Promise<Inspected> {
-    const call = { method: "GET", path: sessionPath(id), repeatable: true } as const;
-    const { body, headers } = await this.#transport.told<AnswerOf<"inspectSession">>(call, options);
+    const call = { operation: "inspectSession", parameters: { id }, repeatable: true } as const;
+    const { body, headers } = await this.#transport.told(call, options);
     return { inspection: body, etag: headers.get("etag") ?? "*" };
   }
 
   /** Ends a session of any tenant with the reason `operator`. Safe to repeat. */
   endSession(id: string, options: CallOptions = {}): Promise<AnswerOf<"endSession">> {
-    return this.#transport.json({ method: "DELETE", path: sessionPath(id), repeatable: true }, options);
+    return this.#transport.json({ operation: "endSession", parameters: { id }, repeatable: true }, options);
   }
 
   /** The way out of a stuck teardown. `etag` is of what was decided on: what changed since is refused with `precondition_failed`. */
@@ -56,9 +61,17 @@ export class MooringAdmin {
     etag: string,
     options: CallOptions = {},
   ): Promise<AnswerOf<"resolveSession">> {
-    const path = `${sessionPath(id)}/resolve`;
     const headers = { "if-match": etag };
-    return this.#transport.json({ method: "POST", path, json: body, headers, repeatable: false }, options);
+    return this.#act({ operation: "resolveSession", parameters: { id }, json: body, headers }, options);
+  }
+
+  /** An operator's word about the sandboxes of a session whose rows are lost and whose host is gone for good. */
+  assertLost(
+    id: string,
+    body: BodyFor<"assertLostSession">,
+    options: CallOptions = {},
+  ): Promise<AnswerOf<"assertLostSession">> {
+    return this.#act({ operation: "assertLostSession", parameters: { id }, json: body }, options);
   }
 
   /** Shared containers of all tenants, by tenant and id, page after page. */
@@ -67,7 +80,7 @@ export class MooringAdmin {
     options: CallOptions = {},
   ): AsyncGenerator<AnswerOf<"listContainers">["data"][number], void, void> {
     return everyPage(async (cursor) => {
-      const page = await this.#get<AnswerOf<"listContainers">>("/v1/admin/containers", { ...query, cursor }, options);
+      const page = await this.#get({ operation: "listContainers", query: { ...query, cursor } }, options);
       return { data: page.data, next: page.next_cursor };
     });
   }
@@ -78,8 +91,8 @@ export class MooringAdmin {
     query: QueryFor<"inspectContainer"> = {},
     options: CallOptions = {},
   ): Promise<{ readonly container: AnswerOf<"inspectContainer">; readonly etag: string }> {
-    const call = { method: "GET", path: containerPath(id), query, repeatable: true } as const;
-    const { body, headers } = await this.#transport.told<AnswerOf<"inspectContainer">>(call, options);
+    const call = { operation: "inspectContainer", parameters: { id }, query, repeatable: true } as const;
+    const { body, headers } = await this.#transport.told(call, options);
     return { container: body, etag: headers.get("etag") ?? "*" };
   }
 
@@ -91,9 +104,8 @@ export class MooringAdmin {
     query: QueryFor<"resolveContainer"> = {},
     options: CallOptions = {},
   ): Promise<AnswerOf<"resolveContainer">> {
-    const path = `${containerPath(id)}/resolve`;
     const headers = { "if-match": etag };
-    return this.#transport.json({ method: "POST", path, query, json: body, headers, repeatable: false }, options);
+    return this.#act({ operation: "resolveContainer", parameters: { id }, query, json: body, headers }, options);
   }
 
   /** As a session's own `logs`, for any tenant's. */
@@ -101,50 +113,107 @@ export class MooringAdmin {
     id: string,
     options: CallOptions & { readonly tailBytes?: number } = {},
   ): Promise<AnswerOf<"getAnySessionLogs">> {
-    return this.#get(`${sessionPath(id)}/logs`, { tail_bytes: options.tailBytes }, options);
+    return this.#get(
+      { operation: "getAnySessionLogs", parameters: { id }, query: { tail_bytes: options.tailBytes } },
+      options,
+    );
+  }
+
+  /** As a session's own `history`, for any tenant's. */
+  history(
+    id: string,
+    options: CallOptions & { readonly after?: number } = {},
+  ): AsyncGenerator<AnswerOf<"listAnySessionEvents">["data"][number], void, void> {
+    return everyPage(async (cursor) => {
+      const query = { after: cursor ?? options.after?.toString(), limit: 100 };
+      const page = await this.#get({ operation: "listAnySessionEvents", parameters: { id }, query }, options);
+      return { data: page.data, next: page.next_after === null ? null : String(page.next_after) };
+    });
+  }
+
+  /** As a session's own `jobs`, for any tenant's. */
+  jobs(
+    id: string,
+    options: CallOptions = {},
+  ): AsyncGenerator<AnswerOf<"listAnySessionJobs">["data"][number], void, void> {
+    return everyPage(async (cursor) => {
+      const query = { cursor, limit: 100 };
+      const page = await this.#get({ operation: "listAnySessionJobs", parameters: { id }, query }, options);
+      return { data: page.data, next: page.next_cursor };
+    });
+  }
+
+  /** A job of any tenant's session. */
+  job(id: string, job: string, options: CallOptions = {}): Promise<AnswerOf<"getAnySessionJob">> {
+    return this.#get({ operation: "getAnySessionJob", parameters: { id, job } }, options);
+  }
+
+  /** What a job of any tenant's session has written so far, as text. */
+  output(id: string, job: string, options: CallOptions = {}): Promise<string> {
+    const headers = { accept: "application/octet-stream" };
+    const call = { operation: "streamAnySessionOutput", parameters: { id, job }, headers, repeatable: true } as const;
+    return this.#transport.text(call, options);
+  }
+
+  /** As a session's own `usage`, for any tenant's. */
+  sessionUsage(id: string, options: CallOptions = {}): Promise<AnswerOf<"getAnySessionUsage">> {
+    return this.#get({ operation: "getAnySessionUsage", parameters: { id } }, options);
   }
 
   /** As a session's own `explain`, for any tenant's. */
   explain(id: string, options: CallOptions = {}): Promise<AnswerOf<"explainAnySession">> {
-    return this.#get(`${sessionPath(id)}/explain`, {}, options);
+    return this.#get({ operation: "explainAnySession", parameters: { id } }, options);
   }
 
   /** As a session's own `resources`, for any tenant's. */
   resources(id: string, options: CallOptions = {}): Promise<AnswerOf<"getAnySessionResources">> {
-    return this.#get(`${sessionPath(id)}/resources`, {}, options);
+    return this.#get({ operation: "getAnySessionResources", parameters: { id } }, options);
   }
 
   /** Where every sandbox ever granted has gone, and whether the books balance. */
   ledger(query: QueryFor<"getLedger"> = {}, options: CallOptions = {}): Promise<AnswerOf<"getLedger">> {
-    return this.#get("/v1/admin/ledger", query, options);
+    return this.#get({ operation: "getLedger", query }, options);
   }
 
   /** A tenant's seconds by status and provider. */
   usage(tenant: string, options: CallOptions = {}): Promise<AnswerOf<"getTenantUsage">> {
-    return this.#get("/v1/admin/usage", { tenant }, options);
+    return this.#get({ operation: "getTenantUsage", query: { tenant } }, options);
   }
 
   /** Who did what, newest first, page after page. */
   log(options: CallOptions = {}): AsyncGenerator<AnswerOf<"listAdminLog">["data"][number], void, void> {
     return everyPage(async (cursor) => {
-      const page = await this.#get<AnswerOf<"listAdminLog">>("/v1/admin/log", { cursor, limit: 100 }, options);
+      const page = await this.#get(
+        { operation: "listAdminLog", query: { cursor: numberOf(cursor), limit: 100 } },
+        options,
+      );
       return { data: page.data, next: page.next_cursor };
     });
   }
 
   /** How every alert stands. */
   alerts(options: CallOptions = {}): Promise<AnswerOf<"listAlerts">> {
-    return this.#get("/v1/admin/alerts", {}, options);
+    return this.#get({ operation: "listAlerts" }, options);
   }
 
   /** Builds the index anew from the registries. Answers before all of it is built: repeat until every shard is `built`. */
   rebuildIndex(body: BodyFor<"rebuildIndex">, options: CallOptions = {}): Promise<AnswerOf<"rebuildIndex">> {
-    return this.#post("/v1/admin/shards/rebuild", body, options);
+    return this.#act({ operation: "rebuildIndex", json: body }, options);
   }
 
   /** A tenant's revoked keys. */
-  revokedKeys(tenant: string, options: CallOptions = {}): Promise<AnswerOf<"listRevokedKeys">> {
-    return this.#get(`/v1/admin/keys/${encodeURIComponent(tenant)}`, {}, options);
+  keys(tenant: string, options: CallOptions = {}): Promise<AnswerOf<"listKeys">> {
+    return this.#get({ operation: "listKeys", parameters: { tenant } }, options);
+  }
+
+  /** Revokes every key of the tenant that was made until now. */
+  revokeAllKeys(
+    tenant: string,
+    body: BodyFor<"revokeAllKeys"> = {},
+    options: CallOptions = {},
+  ): Promise<AnswerOf<"revokeAllKeys">> {
+    const call = { operation: "revokeAllKeys", parameters: { tenant }, json: body, repeatable: true } as const;
+    return this.#transport.json(call, options);
   }
 
   /** Revokes an API key by its middle part, for ever. Safe to repeat. */
@@ -154,18 +223,18 @@ export class MooringAdmin {
     body: BodyFor<"revokeKey"> = {},
     options: CallOptions = {},
   ): Promise<AnswerOf<"revokeKey">> {
-    const path = `/v1/admin/keys/${encodeURIComponent(tenant)}/${encodeURIComponent(keyId)}`;
-    return this.#transport.json({ method: "DELETE", path, json: body, repeatable: true }, options);
+    const parameters = { tenant, key: keyId };
+    return this.#transport.json({ operation: "revokeKey", parameters, json: body, repeatable: true }, options);
   }
 
   /** One page of sealing everything anew with the newest ENV_ENCRYPTION_KEY. Repeat with `next_cursor` until it is null. */
   resealSecrets(body: BodyFor<"resealSecrets"> = {}, options: CallOptions = {}): Promise<AnswerOf<"resealSecrets">> {
-    return this.#post("/v1/admin/secrets/reseal", body, options);
+    return this.#act({ operation: "resealSecrets", json: body }, options);
   }
 
   /** Ends what is overdue, stuck or lost; with `dry_run` it only tells what it would end. */
   cleanUp(body: BodyFor<"cleanUp"> = {}, options: CallOptions = {}): Promise<AnswerOf<"cleanUp">> {
-    return this.#post("/v1/admin/cleanup", body, options);
+    return this.#act({ operation: "cleanUp", json: body }, options);
   }
 
   /** Ends everything that is not critical. Try it with `dry_run` first. */
@@ -173,7 +242,7 @@ export class MooringAdmin {
     body: BodyFor<"cleanUpEmergency">,
     options: CallOptions = {},
   ): Promise<AnswerOf<"cleanUpEmergency">> {
-    return this.#post("/v1/admin/cleanup/emergency", body, options);
+    return this.#act({ operation: "cleanUpEmergency", json: body }, options);
   }
 
   /** How each cleanup layer stands, and one page of what they did. */
@@ -181,58 +250,50 @@ export class MooringAdmin {
     query: QueryFor<"listCleanupRuns"> = {},
     options: CallOptions = {},
   ): Promise<AnswerOf<"listCleanupRuns">> {
-    return this.#get("/v1/admin/cleanup/runs", query, options);
+    return this.#get({ operation: "listCleanupRuns", query }, options);
   }
 
   /** One run with what it noted. */
   cleanupRun(id: string, options: CallOptions = {}): Promise<AnswerOf<"getCleanupRun">> {
-    return this.#get(`/v1/admin/cleanup/runs/${encodeURIComponent(id)}`, {}, options);
+    return this.#get({ operation: "getCleanupRun", parameters: { run: id } }, options);
   }
 
   /** Stops taking new sessions, or takes them again. */
   drain(body: BodyFor<"drain">, options: CallOptions = {}): Promise<AnswerOf<"drain">> {
-    return this.#post("/v1/admin/drain", body, options);
+    return this.#act({ operation: "drain", json: body }, options);
   }
 
   /** Compares records with sandboxes. Changes nothing: `applyAudit` does, with the plan's hash. */
   planAudit(options: CallOptions = {}): Promise<AnswerOf<"planAudit">> {
-    return this.#post("/v1/admin/audits", undefined, options);
+    return this.#act({ operation: "planAudit" }, options);
   }
 
   /** The newest plans. */
   audits(options: CallOptions = {}): Promise<AnswerOf<"listAudits">> {
-    return this.#get("/v1/admin/audits", {}, options);
+    return this.#get({ operation: "listAudits" }, options);
   }
 
   /** One plan, and what came of it. */
   audit(id: string, options: CallOptions = {}): Promise<AnswerOf<"getAudit">> {
-    return this.#get(`/v1/admin/audits/${encodeURIComponent(id)}`, {}, options);
+    return this.#get({ operation: "getAudit", parameters: { id } }, options);
   }
 
   /** Applies exactly that plan; each finding is verified again. */
   applyAudit(id: string, body: BodyFor<"applyAudit">, options: CallOptions = {}): Promise<AnswerOf<"applyAudit">> {
-    return this.#post(`/v1/admin/audits/${encodeURIComponent(id)}/apply`, body, options);
+    return this.#act({ operation: "applyAudit", parameters: { id }, json: body }, options);
   }
 
   /** Prometheus text. */
   metrics(options: CallOptions = {}): Promise<string> {
-    return this.#transport.text({ method: "GET", path: "/metrics", repeatable: true }, options);
+    return this.#transport.text({ operation: "getMetrics", repeatable: true }, options);
   }
 
-  #get<T>(path: string, query: object, options: CallOptions): Promise<T> {
-    return this.#transport.json<T>({ method: "GET", path, query, repeatable: true }, options);
+  #get<O extends OperationId>(call: Omit<Call<O>, "repeatable">, options: CallOptions): Promise<AnswerOf<O>> {
+    return this.#transport.json<O>({ ...call, repeatable: true } as Call<O>, options);
   }
 
   /** An act is never repeated unasked: it would be done, and logged, twice. */
-  #post<T>(path: string, json: unknown, options: CallOptions): Promise<T> {
-    return this.#transport.json<T>({ method: "POST", path, json, repeatable: false }, options);
+  #act<O extends OperationId>(call: Omit<Call<O>, "repeatable">, options: CallOptions): Promise<AnswerOf<O>> {
+    return this.#transport.json<O>({ ...call, repeatable: false } as Call<O>, options);
   }
-}
-
-function containerPath(id: string): string {
-  return `/v1/admin/containers/${encodeURIComponent(id)}`;
-}
-
-function sessionPath(id: string): string {
-  return `/v1/admin/sessions/${encodeURIComponent(id)}`;
 }

@@ -11,16 +11,17 @@
  * Only requests that do no harm when they arrive twice are repeated; a create and a job get a key of their own for that.
  * Every method takes a `signal`.
  */
-import { connect, type ConnectionOptions, type Credential } from "./connection.ts";
-import { freshKey } from "./fresh-key.ts";
-import { everyPage } from "./pages.ts";
-import { type LaunchOptions, Session } from "./session.ts";
-import type { CallOptions, Transport } from "./transport.ts";
-import type { AnswerOf, CreateSession, QueryFor, SessionListItem, SessionView } from "./types.ts";
+import { connect, type ConnectionOptions, type Credential } from "./wire/connection.ts";
+import { freshKey } from "./wire/fresh-key.ts";
+import { everyPage } from "./wire/pages.ts";
+import { type LaunchOptions, Session } from "./session/session.ts";
+import type { CallOptions, Transport } from "./wire/transport.ts";
+import { Snapshots } from "./snapshots.ts";
+import type { AnswerOf, CreateSession, QueryFor, SessionListItem, SessionView, SignedReceipt } from "./types.ts";
 import { Webhooks } from "./webhooks.ts";
 
 export { MooringAdmin, type Inspected, type MooringAdminOptions } from "./admin.ts";
-export type { ConnectionOptions, Credential } from "./connection.ts";
+export type { ConnectionOptions, Credential } from "./wire/connection.ts";
 export {
   ConnectionError,
   isProblem,
@@ -29,11 +30,21 @@ export {
   UnexpectedAnswerError,
   WaitTimeoutError,
 } from "./errors.ts";
-export type { RetryTerms } from "./pacing.ts";
-export { Job, type OutputOptions } from "./job.ts";
-export { type LaunchOptions, Session, type WaitOptions } from "./session.ts";
-export type { CallOptions } from "./transport.ts";
+export type { RetryTerms } from "./wire/pacing.ts";
+export { type FileContent, Files, type ReadOptions, type WriteOptions } from "./session/files.ts";
+export { Job, type OutputOptions } from "./session/job.ts";
+export { type Executed, Process, type ProcessChunk } from "./session/process.ts";
+export { type LaunchOptions, Session, type WaitOptions } from "./session/session.ts";
+export {
+  Terminal,
+  type TerminalExit,
+  type TerminalOptions,
+  type TerminalSocket,
+  type TerminalSockets,
+} from "./session/terminal.ts";
+export type { CallOptions } from "./wire/transport.ts";
 export type * from "./types.ts";
+export { Snapshots } from "./snapshots.ts";
 export { Webhooks } from "./webhooks.ts";
 
 export interface MooringOptions extends ConnectionOptions {
@@ -51,10 +62,13 @@ export class Mooring {
   readonly #transport: Transport;
   /** Being told of events instead of asking for them. */
   readonly webhooks: Webhooks;
+  /** Files of sessions that are kept under a name. `session.snapshot()` takes one. */
+  readonly snapshots: Snapshots;
 
   constructor(options: MooringOptions) {
     this.#transport = connect(options, options.key);
     this.webhooks = new Webhooks(this.#transport);
+    this.snapshots = new Snapshots(this.#transport);
   }
 
   /**
@@ -69,13 +83,13 @@ export class Mooring {
   createView(order: CreateSession = {}, options: CreateOptions = {}): Promise<SessionView> {
     const { waitSeconds, idempotencyKey = freshKey() } = options;
     const headers = { "idempotency-key": idempotencyKey };
-    const call = { method: "POST", path: "/v1/sessions", json: order, headers, waitSeconds, repeatable: true } as const;
+    const call = { operation: "createSession", json: order, headers, waitSeconds, repeatable: true } as const;
     return this.#transport.json(call, options);
   }
 
   /** A session by its id. Asks nothing. */
   session(id: string): Session {
-    return new Session(this.#transport, encodeURIComponent(id));
+    return new Session(this.#transport, id);
   }
 
   /** Your sessions, newest first, page after page. From an index: `as_of` says how old a row is. */
@@ -91,21 +105,45 @@ export class Mooring {
 
   /** One page of them. */
   page(query: QueryFor<"listSessions"> = {}, options: CallOptions = {}): Promise<AnswerOf<"listSessions">> {
-    return this.#transport.json({ method: "GET", path: "/v1/sessions", query, repeatable: true }, options);
+    return this.#transport.json({ operation: "listSessions", query, repeatable: true }, options);
+  }
+
+  /** Which of your sessions need somebody now: each with why and the call to make. */
+  attention(options: CallOptions = {}): Promise<AnswerOf<"getAttention">> {
+    return this.#transport.json({ operation: "getAttention", repeatable: true }, options);
+  }
+
+  /** Your signed receipts in the order of the chain, page after page; with `cursor` those after that sequence. */
+  receipts(query: QueryFor<"listReceipts"> = {}, options: CallOptions = {}): AsyncGenerator<SignedReceipt, void, void> {
+    const { cursor: first, ...rest } = query;
+    return everyPage(async (cursor) => {
+      const page = await this.receiptPage({ ...rest, cursor: cursor === undefined ? first : Number(cursor) }, options);
+      return { data: page.data, next: page.next_cursor };
+    });
+  }
+
+  /** One page of them, with the head of the chain. */
+  receiptPage(query: QueryFor<"listReceipts"> = {}, options: CallOptions = {}): Promise<AnswerOf<"listReceipts">> {
+    return this.#transport.json({ operation: "listReceipts", query, repeatable: true }, options);
+  }
+
+  /** The public keys that receipts are checked with. */
+  receiptKeys(options: CallOptions = {}): Promise<AnswerOf<"getReceiptKeys">> {
+    return this.#transport.json({ operation: "getReceiptKeys", repeatable: true }, options);
   }
 
   /** Whether a create could be served right now; what is missing comes as the problem `unavailable`. */
   ready(options: CallOptions = {}): Promise<AnswerOf<"getReadiness">> {
-    return this.#transport.json({ method: "GET", path: "/readyz", repeatable: true }, options);
+    return this.#transport.json({ operation: "getReadiness", repeatable: true }, options);
   }
 
   /** Whether the Worker runs at all. */
   health(options: CallOptions = {}): Promise<AnswerOf<"getHealth">> {
-    return this.#transport.json({ method: "GET", path: "/healthz", repeatable: true }, options);
+    return this.#transport.json({ operation: "getHealth", repeatable: true }, options);
   }
 
   /** The OpenAPI document. */
   openApi(options: CallOptions = {}): Promise<AnswerOf<"getOpenApi">> {
-    return this.#transport.json({ method: "GET", path: "/openapi.json", repeatable: true }, options);
+    return this.#transport.json({ operation: "getOpenApi", repeatable: true }, options);
   }
 }

@@ -1,5 +1,6 @@
 /** What an operator may order of the whole fleet. Runs where it is called (a Worker), bounded in time; tells what is left. */
 import type { Reply } from "../protocol/problem.ts";
+import type { AssertedLost, AssertLost } from "./audits/assert-lost.ts";
 import type { AuditPlan, AuditResult } from "./audits/plan.ts";
 import type { FleetStatus } from "./layers/choices.ts";
 import type { CleanupResult } from "./layers/cleanup.ts";
@@ -14,10 +15,15 @@ export interface CleanupAsk {
   readonly dryRun: boolean;
 }
 
+export interface EmergencyAsk extends Pick<CleanupAsk, "by" | "reason" | "dryRun"> {
+  /** Sessions without a sandbox too: their saved files are deleted with them. */
+  readonly includePaused: boolean;
+}
+
 export interface FleetOperations {
   cleanup(ask: CleanupAsk): Promise<CleanupResult>;
-  /** Ends everything that is not critical, or past its max lifetime. */
-  emergency(ask: Pick<CleanupAsk, "by" | "reason" | "dryRun">): Promise<CleanupResult>;
+  /** Ends everything that holds a sandbox and is not critical, or past its max lifetime. `includePaused`: the rest too. */
+  emergency(ask: EmergencyAsk): Promise<CleanupResult>;
   /** Looks only, and keeps what it found. */
   planAudit(by: string): Promise<AuditPlan>;
   /** Problems: not_found, precondition_failed (another hash), conflict (too old). Applied before: the same result again. */
@@ -26,4 +32,6 @@ export interface FleetOperations {
     readonly hash: string;
     readonly by: string;
   }): Promise<Reply<AuditResult>>;
+  /** For a session whose rows are lost. Problems: conflict (it has a record), not_found (nothing is counted), lease_not_expired. */
+  assertLost(order: AssertLost): Promise<Reply<AssertedLost>>;
 }

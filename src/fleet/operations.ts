@@ -1,4 +1,5 @@
 /** The operator's orders over the same parts that the cron's layers use. */
+import { assertLost } from "./audits/assert-lost.ts";
 import { applyPlan } from "./audits/apply-plan.ts";
 import type { AuditPorts, AuditTerms } from "./audits/audit-ports.ts";
 import { makePlan } from "./audits/make-plan.ts";
@@ -24,15 +25,16 @@ export function fleetOperations(ports: CleanupPorts & AuditPorts, terms: Operati
         dryRun,
       });
     },
-    emergency: ({ by, reason, dryRun }) =>
+    emergency: ({ by, reason, dryRun, includePaused }) =>
       cleanup(ports, terms.cleanup, {
         layer: "emergency",
         by,
         ending: { actor: "operator", reason: "emergency", words: reason },
-        questions: everythingNotCritical(),
+        questions: everythingNotCritical(includePaused),
         dryRun,
       }),
     planAudit: (by) => makePlan(ports, terms.audit, by),
     applyAudit: (order) => applyPlan(ports, terms.audit, order),
+    assertLost: (order) => assertLost(ports, terms.audit, order),
   };
 }

@@ -4,10 +4,11 @@
  * Two manners. `acted`: what cannot be logged beforehand is not done. `ended`: for what ends sandboxes, which must also be
  * possible while FleetControl is out of order; it is logged afterwards, and in the Worker's own log when control is away.
  */
-import type { AdminAct } from "../fleet/control-api.ts";
+import { bounded, timedOut } from "../calls/bounded-call.ts";
+import type { AdminAct } from "../fleet/control/control-api.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import { ask, briefly } from "./backend.ts";
-import { refused } from "./problem.ts";
+import { refused } from "./answer/problem.ts";
 import type { AdminAsk } from "./route.ts";
 
 export type Act = Pick<AdminAct, "action" | "target" | "reason">;
@@ -59,17 +60,11 @@ const logMs = 3_000;
 
 /** Bounded: a control that hangs must not keep the answer from the operator. */
 async function logged(from: AdminAsk, entry: AdminAct): Promise<boolean> {
-  const settled = new AbortController();
-  const log = async () => await from.backend.control().log(entry);
-  const told = await Promise.race([
-    log().then(
-      () => true,
-      () => false,
-    ),
-    from.clock.sleep(logMs, settled.signal).then(() => false),
-  ]);
-  settled.abort();
-  return told;
+  try {
+    return (await bounded(from.clock, logMs, () => from.backend.control().log(entry))) !== timedOut;
+  } catch {
+    return false;
+  }
 }
 
 /** A read of control; its silence is a 503. */

@@ -4,36 +4,50 @@
  * answers a header, a body, a key or a stack (SEC-3, API-5).
  */
 import { type Context, Hono } from "hono";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
+import { rightFor } from "../protocol/contract.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import { briefly } from "./backend.ts";
 import { cubeRoutes } from "./compat/cube.ts";
-import { readingRoutes } from "./compat/e2b-reading.ts";
-import { sandboxRoutes } from "./compat/e2b-sandboxes.ts";
+import { dataPlaneRoutes } from "./compat/e2b/data-plane.ts";
+import { readingRoutes } from "./compat/e2b/reading.ts";
+import { e2bSnapshotRoutes } from "./compat/e2b/snapshots.ts";
+import { sandboxRoutes } from "./compat/e2b/sandboxes.ts";
 import { runbookRoutes } from "./compat/runbook.ts";
-import { Gate } from "./gate.ts";
+import { lacksRight } from "./guard/auth.ts";
+import { Gate } from "./guard/gate.ts";
 import type { Ask, Route, Surroundings } from "./route.ts";
-import { adminRoutes } from "./routes/admin.ts";
-import { alertRoutes } from "./routes/alerts.ts";
-import { containerRoutes } from "./routes/containers.ts";
-import { descriptionRoutes } from "./routes/description.ts";
-import { docsRoutes } from "./routes/docs.ts";
-import { eventRoutes } from "./routes/events.ts";
-import { auditRoutes } from "./routes/audits.ts";
-import { cleanupRoutes } from "./routes/cleanup.ts";
-import { fleetRoutes } from "./routes/fleet.ts";
-import { healthRoutes } from "./routes/health.ts";
-import { insightRoutes } from "./routes/insight.ts";
-import { jobRoutes } from "./routes/jobs.ts";
-import { keyRoutes } from "./routes/keys.ts";
-import { metricsRoutes } from "./routes/metrics.ts";
-import { outputRoutes } from "./routes/output.ts";
-import { secretRoutes } from "./routes/secrets.ts";
-import { sessionRoutes } from "./routes/sessions.ts";
-import { webhookRoutes } from "./routes/webhooks.ts";
-import { headersTooLarge, withinBody } from "./size-limits.ts";
-import { surfaceOf } from "./surface.ts";
-import { traceOf, type TraceContext } from "./traceparent.ts";
+import { adminRoutes } from "./routes/operator/admin.ts";
+import { alertRoutes } from "./routes/operator/alerts.ts";
+import { attentionRoutes } from "./routes/operator/attention.ts";
+import { containerRoutes } from "./routes/operator/containers.ts";
+import { descriptionRoutes } from "./routes/service/description.ts";
+import { consoleRoutes } from "./routes/service/console.ts";
+import { docsRoutes } from "./routes/service/docs.ts";
+import { eventRoutes } from "./routes/session/events.ts";
+import { fileRoutes } from "./routes/sandbox/files.ts";
+import { auditRoutes } from "./routes/operator/audits.ts";
+import { cleanupRoutes } from "./routes/operator/cleanup.ts";
+import { fleetRoutes } from "./routes/operator/fleet.ts";
+import { healthRoutes } from "./routes/service/health.ts";
+import { insightRoutes } from "./routes/session/insight.ts";
+import { jobRoutes } from "./routes/session/jobs.ts";
+import { keyRoutes } from "./routes/operator/keys.ts";
+import { metricsRoutes } from "./routes/service/metrics.ts";
+import { outputRoutes } from "./routes/session/output.ts";
+import { portRoutes } from "./routes/sandbox/ports.ts";
+import { receiptRoutes } from "./routes/session/receipts.ts";
+import { processRoutes } from "./routes/sandbox/processes.ts";
+import { rootRoutes } from "./routes/service/root.ts";
+import { secretRoutes } from "./routes/operator/secrets.ts";
+import { sessionRoutes } from "./routes/session/sessions.ts";
+import { webhookRoutes } from "./routes/tenant/webhooks.ts";
+import { snapshotRoutes } from "./routes/tenant/snapshots.ts";
+import { corsHeaders, preflightAnswer } from "./guard/cors.ts";
+import { PortFront } from "./ports/port-front.ts";
+import { headersTooLarge, withinBody } from "./guard/size-limits.ts";
+import { surfaceOf } from "./guard/surface.ts";
+import { traceOf, type TraceContext } from "./request/traceparent.ts";
 
 /** All of them: the tests of refusals go through this table, so a new route is covered by being here. */
 export const routes: readonly Route[] = [
@@ -41,6 +55,10 @@ export const routes: readonly Route[] = [
   ...sessionRoutes,
   ...jobRoutes,
   ...outputRoutes,
+  ...snapshotRoutes,
+  ...portRoutes,
+  ...fileRoutes,
+  ...processRoutes,
   ...eventRoutes,
   ...webhookRoutes,
   ...insightRoutes,
@@ -48,16 +66,22 @@ export const routes: readonly Route[] = [
   ...metricsRoutes,
   ...adminRoutes,
   ...fleetRoutes,
+  ...attentionRoutes,
   ...containerRoutes,
   ...keyRoutes,
+  ...receiptRoutes,
   ...secretRoutes,
   ...cleanupRoutes,
   ...auditRoutes,
   ...runbookRoutes,
   ...sandboxRoutes,
+  ...e2bSnapshotRoutes,
   ...readingRoutes,
+  ...dataPlaneRoutes,
   ...cubeRoutes,
   ...docsRoutes,
+  ...consoleRoutes,
+  ...rootRoutes,
   ...descriptionRoutes(() => routes),
 ];
 
@@ -91,7 +115,11 @@ export function createApp(around: Surroundings): HttpApp {
   const config = reading.ok ? reading.config : reading.fallback;
   const gate = new Gate(config, around);
   const problem = (c: Context<Variables>, what: Problem, headers?: Record<string, string>) =>
-    surfaceOf(c.req.path).refuse(what, { requestId: c.var.seen.requestId, now: around.clock.now() }, headers);
+    surfaceOf(c.req.path).refuse(
+      what,
+      { requestId: c.var.seen.requestId, now: around.clock.now(), url: c.req.url },
+      headers,
+    );
 
   app.use(async (c, next) => {
     const startedAt = around.clock.now();
@@ -108,6 +136,8 @@ export function createApp(around: Surroundings): HttpApp {
     for (const [name, value] of Object.entries(fixedHeaders))
       if (!c.res.headers.has(name)) c.res.headers.set(name, value);
     for (const [name, value] of Object.entries(seen.headers)) c.res.headers.set(name, value);
+    for (const [name, value] of Object.entries(corsHeaders(request, c.req.path, config.corsOrigins)))
+      c.res.headers.append(name, value);
     c.res.headers.set("x-request-id", seen.requestId);
     around.log.info("request", {
       method: c.req.method.slice(0, 16),
@@ -134,6 +164,8 @@ export function createApp(around: Surroundings): HttpApp {
     const allow = routes.filter((route) => route.path === path).map((route) => route.method);
     app.all(path, (c) => {
       c.var.seen.route = path;
+      const preflight = preflightAnswer(c.req.raw, c.req.path, allow, config.corsOrigins);
+      if (preflight !== null) return preflight;
       return problem(c, methodNotAllowed(allow), { allow: allow.join(", ") });
     });
   }
@@ -142,7 +174,8 @@ export function createApp(around: Surroundings): HttpApp {
     around.log.error("bug", { route: c.var.seen.route, request_id: c.var.seen.requestId, error: briefly(error) });
     return problem(c, bug);
   });
-  return { fetch: async (request) => await app.fetch(request) };
+  const ports = new PortFront(around, config, gate);
+  return { fetch: async (request) => (await ports.answer(request)) ?? (await app.fetch(request)) };
 }
 
 async function answer(route: Route, c: Context<Variables>, around: Surroundings, gate: Gate): Promise<Response> {
@@ -151,8 +184,11 @@ async function answer(route: Route, c: Context<Variables>, around: Surroundings,
   const { requestId, trace } = c.var.seen;
   const ask: Ask = { ...rest, request, requestId, param: (name) => c.req.param(name) ?? "" };
   const surface = surfaceOf(c.req.path);
-  const refuse = (what: Problem) => surface.refuse(what, { requestId, now: around.clock.now() });
-  if (route.access === "open") return await route.handle({ ...ask, reading });
+  const refuse = (what: Problem) => surface.refuse(what, { requestId, now: around.clock.now(), url: request.url });
+  if (route.access === "open") {
+    const isOperator = async () => request.headers.has("authorization") && (await gate.admin(request)).ok;
+    return await route.handle({ ...ask, reading, isOperator, gate });
+  }
   if (!reading.ok) return refuse(misconfigured);
   const { config } = reading;
   if (route.access === "admin") {
@@ -165,15 +201,19 @@ async function answer(route: Route, c: Context<Variables>, around: Surroundings,
   c.var.seen.headers = headers;
   if (!tenant.ok) return refuse(tenant.problem);
   c.var.seen.tenant = tenant.value.tenant;
+  const lacking = lacksRight(tenant.value.scopes, rightFor(route));
+  if (lacking !== null) return refuse(lacking);
   const sent = await bodyOf(route, request, config);
   if (!sent.ok) return refuse(sent.problem);
   const caller = { ...tenant.value, requestId, traceparent: trace.traceparent };
   return await route.handle({ ...ask, request: sent.value, config, caller });
 }
 
-/** A route that takes no body leaves it unread, as ever. */
+/** A route that takes no body leaves it unread, as ever; one that takes a stream passes it on. */
 async function bodyOf(route: Route, request: Request, config: Config): Promise<Reply<Request>> {
-  return route.body === undefined ? { ok: true, value: request } : await withinBody(request, config.sizes);
+  return route.body === undefined || route.body === "stream"
+    ? { ok: true, value: request }
+    : await withinBody(request, config.sizes);
 }
 
 /** A client's own id is kept when it cannot forge a log line or a header. */

@@ -5,11 +5,11 @@
  * Object RPC rules live in `ask`: a stub is made for each call, because one that threw is broken for good; only reads are
  * sent again, once, and never to an overloaded object; an exception becomes a problem, never a bare 500.
  */
-import type { SessionId, TenantId } from "../domain/ids.ts";
+import type { SessionId, TenantId } from "../domain/state/ids.ts";
 import type { Reply } from "../protocol/problem.ts";
-import type { FleetControlApi } from "../fleet/control-api.ts";
+import type { FleetControlApi } from "../fleet/control/control-api.ts";
 import type { FleetOperations } from "../fleet/operations-api.ts";
-import type { FleetShardApi } from "../fleet/shard-api.ts";
+import type { FleetShardApi } from "../fleet/shard/shard-api.ts";
 import type { TenantApi } from "../tenant/tenant-api.ts";
 import type { Logger } from "../session/ambient.ts";
 import type { SessionApi } from "../session/session-api.ts";
@@ -26,10 +26,27 @@ export interface Backend {
   control(): FleetControlApi;
   /** The orders over the whole fleet; they run in this Worker. */
   operations(): FleetOperations;
+  /** The public keys of receipts, the signing one first. */
+  receiptKeys(): Promise<readonly { readonly key_id: string; readonly public_key: string }[]>;
   /** A file of the Worker's own assets; null: there is none. */
   asset(path: string): Promise<ReadableStream<Uint8Array> | null>;
-  /** What keeps Mooring from serving right now, in words; empty when nothing does. Bounded in time, never throws. */
-  missing(): Promise<readonly string[]>;
+  /** What keeps Mooring from serving right now; empty when nothing does. Bounded in time, never throws. */
+  missing(): Promise<readonly Missing[]>;
+}
+
+/** One reason why Mooring is not ready. */
+export interface Missing {
+  /** For anybody: no value of a var, no address. */
+  readonly public: string;
+  /** For the operator. */
+  readonly detail: string;
+  /** An operator wants it so: the fleet takes no new sessions. */
+  readonly code?: "draining";
+}
+
+/** A reason that anybody may hear in full. */
+export function plainly(text: string): Missing {
+  return { public: text, detail: text };
 }
 
 export async function ask<T>(how: "read" | "write", log: Logger, call: () => Promise<Reply<T>>): Promise<Reply<T>> {

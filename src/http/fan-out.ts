@@ -2,9 +2,11 @@
  * One question to many objects at once, for what goes over every tenant: all answers, or none. A shard that is silent, or
  * still building its rows, makes the whole a 503: a sum or a page without it would be wrong and look right (FLT-18).
  */
+import { bounded, timedOut } from "../calls/bounded-call.ts";
+import { inLanes } from "../calls/in-lanes.ts";
 import type { Reply } from "../protocol/problem.ts";
 import { briefly } from "./backend.ts";
-import { refused } from "./problem.ts";
+import { refused } from "./answer/problem.ts";
 import type { Ask } from "./route.ts";
 
 /** A healthy answer takes some ms, a shard that builds its rows some seconds. */
@@ -21,19 +23,16 @@ export async function askAll<A, T>(
 ): Promise<Reply<readonly T[]>> {
   const answers: T[] = [];
   const silent: string[] = [];
-  let next = 0;
-  async function lane(): Promise<void> {
-    for (let index = next++; index < targets.length && silent.length === 0; index = next++) {
-      const target = targets[index] as A;
-      try {
-        answers[index] = await bounded(from, () => call(target)).catch(() => bounded(from, () => call(target)));
-      } catch (error) {
-        silent.push(what(target));
-        from.log.warn("fan-out met silence", { target: what(target), error: briefly(error) });
-      }
+  await inLanes(targets, atOnce, async (target, index) => {
+    // One is enough to refuse the whole.
+    if (silent.length > 0) return;
+    try {
+      answers[index] = await inTime(from, () => call(target)).catch(() => inTime(from, () => call(target)));
+    } catch (error) {
+      silent.push(what(target));
+      from.log.warn("fan-out met silence", { target: what(target), error: briefly(error) });
     }
-  }
-  await Promise.all(Array.from({ length: Math.min(atOnce, targets.length) }, lane));
+  });
   if (silent.length === 0) return { ok: true, value: answers };
   return refused({
     code: "unavailable",
@@ -41,16 +40,8 @@ export async function askAll<A, T>(
   });
 }
 
-async function bounded<T>(from: Ask, call: () => Promise<T>): Promise<T> {
-  const answered = new AbortController();
-  try {
-    return await Promise.race([
-      call(),
-      from.clock.sleep(askMs, answered.signal).then((): never => {
-        throw new Error("no answer in time");
-      }),
-    ]);
-  } finally {
-    answered.abort();
-  }
+async function inTime<T>(from: Ask, call: () => Promise<T>): Promise<T> {
+  const answer = await bounded(from.clock, askMs, call);
+  if (answer === timedOut) throw new Error("no answer in time");
+  return answer;
 }

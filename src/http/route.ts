@@ -1,18 +1,22 @@
 /** A route is data: its contract (src/protocol/contracts) and a handler from a checked request to a response. */
-import type { SessionId } from "../domain/ids.ts";
+import type { SessionId } from "../domain/state/ids.ts";
 import { sessionIdPattern } from "../protocol/primitives.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import type { Access, Contract } from "../protocol/contract.ts";
 import type { Clock, Ids, Logger } from "../session/ambient.ts";
 import type { Caller, SessionApi } from "../session/session-api.ts";
-import type { Config, ConfigReading } from "../config.ts";
+import type { Config, ConfigReading } from "../config/config.ts";
+import type { TrafficGate } from "../traffic/gate.ts";
 import { ask, type Backend } from "./backend.ts";
-import { problemResponse, refused, sessionNotFound } from "./problem.ts";
-import type { BudgetName, SharedCounter } from "./rate-limits.ts";
+import { problemResponse, refused, sessionNotFound } from "./answer/problem.ts";
+import type { Gate } from "./guard/gate.ts";
+import type { BudgetName, SharedCounter } from "./guard/rate-limits.ts";
 
 export interface Surroundings {
   readonly reading: ConfigReading;
   readonly backend: Backend;
+  /** Straight to a sandbox: files, processes, terminals, ports. */
+  readonly traffic: Pick<TrafficGate, "send">;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
@@ -29,6 +33,9 @@ export interface Ask extends Omit<Surroundings, "reading"> {
 }
 export interface OpenAsk extends Ask {
   readonly reading: ConfigReading;
+  /** Whether the request carries the admin token. A failure counts against its address, as on any admin route. */
+  readonly isOperator: () => Promise<boolean>;
+  readonly gate: Gate;
 }
 export interface AdminAsk extends Ask {
   readonly config: Config;
@@ -63,7 +70,7 @@ export function json(status: number, body: unknown, headers: Record<string, stri
 }
 
 export function problem(from: Ask, what: Problem): Response {
-  return problemResponse(what, { requestId: from.requestId, now: from.clock.now() });
+  return problemResponse(what, { requestId: from.requestId, now: from.clock.now(), url: from.request.url });
 }
 
 /** The id in the path. One that cannot be an id is not found: no object is ever made for it. */

@@ -6,9 +6,9 @@
  * no JSON) is added by `problemsOf`, so that no route can forget it.
  */
 import type { z } from "zod";
-import { jobIdText, sessionIdText, tenantName } from "./primitives.ts";
+import { jobIdText, processIdText, sessionIdText, tenantName } from "./primitives.ts";
 import type { ProblemCode } from "./problem.ts";
-import { keyIdText } from "./api-keys.ts";
+import { keyIdText, type KeyRight } from "./api-keys.ts";
 import type { RequestHeaderName, ResponseHeaderName } from "./header-names.ts";
 
 /** `open`: anyone. `tenant`: an API key. `admin`: the admin token. `sandbox`: an API key, or an E2B client's token for that one sandbox. */
@@ -17,8 +17,13 @@ export type Access = "open" | "tenant" | "admin" | "sandbox";
 export type Tag =
   | "Sessions"
   | "Jobs"
+  | "Snapshots"
+  | "Traffic"
+  | "Files"
+  | "Processes"
   | "Events"
   | "Webhooks"
+  | "Receipts"
   | "Operating"
   | "Cleanup and audits"
   | "Service"
@@ -42,8 +47,10 @@ export interface Answer {
 export type RequestBody =
   /** No field may be sent; an empty body, or `{}`. */
   | "no fields"
-  /** Any bytes. */
+  /** Any bytes, read whole within the limit for bodies. */
   | "bytes"
+  /** Any bytes, however many: passed on while they come. */
+  | "stream"
   | {
       readonly schema: z.ZodType;
       /** false: an empty body means `{}`. */
@@ -61,6 +68,8 @@ export interface Contract<A extends Access = Access> {
   /** With `:name` for each segment that varies. */
   readonly path: string;
   readonly access: A;
+  /** What a tenant's key needs; left out: as `rightFor` says. */
+  readonly right?: KeyRight;
   readonly tag: Tag;
   /** A few words for a list. */
   readonly summary: string;
@@ -90,6 +99,7 @@ export const pathParameters: Readonly<Record<string, z.ZodType>> = {
   job: jobIdText,
   tenant: tenantName,
   key: keyIdText,
+  pid: processIdText,
 };
 
 /** For a session that cannot be found or read. */
@@ -101,19 +111,36 @@ export const sessionProblems = [
 /** For a change of one. */
 export const changeProblems = [...sessionProblems, "storage_failed"] as const satisfies readonly ProblemCode[];
 
+/** Tags of the routes that go into a sandbox, whatever they do there. */
+const intoSandboxes: ReadonlySet<Tag> = new Set(["Files", "Processes", "Traffic"]);
+
+/** `read`: what Mooring knows. `run`: what goes into a sandbox, or comes out of it. `manage`: all that changes a session or the tenant's things. */
+export function rightFor({
+  access,
+  right,
+  tag,
+  method,
+}: Pick<Contract, "access" | "right" | "tag" | "method">): KeyRight {
+  if (right !== undefined) return right;
+  if (access === "sandbox" || intoSandboxes.has(tag)) return "run";
+  if (method === "GET") return "read";
+  return tag === "Jobs" ? "run" : "manage";
+}
+
 const always: readonly ProblemCode[] = ["validation_failed", "headers_too_large", "internal"];
 const byAccess: Readonly<Record<Access, readonly ProblemCode[]>> = {
   open: [],
-  tenant: ["unauthorized", "secret_missing", "unavailable", "rate_limited"],
+  tenant: ["unauthorized", "forbidden", "secret_missing", "unavailable", "rate_limited"],
   admin: ["unauthorized", "secret_missing", "unavailable", "rate_limited"],
-  sandbox: ["unauthorized", "secret_missing", "unavailable", "rate_limited"],
+  sandbox: ["unauthorized", "forbidden", "secret_missing", "unavailable", "rate_limited"],
 };
 const ofBodies: readonly ProblemCode[] = ["malformed_json", "payload_too_large"];
 
 /** Every problem code that this route may answer. */
 export function problemsOf({ access, body, problems = [], ownErrors }: Contract): readonly ProblemCode[] {
   if (ownErrors === true) return [];
-  const json = body === undefined || body === "bytes" || (body !== "no fields" && body.lenient === true);
+  const json =
+    body === undefined || body === "bytes" || body === "stream" || (body !== "no fields" && body.lenient === true);
   const ofBody = body === undefined ? [] : json ? ofBodies : [...ofBodies, "unsupported_media_type" as const];
   return [...new Set([...always, ...byAccess[access], ...ofBody, ...problems])];
 }

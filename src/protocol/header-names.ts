@@ -37,6 +37,13 @@ export const requestHeaders = {
     .string()
     .regex(/^\d{1,15}$/, "A whole number from 0.")
     .meta({ description: "The id of the last event that arrived: the stream goes on after it.", examples: ["42"] }),
+  range: z
+    .string()
+    .max(100)
+    .meta({
+      description: "One range of bytes. Several at once are answered with the whole.",
+      examples: ["bytes=0-1023"],
+    }),
   "e2b-sandbox-id": z.string().max(64).meta({ description: "Which sandbox is meant. Required." }),
 } as const;
 export type RequestHeaderName = keyof typeof requestHeaders;
@@ -44,7 +51,11 @@ export type RequestHeaderName = keyof typeof requestHeaders;
 export const responseHeaders = {
   "x-request-id": z.string().meta({ description: "Names this request in Mooring's log. Yours, when you sent one." }),
   location: z.string().meta({ description: "The path of what was made." }),
+  "set-cookie": z.string().meta({ description: "A cookie of the console, for a browser." }),
   etag: z.string().meta({ description: "The version of what is answered, for If-None-Match and If-Match." }),
+  "last-modified": z.string().meta({ description: "When the file was written last." }),
+  "accept-ranges": z.literal("bytes").meta({ description: "Parts of it may be asked for." }),
+  "content-range": z.string().meta({ description: "Which bytes these are, and of how many." }),
   "idempotency-replayed": z
     .literal("true")
     .meta({ description: "There is one: this had been made by an earlier request." }),
@@ -66,6 +77,7 @@ export const responseHeaders = {
   "mooring-offset": z.string().regex(/^\d+$/).meta({
     description: "The byte of the output at which this answer begins; later than asked when the older bytes are gone.",
   }),
+  "x-accel-buffering": z.literal("no").meta({ description: "A proxy must pass this stream on as it comes." }),
   "x-next-token": z.string().meta({ description: "There is more: send it as `nextToken`." }),
   "x-next-cursor": z.string().meta({ description: "There is more: send it as `cursor`." }),
 } as const;

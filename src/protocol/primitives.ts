@@ -2,6 +2,8 @@
 import { z } from "zod";
 
 export const limits = {
+  /** Characters of a key or token in a request; a longer one is not looked at. */
+  credential: 512,
   labelCount: 32,
   labelKey: 63,
   labelValue: 256,
@@ -19,6 +21,7 @@ export const limits = {
 
 export const sessionIdPattern = /^[a-z0-9]{20}$/;
 export const sessionIdText = z.string().regex(sessionIdPattern, "A session id is 20 lower-case letters and digits.");
+export const processIdText = z.string().regex(/^[1-9]\d{0,9}$/, "The number of a process.");
 export const jobIdText = z
   .string()
   .regex(/^[A-Za-z0-9_-]{1,64}$/, "A job id is 1 to 64 letters, digits, hyphens or underscores.");

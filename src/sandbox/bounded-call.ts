@@ -2,7 +2,8 @@
  * One fetch inside a `CallBound`: gives up at the bound even when the fetch ignores its signal, and says what is
  * certain about a call that brought no answer. Shared by every adapter that speaks HTTP.
  */
-import { failed, succeeded, type ProviderResult } from "../domain/failure.ts";
+import { failed, succeeded, type ProviderResult } from "../domain/state/failure.ts";
+import { bounded, timedOut } from "../calls/bounded-call.ts";
 import type { Clock } from "../session/ambient.ts";
 import type { CallBound } from "./agent-sandbox.ts";
 
@@ -18,21 +19,12 @@ export async function boundedCall<T>(
 ): Promise<ProviderResult<T>> {
   const effect = changes ? "unknown" : "none";
   if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
-  const settled = new AbortController();
-  const late = new AbortController();
-  const gaveUp = clock.sleep(bound.timeoutMs, AbortSignal.any([bound.signal, settled.signal])).then(() => {
-    // What was answered in time, a stream of output above all, lives on until the caller's own signal.
-    if (!settled.signal.aborted) late.abort();
-    return failed("timed_out", `No answer within ${bound.timeoutMs} ms, or the caller gave up.`, effect);
-  });
-  const answered = call(AbortSignal.any([bound.signal, late.signal])).then(
-    (value) => succeeded(value),
-    (error: unknown) => failed("unavailable", words(error), neverSent(error) ? "none" : effect),
-  );
   try {
-    return await Promise.race([gaveUp, answered]);
-  } finally {
-    settled.abort();
+    const answer = await bounded(clock, bound.timeoutMs, ({ signal }) => call(signal), bound.signal);
+    if (answer !== timedOut) return succeeded(answer);
+    return failed("timed_out", `No answer within ${bound.timeoutMs} ms, or the caller gave up.`, effect);
+  } catch (error) {
+    return failed("unavailable", words(error), neverSent(error) ? "none" : effect);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Reads the body of a reply into a shape of the protocol, or says in words what is wrong with it. */
-import { failed, succeeded, type ProviderResult } from "../domain/failure.ts";
+import { failed, succeeded, type ProviderResult } from "../domain/state/failure.ts";
 
 /** What a zod schema is to its user. */
 export interface Shape<T> {

@@ -2,7 +2,7 @@
  * Finds the adapter that a lease names. The name stored in the lease decides, whatever the config says now; an adapter
  * that is not wired in this deployment is null, and its leases are blocked, never taken for gone.
  */
-import { providerNames, type ProviderName } from "../domain/provider-names.ts";
+import { providerNames, type ProviderName } from "../domain/state/provider-names.ts";
 import type { AgentSandbox } from "./agent-sandbox.ts";
 
 export type ProviderFactories = { readonly [Name in ProviderName]?: () => AgentSandbox };

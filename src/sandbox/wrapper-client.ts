@@ -6,10 +6,10 @@
  * The reply is matched against the recorded instance and generation as well. Bodies of other replies are bounded;
  * output is passed on as it comes, never buffered.
  */
-import { failed, succeeded, type ProviderResult } from "../domain/failure.ts";
-import type { JobId } from "../domain/ids.ts";
-import { wrapperProtocol, wrapperStanding } from "../domain/wrapper-protocol.ts";
-import { bootstrapReply, type BootstrapReply, type BootstrapRequest } from "../protocol/workspace.ts";
+import { failed, succeeded, type ProviderResult } from "../domain/state/failure.ts";
+import type { JobId } from "../domain/state/ids.ts";
+import { wrapperProtocol, wrapperStanding } from "../domain/state/wrapper-protocol.ts";
+import { bootstrapReply, type BootstrapReply, type BootstrapRequest } from "../protocol/sandbox/workspace.ts";
 import {
   controllerToken,
   renewalReply,
@@ -25,10 +25,10 @@ import {
   type WrapperJob,
   type WrapperJobDetail,
   type WrapperJobOrder,
-} from "../protocol/wrapper.ts";
-import { spokenProtocol, wrapperDrained, wrapperStdinTaken } from "../protocol/wrapper-calls.ts";
+} from "../protocol/sandbox/wrapper.ts";
+import { spokenProtocol, wrapperDrained, wrapperFrozen, nothingToTell } from "../protocol/sandbox/wrapper-calls.ts";
 import type { Clock, Ids } from "../session/ambient.ts";
-import type { CallBound, InstanceRef, WrapperClient } from "./agent-sandbox.ts";
+import type { CallBound, InstanceRef, JobOutput, WrapperClient } from "./agent-sandbox.ts";
 import { boundedCall } from "./bounded-call.ts";
 import { jsonOf, shaped, type Shape } from "./http-reply.ts";
 import { wrapperRefusals } from "./wrapper-refusals.ts";
@@ -90,15 +90,21 @@ export class HttpWrapperClient implements WrapperClient {
     return this.#ask({ method: "POST", path: "/jobs", body: JSON.stringify(order) }, wrapperJob, bound);
   }
 
-  job(id: JobId, tailBytes: number, bound: CallBound): Promise<ProviderResult<WrapperJobDetail>> {
-    return this.#ask({ method: "GET", path: `${pathOf(id)}?tail_bytes=${tailBytes}` }, wrapperJobDetail, bound);
+  job(id: JobId, tailBytes: number, bound: CallBound, waitMs?: number): Promise<ProviderResult<WrapperJobDetail>> {
+    const wait = waitMs === undefined ? "" : `&wait_ms=${waitMs}`;
+    return this.#ask({ method: "GET", path: `${pathOf(id)}?tail_bytes=${tailBytes}${wait}` }, wrapperJobDetail, bound);
   }
 
-  async output(id: JobId, offset: number, bound: CallBound): Promise<ProviderResult<ReadableStream<Uint8Array>>> {
+  async output(id: JobId, offset: number, bound: CallBound): Promise<ProviderResult<JobOutput>> {
     const sent = await this.#send({ method: "GET", path: `${pathOf(id)}/output?offset=${offset}` }, bound);
     if (!sent.ok) return sent;
     if (sent.value.body === null) return failed("malformed", "The output reply has no body.", "none");
-    return succeeded(sent.value.body);
+    const from = Number(sent.value.headers.get(wrapperHeaders.offset) ?? offset);
+    if (!Number.isSafeInteger(from) || from < offset) {
+      await sent.value.body.cancel();
+      return failed("malformed", "The output reply does not say where it begins.", "none");
+    }
+    return succeeded({ from, body: sent.value.body });
   }
 
   endJob(id: JobId, as: "cancelled" | "interrupted", bound: CallBound): Promise<ProviderResult<WrapperJob>> {
@@ -108,7 +114,7 @@ export class HttpWrapperClient implements WrapperClient {
   async writeStdin(id: JobId, bytes: Uint8Array, end: boolean, bound: CallBound): Promise<ProviderResult<null>> {
     // A copy on purpose: a view over a shared buffer is no body.
     const ask: Ask = { method: "POST", path: `${pathOf(id)}/stdin?end=${end ? 1 : 0}`, body: new Uint8Array(bytes) };
-    const reply = await this.#ask(ask, wrapperStdinTaken, bound);
+    const reply = await this.#ask(ask, nothingToTell, bound);
     return reply.ok ? succeeded(null) : reply;
   }
 
@@ -117,8 +123,25 @@ export class HttpWrapperClient implements WrapperClient {
     return reply.ok ? succeeded({ activeJobs: reply.value.active_jobs }) : reply;
   }
 
+  async cutTraffic(bound: CallBound): Promise<ProviderResult<null>> {
+    const reply = await this.#ask({ method: "POST", path: "/cut" }, nothingToTell, bound);
+    return reply.ok ? succeeded(null) : reply;
+  }
+
   async admit(bound: CallBound): Promise<ProviderResult<null>> {
     const reply = await this.#ask({ method: "DELETE", path: "/drain" }, wrapperDrained, bound);
+    return reply.ok ? succeeded(null) : reply;
+  }
+
+  async freeze(snapshotId: string, forMs: number, bound: CallBound): Promise<ProviderResult<null>> {
+    const body = JSON.stringify({ for_ms: Math.round(forMs), snapshot_id: snapshotId });
+    const reply = await this.#ask({ method: "POST", path: "/freeze", body }, wrapperFrozen, bound);
+    return reply.ok ? succeeded(null) : reply;
+  }
+
+  async thaw(snapshotId: string, bound: CallBound): Promise<ProviderResult<null>> {
+    const path = `/freeze?snapshot=${encodeURIComponent(snapshotId)}`;
+    const reply = await this.#ask({ method: "DELETE", path }, wrapperFrozen, bound);
     return reply.ok ? succeeded(null) : reply;
   }
 

@@ -1,4 +1,4 @@
-/** What a shell gets from outside, so that the simulation can own it. Always required, never optional. */
+/** Clock, ids and logger: every shell gets them from outside, so that the simulation can provide them. Always required. */
 
 export interface Clock {
   /** Epoch ms. May jump. */

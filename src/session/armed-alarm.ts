@@ -1,11 +1,11 @@
 /**
- * The object's one alarm, over the platform's: an instant that is armed already is not written again (a write is a row).
- * What an earlier incarnation armed is known only once the platform was asked.
+ * The object's one alarm, over the platform's. An instant that is set already is not written again, because each write costs
+ * a row. What an earlier incarnation set is known only after asking the platform.
  */
 import type { AlarmPort } from "./ports.ts";
 
 export interface PlatformAlarm {
-  /** null: none is armed. */
+  /** null: no alarm is set. */
   get(): Promise<number | null>;
   set(at: number): void;
   clear(): void;
@@ -13,7 +13,7 @@ export interface PlatformAlarm {
 
 export class ArmedAlarm implements AlarmPort {
   readonly #platform: PlatformAlarm;
-  /** undefined: this incarnation does not know, so the first one is always written. */
+  /** undefined: not known in this incarnation, so the first one is always written. */
   #at: number | null | undefined;
 
   constructor(platform: PlatformAlarm) {
@@ -31,12 +31,16 @@ export class ArmedAlarm implements AlarmPort {
     this.#platform.clear();
   }
 
+  armedFor(): number | null {
+    return this.#at ?? null;
+  }
+
   async inherited(): Promise<number | null | undefined> {
     const at = await this.#platform.get();
     return this.#at === undefined ? at : undefined;
   }
 
-  /** It fired: inside its handler none is armed. */
+  /** It fired: no alarm is set inside its handler. */
   fired(): void {
     this.#at = undefined;
   }
@@ -45,7 +49,7 @@ export class ArmedAlarm implements AlarmPort {
     this.#at = undefined;
   }
 
-  /** It went with everything else that was stored. */
+  /** It was deleted with everything else that was stored. */
   erased(): void {
     this.#at = null;
   }

@@ -1,73 +1,79 @@
 /**
  * Drives one session: after every change and every alarm it asks reconcile for the next steps and runs them, one at a
- * time in each lane. Requests and the alarm share it, so a step never runs twice side by side.
+ * time in each lane. Requests and the alarm share the engine, so the same step never runs twice at once.
  *
  * The alarm means "look again", never "do X". Its handler arms the next one before anything else and catches everything:
- * the platform's own retries give up after minutes, silently (I5).
+ * the platform's own retries give up after minutes, silently.
  */
-import { laneOf, quietWakeEnds, reconcile } from "../domain/reconcile.ts";
-import { clockHasGoneBack } from "../domain/on-time.ts";
-import { over } from "./bounded.ts";
+import { quietWakeEnds, reconcile } from "../domain/rules/reconcile.ts";
+import { clockHasGoneBack } from "../domain/machine/on-clock-back.ts";
+import { timeRules } from "../domain/machine/on-time.ts";
+import { bounded } from "../calls/bounded-call.ts";
+import { Lanes } from "./lanes.ts";
+import type { WatchedClock } from "./watched-clock.ts";
 import type { SessionPorts } from "./ports.ts";
-import type { JobRunner } from "./jobs.ts";
-import type { Reporter } from "./reporter.ts";
-import type { SessionSecrets } from "./secrets.ts";
-import type { SessionState } from "./session-state.ts";
-import type { StepRunner } from "./steps.ts";
-import type { Actor } from "./history.ts";
+import type { JobRunner } from "./jobs/jobs.ts";
+import type { Reporter } from "./reports/reporter.ts";
+import type { SessionSecrets } from "./records/secrets.ts";
+import type { PendingWork, SessionState } from "./session-state.ts";
+import { laneOf, runStep, stepBoundMs } from "./steps/step-table.ts";
+import type { StepContext } from "./steps/step-context.ts";
+import type { Lease } from "../domain/state/lease.ts";
+import type { Actor } from "./records/history.ts";
 
-/** A wake that fails altogether is followed by another after this long. */
+/** A wake that fails as a whole is repeated after this long. */
 const failedWakeMs = 10_000;
-/** A step that failed, or changed nothing although it was due, rests this long, doubling up to the cap: without it the pump would spin. */
-const restMs = 5_000;
-const restCapMs = 300_000;
-/** What is under way is looked at again by the alarm this soon, in case the object is gone by then. */
+/** The alarm looks again this soon at work under way, in case the object is evicted. */
 const underWayMs = 2_000;
-/** What clocks are set back by in the course of things: an alarm that is late by this does no harm. */
+/** Clocks are routinely set back by this much: an alarm that is late by it does no harm. */
 const clockStepMs = 1_000;
-/** These keep their own retry times, unless they fail altogether. */
+/** These lanes keep their own retry times, unless their work throws. */
 const selfPaced: ReadonlySet<string> = new Set(["jobs", "report", "secrets"]);
+/** The lane of the rules that only time decides: a rule that could not be stored is tried again after a cooldown. */
+const timeLane = "time";
+/** An alarm that is overdue by more than the platform's slip and this is taken for lost. */
+const lostAlarmMs = 10_000;
 
-export class SessionEngine {
+export class SessionEngine implements PendingWork {
   readonly #ports: SessionPorts;
   readonly #state: SessionState;
-  readonly #steps: StepRunner;
+  readonly #steps: StepContext;
   readonly #jobs: JobRunner;
   readonly #reporter: Reporter;
   readonly #secrets: SessionSecrets;
-  readonly #lanes = new Map<string, Promise<void>>();
-  readonly #rests = new Map<string, { readonly until: number; readonly count: number }>();
+  readonly #lanes = new Lanes();
+  readonly #clock: WatchedClock;
   #pumping = false;
-  /** When it last looked, or was asked something. */
-  #latest = 0;
+  /** The clock at the last tick or request. */
+  #lastNow = 0;
 
   constructor(
     ports: SessionPorts,
     state: SessionState,
-    steps: StepRunner,
+    steps: StepContext,
     jobs: JobRunner,
     reporter: Reporter,
     secrets: SessionSecrets,
+    clock: WatchedClock,
   ) {
+    this.#clock = clock;
     this.#ports = ports;
     this.#state = state;
     this.#steps = steps;
     this.#jobs = jobs;
     this.#reporter = reporter;
     this.#secrets = secrets;
-    state.chores = (version) => this.#choresAt(version);
-    state.retryAt = (now) => this.#retryAt(now);
-    state.onReset = () => {
-      this.#rests.clear();
-      jobs.reset();
-      reporter.reset();
-      secrets.reset();
-    };
     state.onChange(() => this.pump());
-    steps.onErase = () => this.#erase();
   }
 
-  #choresAt(version: number): number | null {
+  reset(): void {
+    this.#lanes.forgetCooldowns();
+    this.#jobs.reset();
+    this.#reporter.reset();
+    this.#secrets.reset();
+  }
+
+  dueAt(version: number): number | null {
     const now = this.#ports.clock.now();
     const due = [this.#reporter.wakeAt(now, version), this.#jobs.wakeAt(now)].filter((at) => at !== null);
     return due.length === 0 ? null : Math.min(...due);
@@ -83,22 +89,26 @@ export class SessionEngine {
       const now = this.#ports.clock.now();
       for (const step of session === null ? [] : reconcile(session, now, this.#ports.policy)) {
         if (step.type === "erase" && !this.#state.mayBeErased) continue;
-        this.#run(laneOf(step), () => this.#steps.run(step));
+        this.#run(laneOf(step), stepBoundMs(step, this.#ports.policy), () => runStep(this.#steps, step));
       }
-      if (this.#jobs.due(now)) this.#run("jobs", () => this.#jobs.deliver());
-      if (this.#reporter.due(now)) this.#run("report", () => this.#report());
+      if (this.#jobs.due(now)) this.#runRound("jobs", () => this.#jobs.deliver());
+      if (this.#reporter.due(now)) this.#runRound("report", () => this.#report());
     } catch (error) {
-      // Whoever changed something must not be told that it failed because the next look did: the alarm looks again.
+      // The change that caused this look is stored, so its caller must not see this error. The alarm looks again.
       this.#ports.logger.error("could not look for work", { error: String(error) });
     } finally {
       this.#pumping = false;
     }
   }
 
-  #run(lane: string, work: () => Promise<void>): void {
-    if (this.#lanes.has(lane)) return;
-    const rest = this.#rests.get(lane);
-    if (this.#restsUntil(lane, this.#ports.clock.now()) !== null) return;
+  #runRound(lane: string, work: () => Promise<void>): void {
+    const { observeMs, jobGraceMs } = this.#ports.policy;
+    this.#run(lane, 10 * observeMs + jobGraceMs, work);
+  }
+
+  #run(lane: string, boundMs: number, work: () => Promise<void>): void {
+    const startedAt = this.#ports.clock.now();
+    if (this.#lanes.isBusy(lane, startedAt) || this.#lanes.coolsUntil(lane, startedAt) !== null) return;
     const before = this.#state.session;
     let failed = false;
     // Never synchronously: a step that changes the state would be running inside the change that caused it.
@@ -106,115 +116,156 @@ export class SessionEngine {
       .then(work)
       .catch((error: unknown) => {
         failed = true;
-        this.#ports.logger.error("a step failed", {
-          lane,
-          error: error instanceof Error ? error.message : String(error),
-        });
-      })
-      .finally(() => {
-        this.#lanes.delete(lane);
-        const idle = this.#state.session === before && !selfPaced.has(lane);
-        if (failed || idle) this.#rest(lane, (rest?.count ?? 0) + 1);
-        else this.#rests.delete(lane);
-        this.#rearmQuietly();
-        this.pump();
+        const words = error instanceof Error ? error.message : String(error);
+        this.#ports.logger.error("a step failed", { lane, error: words });
+        this.#state.stepThrew(lane, words);
       });
-    this.#lanes.set(lane, running);
+    this.#lanes.hold(lane, boundMs, startedAt, running, () => {
+      const idle = this.#state.session === before && !selfPaced.has(lane);
+      if (failed || idle) this.#lanes.coolDown(lane, this.#ports.clock.now());
+      else this.#lanes.clearCooldown(lane);
+      if (!failed) this.#state.stepWentWell(lane);
+      this.#rearmQuietly();
+      this.pump();
+    });
   }
 
-  /** null: it does not rest. A rest that is longer than any we take was begun before the clock went back. */
-  #restsUntil(lane: string, now: number): number | null {
-    const until = this.#rests.get(lane)?.until ?? now;
-    return now < until && until <= now + restCapMs ? until : null;
-  }
-
-  #rest(lane: string, count: number): void {
-    const ms = Math.min(restCapMs, restMs * 2 ** (count - 1));
-    this.#rests.set(lane, { until: this.#ports.clock.now() + ms, count });
-  }
-
-  /** For what is due already: when its lane has rested, or soon. */
-  #retryAt(now: number): number {
+  /** When work that is due already is tried: after the cooldown of its lane, or soon. */
+  retryAt(now: number): number {
     const session = this.#state.session;
     if (session === null) return now + underWayMs;
     const steps = reconcile(session, now, this.#ports.policy);
-    // Rows that must not be erased yet wait for somebody, not for time.
+    // Rows that must not be erased yet wait for an operator, not for a time.
     if (steps.length > 0 && steps.every((step) => step.type === "erase") && !this.#state.mayBeErased) {
       return now + this.#ports.policy.unreadableRetryMs;
     }
-    const times = steps.map((step) => Math.max(now + underWayMs, this.#restsUntil(laneOf(step), now) ?? 0));
-    return times.length === 0 ? now + underWayMs : Math.min(...times);
+    const lanes = steps.length === 0 ? [timeLane] : steps.map(laneOf);
+    return Math.min(...lanes.map((lane) => Math.max(now + underWayMs, this.#lanes.coolsUntil(lane, now) ?? 0)));
   }
 
   async #report(): Promise<void> {
     await this.#reporter.send();
   }
 
-  /** Something went by that only time decides. */
+  /**
+   * Applies the rules that only time decides. Each is a write of its own: a rule that cannot be stored holds up neither the
+   * other rules nor the steps that are due. Never throws.
+   */
   tick(actor: Actor): void {
-    this.#latest = this.#ports.clock.now();
-    this.#state.honourDelete(actor);
-    this.#state.announceUnreadable();
-    this.#state.dispatch({ type: "timePassed", jitter: this.#ports.ids.random() }, actor);
-    if (this.#secrets.due) this.#run("secrets", async () => void (await this.#secrets.renew()));
+    const { clock, ids } = this.#ports;
+    this.#lastNow = clock.now();
+    this.#clock.wakeOverdue();
+    const jitter = ids.random();
+    const stored = [
+      this.#attempt("delete", () => this.#state.applyStoredDelete(actor)),
+      this.#attempt("unreadable", () => this.#state.announceUnreadable()),
+      this.#attempt("readable", () => this.#state.announceReadable()),
+      ...timeRules.map((rule) =>
+        this.#attempt(rule, () => void this.#state.dispatch({ type: "timePassed", jitter, rule }, actor)),
+      ),
+    ];
+    if (stored.every(Boolean)) this.#lanes.clearCooldown(timeLane);
+    else this.#lanes.coolDown(timeLane, clock.now());
+    if (this.#secrets.due) this.#runRound("secrets", async () => void (await this.#secrets.renew()));
     this.pump();
   }
 
+  /** false: the decision could not be stored. */
+  #attempt(rule: string, decide: () => void): boolean {
+    try {
+      decide();
+      return true;
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      this.#ports.logger.error("a rule of time could not be stored", { rule, error: words });
+      return false;
+    }
+  }
+
   /**
-   * What follows should this wake die halfway. A renewal is made up for by the next one, well within the lease: then that is
-   * where the wake ends anyway, and the alarm is set once.
+   * The alarm in case this wake dies halfway. When only a renewal is due, the next renewal makes up for a lost one well within
+   * the lease: the alarm is then set once, for the time where this wake ends anyway.
    */
   #safetyAt(): number {
     const { session, version } = this.#state;
     const now = this.#ports.clock.now();
     const soon = now + failedWakeMs;
     try {
-      // What is to be told or handed over does not wait for a renewal.
-      if (session === null || this.#choresAt(version) !== null) return soon;
+      // Reports and waiting jobs do not wait for a renewal.
+      if (session === null || this.dueAt(version) !== null) return soon;
       return quietWakeEnds(session, now, this.#ports.policy) ?? soon;
     } catch {
-      // Storage that cannot even be read: the wake will say so. It is armed first all the same.
+      // Storage cannot be read. The wake will fail and say so; the alarm is set first all the same.
       return soon;
     }
   }
 
   /**
-   * On each load from storage, whoever caused it: a clock that went back while nobody looked leaves the alarm of before far ahead,
-   * and deadlines with it (I5, CLK-13). Never throws, and writes only when it comes too late.
+   * On each load from storage: a clock that was set back since the last incarnation leaves the alarm and the deadlines far
+   * ahead. Never throws, and writes only when the alarm would come too late.
    */
   async noticeAlarm(): Promise<void> {
+    const loaded = this.#state.session?.newest ?? null;
     try {
       const armed = await this.#ports.alarm.inherited();
-      // Armed anew since: somebody has looked already.
+      this.#attempt("delete", () => this.#state.applyStoredDelete("alarm"));
+      this.#confirmLaunch(loaded);
+      // The alarm was set since the load: the session was looked at already.
       if (armed === undefined || this.#state.mode.type === "absent") return;
       if (armed === null || armed > this.#state.alarmAt(this.#state.session)) this.#state.rearm();
       const { session } = this.#state;
       const { clock, policy } = this.#ports;
-      if (session !== null && clockHasGoneBack(session, { now: clock.now(), policy })) this.#lookAnew();
+      if (session !== null && clockHasGoneBack(session, { now: clock.now(), policy })) this.#lookAgain();
     } catch (error) {
-      this.#ports.logger.error("could not look at the alarm", { error: String(error) });
+      this.#ports.logger.error("could not check the alarm", { error: String(error) });
     }
   }
 
-  /** With each request and each change: the clock may have gone back since the last one. Never throws. */
-  noticeClock(): void {
-    const now = this.#ports.clock.now();
-    const wentBack = now < this.#latest - clockStepMs;
-    this.#latest = now;
-    if (wentBack && this.#state.mode.type !== "absent") this.#lookAnew();
+  /**
+   * Nothing receives the answer of a launch call that an earlier incarnation sent. Ask the instance itself at once: waiting for
+   * the bound of that call would lose a running sandbox, because nothing renews it meanwhile.
+   */
+  #confirmLaunch(loaded: Lease | null): void {
+    if (loaded?.phase !== "launching" || loaded.step.type !== "acting") return;
+    const message = "The session's object was restarted in the middle of the launch.";
+    this.#state.dispatch(
+      {
+        type: "launchFailed",
+        generation: loaded.generation,
+        attemptId: loaded.step.attemptId,
+        failure: { code: "unavailable", message, effect: "unknown" },
+        jitter: this.#ports.ids.random(),
+      },
+      "alarm",
+    );
   }
 
-  /** What was armed for are the deadlines of before, so the alarm comes first: they may not be mended now. */
-  #lookAnew(): void {
+  /**
+   * Called with each request and each change: the clock may have been set back since the last one, or timers and the alarm may
+   * have stalled. Never throws.
+   */
+  noticeClock(): void {
+    const { alarm, clock, policy } = this.#ports;
+    const now = clock.now();
+    this.#clock.wakeOverdue();
+    const wentBack = now < this.#lastNow - clockStepMs;
+    this.#lastNow = now;
+    const armed = alarm.armedFor();
+    const lost = armed !== null && now > armed + policy.alarmSlipMs + lostAlarmMs;
+    if ((wentBack || lost) && this.#state.mode.type !== "absent") this.#lookAgain();
+  }
+
+  /** The alarm still holds an old deadline. Set it first: repairing the deadlines may fail. */
+  #lookAgain(): void {
     try {
       this.#ports.alarm.set(this.#ports.clock.now() + failedWakeMs);
       this.tick("alarm");
     } catch (error) {
-      this.#ports.logger.error("could not look anew", { error: String(error) });
+      this.#ports.logger.error("could not look again", { error: String(error) });
     }
   }
 
-  /** One wake. Never throws. Resolves when its steps are done, or when the next deadline comes before that. */
+  /** One wake. Never throws. Resolves when its steps are done or the next deadline comes, whichever is first. */
   async wake(actor: Actor): Promise<void> {
     try {
       this.#ports.alarm.set(this.#safetyAt());
@@ -240,36 +291,12 @@ export class SessionEngine {
     }
   }
 
-  /** When no lane is busy, or at the next deadline: a wake must not sleep through one. */
+  /** Resolves when no lane is busy, or at the next deadline: a wake must not sleep past a deadline. */
   async settled(): Promise<void> {
-    const done = new AbortController();
     const { clock } = this.#ports;
     const untilNext = Math.max(0, this.#state.alarmAt(this.#state.session) - clock.now());
-    const idle = (async () => {
-      while (this.#lanes.size > 0) await Promise.race([...this.#lanes.values()]);
-    })();
-    try {
-      await Promise.race([idle, clock.sleep(untilNext, done.signal)]);
-    } finally {
-      done.abort(over);
-    }
-  }
-
-  /** The index is told before the rows go: afterwards nobody would know to tell it. */
-  async #erase(): Promise<void> {
-    if (!(await this.#reporter.send(true))) return;
-    await this.#gone();
-  }
-
-  /** Undoes a create that got no quota: nothing was launched, nothing was told. */
-  async forget(): Promise<void> {
-    await this.#gone();
-  }
-
-  async #gone(): Promise<void> {
-    await this.#ports.eraseStorage();
-    this.#state.erased();
-    // Whatever was armed while the rows went: nobody is left to be woken (DEL-5).
-    this.#ports.alarm.clear();
+    await bounded(clock, untilNext, async () => {
+      while (this.#lanes.busy.length > 0) await Promise.race(this.#lanes.busy);
+    });
   }
 }

@@ -1,22 +1,26 @@
 /** Everything a session's engine touches outside itself. All required: a missing wire must not silently arm no alarm. */
-import type { TenantId } from "../domain/ids.ts";
-import type { Policy } from "../domain/policy.ts";
-import type { ProviderName } from "../domain/provider-names.ts";
-import type { GitScheme } from "../protocol/workspace.ts";
+import type { TenantId } from "../domain/state/ids.ts";
+import type { NetworkMode } from "../domain/state/network.ts";
+import type { Policy } from "../domain/rules/policy.ts";
+import type { ProviderName } from "../domain/state/provider-names.ts";
+import type { TrafficKeys } from "../protocol/sandbox/traffic.ts";
+import type { GitScheme } from "../protocol/sandbox/workspace.ts";
 import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
 import type { Seals } from "../storage/seals.ts";
 import type { Sql } from "../storage/sql.ts";
 import type { Clock, Ids, Logger } from "./ambient.ts";
-import type { IndexPort, TenantPort } from "./reports.ts";
+import type { IndexPort, TenantPort } from "./reports/reports.ts";
 import type { Trace } from "./trace.ts";
 
 /** The object's one alarm. Called inside the transaction of the state it belongs to. */
 export interface AlarmPort {
   set(at: number): void;
   clear(): void;
-  /** What an earlier incarnation has armed; null: nothing. undefined: this one has armed since, so it does not matter any more. */
+  /** What an earlier incarnation set; null: nothing. undefined: this incarnation has set it since, so the earlier one is replaced. */
   inherited(): Promise<number | null | undefined>;
-  /** The transaction that it was last set in came to nothing, and that with it. */
+  /** What this incarnation set and has not fired yet; null: nothing, or not known. */
+  armedFor(): number | null;
+  /** The transaction that set it last was rolled back, and the alarm with it. */
   rolledBack(): void;
 }
 
@@ -25,22 +29,32 @@ export interface Providers {
   get(name: ProviderName): AgentSandbox | null;
 }
 
+/** What a session that says nothing about it may reach. */
+export interface NetworkDefault {
+  readonly mode: NetworkMode;
+  readonly allow?: readonly string[];
+  readonly inject?: undefined;
+}
+
 export interface SessionPorts {
   readonly sql: Sql;
   readonly seals: Seals;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;
-  /** Whose request it works for; what reaches a host or a wrapper over HTTP carries it. */
+  /** The trace of the request it works for; calls to a host or a wrapper carry it. */
   readonly trace: Trace;
   readonly policy: Policy;
   readonly providers: Providers;
-  /** For new sessions; a lease's own record decides for what exists. */
+  /** For new sessions. An existing lease names its own provider. */
   readonly defaultProvider: ProviderName;
   readonly tenant: (tenant: TenantId) => TenantPort;
   readonly index: (tenant: TenantId) => IndexPort;
-  /** From where a workspace may be fetched. */
+  /** The schemes of the addresses that a workspace may be fetched from. */
   readonly gitSchemes: readonly GitScheme[];
+  /** How the passes for its sandbox are made. */
+  readonly trafficKeys: TrafficKeys;
+  readonly defaultNetwork: NetworkDefault;
   readonly alarm: AlarmPort;
   /** Removes every row, table and alarm of this object. */
   readonly eraseStorage: () => Promise<void>;

@@ -1,18 +1,23 @@
 /** What a SessionObject answers over object RPC. Plain data in, plain data out: `Reply` instead of exceptions. */
-import type { SessionId, TenantId } from "../domain/ids.ts";
-import type { EventView } from "../protocol/events.ts";
-import type { ExplainView } from "../protocol/explain.ts";
-import type { LogsView, ResourcesView } from "../protocol/insight.ts";
-import type { CreateJob, JobView } from "../protocol/jobs.ts";
-import type { UsageView } from "../protocol/fleet.ts";
+import type { ContainerId, SessionId, TenantId } from "../domain/state/ids.ts";
+import type { EventView } from "../protocol/resources/session/events.ts";
+import type { ExplainView } from "../protocol/resources/session/explain.ts";
+import type { LogsView, ResourcesView } from "../protocol/resources/session/insight.ts";
+import type { CreateJob, JobListItem, JobView } from "../protocol/resources/session/jobs.ts";
+import type { UsageView } from "../protocol/resources/operator/fleet.ts";
+import type { Pass } from "../protocol/sandbox/traffic.ts";
+import type { NetworkOrder } from "../protocol/resources/session/network.ts";
 import type { Reply } from "../protocol/problem.ts";
-import type { CreateSession, SessionView, TeardownView } from "../protocol/sessions.ts";
+import type { CreateSession, SessionView, TeardownView } from "../protocol/resources/session/sessions.ts";
+import type { SnapshotView } from "../protocol/resources/tenant/snapshots.ts";
 
 /** Who asks. The object checks that the session is this tenant's: another's is `not_found`. */
 export interface Caller {
   readonly tenant: TenantId;
   readonly requestId: string;
   readonly scopes: readonly string[];
+  /** The id inside the API key that asks, or that signed in; absent: the caller is no key. */
+  readonly keyId?: string;
   /** W3C Trace Context, checked; absent: nobody outside asked. */
   readonly traceparent?: string;
 }
@@ -57,7 +62,7 @@ export interface Operator {
 }
 
 export interface Resolution {
-  readonly action: "retry_stop" | "assert_absent" | "abandon";
+  readonly action: "retry_stop" | "assert_absent" | "abandon" | "forget_snapshots";
   /** For the log: why the operator believes it. */
   readonly reason: string;
 }
@@ -78,7 +83,7 @@ export interface Tagged<T> {
 }
 
 /** What a request found: false in `changed` means that it was so, or on its way there, already. */
-export interface Asked extends Tagged<SessionView> {
+export interface ChangeReply extends Tagged<SessionView> {
   readonly changed: boolean;
 }
 
@@ -88,6 +93,13 @@ export interface AttachOrder {
   readonly seconds: number;
   /** `if_auto`: a paused one is resumed when it is `auto_resume`, as by a job; `always`: whatever it says. */
   readonly resumes: "if_auto" | "always";
+}
+
+export interface SnapshotWish {
+  readonly name: string | null;
+  /** An older one of that name is deleted once this one is saved. */
+  readonly replace: boolean;
+  readonly purpose: "kept" | "fork";
 }
 
 export interface CreateOutcome extends Tagged<SessionView> {
@@ -127,18 +139,24 @@ export interface SessionApi {
   ): Promise<Reply<{ readonly session: SessionView; readonly done: boolean; readonly changed: boolean }>>;
   /** The one way to move the end, under every API: `timeout` sets it, `refresh` only extends. 0: now. Problems: session_ended, session_paused, validation_failed. */
   timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>>;
+  /** What its sandbox may reach from now on. Problems: unsupported_by_provider, session_ended, secret_missing. */
+  setNetwork(caller: Caller, order: NetworkOrder): Promise<Reply<Tagged<SessionView>>>;
+  /** `maxCost` in whole units of the currency, counted from the session's beginning; null: without. Problems: session_ended, validation_failed. */
+  budget(caller: Caller, maxCost: number | null): Promise<Reply<Tagged<SessionView>>>;
+  /** The tenant's budget for the month is used up: what costs money pauses with its files, or ends. */
+  tenantBudgetSpent(): Promise<{ readonly known: boolean }>;
   /**
    * Saves, stops, and keeps what was saved; waits up to `waitMs` (none: not at all) for the session to leave `pausing`. When it is `running`
    * then, it could not be saved. Problems: unsupported_by_provider, session_not_running, sandbox_lost, session_ended.
    */
-  pause(caller: Caller, waitMs?: number): Promise<Reply<Asked>>;
+  pause(caller: Caller, waitMs?: number): Promise<Reply<ChangeReply>>;
   /** `seconds` null: the session's own timeout. Problems: quota_exhausted (it stays paused), sandbox_lost, session_ended. */
   resume(caller: Caller, seconds: number | null, waitMs: number): Promise<Reply<Tagged<SessionView>>>;
   /**
    * Makes it usable: resumes a paused one once however many ask at once, and moves its end out. `changed`: it did not run.
    * Waits up to `waitMs` for it to run. Problems: session_paused, quota_exhausted, sandbox_lost, session_gone, validation_failed.
    */
-  attach(caller: Caller, order: AttachOrder, waitMs: number): Promise<Reply<Asked>>;
+  attach(caller: Caller, order: AttachOrder, waitMs: number): Promise<Reply<ChangeReply>>;
   /** A live one is saved first; a lost one begins empty. Problems: unsupported_by_provider, lease_not_expired, session_paused, session_ended. */
   rebuild(caller: Caller, waitMs: number): Promise<Reply<Tagged<SessionView>>>;
   keepalive(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
@@ -149,7 +167,7 @@ export interface SessionApi {
   /** Why it is as it is and what to call; null asks as the operator, of any tenant's session. */
   explain(caller: Caller | null): Promise<Reply<ExplainView>>;
   /** Time in each status, in whole seconds; they add up to the session's age. */
-  usage(caller: Caller): Promise<Reply<UsageView>>;
+  usage(caller: Caller | null): Promise<Reply<UsageView>>;
   /**
    * What its sandbox uses, with a short history and hints; null asks as the operator, of any tenant's session. Takes a second
    * when nobody asked lately: it looks twice. Problems: session_not_running and its like, sandbox_unreachable.
@@ -157,14 +175,15 @@ export interface SessionApi {
   resources(caller: Caller | null): Promise<Reply<ResourcesView>>;
   /** The sandbox's log and the newest jobs' last words, with hints; without a sandbox what is stored of the jobs. */
   logs(caller: Caller | null, tailBytes: number): Promise<Reply<LogsView>>;
-  /** With `waitMs` > 0: answers early when something new happened. */
-  events(caller: Caller, after: number, limit: number, waitMs: number): Promise<Reply<readonly EventView[]>>;
+  /** With `waitMs` > 0: answers early when something new happened. Here and in the reads of jobs, null asks as the operator. */
+  events(caller: Caller | null, after: number, limit: number, waitMs: number): Promise<Reply<readonly EventView[]>>;
 
   /** `replayed`: a job of this id and body was there already. */
   createJob(caller: Caller, body: CreateJob): Promise<Reply<{ readonly job: JobView; readonly replayed: boolean }>>;
-  jobs(caller: Caller, after: string | null, limit: number): Promise<Reply<readonly JobView[]>>;
+  /** Without their tails. */
+  jobs(caller: Caller | null, after: string | null, limit: number): Promise<Reply<readonly JobListItem[]>>;
   /** Waits up to `waitMs` for the job to end. */
-  job(caller: Caller, id: string, waitMs: number): Promise<Reply<JobView>>;
+  job(caller: Caller | null, id: string, waitMs: number): Promise<Reply<JobView>>;
   cancelJob(caller: Caller, id: string): Promise<Reply<JobView>>;
   /** A queued job's input waits for it to begin; on a paused session it is a use, as a job is. Problems: job_ended, session_paused, session_not_running. */
   writeStdin(caller: Caller, id: string, bytes: Uint8Array, end: boolean): Promise<Reply<null>>;
@@ -173,10 +192,26 @@ export interface SessionApi {
    * past `offset`: `from` says where the body begins). The stream ends when the job has ended, or the sandbox is replaced or stopped.
    */
   jobOutput(
-    caller: Caller,
+    caller: Caller | null,
     id: string,
     offset: number,
   ): Promise<Reply<{ readonly from: number; readonly body: ReadableStream<Uint8Array> }>>;
+
+  /**
+   * The right to send traffic to its sandbox, for some seconds. A paused session that is `auto_resume` is resumed once, however many
+   * ask at once. Waits up to `waitMs` for it to be usable. null asks for whoever has a signed address of it, which names no tenant.
+   * `resumes` false, for whoever only looks on: a paused session stays paused, and the answer is session_paused.
+   * Problems: session_paused, sandbox_lost, session_gone, session_not_running, quota_exhausted and its like, unsupported_by_provider.
+   */
+  pass(caller: Caller | null | "anyone", waitMs: number, resumes?: boolean): Promise<Reply<Pass>>;
+
+  /**
+   * Saves its files as a snapshot of the tenant; the session runs on. A paused one that is `auto_resume` is resumed first. Waits up to
+   * `waitMs` for the end of it. Problems: those of `pass`, snapshot_failed, already_exists, quota_exhausted, conflict, unavailable.
+   */
+  snapshot(caller: Caller, wish: SnapshotWish, waitMs: number): Promise<Reply<SnapshotView>>;
+  /** What a session like this one is made of, secrets included: for a fork, and for nobody outside. */
+  recipe(caller: Caller): Promise<Reply<CreateSession>>;
 
   /**
    * Ends any tenant's session for maintenance or an operator, if `guard` still holds at this very moment: the index that
@@ -187,10 +222,13 @@ export interface SessionApi {
   /**
    * An operator's way out of a stuck teardown, logged in the session's events. `retry_stop`: a new round of attempts for
    * everything parked. `assert_absent`: the operator's word that it is gone, kept apart from any verification; needs a
-   * lease that has certainly expired. `abandon`: terminate, then assert. Works on unreadable records too.
+   * lease that has certainly expired. `abandon`: terminate, then assert. `forget_snapshots`: snapshots that the provider has not
+   * deleted are taken off the session; its history and its reports name them. Works on unreadable records too.
    * Problems: not_found, precondition_failed, not_stuck, lease_not_expired (with retryAt), newer_record.
    */
   resolve(operator: Operator, resolution: Resolution, ifMatch: string): Promise<Reply<Inspection>>;
+  /** Whose it is; null: there is no such session. For addresses that name no tenant. */
+  owner(): Promise<TenantId | null>;
   /** What an operator sees of any tenant's session, readable or not. */
   inspect(): Promise<Reply<Inspection>>;
 
@@ -198,5 +236,9 @@ export interface SessionApi {
   reseal(): Promise<Reply<SealCount>>;
 
   /** Maintenance: look again now and re-arm. Answers the next deadline, or null when there is none. Writes nothing when there is no session. */
-  poke(actor: "maintenance" | "operator"): Promise<{ readonly known: boolean; readonly nextDeadline: number | null }>;
+  /** `gone`: a shared container that was just proven gone; a stop that waits for its next try in it comes at once. */
+  poke(
+    actor: "maintenance" | "operator",
+    gone?: ContainerId,
+  ): Promise<{ readonly known: boolean; readonly nextDeadline: number | null }>;
 }

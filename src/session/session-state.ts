@@ -1,29 +1,29 @@
 /**
- * The session as it is stored, and the only way to change it: `dispatch` an event, and what the machine decides is written
- * in one transaction together with its history, its job effects and the alarm (I1), before anybody acts on it.
- * The copy in memory moves on only when the write is through.
+ * Owns the stored session. The only way to change it is to `dispatch` an event: the state machine's decision, the history,
+ * the job effects and the alarm are written in one transaction, before anything acts on the change. The copy in memory
+ * changes only after the write.
  */
-import type { Effect, Note, SessionEvent } from "../domain/events.ts";
-import { moveViolations, stateViolations } from "../domain/invariants.ts";
-import { stoppingFrom, type Closed } from "../domain/lease.ts";
-import type { Outcome } from "../domain/outcome.ts";
-import { afterReload, sendIsCovered } from "../domain/on-renewal.ts";
-import { nextDeadline, owes } from "../domain/reconcile.ts";
-import type { Session } from "../domain/session.ts";
-import { transition } from "../domain/transition.ts";
-import type { JobStore } from "./job-store.ts";
+import type { Effect, Note, SessionEvent } from "../domain/machine/events.ts";
+import { moveViolations, stateViolations } from "../domain/machine/invariants.ts";
+import { stoppingFrom, type Closed } from "../domain/state/lease.ts";
+import type { Outcome } from "../domain/machine/outcome.ts";
+import { afterReload, sendIsCovered } from "../domain/machine/on-renewal.ts";
+import { nextDeadline, owes } from "../domain/rules/reconcile.ts";
+import type { Session } from "../domain/state/session.ts";
+import { transition } from "../domain/machine/transition.ts";
+import type { JobStore } from "./jobs/job-store.ts";
 import type { SessionPorts } from "./ports.ts";
-import { salvage, standIn } from "./salvage.ts";
-import type { LeaseRemains, PlainSession } from "./row-codec.ts";
-import type { Actor } from "./history.ts";
-import type { Loaded, SessionStore } from "./store.ts";
+import { salvage, reportOnlySession } from "./records/salvage.ts";
+import type { LeaseRemains, PlainSession } from "./records/row-codec.ts";
+import type { Actor } from "./records/history.ts";
+import { firstVersion, type Loaded, type SessionStore } from "./records/store.ts";
 
 export type Mode =
   | { readonly type: "absent" }
   | { readonly type: "readable" }
-  /** Rows of newer code: hands off, but for the delete intent. */
+  /** Newer code wrote the rows: this code writes nothing but a delete intent. */
   | { readonly type: "newer"; readonly plain: PlainSession }
-  /** The spec cannot be read: the leases that can be are taken down if they were on their way, or if a delete was asked for. */
+  /** The record cannot be read. Readable leases are stopped if they were stopping already, or if a delete was requested. */
   | {
       readonly type: "unreadable";
       readonly plain: PlainSession;
@@ -31,8 +31,28 @@ export type Mode =
       readonly why: string;
     };
 
+/**
+ * What the alarm must cover besides the state machine's deadlines. The engine answers it; it is built on this state, so it is
+ * asked only once both exist.
+ */
+export interface PendingWork {
+  /** When reports or waiting jobs are due, for this row version. Epoch ms; null: nothing waits. */
+  dueAt(version: number): number | null;
+  /** When work that is due already is tried again. Epoch ms, after `now`. */
+  retryAt(now: number): number;
+  /** Another session begins in this object, or its rows are gone: forget everything about the old one. */
+  reset(): void;
+}
+
 /** Overdue work is under way or about to be: the alarm is its safety net, and must not fire in a tight loop. */
 const overdueAlarmMs = 2_000;
+/** If the object is evicted during a launch call, the instance waits for its first renewal: the next incarnation looks this soon. */
+const launchLookMs = 10_000;
+/** How much of an error message a view shows. */
+const maxTroubleChars = 300;
+
+/** Stored as the confirmed version: the last report said that this session cannot be read. */
+const reportedAsUnreadable = -1;
 
 export class SessionState {
   readonly #ports: SessionPorts;
@@ -43,16 +63,14 @@ export class SessionState {
   #session: Session | null = null;
   #version = 0;
   #deleteAsked = false;
-  #seen: Session | null = null;
+  #reportOnly: Session | null = null;
   #announced = false;
-  /** Another session begins in this object, or this one's rows are gone: nothing of the old may be remembered. */
-  onReset: () => void = () => undefined;
-  /** With the row version given: when something beside the machine (reports, waiting jobs) wants to be looked at; null: nothing does. */
-  chores: (version: number) => number | null = () => null;
-  /** When work that is due already is to be tried again, if nothing comes of it now. Epoch ms, after `now`. */
-  retryAt: (now: number) => number = (now) => now + overdueAlarmMs;
+  /** What went wrong in steps that threw at their last try: a defect, or failing storage. In memory: the next try says it again. */
+  readonly #thrown = new Map<string, string>();
+  readonly #pendingWork: PendingWork;
 
-  constructor(ports: SessionPorts, store: SessionStore, jobs: JobStore) {
+  constructor(ports: SessionPorts, store: SessionStore, jobs: JobStore, pendingWork: PendingWork) {
+    this.#pendingWork = pendingWork;
     this.#ports = ports;
     this.#store = store;
     this.#jobs = jobs;
@@ -63,13 +81,28 @@ export class SessionState {
     return this.#mode;
   }
 
-  /** null: absent or newer. In mode `unreadable` it stands for what can still be torn down; it is never stored as a whole. */
+  /** null: absent or newer. In mode `unreadable` it holds only what can still be stopped, and is never stored as a whole. */
   get session(): Session | null {
     return this.#session;
   }
 
   get version(): number {
     return this.#version;
+  }
+
+  /** What the last step that threw said; null: none is in trouble. */
+  get trouble(): string | null {
+    const [lane, words] = [...this.#thrown].at(-1) ?? [null, ""];
+    return lane === null ? null : `A step of Mooring's own failed and is tried again (${lane}): ${words}`;
+  }
+
+  stepThrew(lane: string, words: string): void {
+    this.#thrown.delete(lane);
+    this.#thrown.set(lane, words.slice(0, maxTroubleChars));
+  }
+
+  stepWentWell(lane: string): void {
+    this.#thrown.delete(lane);
   }
 
   #adopt(loaded: Loaded): void {
@@ -91,13 +124,13 @@ export class SessionState {
       case "unreadable":
         this.#mode = { type: "unreadable", plain: loaded.plain, remains: loaded.remains, why: loaded.why };
         this.#session = salvage(loaded.plain, loaded.leases, this.#ports);
-        this.#seen = this.#session ?? standIn(loaded.plain, loaded.leases);
+        this.#reportOnly = this.#session ?? reportOnlySession(loaded.plain, loaded.leases);
         this.#version = loaded.plain.version;
         break;
     }
   }
 
-  /** Never while a lease row cannot be read: nobody knows what it stands for (DEL-3). */
+  /** false while a lease row cannot be read: its sandbox may exist. */
   get mayBeErased(): boolean {
     return this.#mode.type === "readable" || (this.#mode.type === "unreadable" && this.#mode.remains.length === 0);
   }
@@ -106,23 +139,24 @@ export class SessionState {
     const labels = Object.keys(session.profile.labels).length;
     const created: Note = { type: "created", cause: "asked for", generation: null, facts: { labels } };
     this.#store.migrate();
+    this.#thrown.clear();
     this.#inTransaction(() => {
       this.#store.create(session, requestHash, secrets, [created], "client");
       this.#ports.alarm.set(this.alarmAt(session));
     });
     this.#jobs.forget();
-    this.onReset();
+    this.#pendingWork.reset();
     this.#mode = { type: "readable" };
     this.#session = session;
-    this.#version = 1;
+    this.#version = firstVersion;
     this.#changed();
   }
 
   /**
    * Throws only when the write fails (nothing has changed then) or an invariant would break (a bug: not stored).
-   * `alongside` joins the transaction, whether the event moves anything or not.
+   * `extraWrite` runs in the same transaction, also when the event changes nothing.
    */
-  dispatch(event: SessionEvent, actor: Actor, alongside?: () => void): Outcome {
+  dispatch(event: SessionEvent, actor: Actor, extraWrite?: () => void): Outcome {
     const before = this.#session;
     if (before === null) return { type: "ignored", why: "there is no session" };
     const now = this.#ports.clock.now();
@@ -130,20 +164,20 @@ export class SessionState {
     const outcome = transition(before, event, { now, policy });
     if (outcome.type === "rejected") return outcome;
     if (outcome.type === "ignored") {
-      if (alongside !== undefined) this.alongside(alongside);
+      if (extraWrite !== undefined) this.writeWithAlarm(extraWrite);
       return outcome;
     }
     const after = outcome.session;
-    // What is stored covers it (I1): a renewal then writes once, when it was accepted.
-    if (event.type === "renewalStarted" && alongside === undefined && sendIsCovered(before, now)) {
+    // The stored state already covers this send, so a renewal writes only once, when it is accepted.
+    if (event.type === "renewalStarted" && extraWrite === undefined && sendIsCovered(before, now, policy)) {
       this.#session = after;
       return outcome;
     }
     this.#refuseDefects(event.type, before, after);
     this.#version = this.#inTransaction(() => {
-      alongside?.();
+      extraWrite?.();
       const version = this.#write(before, after, outcome.effects, actor, now);
-      // By the version that it has from here on: what has just become news is armed for before anybody is told (CAP-6).
+      // Use the new version, so that the alarm for the report is set in this same write.
       this.#ports.alarm.set(this.alarmAt(after, version));
       return version;
     });
@@ -152,8 +186,8 @@ export class SessionState {
     return outcome;
   }
 
-  /** A write beside the machine (a job handed over, say), with the alarm it may need. */
-  alongside(write: () => void): void {
+  /** A write that is no event (a job handed over, for example), together with the alarm that it may need. */
+  writeWithAlarm(write: () => void): void {
     this.#inTransaction(() => {
       write();
       this.rearm();
@@ -166,12 +200,13 @@ export class SessionState {
       return this.#store.transaction(body);
     } catch (error) {
       this.#jobs.forget();
+      this.#store.forget();
       this.#ports.alarm.rolledBack();
       throw error;
     }
   }
 
-  /** Only what this very move would break: a state that was odd before must not be stuck in it for ever. */
+  /** Refuses only what this event would break: a state that was inconsistent before must not be stuck for ever. */
   #refuseDefects(event: string, before: Session, after: Session): void {
     if (this.#mode.type !== "readable") return;
     const { policy } = this.#ports;
@@ -181,7 +216,7 @@ export class SessionState {
       ...moveViolations(before, after, policy),
     ];
     if (broken.length > 0) throw new Error(`${event} would break: ${broken.join("; ")}`);
-    if (odd.size > 0) this.#ports.logger.error("an odd state moves on", { event, odd: [...odd].join("; ") });
+    if (odd.size > 0) this.#ports.logger.error("an inconsistent state changed", { event, odd: [...odd].join("; ") });
   }
 
   #write(before: Session, after: Session, effects: readonly Effect[], actor: Actor, now: number): number {
@@ -195,7 +230,7 @@ export class SessionState {
     if (this.#mode.type === "readable") {
       return this.#store.save(before, after, receipts, notes, actor, now);
     }
-    // Unreadable: lease rows only. The record stays as it was found, for whoever can still read it.
+    // Unreadable: write lease rows only. The record stays as it is, for code that can read it.
     if (after.newest !== null && after.newest !== before.newest) this.#store.saveLease(after.newest, "newest");
     for (const ghost of after.ghosts) if (!before.ghosts.includes(ghost)) this.#store.saveLease(ghost, "ghost");
     for (const receipt of receipts) this.#store.saveLease(receipt, "past");
@@ -203,28 +238,50 @@ export class SessionState {
     return this.#store.bumpVersion();
   }
 
-  /** What can be told of it: the session, or as much of an unreadable one as can be seen. */
+  /** What a report can be made of: the session, or the readable part of an unreadable one. */
   get reportable(): Session | null {
-    return this.#session ?? (this.#mode.type === "unreadable" ? this.#seen : null);
+    return this.#session ?? (this.#mode.type === "unreadable" ? this.#reportOnly : null);
   }
 
-  /** Somebody has to hear that it cannot be read: once in each incarnation, as nothing else moves its version (LEA-4). */
+  /** Makes a report that the record cannot be read: once in each incarnation, because nothing else raises the version. */
   announceUnreadable(): void {
     if (this.#mode.type !== "unreadable" || this.#announced) return;
     this.#version = this.#store.bumpVersion();
+    this.#store.confirmReport(reportedAsUnreadable, 0);
     this.#announced = true;
   }
 
-  /** A delete that was stored while the record could not be acted on is carried out now that it can. */
-  honourDelete(actor: Actor): void {
+  /** The registry and the index hold the report that the record cannot be read: a higher version replaces it. */
+  announceReadable(): void {
+    if (this.#mode.type !== "readable" || this.#announced) return;
+    this.#announced = true;
+    if (this.#store.reported().version !== reportedAsUnreadable) return;
+    this.#version = this.#store.bumpVersion();
+    this.#store.confirmReport(0, 0);
+  }
+
+  /** A receiver holds a version that the row never reached, and ignores every lower one: the row continues above it. */
+  raiseVersion(above: number): void {
+    this.#version = this.#inTransaction(() => {
+      const version = this.#store.raiseVersion(above);
+      this.#ports.alarm.set(this.alarmAt(this.#session, version));
+      return version;
+    });
+  }
+
+  /**
+   * Carries out a delete that was stored while the record could not be read. Called before anything else is done with the session:
+   * its leases were stopped for the delete already, so as a running session it would have nothing on the way. Throws when the write fails.
+   */
+  applyStoredDelete(actor: Actor): void {
     if (!this.#deleteAsked || this.#mode.type !== "readable") return;
     this.dispatch({ type: "terminateRequested", reason: "requested", failure: null }, actor);
     this.#deleteAsked = false;
   }
 
   /**
-   * An operator's act on an unreadable record: leases of which only the identity is left begin to stop by what the plain
-   * columns say. Their record is written anew, so from here on they go the way of every other teardown.
+   * For an operator, on an unreadable record: leases whose plain columns alone can be read begin to stop. Their records are
+   * rewritten, so they are torn down like any other lease from here on.
    */
   salvageForOperator(): void {
     if (this.#mode.type !== "unreadable") return;
@@ -241,7 +298,7 @@ export class SessionState {
     this.#changed();
   }
 
-  /** The delete intent, in any mode. In `unreadable` it lets the teardown of live leases begin. */
+  /** Stores a delete intent, in any mode. In `unreadable`, live leases may then be stopped. */
   requestDelete(): void {
     this.#inTransaction(() => {
       this.#store.requestDelete(this.#ports.clock.now());
@@ -251,13 +308,13 @@ export class SessionState {
     this.#changed();
   }
 
-  /** Arms for what is due next. Also called when nothing was written: by the alarm handler, and when a chore changed. */
+  /** Sets the alarm for what is due next. Also called when nothing was written: by the alarm handler, and when pending work changed. */
   rearm(): void {
     if (this.#mode.type === "absent") return;
     this.#ports.alarm.set(this.alarmAt(this.#session));
   }
 
-  /** The alarm's time for a state. Never null: even a finished one is looked at when its rows are to go. */
+  /** When the alarm is due for a state. Never null: a finished session still has rows to erase. */
   alarmAt(session: Session | null, version: number = this.#version): number {
     const { clock, policy } = this.#ports;
     const now = clock.now();
@@ -265,11 +322,17 @@ export class SessionState {
     if (this.#mode.type === "newer") due.push(now + policy.newerRetryMs);
     if (this.#mode.type === "unreadable") due.push(now + policy.unreadableRetryMs);
     const deadline = session === null ? null : nextDeadline(session, policy);
-    if (deadline !== null && deadline > now) due.push(deadline);
-    // Due already, or without a date of its own: under way, or resting after it came to nothing.
-    if (session !== null && ((deadline !== null && deadline <= now) || owes(session))) due.push(this.retryAt(now));
-    const chores = this.chores(version);
-    if (chores !== null) due.push(Math.max(chores, now + 1));
+    // Something overdue may be cooling down: it must not hide the next deadline.
+    const ahead = session === null ? null : nextDeadline(session, policy, now);
+    if (ahead !== null) due.push(ahead);
+    const newest = session?.newest;
+    if (newest?.phase === "launching" && newest.step.type === "acting") due.push(now + launchLookMs);
+    // Due already, or without a date: it is under way, or cooling down after it changed nothing.
+    if (session !== null && ((deadline !== null && deadline <= now) || owes(session)))
+      due.push(this.#pendingWork.retryAt(now));
+    const pendingAt = this.#pendingWork.dueAt(version);
+    if (pendingAt !== null) due.push(Math.max(pendingAt, now + 1));
+    if (this.#deleteAsked && this.#mode.type === "readable") due.push(this.#pendingWork.retryAt(now));
     return due.length === 0 ? now + policy.unreadableRetryMs : Math.min(...due);
   }
 
@@ -279,7 +342,7 @@ export class SessionState {
     this.#session = null;
     this.#deleteAsked = false;
     this.#jobs.forget();
-    this.onReset();
+    this.#pendingWork.reset();
     this.#changed();
   }
 
@@ -288,13 +351,13 @@ export class SessionState {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Something beside the machine was written (a job, say): it is armed for, and whoever waits should look. */
-  touched(): void {
+  /** After a write that is no event (a job, for example): sets the alarm and notifies the listeners. */
+  rearmAndNotify(): void {
     try {
       this.rearm();
     } catch (error) {
-      // What was written stands: the caller must not be told that it failed.
-      this.#ports.logger.error("could not arm for what was written", { error: String(error) });
+      // The write succeeded, so the caller must not be told that it failed.
+      this.#ports.logger.error("could not set the alarm after a write", { error: String(error) });
     }
     this.#changed();
   }
@@ -304,7 +367,7 @@ export class SessionState {
       try {
         listener();
       } catch (error) {
-        // One that fails must not keep the others from hearing of it.
+        // A listener that fails must not keep the others from being called.
         this.#ports.logger.error("a listener failed", {
           error: error instanceof Error ? error.message : String(error),
         });

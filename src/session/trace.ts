@@ -1,7 +1,6 @@
 /**
- * Which trace (W3C Trace Context) this object works for. A request's trace is followed from the moment it is heard until the
- * next one is; whatever the object then asks of a host or a wrapper carries it, with a span of its own. Work that nobody
- * asked for (an alarm in an object that heard no request yet) has a trace of its own.
+ * The trace (W3C Trace Context) that this object works for: that of the last request. Every call to a host or a wrapper
+ * carries it, with a new span. Before the first request (an alarm after a load), the object has a trace of its own.
  */
 import type { Ids } from "./ambient.ts";
 
@@ -21,7 +20,7 @@ export class Trace {
     return this.#traceId;
   }
 
-  /** `traceparent` of a request, checked where it came in; undefined: it had none. */
+  /** `traceparent` of a request, validated where the request came in; undefined: it had none. */
   follow(traceparent: string | undefined): void {
     const [, traceId, , flags] = pattern.exec(traceparent ?? "") ?? [];
     if (traceId === undefined || flags === undefined) return;
@@ -29,7 +28,7 @@ export class Trace {
     this.#flags = flags;
   }
 
-  /** For one call to somebody else. */
+  /** The header for one call to a host or a wrapper. */
   traceparent(): string {
     return `00-${this.#traceId}-${this.#ids.secret().slice(0, 16)}-${this.#flags}`;
   }

@@ -42,8 +42,10 @@ export function isSealed(stored: string): boolean {
 
 /** `secrets`: the newest first; none: everything is refused but what stands there in plain. */
 export function webSeals(secrets: readonly string[], random: (bytes: number) => Uint8Array<ArrayBuffer>): Seals {
-  let derived: Promise<readonly Key[]> | null = null;
-  const keys = () => (derived ??= Promise.all(secrets.map(deriveKey)));
+  let derived: readonly Key[] | null = null;
+  // The keys are kept, not the promise of them: it belongs to the request that began it, and the platform may drop that one before
+  // it settles. Every other request would then wait for ever.
+  const keys = async () => (derived ??= await Promise.all(secrets.map(deriveKey)));
 
   async function open(stored: string, about: string): Promise<Opened> {
     if (!isSealed(stored)) return { ok: true, text: stored };

@@ -1,7 +1,8 @@
 /** Asks the sessions of reservations that should long have become a lease what became of them; what none knows is given back. */
-import type { SessionId } from "../domain/ids.ts";
+import { bounded, timedOut } from "../calls/bounded-call.ts";
+import type { SessionId } from "../domain/state/ids.ts";
 import type { Clock, Logger } from "../session/ambient.ts";
-import type { Reservation } from "./reservations.ts";
+import type { Reservation } from "./quota/reservations.ts";
 import type { TenantCore } from "./tenant-core.ts";
 
 export interface AskPorts {
@@ -23,13 +24,9 @@ export async function askOverdue(ports: AskPorts, core: TenantCore): Promise<voi
 async function ask(ports: AskPorts, core: TenantCore, reservation: Reservation): Promise<void> {
   const { clock, logger } = ports;
   const { sessionId, generation, sandboxId } = reservation;
-  const answered = new AbortController();
-  const answer = await Promise.race([
-    ports.poke(sessionId).catch(() => null),
-    clock.sleep(pokeBoundMs, answered.signal).then(() => null),
-  ]);
-  answered.abort();
-  if (answer?.known === false) core.sessionVanished(reservation);
-  const said = answer === null ? "no answer" : answer.known ? "known" : "no such session";
+  const answer = await bounded(clock, pokeBoundMs, () => ports.poke(sessionId)).catch(() => null);
+  const reply = answer === timedOut ? null : answer;
+  if (reply?.known === false) core.sessionVanished(reservation);
+  const said = reply === null ? "no answer" : reply.known ? "known" : "no such session";
   logger.warn("reservation without a lease", { session: sessionId, generation, sandbox: sandboxId, said });
 }

@@ -2,9 +2,9 @@
  * I11 for one tenant: granted = released + asserted + Σ open by phase, from the kept tallies and from the rows, and every way
  * in which the two or the rows themselves do not agree, by name. An empty list of imbalances is the claim.
  */
-import type { Generation, SessionId } from "../domain/ids.ts";
+import type { Generation, SessionId } from "../domain/state/ids.ts";
 import type { Sql } from "../storage/sql.ts";
-import { reservationStates, type ReservationState } from "./reservations.ts";
+import { reservationStates, type ReservationState } from "./quota/reservations.ts";
 import { vanishedSessions } from "./sessions.ts";
 
 /** How many are, or ever were, in each state; `proven` and `cancelled` count from the beginning. */
@@ -66,6 +66,12 @@ export function compareCounts(kept: Counts, rows: Counts): readonly Imbalance[] 
 export function readCounts(sql: Sql): Counts & { readonly version: number } {
   const tallies = amounts(sql, "SELECT name, amount FROM tally");
   return { ...countsOf(tallies, new Map()), version: tallies.get("counts_version") ?? 0 };
+}
+
+/** How often the kept tallies have changed; asked after every write, so it reads one row. */
+export function countsVersion(sql: Sql): number {
+  const amount = sql.run("SELECT amount FROM tally WHERE name = 'counts_version'")[0]?.["amount"];
+  return typeof amount === "number" ? amount : 0;
 }
 
 function unaccounted(sql: Sql): readonly Imbalance[] {

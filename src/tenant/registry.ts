@@ -9,15 +9,28 @@
  *   open it, so it stays; the session cancels it itself, and is asked when that takes too long (`lookAt`);
  * - a lease we saw open that it no longer lists was not proven gone to us: it stays counted, and the ledger names it (I4).
  */
-import type { Generation, SessionId } from "../domain/ids.ts";
-import type { StopReason } from "../domain/reasons.ts";
-import type { TeardownView } from "../protocol/sessions.ts";
-import type { LeaseReport, SessionReport } from "../session/reports.ts";
+import type { Generation, SessionId } from "../domain/state/ids.ts";
+import type { StopReason } from "../domain/state/reasons.ts";
+import type { TeardownView } from "../protocol/resources/session/sessions.ts";
+import type { LeaseReport, SessionReport } from "../session/reports/reports.ts";
+import { keepForgotten } from "./forgotten.ts";
 import type { Sql } from "../storage/sql.ts";
-import { afterAccepted, afterFailed, afterGivenBack } from "./breaker.ts";
-import { learnHost, pruneContainers } from "./containers.ts";
-import { type QuotaTerms, readBreaker, spawnKey, writeBreaker } from "./quota.ts";
-import { grant, move, prune, reservationsOf, type Reservation, type ReservationState } from "./reservations.ts";
+import { afterAccepted, afterFailed, afterGivenBack } from "./quota/breaker.ts";
+import { learnHost, pruneContainers, takesMembers } from "./containers/containers.ts";
+import { keepSaved } from "./quota/pauses.ts";
+import { type QuotaTerms, readBreaker, spawnKey, writeBreaker } from "./quota/quota.ts";
+import {
+  grant,
+  isOpenState,
+  learnReservationHost,
+  move,
+  prune,
+  reservationsOf,
+  type Reservation,
+  type ReservationState,
+} from "./quota/reservations.ts";
+import { enterStatement, pruneChain } from "./receipts/chain-rows.ts";
+import { pruneSnapshots } from "./snapshots/snapshot-rows.ts";
 import {
   forgetSession,
   isFinal,
@@ -27,6 +40,7 @@ import {
   writeSession,
   type RegisteredSession,
 } from "./sessions.ts";
+import { noteSpending } from "./quota/spending.ts";
 import { applyUsage, pruneUsage } from "./usage.ts";
 
 const day = 86_400_000;
@@ -47,9 +61,11 @@ export function applyReport(
   }
   const reservations = new Map(reservationsOf(sql, report.sessionId).map((each) => [each.generation, each]));
   const newestListed = Math.max(0, ...report.leases.map((lease) => lease.generation));
+  let proven: Reservation | null = null;
   for (const lease of report.leases) {
     const known = reservations.get(lease.generation) ?? null;
     applyLease(sql, report.sessionId, known, lease, terms, now);
+    if (known !== null && isOpenState(known.state) && stateOf(lease) === "proven") proven = known;
     tellBreaker(sql, report.sessionId, known, lease, terms, now);
     reservations.delete(lease.generation);
   }
@@ -58,21 +74,57 @@ export function applyReport(
     const state = unlisted.state === "reserved" && givenUp ? "cancelled" : unlisted.state;
     move(sql, unlisted, { ...unlisted, state, listed: false }, now);
   }
+  const highest = Math.max(held.highestGeneration, newestListed);
+  const handedOn = proven !== null && handOn(sql, report, proven, highest, terms, now);
   writeSession(sql, {
     sessionId: report.sessionId,
     createdAt: report.createdAt,
     version: report.version,
     status: report.status,
-    highestGeneration: Math.max(held.highestGeneration, newestListed),
+    highestGeneration: handedOn ? Math.max(highest, report.successor?.generation ?? 0) : highest,
     reportedAt: now,
     erasedAt: report.erased ? now : null,
     vanishedAt: null,
   });
   keepReport(sql, report);
-  // One made anew under an erased id counts its time from the start again: what the one before used is put by.
+  keepForgotten(sql, report);
+  keepSaved(sql, report, held.status, now);
+  // One made anew under an erased id counts its time from the start again: what the one before used is not counted.
   if (report.createdAt > held.createdAt) pruneUsage(sql, report.sessionId);
   applyUsage(sql, report.sessionId, report.usage);
+  noteSpending(sql, report, now);
   return { version: report.version };
+}
+
+/**
+ * The place of a sandbox that was just proven gone goes to the one that replaces it, in the same write: an upgrade is
+ * nobody's request, so nobody may take its place meanwhile. A successor that was asked for or given back before needs none.
+ * Answers whether it was reserved.
+ */
+function handOn(
+  sql: Sql,
+  { sessionId, successor }: SessionReport,
+  proven: Reservation,
+  highest: number,
+  terms: QuotaTerms,
+  now: number,
+): boolean {
+  if (successor === undefined || successor.generation <= highest) return false;
+  const container = proven.container;
+  // A container that is ending takes nobody in. The session then asks for a place like any other.
+  if (container !== null && !takesMembers(sql, container)) return false;
+  const times = { reservedAt: now, changedAt: now, lookAt: now + terms.orphanAfterMs };
+  grant(sql, {
+    sessionId,
+    ...successor,
+    container,
+    host: null,
+    state: "reserved",
+    ghost: false,
+    listed: false,
+    ...times,
+  });
+  return true;
 }
 
 const failedLaunch: ReadonlySet<StopReason> = new Set(["launch_failed", "launch_timeout", "protocol"]);
@@ -116,9 +168,11 @@ function applyLease(
   const container = known?.container ?? lease.container ?? null;
   if (known === null) {
     const times = { reservedAt: lease.openedAt, changedAt: now, lookAt: now };
-    grant(sql, { sessionId, generation, sandboxId, container, state, ghost, listed, ...times });
+    const host = lease.host ?? null;
+    grant(sql, { sessionId, generation, sandboxId, container, host, state, ghost, listed, ...times });
   } else {
     move(sql, known, { state, ghost, listed }, now);
+    if (known.host === null && lease.host !== undefined) learnReservationHost(sql, known, lease.host);
   }
   if (container !== null && lease.host !== undefined) learnHost(sql, container, lease.host, containers, now);
   if (lease.phase === "closed" && lease.receipt !== null) {
@@ -129,6 +183,9 @@ function applyLease(
        WHERE body <> excluded.body`,
       ...[sessionId, generation, JSON.stringify(lease.receipt), now],
     );
+    // A session tells of its last leases for as long as it lives, and the chain forgets: what is old was told, and is not entered anew.
+    const isRecent = Date.parse(lease.receipt.verified_absent_at ?? "") >= now - receiptRetentionMs;
+    if (lease.statement !== undefined && isRecent) enterStatement(sql, sessionId, generation, lease.statement, now);
   }
 }
 
@@ -151,13 +208,13 @@ export function readReceipt(sql: Sql, sessionId: SessionId, generation: Generati
 
 /**
  * Forgets receipts past their retention and, as long after their erasure, sessions of which nothing is unproven. Their
- * generations stay refused through one common watermark. At most `limit` of each.
+ * generations stay refused through one common watermark. At most `limit` of each. true: there may be more.
  */
-export function pruneRegistry(sql: Sql, now: number, limit: number): void {
+export function pruneRegistry(sql: Sql, now: number, limit: number): boolean {
   const before = now - receiptRetentionMs;
-  sql.run(
+  const receipts = sql.run(
     `DELETE FROM receipt WHERE (session_id, generation) IN
-       (SELECT session_id, generation FROM receipt WHERE stored_at < ? ORDER BY stored_at LIMIT ?)`,
+       (SELECT session_id, generation FROM receipt WHERE stored_at < ? ORDER BY stored_at LIMIT ?) RETURNING generation`,
     ...[before, limit],
   );
   const erased = sql.run(
@@ -166,7 +223,9 @@ export function pruneRegistry(sql: Sql, now: number, limit: number): void {
      ) ORDER BY erased_at LIMIT ?`,
     ...[before, limit],
   );
-  pruneContainers(sql, before, limit);
+  const containers = pruneContainers(sql, before, limit);
+  const moreInChain = pruneChain(sql, before, limit);
+  const moreSnapshots = pruneSnapshots(sql, before, limit);
   for (const row of erased) {
     const session = readSession(sql, row["session_id"] as SessionId);
     if (session === null) continue;
@@ -174,4 +233,7 @@ export function pruneRegistry(sql: Sql, now: number, limit: number): void {
     pruneUsage(sql, session.sessionId);
     forgetSession(sql, session);
   }
+  return (
+    moreInChain || moreSnapshots || [receipts.length, erased.length, containers].some((removed) => removed >= limit)
+  );
 }

@@ -145,4 +145,123 @@ export const tenantMigrations: readonly Migration[] = [
       `CREATE INDEX container_ending ON container (id) WHERE phase = 'stopping'`,
     ],
   },
+  {
+    version: 6,
+    name: "the head of each webhook queue",
+    statements: [
+      // A queue is what waits for one webhook of one session. Its head is the only one that may be sent, and the only one
+      // whose date matters: what waits behind it is never read to find out when to look again.
+      `ALTER TABLE delivery ADD COLUMN head INTEGER NOT NULL DEFAULT 0`,
+      `UPDATE delivery SET head = 1 WHERE position IN (
+         SELECT min(position) FROM delivery WHERE state = 'pending' GROUP BY webhook_id, session_id)`,
+      `CREATE INDEX delivery_head ON delivery (webhook_id, next_at) WHERE head = 1`,
+      // How many wait for each webhook, kept: counting them would read them all.
+      `CREATE TABLE webhook_load (webhook_id TEXT PRIMARY KEY, pending INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+      `INSERT INTO webhook_load (webhook_id, pending)
+         SELECT webhook_id, count(*) FROM delivery WHERE state = 'pending' GROUP BY webhook_id`,
+    ],
+  },
+  {
+    version: 7,
+    name: "the host of each reservation",
+    statements: [
+      // Which host answered its launch. An audit believes no other one: a host that never had the sandbox finds nothing.
+      `ALTER TABLE reservation ADD COLUMN host TEXT`,
+      `UPDATE reservation SET host = (
+         SELECT json_extract(lease.value, '$.host') FROM session, json_each(session.report, '$.leases') AS lease
+         WHERE session.session_id = reservation.session_id
+           AND json_extract(lease.value, '$.generation') = reservation.generation)
+       WHERE state NOT IN ('proven', 'cancelled')`,
+    ],
+  },
+  {
+    version: 8,
+    name: "snapshots that an operator forgot",
+    statements: [
+      `CREATE TABLE forgotten_snapshot (
+         session_id TEXT NOT NULL, snapshot_id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (session_id, snapshot_id)
+       ) STRICT, WITHOUT ROWID`,
+    ],
+  },
+  {
+    version: 9,
+    name: "caps on paused sessions and on what they have saved",
+    statements: [
+      `ALTER TABLE session ADD COLUMN saved_bytes INTEGER NOT NULL DEFAULT 0`,
+      `ALTER TABLE session ADD COLUMN pause_admitted_at INTEGER`,
+      // Every pause counts these: it must not read the sessions that are neither.
+      `CREATE INDEX session_paused ON session (session_id) WHERE status = 'paused'`,
+      `CREATE INDEX session_saved ON session (saved_bytes) WHERE saved_bytes > 0`,
+      `CREATE INDEX session_pause_admitted ON session (pause_admitted_at) WHERE pause_admitted_at IS NOT NULL`,
+    ],
+  },
+  {
+    version: 10,
+    name: "the chain of signed receipts",
+    statements: [
+      // body: the statement's facts until it is signed, then the whole receipt. Sequences are never given twice (`kept`).
+      `CREATE TABLE statement (
+         sequence INTEGER PRIMARY KEY,
+         session_id TEXT NOT NULL,
+         generation INTEGER NOT NULL,
+         body TEXT NOT NULL,
+         signed INTEGER NOT NULL,
+         stored_at INTEGER NOT NULL,
+         UNIQUE (session_id, generation)
+       ) STRICT`,
+      `CREATE INDEX statement_unsigned ON statement (sequence) WHERE signed = 0`,
+      `CREATE INDEX statement_stored ON statement (stored_at) WHERE signed = 1`,
+    ],
+  },
+  {
+    version: 11,
+    name: "snapshots of the tenant",
+    statements: [
+      `CREATE TABLE snapshot (
+         snapshot_id TEXT PRIMARY KEY,
+         session_id TEXT NOT NULL,
+         name TEXT,
+         phase TEXT NOT NULL CHECK (phase IN ('taking', 'kept', 'deleting', 'gone')),
+         bytes INTEGER NOT NULL,
+         created_at INTEGER NOT NULL,
+         look_at INTEGER,
+         body TEXT NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE INDEX snapshot_name ON snapshot (name) WHERE name IS NOT NULL`,
+      `CREATE INDEX snapshot_look ON snapshot (look_at) WHERE look_at IS NOT NULL`,
+      `CREATE INDEX snapshot_listed ON snapshot (created_at, snapshot_id) WHERE phase <> 'gone'`,
+    ],
+  },
+  {
+    version: 12,
+    name: "when each API key was used",
+    statements: [
+      `CREATE TABLE key_use (
+         key_id TEXT PRIMARY KEY, first_used_at INTEGER NOT NULL, last_used_at INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+    ],
+  },
+  {
+    version: 13,
+    name: "what the tenant spends",
+    statements: [
+      // One row for each sandbox with a price. until NULL: it costs something now. told_at: its session knows that the budget is used up.
+      `CREATE TABLE spend (
+         session_id TEXT NOT NULL, generation INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER,
+         nanos_per_second INTEGER NOT NULL, told_at INTEGER, PRIMARY KEY (session_id, generation)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE INDEX spend_running ON spend (session_id) WHERE until IS NULL`,
+      `CREATE INDEX spend_until ON spend (until) WHERE until IS NOT NULL`,
+    ],
+  },
+  {
+    version: 14,
+    name: "when a session that did not answer is told again",
+    statements: ["ALTER TABLE spend ADD COLUMN tell_at INTEGER"],
+  },
+  {
+    version: 15,
+    name: "the sum of what ended in this month",
+    statements: ["CREATE TABLE spend_month (begin INTEGER PRIMARY KEY, nanos INTEGER NOT NULL) STRICT"],
+  },
 ];

@@ -1,6 +1,6 @@
 /** The session rows of a tenant's registry: what the newest report of each said, and how far its generations have come. */
-import type { SessionId } from "../domain/ids.ts";
-import type { SessionReport } from "../session/reports.ts";
+import type { SessionId } from "../domain/state/ids.ts";
+import type { SessionReport } from "../session/reports/reports.ts";
 import type { Sql, SqlRow } from "../storage/sql.ts";
 
 export interface RegisteredSession {
@@ -29,11 +29,6 @@ export function readSession(sql: Sql, sessionId: SessionId): RegisteredSession |
 export function sessionsAfter(sql: Sql, after: SessionId | null, limit: number): readonly RegisteredSession[] {
   const statement = `SELECT ${columns} FROM session WHERE session_id > ? ORDER BY session_id LIMIT ?`;
   return sql.run(statement, after ?? "", limit).map(parse);
-}
-
-/** Asked after every write, to know whether this tenant is ever to be looked at again. */
-export function holdsAny(sql: Sql): boolean {
-  return sql.run("SELECT 1 FROM session LIMIT 1").length > 0;
 }
 
 export function vanishedSessions(sql: Sql, limit: number): readonly RegisteredSession[] {

@@ -1,31 +1,45 @@
 /** What a TenantObject answers over object RPC. Plain data in, plain data out. */
-import type { Container } from "../domain/container.ts";
-import type { ContainerResolution } from "../domain/container-exits.ts";
-import type { Rejection } from "../domain/events.ts";
-import type { ContainerId, Generation, SessionId } from "../domain/ids.ts";
-import type { TeardownView } from "../protocol/sessions.ts";
-import type { TenantCounts } from "../fleet/shard-api.ts";
+import type { Container } from "../domain/state/container.ts";
+import type { ContainerResolution } from "../domain/rules/container-exits.ts";
+import type { Rejection } from "../domain/machine/events.ts";
+import type { ContainerId, Generation, SessionId } from "../domain/state/ids.ts";
+import type { TeardownView } from "../protocol/resources/session/sessions.ts";
+import type { TenantCounts } from "../fleet/shard/shard-api.ts";
+import type { ReceiptPage } from "../protocol/resources/session/receipts.ts";
 import type { Reply } from "../protocol/problem.ts";
+import type { SnapshotView } from "../protocol/resources/tenant/snapshots.ts";
 import type {
   ChangeWebhook,
   CreateWebhook,
   DeliveryView,
   WebhookView,
   WebhookWithSecret,
-} from "../protocol/webhooks.ts";
-import type { SessionReport, TenantPort } from "../session/reports.ts";
+} from "../protocol/resources/tenant/webhooks.ts";
+import type { SessionReport, TenantPort } from "../session/reports/reports.ts";
 import type { SealCount } from "../session/session-api.ts";
-import type { Breaker } from "./breaker.ts";
-import type { ListedContainer } from "./containers.ts";
+import type { Breaker } from "./quota/breaker.ts";
+import type { ListedContainer } from "./containers/containers.ts";
+import type { ForgottenRow } from "./forgotten.ts";
 import type { Ledger } from "./ledger.ts";
-import type { Reservation } from "./reservations.ts";
-import type { Revocation } from "./revocations.ts";
+import type { Reservation } from "./quota/reservations.ts";
+import type { SessionReceiptRows } from "./receipts/chain-rows.ts";
+import type { KeyQuestion, KeyStanding, Revocation, TenantKeys } from "./keys.ts";
 import type { RegisteredSession } from "./sessions.ts";
+import type { SnapshotCounts, SnapshotQuery } from "./snapshots/snapshot-rows.ts";
 import type { TenantUsage } from "./usage.ts";
 
 /** A tenant that never reserved anything answers with nothing, and nothing is written for it (API-12). */
 export interface TenantApi extends TenantPort {
   ledger(): Promise<Ledger>;
+  /** Snapshots that operators took off sessions: their files may still be there. At most `limit`. */
+  forgottenSnapshots(limit: number): Promise<readonly ForgottenRow[]>;
+  /** Newest first, without those that are proven gone. */
+  snapshots(query: SnapshotQuery): Promise<readonly SnapshotView[]>;
+  /** Whose bytes may be at a provider: in the order of the id, at most `limit`. For the audit. */
+  unreleasedSnapshots(after: string | null, limit: number): Promise<readonly { readonly id: string }[]>;
+  /** Waits up to `waitMs` for the proof; null: there is none of that id or name. */
+  deleteSnapshot(reference: string, waitMs: number): Promise<SnapshotView | null>;
+  snapshotCounts(): Promise<SnapshotCounts>;
   /** Every sandbox id that is not proven gone, asserted ones included, in the order of (session, generation). */
   open(after: OpenCursor | null, limit: number): Promise<readonly Reservation[]>;
   /** In the order of the id. Erased ones are listed until their receipts are pruned. */
@@ -49,7 +63,11 @@ export interface TenantApi extends TenantPort {
   usage(): Promise<TenantUsage>;
   /** Effective wherever the list is read again: within a minute (auth.ts). */
   revokeKey(keyId: string): Promise<Revocation>;
-  revocations(): Promise<readonly Revocation[]>;
+  /** Every key that there is; answers the instant until which they were issued. */
+  revokeAllKeys(): Promise<number>;
+  /** What a front must know to judge keys, and which keys it saw. */
+  checkKeys(question: KeyQuestion): Promise<KeyStanding>;
+  keys(): Promise<TenantKeys>;
   breaker(): Promise<Breaker>;
   /** Problems of all of these: not_found; validation_failed for an address that is not public; secret_missing; quota_exhausted. */
   createWebhook(body: CreateWebhook): Promise<Reply<WebhookWithSecret>>;
@@ -66,6 +84,10 @@ export interface TenantApi extends TenantPort {
   reseal(): Promise<SealCount>;
   /** The evidence for one generation; `null` asks for the newest. Kept 30 days, longer than the session. */
   receipt(sessionId: SessionId, generation: Generation | null): Promise<TeardownView | null>;
+  /** The signed receipts of one session, oldest first. */
+  sessionReceipts(sessionId: SessionId): Promise<SessionReceiptRows>;
+  /** The chain, strictly after that sequence. */
+  receiptChain(after: number, limit: number): Promise<ReceiptPage>;
 }
 
 export interface DeliveryQuery {

@@ -2,19 +2,29 @@
  * One tenant over one database, synchronous: what TenantObject is a shell around, and what the simulation runs in Node.
  * Every method that writes is one transaction. Reading a tenant that never was writes nothing (API-12).
  */
-import type { AttemptResult, Container, StoppingContainer } from "../domain/container.ts";
-import type { ContainerResolution } from "../domain/container-exits.ts";
-import type { TenantCounts } from "../fleet/shard-api.ts";
-import type { AttemptId, ContainerId, Generation, SessionId } from "../domain/ids.ts";
-import type { TeardownView } from "../protocol/sessions.ts";
+import type { AttemptResult, Container, StoppingContainer } from "../domain/state/container.ts";
+import type { ContainerResolution } from "../domain/rules/container-exits.ts";
+import type { TenantCounts } from "../fleet/shard/shard-api.ts";
+import type { AttemptId, ContainerId, Generation, SessionId } from "../domain/state/ids.ts";
+import type { ReceiptPage } from "../protocol/resources/session/receipts.ts";
+import type { TeardownView } from "../protocol/resources/session/sessions.ts";
 import type { Clock } from "../session/ambient.ts";
-import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
+import type { TakenSnapshot } from "../domain/state/session.ts";
+import type {
+  PauseOrder,
+  PauseReply,
+  ReserveOrder,
+  ReserveReply,
+  SessionReport,
+  SnapshotOrder,
+  SnapshotReply,
+} from "../session/reports/reports.ts";
 import { migrate, schemaVersion } from "../storage/migrate.ts";
 import type { Sql } from "../storage/sql.ts";
-import type { AllowanceReply } from "../fleet/control-api.ts";
-import { type AllowanceDraft, allowanceAnswered, covered, draftAllowance, unsettled } from "./allowance.ts";
-import { type Breaker, newBreaker } from "./breaker.ts";
-import { beginAttempt, finishAttempt, resolveContainer, takeDue } from "./container-ends.ts";
+import type { AllowanceReply } from "../fleet/control/control-api.ts";
+import { type AllowanceDraft, allowanceAnswered, covered, draftAllowance, unsettled } from "./quota/allowance.ts";
+import { type Breaker, newBreaker } from "./quota/breaker.ts";
+import { beginAttempt, finishAttempt, resolveContainer, takeDue } from "./containers/container-ends.ts";
 import {
   containerById,
   containersAfter,
@@ -22,11 +32,14 @@ import {
   type ListedContainer,
   overdueContainers,
   reviewOpen,
-} from "./containers.ts";
+} from "./containers/containers.ts";
+import { type ForgottenRow, readForgotten } from "./forgotten.ts";
 import { readKept, writeKept } from "./kept.ts";
-import { noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
-import { cancelReservation, judge, type Judgement, type QuotaTerms, readBreaker, reserve } from "./quota.ts";
-import { applyReport, pruneRegistry, readReceipt } from "./registry.ts";
+import { countsVersion, noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
+import { admitPause } from "./quota/pauses.ts";
+import { cancelReservation, judge, type Judgement, type QuotaTerms, readBreaker, reserve } from "./quota/quota.ts";
+import { nextPruneAt, pruneIsDue, pruneOnce } from "./pruning.ts";
+import { applyReport, readReceipt } from "./registry.ts";
 import {
   earliestLook,
   isOpenState,
@@ -35,17 +48,45 @@ import {
   readReservation,
   type Reservation,
   unreleased,
-} from "./reservations.ts";
+} from "./quota/reservations.ts";
+import { chainPage, noChain, noReceipts, receiptsOf, type SessionReceiptRows } from "./receipts/chain-rows.ts";
 import { tenantMigrations } from "./schema.ts";
-import { readRevocations, type Revocation, revokeKey } from "./revocations.ts";
-import { holdsAny, markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
+import {
+  deleteSnapshot,
+  deletionFinished,
+  type DeletionResult,
+  reserveSnapshot,
+  settleSnapshot,
+  takeDueSnapshots,
+} from "./snapshots/snapshot-life.ts";
+import {
+  countSnapshots,
+  earliestSnapshotLook,
+  findSnapshot,
+  listSnapshots,
+  type SnapshotCounts,
+  type SnapshotQuery,
+  type TenantSnapshot,
+  unreleasedSnapshots,
+} from "./snapshots/snapshot-rows.ts";
+import {
+  type KeyQuestion,
+  type KeyStanding,
+  keyStanding,
+  noKeys,
+  noKeyStanding,
+  noteKeyUses,
+  readKeys,
+  type Revocation,
+  revokeAllKeys,
+  revokeKey,
+  type TenantKeys,
+} from "./keys.ts";
+import { isSpent, markTold, monthSpend, type MonthSpend, spentAt, tellLater, untold } from "./quota/spending.ts";
+import { markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
 import type { ContainerReply, OpenCursor } from "./tenant-api.ts";
 import { noUsage, readUsage, type TenantUsage } from "./usage.ts";
-import { noteReport } from "./webhooks/webhook-rows.ts";
-
-/** Receipts and watermarks live for weeks: a day more or less does not matter. */
-const pruneEveryMs = 86_400_000;
-const pruneAtOnce = 500;
+import { noteReport } from "./webhooks/session-news.ts";
 
 export class TenantCore {
   readonly #sql: Sql;
@@ -74,6 +115,57 @@ export class TenantCore {
     this.#write((sql, now) => this.#reviewed(sql, now, cancelReservation(sql, sessionId, generation, now)));
   }
 
+  /** A place among the tenant's paused sessions. */
+  admitPause(order: PauseOrder): PauseReply {
+    return this.#write((sql, now) => admitPause(sql, order, this.#terms.pauses, now));
+  }
+
+  reserveSnapshot(order: SnapshotOrder): SnapshotReply {
+    return this.#write((sql, now) => reserveSnapshot(sql, order, this.#terms.pauses, now));
+  }
+
+  settleSnapshot(sessionId: SessionId, taken: TakenSnapshot): void {
+    this.#write((sql, now) => settleSnapshot(sql, sessionId, taken, now));
+  }
+
+  /** By id or name; null: there is none. */
+  snapshot(reference: string): TenantSnapshot | null {
+    return this.#read((sql) => findSnapshot(sql, reference), null);
+  }
+
+  snapshots(query: SnapshotQuery): readonly TenantSnapshot[] {
+    return this.#read((sql) => listSnapshots(sql, query), []);
+  }
+
+  /** Everything whose bytes may be there, in the order of the id. */
+  unreleasedSnapshots(after: string | null, limit: number): readonly TenantSnapshot[] {
+    return this.#read((sql) => unreleasedSnapshots(sql, after, limit), []);
+  }
+
+  snapshotCounts(): SnapshotCounts {
+    return this.#read(countSnapshots, { count: 0, bytes: 0, deleting: 0 });
+  }
+
+  /** null: there is none. */
+  deleteSnapshot(reference: string): TenantSnapshot | null {
+    return this.#write((sql, now) => {
+      const found = findSnapshot(sql, reference);
+      return found && deleteSnapshot(sql, found, now);
+    });
+  }
+
+  snapshotsDue(): boolean {
+    return this.#read((sql) => (earliestSnapshotLook(sql) ?? Infinity) <= this.#clock.now(), false);
+  }
+
+  takeDueSnapshots(limit: number): readonly TenantSnapshot[] {
+    return this.#write((sql, now) => takeDueSnapshots(sql, now, limit));
+  }
+
+  snapshotDeletionFinished(id: string, result: DeletionResult): void {
+    this.#write((sql, now) => deletionFinished(sql, id, result, now));
+  }
+
   report(report: SessionReport): { readonly version: number } {
     return this.#write((sql, now) => {
       noteReport(sql, report);
@@ -95,7 +187,7 @@ export class TenantCore {
 
   /** The index has not confirmed the newest counts. */
   countsPending(): boolean {
-    return this.#read((sql) => readCounts(sql).version > readKept(sql, "counts_confirmed", 0), false);
+    return this.#read((sql) => countsVersion(sql) > readKept(sql, "counts_confirmed", 0), false);
   }
 
   countsConfirmed(version: number): void {
@@ -129,8 +221,42 @@ export class TenantCore {
     return this.#write((sql, now) => revokeKey(sql, keyId, now));
   }
 
-  revocations(): readonly Revocation[] {
-    return this.#read(readRevocations, []);
+  revokeAllKeys(): number {
+    return this.#write(revokeAllKeys);
+  }
+
+  /** Who is to be told now that the month's budget is used up. */
+  sessionsToTellSpent(limit: number): readonly { readonly sessionId: SessionId; readonly generation: Generation }[] {
+    const { monthlyNanos } = this.#terms;
+    const now = this.#clock.now();
+    return this.#read((sql) => (isSpent(sql, monthlyNanos, now) ? untold(sql, now, limit) : []), []);
+  }
+
+  toldSpent(sessionId: SessionId, generation: Generation): void {
+    this.#write((sql, now) => markTold(sql, sessionId, generation, now));
+  }
+
+  tellSpentLater(sessionId: SessionId, generation: Generation, at: number): void {
+    this.#write((sql) => tellLater(sql, sessionId, generation, at));
+  }
+
+  /** When somebody must be told; null: nobody has to be. */
+  spentAt(): number | null {
+    const { monthlyNanos } = this.#terms;
+    return monthlyNanos === null ? null : this.#read((sql) => spentAt(sql, monthlyNanos, this.#clock.now()), null);
+  }
+
+  monthSpend(): MonthSpend {
+    return this.#read((sql) => monthSpend(sql, this.#clock.now()), { nanos: 0, nanosPerSecond: 0 });
+  }
+
+  checkKeys({ version, used }: KeyQuestion): KeyStanding {
+    if (used.length > 0) this.#write((sql) => noteKeyUses(sql, used));
+    return this.#read((sql) => keyStanding(sql, version), noKeyStanding);
+  }
+
+  keys(): TenantKeys {
+    return this.#read(readKeys, noKeys);
   }
 
   usage(): TenantUsage {
@@ -150,8 +276,21 @@ export class TenantCore {
     return this.#read((sql) => sessionsAfter(sql, after, limit), []);
   }
 
+  /** At most `limit`, in the order of the session. */
+  forgottenSnapshots(limit: number): readonly ForgottenRow[] {
+    return this.#read((sql) => readForgotten(sql, limit), []);
+  }
+
   receipt(sessionId: SessionId, generation: Generation | null): TeardownView | null {
     return this.#read((sql) => readReceipt(sql, sessionId, generation), null);
+  }
+
+  sessionReceipts(sessionId: SessionId): SessionReceiptRows {
+    return this.#read((sql) => receiptsOf(sql, sessionId), noReceipts);
+  }
+
+  receiptChain(after: number, limit: number): ReceiptPage {
+    return this.#read((sql) => chainPage(sql, after, limit), noChain);
   }
 
   /**
@@ -182,16 +321,22 @@ export class TenantCore {
     });
   }
 
-  /** Bounded; what is left over is for the next call. */
-  prune(): void {
-    this.#write((sql, now) => pruneRegistry(sql, now, pruneAtOnce));
+  /** One bounded transaction. true: there is more to forget. */
+  prune(): boolean {
+    return this.#write(pruneOnce);
+  }
+
+  pruneDue(): boolean {
+    return this.#read((sql) => pruneIsDue(sql, this.#clock.now()), false);
   }
 
   /** When to look again: for a reservation without a lease, or to prune. null: this tenant holds nothing. */
   nextLook(): number | null {
     return this.#read((sql) => {
-      const prune = holdsAny(sql) ? this.#clock.now() + pruneEveryMs : null;
-      const looks = [earliestLook(sql), prune, earliestContainerLook(sql)].filter((at) => at !== null);
+      const prune = nextPruneAt(sql, this.#clock.now());
+      const looks = [earliestLook(sql), prune, earliestContainerLook(sql), earliestSnapshotLook(sql)].filter(
+        (at) => at !== null,
+      );
       return looks.length === 0 ? null : Math.min(...looks);
     }, null);
   }

@@ -1,24 +1,44 @@
 /**
  * The Durable Object around TenantCore, one per tenant, named by it. Owns the alarm, which asks the sessions of reservations
- * that never became a lease, and prunes. Every answer is the core's; the input gate plus one transaction for each call
- * make 100 parallel reserves as good as a queue (CAP-5).
+ * that never became a lease, ends shared containers, sends webhooks and prunes. Every answer is the core's; the input gate
+ * plus one transaction for each call make 100 parallel reserves as good as a queue (CAP-5).
+ *
+ * Every write arms the alarm for what it leaves to be done, as one write with it (`#stored`). The alarm moves later only at
+ * the end of its own handler. Each part of the handler fails by itself: a registry that cannot prune still ends containers.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { ContainerId, Generation, SessionId, TenantId } from "../domain/ids.ts";
-import type { ProviderName } from "../domain/provider-names.ts";
-import type { AllowancePort } from "../fleet/control-api.ts";
-import type { ChangeWebhook, CreateWebhook } from "../protocol/webhooks.ts";
-import type { CountsPort } from "../fleet/shard-api.ts";
+import { bounded } from "../calls/bounded-call.ts";
+import type { ContainerId, Generation, SessionId, TenantId } from "../domain/state/ids.ts";
+import type { ProviderName } from "../domain/state/provider-names.ts";
+import type { TakenSnapshot } from "../domain/state/session.ts";
+import type { AllowancePort } from "../fleet/control/control-api.ts";
+import type { ChangeWebhook, CreateWebhook } from "../protocol/resources/tenant/webhooks.ts";
+import type { CountsPort } from "../fleet/shard/shard-api.ts";
 import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
 import type { Clock, Ids, Logger } from "../session/ambient.ts";
-import type { ReserveOrder, ReserveReply, SessionReport } from "../session/reports.ts";
+import type {
+  PauseOrder,
+  PauseReply,
+  ReserveOrder,
+  ReserveReply,
+  SessionReport,
+  SnapshotOrder,
+  SnapshotReply,
+} from "../session/reports/reports.ts";
 import { durableSql } from "../storage/durable-sql.ts";
-import { AllowanceKeeper } from "./allowance-keeper.ts";
+import { ObjectAlarm } from "../storage/object-alarm.ts";
+import { AllowanceKeeper, type Stored } from "./quota/allowance-keeper.ts";
 import { askOverdue } from "./ask-overdue.ts";
-import { ContainerKeeper } from "./container-keeper.ts";
-import type { QuotaTerms } from "./quota.ts";
+import { ContainerKeeper } from "./containers/container-keeper.ts";
+import type { QuotaTerms } from "./quota/quota.ts";
+import type { KeyQuestion } from "./keys.ts";
 import type { DeliveryQuery, OpenCursor, TenantApi } from "./tenant-api.ts";
-import { tellCounts } from "./tell-counts.ts";
+import { FleetTeller } from "./quota/fleet-teller.ts";
+import { Notary, type NotaryPorts } from "./receipts/notary.ts";
+import { SnapshotKeeper } from "./snapshots/snapshot-keeper.ts";
+import type { SnapshotQuery } from "./snapshots/snapshot-rows.ts";
+import { snapshotViewOf } from "./snapshots/snapshot-view.ts";
+import { tellSpent } from "./quota/tell-spent.ts";
 import { TenantCore } from "./tenant-core.ts";
 import { WebhookCourier } from "./webhooks/webhook-courier.ts";
 import { WebhookDesk } from "./webhooks/webhook-desk.ts";
@@ -36,18 +56,24 @@ export interface TenantWiring {
   /** For what no session owns: shared containers. */
   readonly providers: { get(name: ProviderName): AgentSandbox | null };
   /** Asks a session to look at itself: it gives back what it will not use. `known` false: it has no record. May throw or hang. */
-  poke(sessionId: SessionId): Promise<{ readonly known: boolean }>;
+  poke(sessionId: SessionId, gone?: ContainerId): Promise<{ readonly known: boolean }>;
+  /** The tenant's budget for the month is used up. May throw or hang. */
+  budgetSpent(sessionId: SessionId): Promise<{ readonly known: boolean }>;
+  /** A statement of the chain; null: no signing key is configured. */
+  readonly sign: NotaryPorts["sign"];
   readonly webhooks: Pick<WebhookPorts, "seals" | "ids" | "terms" | "events" | "post">;
 }
 
 /** What control or the index was not told, or did not confirm, is told again after this long. */
 const tellAgainMs = 10_000;
-/** Each tells what changed during the one before; the alarm takes over from a tenant that changes faster than that. */
-const tellRounds = 5;
 /** How soon the alarm takes over from a courier that was started beside an answer. */
 const courierNetMs = 2_000;
 /** Armed before the handler does anything, in case it does not come to its end. */
 const alarmFallbackMs = 60_000;
+/** No wake sooner than this after another: a rule that is due and cannot be met must not spin. */
+const alarmRestMs = 1_000;
+/** Rounds of pruning in one wake. What is left follows a second later. */
+const pruneRounds = 10;
 
 function earliest(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
@@ -57,11 +83,14 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
   return class TenantObject extends DurableObject<Env> implements TenantApi {
     readonly #wiring: TenantWiring;
     readonly #core: TenantCore;
+    readonly #alarm: ObjectAlarm;
     readonly #keeper: AllowanceKeeper;
+    readonly #teller: FleetTeller;
     readonly #desk: WebhookDesk;
     readonly #courier: WebhookCourier;
     readonly #containers: ContainerKeeper;
-    #telling = false;
+    readonly #notary: Notary;
+    readonly #snapshots: SnapshotKeeper;
     #working = false;
 
     constructor(ctx: DurableObjectState, env: Env) {
@@ -69,13 +98,28 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       this.#wiring = wire(env);
       this.#core = new TenantCore(durableSql(ctx.storage), this.#wiring.clock, this.#wiring.terms);
       const { control, clock } = this.#wiring;
-      this.#keeper = new AllowanceKeeper(this.#core, control, () => this.#tenant(), clock);
+      this.#alarm = new ObjectAlarm(ctx.storage, () => clock.now());
+      const stored: Stored = (write) => this.#stored(write);
+      this.#keeper = new AllowanceKeeper(this.#core, control, () => this.#tenant(), clock, stored);
+      this.#teller = new FleetTeller(this.#wiring, this.#core, this.#keeper, () => this.#tenant());
       const { ids, logger, providers, terms, webhooks } = this.#wiring;
-      const tended = { clock, ids, logger, providers, policy: terms.containers.policy };
+      const poke = (id: SessionId, gone: ContainerId) => this.#wiring.poke(id, gone);
+      const tended = { clock, ids, logger, providers, poke, policy: terms.containers.policy };
       this.#containers = new ContainerKeeper(tended, this.#core, (write) => this.#armed(write));
-      const ports = { ...webhooks, core: this.#core, tenant: () => this.#tenant(), clock, logger };
+      const core = this.#core;
+      const callMs = terms.containers.policy.observeMs;
+      this.#snapshots = new SnapshotKeeper({ clock, logger, providers, callMs }, core, stored);
+      const store: WebhookPorts["store"] = (body) => this.#stored(() => core.change(body));
+      const ports = { ...webhooks, core, store, tenant: () => this.#tenant(), clock, logger };
       this.#desk = new WebhookDesk(ports);
       this.#courier = new WebhookCourier(ports);
+      this.#notary = new Notary({
+        sign: (statement) => this.#wiring.sign(statement),
+        look: (body, empty) => core.look(body, empty),
+        store,
+        tenant: () => this.#tenant(),
+        logger,
+      });
       void this.#armIfLost();
     }
 
@@ -86,19 +130,52 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return name as TenantId;
     }
 
-    /** The alarm stands before control is asked: an order without its answer is told again (I1). */
     async reserve(order: ReserveOrder): Promise<ReserveReply> {
-      await this.#armBy(this.#wiring.clock.now() + alarmFallbackMs);
       const reply = await this.#keeper.reserve(order);
-      // Whatever needs looking after is in it, so it may be later than what stood for the time of asking.
-      const next = this.#nextWake();
-      if (next !== null) await this.ctx.storage.setAlarm(next);
-      if (this.#untold()) void this.#tell();
+      this.#kick();
       return reply;
     }
 
     cancelReservation(sessionId: SessionId, generation: Generation): Promise<void> {
       return this.#armed(() => this.#core.cancelReservation(sessionId, generation));
+    }
+
+    admitPause(order: PauseOrder): Promise<PauseReply> {
+      return this.#armed(() => this.#core.admitPause(order));
+    }
+
+    reserveSnapshot(order: SnapshotOrder): Promise<SnapshotReply> {
+      return this.#armed(() => this.#core.reserveSnapshot(order));
+    }
+
+    settleSnapshot(sessionId: SessionId, taken: TakenSnapshot): Promise<void> {
+      return this.#armed(() => this.#core.settleSnapshot(sessionId, taken));
+    }
+
+    async snapshot(reference: string) {
+      const found = this.#core.snapshot(reference);
+      return found && snapshotViewOf(found);
+    }
+
+    async snapshots(query: SnapshotQuery) {
+      return this.#core.snapshots(query).map(snapshotViewOf);
+    }
+
+    async unreleasedSnapshots(after: string | null, limit: number) {
+      return this.#core.unreleasedSnapshots(after, limit).map(({ id }) => ({ id }));
+    }
+
+    async snapshotCounts() {
+      return this.#core.snapshotCounts();
+    }
+
+    async deleteSnapshot(reference: string, waitMs: number) {
+      // Nothing is written for a tenant that never was.
+      if (this.#core.snapshot(reference) === null) return null;
+      const found = await this.#stored(() => this.#core.deleteSnapshot(reference));
+      if (found === null) return null;
+      await bounded(this.#wiring.clock, waitMs, () => this.#snapshots.work());
+      return snapshotViewOf(this.#core.snapshot(found.id) ?? found);
     }
 
     report(report: SessionReport): Promise<{ readonly version: number }> {
@@ -121,8 +198,16 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.revokeKey(keyId);
     }
 
-    async revocations() {
-      return this.#core.revocations();
+    async revokeAllKeys() {
+      return this.#core.revokeAllKeys();
+    }
+
+    async checkKeys(question: KeyQuestion) {
+      return this.#core.checkKeys(question);
+    }
+
+    async keys() {
+      return this.#core.keys();
     }
 
     createWebhook(body: CreateWebhook) {
@@ -169,6 +254,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.breaker();
     }
 
+    async forgottenSnapshots(limit: number) {
+      return this.#core.forgottenSnapshots(limit);
+    }
+
     async ledger() {
       return this.#core.ledger();
     }
@@ -197,37 +286,76 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.receipt(sessionId, generation);
     }
 
+    async sessionReceipts(sessionId: SessionId) {
+      return this.#core.sessionReceipts(sessionId);
+    }
+
+    async receiptChain(after: number, limit: number) {
+      return this.#core.receiptChain(after, limit);
+    }
+
     override async alarm(): Promise<void> {
       const { clock, logger } = this.#wiring;
-      await this.ctx.storage.setAlarm(clock.now() + alarmFallbackMs);
+      await this.#alarm.fired(clock.now() + alarmFallbackMs);
+      // Side by side: a container that cannot be ended, or a receiver that is slow, holds up nothing else.
+      const done = await Promise.all([
+        this.#part("shared containers", () => this.#work()),
+        this.#part("snapshots", () => this.#snapshots.work()),
+        this.#part("pruning", () => this.#prune()),
+        this.#part("telling the fleet", () => this.#teller.tell()),
+        this.#part("overdue reservations", () => askOverdue(this.#wiring, this.#core)),
+        this.#part("the month's budget", () => tellSpent(this.#wiring, this.#core)),
+        this.#part("webhooks", () => this.#courier.run()),
+        this.#part("signing receipts", () => this.#notary.sign()),
+      ]);
       try {
-        // First and by itself: whatever else fails, containers are ended; and one that cannot be ended holds up nothing.
-        const containers = this.#work();
-        this.#core.prune();
-        this.#courier.prune();
-        await this.#tell();
-        await Promise.all([askOverdue(this.#wiring, this.#core), this.#courier.run()]);
-        await containers;
-        const next = this.#nextWake();
-        if (next === null) await this.ctx.storage.deleteAlarm();
-        else await this.ctx.storage.setAlarm(Math.max(next, clock.now() + 1_000));
+        // After a part that failed the fallback stands, unless something is due before it.
+        const next = earliest(this.#nextWake(), done.includes(false) ? clock.now() + alarmFallbackMs : null);
+        await this.#alarm.rearm(next === null ? null : Math.max(next, clock.now() + alarmRestMs));
       } catch (error) {
         // The fallback stands. A throw would only add the platform's own retries, which end in silence.
         logger.error("tenant alarm failed", { tenant: this.ctx.id.name ?? null, error: String(error) });
       }
     }
 
-    /** The alarm is read first, so that the rows and the alarm they need are one write (I1). */
-    async #armed<T>(body: () => T): Promise<T> {
-      const armedFor = await this.ctx.storage.getAlarm();
-      const answer = body();
+    /** false: it failed, which stops no other part. */
+    async #part(name: string, body: () => void | Promise<void>): Promise<boolean> {
+      try {
+        await body();
+        return true;
+      } catch (error) {
+        const tenant = this.ctx.id.name ?? null;
+        this.#wiring.logger.error("a part of the tenant alarm failed", { tenant, part: name, error: String(error) });
+        return false;
+      }
+    }
+
+    #prune(): void {
+      for (let round = 0; round < pruneRounds && this.#core.pruneDue(); round += 1) this.#core.prune();
+    }
+
+    /** The alarm is known first, so that the rows and the alarm they need are one write (I1). */
+    async #stored<T>(write: () => T): Promise<T> {
+      await this.#alarm.known();
+      const answer = write();
       const next = this.#nextWake();
-      if (next !== null && (armedFor === null || next < armedFor)) await this.ctx.storage.setAlarm(next);
-      // At once, beside the answer: the alarm is for what fails.
-      if (this.#untold()) void this.#tell();
-      if (this.#courier.due) void this.#courier.run().then(() => this.#armNext());
-      if (this.#core.containersDue()) void this.#work();
+      if (next !== null) this.#alarm.by(next);
       return answer;
+    }
+
+    async #armed<T>(write: () => T): Promise<T> {
+      const answer = await this.#stored(write);
+      this.#kick();
+      return answer;
+    }
+
+    /** What the last write made due, at once and beside the answer: the alarm is for what fails. */
+    #kick(): void {
+      if (this.#teller.untold()) void this.#teller.tell();
+      if (this.#courier.due) void this.#courier.run();
+      if (this.#core.containersDue()) void this.#work();
+      if (this.#snapshots.due) void this.#part("snapshots", () => this.#snapshots.work());
+      if (this.#notary.due) void this.#notary.sign();
     }
 
     /** Never rejects, and begins after the write that made it due. */
@@ -246,55 +374,25 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     /** The platform drops an alarm that threw too often, without a word: whoever wakes this object sets it again (LEA-16). */
     async #armIfLost(): Promise<void> {
       try {
+        await this.#alarm.known();
         const next = this.#nextWake();
-        if (next === null || (await this.ctx.storage.getAlarm()) !== null) return;
-        await this.ctx.storage.setAlarm(Math.max(next, this.#wiring.clock.now() + 1_000));
+        if (next !== null) this.#alarm.by(Math.max(next, this.#wiring.clock.now() + alarmRestMs));
       } catch (error) {
         this.#wiring.logger.error("the tenant's alarm was not looked at", { error: String(error) });
       }
-    }
-
-    async #armBy(at: number): Promise<void> {
-      const armedFor = await this.ctx.storage.getAlarm();
-      if (armedFor === null || at < armedFor) await this.ctx.storage.setAlarm(at);
-    }
-
-    /** After what was not awaited: its own next look may be the earliest there is. */
-    async #armNext(): Promise<void> {
-      const next = this.#courier.nextLook();
-      if (next !== null) await this.#armBy(Math.max(next, this.#wiring.clock.now() + 1_000));
     }
 
     #nextWake(): number | null {
       const hooks = this.#courier.nextLook();
       // What is due is worked on beside the answer: the alarm is for when that comes to nothing.
       const later = hooks === null ? null : Math.max(hooks, this.#wiring.clock.now() + courierNetMs);
-      const look = earliest(this.#core.nextLook(), later);
-      if (!this.#untold()) return look;
+      const spent = this.#core.spentAt();
+      // A session that did not answer is told again, and not at once.
+      const tell = spent === null ? null : Math.max(spent, this.#wiring.clock.now() + alarmRestMs);
+      const look = earliest(earliest(this.#core.nextLook(), later), tell);
+      if (!this.#teller.untold() && !this.#notary.due) return look;
       const again = this.#wiring.clock.now() + tellAgainMs;
       return look === null ? again : Math.min(look, again);
-    }
-
-    #untold(): boolean {
-      return this.#core.unsettled() || this.#core.countsPending();
-    }
-
-    /** Never rejects. One at a time: what changes meanwhile is told by the round after it. */
-    async #tell(): Promise<void> {
-      if (this.#telling) return;
-      this.#telling = true;
-      try {
-        for (let round = 0; this.#untold() && round < tellRounds; round += 1) {
-          await this.#keeper.settle();
-          if (this.#core.countsPending()) await tellCounts(this.#wiring, this.#tenant(), this.#core);
-        }
-        const next = this.#nextWake();
-        if (next !== null) await this.ctx.storage.setAlarm(next);
-      } catch (error) {
-        this.#wiring.logger.warn("the fleet was not told", { tenant: this.ctx.id.name ?? null, error: String(error) });
-      } finally {
-        this.#telling = false;
-      }
     }
   };
 }

@@ -3,8 +3,8 @@
  * report themselves (FLT-16). A report's figures replace the session's older ones, and the tenant's kept sum moves by the
  * difference in the same transaction; so the sum equals the rows plus what was pruned, whatever was lost or repeated.
  */
-import type { SessionId } from "../domain/ids.ts";
-import type { UsageFigure } from "../session/reports.ts";
+import type { SessionId } from "../domain/state/ids.ts";
+import type { UsageFigure } from "../session/reports/reports.ts";
 import type { Sql } from "../storage/sql.ts";
 
 export interface TenantUsage {

@@ -11,7 +11,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { build } from "esbuild";
 import { unstable_readConfig } from "wrangler";
 import { repository } from "../../scripts/repository.ts";
-import { freePort } from "../../scripts/stack/ports.ts";
 import { ensureSecrets, type StackSecrets } from "../../scripts/stack/secrets.ts";
 import { signApiKey } from "../../src/protocol/api-keys.ts";
 
@@ -61,16 +60,15 @@ export class BareWorkerd {
     const directory = mkdtempSync(join(tmpdir(), "mooring-bench-"));
     mkdirSync(join(directory, "objects"));
     const secrets = { ...ensureSecrets(join(directory, "secrets")).secrets, ...order.secrets };
-    const port = await freePort(0);
-    if (port === null) throw new Error("no port is free");
     await bundle(join(directory, "worker.js"));
-    writeFileSync(join(directory, "config.capnp"), config(order, secrets, directory, port));
-    const child = spawn(binary, ["serve", "--experimental", join(directory, "config.capnp")], {
-      stdio: ["ignore", "ignore", "pipe"],
+    writeFileSync(join(directory, "config.capnp"), config(order, secrets, directory));
+    const child = spawn(binary, ["serve", "--experimental", "--control-fd=3", join(directory, "config.capnp")], {
+      stdio: ["ignore", "ignore", "pipe", "pipe"],
     });
     let said = "";
     child.stderr?.on("data", (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
-    const started = new BareWorkerd(`http://127.0.0.1:${port}`, directory, secrets, child);
+    const port = await listeningOn(child);
+    const started = new BareWorkerd(`http://127.0.0.1:${port ?? 0}`, directory, secrets, child);
     const deadline = performance.now() + 30_000;
     for (;;) {
       const status = await fetch(`${started.url}/readyz`).then(
@@ -107,6 +105,19 @@ export class BareWorkerd {
   }
 }
 
+/** workerd binds any free port and tells it on its control descriptor: nobody can take one that was chosen before. null: it ended. */
+function listeningOn(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve) => {
+    let told = "";
+    child.stdio[3]?.on("data", (chunk: Buffer) => {
+      told += chunk.toString();
+      const [, port] = /"event":"listen","socket":"http","port":(\d+)/.exec(told) ?? [];
+      if (port !== undefined) resolve(Number(port));
+    });
+    child.once("close", () => resolve(null));
+  });
+}
+
 async function bundle(file: string): Promise<void> {
   await build({
     entryPoints: [join(repository, "test/bench/worker/main.ts")],
@@ -120,7 +131,7 @@ async function bundle(file: string): Promise<void> {
   });
 }
 
-function config(order: WorkerdOrder, secrets: StackSecrets, directory: string, port: number): string {
+function config(order: WorkerdOrder, secrets: StackSecrets, directory: string): string {
   const {
     durable_objects,
     vars,
@@ -144,7 +155,7 @@ const config :Workerd.Config = (
     (name = "objects", disk = (path = ${quoted(join(directory, "objects"))}, writable = true)),
     (name = "internet", network = (allow = ["public", "private", "local"])),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "mooring")],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "mooring")],
 );
 const mooring :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js")],

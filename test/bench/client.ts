@@ -1,7 +1,7 @@
 /** The calls that the measures make of Mooring; anything but success is an error, since a refusal would be timed as an answer. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { SessionView, TeardownView } from "../../src/protocol/sessions.ts";
-import type { JobView } from "../../src/protocol/jobs.ts";
+import type { SessionView, TeardownView } from "../../src/protocol/resources/session/sessions.ts";
+import type { JobView } from "../../src/protocol/resources/session/jobs.ts";
 
 export class BenchClient {
   readonly url: string;

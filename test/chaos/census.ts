@@ -3,7 +3,7 @@
  * host is asked. A zombie is not alive; a process is its pid and its start time.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { markers } from "../../src/protocol/markers.ts";
+import { markers } from "../../src/protocol/sandbox/markers.ts";
 
 export interface Seen {
   readonly pid: number;

@@ -4,8 +4,13 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { interruptReply, sessionView, type CreateSession, type SessionView } from "../../src/protocol/sessions.ts";
-import { jobView } from "../../src/protocol/jobs.ts";
+import {
+  interruptReply,
+  sessionView,
+  type CreateSession,
+  type SessionView,
+} from "../../src/protocol/resources/session/sessions.ts";
+import { jobView } from "../../src/protocol/resources/session/jobs.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import type { Answer } from "./chaos-client.ts";
 import { TrackedSession, type Life, type TrackedJob } from "./tracked-session.ts";

@@ -1,5 +1,5 @@
 /** The figures of the main job, measured with nothing broken: twenty at once, the idle clock, the launch. Shown, not judged. */
-import type { SessionView } from "../../src/protocol/sessions.ts";
+import type { SessionView } from "../../src/protocol/resources/session/sessions.ts";
 import { create, drawSession, remove } from "./deeds.ts";
 import { settledMs } from "./order.ts";
 import { TrackedSession } from "./tracked-session.ts";

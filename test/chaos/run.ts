@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sessionPage } from "../../src/protocol/sessions.ts";
+import { sessionPage } from "../../src/protocol/resources/session/sessions.ts";
 import { Stack } from "../../scripts/stack/stack.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { type Blackout, blackOut } from "./blackout.ts";

@@ -1,5 +1,5 @@
 /** The faults are over. Waits until nothing moves any more, and measures how long each promise took to come true. */
-import type { SessionView } from "../../src/protocol/sessions.ts";
+import type { SessionView } from "../../src/protocol/resources/session/sessions.ts";
 import { census, strike, words } from "./census.ts";
 import { nowhere } from "./faults/impostors.ts";
 import { fencedMs } from "./order.ts";

@@ -1,5 +1,5 @@
 /** What the driver knows of one session it asked for: its order, what was done to it, and what must therefore be true. */
-import type { CreateSession } from "../../src/protocol/sessions.ts";
+import type { CreateSession } from "../../src/protocol/resources/session/sessions.ts";
 
 /** Whether a hit takes the sandbox down. */
 export type Severity = "harmless" | "fatal";

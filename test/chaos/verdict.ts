@@ -3,10 +3,10 @@
  * breaks one becomes a sentence. An empty list is the claim that everything held.
  */
 import { readFileSync } from "node:fs";
-import { eventPage, type EventView } from "../../src/protocol/events.ts";
-import { jobPage, type JobView } from "../../src/protocol/jobs.ts";
-import type { SessionView, TeardownView } from "../../src/protocol/sessions.ts";
-import { defaultPolicy } from "../../src/domain/policy.ts";
+import { eventPage, type EventView } from "../../src/protocol/resources/session/events.ts";
+import { jobPage, type JobListItem } from "../../src/protocol/resources/session/jobs.ts";
+import type { SessionView, TeardownView } from "../../src/protocol/resources/session/sessions.ts";
+import { defaultPolicy } from "../../src/domain/rules/policy.ts";
 import type { TrackedSession } from "./tracked-session.ts";
 import type { World } from "./world.ts";
 
@@ -144,7 +144,7 @@ export function judgeReceipt(receipt: TeardownView | null): string | null {
 function* judgeJobs(
   session: TrackedSession,
   view: SessionView,
-  jobs: readonly JobView[] | null,
+  jobs: readonly JobListItem[] | null,
   lossy: boolean,
 ): Generator<string> {
   if (jobs === null) {
@@ -189,7 +189,7 @@ export async function eventsOf(world: World, id: string): Promise<readonly Event
   }
 }
 
-async function jobsOf(world: World, id: string): Promise<readonly JobView[] | null> {
+async function jobsOf(world: World, id: string): Promise<readonly JobListItem[] | null> {
   const answer = await world.client.ask("GET", `/v1/sessions/${id}/jobs?limit=100`, jobPage);
   return answer.type === "value" ? answer.value.data : null;
 }

@@ -1,5 +1,5 @@
 /** Sessions as their clients read them, all at once. One that does not answer is left out. */
-import { type SessionView, sessionView } from "../../src/protocol/sessions.ts";
+import { type SessionView, sessionView } from "../../src/protocol/resources/session/sessions.ts";
 import type { TrackedSession } from "./tracked-session.ts";
 import type { World } from "./world.ts";
 

@@ -2,8 +2,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { type JobState, jobView } from "../../src/protocol/jobs.ts";
-import type { HostFault } from "../../src/protocol/host.ts";
+import { type JobState, jobView } from "../../src/protocol/resources/session/jobs.ts";
+import type { HostFault } from "../../src/protocol/sandbox/host.ts";
 import { groupMembers } from "../../scripts/stack/leash.ts";
 import type { Stack } from "../../scripts/stack/stack.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";

@@ -4,15 +4,15 @@
  */
 import { AssertionError } from "node:assert/strict";
 import { describe, expect, it } from "vitest";
-import { succeeded } from "../../src/domain/failure.ts";
-import type { ToolMember } from "../../src/protocol/toolbox.ts";
-import type { ContainerPlatform } from "../../src/sandbox/cloudflare/container-platform.ts";
-import { Fence } from "../../src/sandbox/cloudflare/fence.ts";
-import { FenceRecords } from "../../src/sandbox/cloudflare/fence-records.ts";
-import type { FenceParts } from "../../src/sandbox/cloudflare/fence-parts.ts";
+import { succeeded } from "../../src/domain/state/failure.ts";
+import type { ToolMember } from "../../src/protocol/sandbox/toolbox.ts";
+import type { ContainerPlatform } from "../../src/sandbox/cloudflare/platform/container-platform.ts";
+import { Fence } from "../../src/sandbox/cloudflare/fence/fence.ts";
+import { FenceRecords } from "../../src/sandbox/cloudflare/fence/fence-records.ts";
+import type { FenceParts } from "../../src/sandbox/cloudflare/fence/fence-parts.ts";
 import type { ObjectAim } from "../../src/sandbox/cloudflare/object-api.ts";
 import type { Shape } from "../../src/sandbox/http-reply.ts";
-import { Toolbox } from "../../src/sandbox/cloudflare/toolbox-calls.ts";
+import { Toolbox } from "../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
 import type { AccountOptions } from "../support/cloudflare/stand-in-account.ts";
 import { StandInStorage } from "../support/cloudflare/stand-in-platform.ts";
 import { systemClock } from "../support/system-ambient.ts";
@@ -151,7 +151,7 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
     caughtBy: "an accepted renewal keeps the container awake",
     mistake: using((honest) => ({
       connect: (...call) => {
-        honest.renewActivity();
+        honest.renewActivity(systemClock.now());
         return honest.connect(...call);
       },
     })),

@@ -4,12 +4,12 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
-import { isolatedSandboxId, type Generation, type SessionId } from "../../src/domain/ids.ts";
-import { markers } from "../../src/protocol/wrapper.ts";
-import { seatPorts } from "../../src/protocol/toolbox.ts";
+import { isolatedSandboxId, type Generation, type SessionId } from "../../src/domain/state/ids.ts";
+import { markers } from "../../src/protocol/sandbox/wrapper.ts";
+import { seatPorts } from "../../src/protocol/sandbox/toolbox.ts";
 import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
 import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
-import type { SnapshotBucket } from "../../src/sandbox/cloudflare/container-platform.ts";
+import type { SnapshotBucket } from "../../src/sandbox/cloudflare/platform/container-platform.ts";
 import { StandInAccount, type AccountOptions, type ObjectCall } from "../support/cloudflare/stand-in-account.ts";
 import type { StandInContainer } from "../support/cloudflare/stand-in-container.ts";
 import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
@@ -81,6 +81,8 @@ export class CloudflareWorld implements ProviderWorld {
   constructor(options: Omit<AccountOptions, "clock"> = {}) {
     this.account = new StandInAccount({ ...options, clock: systemClock });
     this.provider = cloudflareSandbox({
+      name: "sandbox-sdk",
+      sharing: "offered",
       object: (name) => this.account.stub(name),
       bucket: this.#disturbedBucket(),
       clock: systemClock,

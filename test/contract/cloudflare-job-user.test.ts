@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import type { ProviderResult } from "../../src/domain/failure.ts";
+import type { ProviderResult } from "../../src/domain/state/failure.ts";
 import { programs } from "../support/cloudflare/programs.ts";
 import { isAlive } from "../support/processes.ts";
 import { CloudflareWorld, wrapperOf } from "./cloudflare-harness.ts";

@@ -1,14 +1,14 @@
 /** One session of a check: its ids, its orders, and the calls with bounds that fit a test. Knows no provider. */
 import assert from "node:assert/strict";
-import type { ProviderFailureCode, ProviderResult } from "../../src/domain/failure.ts";
+import type { ProviderFailureCode, ProviderResult } from "../../src/domain/state/failure.ts";
 import {
   firstGeneration,
   isolatedSandboxId,
   type Generation,
   type InstanceId,
   type JobId,
-} from "../../src/domain/ids.ts";
-import type { Observation } from "../../src/domain/observation.ts";
+} from "../../src/domain/state/ids.ts";
+import type { Observation } from "../../src/domain/state/observation.ts";
 import type {
   CallBound,
   InstanceRef,
@@ -18,7 +18,7 @@ import type {
   Target,
   WrapperClient,
 } from "../../src/sandbox/agent-sandbox.ts";
-import type { RenewalReply } from "../../src/protocol/wrapper.ts";
+import type { RenewalReply } from "../../src/protocol/sandbox/wrapper.ts";
 import type { Power, ProviderWorld, WorldPowers } from "./provider-harness.ts";
 
 const callMs = 15_000;

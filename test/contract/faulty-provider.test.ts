@@ -4,15 +4,15 @@
  */
 import { AssertionError } from "node:assert/strict";
 import { describe, expect, it } from "vitest";
-import { failed, succeeded } from "../../src/domain/failure.ts";
+import { failed, succeeded } from "../../src/domain/state/failure.ts";
 import {
   isolatedSandboxId,
   type ContainerId,
   type Generation,
   type InstanceId,
   type SandboxId,
-} from "../../src/domain/ids.ts";
-import type { BootstrapRequest, BootstrapStep } from "../../src/protocol/workspace.ts";
+} from "../../src/domain/state/ids.ts";
+import type { BootstrapRequest, BootstrapStep } from "../../src/protocol/sandbox/workspace.ts";
 import type {
   AgentSandbox,
   Containers,
@@ -22,7 +22,7 @@ import type {
   Target,
   WrapperClient,
 } from "../../src/sandbox/agent-sandbox.ts";
-import type { Observation } from "../../src/domain/observation.ts";
+import type { Observation } from "../../src/domain/state/observation.ts";
 import { memoryHarness } from "./memory-harness.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
 import type { ProviderHarness, ProviderWorld } from "./provider-harness.ts";
@@ -238,6 +238,7 @@ const faulty: readonly Faulty[] = [
             return saves.save(target, newest(name), bound);
           },
           remove: (session, name, bound) => saves.remove(session, newest(name), bound),
+          inspect: (session, name, bound) => saves.inspect(session, newest(name), bound),
         },
         launch: (order, bound) =>
           honest.launch(
@@ -262,6 +263,7 @@ const faulty: readonly Faulty[] = [
             removals += 1;
             return removed;
           },
+          inspect: (session, name, bound) => saves.inspect(session, nameNow(name), bound),
         },
       };
     },

@@ -4,13 +4,13 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
-import type { SessionId } from "../../src/domain/ids.ts";
-import { markers } from "../../src/protocol/wrapper.ts";
+import type { SessionId } from "../../src/domain/state/ids.ts";
+import { markers } from "../../src/protocol/sandbox/wrapper.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
 import { makeRepository, type GitRepository } from "../support/git-repository.ts";
 import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { RunningHost } from "../support/running-host.ts";
-import { systemClock, systemIds } from "../support/system-ambient.ts";
+import { systemClock, systemIds, testControlPlane } from "../support/system-ambient.ts";
 import type {
   ContractRepository,
   FaultKind,
@@ -79,6 +79,7 @@ class LocalWorld implements ProviderWorld {
       token: host.token,
       clock: systemClock,
       ids: systemIds,
+      controlPlane: testControlPlane,
       fetch: (input, init) => this.#fetch(input, init),
     });
     const hiding = {
@@ -88,6 +89,7 @@ class LocalWorld implements ProviderWorld {
     this.can = {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       containers: true,
+      traffic: true,
       workspaces: {
         age: async (ms) => {
           this.#agedMs += ms;

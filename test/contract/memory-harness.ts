@@ -1,10 +1,11 @@
 /** The memory world for the conformance kit: every power the kit may ask for, on virtual time. */
-import type { Generation, InstanceId, SandboxId, SessionId } from "../../src/domain/ids.ts";
-import { isolatedSandboxId } from "../../src/domain/ids.ts";
+import { instantTrafficKeys } from "../support/instant-traffic-keys.ts";
+import type { Generation, InstanceId, SandboxId, SessionId } from "../../src/domain/state/ids.ts";
+import { isolatedSandboxId } from "../../src/domain/state/ids.ts";
 import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
-import { wrapperOps, type Call, type Fault } from "../../src/sandbox/memory/fault-plan.ts";
-import { memorySandbox } from "../../src/sandbox/memory/memory-sandbox.ts";
-import { MemoryWorld } from "../../src/sandbox/memory/memory-world.ts";
+import { wrapperOps, type Call, type Fault } from "../memory/fault-plan.ts";
+import { memorySandbox } from "../memory/memory-sandbox.ts";
+import { MemoryWorld } from "../memory/memory-world.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { VirtualClock, VirtualTime } from "../support/virtual-time.ts";
 import type { FaultKind, ForeignMarks, ProviderHarness, ProviderWorld, WorldPowers } from "./provider-harness.ts";
@@ -23,6 +24,7 @@ function openWorld(): ProviderWorld {
   const can: WorldPowers = {
     snapshots: { write: (name, text) => `write ${name} ${text}`, read: (name) => `cat ${name}` },
     containers: true,
+    traffic: true,
     workspaces: {
       age: (ms) => Promise.resolve(world.disk.age(ms)),
       has: (name) =>
@@ -82,7 +84,12 @@ function openWorld(): ProviderWorld {
       Promise.resolve(world.processes().filter((process) => process.instanceId === instanceId).length),
   };
   return {
-    provider: memorySandbox(world, { clock, faults: { decide: (call) => decide(call) } }),
+    provider: memorySandbox(world, {
+      clock,
+      faults: { decide: (call) => decide(call) },
+      keys: instantTrafficKeys,
+    }),
+    trafficKeys: instantTrafficKeys,
     sessionId: () => random.text(20, "abcdefghijklmnopqrstuvwxyz0123456789") as SessionId,
     now: () => clock.now(),
     wait: (ms) => time.run(ms),

@@ -6,6 +6,7 @@ import { sharedChecks } from "./checks/shared-checks.ts";
 import { snapshotChecks } from "./checks/snapshot-checks.ts";
 import { spaceChecks } from "./checks/space-checks.ts";
 import { stopChecks } from "./checks/stop-checks.ts";
+import { trafficChecks } from "./checks/traffic-checks.ts";
 import { workspaceChecks } from "./checks/workspace-checks.ts";
 import { wrapperChecks } from "./checks/wrapper-checks.ts";
 import type { ProviderCheck, ProviderHarness } from "./provider-harness.ts";
@@ -20,6 +21,7 @@ export const providerChecks: readonly ProviderCheck[] = [
   ...spaceChecks,
   ...sharedChecks,
   ...reportChecks,
+  ...trafficChecks,
 ];
 
 /** Runs one check in a world of its own, which is ended whatever comes. Throws what the check throws. */

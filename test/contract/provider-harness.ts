@@ -8,7 +8,8 @@
  * Optional (`can`): what the kit may do to the world behind the provider's back. A check that needs one that is missing
  * is reported as skipped under its name, so that nobody takes the run for more than it was.
  */
-import type { SessionId } from "../../src/domain/ids.ts";
+import type { SessionId } from "../../src/domain/state/ids.ts";
+import type { TrafficKeys } from "../../src/protocol/sandbox/traffic.ts";
 import type { AgentSandbox, InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
 
 export interface ProviderHarness {
@@ -24,6 +25,8 @@ export interface ProviderWorld {
   now(): number;
   wait(ms: number): Promise<void>;
   settle<T>(promise: Promise<T>): Promise<T>;
+  /** How its passes and proofs are made, in a world whose time is not real; absent: as everywhere. */
+  readonly trafficKeys?: TrafficKeys;
   readonly jobs: JobCommands;
   readonly can: WorldPowers;
   /** Ends everything of this world. */
@@ -94,6 +97,8 @@ export interface WorldPowers {
   readonly snapshots?: FileCommands;
   /** There exactly when the provider declares `capabilities.space`. */
   readonly workspaces?: WorkspacePowers;
+  /** There exactly when the provider declares `capabilities.traffic`. */
+  readonly traffic?: true;
   /** There exactly when the provider declares `capabilities.shared`. */
   readonly containers?: true;
   /** What becomes of the filesystem under all workspaces. */

@@ -1,7 +1,7 @@
 /** What the kit says of examples/provider-skeleton.ts while nothing of it is written: no false "kept" that matters, and no crash. */
 import { expect, it } from "vitest";
 import { skeletonProvider, type Machines } from "../../examples/provider-skeleton.ts";
-import type { SessionId } from "../../src/domain/ids.ts";
+import type { SessionId } from "../../src/domain/state/ids.ts";
 import { systemClock, systemIds } from "../support/system-ambient.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
 import type { ProviderHarness } from "./provider-harness.ts";
@@ -61,5 +61,5 @@ it("is told by name what it does not do yet, and what was not looked at", { time
     ]
   `);
   expect(outcome.skipped).toEqual(providerChecks.filter(({ needs }) => needs.length > 0).map(({ name }) => name));
-  expect(outcome.failed.length).toBeGreaterThan(providerChecks.length / 3);
+  expect(outcome.failed.length).toBeGreaterThan((providerChecks.length - outcome.skipped.length) / 2);
 });

@@ -1,7 +1,7 @@
 /** Bad input against the real objects: the table of refusals, and what it must not leave behind. */
 import { listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { sessionView } from "../../src/protocol/sessions.ts";
+import { sessionView } from "../../src/protocol/resources/session/sessions.ts";
 import {
   adminToken,
   bodyOf,

@@ -1,15 +1,15 @@
 /** The compatible surfaces over the real objects, in workerd with the memory provider: one session through every API. */
 import { describe, expect, it } from "vitest";
-import { cubeReply } from "../../src/protocol/cube.ts";
-import { e2bError, e2bListedSandbox, e2bSandbox, e2bSandboxDetail } from "../../src/protocol/e2b.ts";
-import { sessionView } from "../../src/protocol/sessions.ts";
+import { cubeReply } from "../../src/protocol/compat/cube.ts";
+import { e2bError, e2bListedSandbox, e2bSandbox, e2bSandboxDetail } from "../../src/protocol/compat/e2b.ts";
+import { sessionView } from "../../src/protocol/resources/session/sessions.ts";
 import { adminToken, bodyOf, keyOf, send } from "../support/workers/mooring.ts";
 
 const made = async (tenant: string, json: object = {}) => {
   const key = await keyOf(tenant);
   const response = await send("POST", "/v2/sandboxes", { key, json });
   const { sandboxID, envdAccessToken } = await bodyOf(response, e2bSandbox);
-  return { key, id: sandboxID, token: envdAccessToken, status: response.status };
+  return { key, id: sandboxID, token: envdAccessToken ?? "", status: response.status };
 };
 
 describe("an E2B sandbox in workerd", () => {

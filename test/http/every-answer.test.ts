@@ -2,24 +2,51 @@
  * The document and the Worker, the other way round: every success that is described is really answered somewhere in here, by
  * the real Worker and objects with the memory provider. That no answer is undescribed, `send` checks in every test.
  */
+import { fileContracts } from "../../src/protocol/contracts/sandbox/file-contracts.ts";
+import { processContracts, terminalContract } from "../../src/protocol/contracts/sandbox/process-contracts.ts";
 import { expect, it } from "vitest";
-import type { AuditPlanView } from "../../src/protocol/audits.ts";
-import { jobView } from "../../src/protocol/jobs.ts";
-import { sessionView } from "../../src/protocol/sessions.ts";
-import { deliveryView } from "../../src/protocol/webhooks.ts";
+import type { AuditPlanView } from "../../src/protocol/resources/operator/audits.ts";
+import { jobView } from "../../src/protocol/resources/session/jobs.ts";
+import { sessionView } from "../../src/protocol/resources/session/sessions.ts";
+import { deliveryView } from "../../src/protocol/resources/tenant/webhooks.ts";
 import { documentedSuccesses, eventViolations, operationOf, seenAnswers } from "../support/documented.ts";
 import { parseSse } from "../support/sse.ts";
+import { snapshotView } from "../../src/protocol/resources/tenant/snapshots.ts";
 import { walkCompatible } from "../support/workers/e2b-walk.ts";
 import { adminToken, bodyOf, keyOf, send } from "../support/workers/mooring.ts";
 
 /** `operation status` that this Worker cannot be brought to answer, with the reason. */
+/** Every success of what only an agent answers. */
+const inSandboxes = [...Object.values(fileContracts), ...Object.values(processContracts), terminalContract].flatMap(
+  ({ operation, answers }) =>
+    Object.keys(answers)
+      .filter((status) => Number(status) < 400)
+      .map((status) => [
+        `${operation} ${status}`,
+        "needs an agent in the sandbox; test/e2e/sessions/files-and-processes.test.ts has one",
+      ]),
+);
+
 const never: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(inSandboxes),
+  "updateSession 200": "needs a provider with networks; test/containers/network.test.ts has one",
+  "assertLostSession 200": "needs a sandbox whose host and rows are lost; test/unit/fleet/assert-lost.test.ts has one",
   "resolveSession 200":
     "needs a sandbox that cannot be stopped; the objects' side is in session-records.test.ts, HTTP over a recorded session in http-admin.test.ts",
   "resolveContainer 200":
     "needs a shared container that cannot be ended; containers-over-http.test.ts has one, over the real registry",
   "cancelJob 202":
     "the answer waits for the job's end as long as the sandbox answers, KILL included; 202 needs one that does not",
+  "createSnapshot 202":
+    "needs a save that takes longer than the answer waits; test/unit/session/snapshots.test.ts has one",
+  "deleteSnapshot 202": "needs a provider that is silent; test/unit/session/snapshots.test.ts has one",
+  "listPorts 200": "needs an agent in the sandbox; test/e2e/sessions/ports.test.ts has one",
+  "e2bProcess 200": "needs an agent in the sandbox; test/e2e/compat/e2b-data-plane.test.ts has one",
+  "e2bFilesystem 200": "needs an agent in the sandbox; test/e2e/compat/e2b-data-plane.test.ts has one",
+  "e2bReadFile 200": "needs an agent in the sandbox; test/e2e/compat/e2b-data-plane.test.ts has one",
+  "e2bReadFile 206": "needs an agent in the sandbox, and its answer is the native one; test/e2e has that",
+  "e2bReadFile 304": "needs an agent in the sandbox, and its answer is the native one; test/e2e has that",
+  "e2bWriteFiles 200": "needs an agent in the sandbox; test/e2e/compat/e2b-data-plane.test.ts has one",
   "rebuildIndex 202":
     "the index of a few sessions is built before the answer; http-fleet.test.ts has shards that are silent",
 };
@@ -48,7 +75,12 @@ async function readsAndClocks({ key, path }: Way): Promise<void> {
   await send("POST", `${path}/timeout`, { key, json: { timeout_seconds: 600 } });
   await send("POST", `${path}/refresh`, { key, json: { duration_seconds: 600 } });
   await send("POST", `${path}/keepalive`, { key });
+  await send("POST", `${path}/budget`, { key, json: { max_cost: null } });
+  await send("POST", `${path}/ports`, { key, json: { port: 8_000 } });
   await send("GET", `${path}/usage`, { key });
+  await send("GET", `${path}/receipts`, { key });
+  await send("GET", "/v1/receipt-chain", { key });
+  await send("GET", "/.well-known/mooring-keys", { key });
   await send("GET", `${path}/explain`, { key });
   await send("GET", `${path}/logs`, { key });
   await send("GET", `${path}/resources`, { key });
@@ -117,6 +149,37 @@ async function operating(ended: string, id: string): Promise<void> {
   await send("GET", "/metrics", admin);
 }
 
+async function snapshots({ key, path }: Way): Promise<void> {
+  expect((await send("POST", `${path}/snapshots`, { key, json: { name: "walked" }, headers: wait })).status).toBe(201);
+  for (const read of ["", "/walked"]) expect((await send("GET", `/v1/snapshots${read}`, { key })).status).toBe(200);
+  expect((await send("POST", `${path}/fork`, { key, json: { count: 1 }, headers: wait })).status).toBe(201);
+  const { id } = await bodyOf(await send("GET", "/v1/snapshots/walked", { key }), snapshotView);
+  await expect
+    .poll(async () => (await send("DELETE", `/v1/snapshots/${id}`, { key })).status, { timeout: 20_000 })
+    .toBe(200);
+}
+
+async function asOperator(id: string): Promise<void> {
+  for (const rest of ["/events", "/usage", "/jobs", "/jobs/hello"])
+    expect((await send("GET", `/v1/admin/sessions/${id}${rest}`, admin)).status, rest).toBe(200);
+  const raw = { accept: "application/octet-stream" };
+  const output = await send("GET", `/v1/admin/sessions/${id}/jobs/hello/output`, { ...admin, headers: raw });
+  expect(await output.text()).toBe("hello\n");
+}
+
+async function walkConsole(key: string): Promise<void> {
+  const page = await (await send("GET", "/console", { key })).text();
+  const [file = ""] = /\/console\/assets\/main-[A-Z0-9]{8}\.js/.exec(page) ?? [];
+  for (const path of [file, "/console/sessions", "/console/sessions/abcdefghij0123456789", "/console/identity"])
+    expect((await send("GET", path, { key })).status, path).toBe(200);
+  const headers = { "x-mooring-console": "1" };
+  expect((await send("POST", "/console/login", { key, json: { credential: key }, headers })).status).toBe(200);
+  expect((await send("POST", "/console/logout", { key, headers })).status).toBe(204);
+  expect((await send("POST", "/console/ticket", admin)).status).toBe(200);
+  expect((await send("GET", "/v1/attention", { key })).status).toBe(200);
+  expect((await send("GET", "/v1/admin/attention", admin)).status).toBe(200);
+}
+
 async function containers(key: string): Promise<void> {
   const path = await running({ key }, { isolation: "shared" });
   const { container_id: id } = await bodyOf(await send("GET", path, { key }), sessionView);
@@ -140,8 +203,8 @@ async function cleaning(): Promise<void> {
 }
 
 async function webhooks(key: string): Promise<void> {
-  // The event is none, and nothing is sent while it is off: this is about the answers (webhooks.test.ts, e2e).
-  const order = { url: "https://hooks.example.com/x", events: ["session.nothing"] };
+  // No session here loses its contents, and nothing is sent while the webhook is off: this test is about the answers.
+  const order = { url: "https://hooks.example.com/x", events: ["session.contents_lost"] };
   const made = await send("POST", "/v1/webhooks", { key, json: order });
   expect(made.status).toBe(201);
   const path = made.headers.get("location") ?? "";
@@ -172,14 +235,9 @@ it(
   { timeout: 120_000 },
   async () => {
     const key = await keyOf("walk");
-    for (const path of [
-      "/healthz",
-      "/readyz",
-      "/openapi.json",
-      "/docs",
-      "/docs/docs.js",
-      "/docs/vendor/favicon-32x32.png",
-    ])
+    const browser = { key, headers: { accept: "text/html" } };
+    expect((await send("GET", "/", browser)).status).toBe(302);
+    for (const path of ["/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/reference"])
       expect((await send("GET", path, { key })).status).toBe(200);
     const started = await send("POST", "/v1/sessions", { key, json: {} });
     expect(started.status).toBe(202);
@@ -189,6 +247,7 @@ it(
     await readsAndClocks(way);
     await jobsAndStreams(way);
     await history(way);
+    await snapshots({ key, path: await running({ key }) });
     await suspension(way);
     const id = path.split("/").at(-1) ?? "";
     const other = await running({ key });
@@ -197,12 +256,15 @@ it(
       .poll(async () => (await send("DELETE", `/v1/admin${other.slice(3)}`, admin)).status, { timeout: 20_000 })
       .toBe(200);
     await operating(other.split("/").at(-1) ?? "", id);
+    await asOperator(id);
+    await walkConsole(key);
     await containers(key);
     await cleaning();
     await webhooks(key);
     await end({ key, path: fleeting });
     await runbook(id);
     await walkCompatible(await keyOf("walk-e2b"));
+    expect((await send("DELETE", "/v1/admin/keys/walk", { ...admin, json: { reason: "a walk" } })).status).toBe(200);
 
     const described = documentedSuccesses();
     const unseen = described.filter((each) => !seenAnswers.has(each) && !(each in never));

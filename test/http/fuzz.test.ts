@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { routes } from "../../src/http/app.ts";
-import { openApiDocument } from "../../src/http/openapi-document.ts";
+import { openApiDocument } from "../../src/http/answer/openapi-document.ts";
 import { holdToDocument } from "../support/documented.ts";
 import { type DescribedOperation, type FuzzRequest, requestTo } from "../support/request-arbitrary.ts";
 import type { JsonSchema } from "../support/schema-arbitrary.ts";
@@ -90,9 +90,13 @@ function send(request: FuzzRequest): Promise<Answered> {
   const credential = credentials[request.credential];
   if (credential !== undefined) headers.set("authorization", `Bearer ${credential}`);
   const body = request.body === null || operation.method === "GET" ? {} : { body: request.body };
-  const sent = new Request(url, { method: operation.method, headers, ...body });
+  // A redirect is an answer of its own: what it leads to is another route.
+  const sent = new Request(url, { method: operation.method, headers, redirect: "manual", ...body });
   return answered(sent, operation, known?.id ?? null);
 }
+
+/** What an agent answers is made up in this world: of these routes only Mooring's own refusals are described word for word. */
+const intoSandbox = /^\/(v1\/sessions\/[^/]+\/(files|processes|terminal|ports\/)|files|process\.|filesystem\.)/;
 
 async function answered(sent: Request, operation: DescribedOperation, session: string | null): Promise<Answered> {
   const late = new Promise<never>((_, reject) => {
@@ -157,7 +161,7 @@ it(
         const { response, path, session } = await send(request);
         const { method, operationId } = request.operation;
         expect(response.status, operationId).not.toBe(500);
-        await holdToDocument(method, path, response);
+        if (!(response.ok && intoSandbox.test(path))) await holdToDocument(method, path, response);
         await learn(request, response, session);
         await response.body?.cancel();
       }),

@@ -1,9 +1,14 @@
 /** The main job over HTTP, in workerd, with the memory provider. Each test has a tenant of its own. */
 import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { eventPage } from "../../src/protocol/events.ts";
-import { jobView } from "../../src/protocol/jobs.ts";
-import { type SessionView, sessionPage, sessionView, teardownView } from "../../src/protocol/sessions.ts";
+import { eventPage } from "../../src/protocol/resources/session/events.ts";
+import { jobView } from "../../src/protocol/resources/session/jobs.ts";
+import {
+  type SessionView,
+  sessionPage,
+  sessionView,
+  teardownView,
+} from "../../src/protocol/resources/session/sessions.ts";
 import { parseSse } from "../support/sse.ts";
 import { adminToken, bodyOf, expectProblem, keyOf, send, sessions } from "../support/workers/mooring.ts";
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { certainExpiry } from "../../src/domain/lease.ts";
-import { defaultPolicy as policy } from "../../src/domain/policy.ts";
-import { acceptRenewal, newLeaseClock } from "../../src/protocol/lease-clock.ts";
+import { certainExpiry } from "../../src/domain/state/lease.ts";
+import { defaultPolicy as policy } from "../../src/domain/rules/policy.ts";
+import { acceptRenewal, newLeaseClock } from "../../src/protocol/sandbox/lease-clock.ts";
 import { launching } from "../support/sessions.ts";
 
 const openedAt = 1_000_000;

@@ -4,12 +4,12 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { TenantId } from "../../src/domain/ids.ts";
-import { defaultPolicy } from "../../src/domain/policy.ts";
-import type { AllowanceOrder, AllowanceReply } from "../../src/fleet/control-api.ts";
-import { ControlCore } from "../../src/fleet/control-core.ts";
-import { AllowanceKeeper } from "../../src/tenant/allowance-keeper.ts";
-import { quotaTerms } from "../../src/tenant/quota.ts";
+import type { TenantId } from "../../src/domain/state/ids.ts";
+import { defaultPolicy } from "../../src/domain/rules/policy.ts";
+import type { AllowanceOrder, AllowanceReply } from "../../src/fleet/control/control-api.ts";
+import { ControlCore } from "../../src/fleet/control/control-core.ts";
+import { AllowanceKeeper } from "../../src/tenant/quota/allowance-keeper.ts";
+import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { nodeSql } from "../support/node-sql.ts";
 import { born, lease, order, report, sessionId } from "../support/reports.ts";
@@ -41,7 +41,13 @@ class World {
   });
 
   #keeper(core: TenantCore, name: TenantId): AllowanceKeeper {
-    return new AllowanceKeeper(core, { allow: (asked) => this.#allow(asked) }, () => name, clock);
+    return new AllowanceKeeper(
+      core,
+      { allow: (asked) => this.#allow(asked) },
+      () => name,
+      clock,
+      async (write) => write(),
+    );
   }
 
   async #allow(asked: AllowanceOrder): Promise<AllowanceReply> {
@@ -116,4 +122,29 @@ describe("the global cap under a faulty network", () => {
       { numRuns: 120 },
     );
   }, 120_000);
+});
+
+describe("a reservation that was refused when it was first judged", () => {
+  it("is covered like any other when a report frees it before it is written [SIM-4] [CAP-5]", async () => {
+    const session = sessionId("ended");
+    const control = new ControlCore(nodeSql(), clock, { maxSandboxes: 1 });
+    const core = new TenantCore(nodeSql(), clock, quotaTerms(defaultPolicy, tenantCap));
+    let beforeWrite = (): void => undefined;
+    const keeper = new AllowanceKeeper(
+      core,
+      { allow: async (asked) => control.allow(asked) },
+      () => "a" as TenantId,
+      clock,
+      async (write) => {
+        beforeWrite();
+        return write();
+      },
+    );
+    expect(await keeper.reserve(order(sessionId("other"), 1))).toEqual({ granted: true });
+    // Told as ended while its record could not be read; then, while the alarm of the write is looked up, as it is.
+    core.report(report(session, 1, { status: "terminated" }));
+    beforeWrite = () => void core.report(report(session, 2, { status: "running" }));
+    expect(await keeper.reserve(order(session, 2))).toMatchObject({ granted: false, code: "capacity_exhausted" });
+    expect(core.ledger().used).toBe(1);
+  });
 });

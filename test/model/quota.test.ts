@@ -4,10 +4,10 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { LeaseReport, ReserveOrder, SessionReport } from "../../src/session/reports.ts";
-import type { Generation, SessionId } from "../../src/domain/ids.ts";
-import { defaultPolicy } from "../../src/domain/policy.ts";
-import { quotaTerms } from "../../src/tenant/quota.ts";
+import type { LeaseReport, ReserveOrder, SessionReport } from "../../src/session/reports/reports.ts";
+import type { Generation, SessionId } from "../../src/domain/state/ids.ts";
+import { defaultPolicy } from "../../src/domain/rules/policy.ts";
+import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { nodeSql } from "../support/node-sql.ts";
 import { born, generation, lease, order, report, sessionId } from "../support/reports.ts";

@@ -5,13 +5,13 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { moveViolations, stateViolations } from "../../src/domain/invariants.ts";
-import type { Closed } from "../../src/domain/lease.ts";
-import { nextDeadline } from "../../src/domain/reconcile.ts";
-import { openLeases, type Session } from "../../src/domain/session.ts";
-import { statusOf } from "../../src/domain/status.ts";
-import type { Generation } from "../../src/domain/ids.ts";
-import type { SessionEvent } from "../../src/domain/events.ts";
+import { moveViolations, stateViolations } from "../../src/domain/machine/invariants.ts";
+import type { Closed } from "../../src/domain/state/lease.ts";
+import { nextDeadline } from "../../src/domain/rules/reconcile.ts";
+import { openLeases, type Session } from "../../src/domain/state/session.ts";
+import { statusOf } from "../../src/domain/rules/status.ts";
+import type { Generation } from "../../src/domain/state/ids.ts";
+import type { SessionEvent } from "../../src/domain/machine/events.ts";
 import { aboutLease } from "../support/every-event.ts";
 import { at, hour, minute, policy, second } from "../support/sessions.ts";
 import { TinyWorld, type Change, type Fault } from "./tiny-world.ts";

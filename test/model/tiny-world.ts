@@ -3,14 +3,14 @@
  * until when it lives and whether it is retired, and nothing else. Calls fail, lose their reply after the effect, or hang:
  * their effect and their result then come whenever the test says so, perhaps twice, perhaps never.
  */
-import type { EventOf, SessionEvent } from "../../src/domain/events.ts";
-import type { AttemptId, Generation } from "../../src/domain/ids.ts";
-import type { Candidate } from "../../src/domain/lease.ts";
-import { nextDeadline, reconcile, type Step } from "../../src/domain/reconcile.ts";
-import { openLeases, type Session } from "../../src/domain/session.ts";
-import { transition } from "../../src/domain/transition.ts";
-import type { Moved, Outcome } from "../../src/domain/outcome.ts";
-import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
+import type { EventOf, SessionEvent } from "../../src/domain/machine/events.ts";
+import type { AttemptId, Generation } from "../../src/domain/state/ids.ts";
+import type { Candidate } from "../../src/domain/state/lease.ts";
+import { nextDeadline, reconcile, type Step } from "../../src/domain/rules/reconcile.ts";
+import { openLeases, type Session } from "../../src/domain/state/session.ts";
+import { transition } from "../../src/domain/machine/transition.ts";
+import type { Moved, Outcome } from "../../src/domain/machine/outcome.ts";
+import { wrapperProtocol } from "../../src/domain/state/wrapper-protocol.ts";
 import { failure, step } from "../support/every-event.ts";
 import { at, boot, candidate, host, look, policy, provisioning, second, planned } from "../support/sessions.ts";
 
@@ -101,17 +101,11 @@ export class TinyWorld {
       case "stop":
         return this.#stop(step.generation, fault);
       case "probe":
-        if (this.tell({ type: "probeStarted", generation: step.generation }).type !== "moved") return;
-        return this.#carryOut(fault, () => ({
-          type: "probeFinished",
-          generation: step.generation,
-          ...this.#evidence(step.generation, fault, false),
-        }));
+        return this.#probe(step.generation, fault);
       case "prepare":
         return this.#prepare(step.generation, fault);
       case "drain":
-        this.tell({ type: "drained", generation: step.generation, attemptId: this.#attempt() });
-        return;
+        return this.#drain(step.generation);
       case "save":
         return this.#save(step.generation, fault);
       case "becomeGhost":
@@ -121,12 +115,25 @@ export class TinyWorld {
         if (fault !== "nothing") this.tell({ type: "reservationCancelled", generation: step.generation });
         return;
       case "deleteSnapshot":
-        if (fault !== "nothing") this.tell({ type: "snapshotDeleted", snapshotId: step.snapshot.id });
+        return this.#deleteSnapshot(step.snapshotId, fault);
+      case "copy":
+      case "settleCopy":
+        // No event of this world asks for a copy.
         return;
       case "erase":
         this.erased = true;
         return;
     }
+  }
+
+  #deleteSnapshot(snapshotId: string, fault: Fault): void {
+    const attemptId = this.#attempt();
+    if (this.tell({ type: "snapshotDeletionStarted", snapshotId, attemptId }).type !== "moved") return;
+    this.#carryOut(fault, () =>
+      fault === "nothing"
+        ? { type: "snapshotDeletionFailed", snapshotId, attemptId, failure: failure("unavailable"), jitter: 0.5 }
+        : { type: "snapshotDeleted", snapshotId },
+    );
   }
 
   deliver(index: number, again: boolean): void {
@@ -193,19 +200,41 @@ export class TinyWorld {
       if (!reached || fault === "lost") {
         return { type: "renewalFailed", generation, sequence, failure: failure("timed_out", "unknown"), jitter: 0.5 };
       }
-      const calm = { protocol: wrapperProtocol, activeJobs: 0, idleMs: this.now };
+      const calm = { protocol: wrapperProtocol, activeJobs: 0, idleMs: this.now, jitter: 0.5 };
       return { type: "renewalAccepted", generation, sequence, sentAt, ...calm };
     });
   }
 
+  #probe(generation: Generation, fault: Fault): void {
+    const attemptId = this.#attempt();
+    if (this.tell({ type: "probeStarted", generation, attemptId }).type !== "moved") return;
+    this.#carryOut(fault, () => ({
+      type: "probeFinished",
+      ...{ generation, attemptId },
+      ...this.#evidence(generation, fault, false),
+    }));
+  }
+
+  #drain(generation: Generation): void {
+    const attemptId = this.#attempt();
+    if (this.tell({ type: "drainStarted", generation, attemptId }).type !== "moved") return;
+    this.tell({ type: "drained", generation, attemptId, saveAttemptId: this.#attempt() });
+  }
+
   /** Its one step hangs, fails, is unheard of, or is done. */
   #prepare(generation: Generation, fault: Fault): void {
-    if (this.tell({ type: "preparationAsked", generation }).type !== "moved") return;
+    const attemptId = this.#attempt();
+    if (this.tell({ type: "preparationAsked", generation, attemptId }).type !== "moved") return;
     const unheard = fault === "nothing" || fault === "lost" || !this.isAlive(generation);
     this.#carryOut(fault, () =>
       unheard
-        ? { type: "preparationUnanswered", generation, failure: failure("timed_out", "unknown") }
-        : { type: "preparationReported", generation, steps: [step(fault === "haunted" ? "failed" : "succeeded")] },
+        ? { type: "preparationUnanswered", generation, attemptId, failure: failure("timed_out", "unknown") }
+        : {
+            type: "preparationReported",
+            generation,
+            attemptId,
+            steps: [step(fault === "haunted" ? "failed" : "succeeded")],
+          },
     );
   }
 

@@ -1,8 +1,10 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Generation } from "../../src/domain/ids.ts";
-import { isolatedSandboxId } from "../../src/domain/ids.ts";
-import type { MemoryWorld } from "../../src/sandbox/memory/memory-world.ts";
-import { coverageGaps, coverageTable } from "./coverage.ts";
+import type { Generation } from "../../src/domain/state/ids.ts";
+import { isolatedSandboxId } from "../../src/domain/state/ids.ts";
+import type { MemoryWorld } from "../memory/memory-world.ts";
+import { coverageGaps, coverageTable, operationGaps, operationTable } from "./coverage.ts";
 import { simulate, type SimOptions } from "./simulation.ts";
 
 const quietly: SimOptions = { traced: false };
@@ -62,6 +64,21 @@ describe("the checks of the simulation notice", () => {
   });
 });
 
+describe("the oracle [SIM-3]", () => {
+  it("imports nothing from outside its own folder", () => {
+    const folder = join(import.meta.dirname, "oracle");
+    const files = readdirSync(folder);
+    expect(files.length).toBeGreaterThan(5);
+    for (const file of files) {
+      const imports = readFileSync(join(folder, file), "utf8").match(/from "[^"]+"/g) ?? [];
+      expect(
+        imports.filter((each) => !each.startsWith('from "./')),
+        file,
+      ).toEqual([]);
+    }
+  });
+});
+
 describe("the table of faults by phase", () => {
   it("names a reachable cell that was never hit, and one that was hit though declared unreachable", () => {
     const counts = { hang: { held: 3 }, lie_absent: { closed: 1 }, brand_new: { held: 1 } };
@@ -71,5 +88,18 @@ describe("the table of faults by phase", () => {
     expect(zeros).not.toContain("lie_fewer × closed");
     expect(surprises).toEqual(["lie_absent × closed", "brand_new"]);
     expect(coverageTable(counts, (text) => `<${text.trim()}>`)).toContain("<0!>");
+  });
+
+  it("names an operation that was often called in a phase and never hit by a fault [SIM-6]", () => {
+    const cell = "renew × held";
+    const rare = "renew × draining";
+    const counts = { calls: { [cell]: 5_000, [rare]: 3 }, hits: { hang: { [cell]: 7 } } };
+    const { zeros } = operationGaps(counts);
+    expect(zeros).toContain(`slow × ${cell}`);
+    expect(zeros).not.toContain(`hang × ${cell}`);
+    expect(zeros).not.toContain(`slow × ${rare}`);
+    // A lie is told to a look only.
+    expect(zeros).not.toContain(`lie_absent × ${cell}`);
+    expect(operationTable(counts)).toContain("renew");
   });
 });

@@ -7,8 +7,8 @@
  */
 import { dereference, type Schema, validate } from "@cfworker/json-schema";
 import { routes } from "../../src/http/app.ts";
-import { openApiDocument } from "../../src/http/openapi-document.ts";
-import { surfaceOf } from "../../src/http/surface.ts";
+import { openApiDocument } from "../../src/http/answer/openapi-document.ts";
+import { surfaceOf } from "../../src/http/guard/surface.ts";
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 interface ResponseObject {
@@ -101,7 +101,8 @@ async function bodyFaults(name: string, described: ResponseObject, method: strin
     return (await response.clone().text()) === "" ? [] : ["it has a body, and none is described"];
   }
   if (media === undefined) return [`the media type ${type} is not described`];
-  if (!type.endsWith("json")) return [];
+  // Envelopes of JSON are no JSON.
+  if (!type.endsWith("json") || type === "application/connect+json") return [];
   const body = (await response.clone().json()) as Json;
   if (type === "application/problem+json") seenAnswers.add(`${name} ${(body as { readonly code: string }).code}`);
   return violations(media.schema, body);

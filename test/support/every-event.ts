@@ -1,9 +1,9 @@
 /** Every event a session can be told of, in the variants that the machine tells apart; for the states of `sessions.ts`. */
-import type { EventType, SessionEvent } from "../../src/domain/events.ts";
-import type { ProviderFailure, ProviderFailureCode } from "../../src/domain/failure.ts";
-import type { Generation } from "../../src/domain/ids.ts";
-import type { StepReport } from "../../src/domain/workspace.ts";
-import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
+import type { EventType, SessionEvent } from "../../src/domain/machine/events.ts";
+import type { ProviderFailure, ProviderFailureCode } from "../../src/domain/state/failure.ts";
+import type { Generation } from "../../src/domain/state/ids.ts";
+import type { StepReport } from "../../src/domain/state/workspace.ts";
+import { wrapperProtocol } from "../../src/domain/state/wrapper-protocol.ts";
 import {
   asserted,
   at,
@@ -16,6 +16,7 @@ import {
   newest,
   past,
   second,
+  shared,
 } from "./sessions.ts";
 import { generation } from "./reports.ts";
 
@@ -46,6 +47,10 @@ export function aboutLease(of: Generation): readonly SessionEvent[] {
   const attemptId = attempt("launch-1");
   return [
     { type: "launchStarted", generation: of, attemptId: attempt("launch-2") },
+    { type: "networkApplied", generation: of, version: 1, enforced: "all" },
+    { type: "networkApplied", generation: of, version: 1, enforced: "web" },
+    { type: "hostsDenied", generation: of, hosts: [{ host: "example.com", count: 2 }] },
+    { type: "hostsDenied", generation: of, hosts: [] },
     { type: "launchSucceeded", generation: of, attemptId, host },
     { type: "launchFailed", generation: of, attemptId, failure: failure("timed_out", "unknown"), jitter: 0.5 },
     { type: "launchFailed", generation: of, attemptId, failure: failure("unavailable"), jitter: 0.5 },
@@ -59,6 +64,7 @@ export function aboutLease(of: Generation): readonly SessionEvent[] {
         sentAt: at,
         activeJobs: 0,
         idleMs: 0,
+        jitter: 0.5,
       } as const;
       return [
         { type: "renewalStarted", generation: of, sequence },
@@ -69,15 +75,22 @@ export function aboutLease(of: Generation): readonly SessionEvent[] {
         { type: "renewalFailed", generation: of, sequence, failure: failure("protocol_unsupported"), jitter: 0.5 },
       ];
     }),
-    { type: "preparationAsked", generation: of },
-    { type: "preparationReported", generation: of, steps: [] },
-    { type: "preparationReported", generation: of, steps: [step("running")] },
-    { type: "preparationReported", generation: of, steps: [step("succeeded")] },
-    { type: "preparationReported", generation: of, steps: [step("failed")] },
-    { type: "preparationReported", generation: of, steps: [step("timed_out")] },
-    { type: "preparationUnanswered", generation: of, failure: failure("timed_out", "unknown") },
-    { type: "preparationUnanswered", generation: of, failure: failure("invalid") },
-    { type: "preparationUnanswered", generation: of, failure: failure("foreign_instance") },
+    { type: "wrapperFailed", generation: of },
+    { type: "preparationAsked", generation: of, attemptId: attempt("prepare-2") },
+    ...[[], [step("running")], [step("succeeded")], [step("failed")], [step("timed_out")]].map(
+      (steps): SessionEvent => ({
+        type: "preparationReported",
+        generation: of,
+        attemptId: attempt("prepare-1"),
+        steps,
+      }),
+    ),
+    ...[failure("timed_out", "unknown"), failure("invalid"), failure("foreign_instance")].map((why): SessionEvent => ({
+      type: "preparationUnanswered",
+      generation: of,
+      attemptId: attempt("prepare-1"),
+      failure: why,
+    })),
     { type: "observedPresent", generation: of, observation: look("present", 0, that) },
     { type: "observedUnknown", generation: of, observation: look("unknown", 0, that) },
     { type: "observedAbsent", generation: of, observation: look("absent", 0, that) },
@@ -101,12 +114,20 @@ export function aboutLease(of: Generation): readonly SessionEvent[] {
       error: "timed out",
       jitter: 0.5,
     },
-    { type: "probeStarted", generation: of },
+    { type: "probeStarted", generation: of, attemptId: attempt("probe-2") },
     { type: "probeRequested", generation: of },
-    { type: "probeFinished", generation: of, ...goneEvidence(0, that) },
-    { type: "probeFinished", generation: of, retired: null, looks: [look("present", 0, that)], settledAt: at },
-    { type: "drained", generation: of, attemptId: attempt("save-1") },
-    { type: "drainFailed", generation: of, why: "jobs still ran" },
+    { type: "probeFinished", generation: of, attemptId: attempt("probe-1"), ...goneEvidence(0, that) },
+    {
+      type: "probeFinished",
+      generation: of,
+      attemptId: attempt("probe-1"),
+      retired: null,
+      looks: [look("present", 0, that)],
+      settledAt: at,
+    },
+    { type: "drainStarted", generation: of, attemptId: attempt("drain-2") },
+    { type: "drained", generation: of, attemptId: attempt("drain-1"), saveAttemptId: attempt("save-1") },
+    { type: "drainFailed", generation: of, attemptId: attempt("drain-1"), why: "jobs still ran" },
     {
       type: "saveSucceeded",
       generation: of,
@@ -114,6 +135,8 @@ export function aboutLease(of: Generation): readonly SessionEvent[] {
       snapshot: { id: "snapshot-2", provider: "memory", takenAt: at, generation: of },
     },
     { type: "saveFailed", generation: of, attemptId: attempt("save-1"), failure: failure("insufficient_space") },
+    { type: "copySucceeded", generation: of, snapshotId: "snapshot-2", bytes: 1_024 },
+    { type: "copyFailed", generation: of, snapshotId: "snapshot-2", failure: failure("unavailable") },
     { type: "stopRetryRequested", generation: of },
     { type: "absenceAsserted", generation: of, by: "operator", reason: "the host burned down" },
   ];
@@ -129,8 +152,10 @@ const aboutSession: readonly SessionEvent[] = [
   { type: "rebuildRequested" },
   { type: "timeoutSet", kind: "timeout", durationMs: second },
   { type: "timeoutSet", kind: "refresh", durationMs: second },
+  { type: "containerGone", container: shared },
   { type: "activityNoted", activeJobs: null },
   { type: "activityNoted", activeJobs: 2 },
+  { type: "activityNoted", activeJobs: 0, at: at - second },
   { type: "openingStarted", attemptId: attempt("open-2"), candidate: candidate(generation(7)), deadline: at + second },
   { type: "openingStarted", attemptId: attempt("open-2"), candidate: candidate(past), deadline: at + second },
   ...(
@@ -165,8 +190,24 @@ const aboutSession: readonly SessionEvent[] = [
     observation: look("present", 0, candidate(of)),
   })),
   { type: "orphanFound", candidate: candidate(next), observation: look("absent", 0, candidate(next)) },
+  { type: "copyRequested", snapshotId: "snapshot-2" },
+  { type: "copySettled", snapshotId: "snapshot-2" },
+  { type: "snapshotDeletionStarted", snapshotId: "snapshot-1", attemptId: attempt("delete-2") },
+  {
+    type: "snapshotDeletionFailed",
+    snapshotId: "snapshot-1",
+    attemptId: attempt("delete-1"),
+    failure: failure("unavailable"),
+    jitter: 0.5,
+  },
+  { type: "snapshotsForgotten", by: "operator", reason: "its bucket is gone" },
   { type: "snapshotDeleted", snapshotId: "snapshot-1" },
   { type: "snapshotDeleted", snapshotId: "snapshot-0" },
+  { type: "networkChanged", network: { mode: "allow", allow: ["example.com"], inject: [] } },
+  { type: "networkChanged", network: { mode: "open", allow: [], inject: [] } },
+  { type: "budgetSet", maxNanos: 1_000_000_000 },
+  { type: "budgetSet", maxNanos: null },
+  { type: "tenantBudgetSpent" },
   { type: "timePassed", jitter: 0.5 },
 ];
 
@@ -188,7 +229,14 @@ const named: Readonly<Record<EventType, true>> = {
   resumeRequested: true,
   rebuildRequested: true,
   timeoutSet: true,
+  budgetSet: true,
+  tenantBudgetSpent: true,
+  containerGone: true,
+  networkChanged: true,
+  networkApplied: true,
+  hostsDenied: true,
   activityNoted: true,
+  wrapperFailed: true,
   stopRetryRequested: true,
   absenceAsserted: true,
   openingStarted: true,
@@ -216,11 +264,19 @@ const named: Readonly<Record<EventType, true>> = {
   preparationAsked: true,
   preparationReported: true,
   preparationUnanswered: true,
+  drainStarted: true,
   drained: true,
   drainFailed: true,
   saveSucceeded: true,
   saveFailed: true,
+  copyRequested: true,
+  copySucceeded: true,
+  copyFailed: true,
+  copySettled: true,
+  snapshotDeletionStarted: true,
   snapshotDeleted: true,
+  snapshotDeletionFailed: true,
+  snapshotsForgotten: true,
   timePassed: true,
 };
 

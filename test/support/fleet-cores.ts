@@ -1,15 +1,18 @@
 /** The fleet's objects in Node: the real cores over real SQLite, behind the asynchronous faces that object RPC gives them. */
-import type { TenantId } from "../../src/domain/ids.ts";
-import { defaultPolicy } from "../../src/domain/policy.ts";
-import type { FleetControlApi } from "../../src/fleet/control-api.ts";
-import { ControlCore } from "../../src/fleet/control-core.ts";
+import type { TenantId } from "../../src/domain/state/ids.ts";
+import { defaultPolicy } from "../../src/domain/rules/policy.ts";
+import type { FleetControlApi } from "../../src/fleet/control/control-api.ts";
+import { ControlCore } from "../../src/fleet/control/control-core.ts";
 import type { Clock } from "../../src/session/ambient.ts";
-import { quotaTerms } from "../../src/tenant/quota.ts";
+import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { WebhookDesk } from "../../src/tenant/webhooks/webhook-desk.ts";
 import { instantSeals } from "./instant-seals.ts";
 import { nodeSql } from "./node-sql.ts";
+import { snapshotPort } from "./snapshot-port.ts";
+import type { SnapshotQuery } from "../../src/tenant/snapshots/snapshot-rows.ts";
+import { snapshotViewOf } from "../../src/tenant/snapshots/snapshot-view.ts";
 
 /** Every method of `core` as a promise, but for those that the object's shell answers itself. */
 function face(core: object, own: object = {}): unknown {
@@ -35,6 +38,7 @@ function webhookFace(core: TenantCore, tenant: TenantId, clock: Pick<Clock, "now
   const id = () => `id${String((minted += 1)).padStart(18, "0")}`;
   const desk = new WebhookDesk({
     core,
+    store: async (body) => core.change(body),
     tenant: () => tenant,
     clock: { now: () => clock.now(), sleep: () => new Promise(() => {}) },
     ids: { id, secret: () => "5e".repeat(32), random: () => 0.5 },
@@ -62,6 +66,12 @@ export function tenantFace(tenant: TenantId, clock: Pick<Clock, "now">, maxSandb
   const core = new TenantCore(nodeSql(), clock, quotaTerms(defaultPolicy, maxSandboxes));
   return face(core, {
     counts: async () => ({ tenant, ...core.counts() }),
+    ...snapshotPort(() => core),
+    snapshots: async (query: SnapshotQuery) => core.snapshots(query).map(snapshotViewOf),
+    deleteSnapshot: async (reference: string) => {
+      const found = core.deleteSnapshot(reference);
+      return found && snapshotViewOf(found);
+    },
     ...webhookFace(core, tenant, clock),
   }) as TenantApi;
 }

@@ -1,18 +1,18 @@
 /** A fleet in Node for tests of its layers and audits: real index, control, registry and memory provider on virtual time; the sessions are the test's own answers, and every call to one is recorded. */
 import { createHash } from "node:crypto";
-import type { ContainerId, InstanceId, SessionId, TenantId } from "../../src/domain/ids.ts";
-import { defaultPolicy } from "../../src/domain/policy.ts";
-import type { ProviderName } from "../../src/domain/provider-names.ts";
+import type { ContainerId, InstanceId, SessionId, TenantId } from "../../src/domain/state/ids.ts";
+import { defaultPolicy } from "../../src/domain/rules/policy.ts";
+import type { ProviderName } from "../../src/domain/state/provider-names.ts";
 import { type AuditTerms, auditTerms } from "../../src/fleet/audits/audit-ports.ts";
 import { type CleanupTerms, cronCleanupTerms } from "../../src/fleet/layers/cleanup.ts";
-import type { SchedulePorts } from "../../src/fleet/schedule.ts";
-import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
-import { ShardIndex } from "../../src/fleet/shard-index.ts";
+import type { SchedulePorts } from "../../src/fleet/control/schedule.ts";
+import type { FleetShardApi } from "../../src/fleet/shard/shard-api.ts";
+import { ShardIndex } from "../../src/fleet/shard/shard-index.ts";
 import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
-import { memorySandbox } from "../../src/sandbox/memory/memory-sandbox.ts";
-import { MemoryWorld } from "../../src/sandbox/memory/memory-world.ts";
+import { memorySandbox } from "../memory/memory-sandbox.ts";
+import { MemoryWorld } from "../memory/memory-world.ts";
 import type { LogFields } from "../../src/session/ambient.ts";
-import type { SessionReport } from "../../src/session/reports.ts";
+import type { SessionReport } from "../../src/session/reports/reports.ts";
 import type { EndOrder, SessionApi } from "../../src/session/session-api.ts";
 import { controlFace, tenantFace } from "./fleet-cores.ts";
 import { nodeSql } from "./node-sql.ts";
@@ -23,6 +23,8 @@ import { VirtualClock, VirtualTime } from "./virtual-time.ts";
 
 export const acme = "acme" as TenantId;
 const day = 86_400_000;
+/** The one host of a memory world. */
+export const memoryHost = "memory-host";
 
 /** As RPC would: a whole answer, a refusal, an exception, or never. */
 type Ends = (id: SessionId, order: EndOrder) => ReturnType<SessionApi["end"]>;
@@ -52,6 +54,8 @@ export class FleetRig {
   readonly ended: { readonly id: SessionId; readonly order: EndOrder }[] = [];
   readonly poked: SessionId[] = [];
   ends: Ends = ending;
+  /** What a session does when it is told to look. */
+  pokes: (id: SessionId) => void = () => {};
   inspects: Inspects = noRecord;
   shard: Pick<FleetShardApi, "select" | "stats">;
   readonly ports: SchedulePorts;
@@ -77,6 +81,7 @@ export class FleetRig {
         inspect: () => this.inspects(id),
         poke: async () => {
           this.poked.push(id);
+          this.pokes(id);
           return { known: true, nextDeadline: null };
         },
       }),
@@ -112,7 +117,8 @@ export class FleetRig {
 
   /** Reported to the index and the registry, with a held lease unless `changes` say otherwise. */
   async known(id: SessionId, changes: Partial<SessionReport> = {}, version = 1): Promise<void> {
-    const words = report(id, version, { leases: [lease(id, 1, "held")], lastActivityAt: this.clock.now(), ...changes });
+    const told = report(id, version, { leases: [lease(id, 1, "held")], lastActivityAt: this.clock.now(), ...changes });
+    const words = { ...told, leases: told.leases.map((each) => ({ host: memoryHost, ...each })) };
     this.index.report(words);
     await this.registry.report(words);
     // As at its first reservation: the directory knows the tenant.

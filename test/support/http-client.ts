@@ -3,24 +3,26 @@
  * gives the answers that it is about and the rest are plain successes.
  */
 import { expect } from "vitest";
-import { readConfig } from "../../src/config.ts";
-import type { ConfigEnv } from "../../src/env.ts";
+import { readConfig } from "../../src/config/config.ts";
+import type { ConfigEnv } from "../../src/config/env.ts";
 import type { AuditPlan } from "../../src/fleet/audits/plan.ts";
-import type { FleetControlApi } from "../../src/fleet/control-api.ts";
+import type { FleetControlApi } from "../../src/fleet/control/control-api.ts";
 import type { FleetOperations } from "../../src/fleet/operations-api.ts";
-import { noOutcomes } from "../../src/fleet/outcome-log.ts";
-import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
-import type { TenantId } from "../../src/domain/ids.ts";
-import { shardName, shardNames } from "../../src/fleet/shard-name.ts";
-import { noStats } from "../../src/fleet/shard-counters.ts";
+import { noOutcomes } from "../../src/fleet/control/outcome-log.ts";
+import type { FleetShardApi } from "../../src/fleet/shard/shard-api.ts";
+import type { Generation, TenantId } from "../../src/domain/state/ids.ts";
+import { providerNames } from "../../src/domain/state/provider-names.ts";
+import { shardName, shardNames } from "../../src/fleet/shard/shard-name.ts";
+import { noStats } from "../../src/fleet/shard/shard-counters.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { controlFace, tenantFace } from "./fleet-cores.ts";
 import { createApp } from "../../src/http/app.ts";
-import type { Backend } from "../../src/http/backend.ts";
-import type { BudgetName, SharedCounter } from "../../src/http/rate-limits.ts";
-import { type ApiKeyScope, signApiKey } from "../../src/protocol/api-keys.ts";
-import { cubeReply } from "../../src/protocol/cube.ts";
-import { e2bError } from "../../src/protocol/e2b.ts";
+import { type Backend, plainly } from "../../src/http/backend.ts";
+import type { BudgetName, SharedCounter } from "../../src/http/guard/rate-limits.ts";
+import { type ApiKeyOrder, signApiKey } from "../../src/protocol/api-keys.ts";
+import { cubeReply } from "../../src/protocol/compat/cube.ts";
+import { z } from "zod";
+import { e2bError } from "../../src/protocol/compat/e2b.ts";
 import {
   type Problem,
   problemBody,
@@ -29,6 +31,7 @@ import {
   problemStatus,
 } from "../../src/protocol/problem.ts";
 import type { Clock, LogFields, Logger } from "../../src/session/ambient.ts";
+import type { TrafficGate } from "../../src/traffic/gate.ts";
 import type { SessionApi } from "../../src/session/session-api.ts";
 import { holdToDocument } from "./documented.ts";
 import { sampleExplanation, sampleLogs, sampleResources } from "./sample-insight.ts";
@@ -38,6 +41,7 @@ import {
   sampleJob,
   sampleListItem,
   sampleSession,
+  sampleSnapshot,
   sampleTeardown,
   sampleId,
 } from "./sample-views.ts";
@@ -101,6 +105,8 @@ export interface ClientOptions {
   readonly answers?: Answers;
   readonly env?: ConfigEnv;
   readonly clock?: Clock;
+  /** What a sandbox answers; left out: none takes traffic. */
+  readonly traffic?: TrafficGate["send"];
   /** The platform's rate limits; left out: not bound. */
   readonly counters?: Partial<Record<BudgetName, SharedCounter>>;
 }
@@ -142,8 +148,9 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
       answers.shards === undefined
         ? recorded(tenant, shard, calls)
         : recorded(shardName(tenant, places), shardAt(shardNames(places).indexOf(shardName(tenant, places))), calls),
-    asset: async (path) => (path.startsWith("/docs/") ? new Blob([path]).stream() : null),
-    missing: async () => answers.missing ?? [],
+    receiptKeys: async () => [{ key_id: "0123456789abcdef", public_key: "A".repeat(43) }],
+    asset: async (path) => (/^\/(docs|console)\//.test(path) ? new Blob([path]).stream() : null),
+    missing: async () => (answers.missing ?? []).map(plainly),
   };
   const write =
     (level: LoggedLine["level"]): Logger["info"] =>
@@ -152,9 +159,10 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
     };
   let minted = 0;
   const app = createApp({
-    reading: readConfig(options.env ?? { SANDBOX_PROVIDER: "memory", ...testSecrets }),
+    reading: readConfig(options.env ?? { SANDBOX_PROVIDER: "memory", ...testSecrets }, providerNames),
     backend,
-    counters: { reads: null, writes: null, auth_failures: null, ...options.counters },
+    counters: { reads: null, writes: null, traffic: null, auth_failures: null, ...options.counters },
+    traffic: { send: async (...order) => (await options.traffic?.(...order)) ?? { ok: false, problem: noTraffic } },
     clock: options.clock ?? stillClock,
     ids: { id: () => `minted${String(++minted).padStart(14, "0")}`, secret: () => "0".repeat(64), random: () => 0.5 },
     log: { info: write("info"), warn: write("warn"), error: write("error") },
@@ -187,10 +195,10 @@ export async function httpClient(options: ClientOptions = {}): Promise<HttpClien
 }
 
 export function testKey(
-  order: { readonly tenant?: string; readonly scopes?: readonly ApiKeyScope[]; readonly secret?: string } = {},
+  order: Partial<Omit<ApiKeyOrder, "nonce">> & { readonly secret?: string } = {},
 ): Promise<string> {
   return signApiKey(
-    { tenant: order.tenant ?? "acme", scopes: order.scopes ?? [], issuedAt: testNow, nonce: "0123456789" },
+    { tenant: "acme", scopes: [], issuedAt: testNow, ...order, nonce: "0123456789" },
     order.secret ?? testSecrets.KEY_SIGNING_SECRET,
   );
 }
@@ -221,11 +229,22 @@ export async function expectRefusal(path: string, response: Response, code: Prob
     expect([ret.ret_code === 200, end_at]).toEqual([false, undefined]);
     return ret.ret_msg;
   }
-  if (!/^\/(health|(v2\/)?sandboxes)/.test(path)) return (await expectProblem(response, code)).detail;
+  if (/^\/(files|process\.Process|filesystem\.Filesystem)/.test(path)) {
+    const text = await response.text();
+    expect(response.status).toBeGreaterThanOrEqual(400);
+    expect(text).not.toMatch(/\.ts\b|node_modules|\/src\/| {4}at /);
+    for (const secret of Object.values(testSecrets)) expect(text).not.toContain(secret);
+    return e2bDataError.parse(JSON.parse(text)).message;
+  }
+  if (!/^\/(health|templates|snapshots|(v2\/)?sandboxes)/.test(path))
+    return (await expectProblem(response, code)).detail;
   const error = e2bError.strict().parse(await compatBody(response));
   expect(error).toMatchObject({ code: response.status, error_code: code });
   return error.message;
 }
+
+/** Of E2B's data plane: a code of the Connect protocol, or a status. */
+const e2bDataError = z.strictObject({ code: z.union([z.string(), z.int()]), message: z.string() });
 
 async function compatBody(response: Response): Promise<unknown> {
   const text = await response.text();
@@ -261,13 +280,19 @@ function overlaid<T extends object>(base: T, over: Partial<T>): T {
   });
 }
 
+const noTraffic = { code: "unsupported_by_provider", detail: "No traffic in this test. GET /v1/sessions" } as const;
+
 const plainSession: SessionApi = {
+  owner: async () => null,
   create: async (id) => ({ ok: true, value: { etag: "1", body: sampleSession({ id }), replayed: false } }),
   get: async () => ({ ok: true, value: { etag: "7", body: sampleSession() } }),
   delete: async () => ({
     ok: true,
     value: { session: sampleSession({ status: "terminating" }), done: false, changed: true },
   }),
+  setNetwork: async () => ({ ok: true, value: { etag: "8", body: sampleSession() } }),
+  budget: async () => ({ ok: true, value: { etag: "8", body: sampleSession() } }),
+  tenantBudgetSpent: async () => ({ known: true }),
   timeout: async () => ({ ok: true, value: { etag: "8", body: sampleSession() } }),
   pause: async () => ({ ok: true, value: { etag: "8", body: sampleSession({ status: "pausing" }), changed: true } }),
   attach: async () => ({ ok: true, value: { etag: "8", body: sampleSession(), changed: false } }),
@@ -282,7 +307,10 @@ const plainSession: SessionApi = {
   teardown: async () => ({ ok: true, value: sampleTeardown() }),
   events: async () => ({ ok: true, value: [sampleEvent(1), sampleEvent(2)] }),
   createJob: async () => ({ ok: true, value: { job: sampleJob(), replayed: false } }),
-  jobs: async () => ({ ok: true, value: [sampleJob()] }),
+  jobs: async () => {
+    const { output_tail: _tail, ...item } = sampleJob();
+    return { ok: true, value: [item] };
+  },
   job: async () => ({ ok: true, value: sampleJob({ state: "succeeded", exit_code: 0 }) }),
   cancelJob: async () => ({ ok: true, value: sampleJob({ state: "cancelled" }) }),
   writeStdin: async () => ({ ok: true, value: null }),
@@ -293,6 +321,9 @@ const plainSession: SessionApi = {
   end: async () => ({ ok: true, value: { ended: true, why: "", session: sampleSession({ status: "terminating" }) } }),
   inspect: async () => ({ ok: true, value: sampleInspection() }),
   resolve: async () => ({ ok: true, value: sampleInspection() }),
+  pass: async () => ({ ok: false, problem: noTraffic }),
+  snapshot: async () => ({ ok: true, value: sampleSnapshot() }),
+  recipe: async () => ({ ok: true, value: {} }),
   explain: async () => ({ ok: true, value: sampleExplanation() }),
   resources: async () => ({ ok: true, value: sampleResources() }),
   logs: async () => ({ ok: true, value: sampleLogs() }),
@@ -319,6 +350,7 @@ const plainOperations: FleetOperations = {
   cleanup: async ({ dryRun }) => ({ ...quietRun, dryRun }),
   emergency: async ({ dryRun }) => ({ ...quietRun, dryRun }),
   planAudit: async () => samplePlan(),
+  assertLost: async () => ({ ok: true, value: { asserted: [{ generation: 7 as Generation, sandboxId: "s-g7" }] } }),
   applyAudit: async ({ planId, by }) => ({ ok: true, value: { planId, appliedAt: testNow, by, items: [] } }),
 };
 

@@ -90,9 +90,10 @@ export class Incarnation {
   }
 
   clock(clock: Clock): Clock {
+    let diedAt: number | null = null;
     return {
-      // For the dead no time ever comes, so that code which runs on for a moment finds nothing due.
-      now: () => (this.#alive ? clock.now() : Number.NEGATIVE_INFINITY),
+      // For the dead time stands still: code that runs on for a moment finds nothing newly due, and what failed rests for ever.
+      now: () => (this.#alive ? clock.now() : (diedAt ??= clock.now())),
       sleep: (ms, signal) => {
         if (!this.#alive || this.#dies("before", "sleep")) return never();
         const over = new AbortController();

@@ -2,22 +2,25 @@
  * One session's real shell on real time over the local host: real processes on one side, rows that a test may read and
  * rewrite on the other. `restart` is what a deploy does to the object: everything in memory is gone, the rows stay.
  */
-import type { SessionId } from "../../src/domain/ids.ts";
-import { defaultPolicy, type Policy } from "../../src/domain/policy.ts";
-import type { CreateSession, SessionView } from "../../src/protocol/sessions.ts";
+import { webTrafficKeys } from "../../src/protocol/sandbox/traffic.ts";
+import type { SessionId } from "../../src/domain/state/ids.ts";
+import { defaultPolicy, type Policy } from "../../src/domain/rules/policy.ts";
+import type { CreateSession, SessionView } from "../../src/protocol/resources/session/sessions.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
-import { SessionCommands } from "../../src/session/commands.ts";
+import { SessionCommands } from "../../src/session/commands/commands.ts";
 import { Trace } from "../../src/session/trace.ts";
-import { quotaTerms } from "../../src/tenant/quota.ts";
+import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { Incarnation } from "./incarnation.ts";
 import { instantSeals } from "./instant-seals.ts";
 import { nodeSql } from "./node-sql.ts";
 import type { RunningHost } from "./running-host.ts";
 import { caller } from "./session-rig.ts";
-import { systemClock, systemIds } from "./system-ambient.ts";
+import { systemClock, systemIds, testControlPlane } from "./system-ambient.ts";
+import { snapshotPort } from "./snapshot-port.ts";
 
 const shortened: Partial<Policy> = {
+  upgradeSpreadMs: 0,
   renewMs: 500,
   renewRetryMs: 500,
   leaseTtlMs: 30_000,
@@ -52,7 +55,14 @@ export class LiveSession {
     const life = new Incarnation({ crashesAt: () => false }, () => {});
     this.#life = life;
     const { url, token } = this.#host;
-    const local = localSandbox({ url, token, clock: systemClock, ids: systemIds, fetch: (...call) => fetch(...call) });
+    const local = localSandbox({
+      url,
+      token,
+      clock: systemClock,
+      ids: systemIds,
+      controlPlane: testControlPlane,
+      fetch: (...call) => fetch(...call),
+    });
     const sandbox = life.port("sandbox", local);
     const registry = this.#registry;
     this.commands = new SessionCommands({
@@ -65,11 +75,15 @@ export class LiveSession {
       providers: { get: (name) => (name === "local" ? sandbox : null) },
       defaultProvider: "local",
       gitSchemes: ["https", "http", "file"],
+      trafficKeys: webTrafficKeys,
+      defaultNetwork: { mode: "open" },
       trace: new Trace(systemIds),
       tenant: () =>
         life.port("tenant", {
           reserve: async (order) => registry.reserve(order),
           cancelReservation: async (session, generation) => registry.cancelReservation(session, generation),
+          admitPause: async (order) => registry.admitPause(order),
+          ...snapshotPort(() => registry),
           report: async (report) => registry.report(report),
         }),
       index: () => ({
@@ -84,6 +98,7 @@ export class LiveSession {
           if (life.alive) clearTimeout(this.#timer);
         },
         inherited: () => Promise.resolve(undefined),
+        armedFor: () => null,
         rolledBack: () => {},
       },
       eraseStorage: () => Promise.resolve(),

@@ -1,10 +1,10 @@
 /** A memory world on virtual time with its port, and the orders that a test needs to talk to it. */
-import type { Generation, InstanceId, SandboxId, SessionId } from "../../src/domain/ids.ts";
-import { isolatedSandboxId } from "../../src/domain/ids.ts";
+import type { Generation, InstanceId, SandboxId, SessionId } from "../../src/domain/state/ids.ts";
+import { isolatedSandboxId } from "../../src/domain/state/ids.ts";
 import type { AgentSandbox, CallBound, InstanceRef, LaunchOrder, Target } from "../../src/sandbox/agent-sandbox.ts";
-import type { Call, Fault } from "../../src/sandbox/memory/fault-plan.ts";
-import { memorySandbox } from "../../src/sandbox/memory/memory-sandbox.ts";
-import { MemoryWorld, type WorldOptions } from "../../src/sandbox/memory/memory-world.ts";
+import type { Call, Fault } from "../memory/fault-plan.ts";
+import { memorySandbox } from "../memory/memory-sandbox.ts";
+import { MemoryWorld, type WorldOptions } from "../memory/memory-world.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { VirtualClock, VirtualTime } from "./virtual-time.ts";
 

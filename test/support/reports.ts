@@ -1,9 +1,9 @@
 /** Reports and orders as a session would make them, for tests of whoever receives them. */
-import type { Generation, SessionId, TenantId } from "../../src/domain/ids.ts";
-import { isolatedSandboxId } from "../../src/domain/ids.ts";
-import type { TeardownView } from "../../src/protocol/sessions.ts";
+import type { Generation, SessionId, TenantId } from "../../src/domain/state/ids.ts";
+import { isolatedSandboxId } from "../../src/domain/state/ids.ts";
+import type { TeardownView } from "../../src/protocol/resources/session/sessions.ts";
 import { rfc3339 } from "../../src/protocol/primitives.ts";
-import type { LeaseReport, ReserveOrder, SessionReport } from "../../src/session/reports.ts";
+import type { LeaseReport, ReserveOrder, SessionReport } from "../../src/session/reports/reports.ts";
 
 export const born = Date.UTC(2026, 10, 1);
 

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { HostFault, HostInstance } from "../../src/protocol/host.ts";
+import type { HostFault, HostInstance } from "../../src/protocol/sandbox/host.ts";
 import { pidsWith } from "./processes.ts";
 import { systemIds } from "./system-ambient.ts";
 
@@ -111,10 +111,11 @@ export class RunningHost {
     path: string,
     body?: unknown,
     token = this.token,
+    headers: Readonly<Record<string, string>> = {},
   ): Promise<{ status: number; body: unknown }> {
     const response = await fetch(`${this.url}${path}`, {
       method,
-      headers: { authorization: `Bearer ${token}` },
+      headers: { ...headers, authorization: `Bearer ${token}` },
       ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
     });
     return { status: response.status, body: await response.json() };

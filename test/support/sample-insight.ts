@@ -1,6 +1,6 @@
 /** Plain views of what a session's sandbox uses and says, and of why it is as it is, for the HTTP tests. */
-import type { ExplainView } from "../../src/protocol/explain.ts";
-import type { LogsView, ResourcesView } from "../../src/protocol/insight.ts";
+import type { ExplainView } from "../../src/protocol/resources/session/explain.ts";
+import type { LogsView, ResourcesView } from "../../src/protocol/resources/session/insight.ts";
 import { sampleId } from "./sample-views.ts";
 
 export function sampleResources(): ResourcesView {
@@ -42,7 +42,16 @@ export function sampleExplanation(): ExplainView {
     next_look_at: at,
     blocked: null,
     sandboxes: [
-      { generation: 7, sandbox_id: `${sampleId}-g7`, phase: "held", ghost: false, says: "It holds its lease." },
+      {
+        generation: 7,
+        sandbox_id: `${sampleId}-g7`,
+        phase: "held",
+        ghost: false,
+        renewed_at: null,
+        next_renewal_at: null,
+        lapses_at: null,
+        says: "It holds its lease.",
+      },
     ],
     next_call: {
       method: "POST",

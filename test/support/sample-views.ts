@@ -1,8 +1,9 @@
 /** Valid wire views for tests that do not care about most of their fields. */
-import type { EventView } from "../../src/protocol/events.ts";
-import type { JobView } from "../../src/protocol/jobs.ts";
+import type { EventView } from "../../src/protocol/resources/session/events.ts";
+import type { JobView } from "../../src/protocol/resources/session/jobs.ts";
 import type { Inspection } from "../../src/session/session-api.ts";
-import type { SessionListItem, SessionView, TeardownView } from "../../src/protocol/sessions.ts";
+import type { SessionListItem, SessionView, TeardownView } from "../../src/protocol/resources/session/sessions.ts";
+import type { SnapshotView } from "../../src/protocol/resources/tenant/snapshots.ts";
 
 export const sampleId = "abcdefghij0123456789";
 const at = "2026-03-01T12:00:00.000Z";
@@ -24,17 +25,25 @@ export function sampleSession(changes: Partial<SessionView> = {}): SessionView {
     provider: "memory",
     isolation: "session",
     container_id: null,
+    template: "base",
+    network: { mode: "open", allow: [], inject: [], state: "applied" },
     timeout_seconds: 3_600,
     idle_timeout_seconds: 900,
     max_lifetime_seconds: 86_400,
+    max_cost: null,
+    cost: null,
+    currency: null,
+    budget_at: null,
     on_timeout: "kill",
     on_loss: "hold",
     auto_resume: false,
+    public_ports: false,
     labels: {},
     agent_type: null,
     task_id: null,
     critical: false,
     workspace: null,
+    restoring: null,
     failure: null,
     ghosts: 0,
     teardown: null,
@@ -60,6 +69,22 @@ export function sampleListItem(changes: Partial<SessionListItem> = {}): SessionL
   };
 }
 
+export function sampleSnapshot(changes: Partial<SnapshotView> = {}): SnapshotView {
+  return {
+    id: sampleId,
+    name: "base",
+    session_id: sampleId,
+    status: "ready",
+    provider: "memory",
+    template: "base",
+    size_bytes: 10_240,
+    created_at: at,
+    failure: null,
+    deletion: null,
+    ...changes,
+  };
+}
+
 export function sampleJob(changes: Partial<JobView> = {}): JobView {
   return {
     id: "job-1",
@@ -75,6 +100,11 @@ export function sampleJob(changes: Partial<JobView> = {}): JobView {
     generation: 1_772_366_400_000,
     output_bytes: 0,
     output_truncated: false,
+    output_gap: null,
+    failure: null,
+    keep: false,
+    tty: false,
+    left_running: null,
     output_tail: null,
     timeout_seconds: 300,
     held_back: null,

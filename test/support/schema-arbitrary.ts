@@ -33,8 +33,9 @@ export function fitting(schema: JsonSchema): Arbitrary<unknown> {
       return fc.constant(null);
     case "boolean":
       return fc.boolean();
-    case "integer":
     case "number":
+      return fc.double({ min: schema.minimum ?? -1e6, max: schema.maximum ?? 1e9, noNaN: true });
+    case "integer":
       return fc.integer({ min: schema.minimum ?? -1_000_000, max: Math.min(schema.maximum ?? 2 ** 31, 2 ** 31 - 1) });
     case "string":
       return text(schema);

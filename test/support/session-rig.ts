@@ -2,26 +2,31 @@
  * One session's real shell in Node: the same commands, engine, store and machine as in the Durable Object, over node:sqlite,
  * virtual time, the memory provider and a real tenant registry. Reincarnating it is what an eviction is.
  */
-import type { SessionId, TenantId } from "../../src/domain/ids.ts";
-import { defaultPolicy, type Policy } from "../../src/domain/policy.ts";
-import type { JobView } from "../../src/protocol/jobs.ts";
-import type { CreateSession, SessionView } from "../../src/protocol/sessions.ts";
-import type { Call, Fault, Op } from "../../src/sandbox/memory/fault-plan.ts";
+import { instantTrafficKeys } from "./instant-traffic-keys.ts";
+import type { SessionId, TenantId } from "../../src/domain/state/ids.ts";
+import { defaultPolicy, type Policy } from "../../src/domain/rules/policy.ts";
+import type { JobView } from "../../src/protocol/resources/session/jobs.ts";
+import type { CreateSession, SessionView } from "../../src/protocol/resources/session/sessions.ts";
+import type { Call, Fault, Op } from "../memory/fault-plan.ts";
 import { ArmedAlarm } from "../../src/session/armed-alarm.ts";
 import type { Caller } from "../../src/session/session-api.ts";
-import { SessionCommands } from "../../src/session/commands.ts";
-import type { BlockedMark, IndexPort, SessionReport, TenantPort } from "../../src/session/reports.ts";
+import { SessionCommands } from "../../src/session/commands/commands.ts";
+import type { BlockedMark, IndexPort, SessionReport, TenantPort } from "../../src/session/reports/reports.ts";
 import { Trace } from "../../src/session/trace.ts";
-import { quotaTerms } from "../../src/tenant/quota.ts";
+import { defaultPauseTerms, type PauseTerms } from "../../src/tenant/quota/pauses.ts";
+import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
 import { Incarnation } from "./incarnation.ts";
 import { instantSeals } from "./instant-seals.ts";
 import { MemoryRig } from "./memory-rig.ts";
 import { nodeSql } from "./node-sql.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { snapshotPort } from "./snapshot-port.ts";
 
 export const tenant = "acme" as TenantId;
 export const caller: Caller = { tenant, requestId: "test", scopes: [] };
+
+const stallMs = 3_600_000;
 
 export class SessionRig {
   readonly id = "aaaaaaaaaaaaaaaaaaaa" as SessionId;
@@ -29,7 +34,7 @@ export class SessionRig {
   readonly policy: Policy;
   readonly sql = nodeSql();
   readonly random = new SeededRandom(7);
-  readonly registry: TenantCore;
+  registry: TenantCore;
   readonly indexed: SessionReport[] = [];
   readonly marked: BlockedMark[] = [];
   readonly logged: string[] = [];
@@ -39,6 +44,8 @@ export class SessionRig {
   commitFails = false;
   /** While true, the index is not reached. */
   indexFails = false;
+  /** While true, the session's timers are set as the platform sets them while its clock is put back: an hour late. */
+  timersStall = false;
   /** Asked before each call to the tenant's registry, which is called when it resolves. */
   registryFate: (call: keyof TenantPort) => Promise<void> = () => Promise.resolve();
   /** What the platform would wake it at. */
@@ -51,12 +58,25 @@ export class SessionRig {
   readonly #asked: Call[] = [];
   #life: Incarnation | null = null;
   #minted = 0;
+  readonly #limit: number;
+  readonly #pauses: PauseTerms;
 
-  constructor(policy: Partial<Policy> = {}, limit = 10) {
+  constructor(policy: Partial<Policy> = {}, limit = 10, pauses = defaultPauseTerms) {
+    this.#pauses = pauses;
     this.policy = { ...defaultPolicy, ...policy };
-    this.registry = new TenantCore(nodeSql(), this.rig.clock, quotaTerms(this.policy, limit));
+    this.#limit = limit;
+    this.registry = this.#emptyRegistry();
     this.fault = null;
     this.commands = this.reincarnate();
+  }
+
+  #emptyRegistry(): TenantCore {
+    return new TenantCore(nodeSql(), this.rig.clock, quotaTerms(this.policy, this.#limit, undefined, this.#pauses));
+  }
+
+  /** The tenant's registry loses every row, as after a restore from an old backup. */
+  forgetRegistry(): void {
+    this.registry = this.#emptyRegistry();
   }
 
   /** A new life over the same rows. The old one goes dark wherever it was: it writes, calls and hears nothing any more. */
@@ -67,10 +87,16 @@ export class SessionRig {
     const sandbox = life.port("sandbox", this.rig.sandbox);
     const log = (message: string, fields?: unknown) =>
       void this.logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
+    const snapshots = snapshotPort(() => this.registry);
     const tenantPort: TenantPort = {
       reserve: (order) => this.registryFate("reserve").then(() => this.registry.reserve(order)),
       cancelReservation: (session, generation) =>
         this.registryFate("cancelReservation").then(() => this.registry.cancelReservation(session, generation)),
+      admitPause: (order) => this.registryFate("admitPause").then(() => this.registry.admitPause(order)),
+      reserveSnapshot: (order) => this.registryFate("reserveSnapshot").then(() => snapshots.reserveSnapshot(order)),
+      settleSnapshot: (session, taken) =>
+        this.registryFate("settleSnapshot").then(() => snapshots.settleSnapshot(session, taken)),
+      snapshot: (reference) => this.registryFate("snapshot").then(() => snapshots.snapshot(reference)),
       report: (report) => this.registryFate("report").then(() => this.registry.report(report)),
     };
     const index: IndexPort = {
@@ -108,7 +134,10 @@ export class SessionRig {
       }),
       seals: this.seals,
       trace: new Trace({ secret: () => "0".repeat(64) }),
-      clock: life.clock(this.rig.clock),
+      clock: life.clock({
+        now: () => this.rig.clock.now(),
+        sleep: (ms, signal) => this.rig.clock.sleep(this.timersStall ? ms + stallMs : ms, signal),
+      }),
       ids: {
         id: () => `id${String((this.#minted += 1)).padStart(18, "0")}`,
         secret: () => String((this.#minted += 1)).padStart(64, "0"),
@@ -119,6 +148,8 @@ export class SessionRig {
       providers: { get: (name) => (name === "memory" && !this.adapterMissing ? sandbox : null) },
       defaultProvider: "memory",
       gitSchemes: ["https", "ssh"],
+      trafficKeys: instantTrafficKeys,
+      defaultNetwork: { mode: "open" },
       tenant: () => life.port("tenant", tenantPort),
       index: () => life.port("index", index),
       alarm: new ArmedAlarm({

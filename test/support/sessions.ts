@@ -2,18 +2,41 @@
  * Sessions to try the machine on, built by hand: every desired × phase, with the steps a lease can be in. They are frozen
  * all the way down, so that a machine that writes into what it was given throws. `at` is the present of all of them.
  */
-import { isolatedSandboxId, type AttemptId, type Generation, type InstanceId } from "../../src/domain/ids.ts";
-import type { Candidate, Closed, Held, Launching, LeaseIdentity, Stopping } from "../../src/domain/lease.ts";
-import type { Answer, Observation } from "../../src/domain/observation.ts";
-import { defaultPolicy } from "../../src/domain/policy.ts";
-import type { DesiredKey, PhaseKey, Provision, Session } from "../../src/domain/session.ts";
-import type { SessionEvent } from "../../src/domain/events.ts";
-import { transition } from "../../src/domain/transition.ts";
-import type { Workspace } from "../../src/domain/workspace.ts";
-import { wrapperProtocol } from "../../src/domain/wrapper-protocol.ts";
-import type { Context, Ignored, Moved, Outcome, Rejected } from "../../src/domain/outcome.ts";
-import type { Policy } from "../../src/domain/policy.ts";
-import type { TenantId } from "../../src/domain/ids.ts";
+import {
+  isolatedSandboxId,
+  type AttemptId,
+  type ContainerId,
+  type Generation,
+  type InstanceId,
+} from "../../src/domain/state/ids.ts";
+import type {
+  Candidate,
+  Closed,
+  Gate,
+  Held,
+  Launching,
+  LeaseIdentity,
+  SaveFor,
+  Stopping,
+} from "../../src/domain/state/lease.ts";
+import type { Answer, Observation } from "../../src/domain/state/observation.ts";
+import { defaultPolicy } from "../../src/domain/rules/policy.ts";
+import type {
+  DesiredKey,
+  DiscardedSnapshot,
+  PhaseKey,
+  Provision,
+  Session,
+  SnapshotRef,
+} from "../../src/domain/state/session.ts";
+import { noBudget } from "../../src/domain/state/session.ts";
+import type { SessionEvent } from "../../src/domain/machine/events.ts";
+import { transition } from "../../src/domain/machine/transition.ts";
+import type { Workspace } from "../../src/domain/state/workspace.ts";
+import { wrapperProtocol } from "../../src/domain/state/wrapper-protocol.ts";
+import type { Context, Ignored, Moved, Outcome, Rejected } from "../../src/domain/machine/outcome.ts";
+import type { Policy } from "../../src/domain/rules/policy.ts";
+import type { TenantId } from "../../src/domain/state/ids.ts";
 import { born, generation, sessionId } from "./reports.ts";
 
 export const second = 1_000;
@@ -26,6 +49,7 @@ export const newest = generation(5);
 export const past = generation(4);
 export const ghostly = generation(2);
 export const asserted = generation(3);
+export const shared = "c0000000000000000000" as ContainerId;
 export const host = "host-a";
 export const boot = "boot-1";
 
@@ -74,8 +98,9 @@ export function held(changes: Partial<Held> = {}): Held {
     ...identity(newest),
     phase: "held",
     heldAt: at - 4 * minute,
-    renewals: { sequence: 7, lastSentAt: at - 10 * second, sendsUntil: null },
+    renewals: { sequence: 7, lastSentAt: at - 10 * second, sendsUntil: null, ttlMs: policy.leaseTtlMs },
     acceptedSentAt: at - 10 * second,
+    acceptedTtlMs: policy.leaseTtlMs,
     nextRenewalAt: at + 50 * second,
     failures: 0,
     launchNotAfter: at - 4 * minute,
@@ -83,6 +108,11 @@ export function held(changes: Partial<Held> = {}): Held {
     gate: { type: "open" },
     ...changes,
   };
+}
+
+/** Its first drain is under way. */
+export function draining(purpose: SaveFor, deadline = at + second): Gate {
+  return { type: "draining", for: purpose, deadline, attemptId: attempt("drain-1") };
 }
 
 /** Asked to stop a minute ago; its first attempt is due. */
@@ -101,6 +131,7 @@ export function stopping(changes: Partial<Stopping> = {}): Stopping {
     observations: [],
     lastError: null,
     assertion: null,
+    cause: { by: "mooring", terminateReason: null },
     ...changes,
   };
 }
@@ -113,7 +144,7 @@ export const acting = {
 } as const satisfies Partial<Stopping>;
 
 export const parked = {
-  step: { type: "parked", since: at - 30 * minute, nextProbeAt: at, hastened: false },
+  step: { type: "parked", since: at - 30 * minute, nextProbeAt: at, hastened: false, attemptId: attempt("probe-1") },
   attempts: Array.from({ length: policy.stopAttempts }, (_, index) => ({
     attemptId: attempt(`stop-${index + 1}`),
     startedAt: at - hour + index * minute,
@@ -179,19 +210,34 @@ export function session(changes: Partial<Session> = {}): Session {
     alive: { totalMs: 0, since: at - 5 * minute },
     relaunches: 0,
     warnedOfPause: null,
+    // Its warning was given: most tests are about something else.
+    warnedOfEnd: changes.endAt ?? born + hour,
+    budget: noBudget,
     pauseTries: null,
     setback: null,
     workspace: null,
     snapshot: null,
     discarded: [],
+    forgotten: [],
     newest: held(),
     ghosts: [],
     cancellations: [],
+    taken: [],
     ...changes,
   });
 }
 
 export const snapshot = { id: "snapshot-1", provider: "memory", takenAt: at - hour, generation: past } as const;
+
+/** Its deletion is due, and was not tried yet. */
+export function discarded(
+  of: SnapshotRef = snapshot,
+  at_ = at - minute,
+  changes: Partial<DiscardedSnapshot> = {},
+): DiscardedSnapshot {
+  const deletion = { type: "waiting", notBefore: at_ } as const;
+  return { ...of, discardedAt: at_, deletion, failures: 0, lastError: null, ...changes };
+}
 
 export function paused(changes: Partial<Session> = {}): Session {
   return session({
@@ -239,7 +285,9 @@ export const planned: Workspace = { planned: ["setup 1"], state: "pending", gene
 /** Held, and asked how far its workspace is. */
 export function preparing(purpose: Provision["purpose"] = "create", changes: Partial<Session> = {}): Session {
   return session({
-    newest: held({ gate: { type: "preparing", purpose, nextAt: at, deadline: at + 20 * minute } }),
+    newest: held({
+      gate: { type: "preparing", purpose, nextAt: at, deadline: at + 20 * minute, attemptId: attempt("prepare-1") },
+    }),
     workspace: { ...planned, state: "preparing", generation: newest },
     ...changes,
   });
@@ -272,7 +320,7 @@ const leases: Readonly<Record<PhaseKey, Readonly<Record<string, Session["newest"
   held: {
     open: held(),
     "renewal failed": held({ failures: 1, nextRenewalAt: at }),
-    draining: held({ gate: { type: "draining", for: "rebuild", deadline: at + second } }),
+    draining: held({ gate: draining("rebuild") }),
     saving: held({ gate: { type: "saving", for: "rebuild", attemptId: attempt("save-1"), deadline: at + minute } }),
   },
   stopping: {
@@ -341,6 +389,13 @@ export function everySession(): readonly Sample[] {
       }
     }
   }
+  const price = { ttlMs: 180 * second, stopGraceMs: 30 * second, nanosPerSecond: 25_000 };
+  add(
+    "held at a price, with a budget",
+    "running",
+    "held",
+    session({ newest: held({ terms: price }), budget: { ...noBudget, maxNanos: 50_000_000 } }),
+  );
   for (const free of [null, closed()]) {
     add(
       "opening",
@@ -353,6 +408,16 @@ export function everySession(): readonly Sample[] {
     add(`preparing for a ${purpose}`, "running", "held", preparing(purpose));
   }
   add("about to prepare", "running", "launching", provisioning({}, { newest: launching(), workspace: planned }));
+  add(
+    "rules for its network are not confirmed",
+    "running",
+    "held",
+    session({ network: { mode: "closed", allow: [], inject: [], version: 1, state: "pending" } }),
+  );
+  const copying = { type: "copying", snapshotId: "snapshot-2", deadline: at + 5 * minute } as const;
+  add("a snapshot of it is taken", "running", "held", session({ newest: held({ gate: copying }) }));
+  const cameToNothing = { id: "snapshot-2", outcome: "failed", why: "no room" } as const;
+  add("a snapshot is to be told of", "running", "held", session({ taken: [cameToNothing] }));
   add("an older wrapper", "running", "held", session({ newest: held({ wrapper: outdated }) }));
   add(
     "an older wrapper is being replaced",
@@ -363,6 +428,15 @@ export function everySession(): readonly Sample[] {
         wrapper: outdated,
         gate: { type: "saving", for: "upgrade", attemptId: attempt("save-1"), deadline: at + minute },
       }),
+    }),
+  );
+  add(
+    "a member of a shared container waits for its next stop",
+    "lost",
+    "stopping",
+    lost({
+      isolation: "shared",
+      newest: stopping({ container: shared, step: { type: "waiting", nextAttemptAt: at + minute } }),
     }),
   );
   add(
@@ -378,7 +452,48 @@ export function everySession(): readonly Sample[] {
     "a snapshot is to be deleted",
     "terminated",
     "closed",
-    terminated({ discarded: [snapshot], cancellations: [generation(6)] }),
+    terminated({ discarded: [discarded()], cancellations: [generation(6)] }),
+  );
+  add(
+    "a snapshot is being deleted",
+    "terminated",
+    "closed",
+    terminated({
+      discarded: [
+        discarded(snapshot, at - minute, {
+          deletion: { type: "acting", attemptId: attempt("delete-1"), deadline: at },
+          failures: 1,
+          lastError: "unavailable: the store is away",
+        }),
+      ],
+    }),
+  );
+  add(
+    "its place is kept through an upgrade",
+    "running",
+    "stopping",
+    provisioning({ purpose: "upgrade" }, { newest: stopping({ reason: "upgraded" }), snapshot }),
+  );
+  add(
+    "resumed from what is saved",
+    "running",
+    "launching",
+    provisioning({ purpose: "resume" }, { newest: launching(), snapshot }),
+  );
+  add(
+    "a snapshot of the tenant is being taken",
+    "running",
+    "held",
+    session({ newest: held({ gate: { type: "copying", snapshotId: "snapshot-2", deadline: at + minute } }) }),
+  );
+  add(
+    "the registry has not heard yet that a snapshot was taken",
+    "running",
+    "held",
+    session({
+      newest: held(),
+      taken: [{ id: "snapshot-2", outcome: "saved", bytes: 1_024, generation: newest }],
+    }),
   );
   return samples;
 }
@@ -431,6 +546,13 @@ export function moveWith(before: Session, event: SessionEvent, context: Context 
   const outcome = transition(before, event, context);
   if (outcome.type !== "moved") throw new Error(`${event.type} did not move it: ${saidWhy(outcome)}`);
   return { ...outcome, session: freeze(outcome.session) };
+}
+
+/** Its drain begins, under a name of its own, and finds no job running. */
+export function drainedFrom(before: Session, saveAttemptId: AttemptId, context: Context = when()): Session {
+  const attemptId = attempt(`drain-for-${saveAttemptId}`);
+  const draining = move(before, { type: "drainStarted", generation: newest, attemptId }, context);
+  return move(draining, { type: "drained", generation: newest, attemptId, saveAttemptId }, context);
 }
 
 export function saidWhy(outcome: Ignored | Rejected): string {

@@ -1,6 +1,6 @@
 /** A session that answers every call with one view: what an HTTP test of a codec needs of it. */
 import type { Reply } from "../../src/protocol/problem.ts";
-import type { SessionView } from "../../src/protocol/sessions.ts";
+import type { SessionView } from "../../src/protocol/resources/session/sessions.ts";
 import type { SessionApi } from "../../src/session/session-api.ts";
 import { httpClient, type HttpClient } from "./http-client.ts";
 import { sampleSession } from "./sample-views.ts";

@@ -1,7 +1,7 @@
 /** What the tests of pause, resume and rebuild do to a session's rig, in a client's words. */
-import type { CreateSession, SessionView } from "../../src/protocol/sessions.ts";
-import type { Call, Fault } from "../../src/sandbox/memory/fault-plan.ts";
-import type { JournalEntry } from "../../src/sandbox/memory/journal.ts";
+import type { CreateSession, SessionView } from "../../src/protocol/resources/session/sessions.ts";
+import type { Call, Fault } from "../memory/fault-plan.ts";
+import type { JournalEntry } from "../memory/journal.ts";
 import { caller, type SessionRig } from "./session-rig.ts";
 
 /** Long enough for a drain, a save and a stop when nothing is in the way. */

@@ -22,3 +22,6 @@ export const systemIds: Ids = {
   secret: () => randomBytes(32).toString("hex"),
   random: () => Math.random(),
 };
+
+/** The control plane that the tests' own adapters speak for, on hosts that belong to no other. */
+export const testControlPlane = async (): Promise<string> => "cp_tests";

@@ -112,7 +112,10 @@ export class VirtualTime {
 
 export class VirtualClock implements Clock {
   readonly #time: VirtualTime;
+  readonly #waiting: (() => void)[] = [];
   #offset: number;
+  /** Elapsed time at which it was stopped; null: it goes. */
+  #stoodSince: number | null = null;
 
   /** `startsAt`: what it shows when the virtual time began, epoch ms. */
   constructor(time: VirtualTime, startsAt: number) {
@@ -121,12 +124,30 @@ export class VirtualClock implements Clock {
   }
 
   now(): number {
-    return this.#offset + this.#time.elapsed;
+    return this.#offset + (this.#stoodSince ?? this.#time.elapsed);
   }
 
   /** Somebody sets this clock. Timers take no notice. */
   jump(ms: number): void {
     this.#offset += ms;
+  }
+
+  /** It shows one instant, and none of its timers fires, until `goOn`. */
+  stand(): void {
+    this.#stoodSince ??= this.#time.elapsed;
+  }
+
+  /** It shows again what it would if it had never stood; what came due meanwhile fires now. Answers for how long it stood, ms. */
+  goOn(): number {
+    if (this.#stoodSince === null) return 0;
+    const stood = this.#time.elapsed - this.#stoodSince;
+    this.#stoodSince = null;
+    for (const fire of this.#waiting.splice(0)) fire();
+    return stood;
+  }
+
+  get stands(): boolean {
+    return this.#stoodSince !== null;
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -137,7 +158,10 @@ export class VirtualClock implements Clock {
         signal?.removeEventListener("abort", awake);
         resolve();
       };
-      const callOff = this.#time.schedule(ms, awake);
+      const callOff = this.#time.schedule(ms, () => {
+        if (this.stands) this.#waiting.push(awake);
+        else awake();
+      });
       signal?.addEventListener("abort", awake, { once: true });
     });
   }

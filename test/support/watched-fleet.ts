@@ -2,15 +2,15 @@
 import { type AlertTerms, defaultAlertTerms } from "../../src/fleet/alerts/alert-terms.ts";
 import type { FleetPoint } from "../../src/fleet/alerts/fleet-point.ts";
 import { watchFleet } from "../../src/fleet/alerts/watch.ts";
-import type { AlertBoard, FleetRun } from "../../src/fleet/control-api.ts";
-import { ControlCore } from "../../src/fleet/control-core.ts";
-import { OutcomeLog } from "../../src/fleet/outcome-log.ts";
-import { layerEveryMs } from "../../src/fleet/schedule.ts";
-import { ShardIndex } from "../../src/fleet/shard-index.ts";
-import type { ContainerId, TenantId } from "../../src/domain/ids.ts";
-import type { AlertNotice } from "../../src/protocol/alerts.ts";
+import type { AlertBoard, FleetRun } from "../../src/fleet/control/control-api.ts";
+import { ControlCore } from "../../src/fleet/control/control-core.ts";
+import { OutcomeLog } from "../../src/fleet/control/outcome-log.ts";
+import { layerEveryMs } from "../../src/fleet/control/schedule.ts";
+import { ShardIndex } from "../../src/fleet/shard/shard-index.ts";
+import type { ContainerId, TenantId } from "../../src/domain/state/ids.ts";
+import type { AlertNotice } from "../../src/protocol/resources/operator/alerts.ts";
 import type { Clock } from "../../src/session/ambient.ts";
-import type { OutcomeCounts, SessionReport } from "../../src/session/reports.ts";
+import type { OutcomeCounts, SessionReport } from "../../src/session/reports/reports.ts";
 import { nodeSql } from "./node-sql.ts";
 import { born, report, sessionId } from "./reports.ts";
 

@@ -22,7 +22,7 @@ import {
   type WrapperJob,
   type WrapperJobDetail,
   type WrapperJobOrder,
-} from "../../src/protocol/wrapper.ts";
+} from "../../src/protocol/sandbox/wrapper.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 let bundle: Promise<string> | null = null;
@@ -33,7 +33,7 @@ const directories: string[] = [];
 export function wrapperBundle(): Promise<string> {
   bundle ??= (async () => {
     const path = join(temporaryDirectory(), "wrapper.js");
-    await promisify(execFile)(process.execPath, [join(root, "scripts/build-wrapper.ts"), path], { cwd: root });
+    await promisify(execFile)(process.execPath, [join(root, "scripts/builds/build-wrapper.ts"), path], { cwd: root });
     return path;
   })();
   return bundle;
@@ -118,7 +118,8 @@ export function bootDocument(changes: Partial<WrapperBoot> = {}): WrapperBoot {
     generation: 7,
     secret: randomBytes(32).toString("hex"),
     launch_not_after: Date.now() + 60_000,
-    lease_ttl_ms: 60_000,
+    // Longer than a whole file of tests takes on a busy machine: most renew it once only.
+    lease_ttl_ms: 600_000,
     job_grace_ms: 500,
     stop_grace_ms: 3_000,
     workspace_dir: join(home, "workspace"),

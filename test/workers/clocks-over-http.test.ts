@@ -1,8 +1,8 @@
 /** Clocks, ends and replacements as a client meets them: the real routes and objects in workerd, with storage and a provider that fail. */
 import { describe, expect, it } from "vitest";
-import { eventPage } from "../../src/protocol/events.ts";
-import { jobView } from "../../src/protocol/jobs.ts";
-import { sessionView, type SessionView } from "../../src/protocol/sessions.ts";
+import { eventPage } from "../../src/protocol/resources/session/events.ts";
+import { jobView } from "../../src/protocol/resources/session/jobs.ts";
+import { sessionView, type SessionView } from "../../src/protocol/resources/session/sessions.ts";
 import { bodyOf, expectProblem, keyOf } from "../support/workers/mooring.ts";
 import { riggedSend } from "../support/workers/rigged-http.ts";
 import { now, policy, Rigged, setAhead } from "../support/workers/rigged-session.ts";

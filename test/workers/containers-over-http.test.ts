@@ -3,12 +3,12 @@
  * not let a container end. What is shown is what is stored; every way out is taken to its end.
  */
 import { beforeAll, describe, expect, it } from "vitest";
-import { adminLogPage } from "../../src/protocol/fleet.ts";
-import { containerPage, containerView, type ContainerView } from "../../src/protocol/containers.ts";
-import type { ContainerId } from "../../src/domain/ids.ts";
-import type { FleetShardApi } from "../../src/fleet/shard-api.ts";
-import { shardName } from "../../src/fleet/shard-name.ts";
-import type { Fault } from "../../src/sandbox/memory/fault-plan.ts";
+import { adminLogPage } from "../../src/protocol/resources/operator/fleet.ts";
+import { containerPage, containerView, type ContainerView } from "../../src/protocol/resources/operator/containers.ts";
+import type { ContainerId } from "../../src/domain/state/ids.ts";
+import type { FleetShardApi } from "../../src/fleet/shard/shard-api.ts";
+import { shardName } from "../../src/fleet/shard/shard-name.ts";
+import type { Fault } from "../memory/fault-plan.ts";
 import { holdToDocument } from "../support/documented.ts";
 import { adminToken, bodyOf, expectProblem, shards } from "../support/workers/mooring.ts";
 import { riggedSend } from "../support/workers/rigged-http.ts";

@@ -3,9 +3,9 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
-import type { TenantId } from "../../src/domain/ids.ts";
-import type { AlertBoard, FleetControlApi } from "../../src/fleet/control-api.ts";
-import type { Env } from "../../src/env.ts";
+import type { TenantId } from "../../src/domain/state/ids.ts";
+import type { AlertBoard, FleetControlApi } from "../../src/fleet/control/control-api.ts";
+import type { Env } from "../../src/config/env.ts";
 
 it("the first tenant arms the watch, which judges every alert and goes on by its own alarm [FLT-13]", async () => {
   const { CONTROL } = env as unknown as Env;

@@ -2,9 +2,9 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
-import type { FleetControlApi } from "../../src/fleet/control-api.ts";
-import { shardName } from "../../src/fleet/shard-name.ts";
-import type { TenantId } from "../../src/domain/ids.ts";
+import type { FleetControlApi } from "../../src/fleet/control/control-api.ts";
+import { shardName } from "../../src/fleet/shard/shard-name.ts";
+import type { TenantId } from "../../src/domain/state/ids.ts";
 import {
   adminLogPage,
   fleetPage,
@@ -14,8 +14,8 @@ import {
   statsView,
   tenantUsageView,
   usageView,
-} from "../../src/protocol/fleet.ts";
-import { sessionPage, sessionView } from "../../src/protocol/sessions.ts";
+} from "../../src/protocol/resources/operator/fleet.ts";
+import { sessionPage, sessionView } from "../../src/protocol/resources/session/sessions.ts";
 import { adminToken, bodyOf, expectProblem, keyOf, send, shards } from "../support/workers/mooring.ts";
 
 const { CONTROL } = env as unknown as { readonly CONTROL: DurableObjectNamespace };

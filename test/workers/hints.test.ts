@@ -3,9 +3,14 @@
  * out of the words it was given, or from `explain`, fills in the ids, and makes it. Real routes and objects, in workerd.
  */
 import { describe, expect, it } from "vitest";
-import { explainView, type ExplainView } from "../../src/protocol/explain.ts";
-import { inspectionView } from "../../src/protocol/admin.ts";
-import { sessionPage, sessionView, teardownView, type SessionView } from "../../src/protocol/sessions.ts";
+import { explainView, type ExplainView } from "../../src/protocol/resources/session/explain.ts";
+import { inspectionView } from "../../src/protocol/resources/operator/admin.ts";
+import {
+  sessionPage,
+  sessionView,
+  teardownView,
+  type SessionView,
+} from "../../src/protocol/resources/session/sessions.ts";
 import { adminToken, bodyOf, expectProblem, keyOf } from "../support/workers/mooring.ts";
 import { riggedSend } from "../support/workers/rigged-http.ts";
 import { now, Rigged, setAhead } from "../support/workers/rigged-session.ts";

@@ -1,6 +1,6 @@
 /** That the local adapter runs on workerd's own fetch and signals; what it makes of answers is test/contract/local-adapter.test.ts. */
 import { expect, it } from "vitest";
-import type { Generation, InstanceId, SandboxId, SessionId } from "../../src/domain/ids.ts";
+import type { Generation, InstanceId, SandboxId, SessionId } from "../../src/domain/state/ids.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
 import type { Clock, Ids } from "../../src/session/ambient.ts";
 
@@ -25,7 +25,14 @@ const target = {
 };
 
 it("a host that nobody runs is unknown in workerd too, and a stop may have had its effect [PHY-1]", async () => {
-  const sandbox = localSandbox({ url: "http://127.0.0.1:9", token: "t", fetch, clock, ids });
+  const sandbox = localSandbox({
+    url: "http://127.0.0.1:9",
+    token: "t",
+    fetch,
+    clock,
+    ids,
+    controlPlane: async () => null,
+  });
   const bound = () => ({ timeoutMs: 5_000, signal: new AbortController().signal });
   const seen = await sandbox.observe(target, 1, bound());
   expect(seen).toMatchObject({ answer: "unknown", host: null });

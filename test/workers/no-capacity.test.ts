@@ -3,9 +3,9 @@
  * takes no more sandboxes than it has room for.
  */
 import { afterEach, describe, expect, it } from "vitest";
-import { eventPage } from "../../src/protocol/events.ts";
-import { explainView } from "../../src/protocol/explain.ts";
-import { sessionView, type SessionView } from "../../src/protocol/sessions.ts";
+import { eventPage } from "../../src/protocol/resources/session/events.ts";
+import { explainView } from "../../src/protocol/resources/session/explain.ts";
+import { sessionView, type SessionView } from "../../src/protocol/resources/session/sessions.ts";
 import { holdToDocument } from "../support/documented.ts";
 import { bodyOf, keyOf } from "../support/workers/mooring.ts";
 import { riggedSend } from "../support/workers/rigged-http.ts";

@@ -3,7 +3,7 @@
  * continued by its alarm from storage alone. What is not shown: losing the machine that holds the storage.
  */
 import { describe, expect, it } from "vitest";
-import type { Call, Fault } from "../../src/sandbox/memory/fault-plan.ts";
+import type { Call, Fault } from "../memory/fault-plan.ts";
 import { now, policy, Rigged, seen, setAhead } from "../support/workers/rigged-session.ts";
 
 const none: Fault = { type: "none" };
@@ -64,7 +64,8 @@ describe("an object that ends in the middle", () => {
     await launched();
     await session.crash();
     session.fate(null);
-    expect(await stored(session)).toEqual([{ phase: "launching", step: "acting" }]);
+    // The new life confirms the interrupted launch at once instead of waiting for the bound of its call.
+    expect(await stored(session)).toEqual([{ phase: "launching", step: "confirming" }]);
     const view = await session.driveTo("running");
     const living = new Set(session.processes().map((process) => process.generation));
     expect([...living]).toEqual([view.generation]);
@@ -261,6 +262,7 @@ describe("before the provider is called", () => {
       ["renew", "launching", "confirming"],
       ["renew", "held", null],
       ["retire", "stopping", "acting"],
+      ["cutTraffic", "stopping", "acting"],
       ["stop", "stopping", "acting"],
     ]);
     for (const { phase, deadline, alarm } of seen) {

@@ -1,7 +1,7 @@
 /** The deployed object as it is: its own wiring and timers, the platform's own alarms. Nothing here runs an alarm by hand. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import type { SessionId, TenantId } from "../../src/domain/ids.ts";
+import type { SessionId, TenantId } from "../../src/domain/state/ids.ts";
 import type { Caller, SessionApi } from "../../src/session/session-api.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { sessions, tenants } from "../support/workers/mooring.ts";

@@ -2,11 +2,11 @@
 import { createScheduledController, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, it, vi } from "vitest";
-import type { SessionId, TenantId } from "../../src/domain/ids.ts";
-import { defaultPolicy as policy } from "../../src/domain/policy.ts";
-import type { Env } from "../../src/env.ts";
-import worker from "../../src/index.ts";
-import { runsPage } from "../../src/protocol/cleanup.ts";
+import type { SessionId, TenantId } from "../../src/domain/state/ids.ts";
+import { defaultPolicy as policy } from "../../src/domain/rules/policy.ts";
+import type { Env } from "../../src/config/env.ts";
+import { handler as worker } from "../support/workers/composed.ts";
+import { runsPage } from "../../src/protocol/resources/operator/cleanup.ts";
 import type { Caller, SessionApi } from "../../src/session/session-api.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { adminToken, bodyOf, send, sessions, tenants } from "../support/workers/mooring.ts";

@@ -1,6 +1,6 @@
 /** What an object does with rows it did not write itself: newer, older, unreadable, none at all. In workerd, over real storage. */
 import { describe, expect, it } from "vitest";
-import { isolatedSandboxId, type Generation } from "../../src/domain/ids.ts";
+import { isolatedSandboxId, type Generation } from "../../src/domain/state/ids.ts";
 import { sessionMigrations } from "../../src/session/migrations/session-tables.ts";
 import { durableSql } from "../../src/storage/durable-sql.ts";
 import { migrate } from "../../src/storage/migrate.ts";

@@ -1,9 +1,9 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import type { TenantId } from "../../src/domain/ids.ts";
-import type { FleetShardApi, ListQuery } from "../../src/fleet/shard-api.ts";
-import { shardName } from "../../src/fleet/shard-name.ts";
+import type { TenantId } from "../../src/domain/state/ids.ts";
+import type { FleetShardApi, ListQuery } from "../../src/fleet/shard/shard-api.ts";
+import { shardName } from "../../src/fleet/shard/shard-name.ts";
 import { born, lease, report, sessionId } from "../support/reports.ts";
 
 function shard(name: string) {

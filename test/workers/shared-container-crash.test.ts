@@ -4,9 +4,9 @@
  * counts what was really done to it.
  */
 import { beforeAll, describe, expect, it } from "vitest";
-import { strandedAfterMs, type StoppingContainer } from "../../src/domain/container.ts";
-import type { ContainerId } from "../../src/domain/ids.ts";
-import type { Call, Fault } from "../../src/sandbox/memory/fault-plan.ts";
+import { strandedAfterMs, type StoppingContainer } from "../../src/domain/state/container.ts";
+import type { ContainerId } from "../../src/domain/state/ids.ts";
+import type { Call, Fault } from "../memory/fault-plan.ts";
 import { containerFate, now, policy, seen, setAhead, world } from "../support/workers/rigged-session.ts";
 import { callsAbout, destructions, endPolicy, Sharing } from "../support/workers/rigged-tenant.ts";
 

@@ -1,6 +1,6 @@
 /** Shared containers as deployed: real objects, the platform's own alarms, the memory provider behind them. */
 import { describe, expect, it } from "vitest";
-import type { SessionId, TenantId } from "../../src/domain/ids.ts";
+import type { SessionId, TenantId } from "../../src/domain/state/ids.ts";
 import type { Caller, SessionApi } from "../../src/session/session-api.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { sessions, tenants } from "../support/workers/mooring.ts";

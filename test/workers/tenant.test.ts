@@ -1,8 +1,8 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { isolatedSandboxId, type SessionId } from "../../src/domain/ids.ts";
-import type { ReserveOrder } from "../../src/session/reports.ts";
+import { isolatedSandboxId, type SessionId } from "../../src/domain/state/ids.ts";
+import type { ReserveOrder } from "../../src/session/reports/reports.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { generation, lease, receipt, report, sessionId } from "../support/reports.ts";
 
@@ -71,12 +71,40 @@ describe("TenantObject", () => {
     });
   });
 
+  it("[BUG-14] a tenant that is used all the time wakes to prune: no use of it puts its alarm off", async () => {
+    const { stub, api } = tenant("busy");
+    const id = sessionId("busyone");
+    const armedFor = () => runInDurableObject(stub, (_, state) => state.storage.getAlarm());
+    const begun = Date.now();
+    vi.useFakeTimers({ toFake: ["Date"], now: begun });
+    await api.report(report(id, 1, { createdAt: begun, status: "terminated", leases: [] }));
+    const first = await armedFor();
+    expect(first).not.toBeNull();
+    for (let hours = 1; hours <= 30; hours += 1) {
+      const now = begun + hours * 3_600_000;
+      vi.setSystemTime(now);
+      // The platform would have woken it by now.
+      const due = await armedFor();
+      if (due !== null && due <= now) await runDurableObjectAlarm(stub);
+      const before = await armedFor();
+      await api.report(report(id, hours + 1, { createdAt: begun, status: "terminated", leases: [] }));
+      await api.cancelReservation(id, generation(hours));
+      const after = await armedFor();
+      expect(after).toBeLessThanOrEqual(before ?? Infinity);
+    }
+    const kept = await runInDurableObject(stub, (_, state) =>
+      state.storage.sql.exec("SELECT body FROM kept WHERE name = 'pruned_at'").toArray(),
+    );
+    expect(Number(kept[0]?.["body"])).toBeGreaterThan(begun);
+  });
+
   it("a reservation arms an alarm, and one that no report listed, of a session without a record, is given back then [CAP-6]", async () => {
     const { stub, api } = tenant("orphan");
     const id = sessionId("neverwas");
     await api.reserve(fresh(id, 1));
-    // While control and the index are being told, the alarm stands for that; then for the reservation.
+    // While control and the index are being told, the alarm stands for that; after it has fired, for the reservation.
     const armedFor = await vi.waitFor(async () => {
+      await runDurableObjectAlarm(stub);
       const at = await runInDurableObject(stub, (_, state) => state.storage.getAlarm());
       if (at === null || at < Date.now() + 300_000) throw new Error("not armed for the reservation");
       return at;

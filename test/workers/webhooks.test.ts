@@ -2,7 +2,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
-import type { SessionId } from "../../src/domain/ids.ts";
+import type { SessionId } from "../../src/domain/state/ids.ts";
 import type { SessionApi } from "../../src/session/session-api.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 

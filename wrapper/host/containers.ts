@@ -1,20 +1,20 @@
 /**
- * Shared containers of this host: a directory that holds the places of its members, and a durable word that nothing is
- * launched in it any more. Which sandboxes are in one is in their own records. Ending a container ends every process of
- * every member there ever was, by their marks, and of nothing else.
+ * Shared containers of this host. A container is a directory that holds the directories of its members, and a stored mark
+ * once it is retired, after which nothing is launched in it. The records of sandboxes say which container they are in.
+ * Ending a container ends every process of every member that it ever had, and nothing else.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { z } from "zod";
-import { writeDurably, type Records } from "./records.ts";
+import type { Records } from "./records/records.ts";
 import { Refusal } from "./refusal.ts";
-import type { Aim, Found, Residue } from "./residue.ts";
-import { containerIdText, type StateDirectory } from "./state-directory.ts";
-import type { Stopper } from "./stopper.ts";
+import type { Aim, Found, Residue } from "./processes/residue.ts";
+import { containerIdText, type StateDirectory } from "./records/state-directory.ts";
+import type { Stopper } from "./processes/stopper.ts";
 
-const containerRecord = z.object({ retired: z.literal(true) });
-/** A launch is refused by its own `launch_not_after` minutes after it was sent. */
+const containerRecord = z.object({ retired: z.literal(true), at: z.number().optional() });
+/** Far longer than a launch can be on its way: `launch_not_after` refuses it minutes after it was sent. */
 const tombstoneMs = 7 * 24 * 3_600_000;
+
+const directory = "containers";
 
 export interface ContainerParts {
   readonly state: StateDirectory;
@@ -25,44 +25,52 @@ export interface ContainerParts {
 
 export class Containers {
   readonly #parts: ContainerParts;
-  readonly #directory: string;
   readonly #retired = new Set<string>();
 
   constructor(parts: ContainerParts) {
     this.#parts = parts;
-    this.#directory = join(parts.state.path, "containers");
-    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
   }
 
-  /** One that cannot be read counts as retired: its id is never used again anyway. */
+  /** A mark that cannot be read counts as retired, because container ids are never used again. */
   load(now: number): void {
-    for (const file of readdirSync(this.#directory)) {
+    const { files } = this.#parts.state;
+    for (const file of files.list(directory)) {
+      if (!file.endsWith(".json")) continue;
       const id = file.slice(0, -".json".length);
-      const path = join(this.#directory, file);
-      const old = now - statSync(path).mtimeMs > tombstoneMs;
-      if (!file.endsWith(".json") || (old && this.#readable(path) && !this.#parts.state.hasContainer(id)))
-        rmSync(path, { force: true });
-      else this.#retired.add(id);
+      const record = readable(files.read(`${directory}/${file}`) ?? "");
+      const isOld = record?.at !== undefined && now - record.at > tombstoneMs;
+      if (isOld && !this.#parts.state.hasContainer(id)) {
+        files.remove(`${directory}/${file}`);
+        continue;
+      }
+      this.#retired.add(id);
+      // An earlier release stored no time.
+      if (record !== null && record.at === undefined) this.#store(id, now);
     }
+  }
+
+  /** Stores everything again, after the state directory was removed under this host. */
+  writeAll(now: number): void {
+    for (const id of this.#retired) this.#store(id, now);
   }
 
   isRetired(id: string | undefined): boolean {
     return id !== undefined && this.#retired.has(id);
   }
 
-  retire(id: string): void {
+  retire(id: string, now: number): void {
     if (this.#retired.has(containerIdText.parse(id))) return;
-    writeDurably(this.#directory, `${id}.json`, JSON.stringify({ retired: true }));
+    this.#store(id, now);
     this.#retired.add(id);
   }
 
-  /** Throws when something cannot be decided: nobody may then call it absent. */
+  /** Throws when a process cannot be attributed: then nobody may call the container empty. */
   async residue(id: string): Promise<readonly Found[]> {
     const found = await Promise.all(this.#members(id).map((aim) => this.#parts.residue.of(aim)));
     return found.flat();
   }
 
-  /** The directory of it is there. */
+  /** Its directory exists. */
   exists(id: string): boolean {
     return this.#parts.state.hasContainer(id);
   }
@@ -75,6 +83,7 @@ export class Containers {
     await this.#parts.state.removeContainer(id);
   }
 
+  /** Every sandbox that was ever launched in the container. */
   #members(id: string): readonly Aim[] {
     return [...this.#parts.records.all()].flatMap(({ container, sessionId, armed }) =>
       container !== id || sessionId === null || armed === null
@@ -83,11 +92,16 @@ export class Containers {
     );
   }
 
-  #readable(path: string): boolean {
-    try {
-      return containerRecord.safeParse(JSON.parse(readFileSync(path, "utf8"))).success;
-    } catch {
-      return false;
-    }
+  #store(id: string, now: number): void {
+    const record = { retired: true, at: now } satisfies z.infer<typeof containerRecord>;
+    this.#parts.state.files.write(`${directory}/${id}.json`, JSON.stringify(record));
+  }
+}
+
+function readable(text: string): z.infer<typeof containerRecord> | null {
+  try {
+    return containerRecord.parse(JSON.parse(text));
+  } catch {
+    return null;
   }
 }

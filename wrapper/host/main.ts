@@ -1,27 +1,29 @@
 /**
  * The local sandbox host: `LOCAL_HOST_TOKEN=… node wrapper/host/main.ts --port N --state DIR`.
  *
- * Prints one line `{"url", "host_id"}` once it listens. SIGTERM and SIGINT end the host and leave its sandboxes
- * running: guardians are sessions of their own, and the next start finds them. With `--end-all-on-exit` a first
- * signal ends every sandbox too and the exit code is 1 when one could not be ended; a second one does not wait.
+ * Prints one line `{"url", "host_id"}` once it listens. SIGTERM and SIGINT end the host and leave its sandboxes running:
+ * guardians have kernel sessions of their own, and the next start finds them. With `--end-all-on-exit` the first signal
+ * also ends every sandbox, and the exit code is 1 when one could not be ended; a second signal exits at once.
  */
 import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { setTimeout as pause } from "node:timers/promises";
-import { Faults } from "./faults.ts";
-import { parseJobUserRange, type JobUserRange } from "./job-users.ts";
-import { createHostServer } from "./host-server.ts";
+import { Faults } from "./http/faults.ts";
+import { parseJobUserRange, type JobUserRange } from "./processes/job-users.ts";
+import { createHostServer } from "./http/host-server.ts";
+import { closeInheritedDescriptors } from "../proc/inherited-descriptors.ts";
 import { SandboxHost } from "./sandbox-host.ts";
 
 const usage = `usage: LOCAL_HOST_TOKEN=<32 characters or more> node wrapper/host/main.ts --port N --state DIR
   --wrapper FILE          the bundled wrapper (dist/wrapper.js)
   --quota-bytes N         refuse launches and saves once sandboxes and snapshots take this much disk
   --job-uids FIRST-LAST   jobs run as users of their own, a number from this range for each sandbox; needs root
-                          (without it jobs run as whoever started this host)
+                          (without it jobs run as the user who started this host)
   --end-all-on-exit       end every sandbox before exiting
-  --no-cgroups            go by marks and lineage alone, also where the kernel could count (tests)
+  --forget-control-plane  serve the next control plane that calls, not the one served before
+  --no-cgroups            make no control groups, even where the kernel allows it (tests)
   --faults                allow POST /faults (tests)
   --age-ms N              with --faults: what lies on disk looks that much older to a reclaim (tests)
   --scan-delay-ms N       with --faults: stay in 503 scanning for this long (tests)`;
@@ -32,6 +34,10 @@ function refuse(why: string): never {
 }
 
 function options() {
+  if (process.argv.includes("--help") || process.argv.includes("-h")) {
+    process.stdout.write(`${usage}\n`);
+    process.exit(0);
+  }
   try {
     return parseArgs({
       options: {
@@ -41,6 +47,7 @@ function options() {
         "quota-bytes": { type: "string" },
         "job-uids": { type: "string" },
         "end-all-on-exit": { type: "boolean", default: false },
+        "forget-control-plane": { type: "boolean", default: false },
         "no-cgroups": { type: "boolean", default: false },
         faults: { type: "boolean", default: false },
         "age-ms": { type: "string", default: "0" },
@@ -60,6 +67,8 @@ function userRange(text: string): JobUserRange {
   return parseJobUserRange(text) ?? refuse(`--job-uids must be FIRST-LAST, like 70000-70999, not "${text}".`);
 }
 
+// Sandboxes would inherit them from here, and with them what the shell or supervisor that started this host holds open.
+closeInheritedDescriptors();
 const given = options();
 const token = process.env["LOCAL_HOST_TOKEN"] ?? "";
 if (token.length < 16) refuse("LOCAL_HOST_TOKEN must be set, to 16 characters or more.");
@@ -85,6 +94,7 @@ function openHost(stateDirectory: string): SandboxHost {
       stateDirectory,
       wrapperFile: resolve(given.wrapper),
       version: "0.1.0",
+      keepControlPlane: !given["forget-control-plane"],
       cgroups: given["no-cgroups"] ? "never" : "possible",
       agedMs: given.faults ? wholeNumber("age-ms", given["age-ms"]) : 0,
       jobUsers: given["job-uids"] === undefined ? null : userRange(given["job-uids"]),

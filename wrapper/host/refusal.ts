@@ -1,14 +1,16 @@
-/** Every "no" of the host, with its one status. */
+/** Every refusal of the host, with its HTTP status. */
 import type { z } from "zod";
-import type { hostErrorCodes } from "../../src/protocol/host.ts";
+import type { hostErrorCodes } from "../../src/protocol/sandbox/host.ts";
 
 export type RefusalCode = (typeof hostErrorCodes)[number];
 
 export const refusalStatus: { readonly [Code in RefusalCode]: number } = {
   unauthorized: 401,
   scanning: 503,
+  state_unusable: 503,
   refused_retired: 409,
   refused_late: 409,
+  foreign_control_plane: 409,
   occupied: 409,
   not_found: 404,
   not_empty: 409,
@@ -30,7 +32,14 @@ export class Refusal extends Error {
   }
 }
 
-/** The value, or the refusal `invalid` with what is wrong about it. */
+/** The reason of an error for an answer, without paths of this host. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return "unknown";
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return code === undefined ? error.message : syscall === undefined ? code : `${code} in ${syscall}`;
+}
+
+/** The parsed value. Throws the refusal `invalid`, which says what is wrong with the input. */
 export function parsed<Schema extends z.ZodType>(schema: Schema, input: unknown): z.infer<Schema> {
   const result = schema.safeParse(input);
   if (result.success) return result.data;

@@ -1,18 +1,18 @@
 /**
- * Carries one workspace out of the container, or one into it, as a tar over HTTP, and ends. Nobody but the holder of the
- * order's secret gets or gives a byte, and every answer proves the same secret: a job that takes over the port is not
- * taken for the courier (PHY-17).
+ * Carries one workspace out of the container, or into it, as a tar over HTTP, and ends. Only the holder of the order's
+ * secret may send or receive. Every answer proves that secret, so that a job that takes the port is not mistaken for the
+ * courier.
  *
- * It marks itself as a job of the instance through the environment it is started with: while it works, it is residue.
+ * Its environment marks it as a job of the instance, so that it counts as residue while it works.
  */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { chownSync, mkdirSync, rmSync } from "node:fs";
-import { courierOrder, type CourierOrder, type CourierSum } from "../../src/protocol/toolbox.ts";
-import { controllerToken, wrapperHeaders, wrapperProof } from "../../src/protocol/wrapper.ts";
-import { startTar, type Tar } from "../host/archive.ts";
+import { courierOrder, type CourierOrder, type CourierSum } from "../../src/protocol/sandbox/toolbox.ts";
+import { controllerToken, wrapperHeaders, wrapperProof } from "../../src/protocol/sandbox/wrapper.ts";
+import { startTar, type Tar } from "../host/disk/archive.ts";
 
-/** Which way the files go, seen from the container. */
+/** The direction, seen from the container. */
 export type Direction = "pack" | "unpack";
 
 export async function courier(direction: Direction): Promise<CourierSum> {
@@ -36,7 +36,10 @@ export async function courier(direction: Direction): Promise<CourierSum> {
     if (typeof nonce === "string") response.setHeader(wrapperHeaders.proof, await wrapperProof(order.secret, nonce));
     const asked = `${request.method} ${request.url}`;
     if (request.headers.authorization !== token) return void response.writeHead(401).end();
-    if (asked === "GET /ready") return void response.writeHead(204).end();
+    // Never 204: the container runtime reuses a connection whose answer had no body, and then tears it down.
+    if (asked === "GET /ready") return void response.writeHead(200).end("ready");
+    // The caller gave up, and the next courier needs the port.
+    if (asked === "DELETE /archive") return void response.end("ended", () => carrying.giveUp());
     if (direction === "pack" && asked === "GET /archive") return carrying.out(response);
     if (direction === "unpack" && asked === "PUT /archive") return json(response, await carrying.in(request));
     if (direction === "pack" && asked === "GET /sum") return json(response, await carrying.sum);
@@ -48,7 +51,7 @@ export async function courier(direction: Direction): Promise<CourierSum> {
   });
   try {
     const sum = await carrying.sum;
-    // The last answer is still on its way.
+    // Give the last answer time to arrive.
     await carrying.told(direction === "pack" ? order.patience_ms : 1_000);
     return sum;
   } finally {
@@ -63,8 +66,8 @@ export async function courier(direction: Direction): Promise<CourierSum> {
 }
 
 /**
- * Given away before anything is in it: what an archive unpacks then, it unpacks with its owner's rights alone. What an earlier try
- * left may belong to another, and nothing ever ran in it.
+ * Gives the empty directory to its owner, so that unpacking has no more rights than that user. An earlier try may have left
+ * files of another user; nothing ever ran there, so they are removed.
  */
 function makeDirectory({ directory, owner }: CourierOrder): void {
   if (owner !== undefined) rmSync(directory, { recursive: true, force: true });
@@ -73,11 +76,12 @@ function makeDirectory({ directory, owner }: CourierOrder): void {
 }
 
 class Carrying {
-  /** Settles once: when all went through, or when it cannot any more. */
+  /** Settles once: when everything was carried, or when that has failed. */
   readonly sum: Promise<CourierSum>;
   readonly #order: CourierOrder;
   readonly #signal: AbortSignal;
   readonly #moved: () => void;
+  readonly #gaveUp = new AbortController();
   readonly #hash = createHash("sha256");
   #bytes = 0;
   #taken = false;
@@ -87,15 +91,20 @@ class Carrying {
 
   constructor(order: CourierOrder, signal: AbortSignal, moved: () => void) {
     this.#order = order;
-    this.#signal = signal;
+    this.#signal = AbortSignal.any([signal, this.#gaveUp.signal]);
     this.#moved = moved;
     this.sum = new Promise((done, failed) => (this.#settle = { done, failed }));
     this.sum.catch(() => {});
-    signal.addEventListener("abort", () => this.#settle.failed(new Error("Nobody came, or nothing moved.")));
+    signal.addEventListener("abort", () => this.#settle.failed(new Error("No caller came, or no bytes moved.")));
   }
 
   tell(): void {
     this.#tell();
+  }
+
+  giveUp(): void {
+    this.#gaveUp.abort();
+    this.#settle.failed(new Error("The caller gave up."));
   }
 
   told(ms: number): Promise<void> {
@@ -109,6 +118,9 @@ class Carrying {
 
   async out(response: ServerResponse): Promise<void> {
     this.#takeOnce();
+    response.once("close", () => {
+      if (!response.writableFinished) this.giveUp();
+    });
     const tar = startTar(
       [
         "--create",
@@ -151,9 +163,9 @@ class Carrying {
     return this.sum;
   }
 
-  /** Twice would give, or make, half a workspace beside another. */
+  /** A second transfer would give, or make, half a workspace. */
   #takeOnce(): void {
-    if (this.#taken) throw new Error("It was carried already.");
+    if (this.#taken) throw new Error("The workspace was carried already.");
     this.#taken = true;
   }
 
@@ -177,6 +189,8 @@ class Carrying {
 
 function drained(stream: NodeJS.WritableStream): Promise<void> {
   return new Promise((resolve, reject) => {
+    // A stream that closed before says so to nobody any more.
+    if ("destroyed" in stream && stream.destroyed === true) return reject(new Error("The other side closed."));
     stream.once("drain", resolve);
     stream.once("close", () => reject(new Error("The other side closed.")));
   });

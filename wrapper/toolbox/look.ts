@@ -1,14 +1,15 @@
 /**
- * Every live process of one session and generation. Zombies are not alive; an exact match only, never a prefix (PHY-3).
+ * Every live process of one session and generation, by exact match. Zombies are not alive.
  *
- * A sandbox that is alone in its container is told by its marks and its parents: what hides from them ends with the
- * container. In a shared one whatever runs as a member's own user is its, too; and a process that can neither be read nor
- * explained, and is not older than the member, makes the look fail: nobody may then call the member absent (I4).
+ * In a container of its own, a sandbox is known by marks and parents; a process that hides from both ends with the
+ * container. In a shared container every process of a member's own user belongs to it too. There a process that can
+ * neither be read nor explained, and that is not older than the member, makes the look fail: the member must not be called
+ * absent.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { lookOrder, type LookReport, type ToolMember } from "../../src/protocol/toolbox.ts";
-import { startTimeOf, ticksSinceBoot } from "../host/process-table.ts";
-import { type Aim, type Counted, type Found, type Owner, Residue } from "../host/residue.ts";
+import { lookOrder, type LookReport, type ToolMember } from "../../src/protocol/sandbox/toolbox.ts";
+import { startTimeOf, ticksSinceBoot } from "../proc/marked-processes.ts";
+import { type Aim, type Counted, type Found, type Owner, Residue } from "../host/processes/residue.ts";
 
 export async function look(input: unknown): Promise<LookReport> {
   const { aim, pids, member } = lookOrder.parse(input);
@@ -17,7 +18,7 @@ export async function look(input: unknown): Promise<LookReport> {
 }
 
 export function inspector({ session }: Aim, member: ToolMember | undefined): Residue {
-  // Everything can be read there, so what cannot be is not ours: nothing is doubted for having been started "since".
+  // Every process of this sandbox can be read there, so one that cannot be read is not its own and raises no doubt.
   if (member === undefined) return new Residue(() => Number.POSITIVE_INFINITY, null);
   const { user, instance, generation, age_ms: ageMs } = member;
   const since = ticksSinceBoot() - Math.ceil(ageMs / msPerTick);
@@ -28,7 +29,7 @@ export function shown(found: Found): LookReport["residue"][number] {
   return { kind: found.kind, instance: found.owner.instance, pid: found.pid };
 }
 
-/** As process-table.ts counts them. */
+/** The kernel's ticks, as proc/process-table.ts reads them. */
 const msPerTick = 10;
 
 function ofUser(user: number, owner: Owner): Counted {
@@ -41,7 +42,7 @@ function ofUser(user: number, owner: Owner): Counted {
   };
 }
 
-/** Real, effective, saved, of the file system: a program with the setuid bit changes some of them, and only root all. */
+/** The real, effective, saved and file-system user. A setuid program changes some of them; only root changes all. */
 function usersOf(pid: number): readonly number[] {
   const users = /^Uid:\s+(.+)$/m.exec(statusOf(pid))?.[1] ?? "";
   return users.split(/\s+/).map(Number);
@@ -51,7 +52,7 @@ function statusOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/status`, "utf8");
   } catch (error) {
-    // It ended since its name was read.
+    // The process ended after its name was read.
     if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH")) return "";
     throw error;
   }

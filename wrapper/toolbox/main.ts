@@ -1,7 +1,7 @@
 /**
- * `node toolbox.js <tool> '<order>'`, see src/protocol/toolbox.ts. Exit 0 with one JSON document on standard output; anything
- * else is a failure whose last line on standard error says why. It reads what the host reads (wrapper/host), with one
- * difference: it has no memory of earlier looks, so what hides from its marks and its parents is the container's to end.
+ * `node toolbox.js <tool> '<order>'`, see src/protocol/sandbox/toolbox.ts. Exits 0 with one JSON document on standard output.
+ * Any other exit is a failure, and the last line on standard error says why. It uses the code of the local host, with one
+ * difference: it has no memory of earlier looks, so a process that hides from marks and parents ends with the container.
  */
 import { courier } from "./courier.ts";
 import { look } from "./look.ts";
@@ -25,12 +25,14 @@ async function main(tool: string, order: string): Promise<void> {
   const run = tools[tool];
   if (run === undefined) throw new Error(`There is no tool "${tool}": ${Object.keys(tools).join(", ")}.`);
   const report = await run(order === "" ? null : JSON.parse(order));
-  // Whoever called may be gone; then nobody misses it.
+  // The caller may be gone. Then nobody needs the answer.
   process.stdout.on("error", () => {});
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
 
 main(process.argv[2] ?? "", process.argv[3] ?? "").catch((error: unknown) => {
-  process.stderr.write(`mooring toolbox: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  // Whatever it left open, a tool that has failed is over: a courier that stays keeps its port from the next one.
+  process.stderr.write(`mooring toolbox: ${error instanceof Error ? error.message : String(error)}\n`, () =>
+    process.exit(1),
+  );
 });

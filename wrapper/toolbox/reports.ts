@@ -1,9 +1,9 @@
-/** What a sandbox uses, and the end of what its wrapper wrote down. */
+/** Measures what a sandbox uses, and reads the end of its wrapper's log. */
 import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
-import { logsOrder, resourcesOrder } from "../../src/protocol/toolbox.ts";
-import { allocatedBytes } from "../host/file-tree.ts";
-import { measureProcesses, newestTail } from "../host/measurements.ts";
+import { logsOrder, resourcesOrder } from "../../src/protocol/sandbox/toolbox.ts";
+import { allocatedBytes } from "../host/disk/file-tree.ts";
+import { measureProcesses, newestTail } from "../host/processes/measurements.ts";
 import { inspector } from "./look.ts";
 
 export async function resources(input: unknown): Promise<object> {
@@ -20,7 +20,7 @@ export async function logs(input: unknown): Promise<object> {
   return newestTail([`${directory}/wrapper.log`, `${directory}/guardian.out`], tailBytes, Date.now());
 }
 
-/** Of a container that is one sandbox's: what is used of its disk is what that one uses, image included. */
+/** For a container of one sandbox: everything used on its disk counts, image included. */
 function usedBytes(path: string): number {
   try {
     const disk = statfsSync(path);

@@ -1,10 +1,9 @@
 /**
- * Room in a shared container: how much there is, which workspaces lie in it, and the removal of one. What is stale is not decided
- * here (src/protocol/stale-workspace.ts, by the object that has the records); what is removed was looked at right before, and
- * nothing is when a process cannot be inspected.
+ * Room in a shared container: measures it, lists the workspaces, and removes one. The object with the records decides which
+ * is stale (src/protocol/sandbox/stale-workspace.ts). This tool looks again right before the removal, and removes nothing
+ * when a process cannot be inspected.
  */
 import { readdirSync, statfsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import {
@@ -14,10 +13,11 @@ import {
   type spaceReport,
   type SurveyReport,
   type vacateReport,
-} from "../../src/protocol/toolbox.ts";
-import { allocatedBytes, newestChange } from "../host/file-tree.ts";
+} from "../../src/protocol/sandbox/toolbox.ts";
+import { removeTree } from "../host/disk/remove-tree.ts";
+import { allocatedBytes, newestChange } from "../host/disk/file-tree.ts";
 import { Refusal } from "../host/refusal.ts";
-import { measureSpace } from "../host/space.ts";
+import { measureSpace } from "../host/disk/space.ts";
 import { inspector } from "./look.ts";
 
 export async function space(input: unknown): Promise<z.infer<typeof spaceReport>> {
@@ -61,7 +61,7 @@ export async function vacate(input: unknown): Promise<z.infer<typeof vacateRepor
     if (untouched === null || untouched < order.untouched_for_ms) return { kept: "it was touched meanwhile" };
   }
   const freed = await allocatedBytes(order.workspace);
-  for (const path of [order.workspace, ...order.also]) await rm(path, { recursive: true, force: true, maxRetries: 3 });
+  for (const path of [order.workspace, ...order.also]) await removeTree(path);
   return { freed_bytes: freed };
 }
 

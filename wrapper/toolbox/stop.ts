@@ -1,10 +1,9 @@
 /**
- * Ends the processes of one instance, or of a whole generation, as the host's stopper does: pid, start time and marks are
- * checked again at each signal. Who else of that generation is here is told, so that the caller knows whether the
- * container may go.
+ * Ends the processes of one instance, or of a whole generation, with the host's stopper. Also reports the other processes
+ * of that generation, so that the caller knows whether the container may be removed.
  */
-import { stopOrder, type StopReport } from "../../src/protocol/toolbox.ts";
-import { Stopper } from "../host/stopper.ts";
+import { stopOrder, type StopReport } from "../../src/protocol/sandbox/toolbox.ts";
+import { Stopper } from "../host/processes/stopper.ts";
 import { inspector, shown } from "./look.ts";
 
 export async function stop(input: unknown): Promise<StopReport> {

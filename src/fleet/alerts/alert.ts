@@ -2,8 +2,8 @@
  * What an alert is: a pure judgement over a picture of the fleet, and a state that fires, holds and clears. What could not
  * be seen is `unknown` and moves no alert: silence neither raises nor clears one.
  */
-import type { CapacityView, LayerSummary } from "../control-api.ts";
-import type { OutcomeTotals, OverdueContainer } from "../shard-api.ts";
+import type { CapacityView, LayerSummary } from "../control/control-api.ts";
+import type { OutcomeTotals, OverdueContainer } from "../shard/shard-api.ts";
 import type { AlertTerms } from "./alert-terms.ts";
 
 export interface NamedSession {

@@ -1,5 +1,5 @@
 /** One look at the fleet as a point for Analytics Engine: one index, and figures in an order that is never changed, only added to. */
-import type { AlertBoard } from "../control-api.ts";
+import type { AlertBoard } from "../control/control-api.ts";
 import type { FleetSnapshot } from "./alert.ts";
 
 export interface FleetPoint {

@@ -1,9 +1,9 @@
 /** One look at the fleet: a few questions to each shard, all at once, each bounded. A shard that fails any of them is silent. */
-import type { TenantId } from "../../domain/ids.ts";
+import type { TenantId } from "../../domain/state/ids.ts";
 import type { Clock } from "../../session/ambient.ts";
 import { boundedCall } from "../bounded-call.ts";
-import type { CapacityView, LayerSummary, TenantEntry } from "../control-api.ts";
-import type { FleetRow, FleetShardApi, OutcomeTotals, OverdueSession, ShardStats } from "../shard-api.ts";
+import type { CapacityView, LayerSummary, TenantEntry } from "../control/control-api.ts";
+import type { FleetRow, FleetShardApi, OutcomeTotals, OverdueSession, ShardStats } from "../shard/shard-api.ts";
 import type { FleetSnapshot, NamedSession } from "./alert.ts";
 import type { AlertTerms } from "./alert-terms.ts";
 

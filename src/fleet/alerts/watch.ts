@@ -3,11 +3,11 @@
  * alarm and not by the cron, which is among the watched. What changed is stored before anyone is told, so a telling that
  * fails is told again at the next look: at least once, never none.
  */
-import type { AlertNotice } from "../../protocol/alerts.ts";
+import type { AlertNotice } from "../../protocol/resources/operator/alerts.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Clock, Logger } from "../../session/ambient.ts";
 import { boundedCall } from "../bounded-call.ts";
-import type { AlertBoard, AlertStanding, FleetDocument } from "../control-api.ts";
+import type { AlertBoard, AlertStanding, FleetDocument } from "../control/control-api.ts";
 import { type AlertRule, type AlertState, nextAlertState } from "./alert.ts";
 import { alertPage, alertRules } from "./alert-rules.ts";
 import { type FleetPoint, fleetPoint } from "./fleet-point.ts";

@@ -4,14 +4,16 @@
  *
  * What a session can still do it does itself: it is told to look. The reaper is for what nobody owns.
  */
-import type { Generation, SandboxId, SessionId } from "../../domain/ids.ts";
+import type { Generation, SandboxId, SessionId } from "../../domain/state/ids.ts";
 import type { Reply } from "../../protocol/problem.ts";
-import { boundedCall, eachBounded } from "../bounded-call.ts";
-import { RunRecord, type RunFigures } from "../run-record.ts";
+import { inLanes } from "../../calls/in-lanes.ts";
+import { boundedCall } from "../bounded-call.ts";
+import { RunRecord, type RunFigures } from "../control/run-record.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
-import { countedIds, type Inventory, takeInventory } from "./inventory.ts";
-import { observeEverywhere } from "./make-plan.ts";
-import type { AppliedFinding, AuditPlan, AuditResult, Finding } from "./plan.ts";
+import { countedIds, type CountedRecord, type Inventory, takeInventory } from "./inventory.ts";
+import { absentAtHost, observeEverywhere } from "./make-plan.ts";
+import type { AppliedFinding, AuditPlan, AuditResult, CountedFinding, Finding, SandboxFinding } from "./plan.ts";
+import { applyFile } from "./ownerless-files.ts";
 import { reap, reaperReceiptId } from "./reaper.ts";
 import { speakForLost } from "./speak-for-lost.ts";
 
@@ -53,15 +55,16 @@ async function applyAll(ports: AuditPorts, terms: AuditTerms, plan: AuditPlan, b
   const startedAt = clock.now();
   logger.info("Sandbox cleanup started", { layer: "audit", by, run: record.id, plan: plan.id });
   logger.info(`Found ${plan.findings.length} sandboxes to cleanup`, { layer: "audit", run: record.id });
-  const inventory = plan.findings.some((each) => each.kind === "sandbox_without_record")
+  const needsAll = ["sandbox_without_record", "file_without_owner"];
+  const inventory = plan.findings.some((each) => needsAll.includes(each.kind))
     ? await takeInventory(ports, terms)
     : null;
   const items: AppliedFinding[] = [];
-  await eachBounded(plan.findings, terms.concurrency, async (finding) => {
+  await inLanes(plan.findings, terms.concurrency, async (finding) => {
     const late = clock.now() - startedAt >= terms.runMs;
     const verdict: Verdict = late
       ? { outcome: "skipped", why: "There was no time left; the next audit finds it again." }
-      : await applyOne(ports, terms, finding, inventory).catch((error: unknown) => ({
+      : await applyOne(ports, terms, finding, by, inventory).catch((error: unknown) => ({
           outcome: "failed" as const,
           why: String(error).slice(0, 300),
         }));
@@ -94,8 +97,10 @@ async function applyOne(
   ports: AuditPorts,
   terms: AuditTerms,
   finding: Finding,
+  by: string,
   now: Inventory | null,
 ): Promise<Verdict> {
+  if (finding.kind === "file_without_owner") return await applyFile(ports, terms, finding, by, now);
   if (finding.kind === "sandbox_without_record") return await applyUnrecorded(ports, terms, finding, now);
   const record = await recordOf(ports, terms, finding.tenant, finding.sessionId, finding.generation);
   if (record === "silent") return { outcome: "failed", why: "Its registry did not answer." };
@@ -103,21 +108,38 @@ async function applyOne(
   if (record.state === "asserted") return { outcome: "skipped", why: "An operator has asserted it gone meanwhile." };
   const owner = await ownerOf(ports, terms, finding.sessionId);
   if (owner.type === "silent") return { outcome: "failed", why: "Its session did not answer." };
-  if (owner.type === "none") return await reapCounted(ports, terms, finding);
+  if (owner.type === "none") return await reapCounted(ports, terms, finding, record);
   if (finding.kind === "record_without_session") return { outcome: "skipped", why: "Its session has a record now." };
-  const target = { ...targetOf(finding), instanceId: null, host: null };
+  const target = { ...targetOf(finding), host: record.host, instanceId: null };
   const looks = await observeEverywhere(ports, terms, target, finding.provider);
-  if (looks.length === 0 || looks.some((look) => look.answer !== "absent")) {
-    return { outcome: "skipped", why: `A second look did not say absent: ${looks[0]?.answer ?? "nobody answered"}.` };
+  if (!absentAtHost(looks, record.host)) {
+    const said = looks.map((look) => `${look.answer} (${look.detail})`).join("; ");
+    const why = `A second look at its recorded host did not say absent: ${said === "" ? "nobody answered" : said}.`;
+    return { outcome: "skipped", why };
   }
   const poked = await boundedCall(ports.clock, terms.callMs, () =>
     ports.session(finding.sessionId).poke("maintenance"),
   );
   if (poked.type !== "answered")
     return { outcome: "failed", why: "Its session did not answer when it was told to look." };
+  return await provenBySession(ports, terms, finding);
+}
+
+/** How often, and how far apart, the registry is asked whether the session has closed the lease. Two looks take a second. */
+const proofLooks = 4;
+const proofLookGapMs = 1_500;
+
+/** Done is only what is proven: its registry has the receipt. A session that could not prove it goes on by itself. */
+async function provenBySession(ports: AuditPorts, terms: AuditTerms, finding: CountedFinding): Promise<Verdict> {
+  for (let look = 1; look <= proofLooks; look += 1) {
+    await ports.clock.sleep(proofLookGapMs);
+    const still = await recordOf(ports, terms, finding.tenant, finding.sessionId, finding.generation);
+    if (still === null)
+      return { outcome: "done", why: "Its session looked again, proved the absence and closed the lease." };
+  }
   return {
-    outcome: "done",
-    why: "Its session was told to look again; it proves the absence and closes its lease itself.",
+    outcome: "skipped",
+    why: "Its session was told to look again and has not proven the absence yet. It goes on by itself; explain says what it waits for.",
   };
 }
 
@@ -129,7 +151,9 @@ async function applyUnrecorded(
 ): Promise<Verdict> {
   if (now === null || !now.recordsComplete) return { outcome: "failed", why: "Not every registry answered." };
   if (countedIds(now).has(finding.sandboxId)) return { outcome: "skipped", why: "A registry counts it now." };
-  const there = now.listed.some((each) => each.provider === finding.provider && each.sandboxId === finding.sandboxId);
+  const there = now.listed.some(
+    (each) => each.provider === finding.provider && each.host === finding.host && each.sandboxId === finding.sandboxId,
+  );
   if (!there) return { outcome: "skipped", why: `${finding.provider} does not list it any more.` };
   const owner = await ownerOf(ports, terms, finding.sessionId);
   if (owner.type === "silent") return { outcome: "failed", why: "Its session did not answer." };
@@ -146,22 +170,28 @@ async function applyUnrecorded(
 async function reapCounted(
   ports: AuditPorts,
   terms: AuditTerms,
-  finding: Exclude<Finding, { kind: "sandbox_without_record" }>,
+  finding: CountedFinding,
+  record: Omit<CountedRecord, "tenant">,
 ): Promise<Verdict> {
-  const reaped = await reap(ports, terms, targetOf(finding), finding.provider);
+  if (record.state === "reserved" && !record.listed) {
+    const why = "No lease was ever reported for it: its registry asks its session, and gives it back by itself.";
+    return { outcome: "skipped", why };
+  }
+  // The registry's own word, not the plan's: a plan may be an hour old.
+  const reaped = await reap(ports, terms, { ...targetOf(finding), host: record.host }, finding.provider);
   if (!reaped.proven) return { outcome: "failed", why: reaped.why };
   await keepReceipt(ports, finding, reaped.receipt);
   await speakForLost(ports, finding, reaped.receipt);
   return { outcome: "done", why: `Reaped as orphaned and given back: ${reaped.receipt.evidence ?? ""}.` };
 }
 
-async function keepReceipt(ports: AuditPorts, finding: Finding, receipt: object): Promise<void> {
+async function keepReceipt(ports: AuditPorts, finding: SandboxFinding, receipt: object): Promise<void> {
   const id = reaperReceiptId(finding.sessionId, finding.sandboxId);
   await ports.control.putDocument({ kind: "reaper_receipt", id, body: JSON.stringify(receipt) });
 }
 
-function targetOf({ sessionId, sandboxId, container, generation }: Finding) {
-  return { sessionId, sandboxId, generation, ...(container === undefined ? {} : { container }) };
+function targetOf({ sessionId, sandboxId, container, generation, host }: SandboxFinding) {
+  return { sessionId, sandboxId, generation, host, ...(container === undefined ? {} : { container }) };
 }
 
 async function recordOf(

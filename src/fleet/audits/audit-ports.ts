@@ -1,19 +1,24 @@
 /** What an audit needs of the rest. Composed in wiring.ts; in tests, over the real cores in Node. */
-import type { SessionId, TenantId } from "../../domain/ids.ts";
-import type { Policy } from "../../domain/policy.ts";
-import type { ProviderName } from "../../domain/provider-names.ts";
+import type { SessionId, TenantId } from "../../domain/state/ids.ts";
+import type { Policy } from "../../domain/rules/policy.ts";
+import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { AgentSandbox } from "../../sandbox/agent-sandbox.ts";
-import type { IndexPort } from "../../session/reports.ts";
+import type { IndexPort } from "../../session/reports/reports.ts";
 import type { SessionApi } from "../../session/session-api.ts";
 import type { TenantApi } from "../../tenant/tenant-api.ts";
-import type { FleetControlApi } from "../control-api.ts";
-import type { RunPorts } from "../run-record.ts";
-import type { FleetShardApi } from "../shard-api.ts";
+import type { FleetControlApi } from "../control/control-api.ts";
+import type { RunPorts } from "../control/run-record.ts";
+import type { FleetShardApi } from "../shard/shard-api.ts";
 
 export interface AuditPorts extends RunPorts {
   readonly control: Pick<FleetControlApi, "tenants" | "putDocument" | "document" | "putRun">;
   readonly shards: readonly { readonly name: string; readonly api: Pick<FleetShardApi, "select"> }[];
-  tenant(tenant: TenantId): Pick<TenantApi, "open" | "reports" | "report" | "cancelReservation">;
+  tenant(
+    tenant: TenantId,
+  ): Pick<
+    TenantApi,
+    "open" | "reports" | "sessions" | "forgottenSnapshots" | "unreleasedSnapshots" | "report" | "cancelReservation"
+  >;
   index(tenant: TenantId): Pick<IndexPort, "report">;
   session(id: SessionId): Pick<SessionApi, "inspect" | "poke">;
   /** SHA-256 of a text, in 64 hex digits. */

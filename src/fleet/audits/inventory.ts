@@ -3,13 +3,13 @@
  * The providers are asked first: a reservation comes before its launch, so whatever they list is in a registry that is
  * read afterwards, or it has no record. A side that does not answer is a note, never an empty page.
  */
-import type { SandboxId, SessionId, TenantId } from "../../domain/ids.ts";
-import type { ProviderName } from "../../domain/provider-names.ts";
+import type { SandboxId, SessionId, TenantId } from "../../domain/state/ids.ts";
+import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { Enumerated } from "../../sandbox/agent-sandbox.ts";
 import type { OpenCursor } from "../../tenant/tenant-api.ts";
-import type { Reservation } from "../../tenant/reservations.ts";
+import type { Reservation } from "../../tenant/quota/reservations.ts";
 import { boundedCall, type CallOutcome } from "../bounded-call.ts";
-import type { FleetRow, ListPosition } from "../shard-api.ts";
+import type { FleetRow, ListPosition } from "../shard/shard-api.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 
 export interface Listed extends Enumerated {
@@ -29,6 +29,10 @@ export interface Inventory {
   readonly listsComplete: boolean;
   /** Where each session's sandbox was last reported, by session. */
   readonly rows: ReadonlyMap<SessionId, Pick<FleetRow, "provider" | "asOf">>;
+  /** Names of snapshots that operators took off their sessions. */
+  readonly forgotten: ReadonlySet<string>;
+  /** Snapshots that tenants keep, or are still deleting: their sessions may be long gone. */
+  readonly kept: ReadonlySet<string>;
   readonly tenants: number;
   readonly notes: readonly string[];
 }
@@ -40,17 +44,66 @@ export async function takeInventory(ports: AuditPorts, terms: AuditTerms): Promi
   const lists = await listProviders(ports, terms, notes);
   const tenants = await allTenants(ports, terms, notes);
   const records: CountedRecord[] = [];
+  const forgotten = new Set<string>();
+  const kept = new Set<string>();
   let recordsComplete = tenants.complete;
   for (const tenant of tenants.names) {
     const whole = await openOf(ports, terms, tenant, records);
-    if (whole) continue;
+    const told = await noteForgotten(ports, terms, tenant, notes, forgotten);
+    const known = await keptOf(ports, terms, tenant, kept);
+    if (whole && told && known) continue;
     recordsComplete = false;
     notes.push(`The registry of tenant ${tenant} did not answer: what it counts was not looked at.`);
   }
   if (!recordsComplete) notes.push("Without every registry nothing can be called a sandbox without a record.");
   const rows = await indexRows(ports, terms, notes);
   const { listed, complete: listsComplete } = lists;
-  return { listed, listsComplete, records, recordsComplete, rows, tenants: tenants.names.length, notes };
+  return {
+    listed,
+    listsComplete,
+    records,
+    recordsComplete,
+    rows,
+    forgotten,
+    kept,
+    tenants: tenants.names.length,
+    notes,
+  };
+}
+
+/** Nobody deletes them any more, and no provider lists its snapshots: the audit repeats them for whoever cleans the store. */
+async function noteForgotten(
+  ports: AuditPorts,
+  terms: AuditTerms,
+  tenant: TenantId,
+  notes: string[],
+  into: Set<string>,
+): Promise<boolean> {
+  const answer = await boundedCall(ports.clock, terms.callMs, () => ports.tenant(tenant).forgottenSnapshots(page));
+  if (answer.type !== "answered") return false;
+  for (const { sessionId, id, provider, by, reason } of answer.value) {
+    into.add(id);
+    notes.push(
+      `Snapshot ${id} of session ${sessionId} (tenant ${tenant}, provider ${provider}) was taken off its session by ${by}: ${reason}. Its files may still be there.`,
+    );
+  }
+  // A full page may be followed by more: then what is forgotten is not known whole.
+  return answer.value.length < page;
+}
+
+/** true: the registry answered whole. */
+async function keptOf(ports: AuditPorts, terms: AuditTerms, tenant: TenantId, into: Set<string>): Promise<boolean> {
+  let after: string | null = null;
+  for (;;) {
+    const from: string | null = after;
+    const answer: CallOutcome<readonly { readonly id: string }[]> = await boundedCall(ports.clock, terms.callMs, () =>
+      ports.tenant(tenant).unreleasedSnapshots(from, page),
+    );
+    if (answer.type !== "answered") return false;
+    for (const { id } of answer.value) into.add(id);
+    if (answer.value.length < page) return true;
+    after = answer.value.at(-1)?.id ?? null;
+  }
 }
 
 async function listProviders(
@@ -71,7 +124,7 @@ async function listProviders(
     const answer = await boundedCall(ports.clock, terms.callMs, () =>
       enumerate({ timeoutMs: terms.callMs, signal: late.signal }),
     );
-    late.abort();
+    late.abort("settled");
     if (answer.type === "answered" && answer.value.ok) {
       listed.push(...answer.value.value.map((each) => ({ ...each, provider: name })));
       continue;

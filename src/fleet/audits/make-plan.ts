@@ -2,13 +2,16 @@
  * Looks, and writes down what does not fit. Changes nothing. A look that gives no clear answer is no finding: `unknown` is
  * never `absent` (I4), and what is young is left alone (FLT-9).
  */
-import { isolatedSandboxId, type SandboxId, type SessionId } from "../../domain/ids.ts";
-import type { Observation } from "../../domain/observation.ts";
-import type { ProviderName } from "../../domain/provider-names.ts";
+import { isolatedSandboxId, type SandboxId } from "../../domain/state/ids.ts";
+import type { Observation } from "../../domain/state/observation.ts";
+import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { Target } from "../../sandbox/agent-sandbox.ts";
-import { boundedCall, eachBounded } from "../bounded-call.ts";
+import { inLanes } from "../../calls/in-lanes.ts";
+import { boundedCall } from "../bounded-call.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 import { countedIds, type CountedRecord, type Inventory, takeInventory } from "./inventory.ts";
+import { ownerlessFiles } from "./ownerless-files.ts";
+import { hasNoRecord } from "./owners.ts";
 import { type AuditPlan, type Finding, isRipe, isYoung, planText } from "./plan.ts";
 
 /** What was found may change: an hour is enough to read a plan. ms */
@@ -21,13 +24,18 @@ export async function makePlan(ports: AuditPorts, terms: AuditTerms, by: string)
   const listedIds = new Set(inventory.listed.map((each) => each.sandboxId));
   const ripe = inventory.records.filter((each) => isRipe(each, createdAt, terms.graceMs, terms.policy.provisionMs));
   let missed = 0;
-  const looked = await eachBounded(ripe, terms.concurrency, async (record) => {
-    if (ports.clock.now() - createdAt < terms.runMs) return await lookAt(ports, terms, record, inventory, listedIds);
+  const looked = await inLanes(ripe, terms.concurrency, async (record) => {
+    if (ports.clock.now() - createdAt < terms.runMs)
+      return await lookAt(ports, terms, record, inventory, listedIds, notes);
     missed += 1;
     return null;
   });
-  if (missed > 0) notes.push(`${missed} records were not looked at for want of time: run another audit.`);
-  const all = [...looked.filter((each) => each !== null), ...withoutRecord(inventory, terms, createdAt, notes)];
+  if (missed > 0) notes.push(`${missed} records were not looked at for lack of time: run another audit.`);
+  const all = [
+    ...looked.filter((each) => each !== null),
+    ...withoutRecord(inventory, terms, createdAt, notes),
+    ...(await ownerlessFiles(ports, terms, inventory, notes)),
+  ];
   if (all.length > terms.findings)
     notes.push(`${all.length - terms.findings} more findings are left for the next audit.`);
   const plan = {
@@ -51,13 +59,14 @@ async function lookAt(
   record: CountedRecord,
   inventory: Inventory,
   listed: ReadonlySet<SandboxId | null>,
+  notes: string[],
 ): Promise<Finding | null> {
   const row = inventory.rows.get(record.sessionId);
   const fresh = row !== undefined && ports.clock.now() - row.asOf < 2 * terms.policy.reportEveryMs + terms.graceMs;
   const provider = (row?.provider as ProviderName | undefined) ?? null;
-  const { tenant, sessionId, sandboxId, generation } = record;
+  const { tenant, sessionId, sandboxId, generation, host } = record;
   const place = record.container === null ? {} : { container: record.container };
-  const about = { tenant, provider, sessionId, sandboxId, generation, ...place };
+  const about = { tenant, provider, sessionId, sandboxId, generation, host, ...place };
   // The usual case costs no call: heard of lately, and seen.
   if (fresh && listed.has(sandboxId)) return null;
   if (!fresh && (await hasNoRecord(ports, terms, sessionId))) {
@@ -70,18 +79,35 @@ async function lookAt(
   const looks = await observeEverywhere(
     ports,
     terms,
-    { sessionId, sandboxId, generation, instanceId: null, host: null, ...place },
+    { sessionId, sandboxId, generation, instanceId: null, host, ...place },
     provider,
   );
-  if (looks.length === 0 || looks.some((look) => look.answer !== "absent")) return null;
+  if (!absentAtHost(looks, host)) {
+    // A mere reservation has no host yet. Its registry asks its session, and gives it back.
+    const stranger = record.state === "reserved" ? null : strangerAmong(looks, host);
+    if (stranger !== null) notes.push(`${sandboxId} of session ${sessionId} was not looked at: ${stranger}`);
+    return null;
+  }
   const kind = record.state === "held" ? "running_absent" : "record_without_sandbox";
   return { kind, ...about, detail: `counted as ${record.state}; ${looks.map((look) => look.detail).join("; ")}` };
 }
 
-/** Certain only when it says so: no answer is no answer. */
-export async function hasNoRecord(ports: AuditPorts, terms: AuditTerms, id: SessionId): Promise<boolean> {
-  const answer = await boundedCall(ports.clock, terms.callMs, () => ports.session(id).inspect());
-  return answer.type === "answered" && !answer.value.ok && answer.value.problem.code === "not_found";
+/**
+ * Whether these looks say that a sandbox is gone. Only the host that its registry recorded can say so: every other host
+ * finds nothing, because it never had the sandbox (I3).
+ */
+export function absentAtHost(looks: readonly Observation[], host: string | null): boolean {
+  if (host === null || looks.some((look) => look.answer === "present")) return false;
+  return looks.some((look) => look.answer === "absent" && look.host === host);
+}
+
+/** In words: why nothing was learned about a sandbox although somebody answered; null: no stranger answered. */
+function strangerAmong(looks: readonly Observation[], host: string | null): string | null {
+  const answered = looks.find((look) => look.host !== null && look.host !== host);
+  if (answered === undefined) return null;
+  return host === null
+    ? "no host is recorded for it, so no host can prove anything about it."
+    : `host ${answered.host} answered, and it is on host ${host}. If that host is gone for good, assert the sandbox absent.`;
 }
 
 /** At the provider that is known, else at every wired one. Empty: its adapter is not wired here, so nothing is known. */
@@ -100,7 +126,7 @@ export async function observeEverywhere(
     const beganAt = ports.clock.now();
     const bound = { timeoutMs: observeMs, signal: late.signal };
     const answer = await boundedCall(ports.clock, observeMs, () => adapter.observe(target, beganAt, bound));
-    late.abort();
+    late.abort("settled");
     if (answer.type !== "answered") return [];
     looks.push(answer.value);
   }
@@ -111,7 +137,7 @@ function withoutRecord(inventory: Inventory, terms: AuditTerms, now: number, not
   if (!inventory.recordsComplete) return [];
   const counted = countedIds(inventory);
   const found = new Map<SandboxId, Finding>();
-  for (const { provider, sessionId, sandboxId, container, generation, residue } of inventory.listed) {
+  for (const { provider, sessionId, sandboxId, container, generation, host, residue } of inventory.listed) {
     if (sandboxId === null || generation === null) {
       notes.push(
         `Provider ${provider} lists a ${residue.kind} of session ${sessionId} without a generation (pid ${residue.pid ?? "?"}): it cannot be aimed at from here.`,
@@ -133,6 +159,7 @@ function withoutRecord(inventory: Inventory, terms: AuditTerms, now: number, not
       sessionId,
       sandboxId,
       generation,
+      host,
       detail,
       ...place,
     });

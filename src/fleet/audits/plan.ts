@@ -2,15 +2,16 @@
  * What an audit found, as data: one line for each thing that does not fit, and a hash over them, so that what is applied
  * is exactly what somebody read (FLT-10). Pure.
  */
-import type { ContainerId, Generation, SandboxId, SessionId, TenantId } from "../../domain/ids.ts";
-import type { ProviderName } from "../../domain/provider-names.ts";
-import type { Reservation } from "../../tenant/reservations.ts";
+import type { ContainerId, Generation, SandboxId, SessionId, TenantId } from "../../domain/state/ids.ts";
+import type { ProviderName } from "../../domain/state/provider-names.ts";
+import type { Reservation } from "../../tenant/quota/reservations.ts";
 
 /**
  * - `running_absent`: counted as held, and its provider says that nothing of it is there.
  * - `record_without_sandbox`: counted in another phase, and nothing of it is there.
  * - `record_without_session`: counted, but its session has no record of itself: nobody would ever end it.
  * - `sandbox_without_record`: a provider lists it, and nobody counts it.
+ * - `file_without_owner`: a workspace or snapshot on a provider's disk whose session has no record of itself.
  */
 export type Finding =
   | {
@@ -23,6 +24,8 @@ export type Finding =
       /** The shared container that it is a place in; its siblings are no part of this. */
       readonly container?: ContainerId;
       readonly generation: Generation;
+      /** The host that its registry recorded; null: none was ever reported, so nobody can prove it gone. */
+      readonly host: string | null;
       readonly detail: string;
     }
   | {
@@ -33,8 +36,29 @@ export type Finding =
       /** The shared container that it is a place in; its siblings are no part of this. */
       readonly container?: ContainerId;
       readonly generation: Generation;
+      /** The host that lists it. */
+      readonly host: string | null;
       readonly detail: string;
-    };
+    }
+  | FileFinding;
+
+export interface FileFinding {
+  readonly kind: "file_without_owner";
+  readonly provider: ProviderName;
+  readonly sessionId: SessionId;
+  /** null: a snapshot is no sandbox. */
+  readonly sandboxId: SandboxId | null;
+  readonly container?: ContainerId;
+  readonly generation: Generation | null;
+  /** The host that has it. */
+  readonly host: string;
+  readonly file: { readonly kind: "workspace" | "snapshot"; readonly name: string };
+  readonly detail: string;
+}
+
+export type SandboxFinding = Exclude<Finding, FileFinding>;
+/** What a registry counts. */
+export type CountedFinding = Exclude<SandboxFinding, { kind: "sandbox_without_record" }>;
 
 export interface AuditPlan {
   readonly id: string;
@@ -72,8 +96,9 @@ export function planText({ id, createdAt, findings }: Omit<AuditPlan, "hash">): 
 
 /** In one order of fields, whatever order an object happens to have. */
 function lineOf(finding: Finding): readonly unknown[] {
-  const { kind, provider, sessionId, sandboxId, generation } = finding;
-  return [kind, provider, sessionId, sandboxId, generation];
+  const { kind, provider, sessionId, sandboxId, generation, host } = finding;
+  const file = finding.kind === "file_without_owner" ? [finding.file.kind, finding.file.name] : [];
+  return [kind, provider, sessionId, sandboxId, generation, host, ...file];
 }
 
 /** Whether this record may be a finding at all: settled long enough, and not an operator's own assertion. */

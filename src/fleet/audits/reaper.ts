@@ -3,14 +3,14 @@
  * receipt (I3). The generation is retired first, so nothing of it can start behind our back; a sandbox id serves one
  * generation, so nothing newer can be hit (I6). Who calls it has made sure that nobody owns the target.
  */
-import type { SandboxId, SessionId } from "../../domain/ids.ts";
-import type { Retirement } from "../../domain/lease.ts";
-import type { Observation } from "../../domain/observation.ts";
-import { judgeAbsence } from "../../domain/proof.ts";
-import type { ProviderName } from "../../domain/provider-names.ts";
-import type { ProviderResult } from "../../domain/failure.ts";
+import type { SandboxId, SessionId } from "../../domain/state/ids.ts";
+import type { Retirement } from "../../domain/state/lease.ts";
+import type { Observation } from "../../domain/state/observation.ts";
+import { judgeAbsence } from "../../domain/rules/proof.ts";
+import type { ProviderName } from "../../domain/state/provider-names.ts";
+import type { ProviderResult } from "../../domain/state/failure.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
-import type { TeardownView } from "../../protocol/sessions.ts";
+import type { TeardownView } from "../../protocol/resources/session/sessions.ts";
 import type { AgentSandbox, CallBound, Target } from "../../sandbox/agent-sandbox.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
@@ -22,27 +22,38 @@ export type Reaped =
 
 type ReaperPorts = Pick<AuditPorts, "clock" | "providers">;
 
-/** At one provider, or, when nobody knows which, at all of them: each has to prove it. */
+/**
+ * At one provider, or, when nobody knows which, at all of them. The proof is the recorded host's: it has to retire the
+ * generation and to answer both looks. A host that never had the sandbox would prove the same, while the sandbox lives.
+ */
 export async function reap(
   ports: ReaperPorts,
   terms: AuditTerms,
-  aim: Omit<Target, "instanceId" | "host">,
+  aim: Omit<Target, "instanceId">,
   provider: ProviderName | null,
 ): Promise<Reaped> {
-  const target: Target = { ...aim, instanceId: null, host: null };
+  const target: Target = { ...aim, instanceId: null };
+  if (target.host === null)
+    return { proven: false, why: "no host is recorded for it, so no host can prove that it is gone" };
   const requestedAt = ports.clock.now();
   const observations: TeardownView["observations"] = [];
   let evidence = "";
   const names = provider === null ? ports.providers.wired : [provider];
+  let strangers = "";
   for (const name of names) {
     const adapter = ports.providers.get(name);
     if (adapter === null) return { proven: false, why: `no adapter for provider ${name} is wired here` };
     const one = await reapAt(ports, terms, adapter, target);
-    if (!one.proven) return one;
+    if (one.type === "stranger") {
+      strangers += `${strangers === "" ? "" : "; "}${one.why}`;
+      continue;
+    }
+    if (one.type === "unproven") return { proven: false, why: one.why };
     observations.push(...one.looks.map(lookView));
     evidence += `${evidence === "" ? "" : "; "}${one.words}`;
   }
   if (names.length === 0) return { proven: false, why: "no provider is wired here" };
+  if (evidence === "") return { proven: false, why: strangers };
   const now = ports.clock.now();
   return {
     proven: true,
@@ -73,33 +84,38 @@ export async function reap(
 }
 
 type ProvenAt =
-  | { readonly proven: true; readonly looks: readonly Observation[]; readonly words: string }
-  | { readonly proven: false; readonly why: string };
+  | { readonly type: "proven"; readonly looks: readonly Observation[]; readonly words: string }
+  | { readonly type: "unproven"; readonly why: string }
+  /** Another host than the recorded one answered: it can neither prove nor disprove anything. */
+  | { readonly type: "stranger"; readonly why: string };
 
 async function reapAt(ports: ReaperPorts, terms: AuditTerms, adapter: AgentSandbox, target: Target): Promise<ProvenAt> {
   const { clock } = ports;
   const { observeMs, stopAttemptMs, stopGraceMs, absenceLookGapMs } = terms.policy;
   const retiredReply = await call(ports, observeMs, (bound) => adapter.retire(target, bound));
-  if (!retiredReply.ok) return { proven: false, why: `not retired: ${retiredReply.why}` };
+  if (!retiredReply.ok) return { type: "unproven", why: `not retired: ${retiredReply.why}` };
+  const answered = retiredReply.value.host;
+  if (answered !== target.host)
+    return { type: "stranger", why: `host ${answered} answered at ${adapter.name}, and it is on host ${target.host}` };
   const retired: Retirement = { at: clock.now(), ...retiredReply.value };
   const stopped = await call(ports, stopAttemptMs, (bound) => adapter.stop(target, stopGraceMs, bound));
   // A stop that hung may still act: looks begun before it settles prove nothing, so this try is over.
-  if (!stopped.ok) return { proven: false, why: `not stopped: ${stopped.why}` };
+  if (!stopped.ok) return { type: "unproven", why: `not stopped: ${stopped.why}` };
   const settledAt = clock.now();
   const looks: Observation[] = [];
   for (const wait of [0, absenceLookGapMs]) {
     await clock.sleep(wait);
     const look = await lookOnce(ports, adapter, target, observeMs);
-    if (look === null) return { proven: false, why: "a look was not answered in time" };
+    if (look === null) return { type: "unproven", why: "a look was not answered in time" };
     looks.push(look);
   }
   const absentee = { ...target, provider: adapter.name };
   const verdict = judgeAbsence(absentee, retired, looks, settledAt, terms.policy);
-  if (verdict.type !== "proven") return { proven: false, why: verdict.why };
+  if (verdict.type !== "proven") return { type: "unproven", why: verdict.why };
   // Only disk space is left to win: a failure is met again by nobody, and harms nobody.
   await call(ports, observeMs, (bound) => adapter.destroy(target, bound));
   const words = `retired at ${adapter.name} host ${retired.host}, then two looks at sandbox ${target.sandboxId} found nothing`;
-  return { proven: true, looks, words };
+  return { type: "proven", looks, words };
 }
 
 async function lookOnce(
@@ -113,7 +129,7 @@ async function lookOnce(
   const answer = await boundedCall(ports.clock, timeoutMs, () =>
     adapter.observe(target, beganAt, { timeoutMs, signal: late.signal }),
   );
-  late.abort();
+  late.abort("settled");
   return answer.type === "answered" ? answer.value : null;
 }
 
@@ -124,7 +140,7 @@ async function call<T>(
 ): Promise<{ readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string }> {
   const late = new AbortController();
   const answer = await boundedCall(ports.clock, timeoutMs, () => send({ timeoutMs, signal: late.signal }));
-  late.abort();
+  late.abort("settled");
   if (answer.type === "hung") return { ok: false, why: `no answer within ${timeoutMs} ms` };
   if (answer.type === "failed") return { ok: false, why: answer.message };
   if (!answer.value.ok) return { ok: false, why: `${answer.value.failure.code}: ${answer.value.failure.message}` };

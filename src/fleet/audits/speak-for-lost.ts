@@ -2,15 +2,13 @@
  * The last words of a session that has no record of itself: after its sandbox was proven gone, the registry and the index
  * hear what the session would have told them, so that its reservation is released by the same rule as any other (I11).
  */
-import type { SessionId, TenantId } from "../../domain/ids.ts";
-import type { TeardownView } from "../../protocol/sessions.ts";
-import type { LeaseReport, SessionReport } from "../../session/reports.ts";
+import type { SessionId, TenantId } from "../../domain/state/ids.ts";
+import type { TeardownView } from "../../protocol/resources/session/sessions.ts";
+import type { LeaseReport, SessionReport } from "../../session/reports/reports.ts";
 import type { AuditPorts } from "./audit-ports.ts";
-import type { Finding } from "./plan.ts";
+import type { CountedFinding } from "./plan.ts";
 
-type Counted = Exclude<Finding, { kind: "sandbox_without_record" }>;
-
-export async function speakForLost(ports: AuditPorts, finding: Counted, receipt: TeardownView): Promise<void> {
+export async function speakForLost(ports: AuditPorts, finding: CountedFinding, receipt: TeardownView): Promise<void> {
   const { tenant, sessionId, generation } = finding;
   const last = await lastReport(ports, tenant, sessionId);
   if (last === null) {
@@ -24,19 +22,25 @@ export async function speakForLost(ports: AuditPorts, finding: Counted, receipt:
 }
 
 /** Pure. Other generations that are still open stay listed as they were: each needs its own proof. */
-export function lastWords(last: SessionReport, finding: Counted, receipt: TeardownView, now: number): SessionReport {
+export function lastWords(
+  last: SessionReport,
+  finding: Pick<CountedFinding, "generation" | "sandboxId" | "host">,
+  receipt: TeardownView,
+  now: number,
+): SessionReport {
   const others = last.leases.filter((lease) => lease.generation !== finding.generation && lease.phase !== "closed");
   const known = last.leases.find((lease) => lease.generation === finding.generation);
   const closed: LeaseReport = {
     generation: finding.generation,
     sandboxId: finding.sandboxId,
     ghost: known?.ghost ?? false,
-    asserted: false,
+    asserted: receipt.asserted_absent_at !== null,
     openedAt: known?.openedAt ?? last.createdAt,
     stopAttempts: (known?.stopAttempts ?? 0) + 1,
     lastError: null,
     stopReason: "orphaned",
     phase: "closed",
+    ...(finding.host === null ? {} : { host: finding.host }),
     receipt,
   };
   return {
@@ -56,7 +60,11 @@ export function lastWords(last: SessionReport, finding: Counted, receipt: Teardo
   };
 }
 
-async function lastReport(ports: AuditPorts, tenant: TenantId, sessionId: SessionId): Promise<SessionReport | null> {
+export async function lastReport(
+  ports: AuditPorts,
+  tenant: TenantId,
+  sessionId: SessionId,
+): Promise<SessionReport | null> {
   const [report] = await ports.tenant(tenant).reports(justBefore(sessionId), 1);
   return report?.sessionId === sessionId ? report : null;
 }

@@ -1,9 +1,10 @@
 /** Turns questions into choices: every shard is asked, page by page, and a session is chosen once, for the first reason. */
-import type { SessionId } from "../../domain/ids.ts";
+import type { SessionId } from "../../domain/state/ids.ts";
 import type { Clock } from "../../session/ambient.ts";
 import type { EndOrder } from "../../session/session-api.ts";
-import { boundedCall, eachBounded } from "../bounded-call.ts";
-import type { FleetRow, FleetShardApi } from "../shard-api.ts";
+import { inLanes } from "../../calls/in-lanes.ts";
+import { boundedCall } from "../bounded-call.ts";
+import type { FleetRow, FleetShardApi } from "../shard/shard-api.ts";
 import type { Choice, Question } from "./choices.ts";
 
 export interface NamedShard {
@@ -57,7 +58,7 @@ export async function choose(
       more = true;
       break;
     }
-    const pages = await eachBounded(ports.shards, terms.concurrency, (shard) =>
+    const pages = await inLanes(ports.shards, terms.concurrency, (shard) =>
       rowsOf(ports, terms, shard, question, left),
     );
     for (const page of pages) if (page.silent !== null) silent.add(page.silent);
@@ -82,7 +83,8 @@ function choice(row: FleetRow, question: Question, ending: Ending, now: number):
   const { sessionId } = row;
   const { actor, reason, words } = ending;
   const guard = question.guard(row, now);
-  return { sessionId, why: question.why, order: { actor, reason, words: `${words} (${question.why})`, guard } };
+  const order = { actor, reason, words: `${words} (${question.why})`, guard };
+  return { sessionId, why: question.why, order, status: row.status, spared: question.spared ?? null };
 }
 
 /** Across shards, in the order that the question asks for. */

@@ -3,10 +3,10 @@
  * Pure. The index may be minutes old: it only proposes, and each choice carries the guard under which the session judges
  * again in the very turn in which it ends (FLT-5, FLT-8).
  */
-import type { SessionId } from "../../domain/ids.ts";
-import type { Policy } from "../../domain/policy.ts";
+import type { SessionId } from "../../domain/state/ids.ts";
+import type { Policy } from "../../domain/rules/policy.ts";
 import type { EndGuard, EndOrder } from "../../session/session-api.ts";
-import type { FleetQuery, FleetRow } from "../shard-api.ts";
+import type { FleetQuery, FleetRow } from "../shard/shard-api.ts";
 
 export type FleetStatus = FleetRow["status"];
 
@@ -18,12 +18,18 @@ export interface Question {
   /** For the history: why it is chosen. */
   readonly why: string;
   readonly guard: (row: FleetRow, now: number) => EndGuard;
+  /** What it answers is listed and left alone; in words why. */
+  readonly spared?: string;
 }
 
 export interface Choice {
   readonly sessionId: SessionId;
   readonly why: string;
   readonly order: EndOrder;
+  /** As the index has it. */
+  readonly status: FleetStatus;
+  /** null: it is to be ended. */
+  readonly spared: string | null;
 }
 
 /** How late a clock may be before the session counts as overdue: the alarm's own slip, and one look. ms */
@@ -95,13 +101,30 @@ export function agedBeyond(
   ];
 }
 
-export function everythingNotCritical(): readonly Question[] {
+/** They hold no sandbox, or are giving it back. What is left of them is files that were saved, which nothing brings back. */
+const withoutSandbox: readonly FleetStatus[] = ["pausing", "paused", "lost"];
+
+export function holdsOnlyFiles(status: FleetStatus): boolean {
+  return withoutSandbox.includes(status);
+}
+
+/**
+ * Everything that holds a sandbox, and only when it is asked for what is paused or lost too: an emergency is about
+ * sandboxes, and the end of a paused session deletes its files. The session judges by the status it has by then.
+ */
+export function everythingNotCritical(includePaused: boolean): readonly Question[] {
+  const why = "emergency";
+  const guard = (anyOf: readonly FleetStatus[]) => (): EndGuard => ({
+    type: "all",
+    guards: [{ type: "status", anyOf }, { type: "notCritical" }],
+  });
+  if (includePaused)
+    return [{ query: { statuses: livingStatuses, order: "oldest" }, why, guard: guard(livingStatuses) }];
+  const physical = livingStatuses.filter((status) => !holdsOnlyFiles(status));
+  const spared = "It holds no sandbox, so it is left alone. Send include_paused to end it too.";
   return [
-    {
-      query: { statuses: livingStatuses, order: "oldest" },
-      why: "emergency",
-      guard: () => ({ type: "notCritical" }),
-    },
+    { query: { statuses: physical, order: "oldest" }, why, guard: guard(physical) },
+    { query: { statuses: withoutSandbox, order: "oldest" }, why: "paused", guard: guard([]), spared },
   ];
 }
 

@@ -2,11 +2,11 @@
  * One cleanup run, whoever asked for it: choose, end, tell. Writes the log lines that the runbook greps for (FLT-19) and
  * a record that can be read while it goes on (FLT-6). Bounded in time and number; what is left is for the next run.
  */
-import type { SessionId } from "../../domain/ids.ts";
-import type { Policy } from "../../domain/policy.ts";
-import { RunRecord, type RunFigures, type RunPorts } from "../run-record.ts";
+import type { SessionId } from "../../domain/state/ids.ts";
+import type { Policy } from "../../domain/rules/policy.ts";
+import { RunRecord, type RunFigures, type RunPorts } from "../control/run-record.ts";
 import { choose, type Chosen, type Ending, type IndexPorts, type IndexTerms } from "./ask-index.ts";
-import type { Question } from "./choices.ts";
+import { type Choice, holdsOnlyFiles, type Question } from "./choices.ts";
 import { endBatch, type EndPorts, type EndResult, type EndTerms } from "./end-batch.ts";
 
 export interface CleanupPorts extends IndexPorts, EndPorts, RunPorts {}
@@ -23,14 +23,18 @@ export interface CleanupOrder {
   readonly dryRun: boolean;
 }
 
+export interface CleanupItem extends Omit<EndResult, "outcome"> {
+  readonly outcome: EndResult["outcome"] | "would_end";
+  /** In words: what becomes of its files. */
+  readonly files: string;
+}
+
 export interface CleanupResult {
   readonly runId: string;
   readonly dryRun: boolean;
   readonly found: number;
-  /** In a dry run: what would be ended, as far as the index knows. */
-  readonly results: readonly (Omit<EndResult, "outcome"> & {
-    readonly outcome: EndResult["outcome"] | "would_end";
-  })[];
+  /** In a dry run: what would be ended, as far as the index knows. Those that were left alone come last. */
+  readonly results: readonly CleanupItem[];
   /** Shards that did not answer: what they know was not looked at. */
   readonly silentShards: readonly string[];
   /** Run again: there was more than one run takes. */
@@ -53,7 +57,9 @@ export async function cleanup(ports: CleanupPorts, terms: CleanupTerms, order: C
   const record = await RunRecord.begin(ports, { layer, by, reason: ending.words });
   const startedAt = clock.now();
   logger.info("Sandbox cleanup started", { layer, by, run: record.id, dry_run: dryRun });
-  const chosen = await choose(ports, terms, order.questions, ending);
+  const all = await choose(ports, terms, order.questions, ending);
+  const spared = all.choices.filter((each) => each.spared !== null);
+  const chosen = { ...all, choices: all.choices.filter((each) => each.spared === null) };
   logger.info(`Found ${chosen.choices.length} sandboxes to cleanup`, { layer, run: record.id });
   for (const shard of chosen.silent) logger.warn("shard did not answer the cleanup", { layer, shard });
   const results = dryRun ? [] : await endAll(ports, terms, chosen, record);
@@ -74,12 +80,35 @@ export async function cleanup(ports: CleanupPorts, terms: CleanupTerms, order: C
     runId: record.id,
     dryRun,
     found,
-    results: dryRun
-      ? chosen.choices.map(({ sessionId, why }) => ({ sessionId, why, outcome: "would_end" as const, detail: "" }))
-      : results,
+    results: [...(dryRun ? chosen.choices.map(wouldEnd) : withFiles(results, chosen)), ...spared.map(leftAlone)],
     silentShards: chosen.silent,
     more: chosen.more || results.some((each) => each.outcome === "not_reached"),
   };
+}
+
+function wouldEnd({ sessionId, why, status }: Choice): CleanupItem {
+  return { sessionId, why, outcome: "would_end", detail: status, files: filesOf(status) };
+}
+
+function withFiles(results: readonly EndResult[], { choices }: Chosen): readonly CleanupItem[] {
+  const statuses = new Map(choices.map((each) => [each.sessionId, each.status]));
+  return results.map((each) => {
+    const status = statuses.get(each.sessionId);
+    const deletes = each.outcome === "ended" || each.outcome === "unclear";
+    return { ...each, files: deletes && status !== undefined ? filesOf(status) : untouched };
+  });
+}
+
+function leftAlone({ sessionId, why, spared }: Choice): CleanupItem {
+  return { sessionId, why, outcome: "kept", detail: spared ?? "", files: untouched };
+}
+
+const untouched = "This run deletes none of its files.";
+
+function filesOf(status: Choice["status"]): string {
+  return holdsOnlyFiles(status)
+    ? "Its saved files are deleted with it. Nothing brings them back."
+    : "Its workspace goes with its sandbox, and so do files that an earlier pause saved.";
 }
 
 async function endAll(

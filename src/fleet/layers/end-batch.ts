@@ -2,11 +2,12 @@
  * Ends many sessions, each under its own guard, none able to stop another (FLT-6). It decides nothing: the session does,
  * and its teardown goes on by itself; what this run did not reach is chosen again by the next.
  */
-import type { SessionId } from "../../domain/ids.ts";
+import type { SessionId } from "../../domain/state/ids.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import type { Clock } from "../../session/ambient.ts";
 import type { EndOrder, EndReply } from "../../session/session-api.ts";
-import { boundedCall, eachBounded } from "../bounded-call.ts";
+import { inLanes } from "../../calls/in-lanes.ts";
+import { boundedCall } from "../bounded-call.ts";
 import type { Choice } from "./choices.ts";
 
 export interface EndPorts {
@@ -45,7 +46,7 @@ export async function endBatch(
   const { clock } = ports;
   const startedAt = clock.now();
   const soFar: EndResult[] = [];
-  return await eachBounded(choices, terms.concurrency, async ({ sessionId, why, order }) => {
+  return await inLanes(choices, terms.concurrency, async ({ sessionId, why, order }) => {
     if (clock.now() - startedAt >= terms.runMs) return { sessionId, why, outcome: "not_reached" as const, detail: "" };
     const answer = await boundedCall(clock, terms.callMs, () => ports.end(sessionId, order));
     const result: EndResult = { sessionId, why, ...outcomeOf(answer) };

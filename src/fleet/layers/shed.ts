@@ -2,9 +2,9 @@
  * What to end when the fleet runs full (FLT-8). Pure. Only what nobody would miss: first what is overdue or stuck, then
  * the longest idle without running jobs; never a session that works, never a critical one that is well.
  */
-import type { Policy } from "../../domain/policy.ts";
+import type { Policy } from "../../domain/rules/policy.ts";
 import type { EndGuard } from "../../session/session-api.ts";
-import type { FleetRow } from "../shard-api.ts";
+import type { FleetRow } from "../shard/shard-api.ts";
 import { overdueAfterMs, type Question } from "./choices.ts";
 
 export interface Pressure {

@@ -1,11 +1,12 @@
 /**
- * The layer that makes room when the fleet runs full: above the upper mark at two looks, until below the lower one
- * (FLT-8). What it may end is in shed.ts; here it is looked, counted, and told to the operators.
+ * The layer that makes room when the fleet runs full. It begins when two looks in a row are above the upper mark, and ends below the
+ * lower one. shed.ts says what it may end; this file looks, counts, and tells the operators.
  */
-import type { FleetControlApi } from "../control-api.ts";
-import { boundedCall, eachBounded } from "../bounded-call.ts";
-import { RunRecord } from "../run-record.ts";
-import type { FleetShardApi } from "../shard-api.ts";
+import type { FleetControlApi } from "../control/control-api.ts";
+import { inLanes } from "../../calls/in-lanes.ts";
+import { boundedCall } from "../bounded-call.ts";
+import { RunRecord } from "../control/run-record.ts";
+import type { FleetShardApi } from "../shard/shard-api.ts";
 import { cleanup, type CleanupPorts, type CleanupResult, type CleanupTerms } from "./cleanup.ts";
 import { isAbove, type Pressure, shedAbove, sheddable, shedBelow, toShed } from "./shed.ts";
 
@@ -59,7 +60,7 @@ async function nothingToDo(ports: SheddingPorts, pressure: Pressure): Promise<nu
 async function pressureOf(ports: SheddingPorts, terms: CleanupTerms): Promise<Pressure> {
   const capacity = await boundedCall(ports.clock, terms.callMs, () => ports.control.capacity());
   if (capacity.type !== "answered") throw new Error(`control did not say how much is in use (${capacity.type})`);
-  const stats = await eachBounded(ports.shards, terms.concurrency, ({ api }) =>
+  const stats = await inLanes(ports.shards, terms.concurrency, ({ api }) =>
     boundedCall(ports.clock, terms.callMs, () => api.stats()),
   );
   let terminating = 0;

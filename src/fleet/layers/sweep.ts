@@ -3,11 +3,12 @@
  * alarm, and each of those sessions is told to look at itself. A healthy session is never touched (FLT-17), and the
  * sweep decides nothing about any: the session does. One that fails or hangs costs its own bound and nothing else (FLT-6).
  */
-import type { SessionId } from "../../domain/ids.ts";
-import type { Policy } from "../../domain/policy.ts";
+import type { SessionId } from "../../domain/state/ids.ts";
+import type { Policy } from "../../domain/rules/policy.ts";
 import type { Clock } from "../../session/ambient.ts";
-import { boundedCall, eachBounded } from "../bounded-call.ts";
-import type { FleetShardApi } from "../shard-api.ts";
+import { inLanes } from "../../calls/in-lanes.ts";
+import { boundedCall } from "../bounded-call.ts";
+import type { FleetShardApi } from "../shard/shard-api.ts";
 
 export interface SweepPorts {
   readonly shards: readonly { readonly name: string; readonly api: Pick<FleetShardApi, "overdue"> }[];
@@ -59,14 +60,14 @@ export async function sweep(ports: SweepPorts, terms: SweepTerms): Promise<Sweep
   const { clock } = ports;
   const startedAt = clock.now();
   const before = startedAt - terms.alarmSlipMs;
-  const asked = await eachBounded(ports.shards, terms.concurrency, async ({ name, api }) => {
+  const asked = await inLanes(ports.shards, terms.concurrency, async ({ name, api }) => {
     const outcome = await boundedCall(clock, terms.callMs, () => api.overdue(before, terms.perShard));
     return { name, outcome };
   });
   const overdue = asked.flatMap(({ outcome }) => (outcome.type === "answered" ? outcome.value : []));
   // Sessions that hang stay the oldest in every run: in order, enough of them would keep all others from their turn.
   const order = shuffled([...new Set(overdue.map((each) => each.sessionId))], ports);
-  const sessions = await eachBounded(order, terms.concurrency, async (sessionId) => {
+  const sessions = await inLanes(order, terms.concurrency, async (sessionId) => {
     if (clock.now() - startedAt >= terms.runMs) return { sessionId, outcome: "not_reached" as const, detail: "" };
     const answer = await boundedCall(clock, terms.callMs, () => ports.poke(sessionId));
     return { sessionId, ...pokeOutcome(answer) };

@@ -2,15 +2,15 @@
  * CubeSandbox's `timeout` and `refresh`: both set the end to so many seconds from now, as there, where a refresh may shorten
  * too. Under both is the one native call. There the seconds count idle time, here they do not: docs/decisions/0020.
  */
-import type { SessionId } from "../../domain/ids.ts";
-import { cubeContracts } from "../../protocol/contracts/cube-contracts.ts";
-import { cubeRefresh, type CubeReply, cubeTimeout } from "../../protocol/cube.ts";
+import type { SessionId } from "../../domain/state/ids.ts";
+import { cubeContracts } from "../../protocol/contracts/compat/cube-contracts.ts";
+import { cubeRefresh, type CubeReply, cubeTimeout } from "../../protocol/compat/cube.ts";
 import { sessionIdPattern } from "../../protocol/primitives.ts";
 import { type Problem, type ProblemCode, problemStatus, type Reply } from "../../protocol/problem.ts";
 import { ask } from "../backend.ts";
-import { compatHeaders, inOneLine, type ProblemContext, sessionNotFound } from "../problem.ts";
+import { compatHeaders, inOneLine, type ProblemContext, sessionNotFound } from "../answer/problem.ts";
 import { json, type Route, serve, type TenantAsk } from "../route.ts";
-import { validationFailed } from "../validation.ts";
+import { validationFailed } from "../request/validation.ts";
 import { readLenient } from "./lenient-body.ts";
 
 const success = { ret_code: 200, ret_msg: "Success" };
@@ -33,7 +33,7 @@ const statuses: Partial<Record<ProblemCode, number>> = {
 
 export function cubeRefusal(problem: Problem, context: ProblemContext, headers: Record<string, string> = {}): Response {
   const native = statuses[problem.code] ?? problemStatus[problem.code];
-  // What it has no number for is a request that is not to be had.
+  // What it has no number for is a request that is not valid.
   const status = native >= 500 || native === 405 || native in retCodes ? native : 400;
   const body: CubeReply = {
     requestID: context.requestId,
@@ -93,7 +93,7 @@ async function asked(from: TenantAsk, id: string, seconds: number): Promise<Repl
 }
 
 function refuse(from: TenantAsk, problem: Problem): Response {
-  return cubeRefusal(problem, { requestId: from.requestId, now: from.clock.now() });
+  return cubeRefusal(problem, { requestId: from.requestId, now: from.clock.now(), url: from.request.url });
 }
 
 export const cubeRoutes: readonly Route[] = [

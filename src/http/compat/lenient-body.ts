@@ -1,7 +1,7 @@
 /** Bodies on the compatible surfaces: JSON whatever the Content-Type says, and no body is no fields. Their schemas ignore unknown fields. */
 import type { z } from "zod";
 import type { Reply } from "../../protocol/problem.ts";
-import { readJson } from "../body.ts";
+import { readJson } from "../request/body.ts";
 
 export async function readLenient<S extends z.ZodType>(request: Request, schema: S): Promise<Reply<z.output<S>>> {
   const headers = new Headers(request.headers);

@@ -3,8 +3,8 @@
  * Counts are sandboxes by lease phase; a status is one of six words. Unknown fields are ignored, and a JSON body needs no
  * Content-Type, because the runbook's curl lines send none.
  */
-import type { SessionId, TenantId } from "../../domain/ids.ts";
-import type { FleetQuery, FleetRow, ShardStats } from "../../fleet/shard-api.ts";
+import type { SessionId, TenantId } from "../../domain/state/ids.ts";
+import type { FleetQuery, FleetRow, ShardStats } from "../../fleet/shard/shard-api.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import {
@@ -14,17 +14,17 @@ import {
   type RunbookItem,
   runbookListQuery,
   type RunbookStatus,
-} from "../../protocol/contracts/runbook-contracts.ts";
-import type { ResourcesView, LogsView } from "../../protocol/insight.ts";
-import type { SessionView } from "../../protocol/sessions.ts";
+} from "../../protocol/contracts/operator/runbook-contracts.ts";
+import type { ResourcesView, LogsView } from "../../protocol/resources/session/insight.ts";
+import type { SessionView } from "../../protocol/resources/session/sessions.ts";
 import type { Caller } from "../../session/session-api.ts";
 import { ended } from "../admin-act.ts";
 import { ask } from "../backend.ts";
-import { decodeCursor, encodeCursor } from "../cursor.ts";
-import { sessionNotFound } from "../problem.ts";
+import { decodeCursor, encodeCursor } from "../request/cursor.ts";
+import { sessionNotFound } from "../answer/problem.ts";
 import { type AdminAsk, askSession, json, problem, type Route, serve } from "../route.ts";
-import { cleanupView, inWords } from "../routes/cleanup.ts";
-import { validate, validationFailed } from "../validation.ts";
+import { carryOut } from "../routes/operator/cleanup.ts";
+import { validate, validationFailed } from "../request/validation.ts";
 import { readLenient } from "./lenient-body.ts";
 
 /** The whole of the translation: each native status once. */
@@ -186,27 +186,24 @@ async function cleanup(from: AdminAsk): Promise<Response> {
     statuses: status === undefined ? null : nativeStatuses(status),
     dryRun,
   };
-  const reply = await ended(
-    from,
-    { action: dryRun ? "cleanup.dry_run" : "cleanup", target: status ?? "", reason },
-    async () => ({ ok: true, value: await from.backend.operations().cleanup(order) }),
-    inWords,
-  );
-  return reply.ok ? json(200, cleanupView(reply.value)) : problem(from, reply.problem);
+  const act = { action: dryRun ? "cleanup.dry_run" : "cleanup", target: status ?? "", reason };
+  const run = (dry: boolean) => from.backend.operations().cleanup({ ...order, dryRun: dry });
+  return await carryOut(from, act, { dryRun, planHash: undefined, run });
 }
 
 /** The native route wants a reason; the runbook's line has none, so the log says whose line it was. */
 async function emergency(from: AdminAsk): Promise<Response> {
   const body = await readLenient(from.request, runbookEmergencyBody);
   if (!body.ok) return problem(from, body.problem);
-  const { dry_run: dryRun = false, reason = "emergency cleanup by the runbook, no reason given" } = body.value;
-  const reply = await ended(
-    from,
-    { action: dryRun ? "cleanup.emergency.dry_run" : "cleanup.emergency", target: "", reason },
-    async () => ({ ok: true, value: await from.backend.operations().emergency({ by: "admin", reason, dryRun }) }),
-    inWords,
-  );
-  return reply.ok ? json(200, cleanupView(reply.value)) : problem(from, reply.problem);
+  const {
+    dry_run: dryRun = false,
+    include_paused: includePaused = false,
+    reason = "emergency cleanup by the runbook, no reason given",
+  } = body.value;
+  const order = { by: "admin", reason, dryRun, includePaused };
+  const act = { action: dryRun ? "cleanup.emergency.dry_run" : "cleanup.emergency", target: "", reason };
+  const run = (dry: boolean) => from.backend.operations().emergency({ ...order, dryRun: dry });
+  return await carryOut(from, act, { dryRun, planHash: undefined, run });
 }
 
 type Shard = ReturnType<AdminAsk["backend"]["shards"]>[number]["api"];

@@ -5,6 +5,16 @@ import type { Native } from "./native-contracts.ts";
 export type OperationId = Native["operation"];
 type ContractOf<O extends OperationId> = Extract<Native, { operation: O }>;
 
+export type MethodOf<O extends OperationId> = ContractOf<O>["method"];
+export type PathOf<O extends OperationId> = ContractOf<O>["path"];
+type SegmentsOf<P extends string> = P extends `${string}:${infer Name}/${infer Rest}`
+  ? Name | SegmentsOf<Rest>
+  : P extends `${string}:${infer Name}`
+    ? Name
+    : never;
+/** The segments of its path that vary, by name. */
+export type ParametersOf<O extends OperationId> = { readonly [N in SegmentsOf<PathOf<O>>]: string };
+
 type BodyOf<A> = A extends { readonly body: infer S extends z.ZodType } ? z.output<S> : never;
 type Success<R> = { [S in keyof R]: BodyOf<R[S]> }[keyof R];
 

@@ -5,9 +5,9 @@
  *
  * No `enumerate`: nothing inside a Worker can list containers.
  */
-import { failed, succeeded } from "../../domain/failure.ts";
-import type { InstanceId, SandboxId } from "../../domain/ids.ts";
-import type { Residue } from "../../domain/observation.ts";
+import { failed, succeeded } from "../../domain/state/failure.ts";
+import type { InstanceId, SandboxId } from "../../domain/state/ids.ts";
+import type { Residue } from "../../domain/state/observation.ts";
 import {
   objectCapacity,
   objectLogs,
@@ -17,18 +17,28 @@ import {
   objectResources,
   objectSaved,
   objectStopped,
-} from "../../protocol/sandbox-object.ts";
-import { wrapperHeaders, wrapperProof } from "../../protocol/wrapper.ts";
-import type { AgentSandbox, Containers, InstanceRef, Snapshots, Space, WrapperClient } from "../agent-sandbox.ts";
-import { NotSent } from "../bounded-call.ts";
+} from "../../protocol/sandbox/sandbox-object.ts";
+import { wrapperHeaders, wrapperProof } from "../../protocol/sandbox/wrapper.ts";
+import type {
+  AgentSandbox,
+  Containers,
+  InstanceRef,
+  Network,
+  Snapshots,
+  Space,
+  Traffic,
+  WrapperClient,
+} from "../agent-sandbox.ts";
+import { passHeaders, trafficPrefix } from "../../protocol/sandbox/traffic.ts";
+import { boundedCall, NotSent } from "../bounded-call.ts";
 import { type Ambient, HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
-import type { SnapshotBucket } from "./container-platform.ts";
-import { freshDisk } from "./fresh-disk.ts";
-import { launchRetriesMs } from "./launching.ts";
-import { limited } from "./limited-call.ts";
-import type { SandboxObjectApi } from "./object-api.ts";
-import { aimOf, atContainer, ObjectCaller, objectNameOf } from "./object-caller.ts";
-import { removeSnapshot, snapshotNames } from "./snapshot-shelf.ts";
+import type { SnapshotBucket } from "./platform/container-platform.ts";
+import { freshDisk } from "./sdk/fresh-disk.ts";
+import { launchRetriesMs } from "./fence/launching.ts";
+import { limited } from "./platform/limited-call.ts";
+import type { NetworkObjectApi, SandboxObjectApi } from "./object-api.ts";
+import { aimOf, atContainer, ObjectCaller, objectNameOf, type ObjectOf } from "./object-caller.ts";
+import { removeSnapshot, snapshotNames, storedUnder } from "./files/snapshot-shelf.ts";
 
 /** What the platform itself leaves a container between TERM and KILL when it is stopped. */
 const stopGraceMs = 5_000;
@@ -36,23 +46,35 @@ const stopGraceMs = 5_000;
 const wrapperCallMs = 60_000;
 
 export interface CloudflareWiring extends Ambient {
-  /** A fresh stub for each call: one that failed once is broken. */
-  readonly object: (sandboxId: string) => SandboxObjectApi;
+  readonly name: "cloudflare" | "sandbox-sdk";
+  /** `only ending`: containers that are shared already are looked after, and no session may ask for a new one. */
+  readonly sharing: "none" | "only ending" | "offered";
+  readonly object: ObjectOf;
+  /** What sandboxes may start from; absent: one template only. */
+  readonly templates?: readonly string[];
+  /** Its containers can be kept from the network; absent: they cannot. */
+  readonly network?: (name: string) => NetworkObjectApi;
   /** null: no snapshots in this deployment. */
   readonly bucket: SnapshotBucket | null;
 }
 
 export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
-  const caller = new ObjectCaller(wiring.object, wiring.clock);
+  const caller = new ObjectCaller(wiring.object, wiring.clock, wiring.name);
+  const { name } = wiring;
+  // Members that an earlier release launched are still ended, each with its container.
+  const containers = wiring.sharing === "none" ? {} : { containers: containersOf(caller) };
   return {
-    name: "cloudflare",
+    name,
     capabilities: {
       snapshot: wiring.bucket !== null,
       enumerate: false,
-      shared: true,
+      shared: wiring.sharing === "offered",
       space: true,
+      traffic: true,
+      ...(wiring.templates === undefined ? {} : { templates: wiring.templates }),
+      network: wiring.network !== undefined,
       // Of a member of a shared container; whatever else was looked at is worth "container".
-      containment: "user",
+      containment: wiring.sharing === "none" ? "container" : "user",
       launchRetriesMs,
       stopGraceMs,
     },
@@ -79,8 +101,10 @@ export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
       caller.ask(target, objectLogs, bound, false, (object, ms) => object.readLogs(aimOf(target), tailBytes, ms)),
     readResources: (target, bound) =>
       caller.ask(target, objectResources, bound, false, (object, ms) => object.readResources(aimOf(target), ms)),
-    containers: containersOf(caller),
+    ...(wiring.network === undefined ? {} : { network: networkOf(wiring, wiring.network) }),
     space: spaceOf(caller),
+    traffic: trafficOf(wiring),
+    ...containers,
     ...(wiring.bucket === null ? {} : { snapshots: snapshotsOf(wiring, caller, wiring.bucket) }),
   };
 }
@@ -88,15 +112,30 @@ export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
 function containersOf(caller: ObjectCaller): Containers {
   return {
     retire: async ({ id, host }, bound) => {
-      const retired = await caller.ask(atContainer(id), objectPlace, bound, true, (object, ms) =>
+      const retired = await caller.ask(atContainer(id, host), objectPlace, bound, true, (object, ms) =>
         object.retireContainer(ms),
       );
       if (!retired.ok || host === null || host === retired.value.host) return retired;
       return failed("unavailable", `Object ${retired.value.host} answered, not ${host}.`, "unknown");
     },
     observe: (container, beganAt, bound) => caller.lookAtContainer(container, beganAt, bound),
-    destroy: ({ id }, bound) =>
-      caller.ask(atContainer(id), objectNothing, bound, true, (object, ms) => object.destroyContainer(ms)),
+    destroy: ({ id, host }, bound) =>
+      caller.ask(atContainer(id, host), objectNothing, bound, true, (object, ms) => object.destroyContainer(ms)),
+  };
+}
+
+function networkOf({ clock }: CloudflareWiring, objectOf: (name: string) => NetworkObjectApi): Network {
+  return {
+    change: async (target, rules, bound) => {
+      const answer = await limited(clock, bound.timeoutMs, true, () =>
+        objectOf(objectNameOf(target)).changeNetwork(aimOf(target), rules),
+      );
+      return answer.ok ? answer.value : answer;
+    },
+    denied: async (target, bound) => {
+      const answer = await limited(clock, bound.timeoutMs, true, () => objectOf(objectNameOf(target)).denied());
+      return answer.ok ? answer.value : answer;
+    },
   };
 }
 
@@ -130,6 +169,33 @@ function snapshotsOf(wiring: CloudflareWiring, caller: ObjectCaller, bucket: Sna
       const removed = await limited(wiring.clock, bound.timeoutMs, true, () => removeSnapshot(bucket, names));
       return removed.ok ? succeeded(null) : removed;
     },
+    inspect: async (sessionId, snapshotId, bound) => {
+      const names = snapshotNames(sessionId, snapshotId);
+      if (names === null) return failed("invalid", "That is no name of a snapshot.", "none");
+      return limited(wiring.clock, bound.timeoutMs, false, () => storedUnder(bucket, names));
+    },
+  };
+}
+
+function trafficOf({ object, clock }: CloudflareWiring): Traffic {
+  return {
+    send: async (pass, nonce, { method, path, headers, body }, bound) => {
+      if (pass.container !== undefined)
+        return failed("unsupported", "Members of a shared container take no traffic here.", "none");
+      const sent = new Headers(headers);
+      for (const [name, value] of Object.entries(passHeaders(pass, nonce))) sent.set(name, value);
+      return boundedCall(clock, bound, true, (signal) => {
+        const request = new Request(`http://sandbox${trafficPrefix}${path}`, {
+          method,
+          headers: sent,
+          // oxlint-disable-next-line unicorn/no-invalid-fetch-options -- the caller gives null where the method has no body
+          body,
+          redirect: "manual",
+          signal,
+        });
+        return object(objectNameOf(pass), pass.host).fetch(request);
+      });
+    },
   };
 }
 
@@ -147,7 +213,7 @@ function wrapperOf(wiring: CloudflareWiring, instance: InstanceRef): WrapperClie
         body: typeof init.body === "string" || init.body instanceof Uint8Array ? init.body : null,
         proof: await wrapperProof(instance.secret, nonce),
       };
-      const answer = await wiring.object(objectNameOf(instance)).callWrapper(call, wrapperCallMs);
+      const answer = await wiring.object(objectNameOf(instance), instance.host).callWrapper(call, wrapperCallMs);
       if (answer.ok) return answer.value;
       const { message, effect } = answer.failure;
       throw effect === "none" ? new NotSent(message) : new Error(message);

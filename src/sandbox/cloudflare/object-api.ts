@@ -4,13 +4,15 @@
  *
  * Every call has a time of its own (`timeoutMs`): the object gives up by itself, because nobody can call it off.
  */
-import type { ProviderResult } from "../../domain/failure.ts";
-import type { ContainerId, Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
-import type { Containment, Residue } from "../../domain/observation.ts";
+import type { ProviderResult } from "../../domain/state/failure.ts";
+import type { ContainerId, Generation, InstanceId, SandboxId, SessionId } from "../../domain/state/ids.ts";
+import type { DeniedHost } from "../../domain/state/network.ts";
+import type { Containment, Residue } from "../../domain/state/observation.ts";
 import type {
   Capacity,
   Launched,
   LaunchOrder,
+  NetworkRules,
   Place,
   Reclaimed,
   Retired,
@@ -51,6 +53,19 @@ export interface WrapperCall {
   readonly proof: string;
 }
 
+/** `web`: connections of other kinds than HTTP and HTTPS follow only at the next start. */
+export interface NetworkChanged {
+  readonly enforced: "all" | "web";
+}
+
+/** Of an object whose container can be kept from the network. */
+export interface NetworkObjectApi {
+  changeNetwork(aim: ObjectAim, rules: NetworkRules): Promise<ProviderResult<NetworkChanged>>;
+  /** Counted since the last such call. */
+  denied(): Promise<ProviderResult<readonly DeniedHost[]>>;
+  noteDenied(host: string): Promise<void>;
+}
+
 export interface SandboxObjectApi {
   launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>>;
   /** Into a shared container. A method of its own: an older object must not take the order for a container that is one sandbox's. */
@@ -65,6 +80,11 @@ export interface SandboxObjectApi {
   erase(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>>;
   /** `not sent` is `unavailable` without effect. The body of the reply is passed on as it comes. */
   callWrapper(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>>;
+  /**
+   * Traffic with a pass (protocol/sandbox/traffic.ts), and nothing else. Neither starts the container nor counts as activity. A request
+   * of the platform rather than a call, because only those carry WebSockets and bodies that wait for their reader.
+   */
+  fetch(request: Request): Promise<Response>;
   save(aim: ObjectAim, snapshotId: string, timeoutMs: number): Promise<ProviderResult<{ readonly bytes: number }>>;
   readLogs(aim: ObjectAim, tailBytes: number, timeoutMs: number): Promise<ProviderResult<SandboxLogs>>;
   readResources(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<SandboxResources>>;

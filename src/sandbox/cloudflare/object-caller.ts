@@ -1,12 +1,13 @@
 /** One call to the Sandbox object of a container: inside the caller's bound, its failures mapped, its answer parsed before it is believed. */
-import { failed, type ProviderFailure, type ProviderResult } from "../../domain/failure.ts";
-import type { ContainerId, InstanceId, SandboxId } from "../../domain/ids.ts";
-import type { Observation } from "../../domain/observation.ts";
-import { objectAnswer, objectLook } from "../../protocol/sandbox-object.ts";
+import { failed, type ProviderFailure, type ProviderResult } from "../../domain/state/failure.ts";
+import type { ContainerId, InstanceId, SandboxId } from "../../domain/state/ids.ts";
+import type { Observation } from "../../domain/state/observation.ts";
+import { objectAnswer, objectLook } from "../../protocol/sandbox/sandbox-object.ts";
+import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { Clock } from "../../session/ambient.ts";
 import type { CallBound, ContainerTarget, Target } from "../agent-sandbox.ts";
 import { shaped, type Shape } from "../http-reply.ts";
-import { limited } from "./limited-call.ts";
+import { limited } from "./platform/limited-call.ts";
 import type { ObjectAim, ObjectLook, SandboxObjectApi } from "./object-api.ts";
 
 /** What the object gets less than the caller, so that what it says is back in time; never more than a tenth. */
@@ -21,19 +22,26 @@ export function aimOf({ sessionId, sandboxId, container, generation, instanceId 
 export interface Addressed {
   readonly sandboxId: SandboxId;
   readonly container?: ContainerId;
+  /** As the lease recorded it; absent or null before the first answer. */
+  readonly host?: string | null;
 }
+
+/** A fresh stub for each call: one that failed once is broken. */
+export type ObjectOf = (name: string, host: string | null) => SandboxObjectApi;
 
 export function objectNameOf({ sandboxId, container }: Addressed): string {
   return container ?? sandboxId;
 }
 
 export class ObjectCaller {
-  readonly #object: (sandboxId: string) => SandboxObjectApi;
+  readonly #object: ObjectOf;
   readonly #clock: Clock;
+  readonly #provider: ProviderName;
 
-  constructor(object: (sandboxId: string) => SandboxObjectApi, clock: Clock) {
+  constructor(object: ObjectOf, clock: Clock, provider: ProviderName) {
     this.#object = object;
     this.#clock = clock;
+    this.#provider = provider;
   }
 
   async ask<T>(
@@ -59,7 +67,7 @@ export class ObjectCaller {
   lookAtContainer({ id, generation, host }: ContainerTarget, beganAt: number, bound: CallBound): Promise<Observation> {
     // A container's observation bears the container's id (Containers.observe).
     const about = { sandboxId: id as string as SandboxId, generation, host };
-    return this.#look(atContainer(id), about, beganAt, bound, (object, ms) => object.lookAtContainer(ms));
+    return this.#look(atContainer(id, host), about, beganAt, bound, (object, ms) => object.lookAtContainer(ms));
   }
 
   async #look(
@@ -69,7 +77,7 @@ export class ObjectCaller {
     bound: CallBound,
     call: (object: SandboxObjectApi, timeoutMs: number) => Promise<ObjectLook>,
   ): Promise<Observation> {
-    const about = { provider: "cloudflare", sandboxId, generation, beganAt } as const;
+    const about = { provider: this.#provider, sandboxId, generation, beganAt } as const;
     const sent = await this.#send(whom, bound, false, call);
     const seen = sent.ok ? shaped(objectLook, sent.value, "none") : sent;
     if (!seen.ok) {
@@ -102,12 +110,14 @@ export class ObjectCaller {
     if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
     const { timeoutMs } = bound;
     const forObject = timeoutMs - Math.min(returnMs, timeoutMs / 10);
-    return limited(this.#clock, timeoutMs, changes, () => call(this.#object(objectNameOf(target)), forObject));
+    return limited(this.#clock, timeoutMs, changes, () =>
+      call(this.#object(objectNameOf(target), target.host ?? null), forObject),
+    );
   }
 }
 
-export function atContainer(id: ContainerId): Addressed {
-  return { sandboxId: id as string as SandboxId, container: id };
+export function atContainer(id: ContainerId, host: string | null): Addressed {
+  return { sandboxId: id as string as SandboxId, container: id, host };
 }
 
 /** Without the member that zod leaves as undefined. */

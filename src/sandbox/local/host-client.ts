@@ -1,9 +1,9 @@
 /**
- * One call to the local host: bounded, authenticated, parsed, and every failure told with its truthful effect. The
- * host refuses before it acts, so a refusal by code has no effect, except `internal`, where something broke midway.
+ * One call to the local host: bounded, authenticated and parsed. Each failure says whether the call may have had an effect.
+ * The host refuses before it acts, so a refusal has no effect; except `internal`, where something broke midway.
  */
-import { failed, type ProviderFailureCode, type ProviderResult } from "../../domain/failure.ts";
-import { hostError, type HostError } from "../../protocol/host.ts";
+import { failed, type ProviderFailureCode, type ProviderResult } from "../../domain/state/failure.ts";
+import { controlPlaneHeader, hostError, type HostError } from "../../protocol/sandbox/host.ts";
 import type { CallBound } from "../agent-sandbox.ts";
 import type { Clock, Ids } from "../../session/ambient.ts";
 import { boundedCall } from "../bounded-call.ts";
@@ -16,6 +16,8 @@ export interface HostAddress {
   readonly fetch: typeof fetch;
   readonly clock: Clock;
   readonly ids: Ids;
+  /** The id of the control plane that calls; null: it could not be read now. Never rejects. */
+  readonly controlPlane: () => Promise<string | null>;
 }
 
 export interface HostAsk {
@@ -26,13 +28,15 @@ export interface HostAsk {
 
 const failureOf: { readonly [Code in HostError["code"]]: { code: ProviderFailureCode; effect: "none" | "unknown" } } = {
   unauthorized: { code: "invalid", effect: "none" },
+  foreign_control_plane: { code: "invalid", effect: "none" },
   scanning: { code: "unavailable", effect: "none" },
+  state_unusable: { code: "unavailable", effect: "none" },
   refused_retired: { code: "refused_retired", effect: "none" },
   refused_late: { code: "refused_late", effect: "none" },
   occupied: { code: "foreign_instance", effect: "none" },
   not_found: { code: "not_found", effect: "none" },
   not_empty: { code: "unavailable", effect: "none" },
-  // It answers so only after it has verified that nothing is left.
+  // The host answers this only after it has proven that the launch left no process.
   launch_failed: { code: "unavailable", effect: "none" },
   save_failed: { code: "unavailable", effect: "none" },
   insufficient_space: { code: "insufficient_space", effect: "none" },
@@ -50,12 +54,17 @@ export async function askHost<T>(
 ): Promise<ProviderResult<T>> {
   const changes = ask.method !== "GET";
   const lost = changes ? "unknown" : "none";
-  // By itself: workerd's own fetch refuses to be called as a method of something else.
+  // Taken out of the object: workerd's fetch refuses to be called as a method.
   const { fetch } = host;
   const answer = await boundedCall(host.clock, bound, changes, async (signal) => {
+    const controlPlane = await host.controlPlane();
     const response = await fetch(`${host.url}${ask.path}`, {
       method: ask.method,
-      headers: { authorization: `Bearer ${host.token}`, "content-type": "application/json" },
+      headers: {
+        authorization: `Bearer ${host.token}`,
+        "content-type": "application/json",
+        ...(controlPlane === null ? {} : { [controlPlaneHeader]: controlPlane }),
+      },
       ...(ask.body === undefined ? {} : { body: JSON.stringify(ask.body) }),
       redirect: "manual",
       signal,

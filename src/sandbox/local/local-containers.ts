@@ -1,14 +1,14 @@
 /**
- * The local provider's shared containers: a directory on the host with the places of the members in it. A container is there while
- * its directory is, whether anything runs in it or not.
+ * Shared containers of the local provider. A container is a directory on the host that holds the directories of its
+ * members. It exists while its directory does, whether or not a process runs in it.
  */
-import { failed, succeeded } from "../../domain/failure.ts";
-import type { SandboxId } from "../../domain/ids.ts";
-import type { Residue } from "../../domain/observation.ts";
-import { hostContainerObservation, hostContainerRetired, hostDestroyed } from "../../protocol/host.ts";
+import { failed, succeeded } from "../../domain/state/failure.ts";
+import type { SandboxId } from "../../domain/state/ids.ts";
+import type { Residue } from "../../domain/state/observation.ts";
+import { hostContainerObservation, hostContainerRetired, hostDestroyed } from "../../protocol/sandbox/host.ts";
 import type { Containers, ContainerTarget } from "../agent-sandbox.ts";
 import { askHost, type HostAddress } from "./host-client.ts";
-import { residueOf } from "./local-residue.ts";
+import { anotherHostWords, isAnotherHost, residueOf } from "./local-answers.ts";
 
 export function localContainers(host: HostAddress): Containers {
   return {
@@ -17,8 +17,8 @@ export function localContainers(host: HostAddress): Containers {
       const reply = await askHost(host, ask, hostContainerRetired, bound);
       if (!reply.ok) return reply;
       const { host_id, boot_id } = reply.value;
-      return isAnother(target, host_id)
-        ? failed("unavailable", otherHost(target, host_id), "unknown")
+      return isAnotherHost(target, host_id)
+        ? failed("unavailable", anotherHostWords(target, host_id), "unknown")
         : succeeded({ host: host_id, boot: boot_id });
     },
     observe: async (target, beganAt, bound) => {
@@ -34,9 +34,14 @@ export function localContainers(host: HostAddress): Containers {
       const shell: readonly Residue[] = exists ? [{ kind: "container", instanceId: null, pid: null }] : [];
       const residue = [...shell, ...reply.value.residue.map(residueOf)];
       const seen = { ...about, host: host_id, boot: boot_id, residue };
-      if (isAnother(target, host_id)) return { ...seen, answer: "unknown", detail: otherHost(target, host_id) };
+      if (isAnotherHost(target, host_id))
+        return { ...seen, answer: "unknown", detail: anotherHostWords(target, host_id) };
       if (residue.length === 0)
-        return { ...seen, answer: "absent", detail: "It has no directory, and no process of any member is there." };
+        return {
+          ...seen,
+          answer: "absent",
+          detail: "The container has no directory, and no process of any member is left.",
+        };
       const processes = reply.value.residue.length;
       return {
         ...seen,
@@ -50,12 +55,4 @@ export function localContainers(host: HostAddress): Containers {
 
 function pathOf({ id }: ContainerTarget): string {
   return `/containers/${encodeURIComponent(id)}`;
-}
-
-function isAnother(target: ContainerTarget, host: string): boolean {
-  return target.host !== null && target.host !== host;
-}
-
-function otherHost(target: ContainerTarget, host: string): string {
-  return `Host ${host} answered; the container is on host ${target.host ?? "(none)"}.`;
 }

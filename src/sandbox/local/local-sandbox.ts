@@ -1,27 +1,23 @@
 /**
- * The `local` provider: sandboxes on this machine, through the local host (wrapper/host). Keeps nothing but a cache of
- * where wrappers listen; what is armed and retired is the host's, durably.
+ * The `local` provider: sandboxes on this machine, through the local host (wrapper/host).
  *
- * An answer of another host than the lease recorded proves nothing about its sandbox: it is `unknown`, naming both.
- * Runs inside workerd: web APIs only.
+ * It keeps only a cache of the addresses where wrappers listen. The host stores durably what is armed and retired. When
+ * another host answers than the lease recorded, that proves nothing about the sandbox: the answer is `unknown`, and its
+ * words name both hosts. This runs inside workerd, so it uses web APIs only.
  */
-import { failed, succeeded, type ProviderResult } from "../../domain/failure.ts";
-import type { ContainerId, Generation, InstanceId, SandboxId, SessionId } from "../../domain/ids.ts";
-import type { Observation } from "../../domain/observation.ts";
+import { failed, succeeded, type ProviderResult } from "../../domain/state/failure.ts";
+import type { ContainerId, Generation, InstanceId, SandboxId, SessionId } from "../../domain/state/ids.ts";
+import type { Observation } from "../../domain/state/observation.ts";
 import {
   hostDestroyed,
   hostEnumeration,
   hostInstance,
   hostLogs,
   hostObservation,
-  hostReclaimed,
   hostResources,
   hostRetired,
-  hostSnapshot,
-  hostSnapshotRemoved,
-  hostSpace,
   hostStopped,
-} from "../../protocol/host.ts";
+} from "../../protocol/sandbox/host.ts";
 import type {
   AgentSandbox,
   CallBound,
@@ -32,8 +28,6 @@ import type {
   Retired,
   SandboxLogs,
   SandboxResources,
-  Snapshots,
-  Space,
   Stopped,
   Target,
   WrapperClient,
@@ -42,15 +36,17 @@ import { NotSent } from "../bounded-call.ts";
 import { HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
 import { askHost, type HostAddress } from "./host-client.ts";
 import { localContainers } from "./local-containers.ts";
-import { residueOf } from "./local-residue.ts";
+import { anotherHostWords, isAnotherHost, residueOf } from "./local-answers.ts";
+import { localFiles, localSnapshots, localSpace } from "./local-storage.ts";
+import { localTraffic } from "./local-traffic.ts";
 
-/** The host waits 15 s for a wrapper and needs up to 3 s to clear one that did not come up. It never tries twice. */
+/** The host waits 15 s for a wrapper, and needs up to 3 s to end one that did not come up. It never tries twice. */
 const launchRetriesMs = 20_000;
-/** It gives whatever grace is asked for; a minute is more than any policy asks. */
+/** The host gives any grace that is asked for. No policy asks for more than a minute. */
 const stopGraceMs = 60_000;
-/** Addresses kept; the oldest are asked for again. */
+/** How many addresses the cache keeps. The host is asked again for older ones. */
 const addressesKept = 1_000;
-/** Asking where a wrapper listens is a local look-up; the caller's own bound is on top of it. */
+/** For asking the host where a wrapper listens, a look-up in its memory. The bound of the caller applies as well. */
 const addressMs = 5_000;
 
 export function localSandbox(host: HostAddress): AgentSandbox {
@@ -63,6 +59,7 @@ export function localSandbox(host: HostAddress): AgentSandbox {
       enumerate: true,
       shared: true,
       space: true,
+      traffic: true,
       containment: "marker",
       launchRetriesMs,
       stopGraceMs,
@@ -75,10 +72,12 @@ export function localSandbox(host: HostAddress): AgentSandbox {
     wrapper: (instance) => wrapperOf(address, addresses, instance),
     readLogs: (target, tailBytes, bound) => readLogs(address, target, tailBytes, bound),
     readResources: (target, bound) => readResources(address, target, bound),
-    snapshots: snapshotsOf(address),
-    space: spaceOf(address),
+    snapshots: localSnapshots(address),
+    space: localSpace(address),
     containers: localContainers(address),
+    traffic: localTraffic(address),
     enumerate: (bound) => enumerate(address, bound),
+    files: (bound) => localFiles(address, bound),
   };
 }
 
@@ -95,6 +94,7 @@ async function launch(host: HostAddress, order: LaunchOrder, bound: CallBound): 
     stop_grace_ms: order.stopGraceMs,
     env: order.env,
     ...(order.restore === undefined ? {} : { restore: order.restore }),
+    ...(order.restoreOf === undefined ? {} : { restore_of: order.restoreOf }),
   };
   const path = `/instances/${encodeURIComponent(order.instanceId)}`;
   const reply = await askHost(host, { method: "PUT", path, body }, hostInstance, bound);
@@ -119,7 +119,7 @@ async function retire(host: HostAddress, target: Target, bound: CallBound): Prom
   const reply = await askHost(host, ask, hostRetired, bound);
   if (!reply.ok) return reply;
   const { host_id, boot_id, retired_through: through } = reply.value;
-  if (isAnother(target, host_id)) return failed("unavailable", otherHost(target, host_id), "unknown");
+  if (isAnotherHost(target, host_id)) return failed("unavailable", anotherHostWords(target, host_id), "unknown");
   if (through < target.generation) return failed("malformed", `Retired through ${through} only.`, "unknown");
   return succeeded({ host: host_id, boot: boot_id });
 }
@@ -145,7 +145,7 @@ async function observe(host: HostAddress, target: Target, beganAt: number, bound
   const { host_id, boot_id, answer, detail, containment = "marker" } = reply.value;
   const residue = reply.value.residue.map(residueOf);
   const seen = { ...about, host: host_id, boot: boot_id, residue, containment };
-  if (isAnother(target, host_id)) return { ...seen, answer: "unknown", detail: otherHost(target, host_id) };
+  if (isAnotherHost(target, host_id)) return { ...seen, answer: "unknown", detail: anotherHostWords(target, host_id) };
   if ((answer === "absent") !== (residue.length === 0)) {
     return { ...seen, answer: "unknown", detail: `The host says ${answer} and shows ${residue.length} processes.` };
   }
@@ -166,8 +166,8 @@ async function stop(
   };
   const reply = await askHost(host, { method: "POST", path: `${sandboxPath(target)}/stop`, body }, hostStopped, bound);
   if (!reply.ok) return reply;
-  if (isAnother(target, reply.value.host_id))
-    return failed("unavailable", otherHost(target, reply.value.host_id), "unknown");
+  if (isAnotherHost(target, reply.value.host_id))
+    return failed("unavailable", anotherHostWords(target, reply.value.host_id), "unknown");
   return succeeded({ remaining: reply.value.remaining.map(residueOf) });
 }
 
@@ -198,47 +198,6 @@ async function readResources(
   });
 }
 
-function snapshotsOf(host: HostAddress): Snapshots {
-  const pathOf = (sessionId: SessionId, snapshotId: string): string =>
-    `/snapshots/${encodeURIComponent(sessionId)}/${encodeURIComponent(snapshotId)}`;
-  return {
-    save: async (target, snapshotId, bound) => {
-      const { sandboxId, generation, instanceId } = target;
-      const body = { sandbox_id: sandboxId, generation, instance_id: instanceId };
-      const path = pathOf(target.sessionId, snapshotId);
-      const reply = await askHost(host, { method: "PUT", path, body }, hostSnapshot, bound);
-      if (!reply.ok) return reply;
-      const { host_id, bytes } = reply.value;
-      return isAnother(target, host_id)
-        ? failed("unavailable", otherHost(target, host_id), "unknown")
-        : succeeded({ bytes });
-    },
-    remove: async (sessionId, snapshotId, bound) => {
-      const ask = { method: "DELETE", path: pathOf(sessionId, snapshotId) } as const;
-      const reply = await askHost(host, ask, hostSnapshotRemoved, bound);
-      return reply.ok ? succeeded(null) : reply;
-    },
-  };
-}
-
-function spaceOf(host: HostAddress): Space {
-  return {
-    // One disk for all of them: the place does not matter.
-    inspectCapacity: async (_place, bound) => {
-      const reply = await askHost(host, { method: "GET", path: "/space" }, hostSpace, bound);
-      if (!reply.ok) return reply;
-      return succeeded({ freeBytes: reply.value.free_bytes, totalBytes: reply.value.total_bytes });
-    },
-    reclaim: async ({ sessionId }, bound) => {
-      const ask = { method: "POST", path: "/space/reclaim", body: { session_id: sessionId } } as const;
-      const reply = await askHost(host, ask, hostReclaimed, bound);
-      if (!reply.ok) return reply;
-      const { removed, freed_bytes: freedBytes, kept } = reply.value;
-      return succeeded({ removed: removed as SandboxId[], freedBytes, kept });
-    },
-  };
-}
-
 async function enumerate(host: HostAddress, bound: CallBound): Promise<ProviderResult<readonly Enumerated[]>> {
   const reply = await askHost(host, { method: "GET", path: "/sandboxes" }, hostEnumeration, bound);
   if (!reply.ok) return reply;
@@ -248,6 +207,7 @@ async function enumerate(host: HostAddress, bound: CallBound): Promise<ProviderR
       sandboxId: one.sandbox_id as SandboxId | null,
       ...(one.container === undefined ? {} : { container: one.container as ContainerId }),
       generation: one.generation as Generation | null,
+      host: reply.value.host_id,
       residue: residueOf(one),
     })),
   );
@@ -271,24 +231,16 @@ function wrapperOf(host: HostAddress, addresses: Map<InstanceId, string>, instan
   return new HttpWrapperClient(instance, reach, host);
 }
 
-/** Whoever takes over the port later is told apart by the proof, not by this address. */
+/** A process that takes the port later fails the proof of the wrapper, so a stale address is harmless. */
 async function askAddress(host: HostAddress, instance: InstanceRef, signal: AbortSignal | null): Promise<string> {
   const bound: CallBound = { timeoutMs: addressMs, signal: signal ?? new AbortController().signal };
   const path = `/instances/${encodeURIComponent(instance.instanceId)}`;
   const reply = await askHost(host, { method: "GET", path }, hostInstance, bound);
   if (!reply.ok) throw new NotSent(`Where the wrapper listens is not known: ${reply.failure.message}`);
-  if (isAnother(instance, reply.value.host_id)) throw new NotSent(otherHost(instance, reply.value.host_id));
+  if (isAnotherHost(instance, reply.value.host_id)) throw new NotSent(anotherHostWords(instance, reply.value.host_id));
   return reply.value.url;
 }
 
 function sandboxPath(target: Target): string {
   return `/sandboxes/${encodeURIComponent(target.sandboxId)}`;
-}
-
-function isAnother(target: Target, host: string): boolean {
-  return target.host !== null && target.host !== host;
-}
-
-function otherHost(target: Target, host: string): string {
-  return `Host ${host} answered; the lease is on host ${target.host ?? "(none)"}.`;
 }

@@ -1,16 +1,38 @@
 /** The tables of one session's object. A shipped migration is never edited: changes are appended. */
-import type { ProviderName } from "../../domain/provider-names.ts";
+import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { Migration } from "../../storage/migrate.ts";
 
-/** Raised when a record written by this code could be misread by an older one: that one then leaves the rows alone (LEA-19). */
-export const recordVersion = 3;
+/** Raised when a record written by this code could be misread by an older one: that one then leaves the rows alone. */
+export const recordVersion = 7;
 
 /**
+ * 7: a budget, or money that was spent. Older code would drop both at its next write, and the session would spend on without a bound.
+ * 6: a snapshot of the tenant that is being taken, or that a session starts from. Older code would take the row for broken, or delete it.
+ * 5: a template or rules for the network. Older code would drop them at its next write, and start a sandbox that reaches everything.
+ * 4: a sandbox that is being replaced by an upgrade. Older code does not know that purpose and would take the row for broken.
  * 3: a place in a shared container on Cloudflare. Older code would look for it in an object of its own and find nothing there.
  * Everything else stays readable for it, so that a rollback leaves no other session alone.
  */
-export function recordVersionOf(provider: ProviderName, isShared: boolean): number {
-  return isShared && provider === "cloudflare" ? recordVersion : 2;
+export function recordVersionOf(
+  provider: ProviderName,
+  isShared: boolean,
+  {
+    isUpgrading = false,
+    hasTerms = false,
+    sharesSnapshots = false,
+    hasBudget = false,
+  }: {
+    readonly isUpgrading?: boolean;
+    readonly hasTerms?: boolean;
+    readonly sharesSnapshots?: boolean;
+    readonly hasBudget?: boolean;
+  } = {},
+): number {
+  if (hasBudget) return recordVersion;
+  if (sharesSnapshots) return 6;
+  if (hasTerms) return 5;
+  if (isUpgrading) return 4;
+  return isShared && provider === "cloudflare" ? 3 : 2;
 }
 
 export const sessionMigrations: readonly Migration[] = [
@@ -18,7 +40,7 @@ export const sessionMigrations: readonly Migration[] = [
     version: 1,
     name: "session, lease, job, event",
     statements: [
-      // Identity stands in plain columns, so that a teardown can go on when `record` cannot be read (DEL-3).
+      // Identity stands in plain columns, so that a teardown can go on when `record` cannot be read.
       `CREATE TABLE session (
         id TEXT PRIMARY KEY,
         tenant TEXT NOT NULL,
@@ -114,5 +136,14 @@ export const sessionMigrations: readonly Migration[] = [
     version: 5,
     name: "the shared container of a lease",
     statements: ["ALTER TABLE lease ADD COLUMN container TEXT"],
+  },
+  {
+    version: 6,
+    name: "why a job could not be started, what it left running, and what of its output was dropped",
+    statements: [
+      "ALTER TABLE job ADD COLUMN failure TEXT",
+      "ALTER TABLE job ADD COLUMN left_running TEXT",
+      "ALTER TABLE job ADD COLUMN output_gap TEXT",
+    ],
   },
 ];

@@ -41,3 +41,17 @@ const restCap = 5 * minute;
 export function restAfter(failuresInRow: number): number {
   return failuresInRow < restFrom ? 0 : Math.min(restCap, second * 2 ** Math.min(30, failuresInRow - restFrom));
 }
+
+/** An answer within this long costs nobody anything. */
+const slowFromMs = second;
+const slowRestCap = 5 * second;
+
+/** Whether an answer took so long that its receiver gets one delivery at a time. */
+export function isSlow(tookMs: number): boolean {
+  return tookMs >= slowFromMs;
+}
+
+/** ms for which nothing is sent after a slow success: a slow receiver is busy at most half of the time. */
+export function restAfterSlow(tookMs: number): number {
+  return isSlow(tookMs) ? Math.min(tookMs, slowRestCap) : 0;
+}

@@ -3,30 +3,33 @@
  * knows is in rows: an attempt is counted and its successor dated before it is sent, so a crash in between sends once more
  * (at least once, with the same `webhook-id`) and never loses one. It never holds up the tenant's other business: nothing of
  * this is awaited by a reserve or a report.
+ *
+ * Every receiver has a lane of its own, and reading has one too. A call that ends starts what it made room for; nothing
+ * waits for a batch. So a receiver that is slow or down delays itself only.
  */
-import type { TenantId } from "../../domain/ids.ts";
-import { addressFault } from "../../protocol/webhook-address.ts";
-import { nextAttemptIn, restAfter } from "./retry.ts";
-import { type PostOutcome, secretPlace, type WebhookPorts } from "./webhook-ports.ts";
+import { bounded, timedOut } from "../../calls/bounded-call.ts";
+import type { SessionId, TenantId } from "../../domain/state/ids.ts";
+import { addressFault } from "../../protocol/resources/tenant/webhook-address.ts";
+import type { Sql } from "../../storage/sql.ts";
+import { type Delivery, firstHeadAt, headsDue, readDelivery, storeEnded, storePending } from "./delivery-rows.ts";
+import { isSlow, nextAttemptIn, restAfter, restAfterSlow } from "./retry.ts";
 import {
-  deliveriesDue,
-  type Delivery,
+  firstReadAt,
   forgetHookedSession,
   keepEvents,
-  nextWebhookWork,
   type PendingSession,
-  pruneWebhooks,
-  readDelivery,
   readSessionLater,
-  readWebhook,
   sessionsToRead,
-  type Webhook,
-  writeDelivery,
-  writeWebhook,
-} from "./webhook-rows.ts";
+} from "./session-news.ts";
+import { type PostOutcome, secretPlace, type WebhookPorts } from "./webhook-ports.ts";
+import { readWebhook, readWebhooks, type Webhook, writeWebhook } from "./webhook-rows.ts";
 
-/** Sessions read, and deliveries sent, at one time. A Worker may have six connections open. */
-const atOnce = 4;
+/** Sessions read at one time. These are calls between objects, which do not count as connections. */
+const readsAtOnce = 4;
+/** Deliveries sent at one time. The platform opens six connections; what waits for one of them would time out unsent. */
+const sendsAtOnce = 6;
+/** To one receiver. */
+const sendsToOne = 2;
 /** Of one session in one call. */
 const eventsAtOnce = 100;
 /** A healthy session answers in some ms. */
@@ -34,22 +37,44 @@ const readBoundMs = 10_000;
 const readAgainMs = 10_000;
 /** A crash while it is sent: by then it is certain that nobody waits for the answer any more. Longer than the bound of a post. */
 const sendAgainMs = 60_000;
-/** One turn, with the alarm behind it: what is left goes on in the next. */
+/** As long as the alarm waits for what it started. What takes longer goes on beside it. */
 const turnMs = 20_000;
-const keptMs = 7 * 24 * 3_600_000;
-const prunedAtOnce = 500;
+
+interface Lane {
+  /** Deliveries that are being sent. */
+  readonly underWay: Set<string>;
+  /** Its last answer was slow: one at a time. */
+  slow: boolean;
+  /** When it last had its turn, counted over all lanes. */
+  turn: number;
+}
 
 export class WebhookCourier {
   readonly #ports: WebhookPorts;
-  #turn: Promise<void> | null = null;
+  /** By webhook. One for each that is active, or to which something is still under way. */
+  readonly #lanes = new Map<string, Lane>();
+  #turns = 0;
+  readonly #reading = new Set<SessionId>();
+  /** Every call under way. None of them rejects. */
+  readonly #calls = new Set<Promise<void>>();
 
   constructor(ports: WebhookPorts) {
     this.#ports = ports;
   }
 
-  /** When to look again; null: nothing waits. */
+  /** When to look again; null: nothing waits. For what has no room now, when a call under way would have been lost. */
   nextLook(): number | null {
-    return this.#ports.core.look(nextWebhookWork, null);
+    return this.#ports.core.look((sql) => {
+      const now = this.#ports.clock.now();
+      const times = [this.#reading.size < readsAtOnce ? firstReadAt(sql) : now + readAgainMs];
+      for (const webhook of activeWebhooks(sql)) {
+        const first = firstHeadAt(sql, webhook.id);
+        if (first === null) continue;
+        times.push(this.#roomFor(webhook.id) > 0 ? Math.max(first, webhook.notBefore) : now + sendAgainMs);
+      }
+      const known = times.filter((at) => at !== null);
+      return known.length === 0 ? null : Math.min(...known);
+    }, null);
   }
 
   get due(): boolean {
@@ -57,67 +82,113 @@ export class WebhookCourier {
     return next !== null && next <= this.#ports.clock.now();
   }
 
-  /** Does what is due, for a while. One turn at a time; never rejects. */
-  run(): Promise<void> {
-    this.#turn ??= this.#work()
-      .catch((error: unknown) => {
-        this.#ports.logger.error("webhooks were not worked on", { tenant: this.#ports.tenant(), error: String(error) });
-      })
-      .finally(() => {
-        this.#turn = null;
-      });
-    return this.#turn;
+  /** Starts what is due. Resolves when no call is under way any more, or after a while. Never rejects. */
+  async run(): Promise<void> {
+    this.#start();
+    await bounded(this.#ports.clock, turnMs, () => this.#idle());
   }
 
-  prune(): void {
-    const { core, clock } = this.#ports;
-    if (core.look((sql) => sql.run("SELECT 1 FROM webhook LIMIT 1").length > 0, false))
-      core.change((sql) => pruneWebhooks(sql, clock.now() - keptMs, prunedAtOnce));
+  async #idle(): Promise<void> {
+    while (this.#calls.size > 0) await Promise.all(this.#calls);
   }
 
-  async #work(): Promise<void> {
-    const { core, clock } = this.#ports;
-    const until = clock.now() + turnMs;
-    while (this.due && clock.now() < until) {
+  /** Never throws: rows that cannot be read now are looked at again by the alarm. */
+  #start(): void {
+    try {
+      const { core, clock } = this.#ports;
       const now = clock.now();
-      const sessions = core.look((sql) => sessionsToRead(sql, now, atOnce), []);
-      await Promise.all(sessions.map((session) => this.#read(session)));
-      const deliveries = core.look((sql) => deliveriesDue(sql, clock.now(), atOnce), []);
-      await Promise.all(deliveries.map((delivery) => this.#send(delivery)));
+      for (const session of core.look((sql) => sessionsToRead(sql, now, readsAtOnce), [])) {
+        if (this.#reading.size >= readsAtOnce || this.#reading.has(session.sessionId)) continue;
+        this.#reading.add(session.sessionId);
+        this.#call(this.#read(session), () => this.#reading.delete(session.sessionId));
+      }
+      const active = core.look(activeWebhooks, []);
+      for (const [id, lane] of this.#lanes)
+        if (lane.underWay.size === 0 && !active.some((webhook) => webhook.id === id)) this.#lanes.delete(id);
+      // Those that have waited longest for a turn first, one more for each: nobody takes the connection of a receiver that
+      // has none.
+      const ready = active
+        .filter((webhook) => webhook.notBefore <= now)
+        .toSorted((a, b) => this.#laneOf(a.id).turn - this.#laneOf(b.id).turn);
+      for (let count = 1; count <= sendsToOne; count += 1) for (const { id } of ready) this.#startSend(id, count, now);
+    } catch (error) {
+      this.#ports.logger.error("webhooks were not worked on", { tenant: this.#ports.tenant(), error: String(error) });
     }
+  }
+
+  /** Unless so many are under way to that receiver already. */
+  #startSend(webhookId: string, atMost: number, now: number): void {
+    const lane = this.#laneOf(webhookId);
+    const { underWay } = lane;
+    if (underWay.size >= atMost || this.#roomFor(webhookId) <= 0) return;
+    const due = this.#ports.core.look((sql) => headsDue(sql, webhookId, now, underWay.size + 1), []);
+    const next = due.find((delivery) => !underWay.has(delivery.id));
+    if (next === undefined) return;
+    lane.turn = this.#turns += 1;
+    underWay.add(next.id);
+    this.#call(this.#send(next), () => underWay.delete(next.id));
+  }
+
+  /** Keeps the call until it ends, and then starts what it made room for. */
+  #call(work: Promise<void>, ended: () => unknown): void {
+    const call = work
+      .catch((error: unknown) => {
+        this.#ports.logger.error("a webhook call failed", { tenant: this.#ports.tenant(), error: String(error) });
+        return "failed" as const;
+      })
+      .then((outcome) => {
+        this.#calls.delete(call);
+        ended();
+        // What failed could not be stored: started again at once, it would fail again without end. The alarm tries it.
+        if (outcome !== "failed") this.#start();
+      });
+    this.#calls.add(call);
+  }
+
+  #laneOf(webhookId: string): Lane {
+    const known = this.#lanes.get(webhookId);
+    if (known !== undefined) return known;
+    const lane: Lane = { underWay: new Set(), slow: false, turn: 0 };
+    this.#lanes.set(webhookId, lane);
+    return lane;
+  }
+
+  #roomFor(webhookId: string): number {
+    let all = 0;
+    for (const { underWay } of this.#lanes.values()) all += underWay.size;
+    const { slow, underWay } = this.#laneOf(webhookId);
+    return Math.min((slow ? 1 : sendsToOne) - underWay.size, sendsAtOnce - all);
   }
 
   /** Dated ahead before it is asked: one that never answers must not be asked without end. */
   async #read(session: PendingSession): Promise<void> {
-    const { core, clock, events, ids, tenant, logger } = this.#ports;
-    core.change((sql) => readSessionLater(sql, session, clock.now() + readAgainMs));
-    const answered = new AbortController();
-    const late = clock.sleep(readBoundMs, answered.signal).then((): never => {
-      throw new Error("no answer in time");
-    });
+    const { store, clock, events, ids, tenant, logger } = this.#ports;
+    await store((sql) => readSessionLater(sql, session, clock.now() + readAgainMs));
     try {
-      const reply = await Promise.race([events(session.sessionId, tenant(), session.cursor, eventsAtOnce), late]);
-      core.change((sql) => {
+      const reply = await bounded(clock, readBoundMs, () =>
+        events(session.sessionId, tenant(), session.cursor, eventsAtOnce),
+      );
+      if (reply === timedOut) throw new Error("no answer in time");
+      await store((sql) => {
         if (reply.ok)
           keepEvents(sql, session, reply.value, reply.value.length < eventsAtOnce, () => `dl_${ids.id()}`, clock.now());
         else if (reply.problem.code === "not_found") forgetHookedSession(sql, session);
       });
     } catch (error) {
       logger.warn("a session's events could not be read", { session: session.sessionId, error: String(error) });
-    } finally {
-      answered.abort();
     }
   }
 
   async #send(due: Delivery): Promise<void> {
-    const { core, clock, terms, tenant, post } = this.#ports;
+    const { store, clock, terms, tenant, post } = this.#ports;
     const beganAt = clock.now();
-    const begun = core.change((sql) => {
+    const begun = await store((sql) => {
       const webhook = readWebhook(sql, due.webhookId);
       const delivery = readDelivery(sql, due.webhookId, due.id);
-      if (webhook === null || delivery?.state !== "pending" || delivery.attempts !== due.attempts) return null;
+      if (webhook === null || webhook.disabled !== null) return null;
+      if (delivery?.state !== "pending" || delivery.attempts !== due.attempts) return null;
       const counted: Delivery = { ...delivery, attempts: delivery.attempts + 1, nextAt: beganAt + sendAgainMs };
-      writeDelivery(sql, counted);
+      storePending(sql, counted);
       return { webhook, delivery: counted };
     });
     if (begun === null) return;
@@ -130,7 +201,8 @@ export class WebhookCourier {
         : secrets === null
           ? unsent("Not sent: its secret cannot be read just now. Tell the operator, or rotate it.")
           : await post({ url: webhook.url, secrets, id: delivery.eventId, at: beganAt, body: delivery.body });
-    this.#record(delivery, outcome, beganAt);
+    this.#laneOf(webhook.id).slow = isSlow(outcome.ms);
+    await this.#record(delivery, outcome, beganAt);
   }
 
   async #secretsOf(webhook: Webhook, tenant: TenantId): Promise<readonly string[] | null> {
@@ -148,9 +220,9 @@ export class WebhookCourier {
     return opened.flatMap((each) => (each.ok ? [each.text] : []));
   }
 
-  #record(sent: Delivery, outcome: PostOutcome, beganAt: number): void {
-    const { core, clock, ids, terms, logger } = this.#ports;
-    core.change((sql) => {
+  async #record(sent: Delivery, outcome: PostOutcome, beganAt: number): Promise<void> {
+    const { store, clock, ids, terms, logger } = this.#ports;
+    await store((sql) => {
       const now = clock.now();
       const webhook = readWebhook(sql, sent.webhookId);
       const delivery = readDelivery(sql, sent.webhookId, sent.id);
@@ -160,13 +232,15 @@ export class WebhookCourier {
       const log = [...delivery.log, { at: beganAt, status, error, ms }];
       const told = { ...delivery, log, logged: delivery.logged + 1 };
       if (error === null) {
-        writeDelivery(sql, { ...told, state: "delivered", endedAt: now });
-        if (webhook.failures > 0 || webhook.failingSince !== null)
-          writeWebhook(sql, { ...webhook, failures: 0, failingSince: null, notBefore: 0 });
+        storeEnded(sql, told, "delivered", now);
+        const notBefore = isSlow(ms) ? now + restAfterSlow(ms) : 0;
+        if (webhook.failures > 0 || webhook.failingSince !== null || webhook.notBefore !== notBefore)
+          writeWebhook(sql, { ...webhook, failures: 0, failingSince: null, notBefore });
         return;
       }
       const wait = nextAttemptIn(delivery.attempts, outcome.retryAfterMs, ids.random());
-      writeDelivery(sql, wait === null ? { ...told, state: "failed", endedAt: now } : { ...told, nextAt: now + wait });
+      if (wait === null) storeEnded(sql, told, "failed", now);
+      else storePending(sql, { ...told, nextAt: now + wait });
       const failures = webhook.failures + 1;
       const failingSince = webhook.failingSince ?? beganAt;
       const why = whyDisabled(outcome, now - failingSince, terms.disableAfterMs);
@@ -180,6 +254,10 @@ export class WebhookCourier {
       });
     });
   }
+}
+
+function activeWebhooks(sql: Sql): readonly Webhook[] {
+  return readWebhooks(sql).filter((webhook) => webhook.disabled === null);
 }
 
 function unsent(error: string): PostOutcome {

@@ -1,7 +1,7 @@
 /** What a tenant may ask about its webhooks. A secret leaves it twice only: when it is made and when it is rotated. */
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
-import { addressFault } from "../../protocol/webhook-address.ts";
+import { addressFault } from "../../protocol/resources/tenant/webhook-address.ts";
 import {
   type ChangeWebhook,
   type CreateWebhook,
@@ -9,23 +9,12 @@ import {
   webhookLimits,
   type WebhookView,
   type WebhookWithSecret,
-} from "../../protocol/webhooks.ts";
+} from "../../protocol/resources/tenant/webhooks.ts";
 import type { SealCount } from "../../session/session-api.ts";
 import type { DeliveryPage, DeliveryQuery } from "../tenant-api.ts";
 import { secretPlace, type WebhookPorts } from "./webhook-ports.ts";
-import {
-  type Delivery,
-  deliveriesOf,
-  enqueue,
-  pendingCount,
-  readDelivery,
-  readWebhook,
-  readWebhooks,
-  removeWebhook,
-  type Webhook,
-  writeDelivery,
-  writeWebhook,
-} from "./webhook-rows.ts";
+import { type Delivery, deliveriesOf, enqueue, readDelivery, storeAgain } from "./delivery-rows.ts";
+import { pendingCount, readWebhook, readWebhooks, removeWebhook, type Webhook, writeWebhook } from "./webhook-rows.ts";
 
 /** For receivers that learn the new secret some hours later. */
 const overlapMs = 24 * 3_600_000;
@@ -183,9 +172,7 @@ export class WebhookDesk {
     const reply = this.#with(id, (sql) => {
       const known = readDelivery(sql, id, deliveryId);
       if (known === null) return null;
-      const again: Delivery = { ...known, state: "pending", attempts: 0, nextAt: now, endedAt: null };
-      writeDelivery(sql, again);
-      return deliveryView(again);
+      return deliveryView(storeAgain(sql, known, now));
     });
     if (!reply.ok) return reply;
     return reply.value === null ? unknownDelivery : { ok: true, value: reply.value };

@@ -1,6 +1,6 @@
 /** What the webhooks of a tenant touch outside its rows. */
-import type { SessionId, TenantId } from "../../domain/ids.ts";
-import type { EventView } from "../../protocol/events.ts";
+import type { SessionId, TenantId } from "../../domain/state/ids.ts";
+import type { EventView } from "../../protocol/resources/session/events.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import type { Clock, Ids, Logger } from "../../session/ambient.ts";
 import type { Seals } from "../../storage/seals.ts";
@@ -44,6 +44,8 @@ export interface WebhookTables {
 
 export interface WebhookPorts {
   readonly core: WebhookTables;
+  /** One transaction, with the alarm for what it leaves to be done. */
+  readonly store: <T>(body: (sql: Sql) => T) => Promise<T>;
   readonly tenant: () => TenantId;
   readonly clock: Clock;
   readonly ids: Ids;

@@ -14,7 +14,7 @@ import {
   until,
 } from "../../support/wrapper-instance.ts";
 import { RunningHost } from "../../support/running-host.ts";
-import { defaultPolicy } from "../../../src/domain/policy.ts";
+import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
 import { roomy } from "./roomy.ts";
 
 const times = 12;

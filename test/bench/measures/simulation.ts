@@ -43,7 +43,7 @@ interface Played {
 
 function play(): Promise<Played> {
   return new Promise((resolve, reject) => {
-    const child = spawn("node", [join(repository, "scripts/sim.ts"), "--seeds", String(seeds), "--json"], {
+    const child = spawn("node", [join(repository, "scripts/checks/sim.ts"), "--seeds", String(seeds), "--json"], {
       cwd: repository,
       env: toolEnvironment({}),
       stdio: ["ignore", "pipe", "ignore"],

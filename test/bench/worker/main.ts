@@ -2,15 +2,15 @@
  * The Worker of the bench: Mooring as it is deployed, the floor it is measured against, and a second set of the same
  * object classes that count. Which set is bound is the config's choice, so that what is timed is not slowed by counting.
  */
-import * as mooring from "../../../src/index.ts";
-import type { Env } from "../../../src/env.ts";
+import * as mooring from "../../support/workers/composed.ts";
+import type { Env } from "../../../src/config/env.ts";
 import { countAlarm, countingEnv, takeCounts, watchStorage } from "./counts.ts";
 import { floor } from "./floor.ts";
 import { SeededShard } from "./seeded-shard.ts";
-import { shardName } from "../../../src/fleet/shard-name.ts";
-import type { TenantId } from "../../../src/domain/ids.ts";
+import { shardName } from "../../../src/fleet/shard/shard-name.ts";
+import type { TenantId } from "../../../src/domain/state/ids.ts";
 
-export * from "../../../src/index.ts";
+export * from "../../support/workers/composed.ts";
 export { FloorObject } from "./floor.ts";
 export { SeededShard } from "./seeded-shard.ts";
 
@@ -83,6 +83,6 @@ export default {
       await env.SHARDS.get(env.SHARDS.idFromName(name)).seed(tenant, from, to, firstAt);
       return new Response(null, { status: 204 });
     }
-    return mooring.default.fetch(request, env.COUNTING === undefined ? env : countingEnv("worker", env));
+    return mooring.handler.fetch(request, env.COUNTING === undefined ? env : countingEnv("worker", env));
   },
 } satisfies ExportedHandler<BenchEnv>;

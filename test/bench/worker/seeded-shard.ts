@@ -1,6 +1,6 @@
 /** A shard that can be filled through the code by which sessions report, many to one turn: 100,000 calls would take minutes. */
-import * as mooring from "../../../src/index.ts";
-import type { SessionId, TenantId } from "../../../src/domain/ids.ts";
+import * as mooring from "../../support/workers/composed.ts";
+import type { SessionId, TenantId } from "../../../src/domain/state/ids.ts";
 import { report } from "../../support/reports.ts";
 
 const statuses = ["running", "running", "running", "paused", "terminated"] as const;

@@ -1,5 +1,5 @@
 /** The host's replies dropped after the effect, delayed past their bound, never given, or an error before the effect. */
-import type { HostFault } from "../../../src/protocol/host.ts";
+import type { HostFault } from "../../../src/protocol/sandbox/host.ts";
 import type { World } from "../world.ts";
 import type { Fault, Scene } from "./fault.ts";
 

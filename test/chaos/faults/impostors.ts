@@ -3,7 +3,7 @@
  * before there were instances. None of them harms the session while it lives; none may outlive it.
  */
 import { spawn } from "node:child_process";
-import { markers } from "../../../src/protocol/markers.ts";
+import { markers } from "../../../src/protocol/sandbox/markers.ts";
 import type { World } from "../world.ts";
 import type { Fault } from "./fault.ts";
 

@@ -1,10 +1,10 @@
 /**
- * What the kit cannot ask of every provider: the manners of containers and of the SDK that were measured (PLATFORM.md). Run against the
+ * What the kit cannot ask of every provider: the manners of containers and of the SDK that were measured (docs/containers.md). Run against the
  * real adapter and fence over the stand-in, and against ones with a mistake (cloudflare-canaries.test.ts).
  */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { markers } from "../../../src/protocol/wrapper.ts";
+import { markers } from "../../../src/protocol/sandbox/wrapper.ts";
 import type { Target } from "../../../src/sandbox/agent-sandbox.ts";
 import { noInstance } from "../../support/cloudflare/stand-in-platform.ts";
 import { isAlive, pidsWith } from "../../support/processes.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { InstanceRef } from "../../../src/sandbox/agent-sandbox.ts";
 import { pidsWith } from "../../support/processes.ts";
-import { markers } from "../../../src/protocol/wrapper.ts";
+import { markers } from "../../../src/protocol/sandbox/wrapper.ts";
 import type { CloudflareCheck, CloudflareWorld } from "../cloudflare-harness.ts";
 import { assertAnswer, assertFailed, bound, type ContractSession, power, valueOf } from "../contract-session.ts";
 import { runs, SharedContainer } from "./shared-checks.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Generation, InstanceId } from "../../../src/domain/ids.ts";
+import type { Generation, InstanceId } from "../../../src/domain/state/ids.ts";
 import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Generation, SessionId } from "../../../src/domain/ids.ts";
+import type { Generation, SessionId } from "../../../src/domain/state/ids.ts";
 import { assertAnswer, bound, ContractSession, power, valueOf } from "../contract-session.ts";
 import type { FaultKind, ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 

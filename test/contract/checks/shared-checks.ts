@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import type { ProviderResult } from "../../../src/domain/failure.ts";
+import type { ProviderResult } from "../../../src/domain/state/failure.ts";
 import {
   containerId,
   isolatedSandboxId,
   type ContainerId,
   type Generation,
   type SessionId,
-} from "../../../src/domain/ids.ts";
-import type { Observation } from "../../../src/domain/observation.ts";
+} from "../../../src/domain/state/ids.ts";
+import type { Observation } from "../../../src/domain/state/observation.ts";
 import type { Containers, LaunchOrder } from "../../../src/sandbox/agent-sandbox.ts";
 import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
@@ -289,7 +289,7 @@ async function hidden(world: ProviderWorld): Promise<void> {
   valueOf(await one.stop(), "stop");
   await runs(other, "the sibling");
   const { containment } = await one.observe();
-  // A provider that says `marker` promises nothing here, and the receipt says so (domain/observation.ts).
+  // A provider that says `marker` promises nothing here, and the receipt says so (domain/state/observation.ts).
   if (containment === undefined || containment === "marker") return;
   await one.becomesAbsent();
   assert.equal(await count(), 0, `a look said ${containment}, and what hid is still there`);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { JobId } from "../../../src/domain/ids.ts";
-import type { ProviderResult } from "../../../src/domain/failure.ts";
+import type { JobId } from "../../../src/domain/state/ids.ts";
+import type { ProviderResult } from "../../../src/domain/state/failure.ts";
 import type { Snapshots } from "../../../src/sandbox/agent-sandbox.ts";
 import { assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
@@ -28,6 +28,26 @@ export const snapshotChecks: readonly ProviderCheck[] = [
   },
   { name: "an unknown snapshot is not_found, and nothing is started", needs: ["snapshots"], run: unknownSnapshot },
   { name: "a snapshot of another session is not restored", needs: ["snapshots"], run: ofAnother },
+  {
+    name: "a session begins with another's snapshot where the order says whose it is, and shares nothing with it [TRA-15]",
+    needs: ["snapshots"],
+    run: ofTheTenant,
+  },
+  {
+    name: "a look finds a snapshot until it is removed, and nothing then [TRA-15]",
+    needs: ["snapshots"],
+    run: lookedAt,
+  },
+  {
+    name: "a sandbox that stands still for a snapshot takes no job and ends none, and goes on when it is told to [TRA-15]",
+    needs: ["snapshots"],
+    run: standsStill,
+  },
+  {
+    name: "a drain lets go what stands still for a snapshot, and nothing is stopped for one until it is taken back [TRA-15]",
+    needs: ["snapshots"],
+    run: drainsFirst,
+  },
   { name: "what does not exist cannot be saved", needs: ["snapshots"], run: nothingToSave },
   {
     name: "a save that lands after its removal leaves nothing behind",
@@ -195,6 +215,58 @@ async function ofAnother(world: ProviderWorld): Promise<void> {
   valueOf(await remove(stranger, "s1"), "a removal of its own name");
   await ended(session);
   assert.equal(await read(await resumed(session, "s1")), "mine\n", "another session's removal struck it");
+}
+
+async function ofTheTenant(world: ProviderWorld): Promise<void> {
+  const session = await worker(world, "mine");
+  valueOf(await save(session, "s1"), "save");
+  const other = new ContractSession(world);
+  const restoreOf = session.order.sessionId;
+  valueOf(await other.launch({ restore: "s1", restoreOf }), "a launch with another's snapshot");
+  valueOf(await other.renew(), "renew");
+  assert.equal(await read(other), "mine\n");
+  await write(other, "changes", "changed");
+  assert.equal(await read(session, "reads-its-own"), "mine\n", "the two share a file");
+}
+
+async function lookedAt(world: ProviderWorld): Promise<void> {
+  const session = await worker(world, "kept");
+  const look = async () =>
+    valueOf(await world.settle(snapshotsOf(world).inspect(session.order.sessionId, "s1", bound())), "look");
+  assert.equal((await look()).files, 0);
+  const { bytes } = valueOf(await save(session, "s1"), "save");
+  const stored = await look();
+  assert.ok(stored.files > 0 && stored.bytes >= bytes, `${stored.files} files, ${stored.bytes} of ${bytes} bytes`);
+  valueOf(await remove(session, "s1"), "remove");
+  assert.deepEqual([(await look()).files, (await look()).bytes], [0, 0]);
+}
+
+async function standsStill(world: ProviderWorld): Promise<void> {
+  const session = await worker(world, "kept");
+  const wrapper = session.wrapper();
+  const order = { id: "late" as JobId, command: "echo late", timeout_ms: 60_000 };
+  for (let times = 0; times < 2; times += 1)
+    valueOf(await world.settle(wrapper.freeze("s1", 60_000, bound())), "a freeze, and its repeat");
+  assertFailed(await world.settle(wrapper.startJob(order, bound())), "not_ready", "none");
+  valueOf(await world.settle(wrapper.thaw("s0", bound())), "a late thaw of another snapshot");
+  assertFailed(await world.settle(wrapper.startJob(order, bound())), "not_ready", "none");
+  valueOf(await save(session, "s1"), "save");
+  for (let times = 0; times < 2; times += 1)
+    valueOf(await world.settle(wrapper.thaw("s1", bound())), "a thaw, and its repeat");
+  assert.equal(await read(session), "kept\n");
+}
+
+async function drainsFirst(world: ProviderWorld): Promise<void> {
+  const session = await worker(world, "kept");
+  const wrapper = session.wrapper();
+  valueOf(await world.settle(wrapper.freeze("s1", 60_000, bound())), "a freeze");
+  valueOf(await world.settle(wrapper.drain(bound())), "a drain");
+  assertFailed(await world.settle(wrapper.freeze("s2", 60_000, bound())), "not_ready", "none");
+  valueOf(await world.settle(wrapper.thaw("s1", bound())), "the late thaw");
+  const order = { id: "late" as JobId, command: "echo late", timeout_ms: 60_000 };
+  assertFailed(await world.settle(wrapper.startJob(order, bound())), "not_ready", "none");
+  valueOf(await world.settle(wrapper.admit(bound())), "an admission");
+  assert.equal(await read(session), "kept\n");
 }
 
 async function nothingToSave(world: ProviderWorld): Promise<void> {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import type { ProviderResult } from "../../../src/domain/failure.ts";
+import type { ProviderResult } from "../../../src/domain/state/failure.ts";
 import {
   containerId,
   isolatedSandboxId,
   type Generation,
   type SandboxId,
   type SessionId,
-} from "../../../src/domain/ids.ts";
-import { untouchedForMs } from "../../../src/protocol/stale-workspace.ts";
+} from "../../../src/domain/state/ids.ts";
+import { untouchedForMs } from "../../../src/protocol/sandbox/stale-workspace.ts";
 import type { Capacity, Place, Reclaimed, Space } from "../../../src/sandbox/agent-sandbox.ts";
 import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";

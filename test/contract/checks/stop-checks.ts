@@ -218,7 +218,7 @@ async function hidden(world: ProviderWorld): Promise<void> {
   const { containment } = await session.observe();
   assert.ok((await count()) > 0, "nothing hides: the check would prove nothing");
   valueOf(await session.stop(), "stop");
-  // A provider that says `marker` promises nothing here, and the receipt says so (domain/observation.ts).
+  // A provider that says `marker` promises nothing here, and the receipt says so (domain/state/observation.ts).
   if (containment === undefined || containment === "marker") return;
   await session.becomesAbsent();
   assert.equal(await count(), 0, `a look said ${containment}, and what hid is still there`);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { ProviderResult } from "../../../src/domain/failure.ts";
-import { bootstrapOrderOf, type BootstrapReply, type WorkspaceOrder } from "../../../src/protocol/workspace.ts";
+import type { ProviderResult } from "../../../src/domain/state/failure.ts";
+import { bootstrapOrderOf, type BootstrapReply, type WorkspaceOrder } from "../../../src/protocol/sandbox/workspace.ts";
 import { assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
@@ -82,11 +82,11 @@ async function jobsWait(world: ProviderWorld): Promise<void> {
   const order = { setup: [world.jobs.exit(4)] };
   valueOf(await ask(session, { setup: [world.jobs.sleep] }), "prepare");
   const job = { id: "early", command: world.jobs.echo("early"), timeout_ms: 5_000 };
-  assertFailed(await world.settle(session.wrapper().startJob(job, bound())), "unavailable", "none");
+  assertFailed(await world.settle(session.wrapper().startJob(job, bound())), "not_ready", "none");
   // Nor after one that failed: what the job was promised is not there.
   const other = await held(world);
   await prepared(other, order);
-  assertFailed(await world.settle(other.wrapper().startJob(job, bound())), "unavailable", "none");
+  assertFailed(await world.settle(other.wrapper().startJob(job, bound())), "not_ready", "none");
   const third = await held(world);
   await prepared(third, { setup: [world.jobs.echo("ready")] });
   valueOf(await world.settle(third.wrapper().startJob(job, bound())), "a job after it");
@@ -95,7 +95,7 @@ async function jobsWait(world: ProviderWorld): Promise<void> {
 async function notRenewed(world: ProviderWorld): Promise<void> {
   const session = new ContractSession(world);
   await session.launched();
-  assertFailed(await ask(session, { setup: [world.jobs.echo("early")] }), "unavailable", "none");
+  assertFailed(await ask(session, { setup: [world.jobs.echo("early")] }), "not_ready", "none");
 }
 
 async function failing(world: ProviderWorld): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Generation, JobId } from "../../../src/domain/ids.ts";
-import type { WrapperJob } from "../../../src/protocol/wrapper.ts";
+import type { Generation, JobId } from "../../../src/domain/state/ids.ts";
+import type { WrapperJob } from "../../../src/protocol/sandbox/wrapper.ts";
 import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
@@ -41,7 +41,7 @@ async function notRenewed(world: ProviderWorld): Promise<void> {
   const session = new ContractSession(world);
   await session.launched();
   const order = { id: "early", command: world.jobs.echo("hello"), timeout_ms: 5_000 };
-  assertFailed(await world.settle(session.wrapper().startJob(order, bound())), "unavailable", "none");
+  assertFailed(await world.settle(session.wrapper().startJob(order, bound())), "not_ready", "none");
   assert.deepEqual(valueOf(await session.renew(), "renew").jobs, []);
 }
 
@@ -132,9 +132,12 @@ async function outputFrom(world: ProviderWorld): Promise<void> {
   const wrapper = await session.held();
   const id = await session.startJob("talks", world.jobs.echo("0123456789"));
   const stream = valueOf(await world.settle(wrapper.output(id, 0, bound())), "output");
-  assert.equal(await world.settle(new Response(stream).text()), "0123456789\n");
+  assert.equal(stream.from, 0);
+  assert.equal(await world.settle(new Response(stream.body).text()), "0123456789\n");
   const rest = valueOf(await world.settle(wrapper.output(id, 4, bound())), "output from 4");
-  assert.equal(await world.settle(new Response(rest).text()), "456789\n");
+  assert.equal(rest.from, 4);
+  assert.equal(await world.settle(new Response(rest.body).text()), "456789\n");
+  assertFailed(await world.settle(wrapper.output(id, 12, bound())), "invalid", "none");
 }
 
 async function cancelled(world: ProviderWorld): Promise<void> {
@@ -155,7 +158,7 @@ async function standardInput(world: ProviderWorld): Promise<void> {
   valueOf(await world.settle(wrapper.writeStdin(id, new Uint8Array(), true, bound())), "end of stdin");
   const job = await hasEnded(session, id);
   assert.deepEqual([job.state, atob(job.tail_base64)], ["succeeded", "through and through\n"]);
-  assertFailed(await world.settle(wrapper.writeStdin(id, text, false, bound())), "invalid", "none");
+  assertFailed(await world.settle(wrapper.writeStdin(id, text, false, bound())), "job_ended", "none");
 }
 
 async function drains(world: ProviderWorld): Promise<void> {
@@ -164,7 +167,7 @@ async function drains(world: ProviderWorld): Promise<void> {
   await session.startJob("stays", world.jobs.sleep);
   assert.equal(valueOf(await world.settle(wrapper.drain(bound())), "drain").activeJobs, 1);
   const order = { id: "next", command: world.jobs.echo("next"), timeout_ms: 5_000 };
-  assertFailed(await world.settle(wrapper.startJob(order, bound())), "unavailable", "none");
+  assertFailed(await world.settle(wrapper.startJob(order, bound())), "not_ready", "none");
   assert.equal(valueOf(await session.renew(), "renew").active_jobs, 1);
   assertAnswer(await session.observe(), "present");
 }
@@ -174,7 +177,7 @@ async function admits(world: ProviderWorld): Promise<void> {
   const wrapper = await session.held();
   valueOf(await world.settle(wrapper.drain(bound())), "drain");
   const order = { id: "next", command: world.jobs.echo("next"), timeout_ms: 5_000 };
-  assertFailed(await world.settle(wrapper.startJob(order, bound())), "unavailable", "none");
+  assertFailed(await world.settle(wrapper.startJob(order, bound())), "not_ready", "none");
   valueOf(await world.settle(wrapper.admit(bound())), "admit");
   valueOf(await world.settle(wrapper.admit(bound())), "admit again");
   valueOf(await world.settle(wrapper.startJob(order, bound())), "a job after it");

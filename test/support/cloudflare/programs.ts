@@ -10,7 +10,7 @@ export function programs(): { readonly wrapper: string; readonly toolbox: string
   if (built !== null) return built;
   const directory = mkdtempSync(join(tmpdir(), "mooring-image-"));
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-  const script = new URL("../../../scripts/build-wrapper.ts", import.meta.url).pathname;
+  const script = new URL("../../../scripts/builds/build-wrapper.ts", import.meta.url).pathname;
   const wrapper = join(directory, "wrapper.js");
   const toolbox = join(directory, "toolbox.js");
   execFileSync(process.execPath, [script, wrapper], { stdio: "pipe" });

@@ -3,14 +3,14 @@
  * getters, a reply may be lost after its effect, and an object may be evicted at any time: its fence is made anew from
  * what it stored, and the container goes on.
  */
-import { Fence } from "../../../src/sandbox/cloudflare/fence.ts";
-import { freshDisk } from "../../../src/sandbox/cloudflare/fresh-disk.ts";
-import { FenceRecords } from "../../../src/sandbox/cloudflare/fence-records.ts";
-import type { FenceParts, FenceTerms } from "../../../src/sandbox/cloudflare/fence-parts.ts";
+import { Fence } from "../../../src/sandbox/cloudflare/fence/fence.ts";
+import { freshDisk } from "../../../src/sandbox/cloudflare/sdk/fresh-disk.ts";
+import { FenceRecords } from "../../../src/sandbox/cloudflare/fence/fence-records.ts";
+import type { FenceParts, FenceTerms } from "../../../src/sandbox/cloudflare/fence/fence-parts.ts";
 import type { SandboxObjectApi } from "../../../src/sandbox/cloudflare/object-api.ts";
-import type { ContainerPlatform } from "../../../src/sandbox/cloudflare/container-platform.ts";
-import { Toolbox } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
-import { untouchedForMs } from "../../../src/protocol/stale-workspace.ts";
+import type { ContainerPlatform } from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
+import { Toolbox } from "../../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
+import { untouchedForMs } from "../../../src/protocol/sandbox/stale-workspace.ts";
 import type { Clock } from "../../../src/session/ambient.ts";
 import { systemIds } from "../system-ambient.ts";
 import { programs } from "./programs.ts";

@@ -1,6 +1,6 @@
 /** An R2 bucket in memory: strongly consistent, parts of one size of at least 5 MiB, nothing of an unfinished upload to be seen. */
 import assert from "node:assert/strict";
-import type { SnapshotBucket, SnapshotUpload } from "../../../src/sandbox/cloudflare/container-platform.ts";
+import type { SnapshotBucket, SnapshotUpload } from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
 
 const leastPartBytes = 5 * 1024 * 1024;
 

@@ -1,6 +1,6 @@
 /**
  * A container of the stand-in: real processes of this machine behind the manners that were measured of the real thing
- * (PLATFORM.md). What a test may do to it is below `mischief`.
+ * (docs/containers.md). What a test may do to it is below `mischief`.
  *
  * It cannot be a container: its processes share this machine's /proc and disk. They are told apart by their marks and
  * their parents, so a job that hides from both escapes the stand-in, as it could not escape a container.
@@ -17,12 +17,13 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sdkPort } from "../../../src/sandbox/cloudflare/container-platform.ts";
-import { type ContainerPaths, quoted } from "../../../src/sandbox/cloudflare/toolbox-calls.ts";
-import type { JobUser } from "../../../src/protocol/wrapper.ts";
+import { sdkPort } from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
+import { type ContainerPaths, quoted } from "../../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
+import type { JobUser } from "../../../src/protocol/sandbox/wrapper.ts";
+import { freePort } from "../../../scripts/stack/ports.ts";
 import { isAlive, pidsOfUsers, pidsWith } from "../processes.ts";
 
 /** Every process that the stand-in starts itself. What they start drops it, and keeps Mooring's own marks. */
@@ -256,7 +257,7 @@ export class StandInContainer {
     if (inside === undefined) return {};
     const taken = this.#ports.get(Number(inside));
     // One port leads to one listener: who is started on one that is taken cannot listen.
-    const outside = taken !== undefined && (await isListening(taken)) ? taken : await freePort();
+    const outside = taken !== undefined && (await isListening(taken)) ? taken : await anyPort();
     this.#ports.set(Number(inside), outside);
     return { MOORING_PORT: String(outside), MOORING_BIND: "127.0.0.1" };
   }
@@ -281,13 +282,10 @@ function isListening(port: number): Promise<boolean> {
   }).finally(() => socket.destroy());
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
+async function anyPort(): Promise<number> {
+  const port = await freePort(0);
+  if (port === null) throw new Error("no port is free");
+  return port;
 }
 
 function children(of: ReadonlySet<number>): readonly number[] {

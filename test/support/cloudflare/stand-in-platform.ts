@@ -11,7 +11,7 @@ import type {
   FenceStorage,
   ListedProcess,
   SnapshotBucket,
-} from "../../../src/sandbox/cloudflare/container-platform.ts";
+} from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
 import type { StandInContainer } from "./stand-in-container.ts";
 
 /** As the SDK's: the code is a getter of the class, and not there any more after RPC; `errorResponse` is a property. */
@@ -76,6 +76,7 @@ export interface StandInWiring {
 }
 
 export class StandInPlatform implements ContainerPlatform {
+  readonly native = null;
   readonly objectId: string;
   readonly storage: StandInStorage;
   readonly bucket: SnapshotBucket | null;

@@ -1,6 +1,6 @@
 /** Every success of E2B's and CubeSandbox's surfaces, once, over one sandbox for each of E2B's two bases. */
 import { expect } from "vitest";
-import { e2bSandbox } from "../../../src/protocol/e2b.ts";
+import { e2bSandbox } from "../../../src/protocol/compat/e2b.ts";
 import { bodyOf, send } from "./mooring.ts";
 
 export async function walkCompatible(key: string): Promise<void> {
@@ -28,6 +28,9 @@ export async function walkCompatible(key: string): Promise<void> {
       const json = { sandboxID, [field]: 600 };
       expect((await send("POST", `/cube/sandbox/${call}`, { key, json })).status).toBe(200);
     }
+    expect([await post("snapshots", { name: "walked" }), await post("fork", { count: 1 })]).toEqual([201, 201]);
+    expect((await send("GET", "/snapshots", { key })).status).toBe(200);
+    expect((await send("DELETE", "/templates/walked", { key })).status).toBe(204);
     expect((await send("DELETE", path, { key })).status).toBe(204);
   }
 }

@@ -36,6 +36,7 @@ export interface Call {
 export async function send(method: string, path: string, call: Call): Promise<Response> {
   const response = await handler.fetch(`https://mooring.test${path}`, {
     method,
+    redirect: "manual",
     headers: {
       authorization: `Bearer ${call.key}`,
       ...(call.json === undefined ? {} : { "content-type": "application/json" }),

@@ -1,10 +1,11 @@
 /** The real routes in front of rigged sessions: a client over HTTP, and a provider and a clock that a test can disturb. */
 import { env } from "cloudflare:workers";
-import { readConfig } from "../../../src/config.ts";
-import { durableBackend } from "../../../src/durable-backend.ts";
-import type { Env } from "../../../src/env.ts";
+import { readConfig } from "../../../src/config/config.ts";
+import { providerNames } from "../../../src/domain/state/provider-names.ts";
+import { durableBackend } from "../../../src/wiring/durable-backend.ts";
+import type { Env } from "../../../src/config/env.ts";
 import { createApp, type HttpApp } from "../../../src/http/app.ts";
-import { systemClock, systemIds } from "../../../src/system.ts";
+import { systemClock, systemIds } from "../../../src/wiring/system.ts";
 import type { Call } from "./mooring.ts";
 import { now, registryOf, type RiggedSession } from "./rigged-session.ts";
 
@@ -13,13 +14,19 @@ const bindings = env as unknown as Env & { readonly RIGGED: DurableObjectNamespa
 let app: HttpApp | null = null;
 
 function made(): HttpApp {
-  const reading = readConfig(bindings);
+  const reading = readConfig(bindings, providerNames);
   if (!reading.ok) throw new Error("the tests' config does not fit together");
   const clock = { ...systemClock, now };
   return createApp({
     reading,
     // The budgets of this isolate alone: what is shared between isolates is the platform's.
-    counters: { reads: null, writes: null, auth_failures: null },
+    counters: { reads: null, writes: null, traffic: null, auth_failures: null },
+    traffic: {
+      send: async () => ({
+        ok: false,
+        problem: { code: "unsupported_by_provider", detail: "No traffic in this test." },
+      }),
+    },
     clock,
     ids: systemIds,
     log: { info: () => {}, warn: () => {}, error: () => {} },
@@ -27,6 +34,7 @@ function made(): HttpApp {
       ...durableBackend(bindings, reading.config, clock),
       tenant: registryOf,
       session: (id) => bindings.RIGGED.get(bindings.RIGGED.idFromName(id)),
+      receiptKeys: async () => [],
       operations: () => {
         throw new Error("orders over the whole fleet would go to the other sessions");
       },

@@ -6,21 +6,22 @@
  */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import type { ContainerId, SessionId, TenantId } from "../../../src/domain/ids.ts";
-import { defaultPolicy, type Policy } from "../../../src/domain/policy.ts";
-import type { Env } from "../../../src/env.ts";
-import type { Call, Fault } from "../../../src/sandbox/memory/fault-plan.ts";
-import { memorySandbox } from "../../../src/sandbox/memory/memory-sandbox.ts";
-import { MemoryWorld } from "../../../src/sandbox/memory/memory-world.ts";
-import type { SessionView } from "../../../src/protocol/sessions.ts";
+import type { ContainerId, SessionId, TenantId } from "../../../src/domain/state/ids.ts";
+import { defaultPolicy, type Policy } from "../../../src/domain/rules/policy.ts";
+import type { Env } from "../../../src/config/env.ts";
+import type { Call, Fault } from "../../memory/fault-plan.ts";
+import { memorySandbox } from "../../memory/memory-sandbox.ts";
+import { MemoryWorld } from "../../memory/memory-world.ts";
+import type { SessionView } from "../../../src/protocol/resources/session/sessions.ts";
 import type { Clock } from "../../../src/session/ambient.ts";
-import type { SessionReport, TenantPort } from "../../../src/session/reports.ts";
+import type { SessionReport, TenantPort } from "../../../src/session/reports/reports.ts";
 import type { Caller, SessionApi } from "../../../src/session/session-api.ts";
 import { sessionObject } from "../../../src/session/session-object.ts";
 import { webSeals } from "../../../src/storage/seals.ts";
-import { randomBytes, systemClock, systemIds } from "../../../src/system.ts";
+import { randomBytes, systemClock, systemIds } from "../../../src/wiring/system.ts";
 import type { TenantApi } from "../../../src/tenant/tenant-api.ts";
-import { wireSession } from "../../../src/wiring.ts";
+import { buildWithMemory } from "./composed.ts";
+import { wireSession } from "../../../src/wiring/wiring.ts";
 
 let ahead = 0;
 
@@ -69,13 +70,14 @@ export const sandbox = memorySandbox(world, {
 const storages = new Map<string, DurableObjectStorage>();
 
 export class RiggedSession extends sessionObject<Env>((bindings) => {
-  const wired = wireSession(bindings);
+  const wired = wireSession(bindings, buildWithMemory);
   return {
     ...wired,
     policy,
     clock,
     ids: systemIds,
     gitSchemes: ["https", "ssh"],
+    defaultNetwork: { mode: "open" },
     logger: { info: () => {}, warn: () => {}, error: () => {} },
     seals: webSeals(sealKeys, randomBytes),
     defaultProvider: "memory",
@@ -106,6 +108,22 @@ function disturbed(tenant: TenantId, port: TenantPort): TenantPort {
     cancelReservation: async (session, generation) => {
       await fate("cancelReservation");
       return await port.cancelReservation(session, generation);
+    },
+    admitPause: async (order) => {
+      await fate("admitPause");
+      return await port.admitPause(order);
+    },
+    reserveSnapshot: async (order) => {
+      await fate("reserveSnapshot");
+      return await port.reserveSnapshot(order);
+    },
+    settleSnapshot: async (session, taken) => {
+      await fate("settleSnapshot");
+      return await port.settleSnapshot(session, taken);
+    },
+    snapshot: async (reference) => {
+      await fate("snapshot");
+      return await port.snapshot(reference);
     },
     report: async (report) => {
       await fate("report");

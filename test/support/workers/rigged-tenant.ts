@@ -4,16 +4,17 @@
  */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import type { Container, Peopled } from "../../../src/domain/container.ts";
-import type { ContainerId, TenantId } from "../../../src/domain/ids.ts";
-import type { Policy } from "../../../src/domain/policy.ts";
-import type { Env } from "../../../src/env.ts";
-import type { SessionView } from "../../../src/protocol/sessions.ts";
-import { systemClock, systemIds } from "../../../src/system.ts";
-import { quotaTerms } from "../../../src/tenant/quota.ts";
+import type { Container, Peopled } from "../../../src/domain/state/container.ts";
+import type { ContainerId, TenantId } from "../../../src/domain/state/ids.ts";
+import type { Policy } from "../../../src/domain/rules/policy.ts";
+import type { Env } from "../../../src/config/env.ts";
+import type { SessionView } from "../../../src/protocol/resources/session/sessions.ts";
+import { systemClock, systemIds } from "../../../src/wiring/system.ts";
+import { quotaTerms } from "../../../src/tenant/quota/quota.ts";
 import type { TenantApi } from "../../../src/tenant/tenant-api.ts";
 import { tenantObject } from "../../../src/tenant/tenant-object.ts";
-import { wireTenant } from "../../../src/wiring.ts";
+import { buildWithMemory } from "./composed.ts";
+import { wireTenant } from "../../../src/wiring/wiring.ts";
 import {
   calls,
   clock,
@@ -40,13 +41,14 @@ export function endPolicy(): Policy {
 }
 
 export class RiggedTenant extends tenantObject<Env>((wiring) => ({
-  ...wireTenant(wiring),
+  ...wireTenant(wiring, buildWithMemory),
   clock,
   ids: systemIds,
   terms: quotaTerms(endPolicy(), 50),
   logger: { info: () => {}, warn: () => {}, error: () => {} },
   providers: { get: (name) => (name === "memory" ? sandbox : null) },
   poke: (id) => bindings.RIGGED.get(bindings.RIGGED.idFromName(id)).poke("maintenance"),
+  budgetSpent: (id) => bindings.RIGGED.get(bindings.RIGGED.idFromName(id)).tenantBudgetSpent(),
 })) {}
 
 let made = 0;
@@ -66,7 +68,7 @@ export class Sharing {
   /** A running member, and the container that it is in. */
   async member(): Promise<{ readonly session: Rigged; readonly container: ContainerId }> {
     const session = new Rigged(this.name);
-    const begun = await session.create({ isolation: "shared", idle_timeout_seconds: null });
+    const begun = await session.create({ isolation: "shared", idle_timeout_seconds: null, timeout_seconds: 86_400 });
     if (!begun.ok) throw new Error(begun.problem.detail);
     const { status, container_id: container } = begun.value.body;
     if (status !== "running" || container == null) throw new Error(`it is ${status}`);

@@ -1,0 +1,78 @@
+/**
+ * Bundles what runs inside a sandbox, with no dependency but Node >= 20: `node scripts/builds/build-wrapper.ts [outfile]` makes
+ * the wrapper, by default dist/wrapper.js; with `--toolbox` the program that the container image has beside it, by default
+ * dist/toolbox.js.
+ *
+ * The files must run as CommonJS (alone in an image) and as an ES module (under this repository's package.json), so each
+ * is a plain script that finds `require` for itself. As a module that needs Node 20.16 or newer.
+ */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { brotliCompressSync } from "node:zlib";
+import { build } from "esbuild";
+import { readCommandLine } from "../command-line.ts";
+import { englishOnly } from "./english-only.ts";
+
+const root = join(import.meta.dirname, "../..");
+const { values, positionals } = readCommandLine("Usage: npm run build:wrapper -- [--toolbox] [OUTFILE]", {
+  options: { toolbox: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const what = values.toolbox ? "toolbox" : "wrapper";
+const outfile = resolve(positionals[0] ?? join(root, `dist/${what}.js`));
+/** A container reads it once; every session's container is sent it. */
+const maxBytes = 480 * 1_024;
+const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+
+await build({
+  entryPoints: [join(root, values.toolbox ? "wrapper/toolbox/main.ts" : "wrapper/agent/main.ts")],
+  outfile,
+  bundle: true,
+  platform: "node",
+  target: "node20",
+  format: "iife",
+  minify: true,
+  sourcemap: false,
+  legalComments: "none",
+  define: { MOORING_BUILD_VERSION: JSON.stringify(version) },
+  banner: {
+    js: 'globalThis.require??=typeof require=="function"?require:process.getBuiltinModule("module").createRequire(process.argv[1]);',
+  },
+  // Of `ws`: faster code for what is not done here, where it is installed.
+  external: ["bufferutil", "utf-8-validate"],
+  plugins: [
+    {
+      // The native part of a terminal, for the platform that this runs on: the agent is one file wherever it goes.
+      name: "native-terminal",
+      setup(wiring) {
+        wiring.onLoad({ filter: /processes\/native-binaries\.ts$/ }, () => {
+          const platform = `${process.platform}-${process.arch}`;
+          const file = join(root, `node_modules/@lydell/node-pty-${platform}/pty.node`);
+          const packed = existsSync(file)
+            ? { [platform]: brotliCompressSync(readFileSync(file)).toString("base64") }
+            : {};
+          return { contents: `export const nativeBinaries = ${JSON.stringify(packed)};`, loader: "ts" };
+        });
+      },
+    },
+    {
+      // WRAPPER_AS_PROTOCOL=N makes one that calls itself that version: a wrapper of tomorrow, for the tests of rollbacks.
+      name: "another-protocol",
+      setup(wiring) {
+        const asProtocol = process.env["WRAPPER_AS_PROTOCOL"];
+        if (asProtocol === undefined) return;
+        wiring.onLoad({ filter: /domain\/state\/wrapper-protocol\.ts$/ }, ({ path }) => {
+          const source = readFileSync(path, "utf8");
+          const contents = source.replace(/wrapperProtocol = \d+;/, `wrapperProtocol = ${Number(asProtocol)};`);
+          if (contents === source) throw new Error("No version was found to replace.");
+          return { contents, loader: "ts" };
+        });
+      },
+    },
+    englishOnly,
+  ],
+});
+
+const bytes = statSync(outfile).size;
+process.stdout.write(`${relative(root, outfile)} ${(bytes / 1_024).toFixed(1)} kB\n`);
+if (bytes > maxBytes) throw new Error(`The bundle is larger than ${maxBytes / 1_024} kB.`);

@@ -1,0 +1,87 @@
+/**
+ * `npm run bench [-- --only NAME]… [--dry]`: measures speed and cost, prints one table and writes docs/bench.json and
+ * docs/bench.md. Every figure is a ratio or a count of one run. With `--only`, or `--dry`, nothing is written. Exit 0 when all was
+ * measured, also where a bar is missed: the row is red, and stays so until somebody mends it. Exit 1 when a measure failed.
+ */
+import { execFileSync } from "node:child_process";
+import { createRequire } from "node:module";
+import { writeFileSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
+import { styleText } from "node:util";
+import { type Figure, type Measure, met } from "../../test/bench/figure.ts";
+import { create } from "../../test/bench/measures/create.ts";
+import { list } from "../../test/bench/measures/list.ts";
+import { localLife, output, reclaim } from "../../test/bench/measures/local.ts";
+import { calls, life } from "../../test/bench/measures/objects.ts";
+import { read } from "../../test/bench/measures/read.ts";
+import { simulation } from "../../test/bench/measures/simulation.ts";
+import { wrapper } from "../../test/bench/measures/wrapper.ts";
+import { type Machine, markdown, terminalTable } from "../../test/bench/report.ts";
+import { readCommandLine } from "../command-line.ts";
+import { repository, toolEnvironment } from "../repository.ts";
+
+const measures: readonly Measure[] = [read, create, localLife, calls, life, list, output, wrapper, reclaim, simulation];
+
+const usage = "Usage: npm run bench -- [--only NAME]... [--dry]";
+const { values } = readCommandLine(usage, {
+  options: { only: { type: "string", multiple: true, default: [] }, dry: { type: "boolean", default: false } },
+});
+const unknown = values.only.filter((name) => !measures.some((measure) => measure.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `No measure is called ${unknown.join(", ")}. There are: ${measures.map(({ name }) => name).join(", ")}.`,
+  );
+  process.exitCode = 2;
+} else {
+  process.exitCode = await main(measures.filter(({ name }) => values.only.length === 0 || values.only.includes(name)));
+}
+
+async function main(chosen: readonly Measure[]): Promise<number> {
+  // The local host starts what is in dist/.
+  execFileSync("node", [join(repository, "scripts/builds/build-wrapper.ts")], {
+    cwd: repository,
+    env: toolEnvironment({}),
+  });
+  const figures: Figure[] = [];
+  const failed: string[] = [];
+  for (const [index, measure] of chosen.entries()) {
+    console.log(styleText("bold", `${index + 1}/${chosen.length} ${measure.name}`));
+    try {
+      const found = await measure.run((text) => console.log(styleText("dim", `   ${text}`)));
+      figures.push(...found);
+    } catch (error) {
+      failed.push(measure.name);
+      console.log(styleText("red", `   ${error instanceof Error ? error.message : String(error)}`));
+    }
+  }
+  console.log(`\n${terminalTable(figures)}`);
+  console.log(`${figures.filter(met).length} of ${figures.length} bars met.`);
+  if (failed.length > 0) console.log(styleText("red", `Could not be measured: ${failed.join(", ")}.`));
+  if (!values.dry && values.only.length === 0 && failed.length === 0) {
+    const run = { machine: machine(), figures };
+    writeFileSync(join(repository, "docs/bench.json"), `${JSON.stringify(run, null, 2)}\n`);
+    writeFileSync(join(repository, "docs/bench.md"), markdown(run));
+    console.log("Written: docs/bench.json, docs/bench.md");
+  }
+  return failed.length === 0 ? 0 : 1;
+}
+
+function machine(): Machine {
+  const require = createRequire(import.meta.url);
+  const wranglers = createRequire(require.resolve("wrangler"));
+  const version = (from: NodeJS.Require, name: string): string =>
+    (from(`${name}/package.json`) as { version: string }).version;
+  return {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGib: Math.round(totalmem() / 2 ** 30),
+    versions: {
+      node: process.versions.node,
+      workerd: version(wranglers, "workerd"),
+      wrangler: version(require, "wrangler"),
+    },
+    commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: repository, encoding: "utf8" }).trim(),
+    date: new Date().toISOString().slice(0, 10),
+  };
+}

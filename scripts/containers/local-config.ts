@@ -1,0 +1,36 @@
+/**
+ * wrangler.toml for real containers on one machine: as deployed, but without the container application of `sandbox-sdk`, whose image comes from
+ * a registry, and with a Worker name of its own, by which its containers are found again in the engine.
+ */
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { repository } from "../repository.ts";
+
+export interface LocalConfig {
+  readonly path: string;
+  remove(): void;
+}
+
+/** `host`: of the engine, as in DOCKER_HOST. Beside wrangler.toml, because the paths in it are relative to its place. */
+export function writeLocalConfig(worker: string, host: string): LocalConfig {
+  const path = join(repository, `.wrangler-${worker}.toml`);
+  writeFileSync(path, localConfig(readFileSync(join(repository, "wrangler.toml"), "utf8"), worker, host));
+  return { path, remove: () => rmSync(path, { force: true }) };
+}
+
+export function localConfig(toml: string, worker: string, host: string): string {
+  const tables = toml.split(/^(?=\[)/m);
+  const from = tables.findIndex((table) => table.startsWith("[[containers]]") && table.includes('"SandboxContainer"'));
+  if (from === -1) throw new Error("wrangler.toml has no container application of the SDK.");
+  // With the application go the tables below it.
+  let to = from + 1;
+  while (tables[to]?.startsWith("[containers.") === true) to += 1;
+  const kept = [...tables.slice(0, from), ...tables.slice(to)];
+  return (
+    kept
+      .join("")
+      .replace(/^name = ".*"$/m, `name = "${worker}"`)
+      // The flag of wrangler alone would leave it with the default socket of the engine.
+      .replace(/^enable_containers = false$/m, `enable_containers = true\ncontainer_engine = "${host}"`)
+  );
+}

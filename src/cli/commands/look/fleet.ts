@@ -1,0 +1,136 @@
+/** `mooring fleet` and `mooring attention`: how things stand, and what needs somebody now. */
+import type { Command } from "commander";
+import { exitCodes } from "../../exit-codes.ts";
+import { CliFault } from "../../fault.ts";
+import type { Context } from "../../context.ts";
+import { relative } from "../../screen/times.ts";
+import { commandOf } from "../../../client/wire/command-of.ts";
+import { command, contextOf, type Shell, withSharedOptions } from "../command.ts";
+
+export function attentionCommand(shell: Shell): Command {
+  const made = command("attention", "What needs somebody now, worst first, and the command that ends it", [
+    ["mooring attention", "one line per problem; exits 8 when there is any"],
+    ["mooring attention --json", "for a script or a bot"],
+  ]);
+  return withSharedOptions(made).action(async (flags: object) => {
+    const context = contextOf(shell, flags);
+    const { signal, screen } = context;
+    const asOperator = context.access.adminToken !== null;
+    const told = asOperator
+      ? await context.admin().attention({ signal })
+      : await context.mooring().attention({ signal });
+    const count = told.items.length + told.left_off;
+    const problems = count === 1 ? "1 problem" : `${count} problems`;
+    if (screen.form.json) screen.json(told);
+    else {
+      const { bold, bad, warn, dim, accent, good } = screen.colours;
+      const { sandboxes, overdue, balanced, looked_at: looked } = told.figures;
+      const now = Date.parse(told.as_of);
+      const figures = `${sandboxes} sandboxes, ${overdue} overdue, ledger ${balanced ? "balanced" : bad("not balanced")}${looked === null ? "" : `, looked at ${relative(looked, now)}`}`;
+      screen.line(
+        told.items.length === 0
+          ? `${good("Nothing needs attention.")} ${figures}.`
+          : `${bold(problems)}  ${dim(figures)}`,
+      );
+      for (const each of told.items) {
+        const mark = each.severity === "critical" ? bad("●") : warn("●");
+        const since = each.since === null ? "" : dim(`, since ${relative(each.since, now)}`);
+        screen.line(
+          `\n${mark} ${bold(screen.plain(each.what))}  ${each.kind} ${screen.plain(each.subject)}${each.tenant === null ? "" : ` of ${each.tenant}`}${since}`,
+        );
+        screen.line(`  ${screen.plain(each.why)}`);
+        if (each.next_call !== null) screen.line(`  ${accent(commandOf(each.next_call, each.subject))}`);
+        screen.line(`  ${dim(new URL(each.console, context.access.url).href)}`);
+      }
+    }
+    if (told.items.length > 0) throw new CliFault(exitCodes.found, `${problems}: somebody is needed.`);
+  });
+}
+
+export function fleetCommand(shell: Shell): Command {
+  const made = command("fleet", "The fleet in figures: sandboxes, caps, alerts, ledger, cleanup layers (admin token)", [
+    ["mooring fleet", "one screen"],
+    ["mooring fleet --json | jq .stats.active", "for a script"],
+  ]);
+  return withSharedOptions(made).action(async (flags: object) => {
+    const context = contextOf(shell, flags);
+    const admin = context.admin();
+    const options = { signal: context.signal };
+    const [stats, alerts, ledger, runs] = await Promise.all([
+      admin.stats(options),
+      admin.alerts(options),
+      admin.ledger({}, options),
+      admin.cleanupRuns({ limit: 1 }, options),
+    ]);
+    if (context.screen.form.json) return context.screen.json({ stats, alerts, ledger, layers: runs.layers });
+    show(context, stats, alerts, ledger, runs.layers);
+  });
+}
+
+type Admin = ReturnType<Context["admin"]>;
+type Told<M extends "stats" | "alerts" | "ledger"> = Awaited<ReturnType<Admin[M]>>;
+type Layers = Awaited<ReturnType<Admin["cleanupRuns"]>>["layers"];
+
+function show(
+  context: Context,
+  stats: Told<"stats">,
+  alerts: Told<"alerts">,
+  ledger: Told<"ledger">,
+  layers: Layers,
+): void {
+  const { screen } = context;
+  const { bold, good, bad, warn, dim } = screen.colours;
+  const now = Date.now();
+  const { limit } = stats.global;
+  const inUse = ledger.total.used;
+  const sessions = Object.entries(stats.sessions)
+    .map(([status, count]) => `${count} ${screen.status(status)}`)
+    .join(", ");
+  screen.line(bold("Sandboxes"));
+  screen.facts([
+    ["in use", `${bar(inUse / Math.max(1, limit))} ${inUse} of ${limit}`],
+    ["now", `${stats.active} active, ${stats.provisioning} starting, ${stats.terminating} ending`],
+    ["ever", `${stats.total_created} created, ${stats.total_destroyed} destroyed, ${stats.asserted} on a word alone`],
+    ["ledger", ledger.balanced ? good("balanced") : bad("does not balance: mooring api get-ledger")],
+  ]);
+  screen.line(`\n${bold("Sessions")}`);
+  screen.facts([
+    ["by status", sessions === "" ? "none" : sessions],
+    ["stuck", stats.stuck === 0 ? "0" : bad(`${stats.stuck}: mooring sessions --stuck`)],
+    [
+      "blocked",
+      Object.entries(stats.blocked)
+        .map(([code, count]) => `${count} ${code}`)
+        .join(", ") || "none",
+    ],
+    ["tenants", String(stats.tenants)],
+    [
+      "draining",
+      stats.draining === null
+        ? "no"
+        : warn(`since ${relative(stats.draining.since, now)}: ${screen.plain(stats.draining.reason)}`),
+    ],
+  ]);
+  const firing = alerts.data.filter(({ phase }) => phase !== "clear");
+  screen.line(
+    `\n${bold("Alerts")}  ${dim(alerts.looked_at === null ? "never looked" : `looked ${relative(alerts.looked_at, now)}`)}${alerts.stale ? bad("  the watch is late") : ""}`,
+  );
+  if (firing.length === 0) screen.line(good("  none"));
+  for (const each of firing)
+    screen.line(
+      `  ${each.phase === "firing" ? bad(each.name) : warn(each.name)}  ${each.phase}, since ${relative(each.since, now)}: ${screen.plain(each.summary)}`,
+    );
+  screen.line(`\n${bold("Cleanup layers")}`);
+  screen.facts(
+    layers.map((each) => [
+      each.layer,
+      `${each.last_outcome === "ok" ? good("ok") : warn(each.last_outcome ?? "under way")}, ${relative(each.last_started_at, now)}${each.failures_in_row === 0 ? "" : bad(`, ${each.failures_in_row} failures in a row`)}`,
+    ]),
+  );
+  screen.note(dim(`\nIn the console: ${context.page("fleet")}`));
+}
+
+function bar(share: number, width = 24): string {
+  const full = Math.round(Math.min(1, Math.max(0, share)) * width);
+  return "█".repeat(full) + "░".repeat(width - full);
+}

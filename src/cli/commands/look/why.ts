@@ -1,0 +1,60 @@
+/** `mooring why`: why a session is as it is, which clock fires next, and the command to run. */
+import type { Command } from "commander";
+import type { AnswerOf } from "../../../client/mooring.ts";
+import type { Context } from "../../context.ts";
+import { commandOf } from "../../../client/wire/command-of.ts";
+import { relative } from "../../screen/times.ts";
+import { command, contextOf, type Shell, withSharedOptions } from "../command.ts";
+
+type Explanation = AnswerOf<"explainSession">;
+
+export function whyCommand(shell: Shell): Command {
+  const made = command("why", "Say why a session is as it is, and what to run", [
+    ["mooring why ID", "what keeps it alive, what blocks it, what to run"],
+    ["mooring why ID --json | jq .next_call", "the same for a script"],
+  ]).argument("<session>", "id of the session");
+  return withSharedOptions(made).action(async (id: string, flags: object) => {
+    const context = contextOf(shell, flags);
+    const { signal } = context;
+    const told = context.actsAsOperator
+      ? await context.admin().explain(id, { signal })
+      : await context.mooring().session(id).explain({ signal });
+    if (context.screen.form.json) return context.screen.json(told);
+    show(context, told);
+  });
+}
+
+function show(context: Context, told: Explanation): void {
+  const { screen } = context;
+  const { bold, dim, warn, accent } = screen.colours;
+  const now = Date.parse(told.as_of);
+  screen.line(`${bold(told.session_id)}  ${screen.status(told.status)}`);
+  screen.line(screen.plain(told.summary));
+  screen.line(dim(screen.plain(told.alive)));
+  if (told.blocked !== null) {
+    const { code, since, says, retry_at: retry } = told.blocked;
+    const again = retry === null ? "" : ` Mooring tries again ${relative(retry, now)}.`;
+    screen.line(`\n${warn(`Blocked: ${code}`)}, since ${relative(since, now)}. ${screen.plain(says)}${again}`);
+  }
+  if (told.clocks.length > 0) {
+    screen.line(`\n${bold("Clocks")}`);
+    for (const clock of told.clocks) {
+      const due = clock.due_at === null ? "stands still" : relative(clock.due_at, now);
+      const mark = clock.name === told.next_clock ? accent("▸") : " ";
+      screen.line(
+        `${mark} ${clock.name.padEnd(16)} ${due.padEnd(14)} ${dim(screen.plain(`${clock.does}. ${clock.says}`))}`,
+      );
+    }
+  }
+  if (told.sandboxes.length > 0) {
+    screen.line(`\n${bold("Sandboxes")}`);
+    for (const each of told.sandboxes) screen.line(`  ${each.sandbox_id} ${each.phase}: ${screen.plain(each.says)}`);
+  }
+  const next = told.next_call;
+  screen.line(`\n${bold("Next")}`);
+  if (next === null) screen.line("  Nothing needs to be done.");
+  else screen.line(`  ${accent(commandOf(next, told.session_id))}\n  ${dim(screen.plain(next.why))}`);
+  for (const other of told.other_calls)
+    screen.line(`  ${commandOf(other, told.session_id)}  ${dim(`# ${screen.plain(other.why)}`)}`);
+  screen.note(dim(`\nIn the console: ${context.page(`sessions/${told.session_id}`)}`));
+}

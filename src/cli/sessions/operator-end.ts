@@ -1,0 +1,17 @@
+/** Waits for the proof of an end as an operator, who has no `until` of a tenant's session. */
+import { type MooringAdmin, type Teardown, WaitTimeoutError } from "../../client/mooring.ts";
+
+const withinMs = 120_000;
+const lookMs = 1_000;
+
+export async function untilProven(admin: MooringAdmin, id: string, signal: AbortSignal): Promise<Teardown | null> {
+  const until = Date.now() + withinMs;
+  for (;;) {
+    const { session } = (await admin.inspect(id, { signal })).inspection;
+    if (session === null || session.status === "terminated" || session.status === "failed")
+      return session?.teardown ?? null;
+    if (Date.now() > until) throw new WaitTimeoutError(`Session ${id} is still ${session.status}.`, "until proven");
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+    signal.throwIfAborted();
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * Many sessions at once, in two steps. The plan is what was seen, with a hash over it. Applying looks at each again: one that
+ * is not as it was planned is skipped and says why, so that nothing is ended which nobody looked at.
+ */
+import { inLanes } from "../../calls/in-lanes.ts";
+import { sha256, toHex } from "../../protocol/bytes.ts";
+import { act, problemIn, readTagged } from "./call.ts";
+import type { Row } from "./session-list.ts";
+
+export interface PlanItem {
+  readonly id: string;
+  readonly tenant: string | null;
+  readonly status: string;
+  /** null: it will be ended. */
+  readonly skip: string | null;
+}
+
+export interface Plan {
+  readonly items: readonly PlanItem[];
+  readonly hash: string;
+}
+
+export type Outcome =
+  | { readonly type: "ending" }
+  | { readonly type: "ended"; readonly words: string }
+  | { readonly type: "skipped"; readonly words: string }
+  | { readonly type: "failed"; readonly words: string };
+
+export async function planEnds(rows: readonly Row[]): Promise<Plan> {
+  const items = rows.map(({ id, tenant, status, critical }): PlanItem => {
+    const over = status === "terminated" || status === "failed";
+    const skip = over ? "it has ended already" : critical ? "it is critical: end it by itself, on its own page" : null;
+    return { id, tenant, status, skip };
+  });
+  const text = items.map(({ id, status, skip }) => `${id} ${status} ${skip === null}`).join("\n");
+  const hash = toHex((await sha256(text)).subarray(0, 8));
+  return { items, hash };
+}
+
+/** A few at once: each end is stored by its own object, and the browser has few connections. */
+const lanes = 4;
+
+export async function applyEnds(
+  plan: Plan,
+  operator: boolean,
+  tell: (id: string, outcome: Outcome) => void,
+): Promise<void> {
+  const due = plan.items.filter(({ skip }) => skip === null);
+  await inLanes(due, lanes, async (item) => {
+    tell(item.id, { type: "ending" });
+    const outcome = await endOne(item, operator).catch(
+      (error: unknown) => ({ type: "failed", words: problemIn(error).detail }) as const,
+    );
+    tell(item.id, outcome);
+  });
+}
+
+async function endOne({ id, status }: PlanItem, operator: boolean): Promise<Outcome> {
+  const base = operator ? `/v1/admin/sessions/${id}` : `/v1/sessions/${id}`;
+  const seen = operator
+    ? (await readTagged<"inspectSession">(base)).body.session?.status
+    : (await readTagged<"getSession">(base)).body.status;
+  if (seen !== status)
+    return { type: "skipped", words: `it was ${status} when you looked and is ${seen ?? "unreadable"} now` };
+  await act<"endSession">("DELETE", base);
+  return { type: "ended", words: "its end is stored, its receipt follows" };
+}

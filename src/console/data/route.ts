@@ -1,0 +1,57 @@
+/** The address is the state: what is shown can be sent to somebody as it is. */
+import { signal } from "@preact/signals";
+
+export interface Place {
+  /** The first segment after /console; "" for the first page. */
+  readonly view: string;
+  /** The second; "" for none. */
+  readonly subject: string;
+  readonly query: URLSearchParams;
+}
+
+export const place = signal<Place>(readPlace());
+
+window.addEventListener("popstate", () => {
+  place.value = readPlace();
+});
+
+function readPlace(): Place {
+  const [, , view = "", subject = ""] = location.pathname.split("/");
+  return { view, subject: decodeURIComponent(subject), query: new URLSearchParams(location.search) };
+}
+
+export function go(path: string, how: "push" | "replace" = "push"): void {
+  if (path === location.pathname + location.search) return;
+  if (how === "push") history.pushState(null, "", path);
+  else history.replaceState(null, "", path);
+  const before = place.peek();
+  place.value = readPlace();
+  // Another page begins at its top, and its heading is what a screen reader hears next.
+  if (how === "push" && (before.view !== place.peek().view || before.subject !== place.peek().subject)) {
+    window.scrollTo(0, 0);
+    requestAnimationFrame(() => document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true }));
+  }
+}
+
+/** Changes parameters of the address; "" and null take one away. */
+export function setQuery(changes: Readonly<Record<string, string | null>>, how: "push" | "replace" = "replace"): void {
+  const query = new URLSearchParams(place.peek().query);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null || value === "") query.delete(name);
+    else query.set(name, value);
+  }
+  const text = query.toString();
+  go(`${location.pathname}${text === "" ? "" : `?${text}`}`, how);
+}
+
+/** Links of the console stay in the page, unless somebody asks for another tab. */
+document.addEventListener("click", (event) => {
+  if (event.defaultPrevented || event.button !== 0) return;
+  if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  if (link === null || link.target !== "" || link.hasAttribute("download")) return;
+  const url = new URL(link.href, location.href);
+  if (url.origin !== location.origin || !/^\/console(\/|$)/.test(url.pathname)) return;
+  event.preventDefault();
+  go(url.pathname + url.search);
+});

@@ -1,0 +1,264 @@
+/** The fleet in figures and lines; what the layers of maintenance did; the alerts; and the orders over all of it. */
+import { useSignal } from "@preact/signals";
+import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
+import { read } from "../data/call.ts";
+import { useLive } from "../data/live.ts";
+import { Chip, Figure, Problem, Waiting, When } from "../parts/bits.tsx";
+import { FleetActs } from "../parts/fleet-acts.tsx";
+import { Page } from "../parts/shell.tsx";
+import { Spark } from "../parts/spark.tsx";
+import { plain, toneOf } from "../words/states.ts";
+
+type Stats = AnswerOf<"getStats">;
+
+/** Kept while the console is open, so that another page and back does not begin anew. */
+const samples: { readonly at: number; readonly stats: Stats }[] = [];
+const samplesKept = 180;
+
+export function Fleet() {
+  const live = useLive(
+    "fleet",
+    async (signal) => {
+      const [stats, alerts, runs] = await Promise.all([
+        read<"getStats">("/v1/admin/stats", signal),
+        read<"listAlerts">("/v1/admin/alerts", signal),
+        read<"listCleanupRuns">("/v1/admin/cleanup/runs?limit=12", signal),
+      ]);
+      samples.push({ at: Date.now(), stats });
+      if (samples.length > samplesKept) samples.shift();
+      return { stats, alerts, runs };
+    },
+    5_000,
+  );
+  const { data, problem, at, loading } = live.state.value;
+  const drained = useSignal(0);
+  return (
+    <Page
+      title="Fleet"
+      lead="All tenants together."
+      command="mooring fleet"
+      actions={
+        data === null ? undefined : (
+          <FleetActs
+            draining={data.stats.draining !== null}
+            onDone={() => {
+              drained.value += 1;
+              live.refresh();
+            }}
+          />
+        )
+      }
+    >
+      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
+      {loading && data === null && <Waiting lines={10} />}
+      {data !== null && (
+        <>
+          {data.stats.draining !== null && (
+            <div class="note warn">
+              <strong>No new sessions are taken</strong> <When at={data.stats.draining.since} />, by{" "}
+              {data.stats.draining.by}: {data.stats.draining.reason}
+            </div>
+          )}
+          <Lines stats={data.stats} />
+          <Statuses stats={data.stats} />
+          <div class="two">
+            <Alerts alerts={data.alerts} />
+            <Layers runs={data.runs} />
+          </div>
+          <Runs runs={data.runs} />
+        </>
+      )}
+    </Page>
+  );
+}
+
+function Lines({ stats }: { readonly stats: Stats }) {
+  const of = (pick: (each: Stats) => number) => samples.map(({ stats: each }) => pick(each));
+  const perMinute = (pick: (each: Stats) => number) => {
+    const [first, last] = [samples.at(-13) ?? samples[0], samples.at(-1)];
+    if (first === undefined || last === undefined || last.at === first.at) return null;
+    return ((pick(last.stats) - pick(first.stats)) / (last.at - first.at)) * 60_000;
+  };
+  const steps = (pick: (each: Stats) => number) =>
+    samples.slice(1).map(({ stats: each }, index) => pick(each) - pick(samples[index]?.stats ?? each));
+  return (
+    <div class="sparks">
+      <Spark
+        label="Sandboxes booked"
+        unit=""
+        points={of((each) => each.global.booked)}
+        value={stats.global.booked}
+        cap={stats.global.limit}
+      />
+      <Spark
+        label="Active"
+        unit=""
+        points={of((each) => each.active)}
+        value={stats.active}
+        note={`${stats.provisioning} starting, ${stats.terminating} being ended`}
+      />
+      <Spark
+        label="Created"
+        unit="/ min"
+        points={steps((each) => each.total_created)}
+        value={perMinute((each) => each.total_created)}
+        note={`${stats.total_created} ever`}
+      />
+      <Spark
+        label="Gone"
+        unit="/ min"
+        points={steps((each) => each.total_destroyed)}
+        value={perMinute((each) => each.total_destroyed)}
+        note={`${stats.total_destroyed} ever, ${stats.asserted} on an operator's word`}
+      />
+    </div>
+  );
+}
+
+function Statuses({ stats }: { readonly stats: Stats }) {
+  return (
+    <div class="figures">
+      {Object.entries(stats.sessions).map(([status, count]) => (
+        <Figure
+          key={status}
+          label={plain(status)}
+          value={count}
+          tone={toneOf(status) === "bad" ? "bad" : undefined}
+          href={`/console/sessions?status=${status}`}
+        />
+      ))}
+      <Figure
+        label="stuck"
+        value={stats.stuck}
+        tone={stats.stuck > 0 ? "warn" : undefined}
+        href="/console/sessions?only=stuck"
+      />
+      {Object.entries(stats.blocked).map(([code, count]) => (
+        <Figure
+          key={code}
+          label={`blocked: ${plain(code)}`}
+          value={count}
+          tone="bad"
+          href={`/console/sessions?only=${code}`}
+        />
+      ))}
+      <Figure label="tenants" value={stats.tenants} href="/console/ledger" />
+    </div>
+  );
+}
+
+function Alerts({ alerts }: { readonly alerts: AnswerOf<"listAlerts"> }) {
+  const firing = alerts.data.filter(({ phase }) => phase !== "clear");
+  const clear = alerts.data.filter(({ phase }) => phase === "clear");
+  return (
+    <section class="card" aria-label="Alerts">
+      <header>
+        <h2>Alerts</h2>
+        <span class="small faint">
+          {alerts.looked_at === null ? (
+            "never looked"
+          ) : (
+            <>
+              looked <When at={alerts.looked_at} />
+              {alerts.stale ? ", which is late" : ""}
+            </>
+          )}
+        </span>
+      </header>
+      <ul class="lines">
+        {firing.map((alert) => (
+          <li key={alert.name}>
+            <Chip tone={alert.phase === "firing" ? "bad" : "warn"}>{alert.phase}</Chip> <b>{plain(alert.name)}</b>{" "}
+            <When at={alert.since} />
+            <div class="small">{alert.summary}</div>
+            <code class="small">{alert.command}</code>
+          </li>
+        ))}
+        <li class="small faint">
+          {clear.length === 0 ? "None is clear." : <>Clear: {clear.map(({ name }) => plain(name)).join(", ")}.</>}
+        </li>
+      </ul>
+    </section>
+  );
+}
+
+function Layers({ runs }: { readonly runs: AnswerOf<"listCleanupRuns"> }) {
+  return (
+    <section class="card" aria-label="Layers of maintenance">
+      <header>
+        <h2>Layers of maintenance</h2>
+      </header>
+      <ul class="lines">
+        {runs.layers.length === 0 && <li class="faint">None has run yet: they begin with the first tenant.</li>}
+        {runs.layers.map((layer) => (
+          <li key={layer.layer}>
+            <b>{plain(layer.layer)}</b>{" "}
+            {layer.last_outcome !== null && (
+              <Chip tone={layer.last_outcome === "ok" ? "good" : layer.last_outcome === "partial" ? "warn" : "bad"}>
+                {layer.last_outcome}
+              </Chip>
+            )}{" "}
+            <span class="small faint">
+              <When at={layer.last_started_at} />
+              {layer.success_rate !== null && `, ${Math.round(layer.success_rate * 100)} % of its last runs ok`}
+              {layer.failures_in_row > 0 && `, ${layer.failures_in_row} failures in a row`}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Runs({ runs }: { readonly runs: AnswerOf<"listCleanupRuns"> }) {
+  if (runs.data.length === 0) return null;
+  return (
+    <section class="card" aria-label="Last runs">
+      <header>
+        <h2>Last runs</h2>
+      </header>
+      <div class="table" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Layer</th>
+              <th scope="col">When</th>
+              <th scope="col">By</th>
+              <th scope="col">Outcome</th>
+              <th scope="col" class="number">
+                Found
+              </th>
+              <th scope="col" class="number">
+                Done
+              </th>
+              <th scope="col" class="number">
+                Skipped
+              </th>
+              <th scope="col" class="number">
+                Failed
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {runs.data.map((run) => (
+              <tr key={run.id}>
+                <td>{plain(run.layer)}</td>
+                <td>
+                  <When at={run.started_at} />
+                </td>
+                <td>
+                  {run.by} <span class="small faint">{run.reason}</span>
+                </td>
+                <td>{run.outcome ?? "under way"}</td>
+                <td class="number">{run.found}</td>
+                <td class="number">{run.done}</td>
+                <td class="number">{run.skipped}</td>
+                <td class="number">{run.failed}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}

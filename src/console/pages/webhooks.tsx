@@ -1,0 +1,339 @@
+/** Webhooks of the tenant: whether they work, what was sent, and what to do when it was not taken. */
+import { type Signal, useSignal } from "@preact/signals";
+import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
+import { act, read } from "../data/call.ts";
+import { useLive } from "../data/live.ts";
+import { place } from "../data/route.ts";
+import { ActDialog, type ActOrder } from "../parts/act.tsx";
+import { announce, Chip, Copy, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Page } from "../parts/shell.tsx";
+import { fineDuration } from "../words/time.ts";
+
+type Webhook = AnswerOf<"getWebhook">;
+
+export function Webhooks() {
+  const id = place.value.subject;
+  return id === "" ? <List /> : <One id={id} />;
+}
+
+function Secret({ secret }: { readonly secret: string }) {
+  return (
+    <p>
+      This is shown once. Keep it where your receiver reads it: <code>{secret}</code>{" "}
+      <Copy text={secret} label="Copy the secret" />
+    </p>
+  );
+}
+
+function List() {
+  const live = useLive("webhooks", (signal) => read<"listWebhooks">("/v1/webhooks", signal), 10_000);
+  const url = useSignal("");
+  const asking = useSignal(false);
+  const { data, problem, at, loading } = live.state.value;
+  return (
+    <Page
+      title="Webhooks"
+      lead="Being told instead of asking: signed, in order, at least once."
+      command="mooring api list-webhooks"
+    >
+      <form
+        class="toolbar"
+        onSubmit={(event) => {
+          event.preventDefault();
+          asking.value = true;
+        }}
+      >
+        <div class="search prompt">
+          <input
+            type="url"
+            aria-label="Address of a new webhook"
+            placeholder="https://example.com/hook"
+            value={url.value}
+            onInput={(event) => (url.value = event.currentTarget.value)}
+          />
+        </div>
+        <button type="submit" class="primary" disabled={url.value === ""}>
+          Add …
+        </button>
+      </form>
+      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
+      {loading && data === null && <Waiting lines={3} />}
+      {data !== null && (
+        <section class="card" aria-label="Webhooks">
+          {data.data.length === 0 ? (
+            <Empty title="There is none.">Add an address above: every event of your sessions is sent there.</Empty>
+          ) : (
+            <ul class="lines">
+              {data.data.map((hook) => (
+                <li key={hook.id}>
+                  <Standing hook={hook} />{" "}
+                  <a href={`/console/webhooks/${hook.id}`}>
+                    <b>{hook.url}</b>
+                  </a>{" "}
+                  <span class="small faint">
+                    {hook.events.join(", ")}
+                    {hook.pending > 0 && `, ${hook.pending} waiting`}
+                  </span>
+                </li>
+              ))}
+            </ul>
+          )}
+        </section>
+      )}
+      {asking.value && (
+        <ActDialog
+          onClose={(done) => {
+            asking.value = false;
+            if (done) {
+              url.value = "";
+              live.refresh();
+            }
+          }}
+          order={{
+            title: "Add a webhook",
+            danger: false,
+            button: "Add",
+            reason: null,
+            touches: (
+              <p>
+                Every event of your sessions is sent to <b>{url.value}</b> from now on.
+              </p>
+            ),
+            command: `mooring api create-webhook --url ${url.value}`,
+            run: async () => (
+              <Secret
+                secret={(await act<"createWebhook">("POST", "/v1/webhooks", { body: { url: url.value } })).secret}
+              />
+            ),
+          }}
+        />
+      )}
+    </Page>
+  );
+}
+
+function Standing({ hook }: { readonly hook: Webhook }) {
+  if (hook.status === "disabled") return <Chip tone="bad">off</Chip>;
+  return hook.failing_since === null ? <Chip tone="good">works</Chip> : <Chip tone="warn">failing</Chip>;
+}
+
+function One({ id }: { readonly id: string }) {
+  const base = `/v1/webhooks/${id}`;
+  const live = useLive(
+    `webhook ${id}`,
+    async (signal) => {
+      const [hook, deliveries] = await Promise.all([
+        read<"getWebhook">(base, signal),
+        read<"listDeliveries">(`${base}/deliveries?limit=50`, signal),
+      ]);
+      return { hook, deliveries };
+    },
+    5_000,
+  );
+  const order = useSignal<ActOrder | null>(null);
+  const { data, problem, at, loading } = live.state.value;
+  return (
+    <Page
+      title={data?.hook.url ?? <Id of={id} />}
+      lead={
+        data === null ? undefined : (
+          <>
+            <Standing hook={data.hook} /> {data.hook.disabled !== null && data.hook.disabled.reason}
+          </>
+        )
+      }
+      command={`mooring api get-webhook ${id}`}
+      actions={data === null ? undefined : <Acts base={base} hook={data.hook} order={order} refresh={live.refresh} />}
+    >
+      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
+      {loading && data === null && <Waiting />}
+      {data !== null && (
+        <section class="card" aria-label="Deliveries">
+          <header>
+            <h2>Deliveries</h2>
+          </header>
+          {data.deliveries.data.length === 0 ? (
+            <Empty title="Nothing was sent yet.">Send a test: it travels like any event.</Empty>
+          ) : (
+            <div class="table">
+              <table>
+                <thead>
+                  <tr>
+                    <th scope="col">Event</th>
+                    <th scope="col">State</th>
+                    <th scope="col">Made</th>
+                    <th scope="col" class="number">
+                      Attempts
+                    </th>
+                    <th scope="col">Last answer</th>
+                    <th scope="col">
+                      <span class="unseen">Act</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {data.deliveries.data.map((each) => {
+                    const last = each.attempts.at(-1);
+                    return (
+                      <tr key={each.id}>
+                        <td>
+                          <b>{each.type}</b>
+                          {each.session_id !== null && (
+                            <div>
+                              <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
+                            </div>
+                          )}
+                        </td>
+                        <td>
+                          <Chip tone={each.state === "delivered" ? "good" : each.state === "failed" ? "bad" : "busy"}>
+                            {each.state}
+                          </Chip>
+                        </td>
+                        <td>
+                          <When at={each.created_at} />
+                        </td>
+                        <td class="number">{each.attempt_count}</td>
+                        <td class="small">
+                          {last === undefined
+                            ? "–"
+                            : `${last.status ?? "no answer"}${last.error === null ? "" : `, ${last.error}`}, ${fineDuration(last.duration_ms)}`}
+                          {each.next_attempt_at !== null && (
+                            <>
+                              {" "}
+                              next <When at={each.next_attempt_at} />
+                            </>
+                          )}
+                        </td>
+                        <td>
+                          <button
+                            type="button"
+                            class="tiny"
+                            onClick={() =>
+                              void act<"redeliver">("POST", `${base}/deliveries/${each.id}/redeliver`).then(() => {
+                                announce("It is queued.");
+                                live.refresh();
+                              })
+                            }
+                          >
+                            Send again
+                          </button>
+                        </td>
+                      </tr>
+                    );
+                  })}
+                </tbody>
+              </table>
+            </div>
+          )}
+        </section>
+      )}
+      {order.value !== null && (
+        <ActDialog
+          order={order.value}
+          onClose={() => {
+            order.value = null;
+            live.refresh();
+          }}
+        />
+      )}
+    </Page>
+  );
+}
+
+function Acts({
+  base,
+  hook,
+  order,
+  refresh,
+}: {
+  readonly base: string;
+  readonly hook: Webhook;
+  readonly order: Signal<ActOrder | null>;
+  readonly refresh: () => void;
+}) {
+  const enabled = hook.status === "active";
+  return (
+    <>
+      <button
+        type="button"
+        onClick={() =>
+          void act<"testWebhook">("POST", `${base}/test`).then(() => {
+            announce("A test is queued.");
+            refresh();
+          })
+        }
+      >
+        Send a test
+      </button>
+      <button
+        type="button"
+        onClick={() =>
+          (order.value = {
+            title: "A new secret",
+            danger: false,
+            button: "Rotate",
+            reason: null,
+            touches: <p>For a day both secrets sign: a receiver that knows either verifies.</p>,
+            command: `mooring api rotate-webhook-secret ${hook.id}`,
+            run: async () => <Secret secret={(await act<"rotateWebhookSecret">("POST", `${base}/rotate`)).secret} />,
+          })
+        }
+      >
+        New secret …
+      </button>
+      <button
+        type="button"
+        onClick={() =>
+          (order.value = {
+            title: enabled ? "Switch it off" : "Switch it on",
+            danger: false,
+            button: enabled ? "Switch off" : "Switch on",
+            reason: null,
+            touches: (
+              <p>
+                {enabled
+                  ? "Nothing is sent, and new events are not kept for it."
+                  : "What waits is sent, and everything from now on."}
+              </p>
+            ),
+            command: `mooring api change-webhook ${hook.id} --enabled ${!enabled}`,
+            run: async () => {
+              await act<"changeWebhook">("PATCH", base, { body: { enabled: !enabled } });
+              return <p>Done.</p>;
+            },
+          })
+        }
+      >
+        {enabled ? "Switch off …" : "Switch on …"}
+      </button>
+      <button
+        type="button"
+        class="danger"
+        onClick={() =>
+          (order.value = {
+            title: "Delete it",
+            danger: true,
+            button: "Delete",
+            reason: null,
+            touches: (
+              <p>
+                {hook.url} and the {hook.pending} deliveries that wait for it are deleted.
+              </p>
+            ),
+            command: `mooring api delete-webhook ${hook.id}`,
+            run: async () => {
+              await act<"deleteWebhook">("DELETE", base);
+              return (
+                <p>
+                  It is gone. <a href="/console/webhooks">Back to the list</a>
+                </p>
+              );
+            },
+          })
+        }
+      >
+        Delete …
+      </button>
+    </>
+  );
+}

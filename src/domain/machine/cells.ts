@@ -1,0 +1,52 @@
+/**
+ * The shapes that rows of the transition table take. A matrix has a cell for each desired × phase, or it does not compile
+ * (LEA-21); these say once what many of its cells share.
+ */
+import type { EventOf, EventType, SessionEvent } from "./events.ts";
+import type { Generation } from "../state/ids.ts";
+import { ignored, type Context, type Outcome } from "./outcome.ts";
+import type { DesiredKey, PhaseKey, Session } from "../state/session.ts";
+
+export type Cell<E extends EventType> = (session: Session, event: EventOf<E>, context: Context) => Outcome;
+type Row<E extends EventType> = Readonly<Record<PhaseKey, Cell<E>>>;
+export type Matrix<E extends EventType> = Readonly<Record<DesiredKey, Row<E>>>;
+
+/** The same in every cell: for events whose handling depends on an attempt or a generation, not on the situation. */
+export function always<E extends EventType>(cell: Cell<E>): Matrix<E> {
+  return byPhase(inAll(cell));
+}
+
+/** The same for all that is desired. */
+export function byPhase<E extends EventType>(row: Row<E>): Matrix<E> {
+  return { running: row, paused: row, lost: row, terminated: row };
+}
+
+type AboutLease = Extract<SessionEvent, { readonly generation: Generation }>["type"];
+
+/** As `byPhase`, for what is told of the newest lease. Sequences start anew in each generation: a fitting number proves nothing (I6). */
+export function ofNewest<E extends AboutLease>(row: Row<E>): Matrix<E> {
+  const told =
+    (cell: Cell<E>): Cell<E> =>
+    (session, event, context) => {
+      const news: SessionEvent = event;
+      return "generation" in news && news.generation === session.newest?.generation
+        ? cell(session, event, context)
+        : ignored("that is news of another generation than the newest");
+    };
+  return byPhase({
+    none: told(row.none),
+    launching: told(row.launching),
+    held: told(row.held),
+    stopping: told(row.stopping),
+    closed: told(row.closed),
+  });
+}
+
+export function inAll<E extends EventType>(cell: Cell<E>): Row<E> {
+  return { none: cell, launching: cell, held: cell, stopping: cell, closed: cell };
+}
+
+/** Without an open lease (`none`, `closed`) one thing, with one another. */
+export function whenFree<E extends EventType>(free: Cell<E>, taken: Cell<E>): Row<E> {
+  return { none: free, closed: free, launching: taken, held: taken, stopping: taken };
+}

@@ -1,0 +1,118 @@
+/** The kept counters of a shard, and the tenants' tallies that its sandbox counts come from. */
+import type { Sql } from "../../storage/sql.ts";
+import type { TenantId } from "../../domain/state/ids.ts";
+import type { OverdueContainer, ShardStats, TenantCounts } from "./shard-api.ts";
+
+const sandboxCounts = [
+  "granted",
+  "reserved",
+  "launching",
+  "held",
+  "stopping",
+  "asserted",
+  "proven",
+  "cancelled",
+] as const satisfies readonly (keyof TenantCounts)[];
+
+export function addCount(sql: Sql, name: string, change: number): void {
+  if (change === 0) return;
+  sql.run(
+    "INSERT INTO counter (name, amount) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET amount = amount + excluded.amount",
+    name,
+    change,
+  );
+}
+
+/** Inside a transaction of the caller: the tenant's whole picture takes the place of the one before, and the sums move. */
+export function applyCounts(sql: Sql, counts: TenantCounts, now: number): { readonly version: number } {
+  const row = sql.run("SELECT version, body FROM tenant_counts WHERE tenant = ?", counts.tenant)[0];
+  const version = (row?.["version"] as number | undefined) ?? 0;
+  if (row !== undefined && counts.version <= version) return { version };
+  const before = row === undefined ? null : (JSON.parse(row["body"] as string) as TenantCounts);
+  for (const name of sandboxCounts) addCount(sql, `sandbox:${name}`, counts[name] - (before?.[name] ?? 0));
+  if (before === null) addCount(sql, "tenants", 1);
+  sql.run(
+    `INSERT OR REPLACE INTO tenant_counts (tenant, version, told_at, body, containers_overdue_from)
+     VALUES (?, ?, ?, ?, ?)`,
+    ...[counts.tenant, counts.version, now, JSON.stringify(counts), counts.overdueContainers?.[0]?.from ?? null],
+  );
+  return { version: counts.version };
+}
+
+/** Past their bound at `now`, the longest first. */
+export function readOverdueContainers(
+  sql: Sql,
+  now: number,
+  limit: number,
+): readonly (OverdueContainer & { readonly tenant: TenantId })[] {
+  const rows = sql.run(
+    `SELECT body FROM tenant_counts WHERE containers_overdue_from IS NOT NULL AND containers_overdue_from <= ?
+     ORDER BY containers_overdue_from LIMIT ?`,
+    ...[now, limit],
+  );
+  return rows
+    .map((row) => JSON.parse(row["body"] as string) as TenantCounts)
+    .flatMap(({ tenant, overdueContainers = [] }) => overdueContainers.map((each) => ({ ...each, tenant })))
+    .filter(({ from }) => from <= now)
+    .toSorted((a, b) => a.from - b.from)
+    .slice(0, limit);
+}
+
+/** All counters anew from the rows: at the end of a build, and when rows went that were never counted down. */
+export function recount(sql: Sql): void {
+  sql.run("DELETE FROM counter");
+  const groups = [
+    "SELECT 'status:' || status AS name, count(*) AS n FROM session WHERE erased_at IS NULL GROUP BY status",
+    "SELECT 'stuck' AS name, count(*) AS n FROM session WHERE erased_at IS NULL AND stuck_since IS NOT NULL",
+    `SELECT 'blocked:' || blocked AS name, count(*) AS n FROM session
+     WHERE erased_at IS NULL AND blocked IS NOT NULL GROUP BY blocked`,
+    "SELECT 'tenants' AS name, count(*) AS n FROM tenant_counts",
+    ...sandboxCounts.map(
+      (name) =>
+        `SELECT 'sandbox:${name}' AS name, coalesce(sum(json_extract(body, '$.${name}')), 0) AS n FROM tenant_counts`,
+    ),
+  ];
+  for (const group of groups)
+    for (const row of sql.run(group)) addCount(sql, row["name"] as string, row["n"] as number);
+}
+
+export const noStats: ShardStats = {
+  provisioning: 0,
+  active: 0,
+  terminating: 0,
+  created: 0,
+  destroyed: 0,
+  asserted: 0,
+  tenants: 0,
+  sessions: {},
+  stuck: 0,
+  blocked: {},
+  asOf: null,
+};
+
+export function readStats(sql: Sql): ShardStats {
+  const counters = new Map(
+    sql.run("SELECT name, amount FROM counter").map((row) => [row["name"] as string, row["amount"] as number]),
+  );
+  const of = (name: string) => counters.get(name) ?? 0;
+  const under = (prefix: string) =>
+    Object.fromEntries(
+      [...counters]
+        .filter(([name, amount]) => name.startsWith(prefix) && amount !== 0)
+        .map(([name, amount]) => [name.slice(prefix.length), amount]),
+    );
+  const asOf = sql.run("SELECT min(told_at) AS at FROM tenant_counts")[0]?.["at"];
+  return {
+    provisioning: of("sandbox:reserved") + of("sandbox:launching"),
+    active: of("sandbox:held"),
+    terminating: of("sandbox:stopping"),
+    created: of("sandbox:granted"),
+    destroyed: of("sandbox:proven") + of("sandbox:cancelled") + of("sandbox:asserted"),
+    asserted: of("sandbox:asserted"),
+    tenants: of("tenants"),
+    sessions: under("status:"),
+    stuck: of("stuck"),
+    blocked: under("blocked:"),
+    asOf: typeof asOf === "number" ? asOf : null,
+  };
+}

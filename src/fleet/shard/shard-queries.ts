@@ -1,0 +1,76 @@
+/** The reads of a shard as SQL: a tenant's page, and an operator's selection. Filters run in SQL, so a page is never short. */
+import type { SqlValue } from "../../storage/sql.ts";
+import type { FleetQuery, ListQuery } from "./shard-api.ts";
+
+export interface Statement {
+  readonly text: string;
+  readonly bindings: readonly SqlValue[];
+}
+
+/** What one call may ask for at most: a row is about a kilobyte, and the answer travels whole. */
+export const selectAtMost = 1_000;
+
+export function listStatement(query: ListQuery): Statement {
+  return selectStatement({
+    tenant: query.tenant,
+    limit: query.limit,
+    order: "newest",
+    labels: query.labels,
+    ...(query.after === null ? {} : { after: query.after }),
+    ...(query.status === null ? {} : { statuses: [query.status] }),
+    ...(query.createdAfter === null ? {} : { createdAfter: query.createdAfter }),
+  });
+}
+
+const orders = {
+  newest: { by: "created_at DESC, session_id", passed: ["created_at <= ?", "(created_at < ? OR session_id > ?)"] },
+  oldest: { by: "created_at ASC, session_id", passed: ["created_at >= ?", "(created_at > ? OR session_id > ?)"] },
+  idlest: { by: "last_activity_at, session_id", passed: null },
+} as const;
+
+export function selectStatement(query: FleetQuery): Statement {
+  const conditions = ["erased_at IS NULL"];
+  const bindings: SqlValue[] = [];
+  const where = (condition: string, ...values: readonly SqlValue[]) => {
+    conditions.push(condition);
+    bindings.push(...values);
+  };
+  if (query.tenant !== undefined) where("tenant = ?", query.tenant);
+  const order = orders[query.order];
+  if (query.after !== undefined) {
+    if (order.passed === null) throw new Error(`a page cannot go on in the order ${query.order}`);
+    const { createdAt, id } = query.after;
+    where(order.passed[0], createdAt);
+    where(order.passed[1], createdAt, id);
+  }
+  if (query.statuses !== undefined) where(`status IN (${places(query.statuses)})`, ...query.statuses);
+  if (query.phases !== undefined) where(`phase IN (${places(query.phases)})`, ...query.phases);
+  if (query.open !== undefined) where(query.open ? "open = 1" : "open = 0");
+  if (query.provider !== undefined) where("provider = ?", query.provider);
+  if (query.agentType !== undefined) where("agent_type = ?", query.agentType);
+  if (query.taskId !== undefined) where("task_id = ?", query.taskId);
+  if (query.critical !== undefined) where("critical = ?", Number(query.critical));
+  if (query.blocked !== undefined) where("blocked = ?", query.blocked);
+  if (query.createdAfter !== undefined) where("created_at > ?", query.createdAfter);
+  if (query.createdBefore !== undefined) where("created_at <= ?", query.createdBefore);
+  if (query.stuckBefore !== undefined) where("stuck_since IS NOT NULL AND stuck_since <= ?", query.stuckBefore);
+  if (query.teardownOverdueBefore !== undefined)
+    where("teardown_overdue_from IS NOT NULL AND teardown_overdue_from <= ?", query.teardownOverdueBefore);
+  if (query.expiredBefore !== undefined) where("expires_at <= ?", query.expiredBefore);
+  if (query.idleBefore !== undefined) where("active_jobs = 0 AND last_activity_at <= ?", query.idleBefore);
+  for (const [name, value] of Object.entries(query.labels ?? {})) {
+    if (query.tenant === undefined)
+      where("session_id IN (SELECT session_id FROM label WHERE name = ? AND value = ?)", name, value);
+    else
+      where(
+        "session_id IN (SELECT session_id FROM label WHERE tenant = ? AND name = ? AND value = ?)",
+        ...[query.tenant, name, value],
+      );
+  }
+  const text = `SELECT * FROM session WHERE ${conditions.join(" AND ")} ORDER BY ${order.by} LIMIT ?`;
+  return { text, bindings: [...bindings, Math.min(query.limit, selectAtMost)] };
+}
+
+function places(values: readonly unknown[]): string {
+  return values.map(() => "?").join(", ");
+}

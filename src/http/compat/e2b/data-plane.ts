@@ -1,0 +1,82 @@
+/**
+ * E2B's data plane: what its SDK asks of a sandbox itself. The agent in the sandbox speaks E2B's protocol (wrapper/agent/services/envd);
+ * here is only decided who may ask, and the bytes go through, both ways, unread.
+ */
+import type { SessionId } from "../../../domain/state/ids.ts";
+import { e2bDataContracts } from "../../../protocol/contracts/compat/e2b-data-contracts.ts";
+import { sessionIdPattern } from "../../../protocol/primitives.ts";
+import type { Problem } from "../../../protocol/problem.ts";
+import { sessionNotFound } from "../../answer/problem.ts";
+import { namedSandbox } from "../../guard/sandbox-auth.ts";
+import { trafficTooLarge } from "../../guard/size-limits.ts";
+import { type Route, serve, type TenantAsk } from "../../route.ts";
+import { dataRefusalOf, fileRefusal, type unaryRefusal } from "./data-refusal.ts";
+
+/** What goes on to the sandbox. Nothing that opens anything of Mooring's is among it. */
+const passedOn = [
+  ...["accept", "content-type", "content-encoding", "range", "if-range", "if-match", "if-none-match"],
+  ...["if-modified-since", "if-unmodified-since", "connect-protocol-version", "connect-timeout-ms"],
+  "keepalive-ping-interval",
+] as const;
+const metadataPrefix = "x-metadata-";
+
+async function call(from: TenantAsk): Promise<Response> {
+  const { pathname } = new URL(from.request.url);
+  return await passOn(from, pathname, dataRefusalOf(pathname) ?? fileRefusal);
+}
+
+async function file(from: TenantAsk): Promise<Response> {
+  const { pathname, search } = new URL(from.request.url);
+  return await passOn(from, pathname + search, fileRefusal);
+}
+
+async function passOn(from: TenantAsk, path: string, refusal: typeof unaryRefusal): Promise<Response> {
+  const refuse = (problem: Problem) =>
+    refusal(problem, { requestId: from.requestId, now: from.clock.now(), url: from.request.url });
+  const id = namedSandbox(from.request)?.id ?? null;
+  if (id === null) return refuse(noSandboxNamed);
+  if (!sessionIdPattern.test(id)) return refuse(sessionNotFound);
+  const heavy = trafficTooLarge(from.request);
+  if (heavy !== null) return refuse(heavy);
+  const { method, body } = from.request;
+  const reply = await from.traffic.send(from.caller, id as SessionId, {
+    method,
+    path: `envd${path}`,
+    headers: headersOf(from.request.headers),
+    body,
+    signal: from.request.signal,
+    // Nobody works in a sandbox by looking on.
+    ...(isLooking(path) ? { quiet: true } : {}),
+  });
+  return reply.ok ? reply.value : refuse(reply.problem);
+}
+
+function headersOf(given: Headers): Headers {
+  const headers = new Headers();
+  for (const name of passedOn) {
+    const value = given.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  for (const [name, value] of given) if (name.startsWith(metadataPrefix)) headers.set(name, value);
+  // The Linux user, with an empty password. Any other scheme is a key of ours.
+  const user = given.get("authorization") ?? "";
+  if (/^Basic /i.test(user)) headers.set("authorization", user);
+  return headers;
+}
+
+function isLooking(path: string): boolean {
+  return /\/(WatchDir|GetWatcherEvents)$/.test(path);
+}
+
+const noSandboxNamed: Problem = {
+  code: "validation_failed",
+  detail:
+    "Which sandbox is meant is said by the header E2b-Sandbox-Id, or by the host name, and neither was there. The SDK sends it by itself.",
+};
+
+export const dataPlaneRoutes: readonly Route[] = [
+  serve(e2bDataContracts.process, call),
+  serve(e2bDataContracts.filesystem, call),
+  serve(e2bDataContracts.read, file),
+  serve(e2bDataContracts.write, file),
+];

@@ -1,0 +1,78 @@
+/** From E2B's create to Mooring's: an absolute end, no idle clock, and no for what would be promised and not kept. */
+import type { Policy } from "../../../domain/rules/policy.ts";
+import type { E2bNewSandbox } from "../../../protocol/compat/e2b.ts";
+import type { Reply } from "../../../protocol/problem.ts";
+import type { CreateSession } from "../../../protocol/resources/session/sessions.ts";
+import { refused } from "../../answer/problem.ts";
+import { validationFailed } from "../../request/validation.ts";
+import { labelsOf } from "./metadata.ts";
+import { defaultTemplate } from "./view.ts";
+
+/** E2B's own, for whoever names none. */
+export function defaultSeconds(policy: Policy): number {
+  return Math.min(300, maxSeconds(policy));
+}
+
+export function maxSeconds(policy: Policy): number {
+  return Math.floor(policy.maxTimeoutMs / 1_000);
+}
+
+/** null: within what is configured here. */
+export function tooLong(field: string, seconds: number, policy: Policy): ReturnType<typeof validationFailed> | null {
+  if (seconds <= maxSeconds(policy)) return null;
+  return validationFailed([{ pointer: `/${field}`, detail: `At most ${maxSeconds(policy)} seconds.` }]);
+}
+
+export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSession> {
+  const missing = notOffered(body);
+  if (missing !== null)
+    return refused({
+      code: "validation_failed",
+      detail: `${missing} Mooring does not offer that, so nothing was made. Leave it out; docs/compat.md says what there is.`,
+    });
+  const seconds = body.timeout ?? defaultSeconds(policy);
+  if (seconds < 1) return validationFailed([{ pointer: "/timeout", detail: "At least 1 second." }]);
+  const long = tooLong("timeout", seconds, policy);
+  if (long !== null) return long;
+  const labels = labelsOf(body.metadata ?? {}, body.templateID ?? defaultTemplate);
+  if (!labels.ok) return labels;
+  return {
+    ok: true,
+    value: {
+      timeout_seconds: seconds,
+      idle_timeout_seconds: null,
+      on_timeout: body.autoPause === true ? "pause" : "kill",
+      // There a sandbox that is lost is gone; `lost` with a rebuild on offer has no word in that API.
+      on_loss: "terminate",
+      auto_resume: body.autoResume?.enabled === true,
+      // There whoever knows the host name of a port reaches it.
+      public_ports: true,
+      labels: labels.value,
+      ...(body.envVars == null ? {} : { env: body.envVars }),
+    },
+  };
+}
+
+/** What was asked for that a sandbox here would not have; in words. */
+function notOffered(body: E2bNewSandbox): string | null {
+  if (body.allow_internet_access === false) return "`allow_internet_access: false` asks for a sandbox without network.";
+  if (says(body.network) && !isPublicTraffic(body.network)) return "`network` asks for rules on the sandbox's traffic.";
+  if (says(body.volumeMounts)) return "`volumeMounts` asks for volumes.";
+  if (says(body.mcp)) return "`mcp` asks for an MCP gateway in the sandbox.";
+  if (says(body.iam)) return "`iam` asks for workload identity.";
+  return null;
+}
+
+/** The default said aloud, as the SDK does. */
+function isPublicTraffic(network: unknown): boolean {
+  if (typeof network !== "object" || network === null) return false;
+  return Object.entries(network).every(
+    ([name, value]) => !says(value) || (name === "allowPublicTraffic" && value === true),
+  );
+}
+
+/** Anything but nothing: null, false, and empty lists and objects ask for nothing. */
+function says(wish: unknown): boolean {
+  if (wish === undefined || wish === null || wish === false) return false;
+  return typeof wish !== "object" || Object.keys(wish).length > 0;
+}

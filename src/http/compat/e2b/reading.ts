@@ -1,0 +1,147 @@
+/** E2B's lists, metrics and health: reads, which wake nothing and count as nobody's activity. */
+import type { FleetQuery, FleetRow } from "../../../fleet/shard/shard-api.ts";
+import {
+  e2bContracts,
+  e2bListQuery,
+  e2bListRunningQuery,
+  e2bMetricsQuery,
+  e2bReadContracts,
+} from "../../../protocol/contracts/compat/e2b-contracts.ts";
+import { sessionIdPattern } from "../../../protocol/primitives.ts";
+import type { Problem, Reply } from "../../../protocol/problem.ts";
+import type { SessionId } from "../../../domain/state/ids.ts";
+import { ask } from "../../backend.ts";
+import { decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { namedSandbox } from "../../guard/sandbox-auth.ts";
+import { askSession, json, type Route, serve, type TenantAsk } from "../../route.ts";
+import { validate, validationFailed } from "../../request/validation.ts";
+import { metadataFilter, templateLabel } from "./metadata.ts";
+import { refuse } from "./refusal.ts";
+import { listedOf, metricsOf, nativeStatuses } from "./view.ts";
+
+/** A bare array; `X-Next-Token` is there when there is more. */
+async function list(from: TenantAsk): Promise<Response> {
+  const { searchParams } = new URL(from.request.url);
+  const states = searchParams.getAll("state").filter((each) => each !== "");
+  const once = { ...Object.fromEntries(searchParams), state: states.join(",") };
+  // An empty parameter is one that was not given: clients send those.
+  const given = Object.fromEntries(Object.entries(once).filter(([, value]) => value !== ""));
+  const query = validate(e2bListQuery, given, "query");
+  if (!query.ok) return refuse(from, query.problem);
+  const { limit, nextToken, order, startedAfter, template } = query.value;
+  const after = nextToken === undefined ? undefined : decodeCursor(nextToken);
+  if (after === null) return refuse(from, badToken.problem);
+  const labels = {
+    ...(query.value.metadata === undefined ? {} : metadataFilter(query.value.metadata)),
+    ...(template === undefined ? {} : { [templateLabel]: template }),
+  };
+  const reply = await rowsOf(from, {
+    // One more than asked for tells whether there is another page.
+    limit: limit + 1,
+    order: order === "asc" ? "oldest" : "newest",
+    statuses: nativeStatuses(query.value.state ?? ["running", "paused"]),
+    labels,
+    ...(after === undefined ? {} : { after }),
+    // The index takes what is later than this; E2B means at or after.
+    ...(startedAfter === undefined ? {} : { createdAfter: Date.parse(startedAfter) - 1 }),
+  });
+  if (!reply.ok) return refuse(from, reply.problem);
+  const page = reply.value.slice(0, limit);
+  const last = page.at(-1);
+  const more = reply.value.length > limit && last !== undefined;
+  const next = more ? { "x-next-token": encodeCursor({ createdAt: last.createdAt, id: last.sessionId }) } : {};
+  return json(200, shownOf(page), next);
+}
+
+/** The older list knows running ones only, and no pages. */
+async function listRunning(from: TenantAsk): Promise<Response> {
+  const query = validate(e2bListRunningQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
+  if (!query.ok) return refuse(from, query.problem);
+  const labels = metadataFilter(query.value.metadata ?? "");
+  const rows: FleetRow[] = [];
+  for (let after: FleetQuery["after"]; ;) {
+    const page = { limit: pageRows, order: "newest", statuses: nativeStatuses(["running"]), labels } as const;
+    const reply = await rowsOf(from, after === undefined ? page : { ...page, after });
+    if (!reply.ok) return refuse(from, reply.problem);
+    rows.push(...reply.value);
+    const last = reply.value.at(-1);
+    if (reply.value.length < pageRows || last === undefined) return json(200, shownOf(rows));
+    if (rows.length >= listedAtOnce) return refuse(from, tooMany.problem);
+    after = { createdAt: last.createdAt, id: last.sessionId };
+  }
+}
+
+const pageRows = 1_000;
+/** What one answer without pages may hold. A list that ends early would be taken for the whole. */
+const listedAtOnce = 20_000;
+const tooMany = validationFailed([
+  {
+    pointer: "query",
+    detail: `More than ${listedAtOnce} sandboxes run, and this list has no pages. Use GET /v2/sandboxes, or a filter.`,
+  },
+]) as Extract<Reply<never>, { ok: false }>;
+
+async function rowsOf(from: TenantAsk, query: Omit<FleetQuery, "tenant">): Promise<Reply<readonly FleetRow[]>> {
+  const { tenant } = from.caller;
+  const reply = await ask("read", from.log, async (): Promise<Reply<readonly FleetRow[]>> => {
+    return { ok: true, value: await from.backend.shard(tenant).select({ ...query, tenant }) };
+  });
+  return reply.ok ? reply : { ok: false, problem: { ...reply.problem, detail: silent } };
+}
+
+const silent =
+  "The index of sandboxes did not answer, so there is no list, not even a short one. Try again in a moment.";
+
+const badToken = validationFailed([
+  { pointer: "query.nextToken", detail: "Not a token of this list. Pass X-Next-Token unchanged." },
+]) as Extract<Reply<never>, { ok: false }>;
+
+function shownOf(rows: readonly FleetRow[]) {
+  return rows.flatMap((row) => listedOf(row) ?? []);
+}
+
+async function metrics(from: TenantAsk): Promise<Response> {
+  const query = validate(e2bMetricsQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
+  if (!query.ok) return refuse(from, query.problem);
+  const reply = await askSession(from, "read", (session) => session.resources(from.caller));
+  if (reply.ok) return json(200, metricsOf(reply.value, query.value.start ?? null, query.value.end ?? null));
+  // There, but nothing to measure now.
+  if (reply.problem.code === "session_paused" || reply.problem.code === "session_not_running") return json(200, []);
+  return refuse(from, reply.problem);
+}
+
+/**
+ * E2B's SDK asks its data plane whether a sandbox runs, by a header: 204, or 502 when it is gone or paused. What cannot be
+ * told is neither: an error.
+ */
+async function health(from: TenantAsk): Promise<Response> {
+  const id = namedSandbox(from.request)?.id ?? null;
+  if (id === null) return refuse(from, noSandboxNamed);
+  if (!sessionIdPattern.test(id)) return notRunning(id);
+  const reply = await ask("read", from.log, () => from.backend.session(id as SessionId).get(from.caller));
+  if (!reply.ok) return reply.problem.code === "not_found" ? notRunning(id) : refuse(from, reply.problem);
+  return reply.value.body.status === "running" ? new Response(null, { status: 204 }) : notRunning(id);
+}
+
+const noSandboxNamed: Problem = {
+  code: "validation_failed",
+  detail:
+    "Which sandbox is meant is said by the header E2b-Sandbox-Id, and there was none. For Mooring itself ask /healthz.",
+};
+
+function notRunning(id: string): Response {
+  return json(502, {
+    sandboxId: id.slice(0, 20),
+    message: "The sandbox does not run: it is paused, or gone.",
+    code: 502,
+  });
+}
+
+const [older, newer] = e2bContracts;
+export const readingRoutes: readonly Route[] = [
+  serve(e2bReadContracts.listRunning, listRunning),
+  serve(e2bReadContracts.list, list),
+  serve(older.metrics, metrics),
+  serve(newer.metrics, metrics),
+  serve(e2bReadContracts.health, health),
+];

@@ -1,0 +1,165 @@
+/**
+ * E2B's calls on one sandbox, over the native ones. A call returns when what it says is so (E2B's do), or says that it is
+ * not yet so; it waits shorter than the SDK, which gives a request up after 60 s.
+ */
+import type { SessionId } from "../../../domain/state/ids.ts";
+import { e2bContracts } from "../../../protocol/contracts/compat/e2b-contracts.ts";
+import { e2bConnect, e2bNewSandbox, e2bPause, e2bRefresh, e2bTimeout } from "../../../protocol/compat/e2b.ts";
+import type { Problem, Reply } from "../../../protocol/problem.ts";
+import type { SessionView } from "../../../protocol/resources/session/sessions.ts";
+import type { ChangeReply, AttachOrder } from "../../../session/session-api.ts";
+import { ask } from "../../backend.ts";
+import { askSession, json, type Route, serve, type TenantAsk } from "../../route.ts";
+import { readLenient } from "../lenient-body.ts";
+import { createOrder, defaultSeconds, tooLong } from "./new-sandbox.ts";
+import { e2bAnswer, refuse } from "./refusal.ts";
+import { snapshotFor } from "./snapshots.ts";
+import { domainOf, sandboxFor } from "./made-sandbox.ts";
+import { detailOf, e2bStateOf, madeByE2b } from "./view.ts";
+
+const waitMs = 50_000;
+
+async function create(from: TenantAsk): Promise<Response> {
+  const body = await readLenient(from.request, e2bNewSandbox);
+  if (!body.ok) return refuse(from, body.problem);
+  const order = createOrder(body.value, from.config.policy);
+  if (!order.ok) return refuse(from, order.problem);
+  const snapshot = await snapshotFor(from, body.value.templateID);
+  if (!snapshot.ok) return refuse(from, snapshot.problem);
+  const source = snapshot.value === null ? {} : { snapshot: snapshot.value.id };
+  const id = from.ids.id() as SessionId;
+  const reply = await ask("write", from.log, () =>
+    from.backend.session(id).create(id, from.caller, { ...order.value, ...source }, null, waitMs),
+  );
+  if (reply.ok && reply.value.body.status === "running") return await sandbox(from, 201, reply.value.body);
+  // Nobody has the id of what did not come to be in time, or got lost on the way: it is ended, not left to its clock.
+  if (reply.ok || reply.problem.code === "unavailable")
+    await ask("write", from.log, () => from.backend.session(id).delete(from.caller, "requested"));
+  if (!reply.ok) return refuse(from, reply.problem);
+  const { status, failure } = reply.value.body;
+  if (status === "provisioning") return e2bAnswer(504, slow("create"), "not_ready_in_time");
+  return e2bAnswer(503, `The sandbox could not be started: ${failure ?? `it is ${status}`}`, "launch_failed");
+}
+
+async function info(from: TenantAsk): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.get(from.caller));
+  if (!reply.ok) return refuse(from, reply.problem);
+  const detail = detailOf(reply.value.body, domainOf(from));
+  return detail === null ? refuse(from, goneProblem(reply.value.body)) : json(200, detail);
+}
+
+async function kill(from: TenantAsk): Promise<Response> {
+  const reply = await askSession(from, "write", (session) => session.delete(from.caller, "requested"));
+  if (!reply.ok) return refuse(from, reply.problem);
+  return reply.value.changed ? done() : refuse(from, goneProblem(reply.value.session));
+}
+
+async function setTimeout(from: TenantAsk): Promise<Response> {
+  const body = await readLenient(from.request, e2bTimeout);
+  return body.ok ? await moveEnd(from, "timeout", "timeout", body.value.timeout) : refuse(from, body.problem);
+}
+
+async function refresh(from: TenantAsk): Promise<Response> {
+  const body = await readLenient(from.request, e2bRefresh);
+  if (!body.ok) return refuse(from, body.problem);
+  return await moveEnd(from, "refresh", "duration", body.value.duration ?? defaultSeconds(from.config.policy));
+}
+
+/** Zero and less mean now, as there: the end is decided by the session's own clock. */
+async function moveEnd(
+  from: TenantAsk,
+  kind: "timeout" | "refresh",
+  field: string,
+  seconds: number,
+): Promise<Response> {
+  const long = tooLong(field, seconds, from.config.policy);
+  if (long?.ok === false) return refuse(from, long.problem);
+  const reply = await askSession(from, "write", (session) => session.timeout(from.caller, kind, Math.max(0, seconds)));
+  return reply.ok ? done() : refuse(from, reply.problem);
+}
+
+async function pause(from: TenantAsk): Promise<Response> {
+  const body = await readLenient(from.request, e2bPause);
+  if (!body.ok) return refuse(from, body.problem);
+  // `memory` is read and means nothing: every SDK but the newest sends `true` with each pause. docs/compat.md says that files alone are kept.
+  const reply = await askSession(from, "write", (session) => session.pause(from.caller, waitMs));
+  if (!reply.ok) return refuse(from, reply.problem);
+  const { body: session, changed } = reply.value;
+  if (session.status === "pausing") return e2bAnswer(504, slow("pause"), "not_ready_in_time");
+  if (e2bStateOf[session.status] === null) return refuse(from, goneProblem(session));
+  if (session.status !== "paused") return refuse(from, notSaved);
+  return changed ? done() : e2bAnswer(409, "The sandbox is paused already.", "session_paused");
+}
+
+const notSaved: Problem = {
+  code: "session_not_running",
+  detail: "The sandbox is not paused: its files could not be saved, or it was resumed meanwhile. It goes on as it was.",
+};
+
+async function connect(from: TenantAsk): Promise<Response> {
+  const found = await askSession(from, "read", (session) => session.get(from.caller));
+  if (!found.ok) return refuse(from, found.problem);
+  // As there: a connect is a wish to go on. A session of the native API resumes only as it was told to.
+  const reply = await attach(from, madeByE2b(found.value.body) ? "always" : "if_auto");
+  if (!reply.ok) return refuse(from, reply.problem);
+  return await attached(from, reply.value, reply.value.changed ? 201 : 200);
+}
+
+/** Older clients' way to resume, and nothing else: one that runs is 409, as there. */
+async function resume(from: TenantAsk): Promise<Response> {
+  const reply = await attach(from, "always");
+  if (!reply.ok) return refuse(from, reply.problem);
+  if (reply.value.changed) return await attached(from, reply.value, 201);
+  return e2bAnswer(409, "The sandbox runs already; its end was moved out as asked.", "conflict");
+}
+
+async function attach(from: TenantAsk, resumes: AttachOrder["resumes"]): Promise<Reply<ChangeReply>> {
+  const body = await readLenient(from.request, e2bConnect);
+  if (!body.ok) return body;
+  const seconds = Math.max(0, body.value.timeout ?? defaultSeconds(from.config.policy));
+  const long = tooLong("timeout", seconds, from.config.policy);
+  if (long !== null) return long;
+  return await askSession(from, "write", (session) => session.attach(from.caller, { seconds, resumes }, waitMs));
+}
+
+async function attached(from: TenantAsk, { body }: ChangeReply, status: 200 | 201): Promise<Response> {
+  if (body.status === "running") return await sandbox(from, status, body);
+  if (e2bStateOf[body.status] === null) return refuse(from, goneProblem(body));
+  return e2bAnswer(504, slow("resume"), "not_ready_in_time");
+}
+
+async function sandbox(from: TenantAsk, status: 200 | 201, session: SessionView): Promise<Response> {
+  return json(status, await sandboxFor(from, session));
+}
+
+function done(): Response {
+  return new Response(null, { status: 204 });
+}
+
+function goneProblem(session: SessionView): Problem {
+  const detail =
+    session.status === "lost"
+      ? "This sandbox was lost. The native API can begin a new one for the same session: POST /v1/sessions/{id}/rebuild."
+      : `This sandbox is gone: the session is ${session.status}. Its record can be read with GET /v1/sessions/{id}.`;
+  return { code: "session_gone", detail };
+}
+
+function slow(what: "create" | "pause" | "resume"): string {
+  const then = {
+    create: "What had begun is being ended; create another.",
+    pause: "It goes on; pause it again to wait for it.",
+    resume: "It goes on; connect again to wait for it.",
+  };
+  return `The sandbox was not ready within ${waitMs / 1_000} s of the ${what}. ${then[what]}`;
+}
+
+export const sandboxRoutes: readonly Route[] = e2bContracts.flatMap((contracts): readonly Route[] => [
+  serve(contracts.create, create),
+  serve(contracts.info, info),
+  serve(contracts.kill, kill),
+  serve(contracts.connect, connect),
+  serve(contracts.resume, resume),
+  serve(contracts.pause, pause),
+  serve(contracts.timeout, setTimeout),
+  serve(contracts.refresh, refresh),
+]);

@@ -1,0 +1,127 @@
+/** E2B's snapshots and forks, over the native ones. There a snapshot is a template: it is deleted as one, and made a sandbox from as one. */
+import type { E2bSnapshot } from "../../../protocol/compat/e2b.ts";
+import { e2bFork, e2bNewSnapshot } from "../../../protocol/compat/e2b.ts";
+import {
+  e2bContracts,
+  e2bSnapshotContracts,
+  e2bSnapshotListQuery,
+} from "../../../protocol/contracts/compat/e2b-contracts.ts";
+import type { Problem, Reply } from "../../../protocol/problem.ts";
+import { snapshotName, type SnapshotView } from "../../../protocol/resources/tenant/snapshots.ts";
+import { ask } from "../../backend.ts";
+import { validate, validationFailed } from "../../request/validation.ts";
+import { askSession, json, type Route, serve, type TenantAsk } from "../../route.ts";
+import { deleteSnapshot, forksOf, snapshotsPage, takingMs } from "../../routes/tenant/snapshots.ts";
+import { readLenient } from "../lenient-body.ts";
+import { defaultSeconds, tooLong } from "./new-sandbox.ts";
+import { e2bAnswer, errorOf, refuse } from "./refusal.ts";
+import { sandboxFor } from "./made-sandbox.ts";
+import { defaultTemplate } from "./view.ts";
+
+async function create(from: TenantAsk): Promise<Response> {
+  const body = await readLenient(from.request, e2bNewSnapshot);
+  if (!body.ok) return refuse(from, body.problem);
+  const name = body.value.name ?? null;
+  if (name !== null && !snapshotName.safeParse(plainName(name)).success) return refuse(from, badName.problem);
+  // A second snapshot of one name takes the place of the first, as there.
+  const wish = { name: name === null ? null : plainName(name), replace: true, purpose: "kept" } as const;
+  const reply = await askSession(from, "write", (session) => session.snapshot(from.caller, wish, takingMs));
+  if (!reply.ok) return refuse(from, reply.problem);
+  if (reply.value.status === "ready") return json(201, shown(from, reply.value));
+  return e2bAnswer(
+    504,
+    "The snapshot was not taken in time. It goes on; the list shows it when it is.",
+    "not_ready_in_time",
+  );
+}
+
+async function list(from: TenantAsk): Promise<Response> {
+  const { searchParams } = new URL(from.request.url);
+  // An empty parameter is one that was not given: clients send those.
+  const given = Object.fromEntries([...searchParams].filter(([, value]) => value !== ""));
+  const query = validate(e2bSnapshotListQuery, given, "query");
+  if (!query.ok) return refuse(from, query.problem);
+  const { limit, name, nextToken, sandboxID } = query.value;
+  const page = await snapshotsPage(from, {
+    sessionId: sandboxID ?? null,
+    name: name === undefined ? null : plainName(name),
+    cursor: nextToken ?? null,
+    limit,
+  });
+  if (!page.ok) return refuse(from, page.problem);
+  const { data, next } = page.value;
+  const ready = data.filter(({ status }) => status === "ready").map((each) => shown(from, each));
+  return json(200, ready, next === null ? {} : { "x-next-token": next });
+}
+
+/** Templates of their own there are none here, so only a snapshot can be meant. */
+async function remove(from: TenantAsk): Promise<Response> {
+  const found = await snapshotFor(from, from.param("template"));
+  if (!found.ok) return refuse(from, found.problem);
+  if (found.value === null || found.value.status === "deleting" || found.value.status === "deleted")
+    return refuse(from, noSnapshot);
+  const reply = await deleteSnapshot(from, found.value.id);
+  return reply.ok ? new Response(null, { status: 204 }) : refuse(from, reply.problem);
+}
+
+const noSnapshot: Problem = { code: "not_found", detail: "There is no such snapshot; Mooring has no other templates." };
+const badName = validationFailed([
+  { pointer: "/name", detail: "1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or a digit." },
+]) as Extract<Reply<never>, { ok: false }>;
+
+async function fork(from: TenantAsk): Promise<Response> {
+  const body = await readLenient(from.request, e2bFork);
+  if (!body.ok) return refuse(from, body.problem);
+  const seconds = body.value.timeout ?? defaultSeconds(from.config.policy);
+  if (seconds < 1) return refuse(from, tooShort.problem);
+  const long = tooLong("timeout", seconds, from.config.policy);
+  if (long?.ok === false) return refuse(from, long.problem);
+  const forks = await forksOf(from, body.value.count ?? 1, { timeout_seconds: seconds });
+  if (!forks.ok) return refuse(from, forks.problem);
+  const results = forks.value.map(async (each) => {
+    if (!each.ok) return { error: errorOf(each.problem) };
+    const { status, failure } = each.value;
+    if (status === "running") return { sandbox: await sandboxFor(from, each.value) };
+    // Nobody would look after it: its id is told to nobody.
+    await ask("write", from.log, () => from.backend.session(each.value.id as never).delete(from.caller, "requested"));
+    const why = `The fork could not be started: ${failure ?? `it is ${status}`}`;
+    return { error: { code: 503, message: why, error_code: "launch_failed" } };
+  });
+  return json(201, await Promise.all(results));
+}
+
+const tooShort = validationFailed([{ pointer: "/timeout", detail: "At least 1 second." }]) as Extract<
+  Reply<never>,
+  { ok: false }
+>;
+
+/**
+ * What a client means by a template: a snapshot of the tenant, or null. Any other word is kept as a label, because every sandbox that
+ * is not made from a snapshot starts from the same image.
+ */
+export async function snapshotFor(from: TenantAsk, template: string | undefined): Promise<Reply<SnapshotView | null>> {
+  if (template === undefined || template === defaultTemplate) return { ok: true, value: null };
+  const reference = plainName(template);
+  if (!snapshotName.safeParse(reference).success) return { ok: true, value: null };
+  return await ask("read", from.log, async (): Promise<Reply<SnapshotView | null>> => {
+    return { ok: true, value: await from.backend.tenant(from.caller.tenant).snapshot(reference) };
+  });
+}
+
+/** `team/name:tag` and `name:tag` as well as `name`: there is one team here, and one tag. */
+function plainName(text: string): string {
+  return text.replace(/^[^/]*\//, "").replace(/:[^:]*$/, "");
+}
+
+function shown(from: TenantAsk, { id, name }: SnapshotView): E2bSnapshot {
+  return { snapshotID: id, names: name === null ? [] : [`${from.caller.tenant}/${name}:default`] };
+}
+
+export const e2bSnapshotRoutes: readonly Route[] = [
+  ...e2bContracts.flatMap((contracts): readonly Route[] => [
+    serve(contracts.snapshot, create),
+    serve(contracts.fork, fork),
+  ]),
+  serve(e2bSnapshotContracts.list, list),
+  serve(e2bSnapshotContracts.delete, remove),
+];

@@ -1,0 +1,51 @@
+/** List cursors: opaque to clients, a keyset position to us. Checked like any other input: a forged one is 422. */
+import type { ContainerId, SessionId, TenantId } from "../../domain/state/ids.ts";
+import { containerIdPattern } from "../../protocol/resources/operator/containers.ts";
+import { sessionIdPattern, tenantName } from "../../protocol/primitives.ts";
+import type { ListQuery } from "../../fleet/shard/shard-api.ts";
+
+type Position = NonNullable<ListQuery["after"]>;
+
+export function encodeCursor(position: Position): string {
+  return encodeBase64Url(`1:${position.createdAt}:${position.id}`);
+}
+
+/** null: not a cursor of ours. */
+export function decodeCursor(text: string): Position | null {
+  if (!/^[A-Za-z0-9_-]{1,80}$/.test(text)) return null;
+  const [version, createdAt, id, rest] = decodeBase64Url(text).split(":");
+  if (version !== "1" || createdAt === undefined || id === undefined || rest !== undefined) return null;
+  if (!/^\d{1,15}$/.test(createdAt) || !sessionIdPattern.test(id)) return null;
+  return { createdAt: Number(createdAt), id: id as SessionId };
+}
+
+/** In the list of shared containers: by tenant, then by id. */
+export interface ContainerPosition {
+  readonly tenant: TenantId;
+  readonly id: ContainerId;
+}
+
+export function encodeContainerCursor({ tenant, id }: ContainerPosition): string {
+  return encodeBase64Url(`c1:${tenant}:${id}`);
+}
+
+/** null: not a cursor of ours. */
+export function decodeContainerCursor(text: string): ContainerPosition | null {
+  if (!/^[A-Za-z0-9_-]{1,120}$/.test(text)) return null;
+  const [version, tenant = "", id = "", rest] = decodeBase64Url(text).split(":");
+  if (version !== "c1" || rest !== undefined) return null;
+  if (!tenantName.safeParse(tenant).success || !containerIdPattern.test(id)) return null;
+  return { tenant: tenant as TenantId, id: id as ContainerId };
+}
+
+function encodeBase64Url(text: string): string {
+  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+function decodeBase64Url(text: string): string {
+  try {
+    return atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  } catch {
+    return "";
+  }
+}

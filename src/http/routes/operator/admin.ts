@@ -1,0 +1,87 @@
+/** What the admin token opens. It is no tenant: no route of a tenant takes it, and none of these takes an API key. */
+import type { SessionId, TenantId } from "../../../domain/state/ids.ts";
+import { assertLostBody, type InspectionView, resolveBody } from "../../../protocol/resources/operator/admin.ts";
+import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
+import { sessionIdPattern } from "../../../protocol/primitives.ts";
+import type { Problem, Reply } from "../../../protocol/problem.ts";
+import type { Caller, Inspection } from "../../../session/session-api.ts";
+import { sessionNotFound } from "../../answer/problem.ts";
+import { ask, briefly } from "../../backend.ts";
+import { readJson, readNoFields } from "../../request/body.ts";
+import { entityTag, ifMatchOf } from "../../request/headers.ts";
+import { type AdminAsk, askSession, json, problem, type Route, serve } from "../../route.ts";
+
+/** Ends any tenant's session, with the terminate reason `operator`. */
+async function remove(from: AdminAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  // Whose session it is only the session knows; for this reason it does not compare (session-api.ts).
+  const caller: Caller = { tenant: "operator" as TenantId, requestId: from.requestId, scopes: [] };
+  const reply = await askSession(from, "write", (session) => session.delete(caller, "operator"));
+  await note(from, "session.delete", "", reply);
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(reply.value.done ? 200 : 202, reply.value.session);
+}
+
+async function inspect(from: AdminAsk): Promise<Response> {
+  return inspection(from, await askSession(from, "read", (session) => session.inspect()));
+}
+
+const needsIfMatch: Problem = {
+  code: "precondition_required",
+  detail:
+    "Resolving a session needs `If-Match` with the ETag of what you decided on. Read /v1/admin/sessions/{id}, then repeat with its ETag.",
+};
+
+async function resolve(from: AdminAsk): Promise<Response> {
+  const ifMatch = ifMatchOf(from.request);
+  if (ifMatch === null) return problem(from, needsIfMatch);
+  const body = await readJson(from.request, resolveBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const operator = { by: "admin", requestId: from.requestId };
+  const reply = await askSession(from, "write", (session) => session.resolve(operator, body.value, ifMatch));
+  await note(from, `session.resolve.${body.value.action}`, body.value.reason, reply);
+  return inspection(from, reply);
+}
+
+async function assertLost(from: AdminAsk): Promise<Response> {
+  if (!sessionIdPattern.test(from.param("id"))) return problem(from, sessionNotFound);
+  const body = await readJson(from.request, assertLostBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const { tenant, reason } = body.value;
+  const order = { tenant: tenant as TenantId, sessionId: from.param("id") as SessionId, by: "admin", reason };
+  const reply = await ask("write", from.log, () => from.backend.operations().assertLost(order));
+  await note(from, "session.assert_lost", reason, reply);
+  if (!reply.ok) return problem(from, reply.problem);
+  const asserted = reply.value.asserted.map(({ generation, sandboxId }) => ({ generation, sandbox_id: sandboxId }));
+  return json(200, { session_id: order.sessionId, tenant, asserted });
+}
+
+/**
+ * In the admin log as well as in the session's own history. After the act, and without standing in its way: an operator
+ * ends a session also while FleetControl is out of order.
+ */
+async function note(from: AdminAsk, action: string, reason: string, reply: Reply<unknown>): Promise<void> {
+  const outcome = reply.ok ? "done" : reply.problem.code;
+  const act = { actor: "admin", action, target: from.param("id").slice(0, 64), reason, outcome };
+  await from.backend
+    .control()
+    .log({ ...act, requestId: from.requestId })
+    .catch((error: unknown) => {
+      from.log.warn("not in the admin log", { action, request_id: from.requestId, error: briefly(error) });
+    });
+}
+
+async function inspection(from: AdminAsk, reply: Reply<Inspection>): Promise<Response> {
+  if (!reply.ok) return problem(from, reply.problem);
+  const { etag, record, session, teardowns } = reply.value;
+  const view: InspectionView = { id: from.param("id"), record, session, teardowns: [...teardowns] };
+  return json(200, view, { etag: await entityTag(etag, view) });
+}
+
+export const adminRoutes: readonly Route[] = [
+  serve(adminContracts.inspect, inspect),
+  serve(adminContracts.delete, remove),
+  serve(adminContracts.resolve, resolve),
+  serve(adminContracts.assertLost, assertLost),
+];

@@ -1,0 +1,217 @@
+/**
+ * What needs somebody. The index chooses (stuck, overdue, blocked, lost), each session that is listed explains itself, and the
+ * watch adds what it sees of the fleet. A part that is silent is a line of its own: a short list must not look like a good night.
+ */
+import { ask } from "../../backend.ts";
+import { rfc3339 } from "../../../protocol/primitives.ts";
+import { attentionContracts } from "../../../protocol/contracts/operator/attention-contracts.ts";
+import {
+  type AttentionItem,
+  attentionLimit,
+  type AttentionView,
+} from "../../../protocol/resources/operator/attention.ts";
+import type { AlertBoard } from "../../../fleet/control/control-api.ts";
+import type { FleetQuery, FleetRow, ShardStats } from "../../../fleet/shard/shard-api.ts";
+import type { Caller } from "../../../session/session-api.ts";
+import { bounded, timedOut } from "../../../calls/bounded-call.ts";
+import {
+  alertItems,
+  containerItem,
+  drainingItem,
+  layerItems,
+  sessionItem,
+  silentItem,
+  unbalanced,
+} from "./attention-items.ts";
+import { type AdminAsk, json, type Route, serve, type TenantAsk } from "../../route.ts";
+
+/** A healthy part answers in some ms. An operator at night must not wait for a sick one. */
+const partMs = 4_000;
+/** For the whole look: sessions that could not be asked for their own words by then are listed without them. */
+const wholeMs = 6_000;
+/** Of each kind that is asked of each shard. */
+const rowsOfKind = 20;
+/** Sessions that are asked for their own words. */
+const explained = 20;
+const explainsAtOnce = 6;
+
+type Shard = ReturnType<AdminAsk["backend"]["shards"]>[number];
+type Asking = AdminAsk | TenantAsk;
+/** The answer of one part; null: there was none, or not within the time of this look. */
+type InTime = <T>(call: () => Promise<T>) => Promise<T | null>;
+
+const notOver = ["provisioning", "running", "recovering", "pausing", "paused", "lost", "terminating"] as const;
+
+async function ofFleet(from: AdminAsk): Promise<Response> {
+  const inTime = inTimeOf(from);
+  const [control, ...parts] = await Promise.all([
+    inTime(() => controlPart(from)),
+    ...from.backend.shards().map((shard) => shardPart(from, shard, inTime)),
+  ]);
+  const rows = troubled(parts.flatMap((part) => part?.rows ?? []));
+  const items = await sessionItems(from, rows, null, inTime);
+  items.push(...parts.flatMap((part) => part?.containers ?? []).map(containerItem));
+  from.backend.shards().forEach(({ name }, index) => {
+    if (parts[index] === null) items.push(silentItem(name));
+  });
+  if (control === null) items.push(silentItem("control"));
+  const { board, layers, capacity } = control ?? { board: null, layers: [], capacity: null };
+  items.push(...alertItems(board, items), ...layerItems(layers));
+  if (capacity?.draining != null) items.push(drainingItem(capacity.draining));
+  const stats = parts.flatMap((part) => (part === null ? [] : [part.stats]));
+  const figures = figuresOf(stats, rows, from.clock.now());
+  if (!figures.balanced) items.push(unbalanced);
+  return answer(from, items, {
+    ...figures,
+    cap: capacity?.limit ?? null,
+    looked_at: board === null ? null : rfc3339(board.lookedAt),
+  });
+}
+
+/** The same of one tenant's sessions: nothing of anybody else is asked for. */
+async function ofTenant(from: TenantAsk): Promise<Response> {
+  const shard = { name: "the index", api: from.backend.shard(from.caller.tenant) };
+  const inTime = inTimeOf(from);
+  const [part, open] = await Promise.all([
+    inTime(() => rowsOf(from, shard, { tenant: from.caller.tenant })),
+    inTime(() => shard.api.select({ tenant: from.caller.tenant, statuses: notOver, limit: 1_000, order: "newest" })),
+  ]);
+  const rows = troubled(part ?? []);
+  const items = await sessionItems(from, rows, from.caller, inTime);
+  if (part === null || open === null) items.push(silentItem("index"));
+  const own = open ?? [];
+  const holding = own.filter(({ phase }) => phase === "launching" || phase === "held" || phase === "stopping");
+  return answer(from, items, {
+    sandboxes: holding.length,
+    active: own.filter(({ phase }) => phase === "held").length,
+    sessions: own.length,
+    stuck: rows.filter(({ stuckSince }) => stuckSince !== null).length,
+    overdue: overdueOf(rows, from.clock.now()),
+    balanced: true,
+    cap: null,
+    looked_at: null,
+  });
+}
+
+function answer(from: Asking, items: readonly AttentionItem[], figures: AttentionView["figures"]): Response {
+  const order = { critical: 0, warning: 1 } as const;
+  const sorted = items.toSorted(
+    (a, b) => order[a.severity] - order[b.severity] || (a.since ?? "~").localeCompare(b.since ?? "~"),
+  );
+  const view: AttentionView = {
+    as_of: rfc3339(from.clock.now()),
+    items: sorted.slice(0, attentionLimit),
+    left_off: Math.max(0, sorted.length - attentionLimit),
+    figures,
+  };
+  return json(200, view);
+}
+
+/** null: it did not answer. */
+async function shardPart(from: AdminAsk, shard: Shard, inTime: InTime) {
+  return await inTime(async () => {
+    const [rows, stats, containers] = await Promise.all([
+      rowsOf(from, shard, {}),
+      shard.api.stats(),
+      shard.api.overdueContainers(from.clock.now(), rowsOfKind),
+    ]);
+    return { rows, stats, containers };
+  });
+}
+
+async function rowsOf(from: Asking, { api }: Shard, only: Partial<FleetQuery>): Promise<readonly FleetRow[]> {
+  const now = from.clock.now();
+  const base = { limit: rowsOfKind, order: "oldest", ...only } as const;
+  const found = await Promise.all([
+    api.select({ ...base, stuckBefore: now }),
+    api.select({ ...base, teardownOverdueBefore: now }),
+    api.select({ ...base, statuses: ["lost", "recovering"] }),
+    ...blockedCodes.map((blocked) => api.select({ ...base, blocked })),
+  ]);
+  return found.flat();
+}
+
+/** What blocks and does not pass by itself; the rest is stuck when it lasts. */
+const blockedCodes = [
+  "parked",
+  "unreadable",
+  "newer_record",
+  "adapter_missing",
+  "env_unreadable",
+  "snapshot_not_deleted",
+];
+
+function troubled(rows: readonly FleetRow[]): readonly FleetRow[] {
+  return [...new Map(rows.map((row) => [row.sessionId, row])).values()];
+}
+
+async function sessionItems(
+  from: Asking,
+  rows: readonly FleetRow[],
+  caller: Caller | null,
+  inTime: InTime,
+): Promise<AttentionItem[]> {
+  const items: AttentionItem[] = [];
+  let next = 0;
+  async function lane(): Promise<void> {
+    for (let index = next++; index < rows.length; index = next++) {
+      const row = rows[index] as FleetRow;
+      const told = index < explained ? await explanation(from, row, caller, inTime) : null;
+      items[index] = sessionItem(row, told, from.clock.now());
+    }
+  }
+  await Promise.all(Array.from({ length: explainsAtOnce }, lane));
+  return items;
+}
+
+async function explanation(from: Asking, row: FleetRow, caller: Caller | null, inTime: InTime) {
+  const reply = await inTime(() => ask("read", from.log, () => from.backend.session(row.sessionId).explain(caller)));
+  return reply?.ok === true ? reply.value : null;
+}
+
+async function controlPart(from: AdminAsk) {
+  const control = from.backend.control();
+  const [document, layers, capacity] = await Promise.all([
+    control.document("alert_state", "board"),
+    control.layers(),
+    control.capacity(),
+  ]);
+  return { board: document === null ? null : (JSON.parse(document.body) as AlertBoard), layers, capacity };
+}
+
+function figuresOf(stats: readonly ShardStats[], rows: readonly FleetRow[], now: number) {
+  const sum = (of: (each: ShardStats) => number) => stats.reduce((total, each) => total + of(each), 0);
+  const open = sum((each) => each.provisioning + each.active + each.terminating);
+  return {
+    sandboxes: open,
+    active: sum((each) => each.active),
+    sessions: sum((each) => notOver.reduce((total, status) => total + (each.sessions[status] ?? 0), 0)),
+    stuck: sum((each) => each.stuck),
+    overdue: overdueOf(rows, now),
+    balanced: sum((each) => each.created - each.destroyed) === open,
+  };
+}
+
+function overdueOf(rows: readonly FleetRow[], now: number): number {
+  return rows.filter(({ teardownOverdueFrom }) => teardownOverdueFrom !== null && teardownOverdueFrom <= now).length;
+}
+
+/** One deadline for everything that a look asks, whatever is asked one after the other. */
+function inTimeOf({ clock }: Asking): InTime {
+  const until = clock.now() + wholeMs;
+  return async (call) => {
+    const left = Math.min(partMs, until - clock.now());
+    if (left <= 0) return null;
+    try {
+      const got = await bounded(clock, left, call);
+      return got === timedOut ? null : got;
+    } catch {
+      return null;
+    }
+  };
+}
+
+export const attentionRoutes: readonly Route[] = [
+  serve(attentionContracts.fleet, ofFleet),
+  serve(attentionContracts.own, ofTenant),
+];

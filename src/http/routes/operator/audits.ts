@@ -1,0 +1,117 @@
+/** Audits: look and plan, read the plan, apply exactly that plan. */
+import type { AuditPlan, AuditResult, Finding } from "../../../fleet/audits/plan.ts";
+import {
+  applyBody,
+  type AuditPlanView,
+  type AuditResultView,
+  type FindingView,
+} from "../../../protocol/resources/operator/audits.ts";
+import { auditContracts, auditsQuery } from "../../../protocol/contracts/operator/cleanup-contracts.ts";
+import { rfc3339 } from "../../../protocol/primitives.ts";
+import { acted, askControl } from "../../admin-act.ts";
+import { readJson, readNoFields } from "../../request/body.ts";
+import { readQuery } from "../../request/headers.ts";
+import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+
+async function make(from: AdminAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await acted(
+    from,
+    { action: "audit.plan", target: "", reason: "" },
+    async () => ({ ok: true, value: await from.backend.operations().planAudit("admin") }),
+    (plan) => `plan ${plan.id}: ${plan.findings.length} findings`,
+  );
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(201, planView(reply.value), { location: `/v1/admin/audits/${reply.value.id}` });
+}
+
+async function list(from: AdminAsk): Promise<Response> {
+  const query = readQuery(from.request, auditsQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const reply = await askControl(from, (control) => control.documents("audit_plan", query.value.limit));
+  if (!reply.ok) return problem(from, reply.problem);
+  const plans = reply.value.map((document) => planView(JSON.parse(document.body) as AuditPlan));
+  return json(200, { data: plans.map((plan) => ({ ...plan, findings: plan.findings.length })) });
+}
+
+async function get(from: AdminAsk): Promise<Response> {
+  const id = from.param("id");
+  const reply = await askControl(from, async (control) => {
+    const [plan, result] = await Promise.all([
+      control.document("audit_plan", id),
+      control.document("audit_result", id),
+    ]);
+    return { plan, result };
+  });
+  if (!reply.ok) return problem(from, reply.problem);
+  const { plan, result } = reply.value;
+  if (plan === null) {
+    return problem(from, {
+      code: "not_found",
+      detail: "There is no audit with this id, or it was so long ago that it is gone. List them at /v1/admin/audits.",
+    });
+  }
+  return json(200, {
+    plan: planView(JSON.parse(plan.body) as AuditPlan),
+    result: result === null ? null : resultView(JSON.parse(result.body) as AuditResult),
+  });
+}
+
+async function apply(from: AdminAsk): Promise<Response> {
+  const body = await readJson(from.request, applyBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const planId = from.param("id");
+  const order = { planId, hash: body.value.plan_hash, by: "admin" };
+  const reply = await acted(
+    from,
+    { action: "audit.apply", target: planId, reason: "" },
+    () => from.backend.operations().applyAudit(order),
+    (result) => {
+      const { done, skipped, failed } = resultView(result);
+      return `${done} done, ${skipped} skipped, ${failed} failed`;
+    },
+  );
+  return reply.ok ? json(200, resultView(reply.value)) : problem(from, reply.problem);
+}
+
+function planView(plan: AuditPlan): AuditPlanView {
+  return {
+    id: plan.id,
+    created_at: rfc3339(plan.createdAt),
+    by: plan.by,
+    plan_hash: plan.hash,
+    expires_at: rfc3339(plan.expiresAt),
+    findings: plan.findings.map(findingView),
+    complete: plan.complete,
+    notes: [...plan.notes],
+    looked: plan.looked,
+  };
+}
+
+function findingView(finding: Finding): FindingView {
+  const { kind, sessionId, sandboxId, generation, provider, detail } = finding;
+  const tenant = "tenant" in finding ? finding.tenant : null;
+  const file = finding.kind === "file_without_owner" ? finding.file : null;
+  return { kind, session_id: sessionId, sandbox_id: sandboxId, generation, file, tenant, provider, detail };
+}
+
+function resultView(result: AuditResult): AuditResultView {
+  const count = (outcome: string) => result.items.filter((each) => each.outcome === outcome).length;
+  return {
+    plan_id: result.planId,
+    applied_at: rfc3339(result.appliedAt),
+    by: result.by,
+    done: count("done"),
+    skipped: count("skipped"),
+    failed: count("failed"),
+    items: result.items.map(({ finding, outcome, why }) => ({ finding: findingView(finding), outcome, why })),
+  };
+}
+
+export const auditRoutes: readonly Route[] = [
+  serve(auditContracts.make, make),
+  serve(auditContracts.list, list),
+  serve(auditContracts.get, get),
+  serve(auditContracts.apply, apply),
+];

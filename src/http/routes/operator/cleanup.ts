@@ -1,0 +1,189 @@
+/** Cleanup by hand, emergency, drain, and the history of every layer. */
+import type { FleetRun, LayerSummary } from "../../../fleet/control/control-api.ts";
+import type { CleanupResult } from "../../../fleet/layers/cleanup.ts";
+import {
+  cleanupBody,
+  type CleanupReply,
+  drainBody,
+  type DrainReply,
+  emergencyBody,
+  type RunsPage,
+  type RunView,
+} from "../../../protocol/resources/operator/cleanup.ts";
+import { cleanupContracts, runsQuery } from "../../../protocol/contracts/operator/cleanup-contracts.ts";
+import { rfc3339 } from "../../../protocol/primitives.ts";
+import { sha256, toHex } from "../../../protocol/bytes.ts";
+import type { Problem, Reply } from "../../../protocol/problem.ts";
+import { type Act, acted, askControl, ended } from "../../admin-act.ts";
+import { refused } from "../../answer/problem.ts";
+import { readJson } from "../../request/body.ts";
+import { readQuery } from "../../request/headers.ts";
+import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+
+const noRanges = { ranges: {} } as const;
+
+async function cleanup(from: AdminAsk): Promise<Response> {
+  const body = await readJson(from.request, cleanupBody, { ...noRanges, empty: "no fields" });
+  if (!body.ok) return problem(from, body.problem);
+  const { max_age_seconds: maxAge, status, dry_run: dryRun = false, reason = "cleanup by hand" } = body.value;
+  const act = { action: dryRun ? "cleanup.dry_run" : "cleanup", target: status ?? "", reason };
+  const order = {
+    by: "admin",
+    reason,
+    maxAgeMs: maxAge === undefined ? null : maxAge * 1_000,
+    statuses: status === undefined ? null : [status],
+    dryRun,
+  };
+  const run = (dry: boolean) => from.backend.operations().cleanup({ ...order, dryRun: dry });
+  return await carryOut(from, act, { dryRun, planHash: body.value.plan_hash, run });
+}
+
+async function emergency(from: AdminAsk): Promise<Response> {
+  const body = await readJson(from.request, emergencyBody, { ...noRanges, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const { reason, dry_run: dryRun = false, include_paused: includePaused = false } = body.value;
+  const target = includePaused ? "paused too" : "";
+  const act = { action: dryRun ? "cleanup.emergency.dry_run" : "cleanup.emergency", target, reason };
+  const order = { by: "admin", reason, dryRun, includePaused };
+  const run = (dry: boolean) => from.backend.operations().emergency({ ...order, dryRun: dry });
+  return await carryOut(from, act, { dryRun, planHash: body.value.plan_hash, run });
+}
+
+interface Planned {
+  readonly dryRun: boolean;
+  /** undefined: whatever it chooses when it runs. */
+  readonly planHash: string | undefined;
+  readonly run: (dryRun: boolean) => Promise<CleanupResult>;
+}
+
+export async function carryOut(from: AdminAsk, act: Act, { dryRun, planHash, run }: Planned): Promise<Response> {
+  const body = async (): Promise<Reply<CleanupResult>> => {
+    // What was looked at is what is done: a plan that would choose others now is not carried out.
+    if (!dryRun && planHash !== undefined && (await hashOf(await run(true))) !== planHash) return refused(anotherPlan);
+    return { ok: true, value: await run(dryRun) };
+  };
+  const reply = await ended(from, act, body, inWords);
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(200, cleanupView(reply.value, dryRun ? await hashOf(reply.value) : null));
+}
+
+/** Of what would be ended and why; in no order, because the index is asked in parts. */
+async function hashOf({ results }: CleanupResult): Promise<string> {
+  const due = results
+    .filter(({ outcome }) => outcome === "would_end")
+    .map(({ sessionId, why }) => `${sessionId} ${why}`);
+  return toHex(await sha256(due.toSorted().join("\n")));
+}
+
+const anotherPlan: Problem = {
+  code: "precondition_failed",
+  detail:
+    "Other sessions would be ended now than the plan showed, so nothing was ended. Ask again with `dry_run`, look at the plan, and send its `plan_hash`.",
+};
+
+function inWords(result: CleanupResult): string {
+  return `run ${result.runId}: ${endedOf(result)} of ${result.found} ended`;
+}
+
+function endedOf(result: CleanupResult): number {
+  return result.results.filter((each) => each.outcome === "ended").length;
+}
+
+/** `planHash`: of a dry run. */
+function cleanupView(result: CleanupResult, planHash: string | null): CleanupReply {
+  return {
+    run_id: result.runId,
+    dry_run: result.dryRun,
+    plan_hash: planHash,
+    found: result.found,
+    ended: endedOf(result),
+    results: result.results.map(({ sessionId: id, outcome, why, detail, files }) => ({
+      id,
+      outcome,
+      why,
+      detail,
+      files,
+    })),
+    silent_shards: [...result.silentShards],
+    more: result.more,
+  };
+}
+
+async function drain(from: AdminAsk): Promise<Response> {
+  const body = await readJson(from.request, drainBody, { ...noRanges, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const { draining, reason } = body.value;
+  const reply = await acted(
+    from,
+    { action: draining ? "drain" : "drain.end", target: "", reason },
+    async () => ({ ok: true, value: await from.backend.control().drain(draining ? { by: "admin", reason } : null) }),
+    (view) => (view === null ? "taking new sessions" : `draining since ${rfc3339(view.since)}`),
+  );
+  if (!reply.ok) return problem(from, reply.problem);
+  const view = reply.value;
+  const body200: DrainReply =
+    view === null
+      ? { draining: false, since: null, by: null, reason: null }
+      : { draining: true, since: rfc3339(view.since), by: view.by, reason: view.reason };
+  return json(200, body200);
+}
+
+async function runs(from: AdminAsk): Promise<Response> {
+  const query = readQuery(from.request, runsQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const { limit, layer, before } = query.value;
+  const asked = { layer: layer ?? null, limit, before: before === undefined ? null : Date.parse(before) };
+  const reply = await askControl(from, async (control) => {
+    const [layers, page] = await Promise.all([control.layers(), control.runs(asked)]);
+    return { layers, page };
+  });
+  if (!reply.ok) return problem(from, reply.problem);
+  const { layers, page } = reply.value;
+  const last = page.at(-1);
+  const body: RunsPage = {
+    layers: layers.map(layerView),
+    data: page.map(runView),
+    next_before: page.length < limit || last === undefined ? null : rfc3339(last.startedAt),
+  };
+  return json(200, body);
+}
+
+async function run(from: AdminAsk): Promise<Response> {
+  const reply = await askControl(from, (control) => control.run(from.param("run")));
+  if (!reply.ok) return problem(from, reply.problem);
+  if (reply.value === null) {
+    return problem(from, {
+      code: "not_found",
+      detail:
+        "There is no run with this id, or it was so long ago that it is gone. List them at /v1/admin/cleanup/runs.",
+    });
+  }
+  return json(200, { ...runView(reply.value), detail: JSON.parse(reply.value.detail) as unknown });
+}
+
+function runView(each: FleetRun): RunView {
+  const { id, layer, by, reason, startedAt, endedAt, outcome, found, done, skipped, failed } = each;
+  const times = { started_at: rfc3339(startedAt), ended_at: endedAt === null ? null : rfc3339(endedAt) };
+  return { id, layer, by, reason, ...times, outcome, found, done, skipped, failed };
+}
+
+function layerView(each: LayerSummary): RunsPage["layers"][number] {
+  const orNull = (at: number | null) => (at === null ? null : rfc3339(at));
+  return {
+    layer: each.layer,
+    last_started_at: rfc3339(each.lastStartedAt),
+    last_ended_at: orNull(each.lastEndedAt),
+    last_outcome: each.lastOutcome,
+    last_ok_at: orNull(each.lastOkAt),
+    success_rate: each.ended === 0 ? null : each.ok / each.ended,
+    failures_in_row: each.failuresInRow,
+  };
+}
+
+export const cleanupRoutes: readonly Route[] = [
+  serve(cleanupContracts.cleanup, cleanup),
+  serve(cleanupContracts.emergency, emergency),
+  serve(cleanupContracts.runs, runs),
+  serve(cleanupContracts.run, run),
+  serve(cleanupContracts.drain, drain),
+];

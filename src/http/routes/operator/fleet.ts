@@ -1,0 +1,249 @@
+/** What an operator reads of all tenants together: stats, sessions, ledger, usage, the admin log; and rebuilding the index. */
+import {
+  adminContracts,
+  fleetListQuery,
+  ledgerQuery,
+  logQuery,
+} from "../../../protocol/contracts/operator/admin-contracts.ts";
+import { sessionContracts } from "../../../protocol/contracts/session/session-contracts.ts";
+import type { TenantId } from "../../../domain/state/ids.ts";
+import type { FleetQuery, FleetRow, ShardStats } from "../../../fleet/shard/shard-api.ts";
+import {
+  type AdminLogPage,
+  type FleetListItem,
+  reasonBody,
+  type RebuildView,
+  type StatsView,
+  tenantQuery,
+  type TenantUsageView,
+} from "../../../protocol/resources/operator/fleet.ts";
+import { rfc3339 } from "../../../protocol/primitives.ts";
+import type { Problem } from "../../../protocol/problem.ts";
+import type { Caller } from "../../../session/session-api.ts";
+import { acted, askControl } from "../../admin-act.ts";
+import { readJson } from "../../request/body.ts";
+import { decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { askAll } from "../../fan-out.ts";
+import { readQuery } from "../../request/headers.ts";
+import { ledgerOf } from "../../answer/ledger-view.ts";
+import { type AdminAsk, json, problem, type Route, serve, type TenantAsk, askSession } from "../../route.ts";
+import { tenantEntries } from "../../request/directory.ts";
+
+type Shards = ReturnType<AdminAsk["backend"]["shards"]>;
+const shardOf = (shard: Shards[number]) => shard.name;
+
+async function stats(from: AdminAsk): Promise<Response> {
+  const [shards, capacity] = await Promise.all([
+    askAll(from, from.backend.shards(), shardOf, ({ api }) => api.stats()),
+    askControl(from, (control) => control.capacity()),
+  ]);
+  if (!shards.ok) return problem(from, shards.problem);
+  if (!capacity.ok) return problem(from, capacity.problem);
+  const { limit, used, draining } = capacity.value;
+  const sum = (of: (each: ShardStats) => number) => shards.value.reduce((total, each) => total + of(each), 0);
+  const view: StatsView = {
+    active: sum((each) => each.active),
+    provisioning: sum((each) => each.provisioning),
+    terminating: sum((each) => each.terminating),
+    total_created: sum((each) => each.created),
+    total_destroyed: sum((each) => each.destroyed),
+    asserted: sum((each) => each.asserted),
+    sessions: added(shards.value.map((each) => each.sessions)),
+    stuck: sum((each) => each.stuck),
+    blocked: added(shards.value.map((each) => each.blocked)),
+    tenants: sum((each) => each.tenants),
+    global: { limit, booked: used },
+    draining: draining === null ? null : { ...draining, since: rfc3339(draining.since) },
+  };
+  return json(200, view);
+}
+
+function added(parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const total: Record<string, number> = {};
+  for (const part of parts)
+    for (const [name, amount] of Object.entries(part)) total[name] = (total[name] ?? 0) + amount;
+  return total;
+}
+
+const badCursor: Problem = {
+  code: "validation_failed",
+  detail: "The request does not fit: query.cursor. Pass `next_cursor` of the page before, unchanged.",
+  errors: [{ pointer: "query.cursor", detail: "Not a cursor of this list." }],
+};
+
+async function list(from: AdminAsk): Promise<Response> {
+  const query = readQuery(from.request, fleetListQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const { limit, cursor, tenant, status, phase, stuck, label, agent_type: agentType, task_id: taskId } = query.value;
+  const { blocked, critical, open, provider, teardown } = query.value;
+  const after = cursor === undefined ? null : decodeCursor(cursor);
+  if (cursor !== undefined && after === null) return problem(from, badCursor);
+  const asked: FleetQuery = {
+    // One more than asked for tells whether there is another page.
+    limit: limit + 1,
+    order: "newest",
+    ...(after === null ? {} : { after }),
+    ...(tenant === undefined ? {} : { tenant: tenant as TenantId }),
+    ...(status === undefined ? {} : { statuses: [status] }),
+    ...(phase === undefined ? {} : { phases: [phase] }),
+    ...(stuck === undefined ? {} : { stuckBefore: from.clock.now() }),
+    ...(teardown === undefined ? {} : { teardownOverdueBefore: from.clock.now() }),
+    ...(label === undefined ? {} : { labels: label }),
+    ...(agentType === undefined ? {} : { agentType }),
+    ...(taskId === undefined ? {} : { taskId }),
+    ...(blocked === undefined ? {} : { blocked }),
+    ...(critical === undefined ? {} : { critical }),
+    ...(open === undefined ? {} : { open }),
+    ...(provider === undefined ? {} : { provider }),
+  };
+  const shards: Shards =
+    tenant === undefined
+      ? from.backend.shards()
+      : [{ name: `the index of ${tenant}`, api: from.backend.shard(tenant as TenantId) }];
+  const pages = await askAll(from, shards, shardOf, ({ api }) => api.select(asked));
+  if (!pages.ok) return problem(from, pages.problem);
+  // Each shard's page is in this order; so is what they make together, and a session is in one of them only.
+  const rows = pages.value
+    .flat()
+    .toSorted(
+      (a, b) => b.createdAt - a.createdAt || (a.sessionId < b.sessionId ? -1 : Number(a.sessionId > b.sessionId)),
+    );
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const more = rows.length > limit && last !== undefined;
+  return json(200, {
+    data: page.map(fleetItem),
+    next_cursor: more ? encodeCursor({ createdAt: last.createdAt, id: last.sessionId }) : null,
+  });
+}
+
+function fleetItem(row: FleetRow): FleetListItem {
+  const at = (instant: number | null) => (instant === null ? null : rfc3339(instant));
+  return {
+    id: row.sessionId,
+    tenant: row.tenant,
+    status: row.status,
+    terminate_reason: row.terminateReason,
+    blocked: row.blocked,
+    stuck_since: at(row.stuckSince),
+    created_at: rfc3339(row.createdAt),
+    started_at: at(row.startedAt),
+    end_at: rfc3339(row.endAt),
+    expires_at: at(row.expiresAt),
+    last_activity_at: row.lastActivityAt === 0 ? null : rfc3339(row.lastActivityAt),
+    active_jobs: row.activeJobs,
+    phase: row.phase,
+    generation: row.generation,
+    sandbox_id: row.sandboxId,
+    ghosts: row.ghosts,
+    stop_attempts: row.stopAttempts,
+    last_error: row.lastError,
+    provider: row.provider,
+    isolation: row.isolation,
+    labels: { ...row.labels },
+    agent_type: row.agentType,
+    task_id: row.taskId,
+    critical: row.critical,
+    as_of: rfc3339(row.asOf),
+  };
+}
+
+async function ledger(from: AdminAsk): Promise<Response> {
+  const query = readQuery(from.request, ledgerQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const capacity = await askControl(from, (control) => control.capacity());
+  if (!capacity.ok) return problem(from, capacity.problem);
+  const entries = await tenantEntries(from, null);
+  if (!entries.ok) return problem(from, entries.problem);
+  const { tenant } = query.value;
+  const asked = tenant === undefined ? entries.value : entries.value.filter((entry) => entry.tenant === tenant);
+  const ledgers = await askAll(
+    from,
+    asked,
+    (entry) => `the registry of ${entry.tenant}`,
+    (entry) => from.backend.tenant(entry.tenant).ledger(),
+  );
+  if (!ledgers.ok) return problem(from, ledgers.problem);
+  return json(200, ledgerOf(asked, ledgers.value, capacity.value));
+}
+
+async function tenantUsage(from: AdminAsk): Promise<Response> {
+  const query = readQuery(from.request, tenantQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const { tenant } = query.value;
+  const reply = await askAll(
+    from,
+    [tenant as TenantId],
+    () => `the registry of ${tenant}`,
+    (name) => from.backend.tenant(name).usage(),
+  );
+  if (!reply.ok) return problem(from, reply.problem);
+  const [usage] = reply.value;
+  const figures = usage?.figures ?? [];
+  const view: TenantUsageView = {
+    tenant,
+    usage: figures.map(({ status, provider, ms }) => ({ status, provider, seconds: ms / 1_000 })),
+    total_seconds: figures.reduce((sum, { ms }) => sum + ms, 0) / 1_000,
+    sessions: usage?.sessions ?? 0,
+    imbalances: (usage?.imbalances ?? []).map(
+      ({ status, provider, byMs }) => `${status} with ${provider}: the sum is ${byMs} ms more than its sessions`,
+    ),
+  };
+  return json(200, view);
+}
+
+async function sessionUsage(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.usage(caller));
+  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+}
+
+async function log(from: AdminAsk): Promise<Response> {
+  const query = readQuery(from.request, logQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const { limit, cursor } = query.value;
+  const reply = await askControl(from, (control) => control.logPage(cursor ?? null, limit + 1));
+  if (!reply.ok) return problem(from, reply.problem);
+  const page = reply.value.slice(0, limit);
+  const last = page.at(-1);
+  const view: AdminLogPage = {
+    data: page.map(({ at, requestId, ...entry }) => ({ ...entry, at: rfc3339(at), request_id: requestId })),
+    next_cursor: reply.value.length > limit && last !== undefined ? String(last.sequence) : null,
+  };
+  return json(200, view);
+}
+
+async function rebuild(from: AdminAsk): Promise<Response> {
+  const body = await readJson(from.request, reasonBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const act = { action: "shards.rebuild", target: "", reason: body.value.reason };
+  const reply = await acted(
+    from,
+    act,
+    async () => {
+      const shards = from.backend.shards();
+      // Each on its own: one that is silent is said to be, and is asked again with the next order.
+      const builds = await Promise.all(shards.map(({ api }) => api.rebuild().catch(() => null)));
+      const view: RebuildView = {
+        shards: shards.map(({ name }, index) => {
+          const build = builds[index] ?? null;
+          return { shard: name, state: build?.type ?? "silent", sessions: build?.sessions ?? null };
+        }),
+      };
+      return { ok: true, value: view };
+    },
+    (view) => view.shards.map(({ shard, state }) => `${shard} ${state}`).join(", "),
+  );
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(reply.value.shards.every(({ state }) => state === "built") ? 200 : 202, reply.value);
+}
+
+export const fleetRoutes: readonly Route[] = [
+  serve(adminContracts.stats, stats),
+  serve(adminContracts.sessions, list),
+  serve(adminContracts.ledger, ledger),
+  serve(adminContracts.usage, tenantUsage),
+  serve(adminContracts.log, log),
+  serve(adminContracts.rebuildShards, rebuild),
+  serve(sessionContracts.usage, (from) => sessionUsage(from, from.caller)),
+  serve(adminContracts.sessionUsage, (from) => sessionUsage(from, null)),
+];

@@ -1,0 +1,102 @@
+/** A tenant's API keys: those that are known, and revoking one or all, effective within a minute, for ever. */
+import { z } from "zod";
+import type { TenantId } from "../../../domain/state/ids.ts";
+import { keyIdText, readKeyId } from "../../../protocol/api-keys.ts";
+import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
+import {
+  type ApiKeyView,
+  optionalReasonBody,
+  type RevocationView,
+} from "../../../protocol/resources/operator/fleet.ts";
+import { rfc3339, tenantName } from "../../../protocol/primitives.ts";
+import type { Reply } from "../../../protocol/problem.ts";
+import type { Revocation, TenantKeys } from "../../../tenant/keys.ts";
+import { acted } from "../../admin-act.ts";
+import { readJson } from "../../request/body.ts";
+import { askAll } from "../../fan-out.ts";
+import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+import { validate } from "../../request/validation.ts";
+
+const target = z.object({ tenant: tenantName, id: keyIdText });
+
+async function revoke(from: AdminAsk): Promise<Response> {
+  const named = validate(target, { tenant: from.param("tenant"), id: from.param("key") }, "path");
+  if (!named.ok) return problem(from, named.problem);
+  const given = await readJson(from.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
+  if (!given.ok) return problem(from, given.problem);
+  const { tenant, id } = named.value;
+  const reply = await acted(
+    from,
+    { action: "key.revoke", target: `${tenant}/${id}`, reason: given.value.reason ?? "" },
+    async (): Promise<Reply<Revocation>> => ({
+      ok: true,
+      value: await from.backend.tenant(tenant as TenantId).revokeKey(id),
+    }),
+    () => "revoked",
+  );
+  return reply.ok ? json(200, view(tenant, reply.value)) : problem(from, reply.problem);
+}
+
+async function list(from: AdminAsk): Promise<Response> {
+  const named = validate(z.object({ tenant: tenantName }), { tenant: from.param("tenant") }, "path");
+  if (!named.ok) return problem(from, named.problem);
+  const { tenant } = named.value;
+  const reply = await askAll(
+    from,
+    [tenant as TenantId],
+    () => `the registry of ${tenant}`,
+    (name) => from.backend.tenant(name).keys(),
+  );
+  if (!reply.ok) return problem(from, reply.problem);
+  const [known] = reply.value;
+  const bound = known?.allRevokedBefore ?? null;
+  return json(200, {
+    data: known === undefined ? [] : known.keys.map((key) => keyView(tenant, key, bound)),
+    all_revoked_before: bound === null ? null : rfc3339(bound),
+  });
+}
+
+async function revokeAll(from: AdminAsk): Promise<Response> {
+  const named = validate(z.object({ tenant: tenantName }), { tenant: from.param("tenant") }, "path");
+  if (!named.ok) return problem(from, named.problem);
+  const given = await readJson(from.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
+  if (!given.ok) return problem(from, given.problem);
+  const { tenant } = named.value;
+  const reply = await acted(
+    from,
+    { action: "key.revoke_all", target: tenant, reason: given.value.reason ?? "" },
+    async (): Promise<Reply<number>> => ({
+      ok: true,
+      value: await from.backend.tenant(tenant as TenantId).revokeAllKeys(),
+    }),
+    () => "revoked",
+  );
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(200, { tenant, all_revoked_before: rfc3339(reply.value) });
+}
+
+function keyView(tenant: string, key: TenantKeys["keys"][number], bound: number | null): ApiKeyView {
+  const { issuedAt, scopes, expiresAt } = readKeyId(key.keyId);
+  const withAll = bound !== null && issuedAt <= bound ? bound : null;
+  const at = (instant: number | null) => (instant === null ? null : rfc3339(instant));
+  return {
+    tenant,
+    key_id: key.keyId,
+    scopes: [...scopes],
+    issued_at: rfc3339(issuedAt),
+    expires_at: at(expiresAt),
+    first_used_at: at(key.firstUsedAt),
+    last_used_at: at(key.lastUsedAt),
+    revoked_at: at(key.revokedAt ?? withAll),
+  };
+}
+
+function view(tenant: string, { keyId, revokedAt }: Revocation): RevocationView {
+  return { tenant, key_id: keyId, revoked_at: rfc3339(revokedAt) };
+}
+
+export const keyRoutes: readonly Route[] = [
+  serve(adminContracts.keys, list),
+  serve(adminContracts.revokeKey, revoke),
+  serve(adminContracts.revokeAllKeys, revokeAll),
+];

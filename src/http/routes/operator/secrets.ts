@@ -1,0 +1,136 @@
+/**
+ * Rotating ENV_ENCRYPTION_KEY: a round over every session and tenant that seals anew what an older key sealed. Objects do it
+ * by themselves at their next alarm; what sleeps for days (a paused session, an ended one) is reached by this, so that
+ * the old key can be removed. Page by page, because a Worker may make only so many calls.
+ */
+import { inLanes } from "../../../calls/in-lanes.ts";
+import { z } from "zod";
+import type { SessionId, TenantId } from "../../../domain/state/ids.ts";
+import { secretContracts } from "../../../protocol/contracts/operator/secret-contracts.ts";
+import { sessionIdPattern, tenantName } from "../../../protocol/primitives.ts";
+import { resealBody, type ResealView } from "../../../protocol/resources/operator/secrets.ts";
+import type { Problem, Reply } from "../../../protocol/problem.ts";
+import type { SealCount } from "../../../session/session-api.ts";
+import { acted, askControl } from "../../admin-act.ts";
+import { ask } from "../../backend.ts";
+import { readJson } from "../../request/body.ts";
+import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+
+/** One page: far below the calls that one request may make. */
+const sessionsAtOnce = 60;
+const shownAtMost = 100;
+/** A Worker may have six connections open. */
+const lanes = 6;
+
+/** Where the next page begins: after this session of this tenant; an empty session is the tenant's beginning. */
+interface Place {
+  readonly tenant: TenantId;
+  readonly session: SessionId | null;
+}
+
+const cursorText = z
+  .string()
+  .regex(/^[^/]*\/[a-z0-9]*$/)
+  .transform((text) => text.split("/") as [string, string])
+  .refine(
+    ([tenant, session]) => tenantName.safeParse(tenant).success && (session === "" || sessionIdPattern.test(session)),
+  );
+
+async function reseal(from: AdminAsk): Promise<Response> {
+  const body = await readJson(from.request, resealBody, { ranges: {}, empty: "no fields" });
+  if (!body.ok) return problem(from, body.problem);
+  const { cursor } = body.value;
+  const read = cursor === undefined ? null : cursorText.safeParse(cursor);
+  if (read !== null && !read.success) return problem(from, badCursor);
+  const [tenant, session] = read?.data ?? [];
+  const place =
+    tenant === undefined
+      ? null
+      : { tenant: tenant as TenantId, session: session === "" ? null : (session as SessionId) };
+  const reply = await acted(
+    from,
+    { action: "secrets.reseal", target: cursor ?? "the beginning", reason: "" },
+    () => page(from, place),
+    ({ renewed, unreadable }) => `renewed ${renewed}, unreadable ${unreadable}`,
+  );
+  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+}
+
+async function page(from: AdminAsk, start: Place | null): Promise<Reply<ResealView>> {
+  const view = { sessions: 0, tenants: 0, current: 0, renewed: 0, unreadable: 0 };
+  const left: ResealView["left"] = [];
+  let place = start;
+  for (;;) {
+    if (place === null || place.session === null) {
+      // At the beginning of a tenant: the one after, or the very first.
+      const after: TenantId | null = place?.tenant ?? null;
+      const tenants = await askControl(from, (control) => control.tenants(after, 1));
+      if (!tenants.ok) return tenants;
+      const [next] = tenants.value;
+      if (next === undefined)
+        return { ok: true, value: { ...view, left: left.slice(0, shownAtMost), next_cursor: null } };
+      view.tenants += 1;
+      await resealTenant(from, next.tenant, view, left);
+      place = { tenant: next.tenant, session: "0" as SessionId };
+    }
+    const { tenant, session: after }: Place = place;
+    const known = await ask("read", from.log, async (): Promise<Reply<readonly SessionId[]>> => {
+      const rows = await from.backend.tenant(tenant).sessions(after, sessionsAtOnce);
+      return { ok: true, value: rows.map((row) => row.sessionId) };
+    });
+    if (!known.ok) return known;
+    await inLanes(known.value, lanes, async (id) => {
+      const counted = await ask("write", from.log, () => from.backend.session(id).reseal());
+      view.sessions += 1;
+      // What is not there has nothing sealed.
+      if (!counted.ok && counted.problem.code === "not_found") return;
+      if (!counted.ok) {
+        left.push({ name: `session/${id}`, why: counted.problem.detail });
+        return;
+      }
+      add(view, counted.value);
+      if (counted.value.unreadable > 0)
+        left.push({ name: `session/${id}`, why: "No configured key opens what is stored." });
+    });
+    const last = known.value.at(-1);
+    place =
+      last === undefined || known.value.length < sessionsAtOnce ? { tenant, session: null } : { tenant, session: last };
+    if (view.sessions >= sessionsAtOnce || view.tenants >= sessionsAtOnce) {
+      const next_cursor = `${place.tenant}/${place.session ?? ""}`;
+      return { ok: true, value: { ...view, left: left.slice(0, shownAtMost), next_cursor } };
+    }
+  }
+}
+
+async function resealTenant(
+  from: AdminAsk,
+  tenant: TenantId,
+  view: Parameters<typeof add>[0],
+  left: ResealView["left"],
+): Promise<void> {
+  const counted = await ask("write", from.log, async (): Promise<Reply<SealCount>> => {
+    return { ok: true, value: await from.backend.tenant(tenant).reseal() };
+  });
+  if (!counted.ok) {
+    left.push({ name: `tenant/${tenant}`, why: counted.problem.detail });
+    return;
+  }
+  add(view, counted.value);
+  if (counted.value.unreadable > 0)
+    left.push({ name: `tenant/${tenant}`, why: "No configured key opens the secret of a webhook." });
+}
+
+function add(view: { current: number; renewed: number; unreadable: number }, count: SealCount): void {
+  view.current += count.current;
+  view.renewed += count.renewed;
+  view.unreadable += count.unreadable;
+}
+
+const badCursor: Problem = {
+  code: "validation_failed",
+  detail:
+    "The cursor is none of this round, so nothing was done. Pass `next_cursor` of the page before, or leave it out.",
+  errors: [{ pointer: "/cursor", detail: "`next_cursor` of the page before." }],
+};
+
+export const secretRoutes: readonly Route[] = [serve(secretContracts.reseal, reseal)];

@@ -1,0 +1,27 @@
+/** `…/files`: files of a running sandbox. */
+import { fileContracts, fileQueries } from "../../../protocol/contracts/sandbox/file-contracts.ts";
+import { readNoFields } from "../../request/body.ts";
+import { problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { inSandbox, type ServiceCall } from "./in-sandbox.ts";
+
+const through = (call: ServiceCall) => (from: TenantAsk) => inSandbox(from, call);
+const withBody = (call: ServiceCall) => (from: TenantAsk) => inSandbox(from, { ...call, body: from.request.body });
+
+/** All that it takes is in the query. */
+const withoutFields = (call: ServiceCall) => async (from: TenantAsk) => {
+  const none = await readNoFields(from.request);
+  return none.ok ? inSandbox(from, call) : problem(from, none.problem);
+};
+
+export const fileRoutes: readonly Route[] = [
+  serve(fileContracts.read, through({ path: "files", query: fileQueries.read })),
+  serve(fileContracts.write, withBody({ path: "files", query: fileQueries.write })),
+  serve(fileContracts.remove, through({ path: "files", query: fileQueries.remove, empty: true })),
+  serve(fileContracts.list, through({ path: "files/list", query: fileQueries.list })),
+  serve(fileContracts.stat, through({ path: "files/stat", query: fileQueries.stat })),
+  serve(fileContracts.mkdir, withoutFields({ path: "files/mkdir", query: fileQueries.mkdir })),
+  serve(fileContracts.move, withoutFields({ path: "files/move", query: fileQueries.move })),
+  serve(fileContracts.pack, through({ path: "files/archive", query: fileQueries.archive })),
+  serve(fileContracts.unpack, withBody({ path: "files/archive", query: fileQueries.archive, empty: true })),
+  serve(fileContracts.watch, through({ path: "files/watch", query: fileQueries.watch, quiet: true })),
+];

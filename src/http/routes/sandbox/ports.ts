@@ -1,0 +1,67 @@
+/** Addresses with an end for a port of a sandbox. What they lead to is served by ../ports/port-front.ts. */
+import { trafficContracts } from "../../../protocol/contracts/sandbox/traffic-contracts.ts";
+import { signPortLabel, signPortToken } from "../../../protocol/port-access.ts";
+import { rfc3339 } from "../../../protocol/primitives.ts";
+import type { Problem } from "../../../protocol/problem.ts";
+import { type SharedPort, sharePort } from "../../../protocol/resources/sandbox/ports.ts";
+import type { SessionId } from "../../../domain/state/ids.ts";
+import { readJson } from "../../request/body.ts";
+import { validationFailed } from "../../request/validation.ts";
+import { tokenQuery } from "../../ports/port-headers.ts";
+import { inSandbox } from "./in-sandbox.ts";
+import { askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+
+async function share(from: TenantAsk): Promise<Response> {
+  const body = await readJson(from.request, sharePort, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const { port, ttl_seconds: seconds, public: isPublic } = body.value;
+  const domain = from.config.trafficDomain;
+  if (isPublic && domain === null) {
+    const refusal = validationFailed([
+      {
+        pointer: "/public",
+        detail: "This Mooring has no TRAFFIC_DOMAIN, so a port has no host name that could be public.",
+      },
+    ]);
+    return problem(from, refusal.ok ? gone : refusal.problem);
+  }
+  const found = await askSession(from, "read", (session) => session.get(from.caller));
+  if (!found.ok) return problem(from, found.problem);
+  const { id, status } = found.value.body;
+  if (status === "terminating" || status === "terminated" || status === "failed") return problem(from, gone);
+  const secret = from.config.secrets.keySigning?.[0];
+  const { keyId } = from.caller;
+  if (secret === undefined || keyId === undefined) return problem(from, noKey);
+  // Whole seconds, rounded up: never shorter than asked.
+  const endsAt = Math.ceil(from.clock.now() / 1_000 + seconds) * 1_000;
+  const address = { session: id as SessionId, port, endsAt };
+  const token = isPublic ? null : await signPortToken({ ...address, tenant: from.caller.tenant, keyId }, secret);
+  const url = new URL(from.request.url);
+  const label = isPublic ? await signPortLabel(address, secret) : `${port}-${id}`;
+  const origin =
+    domain === null ? url.origin : `${url.protocol}//${label}.${domain}${url.port === "" ? "" : `:${url.port}`}`;
+  const base = domain === null ? `${origin}/v1/sessions/${id}/ports/${port}/` : `${origin}/`;
+  const shared: SharedPort = {
+    port,
+    url: token === null ? base : `${base}?${tokenQuery}=${token}`,
+    token,
+    public: isPublic,
+    ends_at: rfc3339(endsAt),
+  };
+  return json(201, shared);
+}
+
+const gone: Problem = {
+  code: "session_gone",
+  detail:
+    "The session has ended: nothing listens in it any more, so no address was made. POST /v1/sessions begins a new one.",
+};
+const noKey: Problem = {
+  code: "unauthorized",
+  detail: "An address is made with an API key, and dies with it. Send one as `Authorization: Bearer …`.",
+};
+
+export const portRoutes: readonly Route[] = [
+  serve(trafficContracts.listPorts, (from) => inSandbox(from, { path: "ports", quiet: true })),
+  serve(trafficContracts.sharePort, share),
+];

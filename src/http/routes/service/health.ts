@@ -1,0 +1,43 @@
+/**
+ * `/healthz`: this code runs. `/readyz`: it could serve a create right now, or what is missing. Anybody may ask, so anybody hears names
+ * only; values and addresses go to the log, and to whoever sends the admin token.
+ */
+import { serviceContracts } from "../../../protocol/contracts/service/service-contracts.ts";
+import type { Config } from "../../../config/config.ts";
+import { type Missing, plainly } from "../../backend.ts";
+import { json, type OpenAsk, problem, type Route, serve } from "../../route.ts";
+
+async function alive(): Promise<Response> {
+  return json(200, { status: "alive" });
+}
+
+async function ready(from: OpenAsk): Promise<Response> {
+  const missing: readonly Missing[] = from.reading.ok
+    ? [...secretsMissing(from.reading.config), ...(await from.backend.missing())]
+    : from.reading.misfits.map(({ name, message }) => ({ public: `${name} does not fit.`, detail: message }));
+  if (missing.length === 0 && from.reading.ok) {
+    return json(200, { status: "ready", provider: from.reading.config.provider });
+  }
+  const details = missing.map(({ detail }) => detail).join(" ");
+  from.log.warn("not ready", { missing: details });
+  const said = (await from.isOperator())
+    ? details
+    : `${missing.map((each) => each.public).join(" ")} The operator finds more in the log, or by asking with the admin token.`;
+  const draining = missing.some(({ code }) => code === "draining") && missing.length === 1;
+  return problem(from, { code: draining ? "draining" : "unavailable", detail: `Mooring is not ready: ${said}` });
+}
+
+function secretsMissing(config: Config): readonly Missing[] {
+  const secrets: readonly (readonly [string, boolean])[] = [
+    ["ADMIN_TOKEN", config.secrets.adminToken !== null],
+    ["KEY_SIGNING_SECRET", config.secrets.keySigning !== null],
+    ["ENV_ENCRYPTION_KEY", config.secrets.envEncryption !== null],
+    ["LOCAL_HOST_TOKEN", config.provider !== "local" || config.localHost.token !== null],
+  ];
+  return secrets.filter(([, set]) => !set).map(([name]) => plainly(`The secret ${name} is not set.`));
+}
+
+export const healthRoutes: readonly Route[] = [
+  serve(serviceContracts.alive, alive),
+  serve(serviceContracts.ready, ready),
+];

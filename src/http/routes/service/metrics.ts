@@ -1,0 +1,31 @@
+/** `/metrics` for Prometheus, with the admin token: two calls to each shard and three to control. One that is silent: 503. */
+import type { AlertBoard } from "../../../fleet/control/control-api.ts";
+import { serviceContracts } from "../../../protocol/contracts/service/service-contracts.ts";
+import type { Reply } from "../../../protocol/problem.ts";
+import { ask } from "../../backend.ts";
+import { type FleetFigures, metricsText, metricsType } from "../../answer/metrics.ts";
+import { type AdminAsk, problem, type Route, serve } from "../../route.ts";
+
+async function metrics(from: AdminAsk): Promise<Response> {
+  const reply = await ask("read", from.log, async (): Promise<Reply<FleetFigures>> => {
+    const { backend } = from;
+    const control = backend.control();
+    const [stats, outcomes, capacity, layers, board] = await Promise.all([
+      Promise.all(backend.shards().map(({ api }) => api.stats())),
+      Promise.all(backend.shards().map(({ api }) => api.outcomes(null))),
+      control.capacity(),
+      control.layers(),
+      control.document("alert_state", "board"),
+    ]);
+    const parsed = board === null ? null : (JSON.parse(board.body) as AlertBoard);
+    return { ok: true, value: { stats, outcomes, capacity, layers, board: parsed } };
+  });
+  if (reply.ok) return new Response(metricsText(reply.value), { headers: { "content-type": metricsType } });
+  return problem(from, {
+    ...reply.problem,
+    detail:
+      "A part of the fleet did not answer, so there are no metrics: half of them would be wrong. Try again in a moment.",
+  });
+}
+
+export const metricsRoutes: readonly Route[] = [serve(serviceContracts.metrics, metrics)];

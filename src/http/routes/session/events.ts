@@ -1,0 +1,87 @@
+/** `…/events`: the history as pages, or followed live as server-sent events until the session has ended or is erased. */
+import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
+import { eventsQuery, jobContracts } from "../../../protocol/contracts/session/job-contracts.ts";
+import type { EventView } from "../../../protocol/resources/session/events.ts";
+import type { Reply } from "../../../protocol/problem.ts";
+import { limits } from "../../../protocol/primitives.ts";
+import { accepts, readQuery, resumePosition } from "../../request/headers.ts";
+import type { Caller } from "../../../session/session-api.ts";
+import { type AdminAsk, askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { heartbeat, heartbeatMs, sseEvent, sseHeaders } from "../../answer/sse.ts";
+
+/** An object that answers "nothing new" at once must not be asked in a busy loop. */
+const minPauseMs = 1_000;
+
+/** `caller` null: an operator asks. */
+async function events(from: Asking, caller: Caller | null): Promise<Response> {
+  const query = readQuery(from.request, eventsQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const after = resumePosition(from.request, query.value.after);
+  if (!after.ok) return problem(from, after.problem);
+  const live = accepts(from.request, "text/event-stream");
+  const limit = live ? limits.pageSize : query.value.limit;
+  // Before the stream begins: whoever may not see the session gets a problem, not an empty stream.
+  const first = await page(from, caller, after.value, limit, 0);
+  if (!first.ok) return problem(from, first.problem);
+  if (live) return new Response(follow(from, caller, after.value, first.value), { headers: sseHeaders });
+  const last = first.value.length === limit ? first.value.at(-1) : undefined;
+  return json(200, { data: first.value, next_after: last?.sequence ?? null });
+}
+
+type Asking = TenantAsk | AdminAsk;
+
+function page(
+  from: Asking,
+  caller: Caller | null,
+  after: number,
+  limit: number,
+  waitMs: number,
+): Promise<Reply<readonly EventView[]>> {
+  return askSession(from, "read", (session) => session.events(caller, after, limit, waitMs));
+}
+
+function follow(
+  from: Asking,
+  caller: Caller | null,
+  begin: number,
+  first: readonly EventView[],
+): ReadableStream<Uint8Array> {
+  let after = begin;
+  let waiting: readonly EventView[] = first;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (waiting.length === 0) {
+          const askedAt = from.clock.now();
+          const reply = await page(from, caller, after, limits.pageSize, heartbeatMs);
+          if (!reply.ok) {
+            // `erased`, `ended`: there will never be more. Anything else: come back with Last-Event-ID.
+            const { code } = reply.problem;
+            const reason = code === "not_found" ? "erased" : code === "session_ended" ? "ended" : "disconnected";
+            controller.enqueue(sseEvent({ name: "end", data: { reason } }));
+            controller.close();
+            return;
+          }
+          waiting = reply.value;
+          if (waiting.length === 0) {
+            // At most the pause: a clock that went back would make it hours.
+            await from.clock.sleep(Math.min(minPauseMs, minPauseMs - (from.clock.now() - askedAt)));
+            controller.enqueue(heartbeat);
+            return;
+          }
+        }
+        const [event, ...rest] = waiting;
+        if (event === undefined) return;
+        waiting = rest;
+        after = event.sequence;
+        controller.enqueue(sseEvent({ id: event.sequence, data: event }));
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+export const eventRoutes: readonly Route[] = [
+  serve(jobContracts.events, (from) => events(from, from.caller)),
+  serve(adminContracts.events, (from) => events(from, null)),
+];

@@ -1,0 +1,108 @@
+/** `…/jobs/{job}/output`: server-sent events with resume, or the bare bytes. */
+import type { Reply } from "../../../protocol/problem.ts";
+import type { JobView } from "../../../protocol/resources/session/jobs.ts";
+import type { SessionView } from "../../../protocol/resources/session/sessions.ts";
+import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
+import { jobContracts, outputQuery } from "../../../protocol/contracts/session/job-contracts.ts";
+import { wrapperHeaders } from "../../../protocol/sandbox/wrapper.ts";
+import { accepts, acceptsOneOf, readQuery, resumePosition } from "../../request/headers.ts";
+import { outputEvents, type OutputEnd, type OutputSource } from "../../answer/output-stream.ts";
+import { jobNotFound } from "../../answer/problem.ts";
+import type { Caller } from "../../../session/session-api.ts";
+import { type AdminAsk, askSession, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { sseHeaders, streamHeaders } from "../../answer/sse.ts";
+import { isEnded, jobIdOf } from "./jobs.ts";
+
+const bytesType = "application/octet-stream";
+const bytesHeaders = { "content-type": bytesType, ...streamHeaders } as const;
+const eventsType = "text/event-stream";
+
+type Asking = TenantAsk | AdminAsk;
+
+/** `caller` null: an operator asks. */
+async function output(from: Asking, caller: Caller | null): Promise<Response> {
+  const job = jobIdOf(from);
+  if (job === null) return problem(from, jobNotFound);
+  if (!acceptsOneOf(from.request, [eventsType, bytesType])) {
+    return problem(from, {
+      code: "not_acceptable",
+      detail: `Output is a stream and comes as ${eventsType} or ${bytesType}. Name one of them in Accept; its end is also in \`output_tail\` of the job.`,
+    });
+  }
+  const query = readQuery(from.request, outputQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const offset = resumePosition(from.request, query.value.offset);
+  if (!offset.ok) return problem(from, offset.problem);
+  const reply = await askSession(from, "read", (session) => session.jobOutput(caller, job, offset.value));
+  if (!reply.ok) return problem(from, reply.problem);
+  const headers = { [wrapperHeaders.offset]: String(reply.value.from) };
+  const raw = accepts(from.request, bytesType) && !accepts(from.request, eventsType);
+  if (raw) return new Response(reply.value.body, { headers: { ...headers, ...bytesHeaders } });
+  const events = outputEvents(reply.value, whatFollows(from, caller, job), from.clock, offset.value);
+  return new Response(events, { headers: { ...headers, ...sseHeaders } });
+}
+
+/** A part of the output has ended at an offset. What follows is read from the records: the stream itself only knows that it ended. */
+function whatFollows(
+  from: Asking,
+  caller: Caller | null,
+  id: string,
+): (offset: number) => Promise<OutputEnd | OutputSource> {
+  let continuedAt: number | null = null;
+  return async (offset) => {
+    const { end, length } = await describeEnd(from, caller, id);
+    // A job that runs on, and one that has more than was read: bytes were dropped there, or the stream broke off.
+    const mayHaveMore = end.reason === "disconnected" || (end.reason === "finished" && offset < length);
+    if (!mayHaveMore) return end;
+    const rest = await askSession(from, "read", (session) => session.jobOutput(caller, id, offset));
+    if (!rest.ok) return end;
+    const isNew = rest.value.from > offset || (end.reason === "finished" && continuedAt !== offset);
+    continuedAt = offset;
+    if (isNew) return rest.value;
+    await rest.value.body.cancel();
+    return end;
+  };
+}
+
+/** `length`: bytes of output in the record, 0 while the job runs. */
+async function describeEnd(
+  from: Asking,
+  caller: Caller | null,
+  id: string,
+): Promise<{ readonly end: OutputEnd; readonly length: number }> {
+  const job = await askSession(from, "read", (session) => session.job(caller, id, 0));
+  return { end: await endOf(from, caller, job), length: job.ok ? job.value.output_bytes : 0 };
+}
+
+async function endOf(from: Asking, caller: Caller | null, job: Reply<JobView>): Promise<OutputEnd> {
+  if (!job.ok)
+    return {
+      state: "lost",
+      exit_code: null,
+      reason: job.problem.code === "not_found" ? "session_ended" : "disconnected",
+    };
+  const { state, exit_code, generation } = job.value;
+  if (isEnded(state) && state !== "lost") return { state, exit_code, reason: "finished" };
+  const session = await standing(from, caller);
+  if (session === null) return { state, exit_code, reason: "disconnected" };
+  const { status, generation: newest } = session;
+  if (status === "terminating" || status === "terminated" || status === "failed") {
+    return { state, exit_code, reason: "session_ended" };
+  }
+  const replaced = state === "lost" || (generation !== null && newest !== null && newest > generation);
+  return { state, exit_code, reason: replaced ? "sandbox_replaced" : "disconnected" };
+}
+
+async function standing(from: Asking, caller: Caller | null): Promise<SessionView | null> {
+  if (caller === null) {
+    const seen = await askSession(from, "read", (each) => each.inspect());
+    return seen.ok ? seen.value.session : null;
+  }
+  const seen = await askSession(from, "read", (each) => each.get(caller));
+  return seen.ok ? seen.value.body : null;
+}
+
+export const outputRoutes: readonly Route[] = [
+  serve(jobContracts.output, (from) => output(from, from.caller)),
+  serve(adminContracts.output, (from) => output(from, null)),
+];

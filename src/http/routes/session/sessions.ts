@@ -1,0 +1,238 @@
+/** Sessions: create, list, get, delete, the three clocks, pause, resume, rebuild, interrupt, teardown. */
+import {
+  sessionContracts as contracts,
+  sessionListQuery,
+} from "../../../protocol/contracts/session/session-contracts.ts";
+import {
+  budgetBody,
+  createSession,
+  rebuildBody,
+  refreshBody,
+  resumeBody,
+  type SessionListItem,
+  type SessionView,
+  setTimeoutBody,
+  updateBody,
+} from "../../../protocol/resources/session/sessions.ts";
+import type { Problem, Reply } from "../../../protocol/problem.ts";
+import type { SessionId } from "../../../domain/state/ids.ts";
+import type { ListQuery } from "../../../fleet/shard/shard-api.ts";
+import { ask } from "../../backend.ts";
+import { readJson, readNoFields } from "../../request/body.ts";
+import { decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { entityTag, idempotencyKey, matchesAny, preferredWaitMs, readQuery } from "../../request/headers.ts";
+import { idempotentSessionId, requestHash } from "../../request/idempotency.ts";
+import type { Tagged } from "../../../session/session-api.ts";
+import { askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { labelsTooLarge } from "../../guard/size-limits.ts";
+import { sessionRanges, validationFailed } from "../../request/validation.ts";
+
+async function create(from: TenantAsk): Promise<Response> {
+  const key = idempotencyKey(from.request);
+  if (!key.ok) return problem(from, key.problem);
+  const ranges = sessionRanges(from.config.policy);
+  const body = await readJson(from.request, createSession, { ranges, empty: "no fields" });
+  if (!body.ok) return problem(from, body.problem);
+  if (body.value.critical === true && !from.caller.scopes.includes("critical")) {
+    return problem(from, {
+      code: "forbidden",
+      detail:
+        "`critical` needs an API key with the scope `critical`, and this one has it not. Leave the field out, or use such a key.",
+    });
+  }
+  const heavy = labelsTooLarge(body.value.labels, from.config.sizes);
+  if (heavy !== null) return problem(from, heavy);
+  const id =
+    key.value === null ? (from.ids.id() as SessionId) : await idempotentSessionId(from.caller.tenant, key.value);
+  const hash = key.value === null ? null : await requestHash(body.value);
+  const waitMs = preferredWaitMs(from.request);
+  const reply = await ask("write", from.log, () =>
+    from.backend.session(id).create(id, from.caller, body.value, hash, waitMs),
+  );
+  if (!reply.ok) return problem(from, reply.problem);
+  const { body: session, etag, replayed } = reply.value;
+  if (replayed && (session.status === "terminating" || session.status === "terminated"))
+    return problem(from, replayOfEnded(session));
+  return json(session.status === "provisioning" ? 202 : 201, session, {
+    location: `/v1/sessions/${session.id}`,
+    etag: await entityTag(etag, session),
+    ...(replayed ? { "idempotency-replayed": "true" } : {}),
+    ...(waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` }),
+  });
+}
+
+/** A create that is answered with a session that is over would fail at the next call, with words about something else. */
+function replayOfEnded({ id, status, terminate_reason }: SessionView): Problem {
+  return {
+    code: "session_ended",
+    detail:
+      `This Idempotency-Key has made a session before, ${id}, and that one is ${status} (${terminate_reason ?? "no reason"}), so nothing was started. ` +
+      `Send a fresh key for a new session; GET /v1/sessions/${id} shows the old one.`,
+  };
+}
+
+async function list(from: TenantAsk): Promise<Response> {
+  const query = readQuery(from.request, sessionListQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const { limit, cursor, status, created_after: createdAfter, label } = query.value;
+  const after = cursor === undefined ? null : decodeCursor(cursor);
+  if (cursor !== undefined && after === null) return problem(from, badCursor.problem);
+  // One more than asked for tells whether there is another page.
+  const asked: ListQuery = {
+    tenant: from.caller.tenant,
+    limit: limit + 1,
+    after,
+    status: status ?? null,
+    labels: label ?? {},
+    createdAfter: createdAfter === undefined ? null : Date.parse(createdAfter),
+  };
+  const reply = await ask("read", from.log, async (): Promise<Reply<readonly SessionListItem[]>> => {
+    return { ok: true, value: await from.backend.shard(from.caller.tenant).list(asked) };
+  });
+  if (!reply.ok) {
+    return problem(from, {
+      ...reply.problem,
+      detail: "The index of sessions did not answer, so there is no list, not even a short one. Try again in a moment.",
+    });
+  }
+  const data = reply.value.slice(0, limit);
+  const last = data.at(-1);
+  const more = reply.value.length > limit && last !== undefined;
+  const next = more ? encodeCursor({ createdAt: Date.parse(last.created_at), id: last.id as SessionId }) : null;
+  return json(200, { data, next_cursor: next });
+}
+
+const badCursor = validationFailed([
+  { pointer: "query.cursor", detail: "Not a cursor of this list. Pass `next_cursor` of the page before, unchanged." },
+]) as Extract<Reply<never>, { ok: false }>;
+
+async function get(from: TenantAsk): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.get(from.caller));
+  if (!reply.ok) return problem(from, reply.problem);
+  const etag = await entityTag(reply.value.etag, reply.value.body);
+  if (matchesAny(from.request.headers.get("if-none-match"), etag)) {
+    return new Response(null, { status: 304, headers: { etag } });
+  }
+  return json(200, reply.value.body, { etag });
+}
+
+async function remove(from: TenantAsk): Promise<Response> {
+  // From a client the reason is always `requested` (SEC-7): the route takes no field that could say otherwise.
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await askSession(from, "write", (session) => session.delete(from.caller, "requested"));
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(reply.value.done ? 200 : 202, reply.value.session);
+}
+
+async function moveEnd(from: TenantAsk, kind: "timeout" | "refresh"): Promise<Response> {
+  const options = { ranges: sessionRanges(from.config.policy), empty: "refused" } as const;
+  const seconds =
+    kind === "timeout"
+      ? map(await readJson(from.request, setTimeoutBody, options), (body) => body.timeout_seconds)
+      : map(await readJson(from.request, refreshBody, options), (body) => body.duration_seconds);
+  if (!seconds.ok) return problem(from, seconds.problem);
+  const reply = await askSession(from, "write", (session) => session.timeout(from.caller, kind, seconds.value));
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(200, reply.value.body, { etag: await entityTag(reply.value.etag, reply.value.body) });
+}
+
+async function update(from: TenantAsk): Promise<Response> {
+  const ranges = sessionRanges(from.config.policy);
+  const body = await readJson(from.request, updateBody, { ranges, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const { network } = body.value;
+  const reply = await askSession(from, "write", (session) => session.setNetwork(from.caller, network));
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(200, reply.value.body, { etag: await entityTag(reply.value.etag, reply.value.body) });
+}
+
+async function setBudget(from: TenantAsk): Promise<Response> {
+  const body = await readJson(from.request, budgetBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const reply = await askSession(from, "write", (session) => session.budget(from.caller, body.value.max_cost));
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(200, reply.value.body, { etag: await entityTag(reply.value.etag, reply.value.body) });
+}
+
+function map<T, U>(reply: Reply<T>, turn: (value: T) => U): Reply<U> {
+  return reply.ok ? { ok: true, value: turn(reply.value) } : reply;
+}
+
+async function pause(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const waitMs = preferredWaitMs(from.request);
+  return suspension(from, waitMs, await askSession(from, "write", (session) => session.pause(from.caller, waitMs)));
+}
+
+async function resume(from: TenantAsk): Promise<Response> {
+  const ranges = sessionRanges(from.config.policy);
+  const body = await readJson(from.request, resumeBody, { ranges, empty: "no fields" });
+  if (!body.ok) return problem(from, body.problem);
+  const seconds = body.value.timeout_seconds ?? null;
+  const waitMs = preferredWaitMs(from.request);
+  const reply = await askSession(from, "write", (session) => session.resume(from.caller, seconds, waitMs));
+  return suspension(from, waitMs, reply);
+}
+
+async function rebuild(from: TenantAsk): Promise<Response> {
+  const ranges = sessionRanges(from.config.policy);
+  const body = await readJson(from.request, rebuildBody, { ranges, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const waitMs = preferredWaitMs(from.request);
+  return suspension(from, waitMs, await askSession(from, "write", (session) => session.rebuild(from.caller, waitMs)));
+}
+
+/** Asked for and stored; how far it is, the session's status tells. */
+async function suspension(from: TenantAsk, waitMs: number, reply: Reply<Tagged<SessionView>>): Promise<Response> {
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(202, reply.value.body, {
+    etag: await entityTag(reply.value.etag, reply.value.body),
+    ...(waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` }),
+  });
+}
+
+async function keepalive(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await askSession(from, "write", (session) => session.keepalive(from.caller));
+  if (!reply.ok) return problem(from, reply.problem);
+  const { idle_at, expires_at } = reply.value.body;
+  return json(200, { idle_at, expires_at });
+}
+
+async function interrupt(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await askSession(from, "write", (session) => session.interrupt(from.caller));
+  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+}
+
+async function teardown(from: TenantAsk): Promise<Response> {
+  const reply = await askSession(from, "read", (session) => session.teardown(from.caller));
+  if (!reply.ok) return problem(from, reply.problem);
+  if (reply.value !== null) return json(200, reply.value);
+  return problem(from, {
+    code: "not_found",
+    detail:
+      "Nothing of this session is being torn down and nothing was yet, so there is no receipt. DELETE the session to end it.",
+  });
+}
+
+export const sessionRoutes: readonly Route[] = [
+  serve(contracts.create, create),
+  serve(contracts.list, list),
+  serve(contracts.get, get),
+  serve(contracts.delete, remove),
+  serve(contracts.update, update),
+  serve(contracts.timeout, (from) => moveEnd(from, "timeout")),
+  serve(contracts.refresh, (from) => moveEnd(from, "refresh")),
+  serve(contracts.pause, pause),
+  serve(contracts.resume, resume),
+  serve(contracts.rebuild, rebuild),
+  serve(contracts.budget, setBudget),
+  serve(contracts.keepalive, keepalive),
+  serve(contracts.interrupt, interrupt),
+  serve(contracts.teardown, teardown),
+];

@@ -1,0 +1,185 @@
+/** Snapshots of a tenant: take, list, read, delete; and forks, which are sessions made from one. */
+import type { SessionId } from "../../../domain/state/ids.ts";
+import {
+  snapshotContracts as contracts,
+  snapshotListQuery,
+} from "../../../protocol/contracts/tenant/snapshot-contracts.ts";
+import { problemStatus, type Problem, type Reply } from "../../../protocol/problem.ts";
+import type { CreateSession, SessionView } from "../../../protocol/resources/session/sessions.ts";
+import { createSnapshot, forkSession, type SnapshotView } from "../../../protocol/resources/tenant/snapshots.ts";
+import { ask } from "../../backend.ts";
+import { readJson, readNoFields } from "../../request/body.ts";
+import { decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { readQuery } from "../../request/headers.ts";
+import { sessionRanges, validationFailed } from "../../request/validation.ts";
+import { askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { labelsTooLarge } from "../../guard/size-limits.ts";
+
+/** Below what clients wait for an answer. */
+export const takingMs = 45_000;
+const deletingMs = 10_000;
+const startingMs = 45_000;
+
+async function create(from: TenantAsk): Promise<Response> {
+  const body = await readJson(from.request, createSnapshot, { ranges: {}, empty: "no fields" });
+  if (!body.ok) return problem(from, body.problem);
+  const { name = null, replace = false } = body.value;
+  const wish = { name, replace, purpose: "kept" } as const;
+  const reply = await askSession(from, "write", (session) => session.snapshot(from.caller, wish, takingMs));
+  if (!reply.ok) return problem(from, reply.problem);
+  const location = `/v1/snapshots/${reply.value.id}`;
+  return json(reply.value.status === "taking" ? 202 : 201, reply.value, { location });
+}
+
+async function list(from: TenantAsk): Promise<Response> {
+  const query = readQuery(from.request, snapshotListQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const page = await snapshotsPage(from, {
+    sessionId: query.value.session_id ?? null,
+    name: query.value.name ?? null,
+    cursor: query.value.cursor ?? null,
+    limit: query.value.limit,
+  });
+  return page.ok ? json(200, { data: page.value.data, next_cursor: page.value.next }) : problem(from, page.problem);
+}
+
+/** Also for E2B's list. */
+export async function snapshotsPage(
+  from: TenantAsk,
+  wish: {
+    readonly sessionId: string | null;
+    readonly name: string | null;
+    readonly cursor: string | null;
+    readonly limit: number;
+  },
+): Promise<Reply<{ readonly data: readonly SnapshotView[]; readonly next: string | null }>> {
+  const { sessionId, name, cursor, limit } = wish;
+  const after = cursor === null ? null : decodeCursor(cursor);
+  if (cursor !== null && after === null)
+    return validationFailed([
+      { pointer: "query.cursor", detail: "Not a cursor of this list. Pass the last one, unchanged." },
+    ]);
+  // One more than asked for tells whether there is another page.
+  const reply = await askTenant(from, "read", (tenant) =>
+    tenant.snapshots({ sessionId, name, after, limit: limit + 1 }),
+  );
+  if (!reply.ok) return reply;
+  const data = reply.value.slice(0, limit);
+  const last = data.at(-1);
+  const more = reply.value.length > limit && last !== undefined;
+  // The ids of snapshots and of sessions are made alike.
+  const next = more ? encodeCursor({ createdAt: Date.parse(last.created_at), id: last.id as SessionId }) : null;
+  return { ok: true, value: { data, next } };
+}
+
+async function get(from: TenantAsk): Promise<Response> {
+  const reply = await askTenant(from, "read", (tenant) => tenant.snapshot(from.param("snapshot")));
+  if (!reply.ok) return problem(from, reply.problem);
+  return reply.value === null ? problem(from, noSnapshot) : json(200, reply.value);
+}
+
+async function remove(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await deleteSnapshot(from, from.param("snapshot"));
+  if (!reply.ok) return problem(from, reply.problem);
+  if (reply.value === null) return problem(from, noSnapshot);
+  return json(reply.value.status === "deleted" ? 200 : 202, reply.value);
+}
+
+export function deleteSnapshot(from: TenantAsk, reference: string): Promise<Reply<SnapshotView | null>> {
+  return askTenant(from, "write", (tenant) => tenant.deleteSnapshot(reference, deletingMs));
+}
+
+const noSnapshot: Problem = {
+  code: "not_found",
+  detail: "There is no snapshot of that id or name. GET /v1/snapshots lists those there are.",
+};
+
+async function fork(from: TenantAsk): Promise<Response> {
+  const ranges = sessionRanges(from.config.policy);
+  const body = await readJson(from.request, forkSession, { ranges, empty: "no fields" });
+  if (!body.ok) return problem(from, body.problem);
+  const { count = 1, timeout_seconds, labels } = body.value;
+  const heavy = labelsTooLarge(labels, from.config.sizes);
+  if (heavy !== null) return problem(from, heavy);
+  const forks = await forksOf(from, count, {
+    ...(timeout_seconds === undefined ? {} : { timeout_seconds }),
+    ...(labels === undefined ? {} : { labels }),
+  });
+  if (!forks.ok) return problem(from, forks.problem);
+  return json(201, {
+    forks: forks.value.map((each) =>
+      each.ok
+        ? { session: each.value, problem: null }
+        : {
+            session: null,
+            problem: {
+              code: each.problem.code,
+              status: problemStatus[each.problem.code],
+              detail: each.problem.detail,
+            },
+          },
+    ),
+  });
+}
+
+/** One snapshot, and sessions made from it side by side. Each fails by itself. */
+export async function forksOf(
+  from: TenantAsk,
+  count: number,
+  changes: Partial<CreateSession>,
+): Promise<Reply<readonly Reply<SessionView>[]>> {
+  const recipe = await askSession(from, "read", (session) => session.recipe(from.caller));
+  if (!recipe.ok) return recipe;
+  const wish = { name: null, replace: false, purpose: "fork" } as const;
+  const taken = await askSession(from, "write", (session) => session.snapshot(from.caller, wish, takingMs));
+  if (!taken.ok) return taken;
+  if (taken.value.status !== "ready") return { ok: false, problem: tooSlow };
+  const body = { ...recipe.value, ...changes, snapshot: taken.value.id };
+  const forks = await Promise.all(Array.from({ length: count }, () => made(from, body)));
+  // One that still starts needs it: then its own end comes later, by the registry's clock.
+  if (forks.every((each) => !each.ok || each.value.status !== "provisioning"))
+    await askTenant(from, "write", (tenant) => tenant.deleteSnapshot(taken.value.id, 0));
+  return { ok: true, value: forks };
+}
+
+const tooSlow: Problem = {
+  code: "snapshot_failed",
+  detail:
+    "Its files were not saved in time, so nothing was forked. What was saved of them is deleted. Try again, or take a snapshot and create sessions from it.",
+};
+
+async function made(from: TenantAsk, body: CreateSession): Promise<Reply<SessionView>> {
+  const id = from.ids.id() as SessionId;
+  const reply = await ask("write", from.log, () =>
+    from.backend.session(id).create(id, from.caller, body, null, startingMs),
+  );
+  if (reply.ok) return { ok: true, value: reply.value.body };
+  // Nobody has the id of what got lost on the way: it is ended, not left to its clock.
+  if (reply.problem.code === "unavailable")
+    await ask("write", from.log, () => from.backend.session(id).delete(from.caller, "requested"));
+  return reply;
+}
+
+async function askTenant<T>(
+  from: TenantAsk,
+  how: "read" | "write",
+  call: (tenant: ReturnType<TenantAsk["backend"]["tenant"]>) => Promise<T>,
+): Promise<Reply<T>> {
+  const reply = await ask(how, from.log, async (): Promise<Reply<T>> => {
+    return { ok: true, value: await call(from.backend.tenant(from.caller.tenant)) };
+  });
+  return reply.ok ? reply : { ok: false, problem: { ...reply.problem, detail: silent } };
+}
+
+const silent =
+  "The tenant's registry did not answer. A deletion that was asked for may have been stored; GET /v1/snapshots shows how it stands. Try again in a moment.";
+
+export const snapshotRoutes: readonly Route[] = [
+  serve(contracts.create, create),
+  serve(contracts.list, list),
+  serve(contracts.get, get),
+  serve(contracts.delete, remove),
+  serve(contracts.fork, fork),
+];

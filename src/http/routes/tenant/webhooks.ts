@@ -1,0 +1,128 @@
+/** A tenant's webhooks: all of it lives in its registry, one call each. */
+import type { z } from "zod";
+import { deliveryQuery, webhookContracts as contracts } from "../../../protocol/contracts/tenant/webhook-contracts.ts";
+import type { Problem, Reply } from "../../../protocol/problem.ts";
+import {
+  changeWebhook,
+  createWebhook,
+  deliveryIdText,
+  webhookIdText,
+} from "../../../protocol/resources/tenant/webhooks.ts";
+import type { TenantApi } from "../../../tenant/tenant-api.ts";
+import { ask } from "../../backend.ts";
+import { readJson, readNoFields } from "../../request/body.ts";
+import { readQuery } from "../../request/headers.ts";
+import { refused } from "../../answer/problem.ts";
+import { json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+
+const notFound: Problem = {
+  code: "not_found",
+  detail: "There is no webhook with this id. Check the id; list your webhooks with GET /v1/webhooks.",
+};
+
+async function registry<T>(
+  from: TenantAsk,
+  how: "read" | "write",
+  call: (tenant: TenantApi) => Promise<Reply<T>>,
+): Promise<Reply<T>> {
+  const reply = await ask(how, from.log, () => call(from.backend.tenant(from.caller.tenant)));
+  if (reply.ok || reply.problem.code !== "unavailable") return reply;
+  const detail =
+    "Your tenant's registry did not answer, so it is not certain that anything was done. Read it, and try again.";
+  return refused({ ...reply.problem, detail });
+}
+
+/** One whose form is wrong is nobody's: no call is made for it. */
+function idOf(from: TenantAsk, name: string, form: z.ZodType<string>): string | null {
+  const id = from.param(name);
+  return form.safeParse(id).success ? id : null;
+}
+
+async function onOne<T>(
+  from: TenantAsk,
+  how: "read" | "write",
+  call: (tenant: TenantApi, id: string) => Promise<Reply<T>>,
+): Promise<Reply<T>> {
+  const id = idOf(from, "id", webhookIdText);
+  return id === null ? refused(notFound) : await registry(from, how, (tenant) => call(tenant, id));
+}
+
+async function create(from: TenantAsk): Promise<Response> {
+  const body = await readJson(from.request, createWebhook, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const reply = await registry(from, "write", (tenant) => tenant.createWebhook(body.value));
+  if (!reply.ok) return problem(from, reply.problem);
+  return json(201, reply.value, { location: `/v1/webhooks/${reply.value.id}` });
+}
+
+async function list(from: TenantAsk): Promise<Response> {
+  const reply = await registry(from, "read", async (tenant): Promise<Reply<unknown>> => {
+    return { ok: true, value: await tenant.webhooks() };
+  });
+  return reply.ok ? json(200, { data: reply.value }) : problem(from, reply.problem);
+}
+
+async function get(from: TenantAsk): Promise<Response> {
+  const reply = await onOne(from, "read", (tenant, id) => tenant.webhook(id));
+  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+}
+
+async function change(from: TenantAsk): Promise<Response> {
+  const body = await readJson(from.request, changeWebhook, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(from, body.problem);
+  const reply = await onOne(from, "write", (tenant, id) => tenant.changeWebhook(id, body.value));
+  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+}
+
+async function remove(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await onOne(from, "write", (tenant, id) => tenant.deleteWebhook(id));
+  return reply.ok ? new Response(null, { status: 204 }) : problem(from, reply.problem);
+}
+
+async function rotate(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await onOne(from, "write", (tenant, id) => tenant.rotateWebhook(id));
+  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+}
+
+async function deliveries(from: TenantAsk): Promise<Response> {
+  const query = readQuery(from.request, deliveryQuery);
+  if (!query.ok) return problem(from, query.problem);
+  const { limit, cursor, state } = query.value;
+  const asked = { limit, before: cursor ?? null, state: state ?? null };
+  const reply = await onOne(from, "read", (tenant, id) => tenant.webhookDeliveries(id, asked));
+  if (!reply.ok) return problem(from, reply.problem);
+  const { deliveries: data, next } = reply.value;
+  return json(200, { data, next_cursor: next === null ? null : String(next) });
+}
+
+async function test(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const reply = await onOne(from, "write", (tenant, id) => tenant.testWebhook(id));
+  return reply.ok ? json(202, reply.value) : problem(from, reply.problem);
+}
+
+async function redeliver(from: TenantAsk): Promise<Response> {
+  const none = await readNoFields(from.request);
+  if (!none.ok) return problem(from, none.problem);
+  const delivery = idOf(from, "delivery", deliveryIdText);
+  if (delivery === null) return problem(from, notFound);
+  const reply = await onOne(from, "write", (tenant, id) => tenant.redeliver(id, delivery));
+  return reply.ok ? json(202, reply.value) : problem(from, reply.problem);
+}
+
+export const webhookRoutes: readonly Route[] = [
+  serve(contracts.create, create),
+  serve(contracts.list, list),
+  serve(contracts.get, get),
+  serve(contracts.change, change),
+  serve(contracts.delete, remove),
+  serve(contracts.rotate, rotate),
+  serve(contracts.deliveries, deliveries),
+  serve(contracts.test, test),
+  serve(contracts.redeliver, redeliver),
+];

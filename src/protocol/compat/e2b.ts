@@ -1,0 +1,122 @@
+/**
+ * E2B's control plane on the wire, as far as it is served here: requests as its SDK sends them, answers as it reads them.
+ * Unknown fields are ignored. Durations are whole seconds and may be zero or negative, as the SDK sends them.
+ */
+import { z } from "zod";
+import { environment, instant, plainText } from "../primitives.ts";
+
+const seconds = z
+  .int("Whole seconds.")
+  .min(-2_147_483_648, "Whole seconds of 32 bits.")
+  .max(2_147_483_647, "Whole seconds of 32 bits.");
+
+/** Asked for and not to be had here: refused where it would change what the sandbox may do, never skipped in silence. */
+const wish = z.unknown().optional();
+
+export const e2bNewSandbox = z.object({
+  /** Kept and shown again. Every sandbox here starts from the same image. */
+  templateID: plainText(256).min(1).optional(),
+  metadata: z.record(z.string(), z.string("Metadata values are strings.")).nullish(),
+  envVars: environment.nullish(),
+  timeout: seconds.nullish(),
+  autoPause: z.boolean().nullish(),
+  autoPauseMemory: z.boolean().nullish(),
+  autoResume: z.object({ enabled: z.boolean().nullish() }).nullish(),
+  allow_internet_access: z.boolean().nullish(),
+  network: wish,
+  volumeMounts: wish,
+  mcp: wish,
+  iam: wish,
+});
+export type E2bNewSandbox = z.infer<typeof e2bNewSandbox>;
+
+export const e2bConnect = z.object({ timeout: seconds.nullish() });
+export const e2bTimeout = z.object({ timeout: seconds });
+export const e2bRefresh = z.object({ duration: seconds.nullish() });
+export const e2bPause = z.object({ memory: z.boolean().nullish() });
+
+export const e2bSandbox = z.object({
+  sandboxID: z.string(),
+  templateID: z.string(),
+  clientID: z.string(),
+  /** Read as a version by the SDK, which refuses old ones. The agent answers for envd. */
+  envdVersion: z.string(),
+  /** Opens the data plane of this sandbox: files, commands, terminals. Absent: the API key may not run things. */
+  envdAccessToken: z.string().exactOptional(),
+  /** What the SDK builds the host names of ports from. Never empty: it would fall back to another company's domain. */
+  domain: z.string(),
+});
+export type E2bSandbox = z.infer<typeof e2bSandbox>;
+
+export const e2bNewSnapshot = z.object({ name: plainText(256).min(1).nullish() });
+export const e2bSnapshot = z.object({
+  snapshotID: z.string().describe("What a create takes as its `templateID`, and a delete as well."),
+  names: z.array(z.string()).describe("With the team and the tag, as there; empty when it has none."),
+});
+export type E2bSnapshot = z.infer<typeof e2bSnapshot>;
+
+export const e2bFork = z.object({
+  count: z.int("Whole number.").min(1, "At least 1.").max(20, "At most 20.").nullish().describe("Left out: 1."),
+  timeout: seconds.nullish(),
+});
+
+export const e2bState = z.enum(["running", "paused"]);
+export type E2bState = z.infer<typeof e2bState>;
+
+export const e2bListedSandbox = z.object({
+  sandboxID: z.string(),
+  templateID: z.string(),
+  clientID: z.string(),
+  envdVersion: z.string(),
+  /** When the session was created: it never changes. */
+  startedAt: instant,
+  endAt: instant,
+  state: e2bState,
+  metadata: z.record(z.string(), z.string()),
+  /** One: `cpuUsedPct` counts one core as 100. */
+  cpuCount: z.int(),
+  /** 0: not known here. */
+  memoryMB: z.int(),
+  /** 0: not known here. */
+  diskSizeMB: z.int(),
+});
+export type E2bListedSandbox = z.infer<typeof e2bListedSandbox>;
+
+export const e2bSandboxDetail = e2bListedSandbox.extend({
+  /** What the SDK builds the host names of ports from. Never empty: it would fall back to another company's domain. */
+  domain: z.string(),
+  lifecycle: z.object({ onTimeout: z.enum(["kill", "pause"]), autoResume: z.boolean() }),
+});
+export type E2bSandboxDetail = z.infer<typeof e2bSandboxDetail>;
+
+export const e2bMetric = z.object({
+  timestamp: instant,
+  /** Epoch seconds. */
+  timestampUnix: z.int(),
+  cpuCount: z.int(),
+  cpuUsedPct: z.number(),
+  /** Bytes. */
+  memUsed: z.int(),
+  /** 0: not known here. */
+  memTotal: z.int(),
+  memCache: z.int(),
+  /** Bytes; 0 where the provider cannot measure it. */
+  diskUsed: z.int(),
+  /** 0: not known here. */
+  diskTotal: z.int(),
+});
+export type E2bMetric = z.infer<typeof e2bMetric>;
+
+export const e2bError = z.object({
+  /** The HTTP status once more: the SDK reads it from here. */
+  code: z.int(),
+  message: z.string(),
+  /** Mooring's own problem code. */
+  error_code: z.string(),
+});
+export type E2bError = z.infer<typeof e2bError>;
+
+export const e2bForkResult = z.object({
+  sandbox: e2bSandbox.optional().describe("The fork, when it was made."),
+  error: e2bError.optional().describe("Why it was not, when it was not."),
+});

@@ -1,0 +1,125 @@
+/**
+ * Ends what runs in the container: one instance with its grace, and the container itself.
+ *
+ * A container that is one sandbox's alone is ended with it, which is what leaves nothing behind: setsid, `env -i`, frozen or not;
+ * but only when nobody is in it but whom the order names. A shared one is never ended from here for the sake of a member, whatever
+ * became of its launch or its stop. `destroy` of the SDK joins one that is in flight, which may hang: it is tried once in
+ * the life of a container, from then on the container's own.
+ */
+import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
+import type { LaunchOrder, Stopped } from "../../agent-sandbox.ts";
+import type { NativeCalls } from "../platform/container-platform.ts";
+import type { FenceParts } from "./fence-parts.ts";
+import { memberOf } from "./home.ts";
+import { type Deadline, deadlineIn, limited } from "../platform/limited-call.ts";
+import type { Looking } from "./looking.ts";
+import type { ObjectAim } from "../object-api.ts";
+import { residueOf } from "../platform/toolbox-calls.ts";
+
+/** After TERM and its grace the toolbox kills for 3 s at most, and Node has to start twice over. */
+const insideSlackMs = 5_000;
+/** Kept for the container's end: 0.1 to 0.4 s where measured. */
+const destroyMs = 4_000;
+/** What the SDK's own gets of it before the container's own follows. */
+const sdkDestroyMs = 2_000;
+const pollMs = 20;
+const sigterm = 15;
+
+export class Ending {
+  readonly #parts: FenceParts;
+  readonly #looking: Looking;
+
+  constructor(parts: FenceParts, looking: Looking) {
+    this.#parts = parts;
+    this.#looking = looking;
+  }
+
+  async stop(aim: ObjectAim, graceMs: number, timeoutMs: number): Promise<ProviderResult<Stopped>> {
+    const { platform, toolbox, clock, records } = this.#parts;
+    const deadline = deadlineIn(clock, timeoutMs);
+    if (!platform.running()) {
+      if (platform.native !== null) await this.#startOverIfStale(platform.native, deadline);
+      return this.#left(aim, deadline.left());
+    }
+    if (platform.native !== null) return this.#stopAlone(platform.native, aim, graceMs, deadline);
+    const isShared = aim.container !== undefined;
+    const insideMs = Math.min(graceMs + insideSlackMs, deadline.left() - (isShared ? 0 : destroyMs));
+    const inside = await toolbox.stop(aim, graceMs, insideMs, memberOf(aim, this.#parts));
+    const { armed } = records.place(aim.sandboxId);
+    const newer = armed !== null && armed.generation > aim.generation;
+    const alone = inside.ok
+      ? inside.value.others.length === 0
+      : // Nothing in there answers: then the container is whom it was started for.
+        armed === null || armed.instanceId === aim.instanceId;
+    if (!isShared && !newer && (aim.instanceId === null || alone)) {
+      await this.endContainer(deadline.left());
+      return this.#left(aim, deadline.left());
+    }
+    if (!inside.ok) return inside;
+    return succeeded({ remaining: inside.value.remaining.map(residueOf) });
+  }
+
+  /** The agent is PID 1's only child: TERM ends its jobs with their grace, then itself, and the container ends with it. */
+  async #stopAlone(
+    native: NativeCalls,
+    aim: ObjectAim,
+    graceMs: number,
+    deadline: Deadline,
+  ): Promise<ProviderResult<Stopped>> {
+    const { platform, clock, records } = this.#parts;
+    const { armed } = records.place(aim.sandboxId);
+    const isAnothers =
+      armed !== null &&
+      (armed.generation > aim.generation || (aim.instanceId !== null && armed.instanceId !== aim.instanceId));
+    if (isAnothers) return this.#left(aim, deadline.left());
+    const grace = deadlineIn(clock, Math.min(graceMs, Math.max(0, deadline.left() - destroyMs)));
+    await limited(clock, Math.max(1, grace.left()), true, async () => native.signal(sigterm));
+    while (platform.running() && grace.left() > 0) await clock.sleep(Math.min(pollMs, grace.left()));
+    await this.endContainer(deadline.left());
+    return this.#left(aim, deadline.left());
+  }
+
+  /**
+   * The object believes that nothing runs, and the platform shows a container: an engine started it again. `destroy` does nothing
+   * then. Built anew the object asks the engine, and the next attempt ends what it finds. This call fails with it.
+   */
+  async #startOverIfStale(native: NativeCalls, deadline: Deadline): Promise<void> {
+    const { clock, logger } = this.#parts;
+    const seen = await limited(clock, deadline.left(), false, () => native.inspect());
+    if (!seen.ok || seen.value === null) return;
+    logger.warn("the platform shows a container that this object does not see: the object is built anew", {});
+    native.startOver();
+  }
+
+  /** At once. True: nothing of it is left, by a whole look. */
+  async endMember(order: LaunchOrder, ms: number): Promise<boolean> {
+    const { platform, toolbox } = this.#parts;
+    if (!platform.running()) return true;
+    const stopped = await toolbox.stop(order, 0, ms, memberOf(order, this.#parts));
+    return stopped.ok && stopped.value.remaining.length === 0;
+  }
+
+  /** True: it does not run any more, by its own word. */
+  async endContainer(ms: number): Promise<boolean> {
+    const { platform, clock, records, logger } = this.#parts;
+    const deadline = deadlineIn(clock, ms);
+    if (!platform.running()) return true;
+    if (records.countDestroy() === 1) {
+      const ended = await limited(clock, Math.min(sdkDestroyMs, deadline.left()), true, () => platform.sdkDestroy());
+      if (!ended.ok) logger.warn("the SDK's destroy failed", { code: ended.failure.code, why: ended.failure.message });
+    }
+    if (platform.running()) {
+      const ended = await limited(clock, deadline.left(), true, () => platform.containerDestroy());
+      if (!ended.ok) logger.warn("destroy failed", { code: ended.failure.code, why: ended.failure.message });
+    }
+    while (platform.running() && deadline.left() > 0) await clock.sleep(Math.min(pollMs, deadline.left()));
+    return !platform.running();
+  }
+
+  async #left(aim: ObjectAim, ms: number): Promise<ProviderResult<Stopped>> {
+    const seen = await this.#looking.look(aim, Math.max(ms, 1));
+    if (seen.answer === "unknown")
+      return failed("unavailable", `What is left cannot be told: ${seen.detail}`, "unknown");
+    return succeeded({ remaining: seen.residue });
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * What the fence of one container must still know after an eviction, a deploy or a crash: which instance each sandbox id
+ * serves, through which generation it is retired (I6), until when the container may stay awake, and whether it was erased.
+ *
+ * Reads and writes are synchronous, so that a check and the act it guards are never separated by an await. A row that cannot
+ * be understood throws: whoever asked is refused, and nothing is taken for "never armed".
+ */
+import type { Generation, InstanceId, SandboxId, SessionId } from "../../../domain/state/ids.ts";
+import type { FenceStorage } from "../platform/container-platform.ts";
+import { Roster } from "../seats/roster.ts";
+
+export interface Armed {
+  readonly sessionId: SessionId;
+  readonly generation: Generation;
+  readonly instanceId: InstanceId;
+  /** Its wrapper proved itself once: an instance runs once, and is never started again. */
+  readonly ready: boolean;
+  /** How often a start was tried: each gets a process id of its own, because the SDK lets a second one orphan the first. */
+  readonly starts: number;
+}
+
+export interface PlaceRecord {
+  readonly sandboxId: SandboxId;
+  readonly armed: Armed | null;
+  readonly retiredThrough: Generation | null;
+}
+
+interface ObjectRecord {
+  /** Random, made with the first row: answers that name the same one come from the same storage. */
+  readonly boot: string;
+  /** Epoch ms: past it nobody has renewed anything for so long that the container is ended. null: it was never started by us. */
+  readonly awakeUntil: number | null;
+  /** How often the container was to be ended. */
+  readonly destroys: number;
+  /** Epoch ms; null: in use. */
+  readonly erasedAt: number | null;
+  /** Epoch ms: everything may go then, unless it was launched into meanwhile. Absent in rows of before there were shared containers. */
+  readonly forgetAt?: number;
+}
+
+const objectKey = "mooring:object";
+const placeKey = (sandboxId: string): string => `mooring:place:${sandboxId}`;
+/** Of an object that stores nothing, because nothing was ever done in it. */
+export const unusedBoot = "unused";
+
+export class FenceRecords {
+  /** Of a shared container. */
+  readonly roster: Roster;
+  readonly #storage: FenceStorage;
+  readonly #mintBoot: () => string;
+
+  constructor(storage: FenceStorage, mintBoot: () => string) {
+    this.#storage = storage;
+    this.#mintBoot = mintBoot;
+    this.roster = new Roster(storage, () => this.#use());
+  }
+
+  get boot(): string {
+    return this.#object()?.boot ?? unusedBoot;
+  }
+
+  get awakeUntil(): number | null {
+    return this.#object()?.awakeUntil ?? null;
+  }
+
+  get erasedAt(): number | null {
+    return this.#object()?.erasedAt ?? null;
+  }
+
+  get forgetAt(): number | null {
+    return this.#object()?.forgetAt ?? null;
+  }
+
+  /** Nothing was ever armed or retired here. */
+  get unused(): boolean {
+    return this.#object() === null;
+  }
+
+  place(sandboxId: SandboxId): PlaceRecord {
+    const stored = this.#storage.get(placeKey(sandboxId));
+    if (stored === undefined || stored === null) return { sandboxId, armed: null, retiredThrough: null };
+    const row = stored as Partial<PlaceRecord>;
+    if (row.sandboxId !== sandboxId || row.armed === undefined || row.retiredThrough === undefined) {
+      throw new Error(`The record of sandbox ${sandboxId} cannot be understood.`);
+    }
+    return row as PlaceRecord;
+  }
+
+  arm(sandboxId: SandboxId, armed: Armed): void {
+    this.#write({ ...this.place(sandboxId), armed });
+  }
+
+  /** Never goes back. Answers the generation through which it is retired. */
+  retire(sandboxId: SandboxId, generation: Generation): Generation {
+    const place = this.place(sandboxId);
+    const retiredThrough = Math.max(place.retiredThrough ?? generation, generation) as Generation;
+    if (retiredThrough !== place.retiredThrough) this.#write({ ...place, retiredThrough });
+    return retiredThrough;
+  }
+
+  stayAwakeUntil(at: number): void {
+    this.#writeObject({ ...this.#current(), awakeUntil: at });
+  }
+
+  /** Answers how often, this time included. */
+  countDestroy(): number {
+    const object = this.#current();
+    this.#writeObject({ ...object, destroys: object.destroys + 1 });
+    return object.destroys + 1;
+  }
+
+  erase(at: number): void {
+    this.#writeObject({ ...this.#current(), erasedAt: at });
+  }
+
+  forget(at: number): void {
+    this.#writeObject({ ...this.#current(), forgetAt: at });
+  }
+
+  sync(): Promise<void> {
+    return this.#storage.sync();
+  }
+
+  #write(place: PlaceRecord): void {
+    this.#use();
+    this.#storage.put(placeKey(place.sandboxId), place);
+  }
+
+  #use(): void {
+    if (this.unused) this.#writeObject(this.#current());
+  }
+
+  #object(): ObjectRecord | null {
+    const stored = this.#storage.get(objectKey);
+    if (stored === undefined || stored === null) return null;
+    if (typeof (stored as Partial<ObjectRecord>).boot !== "string") {
+      throw new Error("The record of this container cannot be understood.");
+    }
+    return stored as ObjectRecord;
+  }
+
+  #current(): ObjectRecord {
+    return this.#object() ?? { boot: this.#mintBoot(), awakeUntil: null, destroys: 0, erasedAt: null };
+  }
+
+  #writeObject(object: ObjectRecord): void {
+    this.#storage.put(objectKey, object);
+  }
+}

@@ -1,0 +1,257 @@
+/**
+ * The fence of one container, one sandbox's alone or shared: everything that the Sandbox object does for Mooring, over a `ContainerPlatform`.
+ *
+ * It owns what may start (start-gate.ts), what was armed and retired (fence-records.ts), and until when the container may stay
+ * awake. It decides nothing about sessions. I6: nothing that is not armed, or is retired, ever starts here; I12: looks wake
+ * and extend nothing. Whatever breaks inside is an answer with effect `unknown`, never an exception: its class would be lost.
+ */
+import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
+import type {
+  Capacity,
+  Launched,
+  LaunchOrder,
+  Place,
+  Reclaimed,
+  Retired,
+  SandboxLogs,
+  SandboxResources,
+  Stopped,
+} from "../../agent-sandbox.ts";
+import { Ending } from "./ending.ts";
+import { type FenceParts, tombstoneMs } from "./fence-parts.ts";
+import { Forwarding, refusal } from "./forwarding.ts";
+import { Launching } from "./launching.ts";
+import { deadlineIn } from "../platform/limited-call.ts";
+import { Looking } from "./looking.ts";
+import type { ObjectAim, ObjectLook, SandboxObjectApi, WrapperCall } from "../object-api.ts";
+import { Reports } from "./reports.ts";
+import { Room } from "../seats/room.ts";
+import { Saving } from "../files/saving.ts";
+import { SharedContainer } from "../seats/shared-container.ts";
+import { StartGate } from "./start-gate.ts";
+import { Vacating } from "../seats/vacating.ts";
+
+/** The platform's own end of an idle container comes this late at most: how often its loop looks. */
+const deadManMs = 10_000;
+
+export class Fence implements SandboxObjectApi {
+  readonly #parts: FenceParts;
+  readonly #gate: StartGate;
+  readonly #looking: Looking;
+  readonly #ending: Ending;
+  readonly #saving: Saving;
+  readonly #launching: Launching;
+  readonly #forwarding: Forwarding;
+  readonly #shared: SharedContainer;
+  readonly #vacating: Vacating;
+  readonly #room: Room;
+  readonly #reports: Reports;
+  /** Its tables went with its rows: only the next incarnation of the object has them again. */
+  #wiped = false;
+
+  constructor(parts: FenceParts) {
+    this.#parts = parts;
+    this.#gate = new StartGate(parts.records, parts.clock);
+    this.#looking = new Looking(parts);
+    this.#ending = new Ending(parts, this.#looking);
+    this.#saving = new Saving(parts);
+    const vacating = new Vacating(parts, this.#looking);
+    this.#vacating = vacating;
+    this.#room = new Room(parts, vacating);
+    this.#reports = new Reports(parts);
+    const hands = { ending: this.#ending, saving: this.#saving, room: this.#room, vacating, reports: this.#reports };
+    this.#launching = new Launching(parts, this.#gate, hands);
+    this.#shared = new SharedContainer(parts, this.#launching, this.#ending, this.#looking);
+    this.#forwarding = new Forwarding(parts);
+  }
+
+  /** For the shell, at every starting path. Throws what the SDK passes on. */
+  refuseToStart(): void {
+    const why = this.#wiped ? "Refused by the fence: everything here was erased." : this.#gate.refusal();
+    if (why !== null) throw new Error(why);
+  }
+
+  launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>> {
+    return this.#answer("launch", async () => {
+      if (this.#wiped) return failed("unavailable", "This object was just erased; it is made again.", "none");
+      return this.#launching.launch(order, timeoutMs);
+    });
+  }
+
+  launchMember(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>> {
+    return this.launch(order, timeoutMs);
+  }
+
+  retire(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<Retired>> {
+    return this.#answer("retire", async () => {
+      const { records, platform } = this.#parts;
+      records.retire(aim.sandboxId, aim.generation);
+      await records.sync();
+      // From here on no launch begins; one that is under way may just be starting its process.
+      if (!(await this.#launching.settled(timeoutMs, aim.sandboxId))) {
+        return failed("timed_out", "A launch of it is still under way.", "unknown");
+      }
+      return succeeded({ host: platform.objectId, boot: records.boot });
+    });
+  }
+
+  look(aim: ObjectAim, timeoutMs: number): Promise<ObjectLook> {
+    return this.#seen(() => this.#looking.look(aim, timeoutMs));
+  }
+
+  lookAtContainer(timeoutMs: number): Promise<ObjectLook> {
+    return this.#seen(() => this.#looking.lookAtContainer(timeoutMs));
+  }
+
+  stopInstance(aim: ObjectAim, graceMs: number, timeoutMs: number): Promise<ProviderResult<Stopped>> {
+    return this.#answer("stop", () => this.#ending.stop(aim, graceMs, timeoutMs));
+  }
+
+  erase(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>> {
+    return this.#answer("erase", async () => {
+      const { records, platform, clock } = this.#parts;
+      const { retiredThrough } = records.place(aim.sandboxId);
+      if (retiredThrough === null || retiredThrough < aim.generation)
+        return failed("unavailable", "Only what is retired is erased.", "none");
+      if (aim.container !== undefined) return this.#eraseMember(aim, timeoutMs);
+      if (platform.running()) return failed("unavailable", "The container still runs.", "none");
+      if (records.erasedAt === null) records.erase(clock.now());
+      await platform.storage.setAlarm((records.erasedAt ?? clock.now()) + tombstoneMs);
+      return succeeded(null);
+    });
+  }
+
+  retireContainer(timeoutMs: number): Promise<ProviderResult<Retired>> {
+    return this.#answer("retire the container", () => this.#shared.retire(timeoutMs));
+  }
+
+  destroyContainer(timeoutMs: number): Promise<ProviderResult<null>> {
+    return this.#answer("destroy the container", () => this.#shared.destroy(timeoutMs));
+  }
+
+  inspectCapacity(place: Place, timeoutMs: number): Promise<ProviderResult<Capacity>> {
+    return this.#answer("measure room", () => this.#room.inspect(place, timeoutMs));
+  }
+
+  reclaim(place: Place, timeoutMs: number): Promise<ProviderResult<Reclaimed>> {
+    return this.#answer("reclaim", () => this.#room.reclaim(place, this.#launching, timeoutMs));
+  }
+
+  callWrapper(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>> {
+    return this.#answer("call", () => this.#forwarding.call(call, timeoutMs));
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    try {
+      return await this.#forwarding.traffic(request);
+    } catch (error) {
+      this.#parts.logger.warn("traffic failed", { error: words(error) });
+      return refusal("unreachable", `The agent did not answer (${words(error)}).`);
+    }
+  }
+
+  save(aim: ObjectAim, snapshotId: string, timeoutMs: number): Promise<ProviderResult<{ readonly bytes: number }>> {
+    return this.#answer("save", () => this.#saving.save(aim, snapshotId, timeoutMs));
+  }
+
+  readLogs(aim: ObjectAim, tailBytes: number, timeoutMs: number): Promise<ProviderResult<SandboxLogs>> {
+    return this.#answer("logs", () => this.#reports.logs(aim, tailBytes, timeoutMs));
+  }
+
+  readResources(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<SandboxResources>> {
+    return this.#answer("resources", () => this.#reports.resources(aim, timeoutMs));
+  }
+
+  /**
+   * First thing in the object's alarm. `handled`: the SDK's own alarm must not run, because everything is erased or about to be.
+   * A container that nobody renewed is ended here, whatever the SDK believes: a hung call of its own counts as activity there.
+   */
+  async beforeAlarm(): Promise<"handled" | "go on"> {
+    const { records, platform, clock } = this.#parts;
+    const { erasedAt } = records;
+    if (erasedAt === null) {
+      await this.endIfForgotten();
+      return this.#forget();
+    }
+    if (platform.running()) {
+      // It was said not to run. Without what is stored here nobody would ever end it.
+      await this.#ending.endContainer(deadlineIn(clock, deadManMs).left());
+      await platform.storage.setAlarm(clock.now() + tombstoneMs);
+    } else if (clock.now() < erasedAt + tombstoneMs) await platform.storage.setAlarm(erasedAt + tombstoneMs);
+    else await this.#wipe();
+    return "handled";
+  }
+
+  /** After the SDK's alarm: an object that was only looked at leaves nothing behind. */
+  async afterAlarm(): Promise<void> {
+    if (this.#parts.records.unused && !this.#parts.platform.running() && !this.#wiped) await this.#wipe();
+  }
+
+  /** The dead-man switch. True: the container was to be ended. */
+  async endIfForgotten(): Promise<boolean> {
+    const { records, platform, clock, terms, logger } = this.#parts;
+    if (!platform.running()) return false;
+    const { awakeUntil } = records;
+    if (awakeUntil === null) {
+      // It runs, and no launch of ours started it: it gets as long as any other, from now on.
+      records.stayAwakeUntil(clock.now() + terms.sleepAfterMs);
+      return false;
+    }
+    if (clock.now() < awakeUntil) return false;
+    logger.warn("a container that nobody renewed is ended", { object: platform.objectId });
+    await this.#ending.endContainer(deadlineIn(clock, deadManMs).left());
+    return true;
+  }
+
+  async #eraseMember(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>> {
+    const { records, platform, clock } = this.#parts;
+    const vacated = await this.#launching.inTurn(aim.sandboxId, () => this.#vacating.vacate(aim, null, timeoutMs));
+    if (!vacated.ok) return vacated;
+    if ("kept" in vacated.value) return failed("unavailable", `It is not removed: ${vacated.value.kept}.`, "none");
+    // Nothing was ever launched here as far as anything here remembers. Not a tombstone: the container may be about to be used.
+    if (!records.roster.known) {
+      records.forget(clock.now() + tombstoneMs);
+      await platform.storage.setAlarm(clock.now() + tombstoneMs);
+    }
+    return succeeded(null);
+  }
+
+  /** What is only kept because somebody may still come late. Whoever was launched here meanwhile is not forgotten. */
+  async #forget(): Promise<"handled" | "go on"> {
+    const { records, platform, clock } = this.#parts;
+    const { forgetAt, roster } = records;
+    if (forgetAt === null || roster.known || platform.running()) return "go on";
+    // The SDK's own alarm would leave none behind.
+    if (clock.now() < forgetAt) await platform.storage.setAlarm(forgetAt);
+    else await this.#wipe();
+    return "handled";
+  }
+
+  async #seen(look: () => Promise<ObjectLook>): Promise<ObjectLook> {
+    try {
+      return await look();
+    } catch (error) {
+      const { objectId } = this.#parts.platform;
+      return { host: objectId, boot: "", answer: "unknown", residue: [], detail: words(error) };
+    }
+  }
+
+  async #wipe(): Promise<void> {
+    this.#wiped = true;
+    await this.#parts.platform.storage.wipe();
+  }
+
+  async #answer<T>(what: string, call: () => Promise<ProviderResult<T>>): Promise<ProviderResult<T>> {
+    try {
+      return await call();
+    } catch (error) {
+      this.#parts.logger.error("the fence failed", { what, error: words(error) });
+      return failed("unavailable", `${what}: ${words(error)}`, "unknown");
+    }
+  }
+}
+
+/** For a log and an operator. */
+function words(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 300);
+}

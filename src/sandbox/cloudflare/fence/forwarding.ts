@@ -1,0 +1,88 @@
+/**
+ * Requests to the wrapper, straight to its port: they neither start the container nor count as activity. An accepted renewal, and
+ * nothing else of ours, keeps the container awake (CLK-12), a shared one with all its members: accepted means that the instance proved itself for the nonce of
+ * that very request, so no impostor can prolong anything. A retired generation is not renewed any more (LEA-15).
+ */
+import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
+import type { SandboxId } from "../../../domain/state/ids.ts";
+import { trafficHeaders, type TrafficRefusal, trafficRefusals } from "../../../protocol/sandbox/traffic.ts";
+import { wrapperHeaders } from "../../../protocol/sandbox/wrapper.ts";
+import type { FenceParts } from "./fence-parts.ts";
+import { homeOf } from "./home.ts";
+import { limited } from "../platform/limited-call.ts";
+import type { WrapperCall } from "../object-api.ts";
+
+/** Those of a pass that the agent reads; the others are for this object. */
+const forObject = [trafficHeaders.sandbox, trafficHeaders.instance];
+
+/** A refusal of traffic, as the Worker's gate reads it. */
+export function refusal(code: TrafficRefusal, message: string): Response {
+  const headers = { [trafficHeaders.refused]: code };
+  return Response.json({ code, message }, { status: trafficRefusals[code], headers });
+}
+
+export class Forwarding {
+  readonly #parts: FenceParts;
+
+  constructor(parts: FenceParts) {
+    this.#parts = parts;
+  }
+
+  async call(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>> {
+    const { platform, records, clock, terms } = this.#parts;
+    const { armed, retiredThrough } = records.place(call.aim.sandboxId);
+    const renewal = call.method === "POST" && call.path === "/lease";
+    if (!platform.running()) return failed("unavailable", "The container does not run.", "none");
+    // An older fencing token still goes through: it is the wrapper that refuses it, and proves who it is.
+    const home = homeOf(call.aim, this.#parts);
+    if (armed?.instanceId !== call.aim.instanceId || home === null) {
+      return failed("unavailable", `The container does not serve instance ${call.aim.instanceId}.`, "none");
+    }
+    if (renewal && retiredThrough !== null && armed.generation <= retiredThrough) {
+      return failed("refused_retired", "A retired generation is not renewed.", "none");
+    }
+    const changes = call.method !== "GET";
+    const answered = await limited(clock, timeoutMs, changes, (signal) =>
+      platform.connect(home.wrapperPort, call.path, {
+        method: call.method,
+        headers: call.headers.map(([name, value]) => [name, value]),
+        ...(call.body === null ? {} : { body: call.body }),
+        redirect: "manual",
+        signal,
+      }),
+    );
+    if (!answered.ok) return answered;
+    const response = answered.value;
+    if (renewal && response.status === 200 && response.headers.get(wrapperHeaders.proof) === call.proof) {
+      const until = clock.now() + terms.sleepAfterMs;
+      records.stayAwakeUntil(until);
+      platform.renewActivity(until);
+    }
+    return succeeded(response);
+  }
+
+  /** Traffic with a pass. A retired generation, or one that is not the armed one, is refused before anything is sent. */
+  async traffic(request: Request): Promise<Response> {
+    const { platform, records } = this.#parts;
+    const { headers, method, body } = request;
+    const sandboxId = (headers.get(trafficHeaders.sandbox) ?? "") as SandboxId;
+    const generation = Number(headers.get(trafficHeaders.generation));
+    const { armed, retiredThrough } = records.place(sandboxId);
+    if (armed === null || armed.generation !== generation || armed.instanceId !== headers.get(trafficHeaders.instance))
+      return refusal("retired", `This object does not serve generation ${generation}.`);
+    if (retiredThrough !== null && generation <= retiredThrough)
+      return refusal("retired", `Generation ${generation} is retired.`);
+    const home = homeOf({ sandboxId }, this.#parts);
+    if (home === null || !platform.running()) return refusal("unreachable", "The container does not run.");
+    const sent = new Headers(headers);
+    for (const name of forObject) sent.delete(name);
+    const { pathname, search } = new URL(request.url);
+    return platform.connect(home.wrapperPort, `${pathname}${search}`, {
+      method,
+      headers: sent,
+      body,
+      redirect: "manual",
+      signal: request.signal,
+    });
+  }
+}

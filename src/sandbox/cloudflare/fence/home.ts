@@ -1,0 +1,65 @@
+/** Where a sandbox lives in its container: alone, as it always was, or on a seat of its own beside others. */
+import type { ContainerId, SandboxId } from "../../../domain/state/ids.ts";
+import { courierPort, seatPorts, type ToolMember, wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
+import type { JobUser } from "../../../protocol/sandbox/wrapper.ts";
+import type { FenceParts } from "./fence-parts.ts";
+import type { Seat } from "../seats/roster.ts";
+
+export interface Home {
+  readonly workspace: string;
+  readonly wrapperPort: number;
+  readonly courierPort: number;
+  /** Whom its jobs run as, and nobody else in the container; null: as everybody. */
+  readonly user: number | null;
+  /** The same for its wrapper. Of one that is alone: where the container allows it. */
+  readonly jobUser: JobUser | null;
+}
+
+interface Resident {
+  readonly sandboxId: SandboxId;
+  readonly container?: ContainerId;
+}
+
+/** null: it has no seat in that shared container, or none any more. */
+export function homeOf(who: Resident, { records, terms }: FenceParts): Home | null {
+  if (who.container === undefined) {
+    const { paths, loneJobUser } = terms;
+    const jobUser = loneJobUser === null ? null : { ...loneJobUser, if_possible: true };
+    return { workspace: paths.workspace, wrapperPort, courierPort, user: null, jobUser };
+  }
+  const seat = records.roster.seatOf(who.sandboxId);
+  return seat === null ? null : seated(who, seat, terms);
+}
+
+export function workspaceOf({ sandboxId, container }: Resident, { terms }: Pick<FenceParts, "terms">): string {
+  return container === undefined ? terms.paths.workspace : `${terms.paths.workspaces}/${sandboxId}`;
+}
+
+function seated(who: Resident, { number }: Seat, terms: FenceParts["terms"]): Home {
+  const ports = seatPorts(number);
+  const user = terms.firstJobUser === null ? null : terms.firstJobUser + number;
+  return {
+    workspace: workspaceOf(who, { terms }),
+    wrapperPort: ports.wrapper,
+    courierPort: ports.courier,
+    user,
+    jobUser: user === null ? null : { uid: user, gid: user },
+  };
+}
+
+/** How the clocks of the object and of the container may differ, and what a launch stores before its first process. */
+const clockSlackMs = 60_000;
+
+/** What the toolbox is told of a member; undefined: the container is that sandbox's alone. */
+export function memberOf(who: Resident, parts: FenceParts): ToolMember | undefined {
+  if (who.container === undefined) return undefined;
+  const { records, clock } = parts;
+  const seat = records.roster.seatOf(who.sandboxId);
+  const { armed } = records.place(who.sandboxId);
+  return {
+    user: homeOf(who, parts)?.user ?? null,
+    instance: armed?.instanceId ?? "",
+    generation: armed?.generation ?? 0,
+    age_ms: seat === null ? 0 : Math.max(0, clock.now() - seat.since) + clockSlackMs,
+  };
+}

@@ -1,0 +1,261 @@
+/**
+ * Launches: one wrapper per instance however often it is asked, and none that is retired, late, or would share a sandbox id with
+ * another instance (I6, PHY-9, PHY-10, PHY-15).
+ *
+ * Those of one sandbox run one after another; members of a shared container side by side, but for the step that starts it. The order
+ * inside one is: refuse, arm durably, start the container, refuse again, bring in the files, refuse again, start the guardian,
+ * wait for the wrapper's own proof. What fails then ends what it started (ending.ts), and says `none` only when it saw that
+ * nothing is left.
+ */
+import { failed, succeeded, type ProviderFailure, type ProviderResult } from "../../../domain/state/failure.ts";
+import type { InstanceId, SandboxId } from "../../../domain/state/ids.ts";
+import type { Residue } from "../../../domain/state/observation.ts";
+import type { Launched, LaunchOrder } from "../../agent-sandbox.ts";
+import type { Armed } from "./fence-records.ts";
+import type { Ending } from "./ending.ts";
+import type { FenceParts } from "./fence-parts.ts";
+import { type Home, homeOf, memberOf } from "./home.ts";
+import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
+import type { Reports } from "./reports.ts";
+import type { Room } from "../seats/room.ts";
+import type { KeptFiles, Saving } from "../files/saving.ts";
+import { Spawning } from "./spawning.ts";
+import type { StartGate } from "./start-gate.ts";
+import { Turns } from "../platform/turns.ts";
+import type { Vacating } from "../seats/vacating.ts";
+
+/** Cold start to first exec took 0.7 to 1.7 s where measured; the rest is for a slow placement and an image pull. */
+const startMs = 35_000;
+/** A wrapper listens within half a second on one whole core. */
+const readyMs = 15_000;
+/** Of the launch's own time, kept for ending what it started; never more than a quarter. */
+const abandonMs = 4_000;
+/** The longest that a launch may take, its own retries included. */
+export const launchRetriesMs = startMs + readyMs + abandonMs;
+const lastWordsBytes = 300;
+/** No sandbox id: the turn of whoever starts the container. */
+const startingTurn = "the container";
+
+export interface LaunchHands {
+  readonly ending: Ending;
+  readonly saving: Saving;
+  readonly room: Room;
+  readonly vacating: Vacating;
+  readonly reports: Reports;
+}
+
+type Refused = Extract<ProviderResult<never>, { ok: false }>;
+
+export class Launching {
+  readonly #parts: FenceParts;
+  readonly #gate: StartGate;
+  readonly #ending: Ending;
+  readonly #saving: Saving;
+  readonly #room: Room;
+  readonly #vacating: Vacating;
+  readonly #reports: Reports;
+  readonly #spawning: Spawning;
+  readonly #turns = new Turns();
+
+  constructor(parts: FenceParts, gate: StartGate, { ending, saving, room, vacating, reports }: LaunchHands) {
+    this.#parts = parts;
+    this.#gate = gate;
+    this.#ending = ending;
+    this.#saving = saving;
+    this.#room = room;
+    this.#vacating = vacating;
+    this.#reports = reports;
+    this.#spawning = new Spawning(parts);
+  }
+
+  launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>> {
+    const kept = Math.min(abandonMs, timeoutMs / 4);
+    const deadline = deadlineIn(this.#parts.clock, timeoutMs - kept);
+    return this.#turns.in(order.sandboxId, () => this.#launch(order, deadline));
+  }
+
+  /** Until no launch of that sandbox, or of any, is under way; false: not within that time. */
+  settled(ms: number, sandboxId?: SandboxId): Promise<boolean> {
+    return this.#turns.settled(this.#parts.clock, ms, sandboxId);
+  }
+
+  isStarting(sandboxId: SandboxId): boolean {
+    return this.#turns.isBusy(sandboxId);
+  }
+
+  /** Nothing of that sandbox is launched meanwhile. */
+  inTurn<T>(sandboxId: SandboxId, act: () => Promise<T>): Promise<T> {
+    return this.#turns.in(sandboxId, act);
+  }
+
+  async #launch(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<Launched>> {
+    const { records, platform } = this.#parts;
+    const refusal = this.#refusal(order);
+    if (refusal !== null) return refusal;
+    const known = records.place(order.sandboxId).armed;
+    // A repeat learns what the first one did, even when that has ended since: an instance runs once.
+    if (known?.ready === true) return succeeded(this.#launched());
+    if (deadline.left() === 0) return failed("timed_out", "Earlier launches took all its time.", "none");
+    const files =
+      order.restore === undefined
+        ? null
+        : await this.#saving.find(order.restoreOf ?? order.sessionId, order.restore, deadline);
+    if (files !== null && !files.ok) return files;
+    if (platform.running()) {
+      const taken = await this.#taken(order, deadline);
+      if (taken !== null) return taken;
+    }
+    const starts = (known?.starts ?? 0) + 1;
+    let armed = this.#arm(order, false, starts);
+    if (armed === null && order.container !== undefined && (await this.#vacating.freeOne(order.container, deadline)))
+      armed = this.#arm(order, false, starts);
+    if (armed === null) return failed("no_capacity", "All seats of that shared container are taken.", "none");
+    await records.sync();
+    const launched = await this.#bringUp(order, armed, starts, files?.value ?? null, deadline);
+    if (launched.ok) return launched;
+    const why = await this.#whyNot(order, launched.failure, abandonMs / 4);
+    const isOver = await this.#abandon(order, (3 * abandonMs) / 4);
+    return { ok: false, failure: isOver ? { ...why, effect: "none" } : why };
+  }
+
+  async #bringUp(
+    order: LaunchOrder,
+    home: Home,
+    starts: number,
+    files: KeptFiles | null,
+    deadline: Deadline,
+  ): Promise<ProviderResult<Launched>> {
+    const isCalledOff = (): boolean => this.#refusal(order) !== null;
+    const started = await this.#start(order, starts, deadline);
+    if (!started.ok) return this.#refusal(order) ?? started;
+    const room = await this.#room.forMember(order, deadline);
+    if (!room.ok) return room;
+    if (files !== null) {
+      const restored = await this.#saving.restore(order, home, files, deadline.left());
+      if (!restored.ok) return restored;
+    }
+    const spawned = await this.#spawning.spawn(order, home, starts, isCalledOff, deadline.left());
+    // Retired meanwhile, or too late: whatever was started goes again.
+    const refusal = this.#refusal(order);
+    if (refusal !== null) return refusal;
+    if (!spawned.ok) return spawned;
+    const ready = await this.#spawning.isReady(order, home, isCalledOff, Math.min(readyMs, deadline.left()));
+    if (!ready) return failed("unavailable", "The wrapper did not come up in time.", "unknown");
+    const retired = this.#refusal(order);
+    if (retired !== null) return retired;
+    this.#arm(order, true, starts);
+    return succeeded(this.#launched());
+  }
+
+  /** The same failure, or what it is evidence of, with the last words of whoever was started. */
+  async #whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
+    if (!this.#parts.platform.running()) return failure;
+    const [why, said] = await Promise.all([
+      this.#room.whyNot(order, failure, ms),
+      failure.code === "unavailable" ? this.#reports.logs(order, lastWordsBytes, ms) : null,
+    ]);
+    const words = said?.ok === true ? said.value.text.trim().split("\n").at(-1) : undefined;
+    return words === undefined || words === "" ? why : { ...why, message: `${why.message} It said: ${words}` };
+  }
+
+  /** What was begun and not finished. True: nothing of it is left, and nothing is on its way. */
+  async #abandon(order: LaunchOrder, ms: number): Promise<boolean> {
+    const { clock } = this.#parts;
+    const deadline = deadlineIn(clock, ms);
+    const { container } = order;
+    if (container === undefined) return this.#ending.endContainer(ms);
+    if (!(await this.#ending.endMember(order, deadline.left()))) return false;
+    // What it stored would forbid the next try; that one gets another seat, because something else may have taken its port.
+    const { sessionId, sandboxId, generation } = order;
+    const aim = { sessionId, sandboxId, container, generation, instanceId: null };
+    const vacated = await this.#vacating.vacate(aim, null, deadline.left());
+    return vacated.ok && "freedBytes" in vacated.value;
+  }
+
+  /** The gate knows one opening at a time: members start their container one after another. */
+  #start(order: LaunchOrder, starts: number, deadline: Deadline): Promise<ProviderResult<void>> {
+    const { clock, platform } = this.#parts;
+    const { sessionId, instanceId, generation, template } = order;
+    const marks = { sessionId, instanceId, generation, starts, ...(template === undefined ? {} : { template }) };
+    return this.#turns.in(startingTurn, () => {
+      const within = Math.min(startMs, deadline.left());
+      return this.#gate.during(order, () =>
+        limited(clock, within, true, (signal) => platform.start(within, signal, marks)),
+      );
+    });
+  }
+
+  /** Durably, with a seat where it is a member of a shared container. null: there is none. */
+  #arm({ sandboxId, container, ...order }: LaunchOrder, ready: boolean, starts: number): Home | null {
+    const { records, clock, terms, platform } = this.#parts;
+    if (container !== undefined && records.roster.take(sandboxId, clock.now()) === null) return null;
+    const { sessionId, generation, instanceId } = order;
+    const armed: Armed = { sessionId, generation, instanceId, ready, starts };
+    records.arm(sandboxId, armed);
+    if (!ready) {
+      const until = clock.now() + terms.sleepAfterMs;
+      records.stayAwakeUntil(until);
+      // The SDK's object has an alarm loop of its own.
+      if (platform.native !== null) platform.renewActivity(until);
+    }
+    return homeOf(container === undefined ? { sandboxId } : { sandboxId, container }, this.#parts);
+  }
+
+  #launched(): Launched {
+    return { host: this.#parts.platform.objectId, boot: this.#parts.records.boot };
+  }
+
+  #refusal(order: LaunchOrder): Refused | null {
+    const { records, clock } = this.#parts;
+    const { armed, retiredThrough } = records.place(order.sandboxId);
+    if (records.erasedAt !== null || (retiredThrough !== null && order.generation <= retiredThrough)) {
+      return failed("refused_retired", `Sandbox ${order.sandboxId} is retired.`, "none");
+    }
+    if (records.roster.retired) return failed("refused_retired", "The shared container is retired.", "none");
+    if (armed !== null && (armed.instanceId !== order.instanceId || armed.generation !== order.generation)) {
+      const whom = `instance ${armed.instanceId} of generation ${armed.generation}`;
+      return failed("foreign_instance", `Sandbox ${order.sandboxId} serves ${whom}.`, "none");
+    }
+    if (armed?.ready !== true && clock.now() > order.launchNotAfter) {
+      return failed("refused_late", `It came ${clock.now() - order.launchNotAfter} ms after launchNotAfter.`, "none");
+    }
+    return null;
+  }
+
+  async #inside(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<readonly Residue[]>> {
+    const { platform, toolbox, clock } = this.#parts;
+    const { native } = platform;
+    if (native === null) return toolbox.look(order, deadline, memberOf(order, this.#parts));
+    const seen = await limited(clock, deadline.left(), false, () => native.inspect());
+    if (!seen.ok) return seen;
+    const instanceId = (seen.value?.instanceId ?? null) as InstanceId | null;
+    // Without a label it cannot be told whose it is; but only launches of this sandbox start anything in this object.
+    return succeeded(instanceId === null ? [] : [{ kind: "container", instanceId, pid: null }]);
+  }
+
+  /**
+   * The container runs although no launch of this sandbox is done: a crash cut one short, somebody else is at its place, or a start of
+   * long ago came late. null: nothing of it is in the way.
+   */
+  async #taken(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<Launched> | null> {
+    const seen = await this.#inside(order, deadline);
+    if (!seen.ok)
+      return failed("unavailable", `Who is in the container cannot be told: ${seen.failure.message}`, "none");
+    const foreign = seen.value.find(({ instanceId }) => instanceId !== order.instanceId);
+    if (foreign !== undefined) {
+      const who = `Process ${foreign.pid ?? "?"} of instance ${foreign.instanceId ?? "(legacy)"}`;
+      return failed("foreign_instance", `${who} is in the container.`, "none");
+    }
+    if (seen.value.length === 0 && this.#parts.platform.native === null) return null;
+    const home = homeOf(order, this.#parts);
+    const isCalledOff = (): boolean => this.#refusal(order) !== null;
+    const within = Math.min(readyMs, deadline.left());
+    if (home !== null && (await this.#spawning.isReady(order, home, isCalledOff, within))) {
+      this.#arm(order, true, this.#parts.records.place(order.sandboxId).armed?.starts ?? 1);
+      return succeeded(this.#launched());
+    }
+    // Of this very instance, and it does not come up: the next start must find nothing of it.
+    if (await this.#abandon(order, Math.min(abandonMs, deadline.left()))) return null;
+    return failed("unavailable", "An earlier start of this instance is stuck in the container.", "unknown");
+  }
+}

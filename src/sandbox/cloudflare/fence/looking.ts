@@ -1,0 +1,122 @@
+/**
+ * Looks: whether the container runs, without waking it, and who is in it when it does. `absent` needs evidence twice over: the
+ * container says that it does not run, and nobody answers in it, neither the wrapper nor the SDK's own server, because `running`
+ * has been wrong in the field; or, of a member of a shared container, a whole look that finds none of it. Everything that does
+ * not answer in time is `unknown` (PHY-1, PHY-7, PHY-8).
+ */
+import type { InstanceId } from "../../../domain/state/ids.ts";
+import type { Containment, Residue } from "../../../domain/state/observation.ts";
+import { seatPorts } from "../../../protocol/sandbox/toolbox.ts";
+import { type NativeCalls, sdkPort } from "../platform/container-platform.ts";
+import type { FenceParts } from "./fence-parts.ts";
+import { homeOf, memberOf } from "./home.ts";
+import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
+import type { ObjectAim, ObjectLook } from "../object-api.ts";
+
+/** Nobody listening is told at once; a silent port is no answer. */
+const knockMs = 2_000;
+/** Beside the SDK's own server, which is there as long as the container runs. */
+const knockedMembers = 4;
+
+const bare: Residue = { kind: "container", instanceId: null, pid: null };
+
+export class Looking {
+  readonly #parts: FenceParts;
+
+  constructor(parts: FenceParts) {
+    this.#parts = parts;
+  }
+
+  async look(aim: ObjectAim, timeoutMs: number): Promise<ObjectLook> {
+    const { platform, clock, records } = this.#parts;
+    const deadline = deadlineIn(clock, timeoutMs);
+    if (platform.running()) {
+      return platform.native === null ? this.#inside(aim, deadline) : this.#inspected(platform.native, aim, deadline);
+    }
+    // Where nothing was ever started by us, there is nowhere to knock.
+    if (records.place(aim.sandboxId).armed === null) return this.#seen("absent", [], "The container does not run.");
+    const home = homeOf(aim, this.#parts);
+    return this.#outside(home === null ? [] : [home.wrapperPort], deadline);
+  }
+
+  /** The shared container itself: there as long as it runs, whoever is in it. */
+  async lookAtContainer(timeoutMs: number): Promise<ObjectLook> {
+    const { platform, clock, records } = this.#parts;
+    if (platform.running()) return this.#seen("present", [bare], "The container runs.");
+    if (records.awakeUntil === null) return this.#seen("absent", [], "The container does not run.");
+    const ports = records.roster.members.slice(0, knockedMembers).flatMap((sandboxId) => {
+      const seat = records.roster.seatOf(sandboxId);
+      return seat === null ? [] : [seatPorts(seat.number).wrapper];
+    });
+    return this.#outside(ports, deadlineIn(clock, timeoutMs));
+  }
+
+  async #outside(ports: readonly number[], deadline: Deadline): Promise<ObjectLook> {
+    const { platform, clock } = this.#parts;
+    const knocks = await Promise.all(
+      [...(platform.native === null ? [sdkPort] : []), ...ports].map((port) =>
+        limited(clock, Math.min(knockMs, deadline.left()), false, async (signal) => {
+          const response = await platform.connect(port, "/health", { signal });
+          await response.body?.cancel();
+        }),
+      ),
+    );
+    const { native } = platform;
+    if (native !== null) {
+      const seen = await limited(clock, Math.min(knockMs, deadline.left()), false, () => native.inspect());
+      if (!seen.ok)
+        return this.#seen(
+          "unknown",
+          [],
+          `The platform does not say whether there is a container: ${seen.failure.code}`,
+        );
+      if (seen.value !== null) {
+        const residue: Residue = { ...bare, instanceId: seen.value.instanceId as InstanceId | null };
+        return this.#seen("present", [residue], "The container says that it does not run, and the platform shows one.");
+      }
+    }
+    if (knocks.some((knock) => knock.ok) || platform.running()) {
+      return this.#seen("unknown", [], "The container says that it does not run, and somebody answers in it.");
+    }
+    if (knocks.some((knock) => !knock.ok && knock.failure.code === "timed_out")) {
+      return this.#seen("unknown", [], "The container says that it does not run, and a port of it is silent.");
+    }
+    return this.#seen("absent", [], "The container does not run, and nobody listens in it.");
+  }
+
+  /** The container is that sandbox's alone: as long as there is one, something of it is there. */
+  async #inspected(native: NativeCalls, aim: ObjectAim, deadline: Deadline): Promise<ObjectLook> {
+    const seen = await limited(this.#parts.clock, deadline.left(), false, () => native.inspect());
+    if (!seen.ok) return this.#seen("unknown", [], `The platform does not answer: ${seen.failure.code}`);
+    if (seen.value === null)
+      return this.#seen("unknown", [], "The container runs, and the platform shows none: it starts, or is frozen.");
+    const { armed } = this.#parts.records.place(aim.sandboxId);
+    const instanceId = (seen.value.instanceId ?? armed?.instanceId ?? null) as InstanceId | null;
+    return this.#seen("present", [{ ...bare, instanceId }], "The container runs.");
+  }
+
+  async #inside(aim: ObjectAim, deadline: Deadline): Promise<ObjectLook> {
+    const member = memberOf(aim, this.#parts);
+    const seen = await this.#parts.toolbox.look(aim, deadline, member);
+    if (!seen.ok) {
+      const { code, message } = seen.failure;
+      return this.#seen("unknown", [], `The container runs, and does not say who is in it: ${code}: ${message}`);
+    }
+    const detail = `The container runs, with ${seen.value.length} processes of that generation.`;
+    // It is that sandbox's alone: as long as it runs, something of it is there.
+    if (member === undefined) return this.#seen("present", seen.value.length > 0 ? seen.value : [bare], detail);
+    // Without a seat nothing of it was ever started, or the last whole look by its user found nothing (vacating.ts).
+    const reach = this.#parts.terms.firstJobUser === null ? "marker" : "user";
+    return this.#seen(seen.value.length > 0 ? "present" : "absent", seen.value, detail, reach);
+  }
+
+  #seen(
+    answer: ObjectLook["answer"],
+    residue: readonly Residue[],
+    detail: string,
+    containment: Containment = "container",
+  ): ObjectLook {
+    const { platform, records } = this.#parts;
+    return { host: platform.objectId, boot: records.boot, answer, residue, detail, containment };
+  }
+}

@@ -1,0 +1,46 @@
+/** What is told of a sandbox whose container runs: the end of its log, and what it uses. Reading starts nothing. */
+import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
+import { logsReport, resourcesReport } from "../../../protocol/sandbox/toolbox.ts";
+import type { SandboxLogs, SandboxResources } from "../../agent-sandbox.ts";
+import type { FenceParts } from "./fence-parts.ts";
+import { memberOf, workspaceOf } from "./home.ts";
+import type { ObjectAim } from "../object-api.ts";
+import { toolAim } from "../platform/toolbox-calls.ts";
+
+export class Reports {
+  readonly #parts: FenceParts;
+
+  constructor(parts: FenceParts) {
+    this.#parts = parts;
+  }
+
+  async logs(aim: ObjectAim, tailBytes: number, timeoutMs: number): Promise<ProviderResult<SandboxLogs>> {
+    const { platform, records, toolbox, terms } = this.#parts;
+    const instanceId = aim.instanceId ?? records.place(aim.sandboxId).armed?.instanceId ?? null;
+    if (!platform.running() || instanceId === null) return failed("not_found", "The container does not run.", "none");
+    const order = { state_dir: `${terms.paths.state}/${instanceId}`, tail_bytes: tailBytes };
+    const read = await toolbox.run("logs", order, logsReport, timeoutMs, false);
+    return read.ok ? succeeded({ text: read.value.text, lastWrittenAgoMs: read.value.last_written_ago_ms }) : read;
+  }
+
+  async resources(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<SandboxResources>> {
+    const { platform, toolbox } = this.#parts;
+    if (!platform.running()) return failed("not_found", "The container does not run.", "none");
+    const member = memberOf(aim, this.#parts);
+    const order = {
+      aim: toolAim({ ...aim, instanceId: null }),
+      workspace: workspaceOf(aim, this.#parts),
+      ...(member === undefined ? {} : { member }),
+    };
+    const read = await toolbox.run("resources", order, resourcesReport, timeoutMs, false);
+    if (!read.ok) return read;
+    const { processes, cpu_seconds, memory_bytes, disk_used_bytes, read_write_syscalls } = read.value;
+    return succeeded({
+      processes,
+      cpuSeconds: cpu_seconds,
+      memoryBytes: memory_bytes,
+      diskUsedBytes: disk_used_bytes,
+      operations: read_write_syscalls,
+    });
+  }
+}

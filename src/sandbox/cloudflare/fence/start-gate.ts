@@ -1,0 +1,48 @@
+/**
+ * Whether the container may start right now. Every SDK call starts a stopped container by itself (exec, list, kill, a
+ * preview's traffic), so the answer is no, except while a launch that was armed durably is at that very step, and only
+ * until it is retired or too late. Asked by the shell in `start`, in `startAndWaitForPorts`, and once more by the container
+ * itself right before it starts.
+ */
+import type { Generation, SandboxId } from "../../../domain/state/ids.ts";
+import type { Clock } from "../../../session/ambient.ts";
+import type { FenceRecords } from "./fence-records.ts";
+
+interface Opening {
+  readonly sandboxId: SandboxId;
+  readonly generation: Generation;
+  readonly launchNotAfter: number;
+}
+
+export class StartGate {
+  readonly #records: FenceRecords;
+  readonly #clock: Clock;
+  #opening: Opening | null = null;
+
+  constructor(records: FenceRecords, clock: Clock) {
+    this.#records = records;
+    this.#clock = clock;
+  }
+
+  /** null: it may. Otherwise why not, beginning with words that the failure table knows. */
+  refusal(): string | null {
+    const opening = this.#opening;
+    if (opening === null) return "Refused by the fence: no launch is under way.";
+    if (this.#clock.now() > opening.launchNotAfter) return "Refused by the fence: the launch came too late.";
+    const { armed, retiredThrough } = this.#records.place(opening.sandboxId);
+    if (this.#records.roster.retired) return "Refused by the fence: the shared container is retired.";
+    if (armed?.generation !== opening.generation) return "Refused by the fence: that generation is not armed.";
+    if (retiredThrough !== null && opening.generation <= retiredThrough)
+      return "Refused by the fence: that generation is retired.";
+    return null;
+  }
+
+  async during<T>(opening: Opening, start: () => Promise<T>): Promise<T> {
+    this.#opening = opening;
+    try {
+      return await start();
+    } finally {
+      this.#opening = null;
+    }
+  }
+}

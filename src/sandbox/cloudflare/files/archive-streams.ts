@@ -1,0 +1,64 @@
+/**
+ * A workspace as one tar, streamed between a container and the bucket through the platform's exec: no program with a port of its own.
+ * The exit code of tar is the witness that an archive is whole; the digest is of what went through this object.
+ */
+import type { CourierSum } from "../../../protocol/sandbox/toolbox.ts";
+import type { Digest, NativeCalls, SnapshotBucket } from "../platform/container-platform.ts";
+import { isSame, type SnapshotNames, upload } from "./snapshot-shelf.ts";
+import type { KeptFiles } from "./saving.ts";
+
+const packing = ["tar", "--create", "--file=-", "--format=posix", "--sparse", "--numeric-owner"];
+/** As root and owned by root: the agent gives the whole tree to the user of the jobs before any of them runs (hand-over.ts). */
+const unpacking = ["tar", "--extract", "--file=-", "--same-permissions", "--no-same-owner"];
+
+/** Rejects, and leaves no archive, unless tar came to its end without a complaint. */
+export async function streamOut(
+  native: NativeCalls,
+  bucket: SnapshotBucket,
+  names: SnapshotNames,
+  directory: string,
+  digest: Digest,
+): Promise<CourierSum> {
+  const tar = await native.output([...packing, `--directory=${directory}`, "."]);
+  let sum: CourierSum;
+  try {
+    sum = await upload(bucket, names, tar.stream, digest);
+  } catch (error) {
+    // Nobody reads its output any more, so it would wait for ever; a second save must not meet it.
+    tar.kill();
+    throw error;
+  }
+  try {
+    await tar.ended;
+  } catch (error) {
+    await bucket.delete([names.archive]);
+    throw error;
+  }
+  return sum;
+}
+
+/** Into a container where nothing of the instance runs yet. Rejects when what came out of the bucket is not what was saved. */
+export async function streamIn(
+  native: NativeCalls,
+  bucket: SnapshotBucket,
+  files: KeptFiles,
+  directory: string,
+  digest: Digest,
+): Promise<void> {
+  const stored = await bucket.get(files.names.archive);
+  if (stored === null) throw new Error("An acknowledged archive is not in the bucket.");
+  let bytes = 0;
+  const counted = stored.body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform: async (chunk, controller) => {
+        bytes += chunk.byteLength;
+        await digest.update(chunk);
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+  const script = 'rm -rf -- "$1" && mkdir -p -- "$1" && cd -- "$1" && shift && exec "$@"';
+  await native.input(["/bin/sh", "-c", script, "sh", directory, ...unpacking], counted);
+  if (!isSame({ bytes, sha256: await digest.end() }, files.sum))
+    throw new Error("What came out of the bucket is not what was saved.");
+}

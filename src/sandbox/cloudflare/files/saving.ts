@@ -1,0 +1,235 @@
+/**
+ * Saves the workspace to the bucket and brings one back, through a courier: a program of the image that serves, or takes, one tar
+ * over a port of the container and ends. (docs/decisions/0010 says why not the SDK's backups.)
+ *
+ * Saves of one sandbox run one after another, so that a name is written once; each member of a shared container has a port for its own.
+ */
+import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
+import type { SessionId } from "../../../domain/state/ids.ts";
+import { markers } from "../../../protocol/sandbox/markers.ts";
+import { courierSum, type CourierOrder, type CourierSum } from "../../../protocol/sandbox/toolbox.ts";
+import { controllerToken, wrapperHeaders, wrapperProof } from "../../../protocol/sandbox/wrapper.ts";
+import type { LaunchOrder } from "../../agent-sandbox.ts";
+import type { SnapshotBucket } from "../platform/container-platform.ts";
+import type { FenceParts } from "../fence/fence-parts.ts";
+import { type Home, homeOf } from "../fence/home.ts";
+import { canStartAs, programsKnow, takeOne, twoLines } from "../sdk/job-user.ts";
+import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
+import { streamIn, streamOut } from "./archive-streams.ts";
+import type { ObjectAim } from "../object-api.ts";
+import {
+  acknowledge,
+  acknowledgement,
+  isRemoved,
+  isSame,
+  snapshotNames,
+  sumOf,
+  upload,
+  type SnapshotNames,
+} from "./snapshot-shelf.ts";
+import { quoted } from "../platform/toolbox-calls.ts";
+import { Turns } from "../platform/turns.ts";
+
+/** Node starts and listens; on a sixteenth of a core that takes a while. */
+const courierReadyMs = 15_000;
+/** A courier that nobody fetches from, or sends to, ends by itself. */
+const courierPatienceMs = 60_000;
+const pollMs = 50;
+const courierEndMs = 2_000;
+
+/** An acknowledged snapshot. */
+export interface KeptFiles {
+  readonly names: SnapshotNames;
+  readonly sum: CourierSum;
+}
+
+type Refused = Extract<ProviderResult<never>, { ok: false }>;
+
+export class Saving {
+  readonly #parts: FenceParts;
+  readonly #turns = new Turns();
+
+  constructor(parts: FenceParts) {
+    this.#parts = parts;
+  }
+
+  save(aim: ObjectAim, name: string, timeoutMs: number): Promise<ProviderResult<{ readonly bytes: number }>> {
+    const deadline = deadlineIn(this.#parts.clock, timeoutMs);
+    return this.#turns.in(aim.sandboxId, () => this.#save(aim, name, deadline));
+  }
+
+  /** `not_found`: no snapshot of that name that was acknowledged and not removed. */
+  async find(sessionId: SessionId, name: string, deadline: Deadline): Promise<ProviderResult<KeptFiles>> {
+    const shelf = this.#shelf(sessionId, name);
+    if ("ok" in shelf) return shelf;
+    const found = await this.#ask(deadline, false, () => acknowledgement(shelf.bucket, shelf.names));
+    if (!found.ok) return found;
+    if (found.value === null) return failed("not_found", `There is no snapshot ${name} of that session.`, "none");
+    return succeeded({ names: shelf.names, sum: found.value });
+  }
+
+  /** Into the workspace of a container where nothing of the instance runs yet. */
+  async restore(order: LaunchOrder, home: Home, files: KeptFiles, ms: number): Promise<ProviderResult<null>> {
+    const deadline = deadlineIn(this.#parts.clock, ms);
+    const { bucket, native } = this.#parts.platform;
+    if (bucket === null) return failed("unsupported", "This deployment has no bucket for snapshots.", "none");
+    if (native !== null) {
+      const { platform } = this.#parts;
+      return this.#ask(deadline, true, async () => {
+        await streamIn(native, bucket, files, home.workspace, platform.digest());
+        return null;
+      });
+    }
+    const courier = await this.#courier("unpack", order, home, deadline);
+    if (!courier.ok) return courier;
+    const came = await this.#ask(deadline, true, async (signal) => {
+      const stored = await bucket.get(files.names.archive);
+      if (stored === null) throw new Error("An acknowledged archive is not in the bucket.");
+      const reply = await courier.value.ask("PUT", "/archive", signal, stored.body);
+      return courierSum.parse(await reply.json());
+    });
+    if (!came.ok) return came;
+    if (isSame(came.value, files.sum)) return succeeded(null);
+    return failed("unavailable", "What came out of the bucket is not what was saved.", "unknown");
+  }
+
+  async #save(aim: ObjectAim, name: string, deadline: Deadline): Promise<ProviderResult<{ readonly bytes: number }>> {
+    const { platform, records } = this.#parts;
+    const shelf = this.#shelf(aim.sessionId, name);
+    if ("ok" in shelf) return shelf;
+    const { bucket, names } = shelf;
+    const earlier = await this.#ask(deadline, false, async () => ({
+      removed: await isRemoved(bucket, names),
+      sum: await acknowledgement(bucket, names),
+    }));
+    if (!earlier.ok) return earlier;
+    if (earlier.value.removed) return failed("refused_retired", `Snapshot ${name} was removed.`, "none");
+    if (earlier.value.sum !== null) return succeeded({ bytes: earlier.value.sum.bytes });
+    const { armed } = records.place(aim.sandboxId);
+    const here =
+      armed?.ready === true &&
+      armed.generation === aim.generation &&
+      (aim.instanceId === null || armed.instanceId === aim.instanceId);
+    const home = homeOf(aim, this.#parts);
+    if (!here || home === null || !platform.running()) {
+      return failed("not_found", "Nothing runs there whose files could be saved.", "none");
+    }
+    const { native } = platform;
+    if (native !== null) {
+      const saved = await this.#ask(deadline, true, async () => {
+        const sent = await streamOut(native, bucket, names, home.workspace, platform.digest());
+        return acknowledge(bucket, names, sent, await sumOf(bucket, names.archive, platform.digest()));
+      });
+      return saved.ok ? saved.value : saved;
+    }
+    const courier = await this.#courier("pack", { ...aim, instanceId: armed.instanceId }, home, deadline);
+    if (!courier.ok) return courier;
+    const saved = await this.#ask(deadline, true, async (signal) => {
+      const { body } = await courier.value.ask("GET", "/archive", signal);
+      if (body === null) throw new Error("The courier sent nothing.");
+      const sent = await upload(bucket, names, body, platform.digest());
+      // Only the courier knows that tar came to its end without a complaint.
+      const packed = courierSum.parse(await (await courier.value.ask("GET", "/sum", signal)).json());
+      if (!isSame(sent, packed)) throw new Error("What arrived is not what was packed.");
+      return acknowledge(bucket, names, packed, await sumOf(bucket, names.archive, platform.digest()));
+    });
+    if (saved.ok) return saved.value;
+    // It would keep its port until its patience is over, and the next save would fail too.
+    await limited(this.#parts.clock, courierEndMs, true, (signal) => courier.value.ask("DELETE", "/archive", signal));
+    return saved;
+  }
+
+  #shelf(
+    sessionId: SessionId,
+    name: string,
+  ): Refused | { readonly bucket: SnapshotBucket; readonly names: SnapshotNames } {
+    const { bucket } = this.#parts.platform;
+    if (bucket === null) return failed("unsupported", "This deployment has no bucket for snapshots.", "none");
+    const names = snapshotNames(sessionId, name);
+    return names === null ? failed("invalid", "That is no name of a snapshot.", "none") : { bucket, names };
+  }
+
+  #ask<T>(deadline: Deadline, changes: boolean, call: (signal: AbortSignal) => Promise<T>): Promise<ProviderResult<T>> {
+    return limited(this.#parts.clock, deadline.left(), changes, call);
+  }
+
+  async #courier(
+    direction: "pack" | "unpack",
+    whose: Pick<LaunchOrder, "sessionId" | "generation" | "instanceId">,
+    home: Home,
+    deadline: Deadline,
+  ): Promise<ProviderResult<Courier>> {
+    const { platform, terms, ids } = this.#parts;
+    const { paths } = terms;
+    const secret = ids.secret();
+    const id = `courier-${ids.id()}`;
+    const file = `${paths.state}/${id}.order`;
+    const order: CourierOrder = {
+      secret,
+      directory: home.workspace,
+      patience_ms: courierPatienceMs,
+    };
+    const owner = direction === "pack" ? null : home.jobUser;
+    const owned: CourierOrder = owner === null ? order : { ...order, owner: { uid: owner.uid, gid: owner.gid } };
+    const hasOther = owner?.if_possible === true;
+    const command = [
+      ...(owner !== null && hasOther
+        ? takeOne(file, `${programsKnow(paths.wrapper)} && ${canStartAs(owner)}`)
+        : [`exec < ${quoted(file)}`, `rm -f ${quoted(file)}`]),
+      `exec ${quoted(paths.node)} ${quoted(paths.toolbox)} ${direction}`,
+    ].join(" && ");
+    const env = {
+      [markers.session]: whose.sessionId,
+      [markers.instance]: whose.instanceId,
+      [markers.generation]: String(whose.generation),
+      [markers.role]: "job",
+      MOORING_PORT: String(home.courierPort),
+      MOORING_BIND: terms.address,
+    };
+    const started = await this.#ask(deadline, true, async () => {
+      await platform.writeFile(file, hasOther ? twoLines(owned, order) : JSON.stringify(owned));
+      await platform.startProcess(command, id, env);
+    });
+    if (!started.ok) return started;
+    const courier = new Courier(this.#parts, home.courierPort, secret);
+    const until = deadlineIn(this.#parts.clock, Math.min(courierReadyMs, deadline.left()));
+    while (until.left() > 0) {
+      const ready = await limited(this.#parts.clock, until.left(), false, (signal) =>
+        courier.ask("GET", "/ready", signal),
+      );
+      if (ready.ok) return succeeded(courier);
+      await this.#parts.clock.sleep(Math.min(pollMs, until.left()));
+    }
+    return failed("unavailable", "The program that carries files did not come up in time.", "unknown");
+  }
+}
+
+class Courier {
+  readonly #parts: FenceParts;
+  readonly #port: number;
+  readonly #secret: string;
+
+  constructor(parts: FenceParts, port: number, secret: string) {
+    this.#parts = parts;
+    this.#port = port;
+    this.#secret = secret;
+  }
+
+  /** Rejects unless it was answered by whom the secret was given to. */
+  async ask(method: string, path: string, signal: AbortSignal, body?: ReadableStream<Uint8Array>): Promise<Response> {
+    const nonce = this.#parts.ids.secret().slice(0, 32);
+    const response = await this.#parts.platform.connect(this.#port, path, {
+      method,
+      headers: {
+        [wrapperHeaders.authorization]: `Bearer ${await controllerToken(this.#secret)}`,
+        [wrapperHeaders.nonce]: nonce,
+      },
+      signal,
+      ...(body === undefined ? {} : { body }),
+    });
+    const proof = response.headers.get(wrapperHeaders.proof);
+    if (response.ok && proof === (await wrapperProof(this.#secret, nonce))) return response;
+    await response.body?.cancel();
+    throw new Error(`The program that carries files answered ${response.status}, or is another.`);
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Where snapshots lie in the bucket, and when one counts. Three objects by name: the archive, the acknowledgement (written
+ * last, after the archive was read back whole), and the tombstone of a removal, which outlives both.
+ *
+ * A save and a removal may overlap, from two objects: the removal writes its tombstone first and deletes then; the save looks for
+ * the tombstone after its last write and takes everything back. R2 is strongly consistent, so one of the two sees the other.
+ */
+import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
+import { courierSum, type CourierSum } from "../../../protocol/sandbox/toolbox.ts";
+import { jsonOf } from "../../http-reply.ts";
+import type { StoredSnapshot } from "../../agent-sandbox.ts";
+import type { Digest, SnapshotBucket, UploadedPart } from "../platform/container-platform.ts";
+
+/** R2's parts are at least 5 MiB; two of them at once fit an object's 128 MB many times over. */
+const partBytes = 8 * 1024 * 1024;
+const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
+
+export interface SnapshotNames {
+  readonly archive: string;
+  readonly acknowledged: string;
+  readonly removed: string;
+}
+
+/** null: no name that we ever gave. */
+export function snapshotNames(session: string, name: string): SnapshotNames | null {
+  if (!namePattern.test(session) || !namePattern.test(name)) return null;
+  const prefix = `snapshots/${session}/${name}`;
+  return { archive: `${prefix}.tar`, acknowledged: `${prefix}.json`, removed: `${prefix}.removed` };
+}
+
+export async function isRemoved(bucket: SnapshotBucket, names: SnapshotNames): Promise<boolean> {
+  return (await bucket.head(names.removed)) !== null;
+}
+
+/** null: not there, or removed. One that cannot be understood throws: it is not for us to call it absent. */
+export async function acknowledgement(bucket: SnapshotBucket, names: SnapshotNames): Promise<CourierSum | null> {
+  if (await isRemoved(bucket, names)) return null;
+  const stored = await bucket.get(names.acknowledged);
+  return stored === null ? null : courierSum.parse(jsonOf(await new Response(stored.body).text()));
+}
+
+/** Durable before it returns, whatever is being saved at the moment. */
+export async function removeSnapshot(bucket: SnapshotBucket, names: SnapshotNames): Promise<void> {
+  await bucket.put(names.removed, "");
+  await bucket.delete([names.acknowledged, names.archive]);
+}
+
+/** Everything of it but the tombstone. An upload that was never completed is in no listing and cannot be restored. */
+export async function storedUnder(bucket: SnapshotBucket, names: SnapshotNames): Promise<StoredSnapshot> {
+  const heads = await Promise.all([bucket.head(names.archive), bucket.head(names.acknowledged)]);
+  const sizes = heads.flatMap((head) => (head === null ? [] : [head.size]));
+  return { files: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0), asked: `bucket, ${names.archive}` };
+}
+
+/** The stream goes to the bucket in parts; a failure leaves no archive. Answers what was written. */
+export async function upload(
+  bucket: SnapshotBucket,
+  names: SnapshotNames,
+  stream: ReadableStream<Uint8Array>,
+  digest: Digest,
+): Promise<CourierSum> {
+  const multipart = await bucket.createMultipartUpload(names.archive);
+  try {
+    const parts: UploadedPart[] = [];
+    let bytes = 0;
+    for await (const part of inParts(stream)) {
+      await digest.update(part);
+      bytes += part.byteLength;
+      parts.push(await multipart.uploadPart(parts.length + 1, part));
+    }
+    await multipart.complete(parts);
+    return { bytes, sha256: await digest.end() };
+  } catch (error) {
+    await multipart.abort().catch(() => {});
+    throw error;
+  }
+}
+
+/** What is in the bucket now, read to its end. null: nothing. */
+export async function sumOf(bucket: SnapshotBucket, key: string, digest: Digest): Promise<CourierSum | null> {
+  const stored = await bucket.get(key);
+  if (stored === null) return null;
+  let bytes = 0;
+  for await (const chunk of chunksOf(stored.body)) {
+    await digest.update(chunk);
+    bytes += chunk.byteLength;
+  }
+  return { bytes, sha256: await digest.end() };
+}
+
+/** Acknowledged only when what can be read is what the container packed. */
+export async function acknowledge(
+  bucket: SnapshotBucket,
+  names: SnapshotNames,
+  packed: CourierSum,
+  stored: CourierSum | null,
+): Promise<ProviderResult<{ readonly bytes: number }>> {
+  if (stored === null || !isSame(stored, packed)) {
+    await bucket.delete([names.archive]);
+    return failed("unavailable", "What the bucket keeps is not what the container packed.", "none");
+  }
+  await bucket.put(names.acknowledged, JSON.stringify(packed));
+  if (!(await isRemoved(bucket, names))) return succeeded({ bytes: packed.bytes });
+  await bucket.delete([names.acknowledged, names.archive]);
+  return failed("refused_retired", "That snapshot was removed.", "none");
+}
+
+export function isSame(one: CourierSum, other: CourierSum): boolean {
+  return one.bytes === other.bytes && one.sha256 === other.sha256;
+}
+
+async function* inParts(stream: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
+  let part = new Uint8Array(partBytes);
+  let filled = 0;
+  for await (const chunk of chunksOf(stream)) {
+    for (let taken = 0; taken < chunk.byteLength;) {
+      const piece = chunk.subarray(taken, taken + partBytes - filled);
+      part.set(piece, filled);
+      filled += piece.byteLength;
+      taken += piece.byteLength;
+      if (filled < partBytes) continue;
+      yield part;
+      part = new Uint8Array(partBytes);
+      filled = 0;
+    }
+  }
+  // An archive is never empty; a first part that is the last may be of any size.
+  if (filled > 0) yield part.subarray(0, filled);
+}
+
+async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    // Nothing is read any more: whoever sends may stop.
+    await reader.cancel().catch(() => {});
+  }
+}

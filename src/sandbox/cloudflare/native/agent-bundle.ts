@@ -1,0 +1,18 @@
+import { sha256, toHex } from "../../../protocol/bytes.ts";
+
+/** The agent that travels with the Worker: one of its static files, with the digest that a container is started with. */
+export interface AgentBundle {
+  readonly bytes: Uint8Array;
+  /** SHA-256, hex. */
+  readonly digest: string;
+}
+
+/** Where `scripts/builds/build-agent.ts` puts it below the assets. The HTTP side does not serve it. */
+export const agentBundlePath = "/agent/bundle.json";
+
+export async function readAgentBundle(assets: Pick<Fetcher, "fetch">): Promise<AgentBundle> {
+  const reply = await assets.fetch(`https://assets.invalid${agentBundlePath}`);
+  if (reply.status !== 200) throw new Error(`The agent is not among the files of this Worker (${reply.status}).`);
+  const bytes = new Uint8Array(await reply.arrayBuffer());
+  return { bytes, digest: toHex(await sha256(bytes)) };
+}

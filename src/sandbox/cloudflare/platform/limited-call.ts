@@ -1,0 +1,35 @@
+/** One call to the platform inside a time: gives up by itself, because no call of the SDK ever does. Never rejects. */
+import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
+import { bounded, timedOut } from "../../../calls/bounded-call.ts";
+import type { Clock } from "../../../session/ambient.ts";
+import { nativeFailure } from "../native/native-failure.ts";
+import { sdkFailure } from "../sdk/sdk-failure.ts";
+
+/** What is left of the time of one order; several calls share it. */
+export interface Deadline {
+  /** ms; 0 when it is over. */
+  left(): number;
+}
+
+export function deadlineIn(clock: Clock, ms: number): Deadline {
+  const at = clock.now() + ms;
+  return { left: () => Math.max(0, at - clock.now()) };
+}
+
+/** `changes`: whether the call may have an effect there. */
+export async function limited<T>(
+  clock: Clock,
+  ms: number,
+  changes: boolean,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<ProviderResult<T>> {
+  if (ms <= 0) return failed("timed_out", "There was no time left for the call.", "none");
+  try {
+    const answer = await bounded(clock, ms, ({ signal }) => call(signal));
+    if (answer !== timedOut) return succeeded(answer);
+    const words = `The platform did not answer within ${Math.round(ms)} ms.`;
+    return failed("timed_out", words, changes ? "unknown" : "none");
+  } catch (error) {
+    return { ok: false, failure: nativeFailure(error, changes) ?? sdkFailure(error, changes) };
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * `ContainerPlatform` over the real thing: the container of this object and the SDK's calls, passed through and nothing else. No
+ * bound, no retry, no judgement: those are the fence's, where the stand-in's tests reach them.
+ */
+import type { Sandbox } from "@cloudflare/sandbox";
+import { durableFenceStorage } from "../platform/durable-fence-storage.ts";
+import { digestStream } from "../platform/digest-stream.ts";
+import {
+  type CommandResult,
+  type ContainerPlatform,
+  type Digest,
+  type FenceStorage,
+  type ListedProcess,
+  sdkPort,
+  type SnapshotBucket,
+} from "../platform/container-platform.ts";
+
+/** The SDK's own, past our overrides of them. */
+export interface SdkCalls {
+  start(options: {
+    ports: number;
+    cancellationOptions: { abort: AbortSignal; instanceGetTimeoutMS: number; portReadyTimeoutMS: number };
+  }): Promise<void>;
+  destroy(): Promise<void>;
+}
+
+/** Methods of the class that its types leave out, and the field through which it starts its container. */
+interface Internals {
+  execWithSessionToken(command: string, session: string, options: { timeout: number }): Promise<CommandResult>;
+  container: Container;
+}
+
+/** How the SDK is told that a call belongs to no session (`enableDefaultSession: false` does the same in its client). */
+const noSession = "__DISABLE_SESSION__";
+
+export class SandboxPlatform implements ContainerPlatform {
+  readonly native = null;
+  readonly objectId: string;
+  readonly storage: FenceStorage;
+  readonly bucket: SnapshotBucket | null;
+  readonly #container: Container;
+  readonly #sandbox: Sandbox;
+  readonly #internals: Internals;
+  readonly #calls: SdkCalls;
+
+  constructor(ctx: DurableObjectState, sandbox: object, calls: SdkCalls, bucket: SnapshotBucket | null) {
+    if (ctx.container === undefined)
+      throw new Error("This class has no container: see [[containers]] in wrangler.toml.");
+    this.objectId = ctx.id.toString();
+    this.storage = durableFenceStorage(ctx.storage);
+    this.bucket = bucket;
+    this.#container = ctx.container;
+    this.#sandbox = sandbox as Sandbox;
+    this.#internals = sandbox as Internals;
+    this.#calls = calls;
+  }
+
+  /**
+   * The last word before the container starts: the SDK checks `running` and starts with awaits in between, and retries on its own.
+   * Its field is private, so this fails loudly when a new version has no such field.
+   */
+  guard(refuseToStart: () => void): void {
+    const container = this.#container;
+    if (this.#internals.container !== container) throw new Error("The SDK keeps its container elsewhere: no guard.");
+    this.#internals.container = new Proxy(container, {
+      get: (_, name) => {
+        if (name === "start") {
+          return (options?: ContainerStartupOptions): void => {
+            refuseToStart();
+            container.start(options);
+          };
+        }
+        const member: unknown = Reflect.get(container, name, container);
+        // A method of the runtime refuses to be called on anything but its own object.
+        return typeof member === "function" ? (member.bind(container) as unknown) : member;
+      },
+    });
+  }
+
+  running(): boolean {
+    return this.#container.running;
+  }
+
+  start(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const half = Math.floor(timeoutMs / 2);
+    return this.#calls.start({
+      ports: sdkPort,
+      cancellationOptions: { abort: signal, instanceGetTimeoutMS: half, portReadyTimeoutMS: half },
+    });
+  }
+
+  async exec(command: string, timeoutMs: number): Promise<CommandResult> {
+    const { exitCode, stdout, stderr } = await this.#internals.execWithSessionToken(command, noSession, {
+      timeout: timeoutMs,
+    });
+    return { exitCode, stdout, stderr };
+  }
+
+  async startProcess(command: string, processId: string, env: Readonly<Record<string, string>>): Promise<void> {
+    await this.#sandbox.startProcess(command, { processId, env: { ...env } }, noSession);
+  }
+
+  async listProcesses(): Promise<readonly ListedProcess[]> {
+    const listed = await this.#sandbox.listProcesses(noSession);
+    return listed.map(({ id, pid, status }) => ({
+      id,
+      pid: pid ?? null,
+      running: status === "running" || status === "starting",
+    }));
+  }
+
+  async writeFile(path: string, text: string): Promise<void> {
+    await this.#sandbox.writeFile(path, text, { sessionId: noSession });
+  }
+
+  connect(port: number, path: string, init: RequestInit): Promise<Response> {
+    return this.#container.getTcpPort(port).fetch(`http://container${path}`, init);
+  }
+
+  renewActivity(): void {
+    this.#sandbox.renewActivityTimeout();
+  }
+
+  sdkDestroy(): Promise<void> {
+    return this.#calls.destroy();
+  }
+
+  containerDestroy(): Promise<void> {
+    return this.#container.destroy();
+  }
+
+  digest(): Digest {
+    return digestStream();
+  }
+}

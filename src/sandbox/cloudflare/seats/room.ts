@@ -1,0 +1,159 @@
+/**
+ * Room in a container (docs/decisions/0012, 0026): how much there is, what may go to make more, and whether a launch failed for lack of it.
+ *
+ * Nothing here starts a container. One that does not run has the disk of its instance type, empty: that is the platform's
+ * contract, and a launch that meets something else says so. Only in a shared container that runs does anything lie beside
+ * anything: there it is measured and reclaimed.
+ */
+import { failed, succeeded, type ProviderFailure, type ProviderResult } from "../../../domain/state/failure.ts";
+import type { SandboxId } from "../../../domain/state/ids.ts";
+import { keptBecause, type WorkspaceSeen } from "../../../protocol/sandbox/stale-workspace.ts";
+import { surveyReport, type SurveyReport } from "../../../protocol/sandbox/toolbox.ts";
+import type { Capacity, LaunchOrder, Place, Reclaimed } from "../../agent-sandbox.ts";
+import type { FenceParts } from "../fence/fence-parts.ts";
+import { memberOf } from "../fence/home.ts";
+import { deadlineIn, type Deadline } from "../platform/limited-call.ts";
+import type { Vacating } from "./vacating.ts";
+
+/** Below this a job could not even write its log. */
+const leastFreeBytes = 16 * 1024 * 1024;
+const keptShown = 100;
+
+/** What a launch needs to know of the turns that launches take. */
+export interface LaunchTurns {
+  isStarting(sandboxId: SandboxId): boolean;
+  inTurn<T>(sandboxId: SandboxId, act: () => Promise<T>): Promise<T>;
+}
+
+export class Room {
+  readonly #parts: FenceParts;
+  readonly #vacating: Vacating;
+
+  constructor(parts: FenceParts, vacating: Vacating) {
+    this.#parts = parts;
+    this.#vacating = vacating;
+  }
+
+  async inspect(place: Place, ms: number): Promise<ProviderResult<Capacity>> {
+    const { platform, terms } = this.#parts;
+    if (platform.running()) return this.#measure(place, ms);
+    if (terms.freshDisk !== null) return succeeded(terms.freshDisk);
+    return failed("space_unmeasurable", "The container does not run, and what it will have is not known.", "none");
+  }
+
+  /** Of a member that is about to be started: the only launch that meets a disk which others wrote to. */
+  async forMember(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<null>> {
+    if (order.container === undefined) return succeeded(null);
+    const room = await this.#measure(order, deadline.left());
+    if (!room.ok) return room;
+    const { freeBytes } = room.value;
+    return freeBytes >= leastFreeBytes ? succeeded(null) : failed("insufficient_space", tooLittle(freeBytes), "none");
+  }
+
+  /** A launch failed: for lack of room, by evidence, or as it says itself. */
+  async whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
+    if (failure.code !== "unavailable" && failure.code !== "insufficient_space") return failure;
+    const room = await this.#measure(order, ms);
+    if (!room.ok)
+      return room.failure.code === "filesystem_unusable" ? { ...room.failure, effect: failure.effect } : failure;
+    const { freeBytes, totalBytes } = room.value;
+    if (freeBytes < leastFreeBytes)
+      return { code: "insufficient_space", message: tooLittle(freeBytes), effect: failure.effect };
+    if (failure.code === "unavailable") return failure;
+    return { ...failure, message: `${failure.message} Of ${totalBytes} bytes there are ${freeBytes} free.` };
+  }
+
+  async reclaim(place: Place, turns: LaunchTurns, ms: number): Promise<ProviderResult<Reclaimed>> {
+    const { platform } = this.#parts;
+    const deadline = deadlineIn(this.#parts.clock, ms);
+    const nothing: Reclaimed = { removed: [], freedBytes: 0, kept: [] };
+    if (place.container === undefined || !platform.running()) return succeeded(nothing);
+    const before = new Map(this.#known().map((sandboxId) => [sandboxId, this.#startsOf(sandboxId)]));
+    const seen = await this.#survey(place, deadline);
+    if (!seen.ok) return seen;
+    // One process that nobody could inspect might be at home in any of them.
+    const isBlind = seen.value.workspaces.some(({ processes }) => processes === "unknown");
+    const removed: SandboxId[] = [];
+    const kept: { name: string; why: string }[] = [];
+    let freedBytes = 0;
+    for (const each of seen.value.workspaces) {
+      const why = keptBecause(this.#judged(each, turns, isBlind), place.sessionId, this.#parts.terms.untouchedForMs);
+      const sandboxId = each.name as SandboxId;
+      const starts = before.get(sandboxId) ?? null;
+      const went = why === null ? await this.#remove(place, sandboxId, starts, turns, deadline) : { kept: why };
+      if ("freedBytes" in went) {
+        removed.push(sandboxId);
+        freedBytes += went.freedBytes;
+      } else if (!each.name.startsWith(`${place.sessionId}-`)) kept.push({ name: each.name, why: went.kept });
+    }
+    return succeeded({ removed, freedBytes, kept: kept.slice(0, keptShown) });
+  }
+
+  #measure(place: Pick<Place, "sandboxId" | "container">, ms: number): Promise<ProviderResult<Capacity>> {
+    const { toolbox, terms } = this.#parts;
+    return toolbox.space(place.container === undefined ? terms.paths.workspace : terms.paths.workspaces, ms);
+  }
+
+  #survey(place: Place, deadline: Deadline): Promise<ProviderResult<SurveyReport>> {
+    const { toolbox, terms } = this.#parts;
+    const places = this.#known().map((sandboxId) => this.#told(place, sandboxId));
+    const order = { directory: terms.paths.workspaces, places };
+    return toolbox.run("survey", order, surveyReport, deadline.left(), false);
+  }
+
+  /** Those that have a seat: nothing else can have been started in there, and what gave its seat back was removed. */
+  #known(): readonly SandboxId[] {
+    return this.#parts.records.roster.members;
+  }
+
+  /** null: never. */
+  #startsOf(sandboxId: SandboxId): number | null {
+    return this.#parts.records.place(sandboxId).armed?.starts ?? null;
+  }
+
+  #told(place: Place, sandboxId: SandboxId) {
+    const who = { sandboxId, ...(place.container === undefined ? {} : { container: place.container }) };
+    const { armed } = this.#parts.records.place(sandboxId);
+    const aim = {
+      session: armed?.sessionId ?? "",
+      generation: armed?.generation ?? 0,
+      instance: null,
+    };
+    return { name: sandboxId, aim, member: memberOf(who, this.#parts) };
+  }
+
+  #judged(each: SurveyReport["workspaces"][number], turns: LaunchTurns, isBlind: boolean): WorkspaceSeen {
+    const sandboxId = each.name as SandboxId;
+    const recorded = this.#known().includes(sandboxId) && this.#parts.records.place(sandboxId).armed !== null;
+    const processes = isBlind ? "unknown" : turns.isStarting(sandboxId) ? "starting" : each.processes;
+    return { name: each.name, recorded, untouchedMs: each.untouched_ms, processes };
+  }
+
+  /** In its own turn, retired durably first, and judged once more by the tool that removes it. */
+  #remove(
+    place: Place,
+    sandboxId: SandboxId,
+    starts: number | null,
+    turns: LaunchTurns,
+    deadline: Deadline,
+  ): Promise<{ readonly freedBytes: number } | { readonly kept: string }> {
+    return turns.inTurn(sandboxId, async () => {
+      const { records, terms } = this.#parts;
+      const { armed } = records.place(sandboxId);
+      if (armed === null || place.container === undefined) return { kept: "nothing is known of it" };
+      // Retiring what was launched meanwhile would end it.
+      if (this.#startsOf(sandboxId) !== starts) return { kept: "it was started meanwhile" };
+      records.retire(sandboxId, armed.generation);
+      await records.sync();
+      const { sessionId, generation } = armed;
+      const aim = { sessionId, sandboxId, container: place.container, generation, instanceId: null };
+      const vacated = await this.#vacating.vacate(aim, terms.untouchedForMs, deadline.left());
+      if (!vacated.ok) return { kept: `it could not be removed: ${vacated.failure.message}` };
+      return vacated.value;
+    });
+  }
+}
+
+function tooLittle(freeBytes: number): string {
+  return `${freeBytes} bytes are free in the container; ${leastFreeBytes} are needed.`;
+}

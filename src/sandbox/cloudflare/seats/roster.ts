@@ -1,0 +1,100 @@
+/**
+ * Who has which seat in a shared container, and whether the container is retired: one durable row of its object, which an object of a
+ * sandbox that is alone in its container never has. A member's ports and the user of its jobs follow from its seat.
+ *
+ * A seat is given back only once nothing of its member can be left: a port that is handed out again would be answered by another
+ * instance, and a user that is handed out again would make one member's leftovers the next one's.
+ */
+import type { SandboxId } from "../../../domain/state/ids.ts";
+import { seatCount } from "../../../protocol/sandbox/toolbox.ts";
+import type { FenceStorage } from "../platform/container-platform.ts";
+
+export interface Seat {
+  /** 1 to `seatCount`. */
+  readonly number: number;
+  /** Epoch ms: nothing of its member is older. */
+  readonly since: number;
+}
+
+interface RosterRow {
+  readonly retired: boolean;
+  readonly seats: Readonly<Record<string, Seat>>;
+  /** The seat that was given last: the next one is the longest free. */
+  readonly last: number;
+}
+
+const rosterKey = "mooring:shared";
+
+export class Roster {
+  readonly #storage: FenceStorage;
+  readonly #used: () => void;
+
+  /** `used`: from now on this object stores something. */
+  constructor(storage: FenceStorage, used: () => void) {
+    this.#storage = storage;
+    this.#used = used;
+  }
+
+  /** It was launched into, or retired, as a shared container. */
+  get known(): boolean {
+    return this.#row() !== null;
+  }
+
+  get retired(): boolean {
+    return this.#row()?.retired === true;
+  }
+
+  get members(): readonly SandboxId[] {
+    return Object.keys(this.#row()?.seats ?? {}) as SandboxId[];
+  }
+
+  retire(): void {
+    this.#write({ ...this.#current(), retired: true });
+  }
+
+  seatOf(sandboxId: SandboxId): Seat | null {
+    return this.#row()?.seats[sandboxId] ?? null;
+  }
+
+  /** The one it has, or another than any that is taken. null: all are. */
+  take(sandboxId: SandboxId, now: number): Seat | null {
+    const row = this.#current();
+    const own = row.seats[sandboxId];
+    if (own !== undefined) return own;
+    const taken = new Set(Object.values(row.seats).map((seat) => seat.number));
+    for (let step = 0; step < seatCount; step += 1) {
+      const number = ((row.last + step) % seatCount) + 1;
+      if (taken.has(number)) continue;
+      const seat = { number, since: now };
+      this.#write({ ...row, seats: { ...row.seats, [sandboxId]: seat }, last: number });
+      return seat;
+    }
+    return null;
+  }
+
+  vacate(sandboxId: SandboxId): void {
+    const row = this.#row();
+    if (row === null) return;
+    const { [sandboxId]: _, ...seats } = row.seats;
+    this.#write({ ...row, seats });
+  }
+
+  #row(): RosterRow | null {
+    const stored = this.#storage.get(rosterKey);
+    if (stored === undefined || stored === null) return null;
+    const row = stored as Partial<RosterRow>;
+    if (typeof row.retired !== "boolean" || typeof row.last !== "number" || typeof row.seats !== "object") {
+      throw new Error("The roster of this container cannot be understood.");
+    }
+    return row as RosterRow;
+  }
+
+  #current(): RosterRow {
+    return this.#row() ?? { retired: false, seats: {}, last: 0 };
+  }
+
+  #write(row: RosterRow): void {
+    this.#used();
+    this.#storage.put(rosterKey, row);
+  }
+}

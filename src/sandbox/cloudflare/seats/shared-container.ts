@@ -1,0 +1,51 @@
+/**
+ * A shared container as a whole: retired, looked at, ended (docs/decisions/0026). Ended only when it is retired, because from then
+ * on nothing can be launched in it; with it goes whatever its members left, and an hour later what its object stores.
+ */
+import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
+import type { Retired } from "../../agent-sandbox.ts";
+import type { Ending } from "../fence/ending.ts";
+import { type FenceParts, tombstoneMs } from "../fence/fence-parts.ts";
+import type { Launching } from "../fence/launching.ts";
+import { deadlineIn } from "../platform/limited-call.ts";
+import type { Looking } from "../fence/looking.ts";
+
+export class SharedContainer {
+  readonly #parts: FenceParts;
+  readonly #launching: Launching;
+  readonly #ending: Ending;
+  readonly #looking: Looking;
+
+  constructor(parts: FenceParts, launching: Launching, ending: Ending, looking: Looking) {
+    this.#parts = parts;
+    this.#launching = launching;
+    this.#ending = ending;
+    this.#looking = looking;
+  }
+
+  async retire(timeoutMs: number): Promise<ProviderResult<Retired>> {
+    const { records, platform } = this.#parts;
+    records.roster.retire();
+    await records.sync();
+    // From here on no launch begins; one that is under way may just be starting its process.
+    if (!(await this.#launching.settled(timeoutMs))) {
+      return failed("timed_out", "A launch in it is still under way.", "unknown");
+    }
+    return succeeded({ host: platform.objectId, boot: records.boot });
+  }
+
+  async destroy(timeoutMs: number): Promise<ProviderResult<null>> {
+    const { records, platform, clock } = this.#parts;
+    if (!records.roster.retired) return failed("invalid", "That container is not retired.", "none");
+    const deadline = deadlineIn(clock, timeoutMs);
+    if (!(await this.#ending.endContainer(deadline.left())))
+      return failed("unavailable", "The container still runs.", "unknown");
+    // Its own word is not enough to forget who is in it.
+    const seen = await this.#looking.lookAtContainer(Math.max(1, deadline.left()));
+    if (seen.answer !== "absent") return failed("unavailable", seen.detail, "unknown");
+    // Looks are answered from what is stored until then, by the host and boot that retired it.
+    if (records.erasedAt === null) records.erase(clock.now());
+    await platform.storage.setAlarm((records.erasedAt ?? clock.now()) + tombstoneMs);
+    return succeeded(null);
+  }
+}

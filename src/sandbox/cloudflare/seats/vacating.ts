@@ -1,0 +1,64 @@
+/**
+ * Takes a member that ended out of its shared container: its workspace, its state, and then its seat. Nothing is removed while
+ * anything of it lives, or while that cannot be told; and the seat stays taken as long as the files are there.
+ */
+import type { ContainerId } from "../../../domain/state/ids.ts";
+import { succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
+import { vacateReport } from "../../../protocol/sandbox/toolbox.ts";
+import type { FenceParts } from "../fence/fence-parts.ts";
+import { memberOf, workspaceOf } from "../fence/home.ts";
+import type { Deadline } from "../platform/limited-call.ts";
+import type { Looking } from "../fence/looking.ts";
+import type { ObjectAim } from "../object-api.ts";
+import { toolAim } from "../platform/toolbox-calls.ts";
+
+export type Vacated = { readonly freedBytes: number } | { readonly kept: string };
+
+export class Vacating {
+  readonly #parts: FenceParts;
+  readonly #looking: Looking;
+
+  constructor(parts: FenceParts, looking: Looking) {
+    this.#parts = parts;
+    this.#looking = looking;
+  }
+
+  /** All seats are taken: one of a member that is retired, and of which nothing is left, is given back. false: there is none such. */
+  async freeOne(container: ContainerId, deadline: Deadline): Promise<boolean> {
+    const { records } = this.#parts;
+    for (const sandboxId of records.roster.members) {
+      const { armed, retiredThrough } = records.place(sandboxId);
+      if (armed === null || retiredThrough === null || retiredThrough < armed.generation) continue;
+      const { sessionId, generation } = armed;
+      const aim = { sessionId, sandboxId, container, generation, instanceId: null };
+      const vacated = await this.vacate(aim, null, deadline.left());
+      if (vacated.ok && "freedBytes" in vacated.value) return true;
+    }
+    return false;
+  }
+
+  /** `untouchedForMs` null: whenever it was touched. */
+  async vacate(aim: ObjectAim, untouchedForMs: number | null, ms: number): Promise<ProviderResult<Vacated>> {
+    const { platform, toolbox, records, terms } = this.#parts;
+    const { armed } = records.place(aim.sandboxId);
+    if (platform.running() && armed !== null) {
+      const order = {
+        aim: toolAim({ ...aim, instanceId: null }),
+        member: memberOf(aim, this.#parts),
+        workspace: workspaceOf(aim, this.#parts),
+        also: [`${terms.paths.state}/${armed.instanceId}`],
+        untouched_for_ms: untouchedForMs,
+      };
+      const told = await toolbox.run("vacate", order, vacateReport, ms, true);
+      if (!told.ok) return told;
+      if ("kept" in told.value) return succeeded({ kept: told.value.kept });
+      records.roster.vacate(aim.sandboxId);
+      return succeeded({ freedBytes: told.value.freed_bytes });
+    }
+    // With the container went its disk; but its word alone is not enough.
+    const seen = await this.#looking.look(aim, ms);
+    if (seen.answer !== "absent") return succeeded({ kept: seen.detail });
+    records.roster.vacate(aim.sandboxId);
+    return succeeded({ freedBytes: 0 });
+  }
+}

@@ -1,0 +1,275 @@
+/** The rows of a session's jobs. A job's order is its position; at most 1,000 are kept, ended ones go first. */
+import type { Generation, JobId } from "../../domain/state/ids.ts";
+import type { JobFailure, LeftRunning, OutputGap } from "../../protocol/job-failure.ts";
+import type { CreateJob, JobState } from "../../protocol/resources/session/jobs.ts";
+import type { Sql, SqlRow, SqlValue } from "../../storage/sql.ts";
+import { parseJson } from "../records/row-codec.ts";
+import type { SealedRow } from "../records/store.ts";
+
+export interface Job {
+  readonly id: JobId;
+  readonly position: number;
+  readonly state: JobState;
+  readonly body: JobBody;
+  /** Its env and stdin, sealed (secrets.ts); null: it has neither. */
+  readonly secrets: string | null;
+  readonly createdAt: number;
+  readonly timeoutMs: number;
+  /** The generation it was handed to; null while queued. */
+  readonly generation: Generation | null;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly outputBytes: number;
+  readonly outputTruncated: boolean;
+  /** What of its output was dropped; null: nothing, or not known. */
+  readonly outputGap: OutputGap | null;
+  /** Why it could not be started. */
+  readonly failure: JobFailure | null;
+  /** What it left when it exited by itself. */
+  readonly leftRunning: LeftRunning | null;
+  /** How it was asked to end; null: it was not. */
+  readonly ending: "cancelled" | "interrupted" | null;
+  /** The last 64 kB; null until it has ended, and when it was lost with its sandbox. */
+  readonly tail: Uint8Array | null;
+  /** The offset of its first byte in the whole output. */
+  readonly tailFrom: number;
+}
+
+/** The part of the request that may be read again: everything but the secrets. */
+export type JobBody = Omit<CreateJob, "env" | "stdin">;
+
+export type OpenJob = Pick<Job, "id" | "generation" | "ending"> & { readonly state: "queued" | "sent" | "running" };
+
+export type JobResult = Pick<
+  Job,
+  | "state"
+  | "startedAt"
+  | "endedAt"
+  | "exitCode"
+  | "signal"
+  | "outputBytes"
+  | "outputTruncated"
+  | "outputGap"
+  | "failure"
+  | "leftRunning"
+  | "tail"
+  | "tailFrom"
+>;
+
+export const jobsKept = 1_000;
+/** What is stored of a job's output. */
+export const tailBytes = 65_536;
+
+const unsettled: ReadonlySet<JobState> = new Set(["queued", "sent", "running"]);
+export function isSettled(job: Pick<Job, "state">): boolean {
+  return !unsettled.has(job.state);
+}
+
+export interface JobSummary {
+  readonly count: number;
+  /** The one that was created last; null: there is none. */
+  readonly last: Pick<Job, "id" | "state" | "exitCode" | "signal"> | null;
+}
+
+export interface JobStore {
+  get(id: JobId): Job | null;
+  /** The jobs after that one, in the order of their creation; null: that job is not kept any more. */
+  list(after: JobId | null, limit: number): readonly Job[] | null;
+  /** The jobs that have not ended, oldest first, without their bodies: the engine reads them at every turn. */
+  open(): readonly OpenJob[];
+  /** Those that were handed to this generation, as far as they are still kept. */
+  summary(generation: Generation): JobSummary;
+  /** A transaction was rolled back, or the rows were erased: drop what is cached. */
+  forget(): void;
+  /** `full`: 1,000 jobs are there and none has ended. */
+  add(job: Pick<Job, "id" | "body" | "secrets" | "createdAt" | "timeoutMs">): "added" | "full";
+  hand(id: JobId, generation: Generation): void;
+  takeBack(id: JobId): void;
+  /** Stores the intent to end these jobs, until they have ended. */
+  markEnding(ids: readonly JobId[], as: "cancelled" | "interrupted"): void;
+  settle(id: JobId, result: JobResult): void;
+  setRunning(id: JobId, startedAt: number): void;
+  /** Jobs handed to this generation that never reported an end. */
+  settleHanded(generation: Generation, as: JobState, at: number): void;
+  /** Jobs never handed over. */
+  dropQueue(at: number): void;
+  sealedRows(): readonly SealedRow[];
+}
+
+export function jobStore(sql: Sql): JobStore {
+  /** Cached until the next write: it is read far more often than it changes. */
+  let open: readonly OpenJob[] | null = null;
+  const write = (statement: string, ...bindings: readonly SqlValue[]): void => {
+    open = null;
+    sql.run(statement, ...bindings);
+  };
+  let made = false;
+  /** The first create makes the tables; a session that does not exist has no jobs. */
+  const exists = (): boolean =>
+    (made ||= sql.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'").length > 0);
+  const positionOf = (id: JobId): number | null => {
+    const row = sql.run("SELECT position FROM job WHERE id = ?", id)[0];
+    return row === undefined ? null : Number(row["position"]);
+  };
+  const one = (id: JobId) => sql.run("SELECT * FROM job WHERE id = ?", id)[0];
+  return {
+    get(id) {
+      const row = exists() ? one(id) : undefined;
+      return row === undefined ? null : decode(row);
+    },
+    list(after, limit) {
+      if (!exists()) return [];
+      const position = after === null ? 0 : positionOf(after);
+      if (position === null) return null;
+      return sql.run("SELECT * FROM job WHERE position > ? ORDER BY position LIMIT ?", position, limit).map(decode);
+    },
+    summary(generation) {
+      if (!exists()) return { count: 0, last: null };
+      const counted = sql.run("SELECT count(*) AS count FROM job WHERE generation = ?", generation)[0];
+      const row = sql.run("SELECT * FROM job WHERE generation = ? ORDER BY position DESC LIMIT 1", generation)[0];
+      return { count: Number(counted?.["count"]), last: row === undefined ? null : decode(row) };
+    },
+    forget() {
+      open = null;
+      made = false;
+    },
+    open() {
+      if (!exists()) return [];
+      open ??= sql
+        .run(
+          "SELECT id, state, generation, ending FROM job WHERE state IN ('queued', 'sent', 'running') ORDER BY position",
+        )
+        .map((row) => ({
+          id: row["id"] as JobId,
+          state: row["state"] as OpenJob["state"],
+          generation: generationOf(row),
+          ending: row["ending"] as Job["ending"],
+        }));
+      return open;
+    },
+    add(job) {
+      const count = Number(sql.run("SELECT count(*) AS count FROM job")[0]?.["count"]);
+      if (count >= jobsKept) {
+        const oldest = sql.run(
+          "SELECT position FROM job WHERE state NOT IN ('queued', 'sent', 'running') ORDER BY position LIMIT 1",
+        )[0];
+        if (oldest === undefined) return "full";
+        write("DELETE FROM job WHERE position = ?", oldest["position"] ?? null);
+      }
+      write(
+        `INSERT INTO job (position, id, state, created_at, timeout_ms, output_bytes, output_truncated, body, secrets)
+         VALUES ((SELECT coalesce(max(position), 0) + 1 FROM job), ?, 'queued', ?, ?, 0, 0, ?, ?)`,
+        job.id,
+        job.createdAt,
+        job.timeoutMs,
+        JSON.stringify(job.body),
+        job.secrets,
+      );
+      return "added";
+    },
+    hand(id, generation) {
+      write("UPDATE job SET state = 'sent', generation = ? WHERE id = ? AND state = 'queued'", generation, id);
+    },
+    takeBack(id) {
+      write("UPDATE job SET state = 'queued', generation = NULL WHERE id = ? AND state = 'sent'", id);
+    },
+    markEnding(ids, as) {
+      for (const id of ids) {
+        write("UPDATE job SET ending = coalesce(ending, ?) WHERE id = ? AND state IN ('sent', 'running')", as, id);
+      }
+    },
+    setRunning(id, startedAt) {
+      write("UPDATE job SET state = 'running', started_at = ? WHERE id = ? AND state = 'sent'", startedAt, id);
+    },
+    settle(id, result) {
+      write(
+        `UPDATE job SET state = ?, started_at = coalesce(started_at, ?), ended_at = ?, exit_code = ?, signal = ?, output_bytes = ?,
+           output_truncated = ?, output_gap = ?, failure = ?, left_running = ?, tail = ?, tail_from = ? WHERE id = ? AND state IN ('queued', 'sent', 'running')`,
+        result.state,
+        result.startedAt,
+        result.endedAt,
+        result.exitCode,
+        result.signal,
+        result.outputBytes,
+        result.outputTruncated ? 1 : 0,
+        json(result.outputGap),
+        json(result.failure),
+        json(result.leftRunning),
+        result.tail,
+        result.tailFrom,
+        id,
+      );
+    },
+    settleHanded(generation, as, at) {
+      write(
+        "UPDATE job SET state = ?, ended_at = ? WHERE generation = ? AND state IN ('sent', 'running')",
+        as,
+        at,
+        generation,
+      );
+    },
+    dropQueue(at) {
+      write("UPDATE job SET state = 'cancelled', ended_at = ? WHERE state = 'queued'", at);
+    },
+    sealedRows() {
+      if (!exists()) return [];
+      // Read one at a time: all of them together may exceed the memory of an isolate.
+      return sql.run("SELECT id FROM job WHERE secrets IS NOT NULL").map(({ id = null }) => ({
+        place: `job/${String(id)}`,
+        read() {
+          const stored = sql.run("SELECT secrets FROM job WHERE id = ?", id)[0]?.["secrets"];
+          return typeof stored === "string" ? stored : null;
+        },
+        replace: (stored, sealed) =>
+          void sql.run("UPDATE job SET secrets = ? WHERE id = ? AND secrets = ?", sealed, id, stored),
+      }));
+    },
+  };
+}
+
+/** An unreadable row must not hide the others: it gets an empty body, has no command, and is never sent. */
+function bodyOf(stored: unknown): JobBody {
+  const body = parseJson(stored);
+  return typeof body === "object" && body !== null ? body : {};
+}
+
+function generationOf(row: SqlRow): Generation | null {
+  return row["generation"] === null ? null : (Number(row["generation"]) as Generation);
+}
+
+function json(value: object | null): string | null {
+  return value === null ? null : JSON.stringify(value);
+}
+
+/** Written by `json`. */
+function parsed<T>(value: SqlValue | undefined): T | null {
+  return typeof value === "string" ? (parseJson(value) as T | null) : null;
+}
+
+function decode(row: SqlRow): Job {
+  const number = (column: string): number | null => (row[column] === null ? null : Number(row[column]));
+  return {
+    id: row["id"] as JobId,
+    position: Number(row["position"]),
+    state: row["state"] as JobState,
+    body: bodyOf(row["body"]),
+    secrets: row["secrets"] === null ? null : String(row["secrets"]),
+    createdAt: Number(row["created_at"]),
+    timeoutMs: Number(row["timeout_ms"]),
+    generation: generationOf(row),
+    startedAt: number("started_at"),
+    endedAt: number("ended_at"),
+    exitCode: number("exit_code"),
+    signal: row["signal"] === null ? null : String(row["signal"]),
+    outputBytes: Number(row["output_bytes"]),
+    outputTruncated: row["output_truncated"] === 1,
+    outputGap: parsed<OutputGap>(row["output_gap"]),
+    failure: parsed<JobFailure>(row["failure"]),
+    leftRunning: parsed<LeftRunning>(row["left_running"]),
+    ending: row["ending"] as Job["ending"],
+    tail: row["tail"] instanceof Uint8Array ? row["tail"] : null,
+    tailFrom: Number(row["tail_from"]),
+  };
+}

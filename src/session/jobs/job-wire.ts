@@ -1,0 +1,68 @@
+/** Translates a job between its stored form and the protocol of the wrapper. Pure. */
+import type { JobFailure } from "../../protocol/job-failure.ts";
+import type { WrapperJobDetail, WrapperJobOrder } from "../../protocol/sandbox/wrapper.ts";
+import type { Job, JobResult } from "./job-store.ts";
+import type { JobSecrets } from "../records/secrets.ts";
+
+export function orderOf(job: Job, { env, stdin }: JobSecrets): WrapperJobOrder {
+  const { command, argv, cwd, stdin_open, keep, tty } = job.body;
+  return {
+    id: job.id,
+    ...(command === undefined ? {} : { command }),
+    ...(argv === undefined ? {} : { argv }),
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env }),
+    ...(stdin === undefined ? {} : { stdin }),
+    ...(stdin_open === undefined ? {} : { stdin_open }),
+    ...(keep === true ? { keep } : {}),
+    ...(tty === true ? { tty } : {}),
+    timeout_ms: job.timeoutMs,
+  };
+}
+
+export function resultOf(detail: WrapperJobDetail, now: number): JobResult {
+  return {
+    state: detail.state,
+    startedAt: now - detail.started_ago_ms,
+    endedAt: now - (detail.ended_ago_ms ?? 0),
+    exitCode: detail.exit_code,
+    signal: detail.signal,
+    outputBytes: detail.output_bytes,
+    outputTruncated: detail.output_truncated,
+    outputGap: detail.output_gap ?? null,
+    failure: detail.failure ?? null,
+    leftRunning: detail.left_running ?? null,
+    tail: bytesOf(detail.tail_base64),
+    tailFrom: detail.tail_offset,
+  };
+}
+
+/** By a loop: `Uint8Array.from` walks the text by code points and takes milliseconds for a whole tail. */
+function bytesOf(base64: string): Uint8Array {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at += 1) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}
+
+/** The result of a job that never ran. */
+export function resultWithoutRun(
+  state: "failed" | "cancelled" | "interrupted",
+  now: number,
+  failure: JobFailure | null,
+): JobResult {
+  return {
+    state,
+    startedAt: null,
+    endedAt: now,
+    exitCode: null,
+    signal: null,
+    outputBytes: 0,
+    outputTruncated: false,
+    outputGap: null,
+    failure,
+    leftRunning: null,
+    tail: new Uint8Array(),
+    tailFrom: 0,
+  };
+}

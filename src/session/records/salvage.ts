@@ -1,0 +1,97 @@
+/**
+ * What stands for a session whose record cannot be read: made from the plain columns and the leases that still can be,
+ * for teardown and for reports. It is never stored as a whole (docs/decisions/0006).
+ */
+import { beginStop, type Lease, type OpenLease, type Stopping } from "../../domain/state/lease.ts";
+import { noBudget, type Session } from "../../domain/state/session.ts";
+import type { SessionPorts } from "../ports.ts";
+import type { PlainSession, StandingLease } from "./row-codec.ts";
+
+/**
+ * What can be torn down of a session whose spec cannot be read: stops under way, and everything once a delete was asked for.
+ * Each lease keeps its place: a ghost written back as the newest would push the real one out.
+ */
+export function salvage(plain: PlainSession, leases: readonly StandingLease[], ports: SessionPorts): Session | null {
+  const now = ports.clock.now();
+  const asked = plain.deleteRequestedAt !== null;
+  const torn = (lease: Lease): lease is OpenLease => lease.phase === "stopping" || (asked && lease.phase !== "closed");
+  const stop = (lease: OpenLease): Stopping => {
+    const stopping = beginStop(lease, "terminated", now, ports.policy);
+    // Only the record lists snapshots to delete, and it is not written: the lease keeps the name of its save until it can be.
+    const saving = lease.phase === "held" && lease.gate.type === "saving";
+    return saving ? { ...stopping, unsettledSave: lease.gate.attemptId } : stopping;
+  };
+  const newestLease = leases.find((each) => each.standing === "newest")?.lease ?? null;
+  const newest =
+    newestLease === null || newestLease.phase === "closed" ? newestLease : torn(newestLease) ? stop(newestLease) : null;
+  const ghosts = leases.flatMap(({ standing, lease }) => (standing === "ghost" && torn(lease) ? [stop(lease)] : []));
+  const stopping = newest?.phase === "stopping" ? [...ghosts, newest] : ghosts;
+  const last = leases.at(-1)?.lease;
+  if (last === undefined || (stopping.length === 0 && !asked)) return null;
+  const ended = stopping.every((lease) => lease.assertion !== null);
+  const proofs = leases.flatMap(({ lease }) => (lease.phase === "closed" ? [lease.receipt.verifiedAbsentAt] : []));
+  const at = plain.deleteRequestedAt ?? stopping[0]?.requestedAt ?? now;
+  return {
+    ...blank(plain, last.provider),
+    nextGeneration: (last.generation + 1) as Session["nextGeneration"],
+    // Not asked to end: it must not be told as ended, or it could never go on when its record is read again.
+    desired: asked
+      ? { type: "terminated", reason: "failed", at, endedAt: ended ? Math.max(at, ...proofs) : null, failure: null }
+      : { type: "suspended", cause: "loss", since: at, resumeQueued: false },
+    newest,
+    ghosts,
+  };
+}
+
+/** Nothing of it may be acted on: it stands there for reports alone, with the newest lease that can be read. */
+export function reportOnlySession(plain: PlainSession, leases: readonly StandingLease[]): Session | null {
+  const newest = leases.findLast((each) => each.standing === "newest")?.lease ?? null;
+  const ghosts = leases.flatMap(({ standing, lease }) =>
+    standing === "ghost" && lease.phase === "stopping" ? [lease] : [],
+  );
+  const provider = newest?.provider ?? plain.provider;
+  if (provider === null) return null;
+  return {
+    ...blank(plain, provider),
+    nextGeneration: ((newest?.generation ?? 0) + 1) as Session["nextGeneration"],
+    desired: { type: "running", provision: null },
+    newest,
+    ghosts,
+  };
+}
+
+/** Clocks of a session that cannot be read do not run: its end is as far away as a date goes. */
+const noEnd = 8_640_000_000_000_000;
+
+function blank(
+  plain: PlainSession,
+  provider: Session["provider"],
+): Omit<Session, "nextGeneration" | "desired" | "newest" | "ghosts"> {
+  return {
+    id: plain.id,
+    tenant: plain.tenant,
+    provider,
+    isolation: "session",
+    createdAt: plain.createdAt,
+    limits: { timeoutMs: 0, idleTimeoutMs: null, maxLifetimeMs: 0 },
+    lifecycle: { onTimeout: "kill", onLoss: "hold" },
+    profile: { labels: {}, agentType: null, taskId: null, critical: false, autoResume: false },
+    endAt: noEnd,
+    startedAt: null,
+    refreshedAt: null,
+    activity: { lastAt: plain.createdAt, activeJobs: 0, reportedAt: plain.createdAt },
+    alive: { totalMs: 0, since: null },
+    relaunches: 0,
+    warnedOfPause: null,
+    warnedOfEnd: null,
+    budget: noBudget,
+    pauseTries: null,
+    setback: null,
+    workspace: null,
+    snapshot: null,
+    discarded: [],
+    forgotten: [],
+    cancellations: [],
+    taken: [],
+  };
+}

@@ -1,0 +1,110 @@
+/**
+ * A session's calls to its provider: each has a bound, and none throws. Also what steps read of the session: its leases,
+ * their provider, and the target that a lease is to a provider.
+ */
+import type { SessionEvent } from "../../domain/machine/events.ts";
+import { failed, type ProviderResult } from "../../domain/state/failure.ts";
+import type { AttemptId, Generation } from "../../domain/state/ids.ts";
+import type { Candidate, LeaseIdentity, OpenLease } from "../../domain/state/lease.ts";
+import type { Observation } from "../../domain/state/observation.ts";
+import type { Outcome } from "../../domain/machine/outcome.ts";
+import { openLeases, type Session } from "../../domain/state/session.ts";
+import type { AgentSandbox, CallBound, Target } from "../../sandbox/agent-sandbox.ts";
+import { bounded, timedOut } from "../../calls/bounded-call.ts";
+import type { OutcomeTally } from "../jobs/outcome-tally.ts";
+import type { SessionPorts } from "../ports.ts";
+import type { SessionState } from "../session-state.ts";
+import type { Actor } from "../records/history.ts";
+
+/** A lease, or the candidate for one: enough to name a target. */
+type Addressee = Candidate & { readonly host?: string | null };
+
+/** Observations are stored: a fork bomb must not make a row that is too large to write. */
+const residueKept = 16;
+
+export class ProviderCalls {
+  readonly #ports: SessionPorts;
+  readonly #state: SessionState;
+  readonly #tally: OutcomeTally;
+
+  constructor(ports: SessionPorts, state: SessionState, tally: OutcomeTally) {
+    this.#ports = ports;
+    this.#state = state;
+    this.#tally = tally;
+  }
+
+  dispatch(event: SessionEvent, actor: Actor = "alarm"): Outcome {
+    return this.#state.dispatch(event, actor);
+  }
+
+  attempt(): AttemptId {
+    return this.#ports.ids.id() as AttemptId;
+  }
+
+  session(): Session {
+    const session = this.#state.session;
+    if (session === null) throw new Error("a step without a session");
+    return session;
+  }
+
+  lease(generation: Generation): OpenLease | null {
+    return openLeases(this.session()).find((lease) => lease.generation === generation) ?? null;
+  }
+
+  provider(lease: Pick<LeaseIdentity, "provider">): AgentSandbox | null {
+    return this.#ports.providers.get(lease.provider);
+  }
+
+  target(lease: Addressee): Target {
+    const { sandboxId, container, generation, instanceId } = lease;
+    const target = { sessionId: this.session().id, sandboxId, generation, instanceId, host: lease.host ?? null };
+    return container === undefined ? target : { ...target, container };
+  }
+
+  async call<T>(
+    ms: number,
+    what: string,
+    call: (bound: CallBound) => Promise<ProviderResult<T>>,
+  ): Promise<ProviderResult<T>> {
+    try {
+      const answer = await bounded(this.#ports.clock, ms, call);
+      if (answer !== timedOut) return answer;
+      this.#tally.callTimedOut();
+      return failed("timed_out", `${what}: no answer within ${ms} ms.`, "unknown");
+    } catch (error) {
+      // The port promises not to throw. A provider that throws may have done anything.
+      this.#ports.logger.error("a provider threw", { what, error: String(error) });
+      return failed("unavailable", `${what}: the provider failed.`, "unknown");
+    }
+  }
+
+  async look(lease: Addressee): Promise<Observation> {
+    const { clock, policy } = this.#ports;
+    const provider = this.provider(lease);
+    const beganAt = clock.now();
+    const target = this.target(lease);
+    const unknown = (detail: string): Observation => ({
+      answer: "unknown",
+      provider: lease.provider,
+      host: null,
+      boot: null,
+      sandboxId: lease.sandboxId,
+      generation: lease.generation,
+      beganAt,
+      residue: [],
+      detail,
+    });
+    if (provider === null) return unknown(`No adapter for provider ${lease.provider} is wired.`);
+    try {
+      const answer = await bounded(clock, policy.observeMs, (bound) => provider.observe(target, beganAt, bound));
+      if (answer === timedOut) {
+        this.#tally.callTimedOut();
+        return unknown(`No answer within ${policy.observeMs} ms.`);
+      }
+      return { ...answer, residue: answer.residue.slice(0, residueKept) };
+    } catch (error) {
+      this.#ports.logger.error("a provider threw", { what: "observe", error: String(error) });
+      return unknown("The provider failed.");
+    }
+  }
+}

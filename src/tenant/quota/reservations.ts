@@ -1,0 +1,168 @@
+/**
+ * The reservation rows, one per (session, generation), and the kept tallies beside them. The only writer of both: a row
+ * enters at `grant`, changes state at `move`, leaves at `prune`, and each of the three moves its tally in the same
+ * transaction (I11). Decides nothing: quota.ts and registry.ts do.
+ */
+import type { ContainerId, Generation, SandboxId, SessionId } from "../../domain/state/ids.ts";
+import type { Sql, SqlRow } from "../../storage/sql.ts";
+
+/** Counted against the cap: something physical may exist. */
+const openStates = ["reserved", "launching", "held", "stopping"] as const;
+/** Given back: `proven` by two looks after retirement; `cancelled` because no lease was ever opened for it. */
+const releasedStates = ["proven", "cancelled"] as const;
+/** `asserted`: an operator's word, in a column of its own: neither counted against the cap nor proven. */
+export const reservationStates = [...openStates, "asserted", ...releasedStates] as const;
+export type ReservationState = (typeof reservationStates)[number];
+
+export interface Reservation {
+  readonly sessionId: SessionId;
+  readonly generation: Generation;
+  readonly sandboxId: SandboxId;
+  /** The shared container it is a place in; null: a container of its own. */
+  readonly container: ContainerId | null;
+  /** The host that answered its launch first; null: none has been reported. Nobody else's word about it proves anything. */
+  readonly host: string | null;
+  readonly state: ReservationState;
+  readonly ghost: boolean;
+  /** The newest report of its session names it. Always false for one no lease was opened for. */
+  readonly listed: boolean;
+  readonly reservedAt: number;
+  readonly changedAt: number;
+  /** Still `reserved` by then: its session is asked. */
+  readonly lookAt: number;
+}
+
+/** Kept amounts: every grant there was, what is in each state, of those what pruning took, and how often any of it changed. */
+export type Tally = "granted" | ReservationState | "pruned_proven" | "pruned_cancelled" | "counts_version";
+
+const columns =
+  "session_id, generation, sandbox_id, container, host, state, ghost, listed, reserved_at, changed_at, look_at";
+
+export function isOpenState(state: ReservationState): boolean {
+  return (openStates as readonly string[]).includes(state);
+}
+
+export function readReservation(sql: Sql, sessionId: SessionId, generation: Generation): Reservation | null {
+  const statement = `SELECT ${columns} FROM reservation WHERE session_id = ? AND generation = ?`;
+  const row = sql.run(statement, sessionId, generation)[0];
+  return row === undefined ? null : parse(row);
+}
+
+export function reservationsOf(sql: Sql, sessionId: SessionId): readonly Reservation[] {
+  return sql.run(`SELECT ${columns} FROM reservation WHERE session_id = ? ORDER BY generation`, sessionId).map(parse);
+}
+
+/** Not released, asserted ones included; in the order of (session, generation), strictly after `after`. */
+export function unreleased(
+  sql: Sql,
+  after: { readonly sessionId: SessionId; readonly generation: Generation } | null,
+  limit: number,
+): readonly Reservation[] {
+  const statement = `SELECT ${columns} FROM reservation
+    WHERE state NOT IN ('proven', 'cancelled') AND (session_id, generation) > (?, ?)
+    ORDER BY session_id, generation LIMIT ?`;
+  return sql.run(statement, after?.sessionId ?? "", after?.generation ?? 0, limit).map(parse);
+}
+
+/** Still `reserved` although their session should have opened a lease or given them back by `now`. */
+export function overdueReservations(sql: Sql, now: number, limit: number): readonly Reservation[] {
+  const statement = `SELECT ${columns} FROM reservation
+    WHERE state = 'reserved' AND look_at <= ? ORDER BY look_at LIMIT ?`;
+  return sql.run(statement, now, limit).map(parse);
+}
+
+export function earliestLook(sql: Sql): number | null {
+  const look = sql.run("SELECT min(look_at) AS look FROM reservation WHERE state = 'reserved'")[0]?.["look"];
+  return typeof look === "number" ? look : null;
+}
+
+/** Of one container: those that were not released. */
+export function membersOf(sql: Sql, container: ContainerId): readonly Reservation[] {
+  const statement = `SELECT ${columns} FROM reservation
+    WHERE container = ? AND state NOT IN ('proven', 'cancelled') ORDER BY session_id, generation`;
+  return sql.run(statement, container).map(parse);
+}
+
+export function openCount(sql: Sql): number {
+  const rows = sql.run(
+    "SELECT count(*) AS open FROM reservation WHERE state IN ('reserved', 'launching', 'held', 'stopping')",
+  );
+  return Number(rows[0]?.["open"]);
+}
+
+/** Makes the row. `listed` and `ghost` as its report says; a fresh reservation is neither. */
+export function grant(sql: Sql, reservation: Reservation): void {
+  const { sessionId, generation, sandboxId, container, host, state, ghost, listed } = reservation;
+  const { reservedAt, changedAt, lookAt } = reservation;
+  const flags = [Number(ghost), Number(listed)];
+  const values = [sessionId, generation, sandboxId, container, host, state, ...flags, reservedAt, changedAt, lookAt];
+  sql.run(`INSERT INTO reservation (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ...values);
+  tally(sql, "granted", 1);
+  tally(sql, state, 1);
+  tally(sql, "counts_version", 1);
+}
+
+export type Standing = Pick<Reservation, "state" | "ghost" | "listed">;
+
+/** Writes nothing when nothing changes: most reports repeat what is known, and a row written is a row billed. */
+export function move(sql: Sql, from: Reservation, to: Standing, now: number): void {
+  if (from.state === to.state && from.ghost === to.ghost && from.listed === to.listed) return;
+  sql.run(
+    "UPDATE reservation SET state = ?, ghost = ?, listed = ?, changed_at = ? WHERE session_id = ? AND generation = ?",
+    ...[to.state, Number(to.ghost), Number(to.listed), now, from.sessionId, from.generation],
+  );
+  if (from.state === to.state) return;
+  tally(sql, from.state, -1);
+  tally(sql, to.state, 1);
+  tally(sql, "counts_version", 1);
+}
+
+/** The first host that is reported stays: a host that answers later for the same sandbox is another one. */
+export function learnReservationHost(sql: Sql, { sessionId, generation }: Reservation, host: string): void {
+  sql.run(
+    "UPDATE reservation SET host = ? WHERE session_id = ? AND generation = ? AND host IS NULL",
+    ...[host, sessionId, generation],
+  );
+}
+
+export function lookAgainAt(sql: Sql, reservation: Reservation, at: number): void {
+  const { sessionId, generation } = reservation;
+  sql.run("UPDATE reservation SET look_at = ? WHERE session_id = ? AND generation = ?", at, sessionId, generation);
+}
+
+/** Forgets a released row; what it counted stays in the tallies. */
+export function prune(sql: Sql, reservation: Reservation): void {
+  const { sessionId, generation, state } = reservation;
+  if (state !== "proven" && state !== "cancelled") throw new Error(`what is ${state} is never pruned`);
+  sql.run("DELETE FROM reservation WHERE session_id = ? AND generation = ?", sessionId, generation);
+  tally(sql, `pruned_${state}`, 1);
+}
+
+/** Something else of the tenant's picture changed: the index is told anew. */
+export function countsChanged(sql: Sql): void {
+  tally(sql, "counts_version", 1);
+}
+
+function tally(sql: Sql, name: Tally, change: 1 | -1): void {
+  sql.run(
+    "INSERT INTO tally (name, amount) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET amount = amount + excluded.amount",
+    name,
+    change,
+  );
+}
+
+function parse(row: SqlRow): Reservation {
+  return {
+    sessionId: row["session_id"] as SessionId,
+    generation: row["generation"] as Generation,
+    sandboxId: row["sandbox_id"] as SandboxId,
+    container: row["container"] as ContainerId | null,
+    host: row["host"] as string | null,
+    state: row["state"] as ReservationState,
+    ghost: row["ghost"] === 1,
+    listed: row["listed"] === 1,
+    reservedAt: row["reserved_at"] as number,
+    changedAt: row["changed_at"] as number,
+    lookAt: row["look_at"] as number,
+  };
+}

@@ -1,0 +1,23 @@
+/** The tenant's counts, told to its shard of the index as one whole picture; confirmed by the version that it then holds. */
+import { bounded, timedOut } from "../../calls/bounded-call.ts";
+import type { TenantId } from "../../domain/state/ids.ts";
+import type { CountsPort } from "../../fleet/shard/shard-api.ts";
+import type { Clock } from "../../session/ambient.ts";
+import type { TenantCore } from "../tenant-core.ts";
+
+export interface CountsPorts {
+  readonly clock: Clock;
+  /** The shard that indexes this tenant. */
+  index(tenant: TenantId): CountsPort;
+}
+
+/** How long the index may take to confirm. */
+const tellBoundMs = 10_000;
+
+/** Rejects when it is not confirmed in time: the caller tells again. */
+export async function tellCounts(ports: CountsPorts, tenant: TenantId, core: TenantCore): Promise<void> {
+  const counts = { tenant, ...core.counts() };
+  const reply = await bounded(ports.clock, tellBoundMs, () => ports.index(tenant).counts(counts));
+  if (reply === timedOut) throw new Error("no answer in time");
+  core.countsConfirmed(reply.version);
+}

@@ -1,0 +1,37 @@
+/** Tells the sessions that cost something that the tenant's budget for the month is used up. What does not answer is told again. */
+import { bounded, timedOut } from "../../calls/bounded-call.ts";
+import type { Generation, SessionId } from "../../domain/state/ids.ts";
+import type { Clock, Logger } from "../../session/ambient.ts";
+import type { TenantCore } from "../tenant-core.ts";
+
+interface SpentPorts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** May throw or hang. */
+  readonly budgetSpent: (sessionId: SessionId) => Promise<{ readonly known: boolean }>;
+}
+
+const boundMs = 10_000;
+/** What did not answer is told again after this. A session that newer code wrote does not answer for days. */
+const againMs = 60_000;
+/** Told at once in one alarm; the rest come in the next. */
+const atOnce = 20;
+
+export async function tellSpent(ports: SpentPorts, core: TenantCore): Promise<void> {
+  await Promise.all(core.sessionsToTellSpent(atOnce).map((each) => tell(ports, core, each)));
+}
+
+async function tell(
+  { clock, logger, budgetSpent }: SpentPorts,
+  core: TenantCore,
+  { sessionId, generation }: { readonly sessionId: SessionId; readonly generation: Generation },
+): Promise<void> {
+  const answer = await bounded(clock, boundMs, () => budgetSpent(sessionId)).catch(() => null);
+  if (answer === null || answer === timedOut) {
+    logger.warn("a session was not told that the budget is used up", { session: sessionId });
+    core.tellSpentLater(sessionId, generation, clock.now() + againMs);
+    return;
+  }
+  // Also when there is no session of that id: nothing of it is to be paused.
+  core.toldSpent(sessionId, generation);
+}

@@ -1,0 +1,126 @@
+/** Mistakes in what a sandbox offers and in what is told of it: traffic, the agent, the network, receipts. */
+import { byTests, canary, type Canary, type Noticed } from "./canary.ts";
+
+const gate = "traffic/gate.ts";
+const chain = "tenant/receipts/chain-rows.ts";
+const verify = "receipts/verify.ts";
+const network = "session/steps/network.ts";
+
+function agent(name: string, file: string, from: string, to: string, by: Noticed): Canary {
+  return { name, edits: [{ file: `wrapper/${file}`, from, to }], by };
+}
+
+export const serviceCanaries: readonly Canary[] = [
+  canary(
+    "an answer without proof is taken for the agent's [TRA-5]",
+    gate,
+    "if (response.headers.get(trafficHeaders.proof) !== (await this.#parts.keys.proof(pass.key, nonce)))",
+    "if (response.headers.get(trafficHeaders.proof) === null && nonce === '')",
+    byTests("unit/traffic/gate"),
+  ),
+  canary(
+    "a pass that was refused is kept [TRA-6]",
+    gate,
+    "      this.#passes.drop(id, kept);\n    }\n    const given",
+    "    }\n    const given",
+    byTests("unit/traffic/gate"),
+  ),
+  canary(
+    "a request whose body was read is sent a second time [TRA-5]",
+    gate,
+    "if (kept !== null && order.body !== null) return",
+    "if (kept === null && order.body !== null) return",
+    byTests("unit/traffic/gate"),
+  ),
+  canary(
+    "a client's own headers of ours reach the sandbox [TRA-5]",
+    gate,
+    'if (name.startsWith("mooring-")) headers.delete(name);',
+    'if (name.startsWith("mooring-x")) headers.delete(name);',
+    byTests("unit/traffic/gate"),
+  ),
+  canary(
+    "network rules that were overtaken count as applied",
+    network,
+    "if (calls.session().network?.version !== network.version) return applyRules(context, lease);",
+    "",
+    byTests("unit/session/life/network-applied"),
+  ),
+  canary(
+    "network rules that were refused count as applied",
+    network,
+    "if (!changed.ok) return changed.failure.message;",
+    'if (!changed.ok) return (confirmRules(context, lease.generation, network.version, "all"), null);',
+    byTests("unit/session/life/network-applied"),
+  ),
+  canary(
+    "a receipt is signed out of its turn [EVI-1]",
+    chain,
+    "if ((head?.hash ?? null) !== previous || sequence !== (head?.sequence ?? 0) + 1) return false;",
+    "",
+    byTests("unit/tenant/receipt-chain"),
+  ),
+  canary(
+    "a repeated report enters its receipt again [EVI-1]",
+    chain,
+    'if (sql.run("SELECT 1 FROM statement WHERE session_id = ? AND generation = ?", sessionId, generation).length > 0)\n    return;',
+    "",
+    byTests("unit/tenant/receipt-chain"),
+  ),
+  canary(
+    "unsigned statements are pruned from the chain [EVI-1]",
+    chain,
+    "WHERE signed = 1 AND stored_at < ?",
+    "WHERE stored_at < ?",
+    byTests("unit/tenant/receipt-chain"),
+  ),
+  canary(
+    "a receipt that is left out is not missed [EVI-1]",
+    verify,
+    "else if (two > one + 1 && linked)",
+    "else if (two > one + 2 && linked)",
+    byTests("unit/receipts/verify"),
+  ),
+  canary(
+    "a receipt with another statement verifies [EVI-1]",
+    verify,
+    "if ((await sha256Hex(utf8(text))) !== receipt.hash)",
+    "if (receipt.hash.length !== 64)",
+    byTests("unit/receipts/verify"),
+  ),
+  canary(
+    "a key under another key's id is believed [EVI-1]",
+    verify,
+    "if ((await keyIdOf(raw)) !== key.key_id)",
+    "if (raw.length !== 32)",
+    byTests("unit/receipts/verify"),
+  ),
+  agent(
+    "a wrapper acts before its first renewal [I2]",
+    "agent/fence.ts",
+    "return this.lost === null && this.renewed;",
+    "return this.lost === null;",
+    byTests("unit/wrapper/wrapper-fence"),
+  ),
+  agent(
+    "a wrapper that lost its lease is renewed [I8]",
+    "agent/fence.ts",
+    '    if (this.lost !== null) return { type: "ending" };\n    const now',
+    "    const now",
+    byTests("unit/wrapper/wrapper-fence"),
+  ),
+  agent(
+    "pings of an open page hold the idle clock [TRA-8]",
+    "agent/traffic/activity.ts",
+    "(opcode !== ping && opcode !== pong)",
+    "opcode !== ping",
+    byTests("unit/wrapper/traffic-activity"),
+  ),
+  agent(
+    "nobody is told that an output lost its middle [BUG-30]",
+    "agent/jobs/output-spool.ts",
+    "return from < this.#tailFrom ? { from, to: this.#tailFrom } : null;",
+    "return from > this.#tailFrom ? { from, to: this.#tailFrom } : null;",
+    byTests("unit/wrapper/output-spool"),
+  ),
+];

@@ -1,0 +1,201 @@
+/** Mistakes in what surrounds the core: the session's shell, the registry, the index, the fleet. */
+import { bySimulation, byTests, canary, type Canary } from "./canary.ts";
+
+const state = "session/session-state.ts";
+const stopping = "session/steps/stopping.ts";
+const renewing = "session/steps/renewing.ts";
+const engine = "session/engine.ts";
+const registry = "tenant/registry.ts";
+const quota = "tenant/quota/quota.ts";
+
+export const shellCanaries: readonly Canary[] = [
+  canary(
+    "the alarm after the effect, not with the intent [I1]",
+    state,
+    "      this.#ports.alarm.set(this.alarmAt(after, version));\n",
+    "",
+    bySimulation(),
+  ),
+  canary(
+    "a write beside the machine that is not armed for [I5]",
+    state,
+    "      write();\n      this.rearm();",
+    "      write();",
+    byTests("unit/session/records/armed-writes"),
+  ),
+  canary(
+    "a load from storage that leaves its alarm an hour ahead [I5]",
+    "session/commands/commands.ts",
+    'if (this.state.mode.type !== "absent") void this.engine.noticeAlarm();',
+    "",
+    byTests("unit/session/life/regressions-clocks"),
+  ),
+  canary(
+    "an unknown look dispatched as absent [I4]",
+    renewing,
+    'unknown: "observedUnknown"',
+    'unknown: "observedAbsent"',
+    bySimulation(),
+  ),
+  canary(
+    "nothing is retired before the stop [I3]",
+    stopping,
+    "const retired = await retire(context, lease);\n  // An attempt",
+    'const retired = { at: ports.clock.now(), host: lease.host ?? "", boot: "" };\n  // An attempt',
+    byTests("unit/session/life/ending", "unit/session/life/launch"),
+  ),
+  canary(
+    "the second look repeats the first [I3]",
+    stopping,
+    "return [first, await calls.look(lease)];",
+    "return [first, { ...first, beganAt: first.beganAt + ports.policy.absenceLookGapMs }];",
+    bySimulation(),
+  ),
+  canary(
+    "a delete that was stored while the record could not be read waits for the alarm [I5]",
+    "session/commands/access.ts",
+    'this.state.applyStoredDelete("client");',
+    "",
+    byTests("unit/session/records/regressions-records"),
+  ),
+  canary(
+    "the save of a lease that is stopped without its record is forgotten [DEL-13]",
+    "domain/state/session.ts",
+    "const id = saving ?? lease.unsettledSave;",
+    "const id = saving;",
+    byTests("unit/session/records/regressions-records"),
+  ),
+  canary(
+    "a wrapper is asked although its sandbox began to stop [I1]",
+    "session/steps/preparing.ts",
+    "if (!isAsked(context, generation, attemptId)) return;",
+    "",
+    byTests("unit/session/jobs/late-answers"),
+  ),
+  canary(
+    "a reservation is granted though nothing covers it by the time it is written [CAP-5]",
+    "tenant/quota/allowance-keeper.ts",
+    'standing.type !== "free" || (mayGrant && this.#core.covered())',
+    'standing.type !== "free" || mayGrant',
+    byTests("model/global-cap"),
+  ),
+  canary(
+    "lost sandboxes are asserted gone while they may still act [I4]",
+    "fleet/audits/assert-lost.ts",
+    "if (now < silentFrom)",
+    "if (now < last.asOf)",
+    byTests("unit/fleet/assert-lost"),
+  ),
+  canary(
+    "rows erased although nobody confirmed the last report [DEL-5]",
+    "session/steps/erasing.ts",
+    "if (await reporter.send(true)) await eraseRows(ports, state);",
+    "await reporter.send(true);\n  await eraseRows(ports, state);",
+    bySimulation(),
+  ),
+  canary(
+    "the index is not told [FLT-1]",
+    "session/reports/reporter.ts",
+    "if (this.#confirmed[to] >= report.version && !heartbeat && !erased) return true;",
+    'if (to === "index") {\n        this.#confirmed = { ...this.#confirmed, index: report.version };\n        return true;\n      }',
+    bySimulation(),
+  ),
+  canary(
+    "a wake arms nothing before it works [I5]",
+    engine,
+    "this.#ports.alarm.set(this.#safetyAt());",
+    "",
+    bySimulation(400),
+  ),
+  canary(
+    "jobs wait for the next renewal to be handed over [LEA-14]",
+    "session/jobs/jobs.ts",
+    "return waiting ? now + this.#ports.policy.queuePollMs : null;",
+    "return null;",
+    bySimulation(),
+  ),
+  canary(
+    "a job that has ended is settled again with its lease [FEN-6]",
+    "session/jobs/job-store.ts",
+    "WHERE generation = ? AND state IN ('sent', 'running')",
+    "WHERE generation = ?",
+    bySimulation(),
+  ),
+  canary(
+    "saved while jobs still run [DEL-12]",
+    "session/steps/saving.ts",
+    "return answer.ok && answer.value.activeJobs === 0;",
+    "return answer.ok;",
+    bySimulation(),
+  ),
+  canary(
+    "quota freed when the stop begins [I11]",
+    registry,
+    'if (lease.phase !== "closed") return lease.asserted ? "asserted" : lease.phase;',
+    'if (lease.phase !== "closed") return lease.phase === "stopping" ? "proven" : lease.phase;',
+    bySimulation(),
+  ),
+  canary(
+    "an older report takes the place of a newer one [FLT-2]",
+    registry,
+    "return held.reportedAt === null || report.version > held.version;",
+    "return true;",
+    byTests("unit/tenant/registry"),
+  ),
+  canary(
+    "one sandbox over the cap [CAP-5]",
+    quota,
+    "if (used >= limit) return refused",
+    "if (used > limit) return refused",
+    bySimulation(),
+  ),
+  canary(
+    "a generation that was given back is granted again [CAP-6]",
+    quota,
+    "const passed = order.generation <= session.highestGeneration || order.createdAt < session.createdAt;",
+    "const passed = order.createdAt < session.createdAt;",
+    byTests("unit/tenant/quota"),
+  ),
+  canary(
+    "a granted reservation is not counted [I11]",
+    "tenant/quota/reservations.ts",
+    '  tally(sql, "granted", 1);\n',
+    "",
+    bySimulation(),
+  ),
+  canary(
+    "a lease that is no longer listed is given back unproven [I4]",
+    registry,
+    'const state = unlisted.state === "reserved" && givenUp ? "cancelled" : unlisted.state;',
+    'const state = givenUp ? "cancelled" : unlisted.state;',
+    byTests("unit/tenant/registry"),
+  ),
+  canary(
+    "an overtaken report changes the index [FLT-2]",
+    "fleet/shard/shard-index.ts",
+    "if (report.createdAt === held.createdAt && !newer) return { version: held.version };",
+    "",
+    byTests("unit/fleet/shard-index"),
+  ),
+  canary(
+    "an erased session stays listed [FLT-1]",
+    "fleet/shard/shard-rows.ts",
+    "erased_at: report.erased ? now : null,",
+    "erased_at: null,",
+    bySimulation(),
+  ),
+  canary(
+    "the global cap is one too high [CAP-5]",
+    "fleet/control/control-allowance.ts",
+    "const room = Math.max(0, limit - others - order.held);",
+    "const room = Math.max(0, limit + 1 - others - order.held);",
+    byTests("model/global-cap"),
+  ),
+  canary(
+    "a healthy session is swept [FLT-17]",
+    "fleet/layers/sweep.ts",
+    "const before = startedAt - terms.alarmSlipMs;",
+    "const before = startedAt + 864e5;",
+    byTests("unit/fleet/sweep"),
+  ),
+];

@@ -1,0 +1,73 @@
+/** The provider `cloudflare` on real containers: a session from its creation to the proof of its end. */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { must, run } from "../../scripts/containers/run-command.ts";
+import { until } from "../support/until.ts";
+import { describeOnContainers } from "./support/real-containers.ts";
+import { containerOf, containersOf, RealMooring } from "./support/real-mooring.ts";
+
+const rounds = 10;
+
+describeOnContainers("a session in a container of its own", () => {
+  const mooring = new RealMooring();
+  beforeAll(() => mooring.start());
+  afterAll(() => mooring.stop());
+
+  it("runs a job as a user without capabilities and is proven gone when it is deleted [CON-2]", async () => {
+    const id = await mooring.running();
+    const said = await mooring.job(
+      id,
+      "id -un; echo $HOME; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status; test -e /run/mooring/order || echo gone",
+    );
+    expect(said).toContain("user\n/home/user\n");
+    expect(said).toMatch(/CapEff:\s+0000000000000000/);
+    expect(said).toMatch(/NoNewPrivs:\s+1/);
+    expect(said).toContain("gone");
+    expect(containersOf(id)).toHaveLength(1);
+    const view = await mooring.ended(id);
+    expect(view.teardown?.verified_absent_at).not.toBeNull();
+    expect(containersOf(id)).toEqual([]);
+  });
+
+  it("the container ends when its agent is killed, and the loss is seen [CON-6]", async () => {
+    const id = await mooring.running();
+    // The command dies with the container that it runs in.
+    run("docker", ["exec", containerOf(id), "sh", "-c", "kill -KILL $(pgrep -f 'wrapper.js agent')"]);
+    await until("nothing of it runs", () => containersOf(id).length === 0);
+    expect((await mooring.ended(id)).teardown?.verified_absent_at).not.toBeNull();
+  });
+
+  it("a frozen container is not called absent, and is ended all the same [CON-2, CON-6]", async () => {
+    const id = await mooring.running();
+    must("docker", ["pause", containerOf(id)]);
+    expect((await mooring.ended(id)).teardown?.verified_absent_at).not.toBeNull();
+    expect(containersOf(id)).toEqual([]);
+  });
+
+  it("an engine that starts the main process again does not revive the container [CON-3]", async () => {
+    const id = await mooring.running();
+    const name = containerOf(id);
+    must("docker", ["kill", name]);
+    must("docker", ["start", name]);
+    await until("it has ended by itself", () => containersOf(id).length === 0);
+    expect((await mooring.ended(id)).teardown?.verified_absent_at).not.toBeNull();
+  });
+
+  it("files survive pause and resume, round after round [CON-12]", { timeout: 600_000 }, async () => {
+    const id = await mooring.running({ auto_resume: false });
+    await mooring.job(
+      id,
+      "mkdir -p tree/deep && seq 1000 > tree/deep/numbers && ln -s deep/numbers tree/link && chmod 640 tree/deep/numbers",
+    );
+    const sum = "find tree -printf '%P %y %m %u %l\\n' | sort | sha256sum; sha256sum tree/deep/numbers";
+    const before = await mooring.job(id, sum);
+    for (let round = 0; round < rounds; round += 1) {
+      await mooring.call("POST", `/v1/sessions/${id}/pause`, {});
+      await mooring.becomes(id, "paused");
+      expect(containersOf(id)).toEqual([]);
+      await mooring.call("POST", `/v1/sessions/${id}/resume`, {});
+      await mooring.becomes(id, "running");
+      expect(await mooring.job(id, sum)).toBe(before);
+    }
+    await mooring.ended(id);
+  });
+});

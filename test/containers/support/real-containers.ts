@@ -1,0 +1,12 @@
+/** What `npm run test:containers` tells its tests: the engine's image and environment, or why there are no containers here. */
+import { describe } from "vitest";
+
+export const localImage = process.env["MOORING_LOCAL_IMAGE"] ?? "";
+
+/** Set by scripts/containers/test-containers.ts. A run by hand without it has no engine either. */
+const whyNone =
+  process.env["MOORING_NO_CONTAINERS"] ??
+  (localImage === "" ? "run `npm run test:containers` instead of vitest" : null);
+
+/** Skipped by name where containers cannot run: a test that did not run never counts as passed. */
+export const describeOnContainers = whyNone === null ? describe : describe.skip;

@@ -1,0 +1,19 @@
+/** `npm run test:containers`. Serial: two cores start eight containers in five seconds, and a test's bound must mean something. */
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  root: new URL("../..", import.meta.url).pathname,
+  test: {
+    name: "containers",
+    environment: "node",
+    include: ["test/containers/**/*.test.ts"],
+    // Minutes long, and only on request: `npm run test:containers -- --conformance`.
+    exclude: process.env["MOORING_CONFORMANCE"] === "yes" ? [] : ["test/containers/provider/**"],
+    passWithNoTests: false,
+    fileParallelism: false,
+    maxWorkers: 1,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 60_000,
+  },
+});

@@ -1,0 +1,94 @@
+/**
+ * The demo as its user runs it, in a temporary directory of its own: whatever has that directory in its environment,
+ * command line or working directory was started by it.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, it } from "vitest";
+import { repository, toolEnvironment } from "../../../scripts/repository.ts";
+import { processesOf } from "../../support/leftovers.ts";
+import { until } from "../../support/until.ts";
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly directory: string;
+  readonly ended: Promise<number | null>;
+  said(): string;
+}
+
+const runs: Run[] = [];
+afterEach(async () => {
+  for (const run of runs.splice(0)) {
+    run.child.kill("SIGTERM");
+    await run.ended;
+    rmSync(run.directory, { recursive: true, force: true });
+  }
+});
+
+function demo(): Run {
+  const directory = mkdtempSync(join(tmpdir(), "mooring-demo-test-"));
+  const child = spawn("node", ["scripts/demo/demo.ts"], {
+    cwd: repository,
+    env: toolEnvironment({ TMPDIR: directory, NO_COLOR: "1" }),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let said = "";
+  child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+  const ended = new Promise<number | null>((resolve) => child.on("exit", (code) => resolve(code)));
+  const run = { child, directory, ended, said: () => said };
+  runs.push(run);
+  return run;
+}
+
+it(
+  "tells the whole story with a receipt for each session, and leaves no process and no file [API-15]",
+  { timeout: 180_000 },
+  async () => {
+    const run = demo();
+    const code = await run.ended;
+    expect(run.said()).toContain("Everything held.");
+    expect(code).toBe(0);
+    expect(run.said().match(/verified absent │ \d\d:\d\d:\d\d/g)).toHaveLength(2);
+    expect(run.said()).toContain("idle_timeout");
+    for (const reached of ["42 from a terminal", "served from a sandbox", "written and read back"])
+      expect(run.said()).toContain(reached);
+    expect(run.said()).toContain("0 processes.");
+    expect(processesOf(run.directory)).toEqual([]);
+    expect(readdirSync(run.directory)).toEqual([]);
+  },
+);
+
+it(
+  "leaves no process and no file after Ctrl-C in the middle of a job, also when it is pressed twice [API-15]",
+  { timeout: 120_000 },
+  async () => {
+    const run = demo();
+    await until("the first job writes", () => run.said().includes("step 2 of 5"), 60_000);
+    expect(processesOf(run.directory).length).toBeGreaterThan(4);
+    run.child.kill("SIGINT");
+    run.child.kill("SIGINT");
+    expect(await run.ended).toBe(130);
+    expect(processesOf(run.directory)).toEqual([]);
+    expect(readdirSync(run.directory)).toEqual([]);
+  },
+);
+
+it(
+  "says so, exits 1 and leaves no process when the host dies in the middle of a job",
+  { timeout: 120_000 },
+  async () => {
+    const run = demo();
+    await until("the first job writes", () => run.said().includes("step 2 of 5"), 60_000);
+    const host = processesOf(run.directory).find(
+      (each) => each.includes("wrapper/host/main.ts") && !each.includes("leash"),
+    );
+    process.kill(Number(host?.split(" ")[0]), "SIGKILL");
+    expect(await run.ended).toBe(1);
+    expect(run.said()).toContain("The local sandbox host ended by itself");
+    expect(processesOf(run.directory)).toEqual([]);
+    expect(readdirSync(run.directory)).toEqual([]);
+  },
+);

@@ -1,0 +1,166 @@
+/** `/mcp` with the real client of the official SDK against a real stack: an agent's whole way, and an operator's. */
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { type IncomingMessage, request as sendRequest } from "node:http";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { freePort } from "../../../scripts/stack/ports.ts";
+import { bodyOf } from "../../support/traffic-call.ts";
+import { temporaryStack, type TemporaryStack } from "../../support/temporary-stack.ts";
+
+let world: TemporaryStack;
+let key: string;
+beforeAll(async () => {
+  world = await temporaryStack();
+  key = await world.stack.apiKey("mcp");
+}, 240_000);
+afterAll(() => world.stop(), 120_000);
+
+async function connected(credential: string): Promise<Client> {
+  const client = new Client({ name: "mooring-test", version: "1" });
+  const requestInit = { headers: { authorization: `Bearer ${credential}` } };
+  await client.connect(new StreamableHTTPClientTransport(new URL(`${world.stack.url}/mcp`), { requestInit }));
+  return client;
+}
+
+interface Told {
+  readonly isError: boolean;
+  readonly text: string;
+  readonly json: Record<string, unknown>;
+}
+
+async function call(client: Client, name: string, args: Record<string, unknown> = {}): Promise<Told> {
+  const result = await client.callTool({ name, arguments: args }, { timeout: 120_000 });
+  const [first] = result.content as readonly { readonly type: string; readonly text?: string }[];
+  const text = first?.text ?? "";
+  const isError = result.isError === true;
+  return { isError, text, json: isError ? {} : (JSON.parse(text) as Record<string, unknown>) };
+}
+
+it(
+  "an agent creates a session, works in it and ends it with a receipt; nothing is left",
+  { timeout: 180_000 },
+  async () => {
+    const client = await connected(key);
+    const created = await call(client, "create_session", { idle_timeout_seconds: 120, labels: { by: "agent" } });
+    expect(created.json).toMatchObject({ status: "running", labels: { by: "agent" } });
+    const session_id = created.json["id"] as string;
+
+    const ran = await call(client, "run_command", {
+      session_id,
+      command: "echo $((6 * 7)); echo out of luck >&2; exit 3",
+    });
+    expect(ran.json).toMatchObject({ state: "failed", exit_code: 3 });
+    expect(ran.json["output_tail"]).toContain("42");
+
+    const long = await call(client, "run_command", { session_id, command: "echo begun; sleep 600", wait_seconds: 1 });
+    expect(long.json).toMatchObject({ state: "running", says: expect.stringContaining("read_job") });
+    const read = await call(client, "read_job", { session_id, job_id: long.json["id"], wait_seconds: 0 });
+    expect(read.json["output_tail"]).toBe("begun\n");
+    expect((await call(client, "cancel_job", { session_id, job_id: long.json["id"] })).isError).toBe(false);
+
+    const why = await call(client, "explain_session", { session_id });
+    expect(why.json).toMatchObject({ session_id, status: "running" });
+
+    const ended = await call(client, "end_session", { session_id });
+    expect(ended.json).toMatchObject({ receipt: { session_id, phase: "closed", parked: false } });
+    expect(await world.stack.residue()).toEqual([]);
+    // The way an agent hears a refusal: in words, with the code, as the result of its call.
+    const late = await call(client, "run_command", { session_id, command: "true" });
+    expect(late).toMatchObject({ isError: true, text: expect.stringMatching(/^session_(gone|ended): /) });
+    await client.close();
+  },
+);
+
+it("an agent works inside: files, programs with two outputs, a server with its URL", { timeout: 180_000 }, async () => {
+  const client = await connected(key);
+  const { json: created } = await call(client, "create_session", { idle_timeout_seconds: 120 });
+  const session_id = created["id"] as string;
+  const page = "<h1>made by an agent</h1>";
+  const written = await call(client, "write_file", { session_id, path: "site/index.html", content: page });
+  expect(written.json).toMatchObject({ type: "file", size: page.length });
+  const kept = { session_id, path: "site/index.html", content: "other", replace: false };
+  expect(await call(client, "write_file", kept)).toMatchObject({ isError: true });
+  expect((await call(client, "read_file", { session_id, path: "site/index.html" })).json).toMatchObject({ text: page });
+  const part = await call(client, "read_file", { session_id, path: "site/index.html", offset: 4, bytes: 4 });
+  expect(part.json).toMatchObject({ text: "made", size: page.length, next_offset: 8 });
+  const listed = await call(client, "list_files", { session_id, depth: 2 });
+  expect(listed.text).toContain("site/index.html");
+  expect(await call(client, "read_file", { session_id, path: "nothing" })).toMatchObject({
+    isError: true,
+    text: expect.stringMatching(/^file_not_found: /),
+  });
+  const ran = await call(client, "exec", { session_id, command: "cat site/index.html; echo beside >&2; exit 4" });
+  expect(ran.json).toMatchObject({ stdout: page, stderr: "beside\n", exit_code: 4 });
+
+  const port = (await freePort(0)) ?? 0;
+  const program = `require("http").createServer((q, a) => a.end(require("fs").readFileSync("site/index.html"))).listen(${port})`;
+  const started = await call(client, "start_server", { session_id, command: `node -e '${program}'`, port });
+  expect(started.json).toMatchObject({ says: `It listens on port ${port}.` });
+  expect((await call(client, "list_ports", { session_id })).json).toMatchObject({ ports: [{ port }] });
+  const { host, pathname, search } = new URL(started.json["url"] as string);
+  // The host name is of this machine only for browsers.
+  const token = new URLSearchParams(search).get("mooring_token") ?? "";
+  const answer = await request(`${world.stack.url}${pathname}`, { host, "mooring-token": token });
+  expect(answer).toBe(page);
+  const failed = await call(client, "start_server", { session_id, command: "exit 7", port: port + 1 });
+  expect(failed).toMatchObject({ isError: true, text: expect.stringContaining("exit code 7") });
+  await call(client, "end_session", { session_id });
+  await client.close();
+});
+
+it("descriptions say what costs money and what cannot be undone; annotations agree", { timeout: 60_000 }, async () => {
+  const [client, operator] = [await connected(key), await connected(world.stack.secrets.ADMIN_TOKEN)];
+  const [mine, theirs] = [(await client.listTools()).tools, (await operator.listTools()).tools];
+  const named = (name: string) => mine.find((tool) => tool.name === name);
+  for (const name of ["create_session", "extend_session", "resume_session"])
+    expect(named(name)?.description).toContain("COSTS MONEY");
+  for (const tool of [...mine, ...theirs]) {
+    const destructive = tool.annotations?.destructiveHint === true;
+    expect([tool.name, destructive]).toEqual([tool.name, /cannot be undone/i.test(tool.description ?? "")]);
+    expect(tool.inputSchema.type).toBe("object");
+  }
+  // Neither sees the other's tools.
+  expect(mine.map(({ name }) => name)).not.toContain("attention");
+  expect(theirs.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["attention", "fleet_stats", "plan_audit", "apply_audit"]),
+  );
+  expect(theirs.map(({ name }) => name)).not.toContain("create_session");
+  await Promise.all([client.close(), operator.close()]);
+});
+
+it("an operator sees what needs attention, plans and applies", { timeout: 120_000 }, async () => {
+  const operator = await connected(world.stack.secrets.ADMIN_TOKEN);
+  const attention = await call(operator, "attention");
+  expect(attention.json).toMatchObject({ figures: { balanced: true, stuck: 0 } });
+  expect((await call(operator, "fleet_stats")).json).toHaveProperty("active");
+  const plan = await call(operator, "plan_audit");
+  expect(plan.json).toHaveProperty("plan_hash");
+  const applied = await call(operator, "apply_audit", { plan_id: plan.json["id"], plan_hash: plan.json["plan_hash"] });
+  expect(applied.json).toMatchObject({ failed: 0 });
+  const stale = await call(operator, "apply_audit", { plan_id: plan.json["id"], plan_hash: "0".repeat(64) });
+  expect(stale.isError).toBe(true);
+  expect((await call(operator, "plan_cleanup")).json).toMatchObject({ dry_run: true });
+  await operator.close();
+});
+
+it("a key that Mooring does not take is 401 before any tool is shown; other methods are refused", async () => {
+  const answer = (headers: Record<string, string>, method = "POST") =>
+    fetch(`${world.stack.url}/mcp`, {
+      method,
+      headers: { "content-type": "application/json", accept: "application/json, text/event-stream", ...headers },
+      ...(method === "POST" ? { body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' } : {}),
+    });
+  for (const headers of [{}, { authorization: "Bearer mrg_x_y_z" }, { authorization: `Bearer ${"a".repeat(64)}` }]) {
+    const refused = await answer(headers);
+    expect(refused.status).toBe(401);
+    expect(refused.headers.get("www-authenticate")).toContain("Bearer");
+    expect(await refused.json()).toMatchObject({ code: "unauthorized" });
+  }
+  expect((await answer({ authorization: `Bearer ${key}` }, "GET")).status).toBe(405);
+});
+
+async function request(url: string, headers: Record<string, string>): Promise<string> {
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    sendRequest(url, { headers }).once("response", resolve).once("error", reject).end();
+  });
+  return (await bodyOf(answer)).text;
+}

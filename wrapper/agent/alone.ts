@@ -1,0 +1,76 @@
+/**
+ * The agent of a sandbox that has its container for itself: guardian and wrapper in one process.
+ *
+ * PID 1 is a shell that the Worker brought along (src/sandbox/cloudflare/native/entrypoint.ts). It ends the container when this process ends,
+ * and at the deadline that this process writes down. So nothing has to outlive this process to clean up: what a job leaves goes with the
+ * container.
+ */
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { agentPlaces } from "../../src/protocol/sandbox/agent-places.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { ensureAgentUser } from "./agent-user.ts";
+import { parseGuardianBoot } from "./guardian-boot.ts";
+import type { TellGuardian } from "./guardian-link.ts";
+import { readBoot } from "./guardian.ts";
+import { jobsOf, makePlaces } from "./jobs/job-places.ts";
+import { boundedLog } from "./bounded-log.ts";
+import { steadyClock } from "./steady-clock.ts";
+import { parseBoot, serveInstance } from "./wrapper.ts";
+
+/** PID 1's child looks once a second, and reads whole seconds. */
+const watchMs = 1_000;
+
+export async function runAlone(): Promise<void> {
+  const clock = steadyClock();
+  const startedAt = clock.now();
+  const document = withUser(await readBoot());
+  const guardian = parseGuardianBoot(document, process.env);
+  if (typeof guardian === "string") return refuse(exitCodes.badBoot, guardian);
+  if (Date.now() > guardian.launchNotAfter) return refuse(exitCodes.late, "launch_not_after has passed");
+  mkdirSync(guardian.stateDir, { recursive: true, mode: 0o700 });
+  const whose = jobsOf(guardian);
+  if (whose.type === "refused") return refuse(exitCodes.badBoot, whose.why);
+  const problem = makePlaces(guardian, whose);
+  if (problem !== null) return refuse(exitCodes.badBoot, problem);
+  const boot = parseBoot(document);
+  if (boot === null) process.exit(exitCodes.badBoot);
+  const log = boundedLog(boot.state_dir, "guardian");
+  if (whose.type === "ours") log("jobs have no user of their own", { why: whose.why });
+  const { job_user: user, ...rest } = boot;
+  const tell = deadlineFile(boot.stop_grace_ms);
+  // PID 1 is a few lines of shell: it can only go with the whole container.
+  const guardianGone = new Promise<void>(() => {});
+  const isOwn = whose.type === "own" && user !== undefined;
+  await serveInstance({ boot: isOwn ? boot : rest, clock, startedAt, tell, guardianGone, alone: true });
+}
+
+/** The image knows which number the user of agents' programs has, or gets that user now. */
+function withUser(document: string): string {
+  let order: unknown;
+  try {
+    order = JSON.parse(document);
+  } catch {
+    return document;
+  }
+  if (typeof order !== "object" || order === null || !("job_user" in order)) return document;
+  const { uid, gid, home } = ensureAgentUser("/etc");
+  return JSON.stringify({ ...order, job_user: { uid, gid, home_dir: home, if_possible: true } });
+}
+
+function refuse(code: number, why: string): never {
+  process.stderr.write(`mooring agent: not started: ${why}\n`);
+  process.exit(code);
+}
+
+/** Moves the deadline at which PID 1 ends the container. A frozen agent had its grace until then. */
+function deadlineFile(stopGraceMs: number): TellGuardian {
+  const draft = `${agentPlaces.deadline}.draft`;
+  const write = (at: number): void => {
+    writeFileSync(draft, `${Math.max(0, Math.floor(at / 1_000))}\n`);
+    renameSync(draft, agentPlaces.deadline);
+  };
+  return (news) => {
+    if (news.type === "deadline") write(news.at + stopGraceMs - watchMs);
+    else if (news.type === "ending") write(news.by + stopGraceMs);
+  };
+}

@@ -1,0 +1,62 @@
+/** Whom jobs run as, and the places that are theirs. Asked by the guardian before anything of the instance runs. */
+import { chmodSync, mkdirSync } from "node:fs";
+import { relative } from "node:path";
+import type { GuardianBoot, GuardianJobUser } from "../guardian-boot.ts";
+import { handOver } from "../hand-over.ts";
+import { isRoot, whyClosed, whyNoJobUser, type RunAs } from "./job-user.ts";
+import { readTable, readUser } from "../../proc/process-table.ts";
+
+export type Whose =
+  | { readonly type: "own"; readonly user: GuardianJobUser }
+  /** `why` null: nobody asked for another. */
+  | { readonly type: "ours"; readonly why: string | null }
+  | { readonly type: "refused"; readonly why: string };
+
+export function jobsOf({ jobUser }: GuardianBoot): Whose {
+  if (jobUser === null) return { type: "ours", why: null };
+  const { uid, gid, ifPossible } = jobUser;
+  // A number that somebody else has would make his processes ours to end.
+  if (readTable().some(({ pid }) => readUser(pid) === uid))
+    return { type: "refused", why: `user ${uid} runs something else already` };
+  const why = whyNoJobUser({ uid, gid });
+  if (why !== null) return { type: ifPossible ? "ours" : "refused", why };
+  return { type: "own", user: jobUser };
+}
+
+/** A string says why they cannot be made. */
+export function makePlaces(
+  { workspaceDir, stateDir }: GuardianBoot,
+  whose: Exclude<Whose, { readonly type: "refused" }>,
+): string | null {
+  mkdirSync(workspaceDir, { recursive: true });
+  if (whose.type === "ours") {
+    // It was meant for another user, and whoever filled it may have filled it as that one.
+    const us = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+    return whose.why !== null && isRoot() ? given(workspaceDir, us) : null;
+  }
+  const { user } = whose;
+  const places = user.homeDir === null ? [workspaceDir] : [workspaceDir, user.homeDir];
+  if (places.some((place) => isWithin(stateDir, place))) return "state_dir is inside of what belongs to the jobs";
+  // Whoever made it may have left it open.
+  chmodSync(stateDir, 0o700);
+  for (const place of places) {
+    mkdirSync(place, { recursive: true, mode: 0o700 });
+    const why = given(place, user) ?? whyClosed(user, place);
+    if (why !== null) return why;
+  }
+  return null;
+}
+
+function given(place: string, to: RunAs): string | null {
+  try {
+    handOver(place, to);
+    return null;
+  } catch (error) {
+    return `${place} cannot be given to user ${to.uid}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function isWithin(path: string, directory: string): boolean {
+  const way = relative(directory, path);
+  return !(way === ".." || way.startsWith("../"));
+}

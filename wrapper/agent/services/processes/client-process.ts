@@ -1,0 +1,334 @@
+/** One process that a client started: its descriptors, its output, its end. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import type { Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import type { z } from "zod";
+import type { ProcessExit, ProcessView, startProcess } from "../../../../src/protocol/resources/sandbox/processes.ts";
+import { endClaimed } from "../../../proc/claimed-processes.ts";
+import type { Claim } from "../../../proc/membership.ts";
+import { identityOf, identityOfChild, type ProcessIdentity } from "../../../proc/process-table.ts";
+import { sharedLook } from "../../../proc/shared-look.ts";
+import { startFailure } from "../../jobs/start-failure.ts";
+import { steadyClock } from "../../steady-clock.ts";
+import { ServiceFailure } from "../service-failure.ts";
+import { OutputRing, ringLimits } from "./output-ring.ts";
+import type { PipeShelf } from "./pipe-shelf.ts";
+import { openTerminal, type Exit, type Terminal, type TerminalSize } from "./terminal.ts";
+
+export type ProcessOrder = z.output<typeof startProcess>;
+
+export interface ProcessPlan {
+  readonly order: ProcessOrder;
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** The entry of its environment that its processes have and no others. */
+  readonly entry: string;
+  readonly user: string;
+}
+
+/** What its program wrote is in the pipe when it exits: the pipe has been read when nothing came for so long. */
+const quietMs = 30;
+/** Something that it left may write for ever. */
+const drainMs = 1_000;
+const keptOfEndedBytes = 256 * 1_024;
+/** A terminal that nobody looks at and that says nothing is no work. */
+const forgottenMs = 300_000;
+const clock = steadyClock();
+
+interface Running {
+  readonly pid: number;
+  readonly exited: Promise<Exit>;
+  /** Resolves when nobody holds its output open. */
+  readonly drained: Promise<void>;
+  readonly pause: (pause: boolean) => void;
+  readonly closeOutput: () => void;
+  readonly stdin: Socket | null;
+  readonly terminal: Terminal | null;
+}
+
+export class ClientProcess {
+  /** null: it was a terminal's program, and ended before anybody could look. */
+  readonly leader: ProcessIdentity | null;
+  readonly ended: Promise<void>;
+  readonly output: OutputRing;
+  readonly #plan: ProcessPlan;
+  readonly #running: Running;
+  readonly #startedAt = new Date();
+  #endedAt: Date | null = null;
+  #exit: Exit | null = null;
+  #timedOut = false;
+  #size: TerminalSize | null;
+  #stdinEnded = false;
+  #lastSeenAt = clock.now();
+  #ending: Promise<void> | null = null;
+
+  static async start(plan: ProcessPlan, shelf: PipeShelf | null): Promise<ClientProcess> {
+    const { terminal } = plan.order;
+    const running =
+      terminal === undefined ? await spawned(plan, shelf) : inTerminal(await openTerminal({ ...terminal, ...plan }));
+    return new ClientProcess(plan, running.running, running.listen);
+  }
+
+  private constructor(plan: ProcessPlan, running: Running, listen: (ring: OutputRing) => void) {
+    this.#plan = plan;
+    this.#running = running;
+    this.#size = plan.order.terminal ?? null;
+    // A terminal's program is reaped by whoever made the terminal, at any time.
+    this.leader = running.terminal === null ? identityOfChild(running.pid) : identityOf(running.pid);
+    this.output = new OutputRing(
+      ringLimits,
+      (stop) => running.pause(stop),
+      () => (this.#lastSeenAt = clock.now()),
+    );
+    listen(this.output);
+    this.ended = this.#follow();
+  }
+
+  get pid(): number {
+    return this.#running.pid;
+  }
+
+  get running(): boolean {
+    return this.#endedAt === null;
+  }
+
+  get isTerminal(): boolean {
+    return this.#running.terminal !== null;
+  }
+
+  /** Holds the idle clock of the session. */
+  get isWork(): boolean {
+    if (!this.running) return false;
+    if (!this.isTerminal || this.output.readers > 0) return true;
+    return clock.now() - this.#lastSeenAt < forgottenMs;
+  }
+
+  /** Epoch ms; null while it runs. */
+  get endedAt(): number | null {
+    return this.#endedAt?.getTime() ?? null;
+  }
+
+  exit(): ProcessExit {
+    return { exit_code: this.#exit?.code ?? null, signal: this.#exit?.signal ?? null, timed_out: this.#timedOut };
+  }
+
+  view(): ProcessView {
+    const { argv, cwd, user, order } = this.#plan;
+    return {
+      pid: this.pid,
+      argv: [...argv],
+      cwd,
+      env: order.env ?? {},
+      user,
+      tag: order.tag ?? null,
+      terminal: this.#size,
+      state: this.running ? "running" : "ended",
+      stdin_open: this.running && (this.isTerminal || (this.#running.stdin !== null && !this.#stdinEnded)),
+      output_bytes: this.output.totalBytes,
+      ...(this.running ? { exit_code: null, signal: null, timed_out: false } : this.exit()),
+      started_at: this.#startedAt.toISOString(),
+      ended_at: this.#endedAt?.toISOString() ?? null,
+    };
+  }
+
+  /** Resolves when the process, or its terminal, has taken it: a process that does not read makes its writer wait. */
+  async write(bytes: Buffer): Promise<void> {
+    this.#lastSeenAt = clock.now();
+    const { terminal, stdin } = this.#running;
+    if (this.#exit !== null) throw new ServiceFailure("process_ended", "The process has ended.");
+    if (terminal !== null) return terminal.write(bytes);
+    if (stdin === null || this.#stdinEnded || stdin.destroyed)
+      throw new ServiceFailure(
+        "stdin_closed",
+        "Its standard input is closed. Start it with `stdin: true` to write to it.",
+      );
+    await new Promise<void>((resolve, reject) => {
+      const over = (): void => reject(new ServiceFailure("process_ended", "The process closed its standard input."));
+      stdin.once("close", over);
+      stdin.write(bytes, (error) => {
+        stdin.off("close", over);
+        if (error === null || error === undefined) resolve();
+        else over();
+      });
+    });
+  }
+
+  closeStdin(): void {
+    if (this.isTerminal)
+      throw new ServiceFailure("invalid", "A terminal has no end of input. Send Ctrl-D (\\u0004) instead.");
+    if (this.#stdinEnded) return;
+    if (this.#running.stdin === null) throw new ServiceFailure("stdin_closed", "Its standard input was never open.");
+    this.#stdinEnded = true;
+    this.#running.stdin.end();
+  }
+
+  signal(name: NodeJS.Signals, group: boolean): void {
+    // Until its exit is known its number is its own.
+    if (this.#exit !== null || !this.running) throw new ServiceFailure("process_ended", "The process has ended.");
+    try {
+      process.kill(group ? -this.pid : this.pid, name);
+    } catch {
+      throw new ServiceFailure("process_ended", "The process has ended.");
+    }
+    // Its children may hold its output open: a kill ends the reading too.
+    if (name === "SIGKILL") void this.#running.exited.then(() => this.#running.closeOutput());
+  }
+
+  resize(size: TerminalSize): void {
+    const { terminal } = this.#running;
+    if (terminal === null) throw new ServiceFailure("no_terminal", "The process was started without a terminal.");
+    if (!this.running) throw new ServiceFailure("process_ended", "The process has ended.");
+    this.#size = size;
+    terminal.resize(size);
+  }
+
+  /** With everything that it started: TERM now, KILL after `graceMs`. */
+  async end(graceMs: number): Promise<void> {
+    this.#ending ??= this.#endAll(clock.now() + graceMs);
+    await this.#ending;
+    await this.ended;
+  }
+
+  async #endAll(killAt: number): Promise<void> {
+    const claim = (): Claim => ({
+      entries: [this.#plan.entry],
+      leaders: this.leader === null ? [] : [this.leader],
+      except: [process.pid, process.ppid],
+      user: null,
+    });
+    await endClaimed({ clock, look: sharedLook(), claim, killAt: () => killAt });
+  }
+
+  async #follow(): Promise<void> {
+    const { timeout_seconds: seconds } = this.#plan.order;
+    const timer =
+      seconds === undefined
+        ? undefined
+        : setTimeout(
+            () => {
+              this.#timedOut = true;
+              void this.end(0);
+            },
+            Math.min(seconds * 1_000, 2 ** 31 - 1),
+          );
+    this.#exit = await this.#running.exited;
+    this.#running.stdin?.destroy();
+    if (this.#plan.order.end_with === "output") await this.#running.drained;
+    else await this.#quiet();
+    clearTimeout(timer);
+    this.#running.closeOutput();
+    this.output.close();
+    this.#endedAt = new Date();
+    this.output.keepOnly(keptOfEndedBytes);
+  }
+
+  /** Until all that it wrote was read: at the end of its output, or when nothing came for a while. */
+  async #quiet(): Promise<void> {
+    const over = { drained: false };
+    const drained = this.#running.drained.then(() => {
+      over.drained = true;
+    });
+    const until = clock.now() + drainMs;
+    let seen = -1;
+    while (!over.drained) {
+      // A reader that is slow makes the pipe wait: that is not silence.
+      const isSilent = this.output.totalBytes === seen && !this.output.paused;
+      if (isSilent || (clock.now() > until && !this.output.paused)) return;
+      seen = this.output.totalBytes;
+      await Promise.race([drained, pause(quietMs)]);
+    }
+  }
+}
+
+interface Started {
+  readonly running: Running;
+  readonly listen: (ring: OutputRing) => void;
+}
+
+async function spawned(plan: ProcessPlan, shelf: PipeShelf | null): Promise<Started> {
+  const pipes = shelf === null ? null : await pipesOf(shelf, plan.order.stdin === true);
+  const nothing = plan.order.stdin === true ? null : openSync("/dev/null", "r");
+  try {
+    const child = spawn(plan.argv[0] ?? "", plan.argv.slice(1), {
+      cwd: plan.cwd,
+      env: plan.environment,
+      detached: true,
+      stdio: [
+        nothing ?? pipes?.stdin?.childs ?? "pipe",
+        pipes?.stdout.childs ?? "pipe",
+        pipes?.stderr.childs ?? "pipe",
+      ],
+    });
+    const exited = exitOf(child);
+    if (child.pid === undefined) throw await whyNot(child, plan);
+    const stdout = pipes?.stdout.ours ?? (child.stdout as unknown as Socket);
+    const stderr = pipes?.stderr.ours ?? (child.stderr as unknown as Socket);
+    const stdin = plan.order.stdin === true ? (pipes?.stdin?.ours ?? (child.stdin as unknown as Socket)) : null;
+    stdin?.on("error", () => {});
+    const outputs = [stdout, stderr];
+    const drained = Promise.all(outputs.map((each) => new Promise((resolve) => each.once("close", resolve))));
+    return {
+      running: {
+        pid: child.pid ?? 0,
+        exited,
+        drained: drained.then(() => {}),
+        pause: (stop) => outputs.forEach((each) => (stop ? each.pause() : each.resume())),
+        closeOutput: () => outputs.forEach((each) => each.destroy()),
+        stdin,
+        terminal: null,
+      },
+      listen: (ring) => {
+        for (const each of outputs) each.on("error", () => each.destroy());
+        stdout.on("data", (bytes: Buffer) => ring.append("stdout", bytes));
+        stderr.on("data", (bytes: Buffer) => ring.append("stderr", bytes));
+      },
+    };
+  } catch (error) {
+    for (const pipe of [pipes?.stdin, pipes?.stdout, pipes?.stderr]) pipe?.ours.destroy();
+    throw error;
+  } finally {
+    for (const pipe of [pipes?.stdin, pipes?.stdout, pipes?.stderr])
+      if (pipe !== null && pipe !== undefined) closeSync(pipe.childs);
+    if (nothing !== null) closeSync(nothing);
+  }
+}
+
+async function pipesOf(shelf: PipeShelf, withStdin: boolean) {
+  const [stdout, stderr, stdin] = await Promise.all([
+    shelf.forOutput(),
+    shelf.forOutput(),
+    withStdin ? shelf.forInput() : null,
+  ]);
+  return { stdout, stderr, stdin };
+}
+
+function exitOf(child: ChildProcess): Promise<Exit> {
+  return new Promise((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+    // Without a pid it says why; with one it is about a signal that could not be sent.
+    if (child.pid !== undefined) child.on("error", () => {});
+  });
+}
+
+async function whyNot(child: ChildProcess, plan: ProcessPlan): Promise<ServiceFailure> {
+  const error = await new Promise<Error>((resolve) => child.once("error", resolve));
+  const attempted = { file: plan.argv[0] ?? "", directory: plan.cwd, environment: plan.environment, user: null };
+  return new ServiceFailure("cannot_start", startFailure(error, attempted).message);
+}
+
+function inTerminal(terminal: Terminal): Started {
+  return {
+    running: {
+      pid: terminal.pid,
+      exited: terminal.exited,
+      drained: terminal.drained,
+      pause: terminal.pause,
+      closeOutput: terminal.close,
+      stdin: null,
+      terminal,
+    },
+    listen: (ring) => terminal.onData((bytes) => ring.append("terminal", bytes)),
+  };
+}

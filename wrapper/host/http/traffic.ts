@@ -1,0 +1,135 @@
+/**
+ * Passes traffic on to the wrappers of this host, and refuses it from the moment a generation is retired. Every connection is known by
+ * its sandbox, so that a retirement cuts what is open before anything is signalled, even when the wrapper is frozen.
+ *
+ * Bodies go through as they come: each direction waits for its reader, and one that breaks off breaks off the other.
+ */
+import {
+  Agent,
+  request as sendRequest,
+  type ClientRequest,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
+import type { Duplex } from "node:stream";
+import { trafficHeaders, trafficPrefix } from "../../../src/protocol/sandbox/traffic.ts";
+import { startTimeOf } from "../../proc/marked-processes.ts";
+import { refuseRequest, refuseUpgrade, TrafficRefused } from "../../relay/refusal.ts";
+import { maxHeadBytes, onward, relayRequest, relayUpgrade, type RelayManners } from "../../relay/relay.ts";
+import type { Records, Running } from "../records/records.ts";
+
+interface Open {
+  readonly sandboxId: string;
+  readonly generation: number;
+  cut(): void;
+}
+
+export interface HostTrafficParts {
+  readonly records: Pick<Records, "get">;
+  readonly bootId: string;
+}
+
+/** A pass goes on to the agent, and what the agent says for itself comes back. The host's own token goes nowhere. */
+const manners: RelayManners = {
+  sent: new Set([trafficHeaders.token, trafficHeaders.generation, trafficHeaders.nonce, trafficHeaders.quiet]),
+  answered: new Set([trafficHeaders.proof, trafficHeaders.refused]),
+  broken: (error) => new TrafficRefused("unreachable", `The agent did not answer (${error.message}).`),
+  passed: () => {},
+};
+
+export class HostTraffic {
+  readonly #parts: HostTrafficParts;
+  readonly #open = new Set<Open>();
+  /** Kept connections to wrappers. One that a wrapper closed meanwhile is not used for a body that cannot be sent twice. */
+  readonly #connections = new Agent({ keepAlive: true, maxFreeSockets: 64, timeout: 60_000 });
+
+  constructor(parts: HostTrafficParts) {
+    this.#parts = parts;
+  }
+
+  isTraffic(url: string | undefined): boolean {
+    return url?.startsWith(trafficPrefix) === true;
+  }
+
+  /** Nothing of that sandbox, through that generation, is served any more. The records say so already. */
+  retire(sandboxId: string, through: number): void {
+    for (const open of this.#open) if (open.sandboxId === sandboxId && open.generation <= through) open.cut();
+  }
+
+  request(request: IncomingMessage, response: ServerResponse): void {
+    try {
+      const upstream = this.#send(request);
+      this.#follow(request, upstream, request.socket, (over) => response.once("close", over));
+      relayRequest(request, response, upstream, manners);
+    } catch (error) {
+      refuseRequest(response, asRefused(error));
+    }
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => {});
+    try {
+      const upstream = this.#send(request);
+      this.#follow(request, upstream, socket, (over) => socket.once("close", over));
+      relayUpgrade(socket, head, upstream, manners, []);
+    } catch (error) {
+      refuseUpgrade(socket, asRefused(error), null);
+    }
+  }
+
+  /** Synchronous from the check to the send: a retirement in between is impossible. */
+  #send(request: IncomingMessage): ClientRequest {
+    const { url } = this.#admit(request);
+    const mayRepeat = request.headers.upgrade === undefined && (request.method === "GET" || request.method === "HEAD");
+    return sendRequest(`${url}${request.url ?? "/"}`, {
+      method: request.method ?? "GET",
+      headers: onward(request, manners.sent),
+      maxHeaderSize: maxHeadBytes,
+      agent: mayRepeat ? this.#connections : false,
+    });
+  }
+
+  #admit({ headers }: IncomingMessage): Running {
+    const sandboxId = String(headers[trafficHeaders.sandbox] ?? "");
+    const generation = Number(headers[trafficHeaders.generation]);
+    const record = this.#parts.records.get(sandboxId);
+    const armed = record?.armed ?? null;
+    if (record === null || armed === null) throw new TrafficRefused("retired", "Nothing of that sandbox is here.");
+    if (armed.generation !== generation || armed.instanceId !== headers[trafficHeaders.instance])
+      throw new TrafficRefused("retired", `This sandbox serves generation ${armed.generation}.`);
+    if (record.retiredThrough !== null && generation <= record.retiredThrough)
+      throw new TrafficRefused("retired", `Generation ${generation} is retired.`);
+    const { running } = armed;
+    // Another process may have the wrapper's port by now: what is sent there would be a stranger's to read.
+    const isAlive =
+      running !== null &&
+      armed.bootId === this.#parts.bootId &&
+      startTimeOf(running.wrapper.pid) === running.wrapper.startTime;
+    if (!isAlive) throw new TrafficRefused("unreachable", "The wrapper of that instance is not running.");
+    return running;
+  }
+
+  #follow(
+    { headers }: IncomingMessage,
+    upstream: ClientRequest,
+    socket: Duplex,
+    whenOver: (over: () => void) => void,
+  ): void {
+    const open = {
+      sandboxId: String(headers[trafficHeaders.sandbox]),
+      generation: Number(headers[trafficHeaders.generation]),
+      cut: () => {
+        upstream.destroy();
+        socket.destroy();
+      },
+    };
+    this.#open.add(open);
+    whenOver(() => this.#open.delete(open));
+  }
+}
+
+function asRefused(error: unknown): TrafficRefused {
+  return error instanceof TrafficRefused
+    ? error
+    : new TrafficRefused("unreachable", "The record of that sandbox cannot be read; the host's log has more.");
+}

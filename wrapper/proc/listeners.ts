@@ -1,0 +1,93 @@
+/**
+ * Reads /proc: which TCP sockets listen on a port, and whether a process holds one.
+ *
+ * On a machine that many sandboxes share, a port number says nothing about whose server answers there. The socket's inode does:
+ * it is one socket's alone for as long as that socket is there.
+ */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { isGone } from "./process-table.ts";
+
+export interface Listener {
+  readonly port: number;
+  /** Where to connect to reach it from this machine. */
+  readonly address: string;
+  readonly inode: string;
+  /** The user that made the socket. */
+  readonly uid: number;
+}
+
+const listening = "0A";
+
+/** Those of IPv4 first. Empty: nobody listens there. */
+export function listenersOn(port: number): readonly Listener[] {
+  return [...read("/proc/net/tcp", port), ...read("/proc/net/tcp6", port)];
+}
+
+/** On every port. */
+export function allListeners(): readonly Listener[] {
+  return [...read("/proc/net/tcp", null), ...read("/proc/net/tcp6", null)];
+}
+
+/** `port` null: any. */
+function read(path: string, port: number | null): Listener[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "latin1");
+  } catch (error) {
+    // A kernel without IPv6.
+    if (isGone(error)) return [];
+    throw error;
+  }
+  const wanted = port === null ? ":" : `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
+  const found: Listener[] = [];
+  for (const line of text.split("\n")) {
+    if (!line.includes(wanted)) continue;
+    const [, local = "", , state, , , , uid, , inode = ""] = line.trim().split(/\s+/);
+    const [address = "", digits = ""] = local.split(":");
+    const on = Number.parseInt(digits, 16);
+    if (state !== listening || (port !== null && on !== port)) continue;
+    found.push({ port: on, address: reachable(address), inode, uid: Number(uid) });
+  }
+  return found;
+}
+
+/** The kernel writes an address as 32-bit words in its own byte order. A wildcard is reached over the loopback. */
+function reachable(hex: string): string {
+  const bytes = hex.match(/.{8}/g)?.flatMap((word) => word.match(/../g)?.reverse() ?? []) ?? [];
+  if (bytes.length === 4) {
+    const address = bytes.map((byte) => Number.parseInt(byte, 16)).join(".");
+    return address === "0.0.0.0" ? "127.0.0.1" : address;
+  }
+  const groups = Array.from({ length: 8 }, (_, at) => `${bytes[2 * at]}${bytes[2 * at + 1]}`);
+  const address = groups.map((group) => Number.parseInt(group, 16).toString(16)).join(":");
+  return /^[0:]+$/.test(address) ? "::1" : address;
+}
+
+/** Whether that process has one of these sockets open. A process that is gone has none; one that may not be read throws. */
+export function holdsOneOf(pid: number, inodes: ReadonlySet<string>): boolean {
+  return socketsOf(pid).some((inode) => inodes.has(inode));
+}
+
+/** The inodes of the sockets that a process has open; none when it is gone. Throws when it may not be read. */
+export function socketsOf(pid: number): readonly string[] {
+  const directory = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(directory).flatMap((descriptor) => {
+      const [, inode] = /^socket:\[(\d+)\]$/.exec(linkOf(`${directory}/${descriptor}`)) ?? [];
+      return inode === undefined ? [] : [inode];
+    });
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+/** Closed meanwhile: it leads nowhere. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (isGone(error)) return "";
+    throw error;
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Reads /proc: every live process with the marks it carries. Owns no memory of earlier looks and judges nothing.
+ *
+ * One look is synchronous but takes time: a process that forks and exits while /proc is walked can hide its child. So
+ * absence takes two looks (host/processes/residue.ts). Zombies and dead entries are not alive. Marks stand in the
+ * environment, which exec replaces, so they are never cached. An empty environment is read again, because a process in the
+ * middle of exec shows one too.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { isGone, readRow } from "./process-table.ts";
+import { markers } from "../../src/protocol/sandbox/wrapper.ts";
+
+export interface Marks {
+  readonly session: string;
+  /** null: a legacy wrapper. */
+  readonly instance: string | null;
+  /** null: not marked, or not a decimal integer. */
+  readonly generation: number | null;
+  readonly role: string | null;
+}
+
+export interface LiveProcess {
+  readonly pid: number;
+  readonly parent: number;
+  readonly group: number;
+  /** The kernel's session id, not ours. */
+  readonly terminal: number;
+  /** Clock ticks since boot: with the pid, the identity of a process. */
+  readonly startTime: number;
+  readonly name: string;
+  /** `hidden`: the process runs as this user, and yet its environment may not be read. */
+  readonly marks: Marks | "unmarked" | "hidden";
+}
+
+/** The entry of one pid, or null when it is not alive. */
+export function readProcess(pid: number): LiveProcess | null {
+  const stat = readStat(pid);
+  if (stat === null) return null;
+  let environment = readEnvironment(pid);
+  // A kernel thread, `env -i`, or a process in the middle of exec. Only the last one changes when it is read again.
+  for (let again = 0; environment === "" && stat.parent !== 2 && stat.pid !== 2 && again < 3; again += 1) {
+    environment = readEnvironment(pid);
+  }
+  if (environment === null)
+    return readStat(pid)?.startTime === stat.startTime ? { ...stat, marks: hiddenOrForeign(pid) } : null;
+  return { ...stat, marks: parseMarks(environment) };
+}
+
+export function readProcesses(): readonly LiveProcess[] {
+  const found: LiveProcess[] = [];
+  for (const entry of readdirSync("/proc")) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const read = readProcess(pid);
+    if (read !== null) found.push(read);
+  }
+  return found;
+}
+
+/** Clock ticks since boot of a live process; null when it is gone or a zombie. */
+export function startTimeOf(pid: number): number | null {
+  return readStat(pid)?.startTime ?? null;
+}
+
+/** Clock ticks since boot, now. The kernel reports process starts in 1/100 s on every Linux that Node runs on. */
+export function ticksSinceBoot(): number {
+  return Math.floor(Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 100);
+}
+
+export function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
+
+function readStat(pid: number): Omit<LiveProcess, "marks"> | null {
+  const stat = readRow(pid);
+  if (stat === null) return null;
+  const { session: terminal, ...rest } = stat;
+  return { ...rest, terminal };
+}
+
+/** null: it exists and may not be read. */
+function readEnvironment(pid: number): string | null {
+  try {
+    const environment = readIfThere(`/proc/${pid}/environ`);
+    return environment === "" ? environmentOfThreads(pid) : environment;
+  } catch (error) {
+    if (code(error) === "EACCES" || code(error) === "EPERM") return null;
+    throw error;
+  }
+}
+
+/** A first thread that has exited shows no environment; the other threads still do. */
+function environmentOfThreads(pid: number): string {
+  for (const thread of threadsOf(pid)) {
+    const environment = readIfThere(`/proc/${pid}/task/${thread}/environ`);
+    if (environment !== "") return environment;
+  }
+  return "";
+}
+
+function threadsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).filter((thread) => Number(thread) !== pid);
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (isGone(error)) return "";
+    throw error;
+  }
+}
+
+/**
+ * A process of another user is not ours: what we start keeps our user, unless we are root, and nothing is hidden from
+ * root. Reads `status`, because the owner of /proc/pid is root for a process that is not dumpable.
+ */
+function hiddenOrForeign(pid: number): "hidden" | "unmarked" {
+  try {
+    const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return Number(uid) === process.getuid?.() ? "hidden" : "unmarked";
+  } catch (error) {
+    if (isGone(error)) return "unmarked";
+    throw error;
+  }
+}
+
+function parseMarks(environment: string): Marks | "unmarked" {
+  if (!environment.includes("MOORING_")) return "unmarked";
+  const found = new Map<string, string>();
+  for (const pair of environment.split("\0")) {
+    const equals = pair.indexOf("=");
+    // The first of two equal names counts, as for getenv.
+    if (equals > 0 && !found.has(pair.slice(0, equals))) found.set(pair.slice(0, equals), pair.slice(equals + 1));
+  }
+  const session = found.get(markers.session);
+  if (session === undefined || session === "") return "unmarked";
+  const generation = found.get(markers.generation);
+  return {
+    session,
+    instance: found.get(markers.instance) || null,
+    generation: generation !== undefined && /^\d{1,16}$/.test(generation) ? Number(generation) : null,
+    role: found.get(markers.role) ?? null,
+  };
+}
+
+function code(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
+}

@@ -1,0 +1,129 @@
+/**
+ * Reads /proc and signals what was read. A process is a pid and its start time: a pid alone may have been handed out
+ * again, so it is never enough to signal. Zombies are not alive.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks since boot (field 22 of /proc/pid/stat). */
+  readonly startTime: number;
+}
+
+export interface ProcessRow extends ProcessIdentity {
+  readonly parent: number;
+  readonly group: number;
+  /** The kernel's session (setsid), not ours. */
+  readonly session: number;
+  /** The program's name, 15 bytes at most; a process may change its own. */
+  readonly name: string;
+}
+
+/** null: no such process, or only its zombie. Throws when it cannot be read: a look that failed must never mean "gone". */
+export function readRow(pid: number): ProcessRow | null {
+  const stat = readStat(pid);
+  return stat === null || stat.zombie ? null : stat.row;
+}
+
+/** A zombie still has it. null: no such process. */
+export function identityOf(pid: number): ProcessIdentity | null {
+  const stat = readStat(pid);
+  return stat === null ? null : { pid, startTime: stat.row.startTime };
+}
+
+/** For a child of Node's own: Node reaps it in a later turn, so it is there now, if only as a zombie. */
+export function identityOfChild(pid: number): ProcessIdentity {
+  const identity = identityOf(pid);
+  if (identity === null) throw new Error(`child ${pid} was reaped early`);
+  return identity;
+}
+
+function readStat(pid: number): { readonly row: ProcessRow; readonly zombie: boolean } | null {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+  // The name may hold spaces and parentheses; what follows its last one is regular.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const number = (index: number): number => Number(fields[index]);
+  // A leader thread that exited before its siblings looks like a zombie and is not: it still has threads.
+  const zombie = (fields[0] === "Z" && number(17) <= 1) || fields[0] === "X" || fields[0] === "x";
+  const name = text.slice(text.indexOf("(") + 1, text.lastIndexOf(")"));
+  return { row: { pid, parent: number(1), group: number(2), session: number(3), startTime: number(19), name }, zombie };
+}
+
+/** Every live process, in one look. */
+export function readTable(): ProcessRow[] {
+  const rows: ProcessRow[] = [];
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    const row = readRow(pid);
+    if (row !== null) rows.push(row);
+  }
+  return rows;
+}
+
+/** `NAME=value` entries; empty when it cannot be read (another user's, or gone). */
+export function readEnvironment(pid: number): readonly string[] {
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, "latin1");
+    } catch (error) {
+      if (isGone(error) || isForbidden(error)) return "";
+      throw error;
+    }
+  };
+  const own = read(`/proc/${pid}/environ`);
+  if (own !== "") return own.split("\0");
+  // The exited leader of a process that still has threads has no environment of its own; its threads do.
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      if (Number(thread) === pid) continue;
+      const text = read(`/proc/${pid}/task/${thread}/environ`);
+      if (text !== "") return text.split("\0");
+    }
+  } catch (error) {
+    if (!isGone(error) && !isForbidden(error)) throw error;
+  }
+  return [];
+}
+
+/** The real user of a process; null: it is gone. Not the owner of /proc/pid, which is root for a process that is not dumpable. */
+export function readUser(pid: number): number | null {
+  try {
+    const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    return uid === undefined ? null : Number(uid);
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+export function isAlive(identity: ProcessIdentity): boolean {
+  return readRow(identity.pid)?.startTime === identity.startTime;
+}
+
+export function isGone(error: unknown): boolean {
+  // ESRCH: it ended between open and read.
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH");
+}
+
+/** The process belongs to another user. Without CAP_SYS_PTRACE not even root may read it; its user then says whose it is. */
+function isForbidden(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM");
+}
+
+/** false: that process is gone, and nothing was signalled, even when another process has its pid now. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  if (!isAlive(identity)) return false;
+  try {
+    process.kill(identity.pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
