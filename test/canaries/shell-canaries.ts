@@ -35,7 +35,7 @@ export const shellCanaries: readonly Canary[] = [
     renewing,
     'unknown: "observedUnknown"',
     'unknown: "observedAbsent"',
-    bySimulation(),
+    byTests("unit/session/life/loss"),
   ),
   canary(
     "nothing is retired before the stop [I3]",
@@ -43,6 +43,13 @@ export const shellCanaries: readonly Canary[] = [
     "const retired = await retire(context, lease);\n  // An attempt",
     'const retired = { at: ports.clock.now(), host: lease.host ?? "", boot: "" };\n  // An attempt',
     byTests("unit/session/life/ending", "unit/session/life/launch"),
+  ),
+  canary(
+    "a snapshot is saved although its session began to end [DEL-12]",
+    "session/steps/copying.ts",
+    "if (!isAsked(context, lease.generation, snapshotId)) return calledOff;",
+    "",
+    byTests("unit/session/snapshots"),
   ),
   canary(
     "the second look repeats the first [I3]",

@@ -67,6 +67,8 @@ export function memorySandbox(world: MemoryWorld, options: MemorySandboxOptions)
 
 interface Answer {
   readonly shown: Seen;
+  /** The host answered that it could not read its processes: it names itself, and the look is no evidence of anything. */
+  readonly unreadable: boolean;
   /** What a true list would have shown. */
   readonly truth: readonly Residue[];
 }
@@ -115,9 +117,11 @@ class MemorySandbox implements AgentSandbox {
     if (!looked.ok) {
       return { ...asked, answer: "unknown", host: null, boot: null, residue: [], detail: looked.failure.message };
     }
-    const { shown, truth } = looked.value;
-    this.#lists.delivered(target.sandboxId, shown.residue, truth);
+    const { shown, unreadable, truth } = looked.value;
     const { host, boot, residue } = shown;
+    if (unreadable)
+      return { ...asked, answer: "unknown", host, boot, residue: [], detail: "the process list could not be read" };
+    this.#lists.delivered(target.sandboxId, residue, truth);
     if (residue.length === 0) {
       return { ...asked, answer: "absent", host, boot, residue, detail: "no process carries the session's marker" };
     }
@@ -182,8 +186,9 @@ class MemorySandbox implements AgentSandbox {
   #look(target: Target, fault: Fault): ProviderResult<Answer> {
     const truth = this.#at.world.look(target, null);
     if (!truth.ok) return truth;
-    const honest = succeeded({ shown: truth.value, truth: truth.value.residue });
+    const honest = succeeded({ shown: truth.value, unreadable: false, truth: truth.value.residue });
     if (fault.type !== "stale_read") return honest;
+    if (fault.lie.type === "malformed") return succeeded({ ...honest.value, unreadable: true });
     const shown = this.#lie(target, truth.value, fault.lie);
     if (!shown.ok) return shown;
     const hides = shown.value.residue.length === 0 && truth.value.residue.length > 0;
@@ -192,7 +197,7 @@ class MemorySandbox implements AgentSandbox {
       : succeeded({ ...honest.value, shown: shown.value });
   }
 
-  #lie(target: Target, truth: Seen, lie: Lie): ProviderResult<Seen> {
+  #lie(target: Target, truth: Seen, lie: Exclude<Lie, { type: "malformed" }>): ProviderResult<Seen> {
     switch (lie.type) {
       case "absent":
         return succeeded({ ...truth, residue: [] });
@@ -204,8 +209,6 @@ class MemorySandbox implements AgentSandbox {
         return succeeded({ host: "another-host", boot: "another-host-boot-1", residue: [] });
       case "wrong_boot":
         return succeeded({ ...truth, boot: `${truth.boot}-before`, residue: [] });
-      case "malformed":
-        return failed("malformed", "the process list could not be read", "none");
     }
   }
 }

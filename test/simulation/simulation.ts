@@ -268,7 +268,8 @@ class Simulation {
     const { parkedProbeSlowMs, retentionMs } = policy;
     if (neverEnds !== null) {
       await this.#pass(retentionMs);
-      const slow = Math.max(parkedProbeSlowMs, policy.assertedProbeMs) + policy.alarmSlipMs;
+      // What is ended is looked at when its rows may go: by as much later as the clock is behind.
+      const slow = Math.max(parkedProbeSlowMs, policy.assertedProbeMs) + policy.alarmSlipMs + this.#chaos.behind;
       this.#report(notWatched(this.#watches, this.#ledger, (id) => this.#isDoomed(id), this.#clock.now(), slow));
       this.#trace.note("plan", () => "what never ends has ended");
       this.#faults.heal();

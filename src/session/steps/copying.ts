@@ -28,11 +28,12 @@ export async function copy(context: StepContext, generation: Generation): Promis
 }
 
 async function savedWhileStill(
-  { ports, calls, jobs }: StepContext,
+  context: StepContext,
   lease: Held,
   snapshotId: string,
   leftMs: number,
 ): Promise<ProviderResult<{ readonly bytes: number }>> {
+  const { ports, calls, jobs } = context;
   const { observeMs, snapshotMs } = ports.policy;
   const wrapper = jobs.wrapperOf(lease);
   const snapshots = calls.provider(lease)?.snapshots;
@@ -41,9 +42,18 @@ async function savedWhileStill(
   const forMs = leftMs + observeMs;
   const still = await calls.call(observeMs, "freeze", (bound) => wrapper.freeze(snapshotId, forMs, bound));
   if (!still.ok) return still.failure.code === "not_found" ? olderAgent : still;
+  // The session may have been lost or ended while it was being told to stand still.
+  if (!isAsked(context, lease.generation, snapshotId)) return calledOff;
   const boundMs = Math.min(snapshotMs, leftMs);
   return calls.call(boundMs, "copy", (bound) => snapshots.save(calls.target(lease), snapshotId, bound));
 }
+
+function isAsked({ calls }: StepContext, generation: Generation, snapshotId: string): boolean {
+  const lease = calls.lease(generation);
+  return lease?.phase === "held" && lease.gate.type === "copying" && lease.gate.snapshotId === snapshotId;
+}
+
+const calledOff = failed("not_ready", "The snapshot was called off before anything was saved.", "none");
 
 const olderAgent = failed(
   "unsupported",

@@ -140,11 +140,13 @@ export class SessionWatch {
 
   /** By `ms`; back when below 0: what is armed comes later by as much, unless something else wakes it. */
   clockSet(ms: number): void {
-    // Rows that cannot be acted on have an alarm of their own, which stands by the clock of before.
-    const slowMs = this.#damage === null ? 0 : this.#slowRetryMs;
+    // Rows that cannot be acted on have an alarm of their own, which stands by the clock of before, also after they are mended.
+    const { alarmAt } = this.object.storage;
+    const slowly = this.#damage !== null || (alarmAt !== null && alarmAt <= this.#slowUntil);
+    const slowMs = slowly ? this.#slowRetryMs : 0;
     this.disturbances.clockSet(this.#at.now(), afterJumpMs + Math.max(0, -ms) + slowMs);
     // What was armed by the clock of before stands until something else wakes it.
-    if (ms < 0) this.#slowUntil = Math.max(this.#slowUntil, this.object.storage.alarmAt ?? Number.NEGATIVE_INFINITY);
+    if (ms < 0) this.#slowUntil = Math.max(this.#slowUntil, alarmAt ?? Number.NEGATIVE_INFINITY);
   }
 
   /** Its rows are damaged; null: they are as they were before. Either way nothing that follows is compared with before. */
@@ -232,8 +234,8 @@ export class SessionWatch {
     const found = openOf(session)
       .filter((lease) => lease.phase !== "stopping" || lease.assertion === null)
       .map((lease) => `DEL-2: rows erased while generation ${lease.generation} is open`);
-    if (session.snapshot !== null || session.discarded.length > 0)
-      found.push("DEL-13: rows erased with a snapshot left");
+    const own = session.snapshot !== null && session.snapshot.source === undefined;
+    if (own || session.discarded.length > 0) found.push("DEL-13: rows erased with a snapshot left");
     // A create that was refused is undone before anybody heard of it.
     const undone = session.newest === null && session.desired.type !== "terminated" && this.#reported === 0;
     const unsaid = undone ? null : this.#at.saidFarewell(this.id, session.createdAt);

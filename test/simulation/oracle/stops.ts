@@ -19,6 +19,8 @@ export class StopWatch {
   readonly #known = new Map<number, Known>();
   #putOffMs = 0;
   #unseen = false;
+  /** Since when an alarm may stand that was set before the rows could not be read: a clock set back since then delays it. */
+  #armedElapsed = Number.POSITIVE_INFINITY;
 
   constructor(timers: Timers, jumps: ClockJumps, elapsed: () => number) {
     this.#timers = timers;
@@ -49,6 +51,8 @@ export class StopWatch {
 
   /** Its rows could not be read for a while: what was attempted meanwhile is not known. */
   forget(): void {
+    for (const { beganElapsed } of this.#known.values())
+      this.#armedElapsed = Math.min(this.#armedElapsed, beganElapsed);
     this.#known.clear();
     this.#unseen = true;
   }
@@ -66,7 +70,8 @@ export class StopWatch {
     for (let failed = 1; failed < stopAttempts; failed += 1)
       bound += Math.min(stopBackoffCapMs, stopBackoffBaseMs * 2 ** (failed - 1)) * (1 + stopBackoffJitter);
     const lasts = this.#elapsed() - beganElapsed;
-    const late = lasts - bound - this.#jumps.movedSince(beganElapsed) - this.#putOffMs;
+    const moved = this.#jumps.movedSince(Math.min(beganElapsed, this.#armedElapsed));
+    const late = lasts - bound - moved - this.#putOffMs;
     return late > 0
       ? [`I7: the stop of generation ${generation} goes on ${late} ms after its attempts should be used up`]
       : [];

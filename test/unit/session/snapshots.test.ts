@@ -155,6 +155,20 @@ describe("what interrupts the taking of a snapshot", () => {
     expect((await rig.view()).status).toBe("terminated");
   });
 
+  it("the end of the session while the sandbox is being told to stand still: nothing is saved any more [DEL-12]", async () => {
+    const rig = new SessionRig();
+    await rig.running({ timeout_seconds: 3_600, idle_timeout_seconds: null });
+    rig.fault = once("freeze", { type: "slow", ms: 5 * second });
+    const answer = rig.commands.snapshot(caller, wish, 5 * minute);
+    await rig.pass(2 * second);
+    expect(rig.commands.state.session?.newest).toMatchObject({ gate: { type: "copying" } });
+    await rig.commands.delete(caller, "requested");
+    await rig.pass(5 * minute);
+    expect(await answer).toMatchObject({ ok: false, problem: { code: "snapshot_failed" } });
+    expect(rig.calls("save")).toBe(0);
+    expect((await rig.view()).status).toBe("terminated");
+  });
+
   it("a pause: it saves what the sandbox ended with, and the snapshot is given up [TRA-15]", async () => {
     const { rig, answer } = await takingSlowly();
     expect((await rig.commands.pause(caller)).ok).toBe(true);

@@ -102,6 +102,24 @@ describe("an unreachable sandbox", () => {
     expect(rig.sql.run("SELECT phase FROM lease")).toEqual([{ phase: "stopping" }]);
   });
 
+  it("whose host says that it cannot read its processes is not lost: that is no answer about them [I4]", async () => {
+    const rig = new SessionRig();
+    await rig.running({ on_loss: "hold" });
+    rig.fault = ({ op }) =>
+      op === "renew"
+        ? { type: "fail_before", effect: "unknown" }
+        : op === "observe"
+          ? { type: "stale_read", lie: { type: "malformed" } }
+          : none;
+    await rig.pass(3 * minute);
+    expect(rig.calls("observe")).toBeGreaterThan(1);
+    expect((await rig.view()).status).toBe("running");
+    rig.fault = () => none;
+    await rig.pass(2 * minute);
+    expect((await rig.view()).status).toBe("running");
+    expect(rig.calls("launch")).toBe(1);
+  });
+
   it("when at last proven gone, its session and the queued work go on [LEA-13]", async () => {
     // One ghost at most: so replacement has to wait for the proof here.
     const rig = new SessionRig({ maxActiveJobs: 1, maxGhosts: 0, provisionMs: 3 * hour });
