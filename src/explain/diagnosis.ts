@@ -1,5 +1,5 @@
 /**
- * What a sandbox's figures and last words probably mean, in the words of the runbook's tables (FLT-19). Hints for a human:
+ * What a sandbox's figures and last words probably mean, in the words of the runbook's tables. Hints for a human:
  * nothing is ever decided on one. Every rule needs evidence; what was not measured is not guessed.
  */
 import { nextCalls, say } from "../domain/state/next-calls.ts";

@@ -1,5 +1,5 @@
 /**
- * What a cron tick does: runs each layer, one after the other, none able to stop another (FLT-7), and logs one line with
+ * What a cron tick does: runs each layer, one after the other, none able to stop another, and logs one line with
  * the counts of each. It never throws: a tick that failed must not look to the platform like one to be repeated at once.
  */
 import type { Logger } from "../session/ambient.ts";

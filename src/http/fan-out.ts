@@ -1,6 +1,6 @@
 /**
  * One question to many objects at once, for what goes over every tenant: all answers, or none. A shard that is silent, or
- * still building its rows, makes the whole a 503: a sum or a page without it would be wrong and look right (FLT-18).
+ * still building its rows, makes the whole a 503: a sum or a page without it would be wrong and look right.
  */
 import { bounded, timedOut } from "../calls/bounded-call.ts";
 import { inLanes } from "../calls/in-lanes.ts";

@@ -10,7 +10,7 @@
  * - `retire` is durable before it is acknowledged, and covers earlier generations of that sandbox id.
  * - `observe` never wakes, starts or extends anything. Only evidence makes `absent`; every doubt is `unknown`.
  * - `stop` targets an instance, checked at the moment of each signal; the absent one is success. It never claims more than it saw:
- *   what it returns is no proof, the session looks again by itself (I3).
+ *   what it returns is no proof, the session looks again by itself.
  */
 import type { CallBound } from "../calls/bounded-call.ts";
 import type { ProviderResult } from "../domain/state/failure.ts";
@@ -116,7 +116,7 @@ export interface SandboxResources {
   readonly operations: number | null;
 }
 
-/** One thing a provider found by itself. Its presence is evidence; the absence of an entry is none (FLT-20). */
+/** One thing a provider found by itself. Its presence is evidence; the absence of an entry is none. */
 export interface Enumerated {
   readonly sessionId: SessionId;
   readonly sandboxId: SandboxId | null;

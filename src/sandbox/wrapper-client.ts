@@ -2,7 +2,7 @@
  * `WrapperClient` over HTTP. An adapter supplies only the way to reach the wrapper.
  *
  * Every request shows the controller's token, the fencing token and a fresh nonce; every reply must prove the
- * instance secret for that nonce, or whoever sent it is `foreign_instance` and nothing it said is read (PHY-17).
+ * instance secret for that nonce, or whoever sent it is `foreign_instance` and nothing it said is read.
  * The reply is matched against the recorded instance and generation as well. Bodies of other replies are bounded;
  * output is passed on as it comes, never buffered.
  */

@@ -38,7 +38,7 @@ export class ObjectAlarm {
     if (this.#at === before) this.#at = stored;
   }
 
-  /** Synchronous, so that it is one write with the rows before it (I1). Call `known` first. */
+  /** Synchronous, so that it is one write with the rows before it. Call `known` first. */
   by(at: number): void {
     if (this.#at !== undefined && this.#at !== null && this.#at <= at) return;
     this.#at = at;

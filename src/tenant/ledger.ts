@@ -1,5 +1,5 @@
 /**
- * I11 for one tenant: granted = released + asserted + Σ open by phase, from the kept tallies and from the rows, and every way
+ * The equation of one tenant's quota: granted = released + asserted + Σ open by phase, from the kept tallies and from the rows, and every way
  * in which the two or the rows themselves do not agree, by name. An empty list of imbalances is the claim.
  */
 import type { Generation, SessionId } from "../domain/state/ids.ts";

@@ -3,11 +3,11 @@
  *
  * A report lists every open lease and every closed one whose receipt we have not confirmed. So from one report follows:
  * - a lease it lists is as it says; `closed` frees quota only with `verified_absent_at`. Whatever is open counts, even when it
- *   was never reserved or was released before (a latecomer): physical ⊆ reserved comes before the cap (I11);
+ *   was never reserved or was released before (a latecomer): physical ⊆ reserved comes before the cap;
  * - a mere reservation that it does not list was given up for certain when the session is ending or erased, or when a
  *   higher generation has a lease (generations open in order): `cancelled`. In every other case the session may be about to
  *   open it, so it stays; the session cancels it itself, and is asked when that takes too long (`lookAt`);
- * - a lease we saw open that it no longer lists was not proven gone to us: it stays counted, and the ledger names it (I4).
+ * - a lease we saw open that it no longer lists was not proven gone to us: it stays counted, and the ledger names it.
  */
 import type { Generation, SessionId } from "../domain/state/ids.ts";
 import type { StopReason } from "../domain/state/reasons.ts";
@@ -192,7 +192,7 @@ function applyLease(
 function stateOf(lease: LeaseReport): ReservationState {
   if (lease.phase !== "closed") return lease.asserted ? "asserted" : lease.phase;
   if (lease.receipt !== null && lease.receipt.verified_absent_at !== null) return "proven";
-  // Closed on an operator's word, or closed without any evidence, which is doubt and keeps its quota (I4).
+  // Closed on an operator's word, or closed without any evidence, which is doubt and keeps its quota.
   return lease.asserted ? "asserted" : "stopping";
 }
 

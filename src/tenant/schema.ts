@@ -49,7 +49,7 @@ export const tenantMigrations: readonly Migration[] = [
     version: 2,
     name: "fleet",
     statements: [
-      // The newest report without its receipts: from here the index is built anew (FLT-18).
+      // The newest report without its receipts: from here the index is built anew.
       `ALTER TABLE session ADD COLUMN report TEXT`,
       `CREATE TABLE kept (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID`,
       `CREATE TABLE revocation (key_id TEXT PRIMARY KEY, revoked_at INTEGER NOT NULL) STRICT, WITHOUT ROWID`,

@@ -90,7 +90,7 @@ export function forgetSession(sql: Sql, session: RegisteredSession): void {
   sql.run("DELETE FROM session WHERE session_id = ?", session.sessionId);
 }
 
-/** Once such a report was made, nothing new is ever opened for that session (I10). */
+/** Once such a report was made, nothing new is ever opened for that session. */
 export function isFinal(status: SessionReport["status"] | null): boolean {
   return status === "terminating" || status === "terminated" || status === "failed";
 }

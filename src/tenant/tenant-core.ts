@@ -308,8 +308,8 @@ export class TenantCore {
   /**
    * The session of `reservation` says that it has no record of itself. A session stores that it will launch before it does,
    * and keeps that until its receipt is told: so a reservation that no report ever listed was never used (a create that was
-   * refused, whose request arrived once more), and is given back with its tombstone (CAP-6). One that was listed proves a
-   * sandbox that nobody accounts for: nothing is freed, the ledger names it, and an audit has the sandbox id to look at (I4).
+   * refused, whose request arrived once more), and is given back with its tombstone. One that was listed proves a
+   * sandbox that nobody accounts for: nothing is freed, the ledger names it, and an audit has the sandbox id to look at.
    */
   sessionVanished(reservation: Reservation): void {
     this.#write((sql, now) => {
@@ -379,7 +379,7 @@ export class TenantCore {
     return this.#write((sql, now) => takeDue(sql, jitter, limit, this.#terms.containers, now));
   }
 
-  /** null: no attempt is due. Stored, with its deadline, before anything is asked of a provider (I1). */
+  /** null: no attempt is due. Stored, with its deadline, before anything is asked of a provider. */
   beginContainerAttempt(id: ContainerId, attemptId: AttemptId): StoppingContainer | null {
     return this.#write((sql, now) => beginAttempt(sql, id, attemptId, this.#terms.containers, now));
   }
@@ -389,7 +389,7 @@ export class TenantCore {
     return this.#write((sql, now) => finishAttempt(sql, id, result, this.#terms.containers, now));
   }
 
-  /** Whoever left may have been the last: in the same transaction, so that nobody joins in between (CAP-10). */
+  /** Whoever left may have been the last: in the same transaction, so that nobody joins in between. */
   #reviewed<T>(sql: Sql, now: number, result: T): T {
     reviewOpen(sql, this.#terms.containers, now);
     return result;
@@ -406,7 +406,7 @@ export class TenantCore {
     return body(this.#sql);
   }
 
-  /** Tables of newer code are not touched, not even read: the caller learns nothing and asks again (LEA-19). */
+  /** Tables of newer code are not touched, not even read: the caller learns nothing and asks again. */
   #migrate(): void {
     if (this.#migrated) return;
     const outcome = migrate(this.#sql, tenantMigrations);

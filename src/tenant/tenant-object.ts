@@ -1,7 +1,7 @@
 /**
  * The Durable Object around TenantCore, one per tenant, named by it. Owns the alarm, which asks the sessions of reservations
  * that never became a lease, ends shared containers, sends webhooks and prunes. Every answer is the core's; the input gate
- * plus one transaction for each call make 100 parallel reserves as good as a queue (CAP-5).
+ * plus one transaction for each call make 100 parallel reserves as good as a queue.
  *
  * Every write arms the alarm for what it leaves to be done, as one write with it (`#stored`). The alarm moves later only at
  * the end of its own handler. Each part of the handler fails by itself: a registry that cannot prune still ends containers.
@@ -334,7 +334,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       for (let round = 0; round < pruneRounds && this.#core.pruneDue(); round += 1) this.#core.prune();
     }
 
-    /** The alarm is known first, so that the rows and the alarm they need are one write (I1). */
+    /** The alarm is known first, so that the rows and the alarm they need are one write. */
     async #stored<T>(write: () => T): Promise<T> {
       await this.#alarm.known();
       const answer = write();
@@ -371,7 +371,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       }
     }
 
-    /** The platform drops an alarm that threw too often, without a word: whoever wakes this object sets it again (LEA-16). */
+    /** The platform drops an alarm that threw too often, without a word: whoever wakes this object sets it again. */
     async #armIfLost(): Promise<void> {
       try {
         await this.#alarm.known();

@@ -1,6 +1,6 @@
 /**
  * What the tenant's sessions used: milliseconds in each status with each provider, from the figures that the sessions
- * report themselves (FLT-16). A report's figures replace the session's older ones, and the tenant's kept sum moves by the
+ * report themselves. A report's figures replace the session's older ones, and the tenant's kept sum moves by the
  * difference in the same transaction; so the sum equals the rows plus what was pruned, whatever was lost or repeated.
  */
 import type { SessionId } from "../domain/state/ids.ts";

@@ -1,6 +1,6 @@
 /**
- * The shapes that rows of the transition table take. A matrix has a cell for each desired × phase, or it does not compile
- * (LEA-21); these say once what many of its cells share.
+ * The shapes that rows of the transition table take. A matrix has a cell for each desired × phase, or it does not compile;
+ * these say once what many of its cells share.
  */
 import type { EventOf, EventType, SessionEvent } from "./events.ts";
 import type { Generation } from "../state/ids.ts";
@@ -23,7 +23,7 @@ export function byPhase<E extends EventType>(row: Row<E>): Matrix<E> {
 
 type AboutLease = Extract<SessionEvent, { readonly generation: Generation }>["type"];
 
-/** As `byPhase`, for what is told of the newest lease. Sequences start anew in each generation: a fitting number proves nothing (I6). */
+/** As `byPhase`, for what is told of the newest lease. Sequences start anew in each generation: a fitting number proves nothing. */
 export function ofNewest<E extends AboutLease>(row: Row<E>): Matrix<E> {
   const told =
     (cell: Cell<E>): Cell<E> =>

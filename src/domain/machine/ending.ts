@@ -136,7 +136,7 @@ export function failProvision(session: Session, reason: "provision_timeout" | "f
   const { purpose, lastError } = session.desired.provision;
   const words = lastError === null ? "no launch succeeded" : `${lastError.code}: ${lastError.message}`;
   if (purpose === "create") return endSession(session, reason, `The sandbox could not be started. ${words}`, context);
-  // Nothing of it was ever started: it is no failed launch, and the tenant's breaker hears of none (CAP-9).
+  // Nothing of it was ever started: it is no failed launch, and the tenant's breaker hears of none.
   const full =
     lastError?.code === "no_capacity" &&
     session.newest?.phase === "launching" &&

@@ -1,5 +1,5 @@
 /**
- * A clock that went back: every stored instant that this clock cannot have set is set anew, in one move (CLK-13). This is the
+ * A clock that went back: every stored instant that this clock cannot have set is set anew, in one move. This is the
  * list of those instants; a new one belongs here. Each line says how it reads (rules/instants.ts) and its longest wait.
  *
  * Two kinds stay as they are. Facts of the history (`requestedAt`, attempts, observations) are never rewritten. What bounds

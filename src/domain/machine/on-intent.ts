@@ -269,7 +269,7 @@ export function rebuildUnproven(session: Session, _event: EventOf<"rebuildReques
 
 export const alreadyReplacing = (): Outcome => ignored("its sandbox is being replaced already");
 
-/** The newest, stopping lease steps aside: it stays open, probed and counted, but no longer blocks a successor (LEA-18). */
+/** The newest, stopping lease steps aside: it stays open, probed and counted, but no longer blocks a successor. */
 export function becomeGhost(session: Session, context: Context): Outcome {
   const lease = session.newest;
   if (lease?.phase !== "stopping") return ignored("there is no stopping lease to replace");

@@ -112,7 +112,7 @@ export function roomReclaimed(session: Session, event: EventOf<"roomReclaimed">)
   );
 }
 
-/** LEA-1: the newest is closed or a ghost (the table sees to that), quota is reserved, and the new sandbox id was seen absent. */
+/** The newest is closed or a ghost (the table sees to that), quota is reserved, and the new sandbox id was seen absent. */
 export function openLease(session: Session, event: EventOf<"leaseOpened">, context: Context): Outcome {
   const provision = provisionOf(session);
   if (
@@ -216,7 +216,7 @@ const hopeless: ReadonlySet<string> = new Set(["invalid", "unsupported", "protoc
 const repeatable: ReadonlySet<string> = new Set([
   "no_capacity",
   "unavailable",
-  // No evidence against the sandbox: it is not given up for these (CAP-3).
+  // No evidence against the sandbox: it is not given up for these.
   "insufficient_space",
   "space_unmeasurable",
 ]);

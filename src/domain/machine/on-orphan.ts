@@ -1,6 +1,6 @@
 /**
  * Cells for something that was found running although no lease is open for it: a launch that landed late, a container that
- * came back. It is stopped like any other, under a reservation of its own, and whatever is newer is left alone (I6).
+ * came back. It is stopped like any other, under a reservation of its own, and whatever is newer is left alone.
  */
 import { withoutCandidate } from "./ending.ts";
 import type { EventOf } from "./events.ts";

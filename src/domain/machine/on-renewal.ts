@@ -138,7 +138,7 @@ function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalA
     },
     desired: session.desired.type === "running" ? { type: "running", provision: null } : session.desired,
   };
-  // Never silently: whoever reads the history learns that this is another box (FEN-11).
+  // Never silently: whoever reads the history learns that this is another box.
   return purpose === "relaunch" || purpose === "rebuild" || purpose === "upgrade"
     ? moved(running, ...notes, note("sandbox_replaced", purpose, lease.generation))
     : moved(running, ...notes);

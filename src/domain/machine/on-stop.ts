@@ -1,7 +1,7 @@
 /**
  * Cells for stopping. Each works on one lease, the newest or a ghost alike; `onLease` puts the result back in its place.
- * Attempts are bounded and persisted; a lease closes by proof only (I3) and nothing but an operator's retry, or a ghost seen
- * alive after an assertion, begins a new round (I7).
+ * Attempts are bounded and persisted; a lease closes by proof only and nothing but an operator's retry, or a ghost seen
+ * alive after an assertion, begins a new round.
  */
 import { beginResume, withoutSandbox } from "./ending.ts";
 import type { Effect, EventOf } from "./events.ts";
@@ -272,7 +272,7 @@ export function retryStop(lease: Stopping, _event: EventOf<"stopRetryRequested">
 }
 
 /**
- * Its pending attempt or probe comes at once. The attempt counts like any other and the backoff goes on from it (I7): a
+ * Its pending attempt or probe comes at once. The attempt counts like any other and the backoff goes on from it: a
  * container is proven gone once, so this brings forward one try of each member.
  */
 export function containerGone(session: Session, event: EventOf<"containerGone">, { now }: Context): Outcome {

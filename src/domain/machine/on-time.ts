@@ -1,6 +1,6 @@
 /**
  * What the passing of time alone decides: bounds of attempts that nobody reported back, leases that lapsed, clocks that
- * are due. Each is decided from the state as it is now, never from what an alarm was once set for (CLK-9).
+ * are due. Each is decided from the state as it is now, never from what an alarm was once set for.
  */
 import { clocks, idleIsConfirmed, runningClocks } from "../rules/clocks.ts";
 import { failProvision, launchAgainLater, loseSandbox } from "./ending.ts";
@@ -22,7 +22,7 @@ type Rule = (session: Session, jitter: number, context: Context) => Outcome;
 
 /**
  * In this order: first every instant must be one that this clock can have set, then what was in flight is settled, stops
- * first, and then the session's clocks decide on the result. The shell makes each its own write (I7): a rule whose move
+ * first, and then the session's clocks decide on the result. The shell makes each its own write: a rule whose move
  * cannot be stored must not hold up the others.
  */
 const rules: Readonly<Record<TimeRule, Rule>> = {

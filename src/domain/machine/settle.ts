@@ -70,7 +70,7 @@ function stopLifetime(outcome: Moved, { now }: Context): Moved {
   return { ...outcome, session: withoutSandbox(outcome.session, now) };
 }
 
-/** The instant at which nothing of a terminated session was left, or is only somebody's word, is written once and stays (I10). */
+/** The instant at which nothing of a terminated session was left, or is only somebody's word, is written once and stays. */
 function dateEnd(outcome: Moved, { now }: Context): Moved {
   const { session } = outcome;
   const { desired, newest } = session;

@@ -158,7 +158,7 @@ function isPaused(session: Session): boolean {
   return session.desired.type === "suspended" && session.desired.cause === "pause";
 }
 
-/** A report of running jobs counts as activity, but only while it is fresh (CLK-8). */
+/** A report of running jobs counts as activity, but only while it is fresh. */
 export function jobsBelievedRunning(session: Session, now: number, policy: Policy): boolean {
   return session.activity.activeJobs > 0 && now < session.activity.reportedAt + policy.staleActivityMs;
 }

@@ -1,5 +1,5 @@
 /**
- * Whether a workspace may be prepared where it would be (CAP-1, CAP-4): asked before the first byte of it is written, and
+ * Whether a workspace may be prepared where it would be: asked before the first byte of it is written, and
  * never of a session whose sandbox runs. Pure; the shell measures and reclaims.
  *
  * Three different noes, because three different people can mend them: too little room (end something, or wait), room that
@@ -78,7 +78,7 @@ export function isSpaceRefusal(code: string): code is SpaceRefusal {
 }
 
 /**
- * CAP-3: whether this is evidence enough to stay away from the shared container it happened in, which then ends when its last
+ * Whether this is evidence enough to stay away from the shared container it happened in, which then ends when its last
  * member has left. No other failure speaks against a container that somebody else works in.
  */
 export function condemnsFilesystem(code: ProviderFailureCode | SpaceRefusal): boolean {

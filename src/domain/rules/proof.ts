@@ -1,4 +1,4 @@
-/** I3: what counts as proof that nothing of a lease is left, and why the rest does not. */
+/** What counts as proof that nothing of a lease is left, and why the rest does not. */
 import type { Retirement, Stopping } from "../state/lease.ts";
 import type { Observation } from "../state/observation.ts";
 import type { Policy } from "./policy.ts";

@@ -41,7 +41,7 @@ export function statusOf(session: Session): Status {
     return "provisioning";
   if (cell !== "ended" && session.desired.type !== "terminated") return cell;
   if (session.desired.type !== "terminated") return "terminating";
-  // Ended once, it stays so while a latecomer is reaped (I10). Before that a snapshot or a ghost may still be on its way out.
+  // Ended once, it stays so while a latecomer is reaped. Before that a snapshot or a ghost may still be on its way out.
   if (session.desired.endedAt === null) return "terminating";
   return terminateReasons[session.desired.reason].endsAs;
 }

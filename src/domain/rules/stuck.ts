@@ -1,4 +1,4 @@
-/** When something is wrong with a session for long enough to act on: not merely old (FLT-5). */
+/** When something is wrong with a session for long enough to act on: not merely old. */
 import { clocks, jobsBelievedRunning, runningClocks } from "./clocks.ts";
 import type { Policy } from "./policy.ts";
 import { failingDeletions, openLeases, type Session } from "../state/session.ts";

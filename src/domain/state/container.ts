@@ -2,8 +2,8 @@
  * A shared container: who may join it, when it is to end, and what proves that it is gone (docs/decisions/0013). Pure; its
  * tenant's registry stores it and serialises every call, and that registry's reservations are its members.
  *
- * - `stopping` is written in the transaction that finds no reason for the container any more, and is never joined or left (CAP-10).
- * - It is gone by the evidence of a lease and by no other: retired, then two looks after the last effect (I3).
+ * - `stopping` is written in the transaction that finds no reason for the container any more, and is never joined or left.
+ * - It is gone by the evidence of a lease and by no other: retired, then two looks after the last effect.
  */
 import type { AttemptId, ContainerId, Generation, SandboxId, SessionId } from "./ids.ts";
 import { observationsKept, stopBackoff, type Retirement } from "./lease.ts";
@@ -28,7 +28,7 @@ export interface OpenContainer extends Identity {
   readonly condemned: { readonly at: number; readonly why: string } | null;
 }
 
-/** An operator's word that it is gone: kept apart from every proof, and dropped when a look finds it (LEA-20). */
+/** An operator's word that it is gone: kept apart from every proof, and dropped when a look finds it. */
 export interface Assertion {
   readonly at: number;
   readonly by: string;
@@ -193,7 +193,7 @@ export interface AttemptResult {
   readonly jitter: number;
 }
 
-/** null: the result of an older attempt (LEA-8). */
+/** null: the result of an older attempt. */
 export function attemptFinished(
   container: StoppingContainer,
   result: AttemptResult,

@@ -151,7 +151,7 @@ export interface StopAttempt {
 export type StopStep =
   | { readonly type: "waiting"; readonly nextAttemptAt: number }
   | { readonly type: "acting"; readonly attemptId: AttemptId; readonly deadline: number }
-  /** `hastened`: a client that waits has had its one extra probe (LEA-12). `attemptId`: of the last probe; null before the first. */
+  /** `hastened`: a client that waits has had its one extra probe. `attemptId`: of the last probe; null before the first. */
   | {
       readonly type: "parked";
       readonly since: number;
@@ -177,7 +177,7 @@ export interface Stopping extends LeaseIdentity {
   readonly phase: "stopping";
   readonly reason: StopReason;
   readonly requestedAt: number;
-  /** The instant past which no wrapper of this instance can still act by itself (I8). */
+  /** The instant past which no wrapper of this instance can still act by itself. */
   readonly certainExpiry: number;
   readonly step: StopStep;
   /** Of this round, oldest first; an operator's retry opens a new round and keeps the old ones in `earlierAttempts`. */
@@ -255,7 +255,7 @@ export function isOpen(lease: Lease | null): lease is OpenLease {
  *
  * A wrapper measures a renewal from its send only once it has learned what a quick one takes (lease-clock.ts). One that was
  * frozen since its start reads its first renewal as late as its own TTL allows, takes that delay for the distance between the
- * two clocks, and adds it to every later one. As long as none was accepted in time, that has to be waited for as well (I2).
+ * two clocks, and adds it to every later one. As long as none was accepted in time, that has to be waited for as well.
  */
 export function certainExpiry(lease: Launching | Held, policy: Policy): number {
   const { launchNotAfter, openedAt, renewals } = lease;
@@ -317,7 +317,7 @@ export function identityOf(lease: LeaseIdentity): LeaseIdentity {
   };
 }
 
-/** Any open lease begins to stop. A lease that is stopping already keeps its reason, attempts and backoff (LEA-5). */
+/** Any open lease begins to stop. A lease that is stopping already keeps its reason, attempts and backoff. */
 export function beginStop(lease: OpenLease, reason: StopReason, now: number, policy: Policy): Stopping {
   if (lease.phase === "stopping") return lease;
   return {

@@ -1,6 +1,6 @@
 /**
  * Every call that Mooring tells people to make, once: refusals, explanations and diagnoses name calls from here and from
- * nowhere else, so that a test can hold each against the routes there are and make it (REB-6).
+ * nowhere else, so that a test can hold each against the routes there are and make it.
  */
 
 export interface CallHint {

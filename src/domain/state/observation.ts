@@ -1,4 +1,4 @@
-/** What one read-only look at a sandbox found. `unknown` is never `absent` (I4). */
+/** What one read-only look at a sandbox found. `unknown` is never `absent`. */
 import type { Generation, InstanceId, SandboxId } from "./ids.ts";
 import type { ProviderName } from "./provider-names.ts";
 

@@ -60,7 +60,7 @@ export interface Provision {
   readonly lastError: FailedTry | null;
   /** Minted once and kept through retries: a crash between mint and reserve asks again for the same. */
   readonly candidate: Candidate | null;
-  /** The shared container that refused to be written to: its registry hears of it with the next reservation (CAP-3). */
+  /** The shared container that refused to be written to: its registry hears of it with the next reservation. */
   readonly unusable?: { readonly container: ContainerId; readonly why: string };
 }
 
@@ -78,7 +78,7 @@ export type Desired =
       readonly type: "terminated";
       readonly reason: TerminateReason;
       readonly at: number;
-      /** When nothing of it was left; null while something may be. Never changes once set (I10). */
+      /** When nothing of it was left; null while something may be. Never changes once set. */
       readonly endedAt: number | null;
       /** In words, for a failure. */
       readonly failure: string | null;
@@ -174,7 +174,7 @@ export interface Session {
   readonly template?: string;
   /** Absent: its sandbox may reach everything, and nothing else was ever asked for. */
   readonly network?: SessionNetwork;
-  /** Never changes (CLK-5). */
+  /** Never changes. */
   readonly createdAt: number;
   /** The next one to mint. Only ever grows. */
   readonly nextGeneration: Generation;

@@ -1,6 +1,6 @@
 /**
  * Applies a plan that somebody has read: only with its hash, each finding looked at again first, once, and with a report
- * of what was done, what was skipped and why (FLT-10). One that fails stops no other (FLT-6).
+ * of what was done, what was skipped and why. One that fails stops no other.
  *
  * What a session can still do it does itself: it is told to look. The reaper is for what nobody owns.
  */
@@ -166,7 +166,7 @@ async function applyUnrecorded(
   return { outcome: "done", why: `Reaped as orphaned: ${reaped.receipt.evidence ?? ""}.` };
 }
 
-/** A record whose session is lost: proven gone first, and only then given back (I3, I4). */
+/** A record whose session is lost: proven gone first, and only then given back. */
 async function reapCounted(
   ports: AuditPorts,
   terms: AuditTerms,

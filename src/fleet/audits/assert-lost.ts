@@ -2,7 +2,7 @@
  * An operator's word about sandboxes that nobody can prove gone: the rows of their session are lost, and the recorded host is gone
  * for good. Without it their reservations would count for ever.
  *
- * It is never a proof: the registry counts them as `asserted`, beside the cap and beside what is proven (I4). It is refused while a
+ * It is never a proof: the registry counts them as `asserted`, beside the cap and beside what is proven. It is refused while a
  * session still has its record (the session's own resolution is the way then), and until whatever was in such a sandbox has
  * certainly fenced itself. The last report dates that: a session that holds a sandbox reports at least every `reportEveryMs`, so one
  * that is silent for longer renews nothing any more.

@@ -1,5 +1,5 @@
 /**
- * Both sides of the books: every sandbox id that a registry counts, and everything a provider lists by itself (FLT-20).
+ * Both sides of the books: every sandbox id that a registry counts, and everything a provider lists by itself.
  * The providers are asked first: a reservation comes before its launch, so whatever they list is in a registry that is
  * read afterwards, or it has no record. A side that does not answer is a note, never an empty page.
  */

@@ -1,6 +1,6 @@
 /**
  * Looks, and writes down what does not fit. Changes nothing. A look that gives no clear answer is no finding: `unknown` is
- * never `absent` (I4), and what is young is left alone (FLT-9).
+ * never `absent`, and what is young is left alone.
  */
 import { isolatedSandboxId, type SandboxId } from "../../domain/state/ids.ts";
 import type { Observation } from "../../domain/state/observation.ts";
@@ -94,7 +94,7 @@ async function lookAt(
 
 /**
  * Whether these looks say that a sandbox is gone. Only the host that its registry recorded can say so: every other host
- * finds nothing, because it never had the sandbox (I3).
+ * finds nothing, because it never had the sandbox.
  */
 export function absentAtHost(looks: readonly Observation[], host: string | null): boolean {
   if (host === null || looks.some((look) => look.answer === "present")) return false;

@@ -1,6 +1,6 @@
 /**
  * What an audit found, as data: one line for each thing that does not fit, and a hash over them, so that what is applied
- * is exactly what somebody read (FLT-10). Pure.
+ * is exactly what somebody read. Pure.
  */
 import type { ContainerId, Generation, SandboxId, SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { ProviderName } from "../../domain/state/provider-names.ts";

@@ -1,7 +1,7 @@
 /**
  * Ends a sandbox that no session looks after any more, the way a session would: retire, stop, two looks, and only then a
- * receipt (I3). The generation is retired first, so nothing of it can start behind our back; a sandbox id serves one
- * generation, so nothing newer can be hit (I6). Who calls it has made sure that nobody owns the target.
+ * receipt. The generation is retired first, so nothing of it can start behind our back; a sandbox id serves one
+ * generation, so nothing newer can be hit. Who calls it has made sure that nobody owns the target.
  */
 import type { SandboxId, SessionId } from "../../domain/state/ids.ts";
 import type { Retirement } from "../../domain/state/lease.ts";

@@ -1,6 +1,6 @@
 /**
  * The last words of a session that has no record of itself: after its sandbox was proven gone, the registry and the index
- * hear what the session would have told them, so that its reservation is released by the same rule as any other (I11).
+ * hear what the session would have told them, so that its reservation is released by the same rule as any other.
  */
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { TeardownView } from "../../protocol/resources/session/sessions.ts";

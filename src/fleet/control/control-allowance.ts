@@ -4,7 +4,7 @@
  * A tenant tells its whole picture (`held`, `wants`) under a version. What it holds exists and is booked whatever the cap
  * says; only what it wants beyond is granted, as far as the cap goes. So an order may be lost, repeated or overtaken: the
  * newest stands. A tenant counts an allowance as its own only from the answer to its newest order, and gives up what it
- * had when it sends one; so the allowance in use anywhere is never above the one booked here (CAP-5).
+ * had when it sends one; so the allowance in use anywhere is never above the one booked here.
  */
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { Sql } from "../../storage/sql.ts";

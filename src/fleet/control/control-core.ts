@@ -1,6 +1,6 @@
 /**
  * FleetControl over one database, synchronous: what the object is a shell around. Every method that writes is one
- * transaction, which is all that 100 tenants asking at once need to share one cap (CAP-5).
+ * transaction, which is all that 100 tenants asking at once need to share one cap.
  */
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { Clock } from "../../session/ambient.ts";

@@ -1,6 +1,6 @@
 /**
  * The history of what the layers did, kept by control. A history that cannot be written is logged and stops nothing:
- * ending what must end comes before telling of it (FLT-7).
+ * ending what must end comes before telling of it.
  */
 import type { Clock, Ids, Logger } from "../../session/ambient.ts";
 import { boundedCall } from "../bounded-call.ts";

@@ -1,7 +1,7 @@
 /**
  * Which sessions a layer may end, as questions to the index, and the condition that the session itself must still meet.
  * Pure. The index may be minutes old: it only proposes, and each choice carries the guard under which the session judges
- * again in the very turn in which it ends (FLT-5, FLT-8).
+ * again in the very turn in which it ends.
  */
 import type { SessionId } from "../../domain/state/ids.ts";
 import type { Policy } from "../../domain/rules/policy.ts";

@@ -1,6 +1,6 @@
 /**
- * One cleanup run, whoever asked for it: choose, end, tell. Writes the log lines that the runbook greps for (FLT-19) and
- * a record that can be read while it goes on (FLT-6). Bounded in time and number; what is left is for the next run.
+ * One cleanup run, whoever asked for it: choose, end, tell. Writes the log lines that the runbook greps for and
+ * a record that can be read while it goes on. Bounded in time and number; what is left is for the next run.
  */
 import type { SessionId } from "../../domain/state/ids.ts";
 import type { Policy } from "../../domain/rules/policy.ts";

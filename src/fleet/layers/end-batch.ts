@@ -1,5 +1,5 @@
 /**
- * Ends many sessions, each under its own guard, none able to stop another (FLT-6). It decides nothing: the session does,
+ * Ends many sessions, each under its own guard, none able to stop another. It decides nothing: the session does,
  * and its teardown goes on by itself; what this run did not reach is chosen again by the next.
  */
 import type { SessionId } from "../../domain/state/ids.ts";

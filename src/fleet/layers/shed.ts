@@ -1,5 +1,5 @@
 /**
- * What to end when the fleet runs full (FLT-8). Pure. Only what nobody would miss: first what is overdue or stuck, then
+ * What to end when the fleet runs full. Pure. Only what nobody would miss: first what is overdue or stuck, then
  * the longest idle without running jobs; never a session that works, never a critical one that is well.
  */
 import type { Policy } from "../../domain/rules/policy.ts";

@@ -1,7 +1,7 @@
 /**
  * The layer that finds sessions whose alarm was lost: each shard is asked once for what is overdue beyond the slip of an
- * alarm, and each of those sessions is told to look at itself. A healthy session is never touched (FLT-17), and the
- * sweep decides nothing about any: the session does. One that fails or hangs costs its own bound and nothing else (FLT-6).
+ * alarm, and each of those sessions is told to look at itself. A healthy session is never touched, and the
+ * sweep decides nothing about any: the session does. One that fails or hangs costs its own bound and nothing else.
  */
 import type { SessionId } from "../../domain/state/ids.ts";
 import type { Policy } from "../../domain/rules/policy.ts";

@@ -91,7 +91,7 @@ export interface FleetQuery {
 
 /**
  * Counts of one shard, kept as they change and never counted. `created` − `destroyed` = provisioning + active + terminating
- * at all times (FLT-3), because they come from the tenants' own tallies, each told as one whole picture.
+ * at all times, because they come from the tenants' own tallies, each told as one whole picture.
  */
 export interface ShardStats {
   /** Reserved and launching. */
@@ -147,7 +147,7 @@ export interface CountsPort {
 /** How launches, jobs and provider calls of all its sessions went. */
 export type OutcomeTotals = Omit<OutcomeCounts, "since">;
 
-/** How far a shard has its rows. Lists and stats of one that is not `built` throw: never a short page (FLT-18). */
+/** How far a shard has its rows. Lists and stats of one that is not `built` throw: never a short page. */
 export type ShardBuild =
   | { readonly type: "built"; readonly shards: number; readonly at: number; readonly sessions: number }
   | { readonly type: "building"; readonly shards: number; readonly since: number; readonly sessions: number };

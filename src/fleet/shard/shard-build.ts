@@ -1,6 +1,6 @@
 /**
  * Builds a shard's rows from the tenants' registries: when it was never built (new, or its storage was lost), when it was
- * built for another number of shards (its tenants are others now), and when an operator asks (FLT-18).
+ * built for another number of shards (its tenants are others now), and when an operator asks.
  *
  * Resumable at every page: the place is stored with the rows of the page. Reports that come meanwhile are newer than what a
  * registry says and stay. Until it is done the shard answers no list and no count: a short page would be a lie.

@@ -1,8 +1,8 @@
 /**
  * The rows of one shard: the newest report of each session, listed until it is erased. Synchronous, over any `Sql`.
  *
- * Derived, so it decides nothing and is never asked whether something is gone. A report that was overtaken changes nothing
- * (FLT-2): the order is (createdAt, version, asOf), because a session made anew under an erased id counts from the start
+ * Derived, so it decides nothing and is never asked whether something is gone. A report that was overtaken changes nothing:
+ * the order is (createdAt, version, asOf), because a session made anew under an erased id counts from the start
  * again, and a heartbeat repeats its version. Whether the rows are all there is `building`'s to say (shard-build.ts).
  */
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";

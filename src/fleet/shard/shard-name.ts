@@ -1,7 +1,7 @@
 /** Which FleetShard indexes a tenant. One place, because the writer (a session's report) and the reader (a list) must agree. */
 import type { TenantId } from "../../domain/state/ids.ts";
 
-/** The name for `idFromName`. Another number of shards moves tenants; the index is derived and is rebuilt (FLT-18). */
+/** The name for `idFromName`. Another number of shards moves tenants; the index is derived and is rebuilt. */
 export function shardName(tenant: TenantId, shards: number): string {
   return `shard-${fnv1a(tenant) % shards}`;
 }

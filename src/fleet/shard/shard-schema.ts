@@ -58,7 +58,7 @@ export const shardMigrations: readonly Migration[] = [
       `CREATE INDEX label_of ON label (session_id)`,
       // Kept as rows change, so that stats read a few rows and never count sessions.
       `CREATE TABLE counter (name TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
-      // The tenants' own tallies, each one whole picture: what FLT-3 says of each holds of their sum.
+      // The tenants' own tallies, each one whole picture: their sum is the fleet's.
       `CREATE TABLE tenant_counts (
          tenant TEXT PRIMARY KEY,
          version INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 /**
  * A job's bytes as server-sent events. Holds at most one chunk of the source and reads the next only when the client has
- * taken the last (backpressure through `pull`), so a slow reader costs its own time, not our memory (FEN-8).
+ * taken the last (backpressure through `pull`), so a slow reader costs its own time, not our memory.
  *
  * Ids are byte offsets. A UTF-8 sequence cut by a chunk is held back until its rest arrives: text is never broken,
  * and the id before it is still exact. Bytes that are no UTF-8 become U+FFFD; the raw form of the route has them all.

@@ -208,7 +208,7 @@ async function emergency(from: AdminAsk): Promise<Response> {
 
 type Shard = ReturnType<AdminAsk["backend"]["shards"]>[number]["api"];
 
-/** Each shard once. One that does not answer makes it a 503, never a short answer (FLT-18). */
+/** Each shard once. One that does not answer makes it a 503, never a short answer. */
 async function askShards<T>(from: AdminAsk, call: (api: Shard) => Promise<T>): Promise<Reply<readonly T[]>> {
   const replies = await Promise.all(
     from.backend.shards().map((_, at) =>

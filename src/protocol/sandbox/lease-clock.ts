@@ -1,5 +1,5 @@
 /**
- * When a wrapper must have ended itself, told on its own monotonic clock but measured from the controller's send (I8).
+ * When a wrapper must have ended itself, told on its own monotonic clock but measured from the controller's send.
  *
  * The two clocks share no origin. Of all renewals received, the smallest `arrival - sentAt` is the best upper bound of
  * the offset between them, because a transit only ever adds. A renewal that was held up for minutes therefore does

@@ -1,5 +1,5 @@
 /**
- * Which workspace may be removed to make room (CAP-2): one rule for every provider. It is stale only when all of it holds:
+ * Which workspace may be removed to make room: one rule for every provider. It is stale only when all of it holds:
  * it has our name, it is not of the session that asks, its provider has a record of it, nothing in it was touched for
  * twenty minutes, and no process of it lives or starts. Whatever cannot be told speaks against removing.
  */

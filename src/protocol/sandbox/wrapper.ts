@@ -4,7 +4,7 @@
  * Authentication runs both ways and never sends the instance secret itself:
  * a request carries `authorization: Bearer <controllerToken(secret)>`, the fencing token and a fresh nonce;
  * every response carries `mooring-proof = wrapperProof(secret, nonce)`. A process that takes over the port may read
- * the controller's token from a request, but cannot make a proof, so it is never taken for the instance (PHY-17).
+ * the controller's token from a request, but cannot make a proof, so it is never taken for the instance.
  */
 import { z } from "zod";
 import { hmacHex } from "../bytes.ts";
@@ -52,7 +52,7 @@ export const wrapperBoot = z.strictObject({
   instance_id: z.string(),
   generation: z.int(),
   secret: z.string().min(32),
-  /** Epoch ms: a wrapper that starts later exits at once, having done nothing (I8). */
+  /** Epoch ms: a wrapper that starts later exits at once, having done nothing. */
   launch_not_after: z.int(),
   lease_ttl_ms: z.int().positive(),
   job_grace_ms: z.int().nonnegative(),

@@ -5,7 +5,7 @@ import type { Problem } from "../../protocol/problem.ts";
 import type { SessionAccess } from "./access.ts";
 import { jobsRefused } from "./refusals.ts";
 
-/** Why it cannot be used; null: it can, or it will be. A paused session that resumes by itself begins to; however many ask at once, it resumes once. `resumes` false: somebody only looks on, which begins nothing (I12). */
+/** Why it cannot be used; null: it can, or it will be. A paused session that resumes by itself begins to; however many ask at once, it resumes once. `resumes` false: somebody only looks on, which begins nothing. */
 export function beginUse(access: SessionAccess, session: Session, resumes = true): Problem | null {
   const { desired, profile, limits } = session;
   const paused = desired.type === "suspended" && desired.cause === "pause";

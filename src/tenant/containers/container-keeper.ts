@@ -1,6 +1,6 @@
 /**
  * Ends the shared containers that nobody needs any more, the way a session ends its sandbox: the attempt is stored, then
- * retire, destroy, two looks, and what was seen goes to the machine, which judges it (I1, I3). Never throws.
+ * retire, destroy, two looks, and what was seen goes to the machine, which judges it. Never throws.
  */
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import { generationOf, type StoppingContainer } from "../../domain/state/container.ts";

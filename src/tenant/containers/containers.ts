@@ -1,7 +1,7 @@
 /**
  * The shared containers of a tenant, as rows: one JSON body each, written whole. Every function runs inside a transaction of
- * the caller, so that joining, leaving and the beginning of an end are one write with the reservation they follow from
- * (CAP-10). Decides nothing: domain/state/container.ts does.
+ * the caller, so that joining, leaving and the beginning of an end are one write with the reservation they follow from.
+ * Decides nothing: domain/state/container.ts does.
  */
 import {
   condemned,

@@ -84,7 +84,7 @@ export class AllowanceKeeper {
   async #ask(more: number): Promise<Extract<AllowanceReply, { type: "answered" }>> {
     // The second time with a number above the one that control says it has heard.
     for (const attempt of [1, 2]) {
-      // The alarm stands before control is asked: an order without its answer is told again (I1).
+      // The alarm stands before control is asked: an order without its answer is told again.
       const draft = await this.#stored(() => this.#core.draftAllowance(more));
       const reply = await bounded(this.#clock, controlBoundMs, () =>
         this.#control.allow({ tenant: this.#tenant(), ...draft }),

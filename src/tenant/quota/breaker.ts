@@ -1,5 +1,5 @@
 /**
- * The spawn breaker of one tenant (CAP-8): a row of failed launches closes the door for a while, so that a loop of failing
+ * The spawn breaker of one tenant: a row of failed launches closes the door for a while, so that a loop of failing
  * launches costs neither money nor other tenants' capacity. Pure; the tenant's core stores its state.
  *
  * closed → open: `threshold` launches in a row failed within `windowMs`, none accepted between.

@@ -1,8 +1,8 @@
 /**
- * Who may start a sandbox: reserve and cancel. Each runs inside one transaction of the caller (CAP-5).
+ * Who may start a sandbox: reserve and cancel. Each runs inside one transaction of the caller.
  *
  * A generation is granted at most once. What was released, cancelled or passed by stays below the session's watermark, so
- * an order or a cancel that arrives late or twice frees and grants nothing (CAP-6). Only the exact open reservation is
+ * an order or a cancel that arrives late or twice frees and grants nothing. Only the exact open reservation is
  * answered `granted` again, because its first reply may have been lost.
  */
 import type { ContainerTerms } from "../../domain/state/container.ts";
@@ -35,7 +35,7 @@ const defaultMaxMembers = 20;
 const second = 1_000;
 const minute = 60 * second;
 
-/** I11: what has nothing physical converges within the provision deadline and two stop attempts; then it is asked about. */
+/** What has nothing physical converges within the provision deadline and two stop attempts; then it is asked about. */
 export function quotaTerms(
   policy: Policy,
   maxSandboxes: number,

@@ -1,6 +1,6 @@
 /**
  * What the fence of one container must still know after an eviction, a deploy or a crash: which instance each sandbox id
- * serves, through which generation it is retired (I6), until when the container may stay awake, and whether it was erased.
+ * serves, through which generation it is retired, until when the container may stay awake, and whether it was erased.
  *
  * Reads and writes are synchronous, so that a check and the act it guards are never separated by an await. A row that cannot
  * be understood throws: whoever asked is refused, and nothing is taken for "never armed".

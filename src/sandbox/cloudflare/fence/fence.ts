@@ -2,7 +2,7 @@
  * The fence of one container, one sandbox's alone or shared: everything that the Sandbox object does for Mooring, over a `ContainerPlatform`.
  *
  * It owns what may start (start-gate.ts), what was armed and retired (fence-records.ts), and until when the container may stay
- * awake. It decides nothing about sessions. I6: nothing that is not armed, or is retired, ever starts here; I12: looks wake
+ * awake. It decides nothing about sessions. Nothing that is not armed, or is retired, ever starts here; looks wake
  * and extend nothing. Whatever breaks inside is an answer with effect `unknown`, never an exception: its class would be lost.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";

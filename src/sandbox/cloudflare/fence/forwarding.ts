@@ -1,7 +1,7 @@
 /**
  * Requests to the wrapper, straight to its port: they neither start the container nor count as activity. An accepted renewal, and
- * nothing else of ours, keeps the container awake (CLK-12), a shared one with all its members: accepted means that the instance proved itself for the nonce of
- * that very request, so no impostor can prolong anything. A retired generation is not renewed any more (LEA-15).
+ * nothing else of ours, keeps the container awake, a shared one with all its members: accepted means that the instance proved itself for the nonce of
+ * that very request, so no impostor can prolong anything. A retired generation is not renewed any more.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { SandboxId } from "../../../domain/state/ids.ts";

@@ -1,6 +1,6 @@
 /**
  * Launches: one wrapper per instance however often it is asked, and none that is retired, late, or would share a sandbox id with
- * another instance (I6, PHY-9, PHY-10, PHY-15).
+ * another instance.
  *
  * Those of one sandbox run one after another; members of a shared container side by side, but for the step that starts it. The order
  * inside one is: refuse, arm durably, start the container, refuse again, bring in the files, refuse again, start the guardian,

@@ -2,7 +2,7 @@
  * Looks: whether the container runs, without waking it, and who is in it when it does. `absent` needs evidence twice over: the
  * container says that it does not run, and nobody answers in it, neither the wrapper nor the SDK's own server, because `running`
  * has been wrong in the field; or, of a member of a shared container, a whole look that finds none of it. Everything that does
- * not answer in time is `unknown` (PHY-1, PHY-7, PHY-8).
+ * not answer in time is `unknown`.
  */
 import type { InstanceId } from "../../../domain/state/ids.ts";
 import type { Containment, Residue } from "../../../domain/state/observation.ts";

@@ -77,7 +77,7 @@ export class Spawning {
     });
   }
 
-  /** Whoever listens must prove that he was given this instance's secret (PHY-17). */
+  /** Whoever listens must prove that he was given this instance's secret. */
   async isReady(order: LaunchOrder, home: Home, isCalledOff: () => boolean, ms: number): Promise<boolean> {
     const { clock, platform, ids } = this.#parts;
     const deadline = deadlineIn(clock, ms);

@@ -52,7 +52,7 @@ export class Toolbox {
 
   /**
    * Two witnesses: the SDK's list, which forgets a process whose id was used twice, and /proc with every environment, which does
-   * not know what hides its own (PHY-2). An instance that the list alone shows counts while its pid is alive.
+   * not know what hides its own. An instance that the list alone shows counts while its pid is alive.
    */
   async look(aim: ObjectAim, deadline: Deadline, member?: ToolMember): Promise<ProviderResult<readonly Residue[]>> {
     const listed = await limited(this.#clock, deadline.left(), false, () => this.#platform.listProcesses());

@@ -2,7 +2,7 @@
  * The command that starts a guardian in the container, and ends the container with it.
  *
  * The shell in front stays: a guardian goes only when nothing of its instance is left, or because somebody killed it, and
- * either way the container has lost its purpose (I8: with the control plane gone, nothing outlives TTL + grace, not even an
+ * either way the container has lost its purpose (with the control plane gone, nothing outlives TTL + grace, not even an
  * empty container). It stays up only for somebody else of that session who is still in it, or for the guardian that was first.
  *
  * In a shared container nobody inside can know whether a sibling is just being launched: there the guardian goes alone, and the
