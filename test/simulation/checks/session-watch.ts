@@ -134,6 +134,10 @@ export class SessionWatch {
     this.#stops.disturbed(longestRestMs + wakeMs);
   }
 
+  retryAsked(): void {
+    this.#stops.retryAsked();
+  }
+
   unheard(): void {
     this.disturbances.unheard(this.#at.now() + longestRestMs + this.#at.timers.observeMs);
   }

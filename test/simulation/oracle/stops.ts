@@ -19,6 +19,7 @@ export class StopWatch {
   readonly #known = new Map<number, Known>();
   #putOffMs = 0;
   #unseen = false;
+  #retryAsked = false;
   /** Since when an alarm may stand that was set before the rows could not be read: a clock set back since then delays it. */
   #armedElapsed = Number.POSITIVE_INFINITY;
 
@@ -30,6 +31,7 @@ export class StopWatch {
 
   stored(session: SeenSession): readonly string[] {
     const found: string[] = [];
+    let rounds = 0;
     for (const lease of openOf(session)) {
       if (lease.phase !== "stopping") continue;
       const before = this.#known.get(lease.generation) ?? null;
@@ -40,12 +42,14 @@ export class StopWatch {
       const ended =
         before === null || acts ? null : endedNow(before.lease, lease) ? this.#elapsed() : before.endedElapsed;
       const newRound = before === null || lease.earlierAttempts > before.lease.earlierAttempts;
+      if (newRound && before !== null) rounds += 1;
       const beganElapsed = newRound ? this.#elapsed() : before.beganElapsed;
       const endedElapsed = acts ? (before?.endedElapsed ?? null) : ended;
       this.#known.set(lease.generation, { lease, beganElapsed, endedElapsed });
       if (lease.step.type !== "parked") found.push(...this.#lifetimeFaults(lease.generation, beganElapsed));
     }
     this.#unseen = false;
+    if (rounds > 0) this.#retryAsked = false;
     return found;
   }
 
@@ -55,6 +59,11 @@ export class StopWatch {
       this.#armedElapsed = Math.min(this.#armedElapsed, beganElapsed);
     this.#known.clear();
     this.#unseen = true;
+  }
+
+  /** An operator asks for another round: the one way in which a parked stop acts again, but for being seen alive after a word. */
+  retryAsked(): void {
+    this.#retryAsked = true;
   }
 
   /** Something put off what is done for it: a round may last that much longer. */
@@ -87,6 +96,9 @@ export class StopWatch {
     const newRound = after.earlierAttempts > before.earlierAttempts;
     if (newRound && before.step.type !== "parked")
       found.push("I7: a new round began although the last one was not parked");
+    const seenAlive = before.assertion !== null && after.assertion === null;
+    if (newRound && !this.#retryAsked && !seenAlive)
+      found.push("I7: a parked stop acts again, and nobody asked for it");
     if (newRound && after.earlierAttempts !== before.earlierAttempts + before.attempts.length)
       found.push("I7: attempts of an earlier round were not counted");
     if (after.attempts.length < before.attempts.length && !newRound) found.push("I7: stop attempts were forgotten");

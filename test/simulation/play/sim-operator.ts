@@ -32,7 +32,9 @@ export class SimOperator {
     for (const watch of this.#world.watches()) {
       const stuck =
         watch.session !== null &&
-        openOf(watch.session).some((lease) => lease.phase === "stopping" && lease.attempts.length > 2);
+        openOf(watch.session).some(
+          (lease) => lease.phase === "stopping" && (lease.step.type === "parked" || lease.attempts.length > 2),
+        );
       if (stuck && this.#world.random.chance(0.3)) await this.#resolve(watch).catch(() => {});
     }
   }
@@ -45,6 +47,8 @@ export class SimOperator {
     if (!seen.ok) return;
     const action = random.pick(["retry_stop", "retry_stop", "assert_absent", "abandon"] as const);
     const operator = { by: "sim", requestId: "sim" };
+    // It may arrive although its answer does not.
+    if (action === "retry_stop") watch.retryAsked();
     const reply = await net.call("operator resolve", id, () =>
       object.call((api) => api.resolve(operator, { action, reason: "a guess" }, seen.value.etag)),
     );

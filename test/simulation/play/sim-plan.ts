@@ -128,7 +128,7 @@ export function simPlan(seed: number, random: SeededRandom): SimPlan {
   const soon = neverEnds !== null || random.chance(0.3);
   const policy: Policy = {
     ...timers,
-    stopAttempts: random.pick([3, timers.stopAttempts, timers.stopAttempts]),
+    stopAttempts: random.pick([1, 3, timers.stopAttempts]),
     // Every other seed: a sandbox costs a thousandth a second, and its end and its budget are warned of within the schedule. Not drawn, so
     // that the other seeds stay what they were.
     ...(seed % 2 === 0
