@@ -20,6 +20,7 @@ import { cpCommand, upCommand } from "./commands/work/cp.ts";
 import { attachCommand, execCommand } from "./commands/work/exec.ts";
 import { portsCommand } from "./commands/work/ports.ts";
 import { runCommand } from "./commands/work/run.ts";
+import { forkCommand, snapshotsCommand } from "./commands/work/snapshots.ts";
 
 type Make = (shell: Shell) => Command;
 
@@ -32,6 +33,8 @@ const groups: Readonly<Record<string, readonly Make[]>> = {
     attachCommand,
     cpCommand,
     portsCommand,
+    snapshotsCommand,
+    forkCommand,
     endCommand,
     rebuildCommand,
     budgetCommand,

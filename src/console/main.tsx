@@ -14,6 +14,7 @@ import { LedgerPage } from "./pages/ledger.tsx";
 import { Log } from "./pages/log.tsx";
 import { Login } from "./pages/login.tsx";
 import { Session } from "./pages/session/session.tsx";
+import { Snapshots } from "./pages/snapshots.tsx";
 import { Webhooks } from "./pages/webhooks.tsx";
 import { Sessions } from "./pages/sessions.tsx";
 
@@ -42,6 +43,8 @@ function View() {
       return <Containers key={place.value.subject} />;
     case "keys":
       return <Keys key={place.value.subject} />;
+    case "snapshots":
+      return <Snapshots />;
     case "webhooks":
       return <Webhooks key={place.value.subject} />;
     case "log":

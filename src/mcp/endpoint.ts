@@ -10,6 +10,7 @@ import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
 import { Mooring, MooringAdmin } from "../client/mooring.ts";
 import { adminTools } from "./admin-tools.ts";
 import { insideTools } from "./inside-tools.ts";
+import { snapshotTools } from "./snapshot-tools.ts";
 import { tenantTools } from "./tenant-tools.ts";
 
 /** The API that the tools call, and where a request for anything else goes. */
@@ -83,6 +84,7 @@ function serverFor(api: Api, request: Request, credential: string, asOperator: b
     const mooring = new Mooring({ ...connection, key: credential });
     tenantTools(server, mooring);
     insideTools(server, mooring);
+    snapshotTools(server, mooring);
   }
   return server;
 }

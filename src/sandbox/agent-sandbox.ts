@@ -252,7 +252,8 @@ export interface Restoring {
 export interface Snapshots {
   /**
    * Saves the target's workspace (names, modes, links, contents). Idempotent by name. Acknowledged only after it was read back
-   * whole: an acknowledged snapshot can be restored. Refused (`refused_retired`) when the name was removed before.
+   * whole: an acknowledged snapshot can be restored. Refused (`refused_retired`) when the name was removed before. Ends with its
+   * bound: five minutes after it nothing of it may land any more, because its deletion is proven by a look from then on.
    */
   save(target: Target, snapshotId: string, bound: CallBound): Promise<ProviderResult<{ readonly bytes: number }>>;
   /**

@@ -6,6 +6,7 @@ import type { Generation, SessionId } from "../domain/state/ids.ts";
 import type { Sql } from "../storage/sql.ts";
 import { reservationStates, type ReservationState } from "./quota/reservations.ts";
 import { vanishedSessions } from "./sessions.ts";
+import { countSnapshots, type SnapshotCounts } from "./snapshots/snapshot-rows.ts";
 
 /** How many are, or ever were, in each state; `proven` and `cancelled` count from the beginning. */
 export interface Counts extends Readonly<Record<ReservationState, number>> {
@@ -26,6 +27,7 @@ export interface Ledger {
   readonly counts: Counts;
   /** Counts against the cap: reserved + launching + held + stopping. */
   readonly used: number;
+  readonly snapshots: SnapshotCounts;
   readonly imbalances: readonly Imbalance[];
 }
 
@@ -33,6 +35,7 @@ export interface Ledger {
 export const noLedger: Ledger = {
   counts: { granted: 0, reserved: 0, launching: 0, held: 0, stopping: 0, asserted: 0, proven: 0, cancelled: 0 },
   used: 0,
+  snapshots: { count: 0, bytes: 0, deleting: 0 },
   imbalances: [],
 };
 
@@ -47,6 +50,7 @@ export function readLedger(sql: Sql): Ledger {
   return {
     counts: kept,
     used: rows.reserved + rows.launching + rows.held + rows.stopping,
+    snapshots: countSnapshots(sql),
     imbalances: [...compareCounts(kept, rows), ...unaccounted(sql), ...vanished(sql)],
   };
 }

@@ -29,6 +29,11 @@ export class SnapshotShelf {
     this.#kept.set(nameOf(session, id), { type: "removed" });
   }
 
+  /** As in a bucket, whose writer is past its last look for the tombstone and ends before it takes its files back. */
+  landLate(session: SessionId, id: string): void {
+    this.#kept.set(nameOf(session, id), { type: "saved", files: new Map([["late.txt", "late"]]), at: 0 });
+  }
+
   /** What lies under that name. */
   stored(session: SessionId, id: string): { readonly files: number; readonly bytes: number } {
     const known = this.#kept.get(nameOf(session, id));

@@ -416,7 +416,7 @@ export function everySession(): readonly Sample[] {
   );
   const copying = { type: "copying", snapshotId: "snapshot-2", deadline: at + 5 * minute } as const;
   add("a snapshot of it is taken", "running", "held", session({ newest: held({ gate: copying }) }));
-  const cameToNothing = { id: "snapshot-2", outcome: "failed", why: "no room" } as const;
+  const cameToNothing = { id: "snapshot-2", outcome: "failed", why: "no room", effect: "none" } as const;
   add("a snapshot is to be told of", "running", "held", session({ taken: [cameToNothing] }));
   add("an older wrapper", "running", "held", session({ newest: held({ wrapper: outdated }) }));
   add(

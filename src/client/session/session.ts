@@ -34,6 +34,9 @@ export interface LaunchOptions extends CallOptions {
 }
 
 const usualWaitMs = 600_000;
+/** How long Mooring holds the answer while files are saved, and while forks start. */
+const savingSeconds = 45;
+const startingSeconds = 45;
 /** A session changes its status in moments or in minutes: looks begin close and become rarer. */
 const firstLookMs = 200;
 const lastLookMs = 3_000;
@@ -133,7 +136,7 @@ export class Session {
     const { replace, ...rest } = options;
     const json = { ...(name === undefined ? {} : { name }), ...(replace === undefined ? {} : { replace }) };
     return this.#transport.json(
-      { operation: "createSnapshot", parameters: { id: this.id }, json, repeatable: false },
+      { operation: "createSnapshot", parameters: { id: this.id }, json, repeatable: false, heldSeconds: savingSeconds },
       rest,
     );
   }
@@ -143,7 +146,9 @@ export class Session {
     order: BodyFor<"forkSession"> = {},
     options: CallOptions = {},
   ): Promise<readonly (Session | ForkProblem)[]> {
-    const call = { operation: "forkSession", parameters: { id: this.id }, json: order, repeatable: false } as const;
+    const heldSeconds = savingSeconds + startingSeconds;
+    const parameters = { id: this.id };
+    const call = { operation: "forkSession", parameters, json: order, repeatable: false, heldSeconds } as const;
     const { forks } = await this.#transport.json(call, options);
     return forks.map(({ session, problem }) =>
       session === null

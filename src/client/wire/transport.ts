@@ -42,6 +42,8 @@ interface Terms<O extends OperationId> {
   readonly repeatable: boolean;
   /** How long Mooring was asked to hold the answer, seconds. */
   readonly waitSeconds?: number | undefined;
+  /** How long Mooring holds the answer of its own accord, seconds. */
+  readonly heldSeconds?: number | undefined;
 }
 
 export interface CallOptions {
@@ -113,12 +115,13 @@ export class Transport {
     signal: AbortSignal | undefined,
     read: (response: Response) => Promise<T>,
   ): Promise<{ readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: MooringError }> {
-    const { waitSeconds = 0 } = call;
+    const { waitSeconds = 0, heldSeconds = 0 } = call;
     // Outside of the try: what is wrong with the request itself is a mistake of its caller, and no repeat mends it.
     const { asked, words, ...init } = await this.#request(call);
     const deadline = new AbortController();
     const late = () => deadline.abort(new DOMException("Mooring did not answer in time.", "TimeoutError"));
-    const timer = call.unbounded === true ? null : setTimeout(late, this.#options.timeoutMs + waitSeconds * 1_000);
+    const timer =
+      call.unbounded === true ? null : setTimeout(late, this.#options.timeoutMs + (waitSeconds + heldSeconds) * 1_000);
     try {
       const either = signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]);
       const response = await this.#options.fetch(new Request(asked, { ...init, signal: either }));

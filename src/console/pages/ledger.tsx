@@ -1,6 +1,7 @@
 /** The books: granted is what is open, what is proven gone, and what is gone on an operator's word. One bar, tenant by tenant below. */
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
+import { sizeOf } from "../data/files.ts";
 import { useLive } from "../data/live.ts";
 import { Chip, Empty, Problem, Waiting } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
@@ -30,7 +31,7 @@ export function LedgerPage() {
               <Bar counts={data.total} />
               <p class="small faint">
                 The global cap is {data.global.limit}; {data.global.booked} are booked for tenants, {data.total.used}{" "}
-                used.
+                used. Tenants keep {data.total.snapshots.count} snapshots, {sizeOf(data.total.snapshots.bytes)}.
               </p>
             </div>
           </section>
@@ -125,6 +126,9 @@ function Tenants({ ledger }: { readonly ledger: Ledger }) {
               <th scope="col" class="number">
                 Asserted
               </th>
+              <th scope="col" class="number">
+                Snapshots
+              </th>
               <th scope="col">Books</th>
             </tr>
           </thead>
@@ -140,6 +144,9 @@ function Tenants({ ledger }: { readonly ledger: Ledger }) {
                 <td class="number">{each.open.stopping}</td>
                 <td class="number">{each.released.proven}</td>
                 <td class="number">{each.asserted}</td>
+                <td class="number">
+                  {each.snapshots.count === 0 ? "–" : `${each.snapshots.count}, ${sizeOf(each.snapshots.bytes)}`}
+                </td>
                 <td>
                   {each.imbalances.length === 0 ? <Chip tone="good">balanced</Chip> : <Chip tone="bad">off</Chip>}
                   {each.imbalances.map((words) => (

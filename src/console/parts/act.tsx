@@ -17,6 +17,8 @@ export interface ActOrder {
   readonly button: string;
   /** `required`: kept with the act; `asked`: may stay empty; null: the API keeps none. */
   readonly reason: "required" | "asked" | null;
+  /** Must be typed as it is before the button works. */
+  readonly typed?: string;
   readonly command: string;
   readonly run: (reason: string) => Promise<ComponentChildren>;
 }
@@ -26,7 +28,9 @@ export function ActDialog({ order, onClose }: { readonly order: ActOrder; readon
   const busy = useSignal(false);
   const problem = useSignal<ProblemBody | null>(null);
   const result = useSignal<ComponentChildren | null>(null);
-  const ready = order.reason !== "required" || reason.value.trim().length >= 3;
+  const typed = useSignal("");
+  const isSure = order.typed === undefined || typed.value.trim() === order.typed;
+  const ready = isSure && (order.reason !== "required" || reason.value.trim().length >= 3);
 
   async function run(): Promise<void> {
     busy.value = true;
@@ -71,6 +75,20 @@ export function ActDialog({ order, onClose }: { readonly order: ActOrder; readon
                 placeholder="Kept in the log: what you saw, and what you know"
                 value={reason.value}
                 onInput={(event) => (reason.value = event.currentTarget.value)}
+              />
+            </div>
+          )}
+          {order.typed !== undefined && (
+            <div class="field">
+              <label for="sure">
+                Type <code>{order.typed}</code> to say that you mean this one
+              </label>
+              <input
+                id="sure"
+                autocomplete="off"
+                spellcheck={false}
+                value={typed.value}
+                onInput={(event) => (typed.value = event.currentTarget.value)}
               />
             </div>
           )}

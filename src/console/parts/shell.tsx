@@ -24,6 +24,7 @@ export const entries: readonly Entry[] = [
   { view: "audits", name: "Audits", icon: "clipboard", for: "operator" },
   { view: "containers", name: "Containers", icon: "plug", for: "operator" },
   { view: "keys", name: "Keys", icon: "key", for: "operator" },
+  { view: "snapshots", name: "Snapshots", icon: "layers", for: "tenant" },
   { view: "webhooks", name: "Webhooks", icon: "hook", for: "tenant" },
   { view: "log", name: "Admin log", icon: "list", for: "operator" },
 ];

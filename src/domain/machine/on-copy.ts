@@ -49,21 +49,26 @@ export function succeeded(session: Session, event: EventOf<"copySucceeded">): Ou
 export function failed(session: Session, event: EventOf<"copyFailed">): Outcome {
   const current = copyOf(session);
   if (current?.gate.snapshotId !== event.snapshotId) return ignored("an older copy");
-  const { code, message } = event.failure;
-  return withoutIt(session, current, `${code}: ${message}`);
+  const { code, message, effect } = event.failure;
+  return withoutIt(session, current, `${code}: ${message}`, effect);
 }
 
 /** The session runs on: its sandbox lets everything go on by itself when it was told to stand still for no longer than this. */
 export function overdueCopy(session: Session, { now }: Context): Outcome {
   const current = copyOf(session);
   if (current === null || now < current.gate.deadline) return ignored("no copy is overdue");
-  return withoutIt(session, current, "Saving took longer than its bound.");
+  return withoutIt(session, current, "Saving took longer than its bound.", "unknown");
 }
 
-function withoutIt(session: Session, { lease, gate }: { lease: Held; gate: Copying }, why: string): Outcome {
+function withoutIt(
+  session: Session,
+  { lease, gate }: { lease: Held; gate: Copying },
+  why: string,
+  effect: "none" | "unknown",
+): Outcome {
   const id = gate.snapshotId;
   const noted = note("snapshot_failed", why, lease.generation, { snapshot: id });
-  return over(session, lease, { id, outcome: "failed", why }, noted);
+  return over(session, lease, { id, outcome: "failed", why, effect }, noted);
 }
 
 function over(session: Session, lease: Held, taken: TakenSnapshot, noted: ReturnType<typeof note>): Outcome {
@@ -80,7 +85,7 @@ export function interrupted(before: Session, outcome: Moved): Moved {
   const why = "The session paused, was rebuilt or lost its sandbox before its files were saved.";
   return {
     ...outcome,
-    session: { ...session, taken: [...session.taken, { id, outcome: "failed", why }] },
+    session: { ...session, taken: [...session.taken, { id, outcome: "failed", why, effect: "unknown" }] },
     effects: [...outcome.effects, note("snapshot_failed", why, current.lease.generation, { snapshot: id })],
   };
 }

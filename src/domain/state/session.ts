@@ -105,10 +105,13 @@ export interface SnapshotRef {
   readonly source?: SessionId;
 }
 
-/** What became of a snapshot of the tenant that this session took. Kept until the tenant's registry has heard of it. */
+/**
+ * What became of a snapshot of the tenant that this session took. Kept until the tenant's registry has heard of it.
+ * `effect`: `unknown` when the save was given up without hearing its end, so files of it may still land.
+ */
 export type TakenSnapshot =
   | { readonly id: string; readonly outcome: "saved"; readonly bytes: number; readonly generation: Generation }
-  | { readonly id: string; readonly outcome: "failed"; readonly why: string };
+  | { readonly id: string; readonly outcome: "failed"; readonly why: string; readonly effect: "none" | "unknown" };
 
 export type SnapshotDeletion =
   | { readonly type: "waiting"; readonly notBefore: number }

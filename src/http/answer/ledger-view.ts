@@ -29,6 +29,7 @@ function tenantView(entry: TenantEntry, ledger: Ledger): TenantLedgerView {
     open: { reserved, launching, held, stopping },
     released: { proven, cancelled },
     asserted,
+    snapshots: ledger.snapshots,
     used: ledger.used,
     allowed: entry.allowed,
     imbalances: ledger.imbalances.map(inWords),
@@ -47,6 +48,11 @@ function sumOf(views: readonly TenantLedgerView[]): LedgerView["total"] {
     },
     released: { proven: sum((view) => view.released.proven), cancelled: sum((view) => view.released.cancelled) },
     asserted: sum((view) => view.asserted),
+    snapshots: {
+      count: sum(({ snapshots }) => snapshots.count),
+      bytes: sum(({ snapshots }) => snapshots.bytes),
+      deleting: sum(({ snapshots }) => snapshots.deleting),
+    },
     used: sum((view) => view.used),
   };
 }

@@ -97,7 +97,9 @@ export class SnapshotCommands {
     if (!begun.ok || begun.value.type !== "moved") {
       const why = "The session could not begin to save it.";
       // Lost: the registry deletes what it never hears of.
-      await this.#asked(() => tenant.settleSnapshot(session.id, { id: order.id, outcome: "failed", why }));
+      await this.#asked(() =>
+        tenant.settleSnapshot(session.id, { id: order.id, outcome: "failed", why, effect: "none" }),
+      );
       return begun.ok ? refuse(notRunning(session)) : begun;
     }
     await this.#access.wait(() => this.#isSettled(order.id), Math.min(waitMs, snapshotMs + 2 * observeMs));

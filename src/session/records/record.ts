@@ -72,7 +72,13 @@ const snapshot = z.object({
 
 const taken = z.discriminatedUnion("outcome", [
   z.object({ id: z.string(), outcome: z.literal("saved"), bytes: z.number(), generation }),
-  z.object({ id: z.string(), outcome: z.literal("failed"), why: z.string() }),
+  // Older code did not keep the effect.
+  z.object({
+    id: z.string(),
+    outcome: z.literal("failed"),
+    why: z.string(),
+    effect: z.enum(["none", "unknown"]).default("unknown"),
+  }),
 ]);
 
 /** Rows from before attempts were stored hold only the reference: their deletion is due. */

@@ -41,7 +41,9 @@ async function savedWhileStill(
     return failed("unsupported", `The provider ${lease.provider} cannot save a sandbox.`, "none");
   const forMs = leftMs + observeMs;
   const still = await calls.call(observeMs, "freeze", (bound) => wrapper.freeze(snapshotId, forMs, bound));
-  if (!still.ok) return still.failure.code === "not_found" ? olderAgent : still;
+  // Whatever became of the freeze, no save was sent.
+  if (!still.ok)
+    return still.failure.code === "not_found" ? olderAgent : failed(still.failure.code, still.failure.message, "none");
   // The session may have been lost or ended while it was being told to stand still.
   if (!isAsked(context, lease.generation, snapshotId)) return calledOff;
   const boundMs = Math.min(snapshotMs, leftMs);

@@ -2,9 +2,11 @@
  * What happens to a tenant's snapshots, each inside one transaction of the caller.
  *
  * A place is given before anything is saved. What was not heard of in time is deleted, never kept: a save that lands later is
- * refused by the provider, because a deletion leaves a tombstone.
+ * refused by the provider, because a deletion leaves a tombstone. The tombstone alone is no proof: a writer that was past its last look
+ * for it, and then crashed, leaves files behind. So while a save may be under way, no look that finds nothing makes it `gone`.
  */
 import type { TakenSnapshot } from "../../domain/state/session.ts";
+import { rfc3339 } from "../../protocol/primitives.ts";
 import type { SessionId } from "../../domain/state/ids.ts";
 import type { SnapshotOrder, SnapshotReply } from "../../session/reports/reports.ts";
 import type { Sql } from "../../storage/sql.ts";
@@ -44,17 +46,23 @@ export function reserveSnapshot(sql: Sql, order: SnapshotOrder, terms: PauseTerm
     createdAt: now,
     lookAt: now + order.withinMs + settleGraceMs,
     generation: null,
+    mayLandUntil: null,
     failure: null,
     deletion: null,
   });
   return { granted: true };
 }
 
-/** Told once or more, late or never. Only what is still being taken changes. */
+/** Told once or more, late or never. What was deleted meanwhile stays deleted; its save has ended now. */
 export function settleSnapshot(sql: Sql, sessionId: SessionId, taken: TakenSnapshot, now: number): void {
   const snapshot = readSnapshot(sql, taken.id);
-  if (snapshot?.phase !== "taking" || snapshot.sessionId !== sessionId) return;
-  if (taken.outcome === "failed") return void deleted(sql, { ...snapshot, failure: taken.why }, now);
+  if (snapshot === null || snapshot.sessionId !== sessionId) return;
+  const hasEnded = taken.outcome === "saved" || taken.effect === "none";
+  if (snapshot.phase === "deleting" && snapshot.mayLandUntil !== null && hasEnded)
+    return writeSnapshot(sql, { ...snapshot, mayLandUntil: null, lookAt: now });
+  if (snapshot.phase !== "taking") return;
+  if (taken.outcome === "failed")
+    return void deleted(sql, { ...snapshot, failure: taken.why, mayLandUntil: hasEnded ? null : snapshot.lookAt }, now);
   const kept = snapshot.name === null ? [] : named(sql, snapshot.name).filter(({ phase }) => phase === "kept");
   const [holder] = kept;
   // One that replaces came meanwhile: the name is its own, and two of one name there are not.
@@ -70,7 +78,9 @@ export function settleSnapshot(sql: Sql, sessionId: SessionId, taken: TakenSnaps
 
 /** Its deletion is due now. Asked again, nothing changes. */
 export function deleteSnapshot(sql: Sql, snapshot: TenantSnapshot, now: number): TenantSnapshot {
-  return snapshot.phase === "taking" || snapshot.phase === "kept" ? deleted(sql, snapshot, now) : snapshot;
+  // The session was given until `lookAt` to save it and to tell: until then files of it may land.
+  if (snapshot.phase === "taking") return deleted(sql, { ...snapshot, mayLandUntil: snapshot.lookAt }, now);
+  return snapshot.phase === "kept" ? deleted(sql, snapshot, now) : snapshot;
 }
 
 function deleted(sql: Sql, snapshot: TenantSnapshot, now: number): TenantSnapshot {
@@ -105,7 +115,12 @@ export type DeletionResult =
 export function deletionFinished(sql: Sql, id: string, result: DeletionResult, now: number): void {
   const snapshot = readSnapshot(sql, id);
   if (snapshot?.phase !== "deleting" || snapshot.deletion === null) return;
-  const { deletion } = snapshot;
+  const { deletion, mayLandUntil } = snapshot;
+  if (result.type === "absent" && mayLandUntil !== null && now < mayLandUntil) {
+    const lastError = `No file of it was found, but its save may still be under way until ${rfc3339(mayLandUntil)}; it is looked for again then.`;
+    writeSnapshot(sql, { ...snapshot, lookAt: mayLandUntil, deletion: { ...deletion, lastError } });
+    return;
+  }
   if (result.type === "absent") {
     const proven = { ...deletion, lastError: null, verifiedAbsentAt: result.at, evidence: result.evidence };
     writeSnapshot(sql, { ...snapshot, phase: "gone", lookAt: null, deletion: proven });

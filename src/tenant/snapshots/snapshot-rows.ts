@@ -24,6 +24,8 @@ export interface TenantSnapshot {
   /** `fork`: made for forks only. It is in no list, and goes by itself. */
   readonly purpose: "kept" | "fork";
   readonly replaces: boolean;
+  /** Until then its save may still be under way, and a look that finds nothing proves nothing; null: it has ended. */
+  readonly mayLandUntil: number | null;
   /** Why it could not be taken. */
   readonly failure: string | null;
   readonly deletion: {
@@ -45,9 +47,12 @@ export function writeSnapshot(sql: Sql, snapshot: TenantSnapshot): void {
 }
 
 function snapshotOf(row: SqlRow): TenantSnapshot {
-  type Body = Omit<TenantSnapshot, "id" | "sessionId" | "name" | "phase" | "createdAt" | "lookAt">;
+  type Body = Omit<TenantSnapshot, "id" | "sessionId" | "name" | "phase" | "createdAt" | "lookAt" | "mayLandUntil">;
+  // Older code did not keep until when its save may land.
+  const { mayLandUntil = null, ...body } = JSON.parse(row["body"] as string) as Body & { mayLandUntil?: number | null };
   return {
-    ...(JSON.parse(row["body"] as string) as Body),
+    ...body,
+    mayLandUntil,
     id: row["snapshot_id"] as string,
     sessionId: row["session_id"] as SessionId,
     name: row["name"] as string | null,

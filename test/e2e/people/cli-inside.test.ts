@@ -96,3 +96,37 @@ it("ports: lists who listens, and makes an address that opens it [PEO-1]", { tim
   // By its address alone, without the host name, it is nobody's.
   expect(answer.status).toBe(404);
 });
+
+it(
+  "snapshots and fork: taken, listed, begun with, forked, and deleted with proof after showing what goes [TRA-15] [PEO-3]",
+  { timeout: 240_000 },
+  async () => {
+    await cli(["exec", id, "echo kept > kept.txt"], tenant);
+    const taken = await cli(["snapshots", "create", id, "with-kept"], tenant);
+    expect(taken.code).toBe(0);
+    const snapshot = taken.out.trim();
+    expect((await cli(["snapshots", "list", "-q", "-s", id], tenant)).out).toBe(`${snapshot}\n`);
+    expect((await cli(["snapshots", "list"], tenant)).out).toMatch(
+      new RegExp(`with-kept +${snapshot} +ready +\\d+ kB `),
+    );
+    expect(await cli(["snapshots", "create", id, "with-kept"], tenant)).toMatchObject({ code: 5 });
+
+    const begun = (await cli(["up", "-q", "--snapshot", "with-kept"], tenant)).out.trim();
+    // The name of no directory was given: nothing was uploaded beside the files of the snapshot.
+    expect((await cli(["exec", begun, "ls; cat kept.txt"], tenant)).out).toBe("kept.txt\nkept\n");
+    const forked = await cli(["fork", id, "-n", "2", "-l", "try=b", "--json"], tenant);
+    const { sessions } = JSON.parse(forked.out) as { sessions: { id: string; labels: object }[] };
+    expect(sessions.map(({ labels }) => labels)).toEqual([{ try: "b" }, { try: "b" }]);
+    const [fork] = sessions;
+    expect((await cli(["exec", fork?.id ?? "", "cat kept.txt"], tenant)).out).toBe("kept\n");
+
+    const unasked = await cli(["snapshots", "delete", "with-kept"], tenant);
+    expect(unasked).toMatchObject({ code: 2, err: expect.stringContaining(snapshot) });
+    const deleted = await cli(["snapshots", "delete", "-y", "with-kept"], tenant);
+    expect(deleted).toMatchObject({ code: 0, out: expect.stringContaining("found no file") });
+    expect((await cli(["snapshots", "list", "-q"], tenant)).out).toBe("");
+    expect(await cli(["snapshots", "delete", "-y", "with-kept"], tenant)).toMatchObject({ code: 4 });
+    const ids = [begun, ...sessions.map((each) => each.id)];
+    expect((await cli(["end", "-y", ...ids], tenant)).code).toBe(0);
+  },
+);

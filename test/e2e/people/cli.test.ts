@@ -131,6 +131,19 @@ it("up, cp: files go in and out whole, with their modes; nothing half written", 
     });
     expect(await cli(["cp", `${id}:nothing`, join(folder, "x")], tenant)).toMatchObject({ code: 4 });
     expect(readdirSync(folder).sort()).toEqual(["app", "back.bin", "out"]);
+    // Into a directory that is there: beside what it holds, under its own name.
+    expect((await cli(["cp", "-r", join(folder, "app/sub"), `${id}:new`], tenant)).code).toBe(0);
+    expect((await cli(["cp", join(folder, "app/go"), `${id}:new`], tenant)).code).toBe(0);
+    expect((await cli(["exec", id, "cd new && find . -type f | sort"], tenant)).out).toBe(
+      "./dir/go\n./go\n./sub/big.bin\n",
+    );
+    // No job carries it: there is no record, and no bound of a job's output.
+    const { data } = JSON.parse((await cli(["api", "list-jobs", id], tenant)).out) as { data: { command: string }[] };
+    expect(data.map(({ command }) => command)).toEqual(["./go", "./new/dir/go"]);
+    expect(await cli(["cp", "-r", `${id}:go`, join(folder, "x")], tenant)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("is a file"),
+    });
     expect((await cli(["end", "-y", id], tenant)).code).toBe(0);
   } finally {
     rmSync(folder, { recursive: true, force: true });

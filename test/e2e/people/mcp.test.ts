@@ -70,6 +70,27 @@ it(
   },
 );
 
+it("an agent keeps files, forks, begins with them and deletes them [TRA-15]", { timeout: 180_000 }, async () => {
+  const client = await connected(key);
+  const { json: created } = await call(client, "create_session", { idle_timeout_seconds: 120 });
+  const session_id = created["id"] as string;
+  await call(client, "write_file", { session_id, path: "kept.txt", content: "kept" });
+  const { json: taken } = await call(client, "take_snapshot", { session_id, name: "by-an-agent" });
+  expect(taken).toMatchObject({ name: "by-an-agent", status: "ready" });
+  const { json: listed } = await call(client, "list_snapshots", { session_id });
+  expect(listed).toMatchObject({ snapshots: [{ id: taken["id"] }] });
+  const { json: forked } = await call(client, "fork_session", { session_id, count: 1 });
+  const [fork] = forked["forks"] as readonly { readonly session_id: string }[];
+  const read = await call(client, "read_file", { session_id: fork?.session_id, path: "kept.txt" });
+  expect(read.json).toMatchObject({ text: "kept" });
+  const { json: gone } = await call(client, "delete_snapshot", { snapshot: "by-an-agent" });
+  expect(gone).toMatchObject({ status: "deleted", deletion: { evidence: expect.stringContaining("found no file") } });
+  const late = await call(client, "create_session", { snapshot: "by-an-agent" });
+  expect(late).toMatchObject({ isError: true, text: expect.stringMatching(/^snapshot_missing: /) });
+  for (const each of [session_id, fork?.session_id]) await call(client, "end_session", { session_id: each });
+  await client.close();
+});
+
 it("an agent works inside: files, programs with two outputs, a server with its URL", { timeout: 180_000 }, async () => {
   const client = await connected(key);
   const { json: created } = await call(client, "create_session", { idle_timeout_seconds: 120 });

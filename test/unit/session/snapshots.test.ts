@@ -151,6 +151,10 @@ describe("what interrupts the taking of a snapshot", () => {
     await rig.pass(5 * minute);
     expect(await answer).toMatchObject({ ok: false, problem: { code: "snapshot_failed" } });
     await registryWorks(rig);
+    expect(shelf(rig)).toEqual([]);
+    // The save was under way when its session ended: what it may still write is looked for once it must be over.
+    await rig.pass(rig.policy.snapshotMs + minute);
+    await registryWorks(rig);
     expect([shelf(rig), rig.registry.snapshotCounts()]).toEqual([[], { count: 0, bytes: 0, deleting: 0 }]);
     expect((await rig.view()).status).toBe("terminated");
   });
@@ -201,6 +205,53 @@ describe("what interrupts the taking of a snapshot", () => {
   });
 });
 
+describe("a save that may still be under way when it is given up", () => {
+  const givenUp = async (effect: "none" | "unknown"): Promise<{ readonly rig: SessionRig; readonly id: string }> => {
+    const rig = new SessionRig();
+    await rig.running();
+    rig.fault = once("save", { type: "fail_before", effect });
+    const reply = await rig.during(aWhile, rig.commands.snapshot(caller, wish, 5_000));
+    expect(reply).toMatchObject({ ok: false, problem: { code: "snapshot_failed" } });
+    await registryWorks(rig);
+    const [snapshot] = rig.registry.snapshots({ sessionId: null, name: null, after: null, limit: 1 });
+    return { rig, id: snapshot?.id ?? "" };
+  };
+
+  it("is not called gone before it must have ended, so what lands late is found and removed [TRA-15]", async () => {
+    const { rig, id } = await givenUp("unknown");
+    expect(rig.registry.snapshot(id)).toMatchObject({
+      phase: "deleting",
+      deletion: { verifiedAbsentAt: null, lastError: expect.stringContaining("may still be under way") },
+    });
+    rig.rig.world.snapshots.landLate(rig.id, id);
+    await rig.pass(rig.policy.snapshotMs + 6 * minute);
+    await registryWorks(rig);
+    expect(rig.registry.snapshot(id)).toMatchObject({ phase: "gone", deletion: { lastError: null } });
+    expect(shelf(rig)).toEqual([]);
+  });
+
+  it("that certainly did nothing is gone at once [TRA-15]", async () => {
+    const { rig } = await givenUp("none");
+    expect(rig.registry.snapshotCounts()).toEqual({ count: 0, bytes: 0, deleting: 0 });
+  });
+
+  it("deleted by its tenant while it is taken, is called gone only when the session has told of its end [TRA-15]", async () => {
+    const rig = new SessionRig();
+    await rig.running({ timeout_seconds: 3_600, idle_timeout_seconds: null });
+    rig.fault = once("save", { type: "slow", ms: minute });
+    const answer = rig.commands.snapshot(caller, wish, 5 * minute);
+    await rig.pass(2 * second);
+    const { id = "" } = rig.registry.deleteSnapshot("base") ?? {};
+    await registryWorks(rig);
+    expect(rig.registry.snapshot(id)?.phase).toBe("deleting");
+    await rig.pass(2 * minute);
+    await answer;
+    await registryWorks(rig);
+    expect(rig.registry.snapshot(id)?.phase).toBe("gone");
+    expect(shelf(rig)).toEqual([]);
+  });
+});
+
 describe("the registry", () => {
   const order = (rig: SessionRig, id: string): SnapshotOrder => ({
     id,
@@ -218,6 +269,7 @@ describe("the registry", () => {
     const ask = (id: string) => rig.registry.reserveSnapshot(order(rig, id));
     expect([ask("a"), ask("a"), ask("b")]).toEqual([{ granted: true }, { granted: true }, { granted: true }]);
     expect(ask("c")).toEqual({ granted: false, of: "snapshots", limit: 2, used: 2 });
+    rig.registry.settleSnapshot(rig.id, { id: "a", outcome: "saved", bytes: 1, generation: 1 as never });
     rig.registry.deleteSnapshot("a");
     expect(ask("c")).toMatchObject({ granted: false });
     rig.registry.takeDueSnapshots(10);

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { exitCodes } from "../../exit-codes.ts";
 import { CliFault } from "../../fault.ts";
 import type { Context } from "../../context.ts";
+import { sizeOf } from "../../screen/sizes.ts";
 import { relative } from "../../screen/times.ts";
 import { commandOf } from "../../../client/wire/command-of.ts";
 import { command, contextOf, type Shell, withSharedOptions } from "../command.ts";
@@ -91,6 +92,7 @@ function show(
     ["in use", `${bar(inUse / Math.max(1, limit))} ${inUse} of ${limit}`],
     ["now", `${stats.active} active, ${stats.provisioning} starting, ${stats.terminating} ending`],
     ["ever", `${stats.total_created} created, ${stats.total_destroyed} destroyed, ${stats.asserted} on a word alone`],
+    ["snapshots", snapshotsOf(ledger.total.snapshots)],
     ["ledger", ledger.balanced ? good("balanced") : bad("does not balance: mooring api get-ledger")],
   ]);
   screen.line(`\n${bold("Sessions")}`);
@@ -128,6 +130,10 @@ function show(
     ]),
   );
   screen.note(dim(`\nIn the console: ${context.page("fleet")}`));
+}
+
+function snapshotsOf({ count, bytes, deleting }: Told<"ledger">["total"]["snapshots"]): string {
+  return `${count} kept by tenants, ${sizeOf(bytes)}${deleting === 0 ? "" : `, ${deleting} being deleted`}`;
 }
 
 function bar(share: number, width = 24): string {

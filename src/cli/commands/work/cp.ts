@@ -4,10 +4,11 @@ import { type CreateSession, type Session } from "../../../client/mooring.ts";
 import type { Context } from "../../context.ts";
 import { exitCodes } from "../../exit-codes.ts";
 import { CliFault } from "../../fault.ts";
+import { sizeOf } from "../../screen/sizes.ts";
 import { startProgress } from "../../screen/spinner.ts";
 import { endSession, openSession } from "../../sessions/own-session.ts";
 import { attachTerminal } from "../../sessions/terminal.ts";
-import { download, upload } from "../../sessions/transfer.ts";
+import { download, type Transfer, upload } from "../../sessions/transfer.ts";
 import { command, contextOf, type Shell, withSharedOptions } from "../command.ts";
 import { collect, labelsOf } from "../look/sessions.ts";
 import { secondsOf } from "./run.ts";
@@ -15,7 +16,7 @@ import { secondsOf } from "./run.ts";
 export function cpCommand(shell: Shell): Command {
   const made = command("cp", "Copy files into a sandbox or out of it", [
     ["mooring cp report.csv ID:data/", "into the workspace; directories are made"],
-    ["mooring cp ID:out/result.json .", "out of it; 64 MB at most"],
+    ["mooring cp ID:out/result.json .", "out of it"],
     ["mooring cp -r src ID:app", "a directory, either way"],
   ])
     .argument("<from>", "path here, or ID:path in a session")
@@ -46,6 +47,7 @@ interface UpFlags {
   readonly label: readonly string[];
   readonly timeout?: string;
   readonly idle?: string;
+  readonly snapshot?: string;
   readonly detach?: boolean;
   readonly quiet?: boolean;
 }
@@ -55,22 +57,27 @@ export function upCommand(shell: Shell): Command {
     ["mooring up", "this directory; the session stays until it is idle or you end it"],
     ["mooring up -d", "without a terminal: prints the session's id"],
     ["mooring up app -l team=web --idle 1h", "another directory, with a label and a longer idle clock"],
+    ["mooring up --snapshot with-dependencies", "the files of a snapshot; uploads nothing unless a directory is named"],
   ])
-    .argument("[directory]", "what is uploaded", ".")
+    .argument("[directory]", "what is uploaded; left out: this one, with --snapshot nothing")
     .option("-l, --label <name=value>", "label of the session; may be repeated", collect, [])
     .option("--timeout <time>", "the session ends after this time (90s, 15m, 2h, 1d)")
     .option("--idle <time>", "the session ends after this time without work")
+    .option("--snapshot <name>", "begin with the files of this snapshot, by its name or its id")
     .option("-d, --detach", "open no terminal");
-  return withSharedOptions(made, ["json", "ids"]).action(async (directory: string, flags: UpFlags) => {
+  return withSharedOptions(made, ["json", "ids"]).action(async (named: string | undefined, flags: UpFlags) => {
+    const directory = named ?? (flags.snapshot === undefined ? "." : null);
     const context = contextOf(shell, flags);
     const order: CreateSession = { labels: { ...labelsOf(flags.label), made_by: "mooring-up" } };
     if (flags.timeout !== undefined) order.timeout_seconds = secondsOf(flags.timeout, "--timeout");
     if (flags.idle !== undefined) order.idle_timeout_seconds = secondsOf(flags.idle, "--idle");
+    if (flags.snapshot !== undefined) order.snapshot = flags.snapshot;
     const session = await openSession(context, order);
     try {
-      await shown(context, `${directory} → ${session.id}`, (onBytes) =>
-        upload({ session, signal: context.signal, onBytes }, directory, ".", { recursive: true, contents: true }),
-      );
+      if (directory !== null)
+        await shown(context, `${directory} → ${session.id}`, (onBytes) =>
+          upload({ session, signal: context.signal, onBytes }, directory, ".", { recursive: true, contents: true }),
+        );
     } catch (error) {
       // A session that has not got its files is of no use to anybody.
       await endSession(context, session);
@@ -105,24 +112,22 @@ function tellWhatNext({ screen }: Context, { id }: Session): void {
 async function shown(
   context: Context,
   what: string,
-  act: (onBytes: (count: number) => void) => Promise<void>,
+  act: (onBytes: Transfer["onBytes"]) => Promise<void>,
 ): Promise<void> {
   const progress = startProgress(context.screen, what);
   let bytes = 0;
   try {
-    await act((count) => {
+    await act((count, total) => {
       bytes += count;
-      if (context.screen.isLive) progress.say(`${what}  ${sizeOf(bytes)}`);
+      if (!context.screen.isLive) return;
+      const share = total === null || total === 0 ? "" : ` of ${sizeOf(total)}, ${Math.floor((100 * bytes) / total)} %`;
+      progress.say(`${what}  ${sizeOf(bytes)}${share}`);
     });
     progress.done(`${what}  ${sizeOf(bytes)}`);
   } catch (error) {
     progress.failed(what);
     throw error;
   }
-}
-
-function sizeOf(bytes: number): string {
-  return bytes < 1_048_576 ? `${Math.ceil(bytes / 1_024)} kB` : `${(bytes / 1_048_576).toFixed(1)} MB`;
 }
 
 function placeOf(text: string): { readonly id: string | null; readonly path: string } {

@@ -4,11 +4,14 @@ import { nameOf, type NextCall } from "../../data/acts.ts";
 import type { Subject } from "../../data/session.ts";
 import { identity } from "../../data/identity.ts";
 import { NextCallButton } from "../../parts/next-call.tsx";
+import { ForkButton, SnapshotButton } from "../../parts/snapshot-acts.tsx";
 
 export function Acts({ subject, onDone }: { readonly subject: Subject; readonly onDone: () => void }) {
   const { explanation, id } = subject;
   const more = useSignal(false);
   const calls = callsOf(subject);
+  // A paused one is resumed for it, where it resumes by itself; the API says no otherwise.
+  const hasFiles = subject.own && ["running", "paused"].includes(subject.session?.status ?? "");
   const few = more.value ? calls : calls.slice(0, 3);
   return (
     <>
@@ -21,7 +24,13 @@ export function Acts({ subject, onDone }: { readonly subject: Subject; readonly 
           onDone={onDone}
         />
       ))}
-      {calls.length > few.length && (
+      {more.value && hasFiles && (
+        <>
+          <SnapshotButton session={id} />
+          <ForkButton session={id} />
+        </>
+      )}
+      {(calls.length > few.length || hasFiles) && !more.value && (
         <button type="button" class="ghost" aria-label="More acts" onClick={() => (more.value = true)}>
           More …
         </button>

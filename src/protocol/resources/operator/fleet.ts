@@ -35,6 +35,13 @@ const counts = {
   released: z.object({ proven: z.int(), cancelled: z.int() }),
   /** Gone on an operator's word alone: neither counted against the cap nor proven. */
   asserted: z.int(),
+  snapshots: z
+    .object({
+      count: z.int().describe("Snapshots whose files may be there: kept, being saved, or not proven deleted."),
+      bytes: z.int().describe("What they take together, as far as it is known."),
+      deleting: z.int().describe("Of them, those that are to be deleted and are not proven gone yet."),
+    })
+    .describe("Files that are kept under a name, beyond their sessions."),
 };
 
 export const tenantLedgerView = z.object({

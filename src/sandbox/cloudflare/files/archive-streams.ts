@@ -18,15 +18,21 @@ export async function streamOut(
   names: SnapshotNames,
   directory: string,
   digest: Digest,
+  signal: AbortSignal,
 ): Promise<CourierSum> {
   const tar = await native.output([...packing, `--directory=${directory}`, "."]);
+  // A tar that hangs would hold the upload past the time of the save: killed, it ends its stream.
+  const stop = (): void => tar.kill();
+  signal.addEventListener("abort", stop);
   let sum: CourierSum;
   try {
-    sum = await upload(bucket, names, tar.stream, digest);
+    sum = await upload(bucket, names, tar.stream, digest, signal);
   } catch (error) {
     // Nobody reads its output any more, so it would wait for ever; a second save must not meet it.
     tar.kill();
     throw error;
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
   try {
     await tar.ended;

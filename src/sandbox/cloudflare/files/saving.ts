@@ -116,8 +116,8 @@ export class Saving {
     }
     const { native } = platform;
     if (native !== null) {
-      const saved = await this.#ask(deadline, true, async () => {
-        const sent = await streamOut(native, bucket, names, home.workspace, platform.digest());
+      const saved = await this.#ask(deadline, true, async (signal) => {
+        const sent = await streamOut(native, bucket, names, home.workspace, platform.digest(), signal);
         return acknowledge(bucket, names, sent, await sumOf(bucket, names.archive, platform.digest()));
       });
       return saved.ok ? saved.value : saved;
@@ -127,7 +127,7 @@ export class Saving {
     const saved = await this.#ask(deadline, true, async (signal) => {
       const { body } = await courier.value.ask("GET", "/archive", signal);
       if (body === null) throw new Error("The courier sent nothing.");
-      const sent = await upload(bucket, names, body, platform.digest());
+      const sent = await upload(bucket, names, body, platform.digest(), signal);
       // Only the courier knows that tar came to its end without a complaint.
       const packed = courierSum.parse(await (await courier.value.ask("GET", "/sum", signal)).json());
       if (!isSame(sent, packed)) throw new Error("What arrived is not what was packed.");

@@ -52,22 +52,25 @@ export async function storedUnder(bucket: SnapshotBucket, names: SnapshotNames):
   return { files: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0), asked: `bucket, ${names.archive}` };
 }
 
-/** The stream goes to the bucket in parts; a failure leaves no archive. Answers what was written. */
+/** The stream goes to the bucket in parts; a failure, or the end of its time, leaves no archive. Answers what was written. */
 export async function upload(
   bucket: SnapshotBucket,
   names: SnapshotNames,
   stream: ReadableStream<Uint8Array>,
   digest: Digest,
+  signal: AbortSignal,
 ): Promise<CourierSum> {
   const multipart = await bucket.createMultipartUpload(names.archive);
   try {
     const parts: UploadedPart[] = [];
     let bytes = 0;
     for await (const part of inParts(stream)) {
+      signal.throwIfAborted();
       await digest.update(part);
       bytes += part.byteLength;
       parts.push(await multipart.uploadPart(parts.length + 1, part));
     }
+    signal.throwIfAborted();
     await multipart.complete(parts);
     return { bytes, sha256: await digest.end() };
   } catch (error) {

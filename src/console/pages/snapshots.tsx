@@ -1,0 +1,125 @@
+/** Snapshots of the tenant: what is kept, from which session, how much room it takes, and how far a deletion is. */
+import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
+import { read } from "../data/call.ts";
+import { sizeOf } from "../data/files.ts";
+import { useLive } from "../data/live.ts";
+import { place, setQuery } from "../data/route.ts";
+import { Chip, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Page } from "../parts/shell.tsx";
+import { BeginButton, DeleteButton, nameOf, type Snapshot } from "../parts/snapshot-acts.tsx";
+import type { Tone } from "../words/states.ts";
+
+const pageSize = 50;
+const tones: Readonly<Record<Snapshot["status"], Tone>> = {
+  taking: "busy",
+  ready: "good",
+  deleting: "warn",
+  deleted: "quiet",
+};
+
+export function Snapshots() {
+  const cursor = place.value.query.get("cursor") ?? "";
+  const query = new URLSearchParams({ limit: String(pageSize), ...(cursor === "" ? {} : { cursor }) });
+  const live = useLive(
+    `snapshots ${cursor}`,
+    (signal) => read<"listSnapshots">(`/v1/snapshots?${query.toString()}`, signal),
+    5_000,
+  );
+  const { data, problem, at, loading } = live.state.value;
+  return (
+    <Page
+      title="Snapshots"
+      lead="Files of sessions, kept under a name. They outlive their session, and any number of sessions can begin with them."
+      command="mooring snapshots list"
+    >
+      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
+      {loading && data === null && <Waiting lines={4} />}
+      {data !== null && (
+        <section class="card rows" aria-label="Snapshots">
+          {data.data.length === 0 ? (
+            <Empty title={cursor === "" ? "There is none yet." : "There are no older ones."}>
+              Open a <a href="/console/sessions">session</a> and choose More, then Snapshot.
+            </Empty>
+          ) : (
+            <Rows page={data} refresh={live.refresh} />
+          )}
+          {(data.next_cursor !== null || cursor !== "") && (
+            <div class="pager">
+              <button type="button" disabled={cursor === ""} onClick={() => history.back()}>
+                Newer
+              </button>
+              <button
+                type="button"
+                disabled={data.next_cursor === null}
+                onClick={() => setQuery({ cursor: data.next_cursor }, "push")}
+              >
+                Older
+              </button>
+            </div>
+          )}
+        </section>
+      )}
+    </Page>
+  );
+}
+
+function Rows({ page, refresh }: { readonly page: AnswerOf<"listSnapshots">; readonly refresh: () => void }) {
+  return (
+    <div class="table" tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col">Status</th>
+            <th scope="col" class="number">
+              Size
+            </th>
+            <th scope="col">Taken</th>
+            <th scope="col">From</th>
+            <th scope="col">
+              <span class="unseen">Acts</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {page.data.map((each) => (
+            <tr key={each.id}>
+              <td>
+                <b>{nameOf(each)}</b>
+                {each.name !== null && (
+                  <div class="small faint">
+                    <Id of={each.id} />
+                  </div>
+                )}
+              </td>
+              <td>
+                <Chip tone={tones[each.status]}>{each.status}</Chip>
+                {each.failure !== null && <div class="small">{each.failure}</div>}
+                {each.deletion?.last_error != null && (
+                  <div class="small">
+                    {each.deletion.attempts} {each.deletion.attempts === 1 ? "try" : "tries"}:{" "}
+                    {each.deletion.last_error}
+                  </div>
+                )}
+              </td>
+              <td class="number">{each.size_bytes === null ? "–" : sizeOf(each.size_bytes)}</td>
+              <td>
+                <When at={each.created_at} />
+              </td>
+              <td>
+                <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
+              </td>
+              <td>
+                {each.status === "ready" && (
+                  <>
+                    <BeginButton snapshot={each} /> <DeleteButton snapshot={each} onDone={refresh} />
+                  </>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
