@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- --only NAME]… [--dry]`: measures speed and cost, prints one table and writes docs/bench.json and
- * docs/bench.md. Every figure is a ratio or a count of one run. With `--only`, or `--dry`, nothing is written. Exit 0 when all was
+ * `npm run bench [-- --only NAME]… [--dry] [--small]`: measures speed and cost, prints one table and writes docs/bench.json and
+ * docs/bench.md. Every figure is a ratio or a count of one run. With `--only`, `--dry`, or `--small` (smaller files and fewer
+ * streams, to see that a measure works), nothing is written. Exit 0 when all was
  * measured, also where a bar is missed: the row is red, and stays so until somebody mends it. Exit 1 when a measure failed.
  */
 import { execFileSync } from "node:child_process";
@@ -16,16 +17,23 @@ import { localLife, output, reclaim } from "../../test/bench/measures/local.ts";
 import { calls, life } from "../../test/bench/measures/objects.ts";
 import { read } from "../../test/bench/measures/read.ts";
 import { simulation } from "../../test/bench/measures/simulation.ts";
+import { traffic } from "../../test/bench/measures/traffic.ts";
 import { wrapper } from "../../test/bench/measures/wrapper.ts";
 import { type Machine, markdown, terminalTable } from "../../test/bench/report.ts";
 import { readCommandLine } from "../command-line.ts";
 import { repository, toolEnvironment } from "../repository.ts";
 
-const measures: readonly Measure[] = [read, create, localLife, calls, life, list, output, wrapper, reclaim, simulation];
+const measures: readonly Measure[] = [
+  ...[read, create, localLife, calls, life, list, output, traffic, wrapper, reclaim, simulation],
+];
 
-const usage = "Usage: npm run bench -- [--only NAME]... [--dry]";
+const usage = "Usage: npm run bench -- [--only NAME]... [--dry] [--small]";
 const { values } = readCommandLine(usage, {
-  options: { only: { type: "string", multiple: true, default: [] }, dry: { type: "boolean", default: false } },
+  options: {
+    only: { type: "string", multiple: true, default: [] },
+    dry: { type: "boolean", default: false },
+    small: { type: "boolean", default: false },
+  },
 });
 const unknown = values.only.filter((name) => !measures.some((measure) => measure.name === name));
 if (unknown.length > 0) {
@@ -48,7 +56,10 @@ async function main(chosen: readonly Measure[]): Promise<number> {
   for (const [index, measure] of chosen.entries()) {
     console.log(styleText("bold", `${index + 1}/${chosen.length} ${measure.name}`));
     try {
-      const found = await measure.run((text) => console.log(styleText("dim", `   ${text}`)));
+      const found = await measure.run(
+        (text) => console.log(styleText("dim", `   ${text}`)),
+        values.small ? "small" : "full",
+      );
       figures.push(...found);
     } catch (error) {
       failed.push(measure.name);
@@ -58,7 +69,7 @@ async function main(chosen: readonly Measure[]): Promise<number> {
   console.log(`\n${terminalTable(figures)}`);
   console.log(`${figures.filter(met).length} of ${figures.length} bars met.`);
   if (failed.length > 0) console.log(styleText("red", `Could not be measured: ${failed.join(", ")}.`));
-  if (!values.dry && values.only.length === 0 && failed.length === 0) {
+  if (!values.dry && !values.small && values.only.length === 0 && failed.length === 0) {
     const run = { machine: machine(), figures };
     writeFileSync(join(repository, "docs/bench.json"), `${JSON.stringify(run, null, 2)}\n`);
     writeFileSync(join(repository, "docs/bench.md"), markdown(run));

@@ -18,10 +18,13 @@ export interface Figure {
   readonly details: Readonly<Record<string, number | string>>;
 }
 
+/** `small`: to see that a measure works. Its figures are not those of the page. */
+export type Size = "full" | "small";
+
 export interface Measure {
   readonly name: string;
   /** `say`: one line of progress. */
-  run(say: (text: string) => void): Promise<readonly Figure[]>;
+  run(say: (text: string) => void, size: Size): Promise<readonly Figure[]>;
 }
 
 export function met({ value, bar }: Figure): boolean {

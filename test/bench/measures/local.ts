@@ -3,8 +3,7 @@
  * and killed; and how soon 50 sandboxes whose deadline comes at once are proven gone.
  */
 import { spawn } from "node:child_process";
-import { BareWorkerd } from "../bare-workerd.ts";
-import { BenchClient } from "../client.ts";
+import type { BenchClient } from "../client.ts";
 import { type Measure, median, quantile } from "../figure.ts";
 import {
   processesOf,
@@ -13,28 +12,11 @@ import {
   startInstance,
   until,
 } from "../../support/wrapper-instance.ts";
-import { RunningHost } from "../../support/running-host.ts";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
-import { roomy } from "./roomy.ts";
+import { withLocalHost } from "./local-host.ts";
 
 const times = 12;
 const crowd = 50;
-
-async function withLocalHost<T>(act: (client: BenchClient, workerd: BareWorkerd) => Promise<T>): Promise<T> {
-  const host = await RunningHost.start({ faults: false, arguments: ["--end-all-on-exit"] });
-  try {
-    const vars = { ...roomy, SANDBOX_PROVIDER: "local", LOCAL_HOST_URL: host.url };
-    const workerd = await BareWorkerd.start({ vars, counting: false, secrets: { LOCAL_HOST_TOKEN: host.token } });
-    try {
-      return await act(new BenchClient(workerd.url, await workerd.key("acme")), workerd);
-    } finally {
-      await workerd.stop();
-    }
-  } finally {
-    await host.kill("SIGTERM");
-    await host.close();
-  }
-}
 
 export const localLife: Measure = {
   name: "local-life",

@@ -5,6 +5,7 @@ export const roomy = {
   GLOBAL_MAX_SANDBOXES: "1000000",
   RATE_LIMIT_READS: "off",
   RATE_LIMIT_WRITES: "off",
+  RATE_LIMIT_TRAFFIC: "off",
 } as const;
 
 export const onMemory = { ...roomy, SANDBOX_PROVIDER: "memory" } as const;
