@@ -87,8 +87,20 @@ export const domainCanaries: readonly Canary[] = [
     stop,
     "if (now < from)",
     "if (now < lease.requestedAt)",
-    bySimulation(),
+    byTests("unit/domain/stop/ghosts"),
   ),
+  {
+    name: "nobody stops an operator who asserts an absence before the lease has expired [LEA-20]",
+    edits: [
+      { file: `src/${stop}`, from: "if (now < from)", to: "if (now < lease.requestedAt)" },
+      {
+        file: "src/session/commands/operator-commands.ts",
+        from: "if (targets.length > 0 && clock.now() < latest) {",
+        to: "if (targets.length > 0 && clock.now() < 0) {",
+      },
+    ],
+    by: bySimulation(),
+  },
   canary(
     "jobs of a proven ghost are never settled [FEN-6]",
     stop,

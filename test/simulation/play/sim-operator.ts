@@ -27,15 +27,13 @@ export class SimOperator {
     return this.#asserted;
   }
 
-  /** One round over everything that stops for long. */
+  /** One round over everything that did not stop at the first attempt: also before anything may be said about it. */
   async look(): Promise<void> {
     for (const watch of this.#world.watches()) {
       const stuck =
         watch.session !== null &&
-        openOf(watch.session).some(
-          (lease) => lease.phase === "stopping" && (lease.step.type === "parked" || lease.attempts.length > 2),
-        );
-      if (stuck && this.#world.random.chance(0.3)) await this.#resolve(watch).catch(() => {});
+        openOf(watch.session).some((lease) => lease.phase === "stopping" && lease.attempts.length > 0);
+      if (stuck && this.#world.random.chance(0.5)) await this.#resolve(watch).catch(() => {});
     }
   }
 

@@ -155,7 +155,7 @@ export function simPlan(seed: number, random: SeededRandom): SimPlan {
     restless: random.chance(0.3),
     saveMs: random.pick([0, 1, 4]) * unitMs,
     clientPace: long ? 4 : 1,
-    operatorEveryMs: random.chance(0.4) ? 4 * unitMs : null,
+    operatorEveryMs: random.chance(0.4) ? random.pick([1, 4]) * unitMs : null,
     netFaultRate: random.pick([0, 0.02, 0.1]),
     crashRate: random.pick([0, 0.003, 0.02]),
     crashEveryMs: random.pick([null, 5 * unitMs, unitMs]),
