@@ -27,29 +27,43 @@ export function removeLeftovers(host: string, worker: string, images: "remove im
   return found;
 }
 
+/** A sidecar is there before its container: one that is younger may still get it. */
+const youngSidecarMs = 60_000;
+
 /**
  * Containers that ended by themselves, and sidecars whose container is gone: the engine keeps both. A sandbox id serves one generation, so
  * nothing of it starts again.
  */
-export function removeEnded(host: string, worker: string): readonly string[] {
+export function removeEnded(host: string, worker: string, youngMs = youngSidecarMs): readonly string[] {
   const env = { DOCKER_HOST: host };
   const listed = run(
     "docker",
-    ["ps", "-a", "--filter", `name=^/workerd-${worker}-`, "--format", "{{.Names}} {{.State}}"],
-    {
-      env,
-    },
+    ["ps", "-a", "--filter", `name=^/workerd-${worker}-`, "--format", "{{.Names}} {{.State}} {{.CreatedAt}}"],
+    { env },
   );
   if (!listed.ok) return [];
-  const states = new Map(
-    listed.stdout
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => line.split(" ") as [string, string]),
+  const rows = listed.stdout
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => line.split(" "))
+    // `2026-11-30 04:05:06 +0000 UTC`: Date reads it without the zone's name.
+    .map(([name = "", state = "", day, time, zone]) => ({
+      name,
+      state,
+      createdAt: Date.parse(`${day} ${time} ${zone}`),
+    }));
+  const isEnded = ({ state }: { readonly state: string }): boolean => state === "exited" || state === "dead";
+  const alive = new Set(rows.filter((row) => !isEnded(row)).map(({ name }) => name));
+  const bereft = rows.filter(
+    ({ name, createdAt }) =>
+      name.endsWith(sidecarSuffix) &&
+      !alive.has(name.slice(0, -sidecarSuffix.length)) &&
+      // One whose age cannot be read stays.
+      Date.now() - createdAt >= youngMs,
   );
-  const ended = [...states].filter(([, state]) => state === "exited" || state === "dead").map(([name]) => name);
-  const bereft = ended.map((name) => `${name}-proxy`).filter((name) => states.has(name));
-  const all = [...ended, ...bereft];
+  const all = [...new Set([...rows.filter(isEnded), ...bereft].map(({ name }) => name))];
   if (all.length > 0) run("docker", ["rm", "-f", ...all], { env });
   return all;
 }
+
+const sidecarSuffix = "-proxy";

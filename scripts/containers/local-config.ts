@@ -1,6 +1,6 @@
 /**
  * wrangler.toml for real containers on one machine: as deployed, but without the container application of `sandbox-sdk`, whose image comes from
- * a registry, and with a Worker name of its own, by which its containers are found again in the engine.
+ * a registry, unless another Dockerfile is given for it, and with a Worker name of its own, by which its containers are found again in the engine.
  */
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,20 +12,24 @@ export interface LocalConfig {
 }
 
 /** `host`: of the engine, as in DOCKER_HOST. Beside wrangler.toml, because the paths in it are relative to its place. */
-export function writeLocalConfig(worker: string, host: string): LocalConfig {
+export function writeLocalConfig(worker: string, host: string, sdkDockerfile: string | null = null): LocalConfig {
   const path = join(repository, `.wrangler-${worker}.toml`);
-  writeFileSync(path, localConfig(readFileSync(join(repository, "wrangler.toml"), "utf8"), worker, host));
+  writeFileSync(
+    path,
+    localConfig(readFileSync(join(repository, "wrangler.toml"), "utf8"), worker, host, sdkDockerfile),
+  );
   return { path, remove: () => rmSync(path, { force: true }) };
 }
 
-export function localConfig(toml: string, worker: string, host: string): string {
+export function localConfig(toml: string, worker: string, host: string, sdkDockerfile: string | null = null): string {
   const tables = toml.split(/^(?=\[)/m);
   const from = tables.findIndex((table) => table.startsWith("[[containers]]") && table.includes('"SandboxContainer"'));
   if (from === -1) throw new Error("wrangler.toml has no container application of the SDK.");
   // With the application go the tables below it.
   let to = from + 1;
   while (tables[to]?.startsWith("[containers.") === true) to += 1;
-  const kept = [...tables.slice(0, from), ...tables.slice(to)];
+  const sdk = tables.slice(from, to).map((table) => table.replace(/^image = ".*"$/m, `image = "${sdkDockerfile}"`));
+  const kept = [...tables.slice(0, from), ...(sdkDockerfile === null ? [] : sdk), ...tables.slice(to)];
   return (
     kept
       .join("")

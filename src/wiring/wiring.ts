@@ -31,6 +31,7 @@ import { quotaTerms } from "../tenant/quota/quota.ts";
 import { TrafficGate } from "../traffic/gate.ts";
 import type { TenantWiring } from "../tenant/tenant-object.ts";
 import { runTick, wireOperations } from "./wire-fleet.ts";
+import { platformSpans } from "./platform-spans.ts";
 import { postWebhook } from "./webhook-post.ts";
 import { runWatch } from "./wire-watch.ts";
 
@@ -74,7 +75,7 @@ export function httpApp(env: Env, build: Build): HttpApp {
 
 export function wireSession(env: Env, build: Build): SessionWiring {
   const config = usable(configOf(env, build));
-  const trace = new Trace(systemIds);
+  const trace = new Trace(systemIds, platformSpans());
   return {
     policy: config.policy,
     defaultProvider: config.provider,

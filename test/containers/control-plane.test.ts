@@ -2,7 +2,7 @@
 import { afterEach, expect, it } from "vitest";
 import { until } from "../support/until.ts";
 import { shortLeases } from "./support/leases.ts";
-import { describeOnContainers } from "./support/real-containers.ts";
+import { describeOnContainers, freezeAgent } from "./support/real-containers.ts";
 import { containerOf, containersOf, RealMooring } from "./support/real-mooring.ts";
 
 /** TTL, grace, and room for a busy machine: a bound that only ends a test that has failed. */
@@ -32,7 +32,7 @@ describeOnContainers("a control plane that is killed", () => {
       mooring = new RealMooring(shortLeases);
       await mooring.start();
       const [alive, frozen] = [await mooring.running(), await mooring.running()];
-      mooring.inContainer(frozen, "kill -STOP $(pgrep -f 'wrapper.js agent')");
+      mooring.inContainer(frozen, freezeAgent);
       await mooring.kill();
       await until("neither runs", () => containersOf(alive).length + containersOf(frozen).length === 0, overMs);
       await mooring.start();

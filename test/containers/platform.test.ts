@@ -4,9 +4,10 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { must } from "../../scripts/containers/run-command.ts";
+import { repository } from "../../scripts/repository.ts";
 import { leftoversOf } from "../../scripts/containers/leftovers.ts";
 import { until } from "../support/until.ts";
-import type { BoxLook } from "./probe/box-look.ts";
+import type { BoxLook } from "../../scripts/probe/box-look.ts";
 import { type DevWorker, startDevWorker } from "./support/dev-worker.ts";
 import { describeOnContainers, localImage } from "./support/real-containers.ts";
 
@@ -22,7 +23,7 @@ function bridgeGateway(): string {
 describeOnContainers("the container API", () => {
   let dev: DevWorker;
   beforeAll(async () => {
-    const config = join(import.meta.dirname, "probe/wrangler.toml");
+    const config = join(repository, "scripts/probe/wrangler.toml");
     dev = await startDevWorker({ config, worker, vars: { LOCAL_IMAGE: localImage } });
   }, 90_000);
   afterAll(() => dev?.stop());

@@ -2,36 +2,52 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { must, run } from "../../scripts/containers/run-command.ts";
 import { until } from "../support/until.ts";
-import { describeOnContainers } from "./support/real-containers.ts";
-import { containerOf, containersOf, RealMooring } from "./support/real-mooring.ts";
+import { describeOnContainers, killAgent } from "./support/real-containers.ts";
+import { containerOf, containersOf, RealMooring, type SessionView } from "./support/real-mooring.ts";
 
 const rounds = 10;
+/** The agent listens at one port; nothing else of root's listens. */
+const asJob =
+  "curl -s -o /dev/null -m 5 -w '%{http_code}\\n' http://127.0.0.1:8700/health; grep -c ' 00010000 ' /proc/net/unix | grep -v '^0$' || true";
 
 describeOnContainers("a session in a container of its own", () => {
   const mooring = new RealMooring();
   beforeAll(() => mooring.start());
   afterAll(() => mooring.stop());
 
-  it("runs a job as a user without capabilities and is proven gone when it is deleted [CON-2]", async () => {
+  it("runs jobs as a user without any capability, proves it, and is proven gone when it is deleted [CON-2, CON-8]", async () => {
     const id = await mooring.running();
     const said = await mooring.job(
       id,
-      "id -un; echo $HOME; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status; test -e /run/mooring/order || echo gone",
+      "id -un; echo $HOME; grep -E '^(Cap|NoNewPrivs)' /proc/self/status; test -e /run/mooring/order || echo gone",
     );
     expect(said).toContain("user\n/home/user\n");
-    expect(said).toMatch(/CapEff:\s+0000000000000000/);
+    expect([...said.matchAll(/^Cap(\w+):\s+0{16}$/gm)].map(([, set]) => set)).toEqual([
+      "Inh",
+      "Prm",
+      "Eff",
+      "Bnd",
+      "Amb",
+    ]);
     expect(said).toMatch(/NoNewPrivs:\s+1/);
     expect(said).toContain("gone");
+    // As a job, at every port and socket that something of root has in this container: the agent's own, which wants its secret.
+    expect(await mooring.job(id, asJob)).toBe("401\n");
+    expect((await mooring.call<SessionView>("GET", `/v1/sessions/${id}`)).jobs_apart).toEqual({
+      proven: true,
+      unproven: [],
+    });
     expect(containersOf(id)).toHaveLength(1);
     const view = await mooring.ended(id);
     expect(view.teardown?.verified_absent_at).not.toBeNull();
+    expect(view.teardown?.evidence).toContain("Its jobs had a user of their own and no capability");
     expect(containersOf(id)).toEqual([]);
   });
 
   it("the container ends when its agent is killed, and the loss is seen [CON-6]", async () => {
     const id = await mooring.running();
     // The command dies with the container that it runs in.
-    run("docker", ["exec", containerOf(id), "sh", "-c", "kill -KILL $(pgrep -f 'wrapper.js agent')"]);
+    run("docker", ["exec", containerOf(id), "sh", "-c", killAgent]);
     await until("nothing of it runs", () => containersOf(id).length === 0);
     expect((await mooring.ended(id)).teardown?.verified_absent_at).not.toBeNull();
   });

@@ -25,6 +25,7 @@ export function sampleSession(changes: Partial<SessionView> = {}): SessionView {
     provider: "memory",
     isolation: "session",
     container_id: null,
+    jobs_apart: null,
     template: "base",
     network: { mode: "open", allow: [], inject: [], state: "applied" },
     timeout_seconds: 3_600,

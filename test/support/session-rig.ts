@@ -58,6 +58,7 @@ export class SessionRig {
   readonly #asked: Call[] = [];
   #life: Incarnation | null = null;
   #minted = 0;
+  readonly spans: { readonly name: string; readonly facts: Record<string, unknown> }[] = [];
   readonly #limit: number;
   readonly #pauses: PauseTerms;
 
@@ -133,7 +134,16 @@ export class SessionRig {
         },
       }),
       seals: this.seals,
-      trace: new Trace({ secret: () => "0".repeat(64) }),
+      trace: new Trace(
+        { secret: () => "0".repeat(64) },
+        {
+          in: (name, body) => {
+            const span = { name, facts: {} };
+            this.spans.push(span);
+            return body((facts) => Object.assign(span.facts, facts));
+          },
+        },
+      ),
       clock: life.clock({
         now: () => this.rig.clock.now(),
         sleep: (ms, signal) => this.rig.clock.sleep(this.timersStall ? ms + stallMs : ms, signal),

@@ -41,7 +41,10 @@ export async function runAlone(): Promise<void> {
   // PID 1 is a few lines of shell: it can only go with the whole container.
   const guardianGone = new Promise<void>(() => {});
   const isOwn = whose.type === "own" && user !== undefined;
-  await serveInstance({ boot: isOwn ? boot : rest, clock, startedAt, tell, guardianGone, alone: true });
+  const whoseWords = isOwn
+    ? {}
+    : { sharesUser: whose.type === "ours" && whose.why !== null ? whose.why : "none was asked for" };
+  await serveInstance({ boot: isOwn ? boot : rest, clock, startedAt, tell, guardianGone, alone: true, ...whoseWords });
 }
 
 /** The image knows which number the user of agents' programs has, or gets that user now. */

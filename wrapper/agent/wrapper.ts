@@ -4,9 +4,10 @@
  * It does nothing before its first accepted renewal, nothing past its deadline, and nothing once its guardian is gone.
  */
 import type { Server } from "node:http";
+import { join } from "node:path";
 import { wrapperBoot, type WrapperBoot } from "../../src/protocol/sandbox/wrapper.ts";
 import { Bootstrap } from "./bootstrap/bootstrap.ts";
-import { boundedLog } from "./bounded-log.ts";
+import { boundedLog, logFile, type Log } from "./bounded-log.ts";
 import { endClaimed } from "../proc/claimed-processes.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { Fence, type EndCause } from "./fence.ts";
@@ -15,6 +16,7 @@ import { openGuardianLink, type TellGuardian } from "./guardian-link.ts";
 import { serve } from "./http/http-server.ts";
 import { JobTable } from "./jobs/job-table.ts";
 import { outputLimits, OutputStore } from "./jobs/output-store.ts";
+import { type JobProof, proveJobs } from "./jobs/job-proof.ts";
 import { canKeepJobsApart } from "./jobs/job-user.ts";
 import { routes } from "./http/routes.ts";
 import { sharedLook } from "../proc/shared-look.ts";
@@ -47,6 +49,8 @@ export interface InstanceOrder {
   readonly guardianGone: Promise<void>;
   /** It has its container for itself. */
   readonly alone: boolean;
+  /** Why its jobs have no user of their own although they should; absent: they have, or nobody asked for it. */
+  readonly sharesUser?: string;
 }
 
 export async function serveInstance(order: InstanceOrder): Promise<void> {
@@ -99,13 +103,15 @@ export async function serveInstance(order: InstanceOrder): Promise<void> {
   const fence = new Fence({ clock, startedAt, ttlMs: boot.lease_ttl_ms, tell, end });
   // One for both: they share the sandbox's disk.
   const outputs = new OutputStore(outputLimits(boot.max_output_bytes));
-  const jobs = new JobTable({ boot, clock, fence, tell, log, outputs });
-  const bootstrap = new Bootstrap({ boot, clock, fence, tell, log, outputs });
+  const proof = proofOf(order, log);
+  const apart = proof?.prefix ?? null;
+  const jobs = new JobTable({ boot, clock, fence, tell, log, outputs, apart });
+  const bootstrap = new Bootstrap({ boot, clock, fence, tell, log, outputs, apart });
   void guardianGone.then(() => fence.lose("guardian_gone"));
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => fence.lose("stop_requested"));
 
   const activity = new TrafficActivity(clock);
-  const serviceProcess = new ServiceProcess({ boot, clock, fence, tell, log });
+  const serviceProcess = new ServiceProcess({ boot, clock, fence, tell, log, apart });
   const services = [
     portProxy(new OwnListeners({ boot, alone, look: sharedLook() }), activity),
     ...serviceProxies(serviceProcess, activity),
@@ -115,7 +121,17 @@ export async function serveInstance(order: InstanceOrder): Promise<void> {
   server = await serve({
     boot,
     fence,
-    routes: routes({ boot, clock, fence, jobs, bootstrap, traffic, freezer, startedAt }),
+    routes: routes({
+      boot,
+      clock,
+      fence,
+      jobs,
+      bootstrap,
+      traffic,
+      freezer,
+      startedAt,
+      unproven: proof?.unproven ?? null,
+    }),
     traffic,
     log,
     port: Number(process.env.MOORING_PORT ?? 0),
@@ -125,6 +141,19 @@ export async function serveInstance(order: InstanceOrder): Promise<void> {
   if (address === null || typeof address === "string") throw new Error("no port");
   log("listening", { port: address.port, ready_after_ms: Math.round(clock.now() - startedAt) });
   tell({ type: "ready", port: address.port });
+}
+
+/** null: nobody promised anything about its jobs. */
+function proofOf({ boot, alone, sharesUser }: InstanceOrder, log: Log): JobProof | null {
+  const { job_user: user, state_dir: state } = boot;
+  const proof =
+    sharesUser !== undefined
+      ? { prefix: null, unproven: [`Jobs have no user of their own: ${sharesUser}.`] }
+      : user === undefined
+        ? null
+        : proveJobs({ user, secretFile: join(state, logFile), alone });
+  if (proof !== null && proof.unproven.length > 0) log("not proven of jobs", { what: proof.unproven.join(" ") });
+  return proof;
 }
 
 /** What hid from its own job. Our guardian would do it too, and may be gone. */

@@ -1,5 +1,5 @@
 /**
- * Environments of another user's processes, read by a helper of that very user. Root can read them only with CAP_SYS_PTRACE, which a
+ * Environments and sockets of another user's processes, read by a helper of that very user. Root can read them only with CAP_SYS_PTRACE, which a
  * container has not by default; the user itself always can.
  */
 import { spawnSync } from "node:child_process";
@@ -25,9 +25,11 @@ export function readOwner(pid: number): ProcessOwner | null {
   }
 }
 
-/** The mark comes on standard input: nobody else sees it, so no environment can contain it on purpose. */
-const script =
-  'read -r mark; for pid do printf "\\n%s %s\\n" "$mark" "$pid"; cat "/proc/$pid/environ" 2>/dev/null; done';
+/** The mark comes on standard input: nobody else sees it, so nothing that is read can contain it on purpose. */
+const scriptThat = (reads: string): string =>
+  `read -r mark; for pid do printf "\\n%s %s\\n" "$mark" "$pid"; ${reads} 2>/dev/null; done`;
+const environment = scriptThat('cat "/proc/$pid/environ"');
+const descriptors = scriptThat('readlink "/proc/$pid/fd/"*');
 /** A shell that has to start on a sixteenth of a core. */
 const readMs = 5_000;
 const maxBytes = 64 * 1_024 * 1_024;
@@ -36,6 +38,22 @@ const maxBytes = 64 * 1_024 * 1_024;
 export function readEnvironmentsAs(
   owner: ProcessOwner,
   pids: readonly number[],
+): ReadonlyMap<number, readonly string[]> {
+  return readAs(owner, pids, environment, (text) => text.split("\0"));
+}
+
+/** The inodes of their sockets, in the same way. */
+export function readSocketsAs(owner: ProcessOwner, pids: readonly number[]): ReadonlyMap<number, readonly string[]> {
+  return readAs(owner, pids, descriptors, (text) =>
+    [...text.matchAll(/^socket:\[(\d+)\]$/gm)].map(([, inode = ""]) => inode),
+  );
+}
+
+function readAs(
+  owner: ProcessOwner,
+  pids: readonly number[],
+  script: string,
+  read: (text: string) => readonly string[],
 ): ReadonlyMap<number, readonly string[]> {
   const found = new Map<number, readonly string[]>();
   if (pids.length === 0) return found;
@@ -51,12 +69,12 @@ export function readEnvironmentsAs(
   });
   // The last `cat` may have failed because its process is gone; a shell that did not come to its end is another matter.
   if (ran.error !== undefined || ran.status === null) {
-    throw new Error(`Environments of user ${owner.uid} could not be read: ${ran.error?.message ?? ran.signal}`);
+    throw new Error(`Processes of user ${owner.uid} could not be read: ${ran.error?.message ?? ran.signal}`);
   }
   for (const part of ran.stdout.split(`\n${mark} `).slice(1)) {
     const cut = part.indexOf("\n");
-    const environment = part.slice(cut + 1);
-    if (environment !== "") found.set(Number(part.slice(0, cut)), environment.split("\0"));
+    const text = part.slice(cut + 1);
+    if (text !== "") found.set(Number(part.slice(0, cut)), read(text));
   }
   return found;
 }

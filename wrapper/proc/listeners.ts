@@ -28,6 +28,18 @@ export function allListeners(): readonly Listener[] {
   return [...read("/proc/net/tcp", null), ...read("/proc/net/tcp6", null)];
 }
 
+/** Sockets of the file system, and abstract ones, that take connections. */
+export function unixListeners(): readonly { readonly inode: string; readonly name: string }[] {
+  const acceptsConnections = 0x10000;
+  return readFileSync("/proc/net/unix", "latin1")
+    .split("\n")
+    .slice(1)
+    .flatMap((line) => {
+      const [, , , flags = "", , , inode = "", name = ""] = line.trim().split(/\s+/);
+      return (Number.parseInt(flags, 16) & acceptsConnections) === 0 ? [] : [{ inode, name: name.slice(0, 100) }];
+    });
+}
+
 /** `port` null: any. */
 function read(path: string, port: number | null): Listener[] {
   let text: string;

@@ -131,6 +131,8 @@ export type SessionEvent =
       readonly protocol: number;
       readonly activeJobs: number;
       readonly idleMs: number;
+      /** What it could not prove of its jobs. Absent: it did not try. */
+      readonly unproven?: readonly string[];
       /** In [0, 1): spreads the upgrades that a deploy makes due. */
       readonly jitter: number;
     }

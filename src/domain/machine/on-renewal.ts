@@ -108,6 +108,7 @@ function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalA
   if (prepares && event.protocol < preparesSince) return cannotPrepare(session, event.protocol, context);
   const held: Held = {
     ...identityOf(lease),
+    ...(event.unproven === undefined ? {} : { unproven: event.unproven }),
     phase: "held",
     heldAt: now,
     renewals: { ...lease.renewals, sendsUntil: nextRenewalAt + policy.observeMs },

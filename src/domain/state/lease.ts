@@ -45,6 +45,8 @@ export interface LeaseIdentity extends Candidate {
    * land, so the end of the session deletes it. Absent: there was none.
    */
   readonly unsettledSave?: AttemptId;
+  /** What its sandbox could not prove about its jobs when it started, in sentences. Absent: it did not try, or never answered. */
+  readonly unproven?: readonly string[];
 }
 
 export interface LaunchAttempt {
@@ -308,12 +310,13 @@ export function ghostFrom(lease: Stopping, policy: Policy): number {
 
 export function identityOf(lease: LeaseIdentity): LeaseIdentity {
   const { generation, instanceId, sandboxId, container, provider, secret, host, openedAt, terms } = lease;
-  const { unsettledSave } = lease;
+  const { unsettledSave, unproven } = lease;
   return {
     ...{ generation, instanceId, sandboxId, provider, secret, host, openedAt },
     ...(container === undefined ? {} : { container }),
     ...(terms === undefined ? {} : { terms }),
     ...(unsettledSave === undefined ? {} : { unsettledSave }),
+    ...(unproven === undefined ? {} : { unproven }),
   };
 }
 

@@ -145,6 +145,11 @@ export const renewalReply = z.object({
   disk: z.object({ total_bytes: z.int(), free_bytes: z.int() }).nullable(),
   /** Every job this wrapper knows. */
   jobs: z.array(wrapperJob),
+  /** Sentences about what its jobs are kept from that it could not prove when it started. Absent: it did not try. */
+  jobs_unproven: z
+    .array(z.string().transform((text) => text.slice(0, 300)))
+    .transform((all) => all.slice(0, 16))
+    .optional(),
 });
 export type RenewalReply = z.infer<typeof renewalReply>;
 

@@ -49,6 +49,7 @@ export function sessionView(session: Session, context: ViewContext): SessionView
     provider: session.provider,
     isolation: session.isolation,
     container_id: isOpen(session.newest) ? (session.newest.container ?? null) : null,
+    jobs_apart: jobsApart(session.newest),
     template: session.template ?? defaultTemplate,
     network: networkOf(session),
     timeout_seconds: Math.round(limits.timeoutMs / 1_000),
@@ -82,6 +83,11 @@ function networkOf({ network }: Session): SessionView["network"] {
   if (network === undefined) return { mode: "open", allow: [], inject: [], state: "applied" };
   const { mode, allow, inject, state } = network;
   return { mode, allow: [...allow], inject: inject.map(({ host, header }) => ({ host, header })), state };
+}
+
+function jobsApart(lease: Lease | null): SessionView["jobs_apart"] {
+  const unproven = lease?.unproven;
+  return unproven === undefined ? null : { proven: unproven.length === 0, unproven: [...unproven] };
 }
 
 function moneyOf(
@@ -177,7 +183,8 @@ function evidence(lease: Closed): string {
   return (
     `Provider ${lease.provider}, host ${retired.host}, retired generation ${lease.generation} at ${rfc3339(retired.at)}. ` +
     `After ${count} stop ${count === 1 ? "attempt" : "attempts"}, two looks at sandbox ${lease.sandboxId} (${looks.join(" and ")}) found nothing of it.` +
-    reach(observations.slice(-2).map(({ containment }) => containment))
+    reach(observations.slice(-2).map(({ containment }) => containment)) +
+    unprovenWords(lease.unproven)
   );
 }
 
@@ -187,6 +194,14 @@ function reach(looks: readonly (Containment | undefined)[]): string {
     if (looks.includes(weakest)) return ` ${reachWords[weakest]}`;
   }
   return "";
+}
+
+/** A proof at the start is said as well: without a word about it nobody could tell it from none. */
+function unprovenWords(unproven: readonly string[] | undefined): string {
+  if (unproven === undefined) return "";
+  return unproven.length === 0
+    ? " Its jobs had a user of their own and no capability, could not reach its agent, and were answered by nothing that ran as root: tried when it started."
+    : ` Not proven of its jobs when it started: ${unproven.join(" ")}`;
 }
 
 const reachWords: { readonly [Reach in Containment]: string } = {

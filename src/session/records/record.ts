@@ -237,6 +237,7 @@ const terms = z
   .object({ ttlMs: z.number(), stopGraceMs: z.number(), nanosPerSecond: z.number().exactOptional() })
   .exactOptional();
 const unsettledSave = attempt.exactOptional();
+const unproven = z.array(z.string()).exactOptional();
 const attemptId = attempt.nullable().default(null);
 const stopAttempt = z.object({
   attemptId: attempt,
@@ -268,6 +269,7 @@ export const leaseRecord = z.discriminatedUnion("phase", [
     renewals,
     terms,
     unsettledSave,
+    unproven,
   }),
   z.object({
     phase: z.literal("held"),
@@ -277,6 +279,7 @@ export const leaseRecord = z.discriminatedUnion("phase", [
     acceptedTtlMs: z.number().exactOptional(),
     terms,
     unsettledSave,
+    unproven,
     nextRenewalAt: instant,
     failures: z.int(),
     launchNotAfter: instant,
@@ -312,6 +315,7 @@ export const leaseRecord = z.discriminatedUnion("phase", [
     certainExpiry: instant,
     terms,
     unsettledSave,
+    unproven,
     step: z.discriminatedUnion("type", [
       z.object({ type: z.literal("waiting"), nextAttemptAt: instant }),
       z.object({ type: z.literal("acting"), attemptId: attempt, deadline: instant }),
@@ -331,6 +335,7 @@ export const leaseRecord = z.discriminatedUnion("phase", [
     phase: z.literal("closed"),
     terms,
     unsettledSave,
+    unproven,
     receipt: z.object({
       reason: stopReason,
       requestedAt: instant,

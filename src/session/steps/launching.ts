@@ -35,7 +35,11 @@ export async function launch(
   const result =
     provider === null
       ? failed("unsupported", `No adapter for provider ${lease.provider} is wired.`, "none")
-      : await restoreAndLaunch(context, provider, lease, attemptId, secrets);
+      : await ports.trace.span("mooring.launch", calls.spanFacts(lease), async (note) => {
+          const launched = await restoreAndLaunch(context, provider, lease, attemptId, secrets);
+          note({ outcome: launched === null ? "given_up" : launched.ok ? "launched" : launched.failure.code });
+          return launched;
+        });
   if (result === null) return;
   calls.dispatch(
     result.ok

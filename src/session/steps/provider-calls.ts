@@ -15,6 +15,7 @@ import type { OutcomeTally } from "../jobs/outcome-tally.ts";
 import type { SessionPorts } from "../ports.ts";
 import type { SessionState } from "../session-state.ts";
 import type { Actor } from "../records/history.ts";
+import type { SpanFacts } from "../trace.ts";
 
 /** A lease, or the candidate for one: enough to name a target. */
 type Addressee = Candidate & { readonly host?: string | null };
@@ -78,7 +79,20 @@ export class ProviderCalls {
     }
   }
 
-  async look(lease: Addressee): Promise<Observation> {
+  /** What names a sandbox in a span. */
+  spanFacts({ provider, sandboxId, generation }: Addressee): SpanFacts {
+    return { "session.id": this.session().id, provider, "sandbox.id": sandboxId, generation };
+  }
+
+  look(lease: Addressee): Promise<Observation> {
+    return this.#ports.trace.span("mooring.look", this.spanFacts(lease), async (note) => {
+      const seen = await this.#look(lease);
+      note({ answer: seen.answer, detail: seen.detail });
+      return seen;
+    });
+  }
+
+  async #look(lease: Addressee): Promise<Observation> {
     const { clock, policy } = this.#ports;
     const provider = this.provider(lease);
     const beganAt = clock.now();

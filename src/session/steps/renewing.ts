@@ -31,6 +31,7 @@ export async function renew(context: StepContext, generation: Generation): Promi
       protocol: reply.protocol,
       activeJobs: reply.active_jobs,
       idleMs: reply.idle_ms,
+      ...(reply.jobs_unproven === undefined ? {} : { unproven: reply.jobs_unproven }),
       jitter: ports.ids.random(),
     },
     "sandbox",
@@ -51,7 +52,8 @@ async function renewalFailed(
   if (counted.type !== "moved") return;
   const lease = calls.lease(generation);
   if (lease === null || lease.phase === "stopping") return;
-  const observation = await calls.look(lease);
+  const facts = { ...calls.spanFacts(lease), sequence, code: failure.code, why: failure.message };
+  const observation = await ports.trace.span("mooring.renewal_failed", facts, () => calls.look(lease));
   const type = { present: "observedPresent", absent: "observedAbsent", unknown: "observedUnknown" } as const;
   calls.dispatch({ type: type[observation.answer], generation, observation }, "sandbox");
 }

@@ -20,18 +20,33 @@ export async function stop(context: StepContext, generation: Generation): Promis
   if (calls.dispatch({ type: "stopStarted", generation, attemptId }).type !== "moved") return;
   const lease = calls.lease(generation);
   if (lease?.phase !== "stopping" || lease.step.type !== "acting") return;
+  await ports.trace.span("mooring.stop", { ...calls.spanFacts(lease), reason: lease.reason }, async (note) => {
+    note({ outcome: await attempt(context, lease, attemptId) });
+  });
+}
+
+/** How it came out, for the span of the attempt. */
+async function attempt(
+  context: StepContext,
+  lease: Stopping,
+  attemptId: AttemptId,
+): Promise<"given_up" | Observation["answer"]> {
+  const { ports, calls } = context;
+  const { generation, step } = lease;
+  if (step.type !== "acting") return "given_up";
   const retired = await retire(context, lease);
   // An attempt that was given up must send no signal: only the attempt that replaced it counts.
   const current = (): boolean => isActing(context, generation, attemptId);
-  if (!current()) return;
-  const error = await end(context, lease, lease.step.deadline, current);
-  if (!current()) return;
+  if (!current()) return "given_up";
+  const error = await end(context, lease, step.deadline, current);
+  if (!current()) return "given_up";
   const settledAt = ports.clock.now();
   const looks = await lookTwice(context, lease);
   const jitter = ports.ids.random();
   const outcome = { generation, attemptId, retired, looks, settledAt, error, jitter };
   const finished = calls.dispatch({ type: "stopFinished", ...outcome }, "sandbox");
   if (finished.type === "moved") destroyIfClosed(context, lease);
+  return looks.at(-1)?.answer ?? "unknown";
 }
 
 /** A look at a parked lease. It kills nothing, but it retires: without that no look could ever prove absence. */

@@ -1,6 +1,7 @@
 /** The kit's harness for `cloudflare` on real containers: the real adapter here, the real objects in workerd, real agents in real containers. */
 import { join } from "node:path";
 import { must, run } from "../../../scripts/containers/run-command.ts";
+import { repository } from "../../../scripts/repository.ts";
 import type { SessionId } from "../../../src/domain/state/ids.ts";
 import type { InstanceRef } from "../../../src/sandbox/agent-sandbox.ts";
 import { cloudflareSandbox } from "../../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
@@ -9,7 +10,7 @@ import type { SnapshotBucket } from "../../../src/sandbox/cloudflare/platform/co
 import type { JobCommands, ProviderHarness, ProviderWorld } from "../../contract/provider-harness.ts";
 import { systemClock, systemIds } from "../../support/system-ambient.ts";
 import { type DevWorker, startDevWorker } from "../support/dev-worker.ts";
-import { localImage } from "../support/real-containers.ts";
+import { freezeAgent, localImage } from "../support/real-containers.ts";
 
 const worker = "mooring-provider";
 
@@ -27,6 +28,8 @@ export class RealProvider implements ProviderHarness {
   #dev: DevWorker | null = null;
 
   async start(): Promise<void> {
+    // The agent is one of the Worker's files; this Worker has no build of its own.
+    must(process.execPath, [join(repository, "scripts/builds/build-agent.ts")], { cwd: repository });
     const config = join(import.meta.dirname, "wrangler.toml");
     this.#dev = await startDevWorker({ config, worker, vars: { LOCAL_IMAGE: localImage } });
   }
@@ -46,7 +49,7 @@ export class RealProvider implements ProviderHarness {
         names.add(name);
         return objectOver(dev.url, name);
       },
-      bucket: { delete: (keys: string[]) => ask(dev.url, "bucket", "delete", keys) } as unknown as SnapshotBucket,
+      bucket: bucketOver(dev.url),
       clock: systemClock,
       ids: systemIds,
     });
@@ -59,7 +62,7 @@ export class RealProvider implements ProviderHarness {
       jobs,
       can: {
         snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
-        freeze: async (instance) => inContainer(instance, "kill -STOP $(pgrep -f 'wrapper.js agent')"),
+        freeze: async (instance) => inContainer(instance, freezeAgent),
         countProcesses: async (instance) => {
           const name = containerOf(instance);
           if (name === null) return 0;
@@ -87,6 +90,18 @@ function objectOver(url: string, name: string): SandboxObjectApi {
         ? (call: WrapperCall, timeoutMs: number) => wrapperCall(url, name, call, timeoutMs)
         : (...parameters: unknown[]) => ask(url, name, String(method), parameters),
   });
+}
+
+/** What of the bucket the adapter itself uses; the objects have it whole. */
+function bucketOver(url: string): SnapshotBucket {
+  const call = (method: string, ...parameters: unknown[]) => ask(url, "bucket", method, parameters);
+  return {
+    head: (key) => call("head", key),
+    put: (key, value) => call("put", key, value),
+    delete: (keys) => call("delete", keys),
+    get: () => Promise.reject(new Error("Only the objects read snapshots.")),
+    createMultipartUpload: () => Promise.reject(new Error("Only the objects write snapshots.")),
+  };
 }
 
 async function ask(url: string, name: string, method: string, parameters: unknown): Promise<never> {

@@ -44,8 +44,11 @@ export default {
     const parameters = await request.json<unknown[]>();
     try {
       if (name === "bucket") {
-        await bucket.delete(parameters as string[]);
-        return Response.json(null);
+        const [key] = parameters as [string];
+        if (method === "delete") await bucket.delete(parameters[0] as string[]);
+        if (method === "put") await bucket.put(key, String(parameters[1]));
+        const found = method === "head" ? await bucket.head(key) : null;
+        return Response.json(found === null ? null : { size: found.size });
       }
       const object = containers.get(containers.idFromName(name)) as unknown as Record<
         string,

@@ -3,6 +3,10 @@ import { describe } from "vitest";
 
 export const localImage = process.env["MOORING_LOCAL_IMAGE"] ?? "";
 
+/** A shell line for a container. The brackets keep the shell that runs it from finding itself. */
+export const killAgent = "kill -KILL $(pgrep -f '[w]rapper.js agent')";
+export const freezeAgent = "kill -STOP $(pgrep -f '[w]rapper.js agent')";
+
 /** Set by scripts/containers/test-containers.ts. A run by hand without it has no engine either. */
 const whyNone =
   process.env["MOORING_NO_CONTAINERS"] ??

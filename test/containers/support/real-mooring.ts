@@ -10,7 +10,12 @@ import { until } from "../../support/until.ts";
 import { type DevWorker, startDevWorker } from "./dev-worker.ts";
 import { localImage } from "./real-containers.ts";
 
-const worker = "mooring-containers";
+/** Its containers are found by this name. */
+export const realWorker = "mooring-containers";
+/** What is asked about waits for the same two cores. */
+const lookEveryMs = 200;
+/** Of what the Worker logged, when a test fails. */
+const logTold = 4_000;
 /** A busy machine with two cores. */
 const patienceMs = 180_000;
 
@@ -18,7 +23,15 @@ export interface SessionView {
   readonly id: string;
   readonly status: string;
   readonly generation: number | null;
-  readonly teardown?: { readonly verified_absent_at: string | null; readonly attempts: readonly unknown[] };
+  readonly provider: string;
+  readonly template: string;
+  readonly jobs_apart: { readonly proven: boolean; readonly unproven: readonly string[] } | null;
+  readonly teardown?: {
+    readonly verified_absent_at: string | null;
+    readonly evidence: string | null;
+    readonly reason: string | null;
+    readonly attempts: readonly unknown[];
+  };
 }
 
 export interface JobView {
@@ -29,21 +42,37 @@ export interface JobView {
 
 export class RealMooring {
   readonly #directory = mkdtempSync(join(tmpdir(), "mooring-real-"));
-  readonly #vars: Readonly<Record<string, string>>;
+  readonly #sdkDockerfile: string | null;
+  #vars: Readonly<Record<string, string>>;
   #dev: DevWorker | null = null;
   #key = "";
 
-  constructor(vars: Readonly<Record<string, string>> = {}) {
+  /** `sdkDockerfile`: of the provider `sandbox-sdk`, which has no containers without it. */
+  constructor(vars: Readonly<Record<string, string>> = {}, sdkDockerfile: string | null = null) {
     this.#vars = vars;
+    this.#sdkDockerfile = sdkDockerfile;
+  }
+
+  /** As a deploy does: everything stored stays, and what runs is found again by code with other vars. */
+  async deploy(vars: Readonly<Record<string, string>>): Promise<void> {
+    await this.kill();
+    this.#vars = vars;
+    await this.start();
   }
 
   async start(): Promise<void> {
     const file = join(this.#directory, "secrets");
     const { secrets } = ensureSecrets(file);
-    const config = writeLocalConfig(worker, process.env["DOCKER_HOST"] ?? "");
+    const config = writeLocalConfig(realWorker, process.env["DOCKER_HOST"] ?? "", this.#sdkDockerfile);
     const vars = { CONTAINER_IMAGE: localImage, SANDBOX_PROVIDER: "cloudflare", ...this.#vars };
     const state = join(this.#directory, "state");
-    this.#dev = await startDevWorker({ config: config.path, worker, vars, state, flags: ["--env-file", file] });
+    this.#dev = await startDevWorker({
+      config: config.path,
+      worker: realWorker,
+      vars,
+      state,
+      flags: ["--env-file", file],
+    });
     this.#key = await freshKey({ tenant: "acme", scopes: [] }, secrets.KEY_SIGNING_SECRET);
   }
 
@@ -68,6 +97,19 @@ export class RealMooring {
     return answer as T;
   }
 
+  get url(): string {
+    return this.#dev?.url ?? "";
+  }
+
+  get key(): string {
+    return this.#key;
+  }
+
+  /** The answer as it is. */
+  raw(path: string): Promise<Response> {
+    return fetch(`${this.url}${path}`, { headers: { authorization: `Bearer ${this.#key}` } });
+  }
+
   /** As root, past everything of Mooring. It may end the container that it runs in. */
   inContainer(session: string, script: string): void {
     run("docker", ["exec", containerOf(session), "sh", "-c", script]);
@@ -89,12 +131,27 @@ export class RealMooring {
     return id;
   }
 
-  becomes(id: string, status: string): Promise<SessionView> {
+  async becomes(id: string, status: string): Promise<SessionView> {
+    try {
+      return await this.#becomes(id, status);
+    } catch (error) {
+      const { data } = await this.call<{ readonly data: readonly object[] }>(
+        "GET",
+        `/v1/sessions/${id}/events?limit=100`,
+      );
+      const told = data.map((event) => JSON.stringify(event)).join("\n");
+      throw new Error(`${String(error)}\n${told}\n${this.log().slice(-logTold)}`, { cause: error });
+    }
+  }
+
+  #becomes(id: string, status: string): Promise<SessionView> {
     return until(
       `session ${id} is ${status}`,
       async () => {
         const view = await this.call<SessionView>("GET", `/v1/sessions/${id}`);
-        return view.status === status ? view : null;
+        if (view.status === status) return view;
+        await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+        return null;
       },
       patienceMs,
     );
@@ -123,7 +180,14 @@ export class RealMooring {
 
 /** Containers of that session that run or are frozen, by the engine's own word: each carries the session's id in its environment. */
 export function containersOf(session: string): readonly string[] {
-  const filter = ["--filter", `name=^/workerd-${worker}-`, "--filter", "status=running", "--filter", "status=paused"];
+  const filter = [
+    "--filter",
+    `name=^/workerd-${realWorker}-`,
+    "--filter",
+    "status=running",
+    "--filter",
+    "status=paused",
+  ];
   const names = must("docker", ["ps", "-a", ...filter, "--format", "{{.Names}}"]).split("\n");
   return names.filter((name) => {
     if (name === "" || name.endsWith("-proxy")) return false;

@@ -39,6 +39,8 @@ export interface BootstrapDependencies {
   readonly tell: TellGuardian;
   readonly log: Log;
   readonly outputs: OutputStore;
+  /** In front of every command line (jobs/job-proof.ts); null: nothing. */
+  readonly apart: readonly string[] | null;
 }
 
 /** Shown of a step. Twice that is read, so that masking still leaves as much. */
@@ -175,7 +177,7 @@ export class Bootstrap {
   }
 
   #job(index: number, step: PlannedStep, order: BootstrapOrder, output: OutputSpool, stem: string): Job {
-    const { boot, clock, fence, tell } = this.#dependencies;
+    const { boot, clock, fence, tell, apart } = this.#dependencies;
     const id = `bootstrap-${index + 1}`;
     const surroundings: JobSurroundings = {
       clock,
@@ -193,6 +195,7 @@ export class Bootstrap {
       directory: () => jobDirectory(boot, undefined),
       environment: jobEnvironment(boot, { ...step.environment, [jobMarker]: id }),
       user: boot.job_user ?? null,
+      ...(apart === null ? {} : { apart }),
       entries: [`${markers.instance}=${boot.instance_id}`, `${jobMarker}=${id}`],
       stdin: { type: "none" },
       keep: false,

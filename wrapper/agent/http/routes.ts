@@ -34,6 +34,8 @@ export interface RouteDependencies {
   readonly traffic: Traffic;
   readonly freezer: Freezer;
   readonly startedAt: number;
+  /** What could not be proven of its jobs; null: nobody looked. */
+  readonly unproven: readonly string[] | null;
 }
 
 const smallBodyBytes = 4_096;
@@ -123,7 +125,7 @@ function health({ boot, clock, jobs, bootstrap, startedAt }: RouteDependencies, 
 }
 
 async function renew(
-  { boot, fence, jobs, bootstrap, traffic }: RouteDependencies,
+  { boot, fence, jobs, bootstrap, traffic, unproven }: RouteDependencies,
   { body, protocol }: RouteRequest,
 ): Promise<Answer> {
   const request = parse(renewalRequest, body);
@@ -142,6 +144,7 @@ async function renew(
     idle_ms: bootstrap.busy ? 0 : Math.min(jobs.idleMs, traffic.idleMs),
     disk: await disk(boot.workspace_dir),
     jobs: jobs.all().map((job) => job.view()),
+    ...(unproven === null ? {} : { jobs_unproven: [...unproven] }),
   };
   return ok(reply);
 }

@@ -23,6 +23,8 @@ export interface JobPlan {
   readonly timeoutMs: number;
   /** null: as we do. */
   readonly user: RunAs | null;
+  /** The command line that makes it that user without capabilities (job-proof.ts); absent: only its user is changed. */
+  readonly apart?: readonly string[];
 }
 
 export interface JobSurroundings {

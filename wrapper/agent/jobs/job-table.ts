@@ -34,6 +34,8 @@ export interface JobTableDependencies {
   readonly tell: TellGuardian;
   readonly log: Log;
   readonly outputs: OutputStore;
+  /** In front of every command line (job-proof.ts); null: nothing. */
+  readonly apart: readonly string[] | null;
 }
 
 export interface JobRefusal {
@@ -161,7 +163,7 @@ export class JobTable {
     this.#count += 1;
     const stem = join(this.#directory, String(this.#count));
     const output = await outputs.create(`${stem}.spool`);
-    const job = new Job(order.id, digest, planOf(order, boot), output, stem, {
+    const job = new Job(order.id, digest, planOf(order, this.#dependencies), output, stem, {
       clock,
       look: this.#look,
       jobGraceMs: boot.job_grace_ms,
@@ -200,7 +202,7 @@ function refused(code: WrapperError["code"], message: string): StartAnswer {
 /** As most terminals begin. */
 const jobTerminal = { cols: 80, rows: 24 };
 
-function planOf(order: WrapperJobOrder, boot: WrapperBoot): JobPlan {
+function planOf(order: WrapperJobOrder, { boot, apart }: Pick<JobTableDependencies, "boot" | "apart">): JobPlan {
   const program = order.argv ?? ["sh", "-c", order.command ?? ""];
   const argv = order.tty === true ? inScript(program, jobTerminal) : program;
   const environment = jobEnvironment(boot, {
@@ -215,6 +217,7 @@ function planOf(order: WrapperJobOrder, boot: WrapperBoot): JobPlan {
     directory: () => jobDirectory(boot, order.cwd),
     environment,
     user: boot.job_user ?? null,
+    ...(apart === null ? {} : { apart }),
     entries: [`${markers.instance}=${boot.instance_id}`, `${jobMarker}=${order.id}`],
     stdin:
       order.stdin_open === true

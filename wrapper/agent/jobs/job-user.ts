@@ -27,6 +27,14 @@ export function withoutNewPrivileges(): readonly string[] | null {
   return setpriv === undefined ? null : [setpriv, "--no-new-privs", "--"];
 }
 
+/** In front of a command line: it becomes that user and lays down every capability, those it could gain with another program included. */
+export function withoutCapabilities({ uid, gid }: RunAs): readonly string[] | null {
+  const setpriv = setprivPlaces.find((path) => existsSync(path));
+  if (setpriv === undefined) return null;
+  const user = [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups"];
+  return [setpriv, ...user, "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--"];
+}
+
 export function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }

@@ -17,6 +17,7 @@ import type { JobPlan, JobSurroundings, JobVerdict } from "./job-plan.ts";
 import { openJobStdio } from "./job-stdio.ts";
 import type { OutputSpool } from "./output-spool.ts";
 import { identityOfChild, type ProcessIdentity, type ProcessRow } from "../../proc/process-table.ts";
+import { startOf } from "./job-start.ts";
 import { startFailure } from "./start-failure.ts";
 
 interface Exit {
@@ -157,13 +158,14 @@ export class Job {
         stdio.stdin?.destroy();
         return null;
       }
-      const child = spawn(plan.file, plan.args, {
+      const { file, args, as } = startOf(plan, directory.path);
+      const child = spawn(file, args, {
         cwd: directory.path,
         env: plan.environment,
         // Its own session and group: a signal reaches all of it, and none of ours reach it.
         detached: true,
         // Node drops every supplementary group with them.
-        ...(plan.user === null ? {} : { uid: plan.user.uid, gid: plan.user.gid }),
+        ...as,
         stdio: [stdio.childStdin, stdio.childOutput, stdio.childOutput],
       });
       // Read before the loop turns: until then a child that exited at once is an unreaped zombie, and its pid its own.

@@ -4,6 +4,7 @@
  */
 import { markers } from "../../../src/protocol/sandbox/markers.ts";
 import type { WrapperBoot } from "../../../src/protocol/sandbox/wrapper.ts";
+import { readSocketsAs } from "../../proc/foreign-environments.ts";
 import { membersNow } from "../../proc/claimed-processes.ts";
 import type { Claim } from "../../proc/membership.ts";
 import { allListeners, holdsOneOf, type Listener, listenersOn, socketsOf } from "../../proc/listeners.ts";
@@ -55,13 +56,35 @@ export class OwnListeners {
     const members = await this.#members();
     if (members === null) return null;
     const holders = new Map<string, ProcessRow>();
-    for (const member of members) for (const inode of sockets(member.pid)) holders.set(inode, member);
+    const hidden: ProcessRow[] = [];
+    for (const member of members) {
+      const inodes = sockets(member.pid);
+      if (inodes === null) hidden.push(member);
+      for (const inode of inodes ?? []) holders.set(inode, member);
+    }
+    for (const [member, inodes] of this.#asTheirUser(hidden)) for (const inode of inodes) holders.set(inode, member);
     const ports = new Map<number, OwnPort>();
     for (const { port, inode } of listeners) {
       const holder = holders.get(inode);
       if (holder !== undefined && !ports.has(port)) ports.set(port, { port, pid: holder.pid, program: holder.name });
     }
     return [...ports.values()].sort((one, other) => one.port - other.port);
+  }
+
+  /** A root without the right to look into other users' processes asks a helper of the jobs' user. */
+  #asTheirUser(members: readonly ProcessRow[]): readonly (readonly [ProcessRow, readonly string[]])[] {
+    const { job_user: user } = this.#parts.boot;
+    if (user === undefined || members.length === 0) return [];
+    try {
+      const read = readSocketsAs(
+        user,
+        members.map(({ pid }) => pid),
+      );
+      return members.map((member) => [member, read.get(member.pid) ?? []]);
+    } catch {
+      // Nothing is known of them, so their ports are not listed.
+      return [];
+    }
   }
 
   /** In a container of its own every process but this one and what started it is the sandbox's. */
@@ -93,12 +116,12 @@ export class OwnListeners {
   }
 }
 
-/** Of a process that may not be read nothing is known, so its ports are not listed. */
-function sockets(pid: number): readonly string[] {
+/** null: it may not be read. */
+function sockets(pid: number): readonly string[] | null {
   try {
     return socketsOf(pid);
   } catch {
-    return [];
+    return null;
   }
 }
 

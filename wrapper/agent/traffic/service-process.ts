@@ -35,6 +35,8 @@ export interface ServiceProcessDependencies {
   readonly fence: Fence;
   readonly tell: TellGuardian;
   readonly log: Log;
+  /** In front of its command line (jobs/job-proof.ts); null: nothing. */
+  readonly apart: readonly string[] | null;
 }
 
 interface Running {
@@ -156,7 +158,7 @@ export class ServiceProcess {
   }
 
   #spawn(): ChildProcess {
-    const { boot } = this.#dependencies;
+    const { boot, apart } = this.#dependencies;
     const script = process.argv[1];
     if (script === undefined) throw new Error("no script path");
     const logDescriptor = openSync(join(boot.state_dir, logFile), "a", 0o600);
@@ -167,11 +169,13 @@ export class ServiceProcess {
     };
     try {
       // The program comes through stdin: the jobs' user may not be able to read where it is kept.
-      const child = spawn(process.execPath, [...leanNodeFlags, "-", "services"], {
+      const program = [process.execPath, ...leanNodeFlags, "-", "services"];
+      const [file = process.execPath, ...args] = [...(apart ?? []), ...program];
+      const child = spawn(file, args, {
         cwd: "/",
         detached: true,
         env: environment,
-        ...(boot.job_user === undefined ? {} : { uid: boot.job_user.uid, gid: boot.job_user.gid }),
+        ...(boot.job_user === undefined || apart !== null ? {} : { uid: boot.job_user.uid, gid: boot.job_user.gid }),
         stdio: ["pipe", "ignore", logDescriptor, "ipc", "pipe"],
       });
       child.on("error", () => {});

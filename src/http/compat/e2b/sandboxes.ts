@@ -13,7 +13,7 @@ import { askSession, json, type Route, serve, type TenantAsk } from "../../route
 import { readLenient } from "../lenient-body.ts";
 import { createOrder, defaultSeconds, tooLong } from "./new-sandbox.ts";
 import { e2bAnswer, refuse } from "./refusal.ts";
-import { snapshotFor } from "./snapshots.ts";
+import { operatorsTemplate, snapshotFor } from "./snapshots.ts";
 import { domainOf, sandboxFor } from "./made-sandbox.ts";
 import { detailOf, e2bStateOf, madeByE2b } from "./view.ts";
 
@@ -24,12 +24,11 @@ async function create(from: TenantAsk): Promise<Response> {
   if (!body.ok) return refuse(from, body.problem);
   const order = createOrder(body.value, from.config.policy);
   if (!order.ok) return refuse(from, order.problem);
-  const snapshot = await snapshotFor(from, body.value.templateID);
-  if (!snapshot.ok) return refuse(from, snapshot.problem);
-  const source = snapshot.value === null ? {} : { snapshot: snapshot.value.id };
+  const source = await sourceOf(from, body.value.templateID);
+  if (!source.ok) return refuse(from, source.problem);
   const id = from.ids.id() as SessionId;
   const reply = await ask("write", from.log, () =>
-    from.backend.session(id).create(id, from.caller, { ...order.value, ...source }, null, waitMs),
+    from.backend.session(id).create(id, from.caller, { ...order.value, ...source.value }, null, waitMs),
   );
   if (reply.ok && reply.value.body.status === "running") return await sandbox(from, 201, reply.value.body);
   // Nobody has the id of what did not come to be in time, or got lost on the way: it is ended, not left to its clock.
@@ -39,6 +38,18 @@ async function create(from: TenantAsk): Promise<Response> {
   const { status, failure } = reply.value.body;
   if (status === "provisioning") return e2bAnswer(504, slow("create"), "not_ready_in_time");
   return e2bAnswer(503, `The sandbox could not be started: ${failure ?? `it is ${status}`}`, "launch_failed");
+}
+
+/** What the sandbox starts from: the operator's template of that name comes before a snapshot of the tenant. */
+async function sourceOf(
+  from: TenantAsk,
+  named: string | undefined,
+): Promise<Reply<{ readonly template?: string; readonly snapshot?: string }>> {
+  const template = operatorsTemplate(named, from.config.templates);
+  if (template !== null) return { ok: true, value: { template } };
+  const snapshot = await snapshotFor(from, named);
+  if (!snapshot.ok) return snapshot;
+  return { ok: true, value: snapshot.value === null ? {} : { snapshot: snapshot.value.id } };
 }
 
 async function info(from: TenantAsk): Promise<Response> {

@@ -95,9 +95,19 @@ const tooShort = validationFailed([{ pointer: "/timeout", detail: "At least 1 se
   { ok: false }
 >;
 
+/** The name in the operator's list that a client means by a template; null: none of them, or the default. */
+export function operatorsTemplate(
+  template: string | undefined,
+  listed: Readonly<Record<string, unknown>>,
+): string | null {
+  if (template === undefined) return null;
+  const name = plainName(template);
+  return name !== defaultTemplate && Object.hasOwn(listed, name) ? name : null;
+}
+
 /**
- * What a client means by a template: a snapshot of the tenant, or null. Any other word is kept as a label, because every sandbox that
- * is not made from a snapshot starts from the same image.
+ * What a client means by a template that the operator does not list: a snapshot of the tenant, or null. Any other word is kept as a label,
+ * and the sandbox starts from the default.
  */
 export async function snapshotFor(from: TenantAsk, template: string | undefined): Promise<Reply<SnapshotView | null>> {
   if (template === undefined || template === defaultTemplate) return { ok: true, value: null };

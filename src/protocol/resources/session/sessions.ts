@@ -164,6 +164,15 @@ export const sessionView = z.object({
   isolation,
   /** The shared container that the newest sandbox is a place in; null: it has one of its own, or there is none. */
   container_id: z.string().nullable(),
+  jobs_apart: z
+    .object({
+      proven: z.boolean().describe("Nothing is in `unproven`."),
+      unproven: z.array(z.string()).describe("What could not be proven, each in a sentence."),
+    })
+    .nullable()
+    .describe(
+      "What its newest sandbox found about jobs when it started: that they have a user of their own and no capability, cannot reach the agent, and are answered by no process of root. null: it did not look.",
+    ),
   template: z.string().describe("What its sandboxes start from."),
   network: networkView,
   timeout_seconds: z.int(),

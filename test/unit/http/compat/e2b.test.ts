@@ -11,7 +11,7 @@ import {
   e2bSnapshot,
 } from "../../../../src/protocol/compat/e2b.ts";
 import { type ProblemCode, problemCodes } from "../../../../src/protocol/problem.ts";
-import { sessionStatuses } from "../../../../src/protocol/resources/session/sessions.ts";
+import { type CreateSession, sessionStatuses } from "../../../../src/protocol/resources/session/sessions.ts";
 import type { ApiKeyScope } from "../../../../src/protocol/api-keys.ts";
 import { expectRefusal, httpClient, testKey, testSecrets, refusal, testNow } from "../../../support/http-client.ts";
 import { sampleId, sampleSession } from "../../../support/sample-views.ts";
@@ -89,6 +89,24 @@ describe.each(bases)("POST %s", (base) => {
       env: { A: "1" },
       labels: { user: "ada", "e2b/odd.20key": "v", [templateLabel]: "tpl" },
     });
+  });
+
+  it("a template of the operator's list is what the sandbox starts from, and is shown again [CON-9]", async () => {
+    const client = await httpClient({
+      env: { SANDBOX_PROVIDER: "memory", ...testSecrets, TEMPLATES: '{"agents": {"instance": "standard-1"}}' },
+    });
+    for (const templateID of ["agents", "team/agents:latest", "unlisted", "base"]) {
+      const response = await client.send("POST", base, { json: { templateID } });
+      expect(response.status).toBe(201);
+    }
+    const orders = client.calls.filter(({ method }) => method === "create").map(({ args }) => args[2] as CreateSession);
+    expect(orders.map(({ template }) => template)).toEqual(["agents", "agents", undefined, undefined]);
+    expect(orders.map(({ labels }) => labels?.[templateLabel])).toEqual([
+      "agents",
+      "team/agents:latest",
+      "unlisted",
+      "base",
+    ]);
   });
 
   it.each([

@@ -5,3 +5,9 @@ export interface BoxLook {
   /** What a request to port 8080 came to. */
   readonly port: string;
 }
+
+/** What a start came to, and how long it took to the end of a first command. */
+export interface BoxTiming {
+  readonly came: string;
+  readonly ms: number;
+}
