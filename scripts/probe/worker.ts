@@ -34,7 +34,8 @@ export class Box extends DurableObject<ProbeEnv> {
   start(all: readonly Partial<ContainerStartupOptions>[]): string[] {
     return all.map((one) => {
       try {
-        const options = { enableInternet: false, image: this.env.LOCAL_IMAGE, ...one };
+        const image = one.containerSnapshot === undefined ? { image: this.env.LOCAL_IMAGE } : {};
+        const options = { enableInternet: false, ...image, ...one };
         this.#container.start(options as ContainerStartupOptions);
         return "started";
       } catch (error) {
@@ -92,6 +93,12 @@ export class Box extends DurableObject<ProbeEnv> {
     this.#container.signal(number);
   }
 
+  /** What `start({containerSnapshot})` takes afterwards. */
+  async snapshot(name: string): Promise<{ id: string; size: number }> {
+    const { id, size } = await this.#container.snapshotContainer({ name });
+    return { id, size };
+  }
+
   /** Until then, by the platform's own hold; applied again whenever this object is built anew. */
   async hold(ms: number): Promise<void> {
     this.ctx.storage.kv.put("until", Date.now() + ms);
@@ -108,7 +115,7 @@ export class Box extends DurableObject<ProbeEnv> {
   }
 }
 
-const calls = ["start", "exec", "time", "look", "watch", "signal", "hold", "restart", "destroy"] as const;
+const calls = ["start", "exec", "time", "look", "watch", "signal", "snapshot", "hold", "restart", "destroy"] as const;
 
 export default {
   async fetch(request: Request, env: ProbeEnv): Promise<Response> {

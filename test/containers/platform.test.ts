@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { buildTemplate } from "../../scripts/templates/build-template.ts";
 import { must } from "../../scripts/containers/run-command.ts";
 import { repository } from "../../scripts/repository.ts";
 import { leftoversOf } from "../../scripts/containers/leftovers.ts";
@@ -72,6 +73,31 @@ describeOnContainers("the container API", () => {
     }
     listener.close();
     expect(codes).toEqual(["0", "1"]);
+  });
+
+  it("a template that was prepared by commands is what later containers start from, and a step that fails keeps nothing", async () => {
+    const built = await buildTemplate(
+      ask,
+      fresh(),
+      "own",
+      { steps: ["echo prepared > /etc/own-file"], check: "cat /etc/own-file" },
+      () => {},
+    );
+    // workerd gives a start up when a busy machine is slow with its sidecar: another object is tried then.
+    const seen = await until(
+      "a container that was started from the snapshot answers",
+      async () => {
+        const box = fresh();
+        await ask(box, "start", [{ ...program, containerSnapshot: { id: built.snapshot } }]);
+        const read = await ask<{ stdout: string }>(box, "exec", ["cat", "/etc/own-file"]).catch(() => null);
+        await ask(box, "destroy");
+        return read;
+      },
+      60_000,
+    );
+    expect(seen.stdout).toBe("prepared\n");
+    const failing = buildTemplate(ask, fresh(), "own", { steps: ["echo why >&2; exit 3"], check: "true" }, () => {});
+    await expect(failing).rejects.toThrow(/ended with 3: .*\nwhy/s);
   });
 
   it("the tools that agents need are in the image", async () => {

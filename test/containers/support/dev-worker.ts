@@ -6,7 +6,7 @@ import { removeLeftovers } from "../../../scripts/containers/leftovers.ts";
 import { repository, toolEnvironment } from "../../../scripts/repository.ts";
 import { type Leash, spawnLeashed } from "../../../scripts/stack/leash.ts";
 
-const readyMs = 60_000;
+const readyMs = 150_000;
 
 export interface DevWorkerOrder {
   /** wrangler.toml or a JSON of it. */

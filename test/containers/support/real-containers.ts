@@ -3,6 +3,11 @@ import { describe } from "vitest";
 
 export const localImage = process.env["MOORING_LOCAL_IMAGE"] ?? "";
 
+/** A figure for docs/containers.md, in the run's output. */
+export function say(figure: string): void {
+  process.stdout.write(`${figure}\n`);
+}
+
 /** A shell line for a container. The brackets keep the shell that runs it from finding itself. */
 export const killAgent = "kill -KILL $(pgrep -f '[w]rapper.js agent')";
 export const freezeAgent = "kill -STOP $(pgrep -f '[w]rapper.js agent')";

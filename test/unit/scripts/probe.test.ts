@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { applicationId } from "../../../scripts/probe/application-id.ts";
 import { answersOf, questions, tableOf } from "../../../scripts/probe/questions.ts";
+import { recipes } from "../../../scripts/templates/recipes.ts";
 import { repository, toolEnvironment } from "../../../scripts/repository.ts";
 
 it(
@@ -21,6 +22,17 @@ it(
     for (const { id } of questions) expect(ran.stdout).toContain(`| ${id} | `);
   },
 );
+
+it("a dry run of a template shows what would run in the container", { timeout: 240_000 }, () => {
+  const program = join(repository, "scripts/templates/templates.ts");
+  const run = (...args: readonly string[]) =>
+    spawnSync("node", [program, ...args], { env: toolEnvironment(), encoding: "utf8" });
+  expect(run("build", "no-such").status).toBe(2);
+  const ran = run("build", "agents", "--dry-run");
+  expect(ran.stderr).toBe("");
+  for (const step of recipes["agents"]?.steps ?? []) expect(ran.stdout).toContain(step);
+  expect(ran.stdout).toMatch(/wrangler delete --name mooring-templates-[0-9a-f]{8} --force/);
+});
 
 it("a question that cannot be asked is a line of the table, and the next is asked all the same", async () => {
   const tools = {

@@ -1,6 +1,6 @@
 /** Whom jobs run as, and the places that are theirs. Asked by the guardian before anything of the instance runs. */
 import { chmodSync, mkdirSync } from "node:fs";
-import { relative } from "node:path";
+import { dirname, relative } from "node:path";
 import type { GuardianBoot, GuardianJobUser } from "../guardian-boot.ts";
 import { handOver } from "../hand-over.ts";
 import { isRoot, whyClosed, whyNoJobUser, type RunAs } from "./job-user.ts";
@@ -40,6 +40,8 @@ export function makePlaces(
   // Whoever made it may have left it open.
   chmodSync(stateDir, 0o700);
   for (const place of places) {
+    // What is above it is not theirs alone: an image may have no /home.
+    mkdirSync(dirname(place), { recursive: true, mode: 0o755 });
     mkdirSync(place, { recursive: true, mode: 0o700 });
     const why = given(place, user) ?? whyClosed(user, place);
     if (why !== null) return why;

@@ -1,0 +1,55 @@
+/** Images of one's own: one with a user of its own and more tools, one that lacks what jobs need to be kept apart, which is then said. */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { must, run } from "../../scripts/containers/run-command.ts";
+import { describeOnContainers, localImage } from "./support/real-containers.ts";
+import { RealMooring, type SessionView } from "./support/real-mooring.ts";
+
+const images = {
+  // Another number and another home for `user`, and a program of its own.
+  own: `FROM ${localImage}
+RUN sed -i 's|^user:.*|user:x:4321:4321::/srv/user:/bin/bash|' /etc/passwd && sed -i 's|^user:.*|user:x:4321:|' /etc/group
+RUN printf '#!/bin/sh\\necho of my own\\n' > /usr/local/bin/own-tool && chmod 755 /usr/local/bin/own-tool
+`,
+  // Neither the user nor the program that lays down capabilities.
+  bare: `FROM ${localImage}
+RUN sed -i '/^user:/d' /etc/passwd /etc/group && rm -rf /home/user && rm -f /usr/bin/setpriv /bin/setpriv
+`,
+};
+const tagOf = (name: string): string => `mooring-test/${name}`;
+const templates = Object.fromEntries(Object.keys(images).map((name) => [name, { image: tagOf(name) }]));
+
+describeOnContainers("images of one's own", () => {
+  const mooring = new RealMooring({ TEMPLATES: JSON.stringify(templates) });
+  beforeAll(async () => {
+    for (const [name, file] of Object.entries(images)) {
+      must("docker", ["build", "--tag", tagOf(name), "-"], { input: file, env: { DOCKER_BUILDKIT: "0" } });
+    }
+    await mooring.start();
+  });
+  afterAll(async () => {
+    await mooring.stop();
+    run("docker", ["rmi", "-f", ...Object.keys(images).map(tagOf)]);
+  });
+
+  it("an image with a user `user` and a tool of its own is used as it is [CON-9]", async () => {
+    const id = await mooring.running({ template: "own" });
+    expect(await mooring.job(id, "id -u; echo $HOME; own-tool")).toBe("4321\n/srv/user\nof my own\n");
+    const view = await mooring.call<SessionView>("GET", `/v1/sessions/${id}`);
+    expect(view).toMatchObject({ template: "own", jobs_apart: { proven: true } });
+    await mooring.ended(id);
+  });
+
+  it("what an image makes impossible to prove is said by the session and by its receipt [CON-8]", async () => {
+    const id = await mooring.running({ template: "bare" });
+    const view = await mooring.call<SessionView>("GET", `/v1/sessions/${id}`);
+    expect(view.jobs_apart?.proven).toBe(false);
+    expect(view.jobs_apart?.unproven.join(" ")).toContain("setpriv");
+    // As the agent itself: what the session says is so.
+    expect(await mooring.job(id, "id -u")).toBe("0\n");
+    const ended = await mooring.ended(id);
+    expect(ended.teardown?.verified_absent_at).not.toBeNull();
+    expect(ended.teardown?.evidence).toContain(
+      "Not proven of its jobs when it started: Jobs have no user of their own",
+    );
+  });
+});
