@@ -69,6 +69,7 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     audits: "/audits",
     containers: "/containers",
     keys: "/keys/acme",
+    snapshots: "/snapshots",
     webhooks: "/webhooks",
     log: "/log",
     unknown: "/nothing-here",

@@ -191,6 +191,54 @@ describe.skipIf(browserMissing !== null)("the inside of a sandbox", () => {
     await visited.close();
   });
 
+  it("takes a snapshot, begins a session with it, forks, and deletes it after its name was typed [TRA-15] [PEO-3]", async () => {
+    const visited = await enter();
+    const { page } = visited;
+    await open(visited, running.id, "");
+    await page.getByRole("button", { name: "More acts" }).click();
+    await page.getByRole("button", { name: "Snapshot …" }).click();
+    const taking = page.getByRole("dialog", { name: "Take a snapshot" });
+    await taking.getByLabel("Name (may stay empty)").fill("by-hand");
+    expect(await taking.textContent()).toContain(`mooring snapshots create ${running.id} by-hand`);
+    await taking.getByRole("button", { name: "Take it" }).click();
+    await taking.getByText("It is saved").waitFor({ timeout: 60_000 });
+    await taking.getByRole("link", { name: "by-hand" }).click();
+
+    const row = page.getByRole("row", { name: /by-hand/ });
+    await row.getByText("ready").waitFor();
+    await row.getByRole("button", { name: "Begin …" }).click();
+    const beginning = page.getByRole("dialog", { name: "Begin a session with it" });
+    await beginning.getByRole("button", { name: "Begin", exact: true }).click();
+    const begun = (await beginning.getByRole("link").textContent()) ?? "";
+    expect(begun).toMatch(/^[a-z0-9]{20}$/);
+    await beginning.getByRole("button", { name: "Close", exact: true }).last().click();
+    await page.screenshot({ path: join(pictures, "snapshots-light-desktop.png") });
+    expect(await axeFindings(page)).toEqual([]);
+
+    // A session that is being started from it would fail when it went.
+    await until("it runs", async () => (await api.session(begun)).status === "running", 60_000);
+    await row.getByRole("button", { name: "Delete …" }).click();
+    const deleting = page.getByRole("dialog", { name: "Delete a snapshot" });
+    const sure = deleting.getByRole("button", { name: "Delete", exact: true });
+    expect(await sure.isDisabled()).toBe(true);
+    await deleting.getByLabel("to say that you mean this one").fill("by-hand");
+    await sure.click();
+    await deleting.getByText("Proven deleted").waitFor({ timeout: 30_000 });
+    await deleting.getByRole("button", { name: "Close", exact: true }).last().click();
+    await page.getByText("There is none yet.").waitFor();
+
+    await open(visited, running.id, "");
+    await page.getByRole("button", { name: "More acts" }).click();
+    await page.getByRole("button", { name: "Fork …" }).click();
+    const forking = page.getByRole("dialog", { name: "Fork it" });
+    await forking.getByRole("button", { name: "Fork", exact: true }).click();
+    const fork = forking.getByRole("listitem").getByRole("link");
+    await fork.waitFor({ timeout: 60_000 });
+    for (const id of [begun, (await fork.textContent()) ?? ""]) await api.delete(id);
+    expect(visited.faults).toEqual([]);
+    await visited.close();
+  }, 180_000);
+
   it("verifies the signed receipts of a session in the browser, and finds a changed one", async () => {
     const ended = await started();
     await api.delete(ended.id);

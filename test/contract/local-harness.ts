@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import type { SessionId } from "../../src/domain/state/ids.ts";
+import { freePort } from "../../scripts/stack/ports.ts";
 import { markers } from "../../src/protocol/sandbox/wrapper.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
 import { makeRepository, type GitRepository } from "../support/git-repository.ts";
@@ -90,6 +91,14 @@ class LocalWorld implements ProviderWorld {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       containers: true,
       traffic: true,
+      inside: {
+        server: (port) => [
+          process.execPath,
+          "-e",
+          `require("http").createServer((_, r) => r.end("inside")).listen(${port}, "127.0.0.1")`,
+        ],
+        port: async () => (await freePort(0)) ?? 0,
+      },
       workspaces: {
         age: async (ms) => {
           this.#agedMs += ms;
@@ -150,7 +159,9 @@ class LocalWorld implements ProviderWorld {
   }
 
   async #fetch(input: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {
-    const response = await fetch(input, init);
+    // What Node wants to hear of a body that is a stream; workerd does not ask.
+    const streamed = init?.body instanceof ReadableStream ? { ...init, duplex: "half" as const } : init;
+    const response = await fetch(input, streamed);
     const call = this.#malformed;
     const { pathname } = new URL(input instanceof Request ? input.url : input);
     if (call === null || !callOf[call].test(pathname)) return response;

@@ -1,4 +1,5 @@
 /** All checks of the kit, and how one is run. */
+import { insideChecks } from "./checks/inside-checks.ts";
 import { launchChecks } from "./checks/launch-checks.ts";
 import { observeChecks } from "./checks/observe-checks.ts";
 import { reportChecks } from "./checks/report-checks.ts";
@@ -22,6 +23,7 @@ export const providerChecks: readonly ProviderCheck[] = [
   ...sharedChecks,
   ...reportChecks,
   ...trafficChecks,
+  ...insideChecks,
 ];
 
 /** Runs one check in a world of its own, which is ended whatever comes. Throws what the check throws. */

@@ -15,13 +15,13 @@ export const trafficChecks: readonly ProviderCheck[] = [
   { name: "an order to cut ends traffic before anything is stopped [TRA-9]", needs: ["traffic"], run: cut },
 ];
 
-const nonce = "0123456789abcdef0123456789abcdef";
+export const nonce = "0123456789abcdef0123456789abcdef";
 
 function keysOf({ world }: ContractSession): TrafficKeys {
   return world.trafficKeys ?? webTrafficKeys;
 }
 
-async function passOf(session: ContractSession, change: Partial<Pass> = {}): Promise<Pass> {
+export async function passOf(session: ContractSession, change: Partial<Pass> = {}): Promise<Pass> {
   const { sessionId, sandboxId, instanceId, generation, secret } = session.order;
   const key = await keysOf(session).key(secret);
   const token = await keysOf(session).token(key);
@@ -43,7 +43,7 @@ async function refusalOf(session: ContractSession, pass: Pass): Promise<string |
   return null;
 }
 
-async function heldSession(world: ProviderWorld): Promise<ContractSession> {
+export async function heldSession(world: ProviderWorld): Promise<ContractSession> {
   const session = new ContractSession(world);
   await session.held();
   return session;

@@ -146,6 +146,33 @@ describe("an image without mkfifo", () => {
   });
 });
 
+describe("a service process that is killed", () => {
+  it(
+    "leaves named pipes, which the next one removes; those of another instance stay",
+    { timeout: 60_000 },
+    async () => {
+      const temporary = temporaryDirectory();
+      const killed = await startInstance({ lease_ttl_ms: 600_000, env: { TMPDIR: temporary } });
+      await killed.renew();
+      mkdirSync(join(temporary, ".mooring-pipes-another-instance-x"));
+      const pipes = () => readdirSync(temporary).filter((name) => name.startsWith(".mooring-pipes-"));
+      const ran = () => call(killed, "POST", "/processes", { body: JSON.stringify({ command: "true" }) });
+      expect((await ran()).status).toBeLessThan(300);
+      const [left] = pipes().filter((name) => !name.includes("another"));
+      expect(left).toContain(killed.boot.instance_id);
+      process.kill(servicePid(killed), "SIGKILL");
+      await until("the next one runs", async () => {
+        // A request that meets the one that is being killed breaks off with it.
+        const answer = await ran().catch(() => null);
+        return answer !== null && answer.status < 300;
+      });
+      expect(pipes()).toHaveLength(2);
+      expect(pipes()).not.toContain(left);
+      expect(pipes()).toContain(".mooring-pipes-another-instance-x");
+    },
+  );
+});
+
 describe("what is no file", () => {
   it("is not written by an E2B client: a pipe would hold a thread for ever", async () => {
     execFileSync("mkfifo", [at("pipe")]);

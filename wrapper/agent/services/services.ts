@@ -11,6 +11,7 @@ import { fileRoutes } from "./files/file-routes.ts";
 import { FileMetadata } from "./files/metadata.ts";
 import { removeDrafts } from "./files/replacing.ts";
 import { ClientProcesses } from "./processes/client-processes.ts";
+import { removeLeftPipes } from "./processes/pipe-shelf.ts";
 import { processRoutes } from "./processes/process-routes.ts";
 import { TerminalSockets } from "./processes/terminal-socket.ts";
 import { serviceLinkDescriptor, type ServiceNews, type ServiceOrder } from "./service-link.ts";
@@ -38,6 +39,7 @@ export async function runServices(): Promise<void> {
   const { workspace, home } = order;
   const places = { workspace, home: home ?? homedir() };
   const tell = (news: ServiceNews): void => void link.write(`${JSON.stringify(news)}\n`);
+  removeLeftPipes();
   processes = new ClientProcesses(places, tell);
   const metadata = new FileMetadata();
   const routes: readonly ServiceRoute[] = [

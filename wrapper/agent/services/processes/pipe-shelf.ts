@@ -5,11 +5,12 @@
  * a program of its own, whose start would be half of the time that a short process takes; so some are always ready.
  */
 import { execFile, execFileSync } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { markers } from "../../../../src/protocol/sandbox/markers.ts";
 
 const { O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 const ready = 16;
@@ -20,6 +21,21 @@ export interface PipeIn {
   readonly childs: number;
 }
 
+/**
+ * An instance has one service process at a time, so what bears its name at the start of one was left by another that was killed. Those
+ * of other instances stay: on a host they may share the place for temporary files.
+ */
+const prefix = `.mooring-pipes-${process.env[markers.instance] ?? "none"}-`;
+
+export function removeLeftPipes(): void {
+  try {
+    for (const name of readdirSync(tmpdir()))
+      if (name.startsWith(prefix)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  } catch {
+    // There is no place for temporary files, or it is closed to us: then nothing of ours is there.
+  }
+}
+
 export class PipeShelf {
   readonly #directory: string;
   #names: string[] = [];
@@ -28,7 +44,7 @@ export class PipeShelf {
 
   /** Throws when there is no place for temporary files, or no `mkfifo`. */
   constructor() {
-    this.#directory = mkdtempSync(join(tmpdir(), ".mooring-pipes-"));
+    this.#directory = mkdtempSync(join(tmpdir(), prefix));
     try {
       const names = this.#newNames();
       execFileSync("mkfifo", ["-m", "600", ...names], { stdio: "ignore" });

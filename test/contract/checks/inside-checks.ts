@@ -1,0 +1,124 @@
+/** What traffic is for: files, programs, terminals and ports of a sandbox, through the provider to a real agent and back. */
+import assert from "node:assert/strict";
+import type { Pass } from "../../../src/protocol/sandbox/traffic.ts";
+import { bytesOf } from "../../support/service-events.ts";
+import { bound, type ContractSession, valueOf } from "../contract-session.ts";
+import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
+import { heldSession, nonce, passOf } from "./traffic-checks.ts";
+
+const needs = ["traffic", "inside"] as const;
+
+export const insideChecks: readonly ProviderCheck[] = [
+  { name: "a file is written, read, listed and removed, byte for byte [TRA-1]", needs, run: files },
+  { name: "a program's two outputs and its exit code come through, and what it reads goes in", needs, run: programs },
+  { name: "a terminal shows what is typed, and how it ended [TRA-10]", needs, run: terminals },
+  {
+    name: "a server in the sandbox is reached by its port, and a port where none listens is told as that [TRA-11]",
+    needs,
+    run: ports,
+  },
+];
+
+interface Inside {
+  readonly session: ContractSession;
+  readonly ask: (method: string, path: string, body?: string | Uint8Array<ArrayBuffer>) => Promise<Response>;
+}
+
+async function inside(world: ProviderWorld): Promise<Inside> {
+  const session = await heldSession(world);
+  const pass: Pass = await passOf(session);
+  const { traffic } = world.provider;
+  assert.ok(traffic, "a provider that declares `traffic` has it");
+  return {
+    session,
+    ask: async (method, path, body) => {
+      const stream = body === undefined ? null : new Blob([body]).stream();
+      const request = { method, path, headers: new Headers(), body: stream };
+      return valueOf(await world.settle(traffic.send(pass, nonce, request, bound())), `${method} ${path}`);
+    },
+  };
+}
+
+async function files(world: ProviderWorld): Promise<void> {
+  const { ask } = await inside(world);
+  const bytes = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 31) % 251);
+  const path = encodeURIComponent("sub/näme with space.bin");
+  const written = await ask("PUT", `files?path=${path}`, bytes);
+  assert.equal(written.ok, true, await written.text());
+  const read = await ask("GET", `files?path=${path}`);
+  assert.deepEqual(new Uint8Array(await read.arrayBuffer()), bytes);
+  const listed = (await (await ask("GET", "files/list?path=sub")).json()) as {
+    readonly data: readonly { readonly name: string; readonly size: number }[];
+  };
+  assert.deepEqual(
+    listed.data.map(({ name, size }) => [name, size]),
+    [["näme with space.bin", bytes.length]],
+  );
+  await (await ask("DELETE", `files?path=${path}`)).body?.cancel();
+  assert.equal((await ask("GET", `files?path=${path}`)).status, 404);
+}
+
+interface Said {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: string;
+  readonly exit: Readonly<Record<string, unknown>> | null;
+}
+
+/** The whole stream of a process's events, once it has ended. */
+async function saidBy(reply: Response): Promise<Said> {
+  const said = { stdout: "", stderr: "", terminal: "" };
+  let exit: Said["exit"] = null;
+  for (const event of (await reply.text()).split("\n\n")) {
+    const name = /^event: (.*)$/m.exec(event)?.[1] ?? "";
+    const data = /^data: (.*)$/m.exec(event)?.[1];
+    if (data === undefined) continue;
+    const told = JSON.parse(data) as Record<string, unknown>;
+    if (name === "exit") exit = told;
+    else if (name in said) said[name as keyof typeof said] += bytesOf(told).toString();
+  }
+  return { ...said, exit };
+}
+
+async function started(ask: Inside["ask"], order: object): Promise<number> {
+  const reply = await ask("POST", "processes", JSON.stringify(order));
+  const text = await reply.text();
+  assert.equal(reply.ok, true, text);
+  return (JSON.parse(text) as { readonly pid: number }).pid;
+}
+
+async function programs(world: ProviderWorld): Promise<void> {
+  const { ask } = await inside(world);
+  const pid = await started(ask, { command: "read word; echo out $word; echo err >&2; exit 7", stdin: true });
+  await (await ask("POST", `processes/${pid}/stdin?end=true`, "given\n")).body?.cancel();
+  const said = await saidBy(await ask("GET", `processes/${pid}/output`));
+  assert.deepEqual([said.stdout, said.stderr, said.exit?.["exit_code"]], ["out given\n", "err\n", 7]);
+}
+
+async function terminals(world: ProviderWorld): Promise<void> {
+  const { ask } = await inside(world);
+  const pid = await started(ask, { command: "stty size; read word; exit 3", terminal: { cols: 100, rows: 30 } });
+  await (await ask("POST", `processes/${pid}/stdin`, "typed\n")).body?.cancel();
+  const said = await saidBy(await ask("GET", `processes/${pid}/output`));
+  assert.match(said.terminal, /30 100/);
+  assert.match(said.terminal, /typed/);
+  assert.equal(said.exit?.["exit_code"], 3);
+}
+
+async function ports(world: ProviderWorld): Promise<void> {
+  const { ask } = await inside(world);
+  const { inside: power } = world.can;
+  assert.ok(power);
+  const port = await power.port();
+  const closed = await ask("GET", `ports/${port}/`);
+  await closed.body?.cancel();
+  assert.equal(closed.status, 502);
+  await started(ask, { argv: power.server(port) });
+  for (let tries = 0; tries < 100; tries += 1) {
+    const reply = await ask("GET", `ports/${port}/`);
+    const text = await reply.text();
+    if (reply.status === 200) return assert.equal(text, "inside");
+    await world.wait(100);
+  }
+  assert.fail("the server is not reached");
+}
