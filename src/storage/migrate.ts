@@ -29,8 +29,12 @@ export function schemaVersion(sql: Sql): number {
   return version;
 }
 
-/** Applies what is missing. Idempotent; an exception leaves the version of the last step that was completed. */
-export function migrate(sql: Sql, migrations: readonly Migration[]): MigrationOutcome {
+/**
+ * Applies what is missing. Idempotent; an exception leaves the version of the last step that was completed. `whole`: the tables
+ * as all migrations together leave them. A database that has none yet gets them at once, because each statement of a step is
+ * billed as rows written.
+ */
+export function migrate(sql: Sql, migrations: readonly Migration[], whole?: readonly string[]): MigrationOutcome {
   migrations.forEach((migration, index) => {
     if (migration.version !== index + 1)
       throw new Error(`migration ${migration.name}: version ${migration.version} at place ${index + 1}`);
@@ -38,14 +42,16 @@ export function migrate(sql: Sql, migrations: readonly Migration[]): MigrationOu
   const stored = schemaVersion(sql);
   const known = migrations.length;
   if (stored > known) return { type: "newer", stored, known };
-  const applied: string[] = [];
-  for (const migration of migrations.slice(stored)) {
+  const steps =
+    stored === 0 && whole !== undefined
+      ? [{ version: known, name: "all at once", statements: whole }]
+      : migrations.slice(stored);
+  for (const { version, name, statements } of steps) {
     sql.transaction(() => {
       sql.run("CREATE TABLE IF NOT EXISTS schema_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT");
-      for (const statement of migration.statements) sql.run(statement);
-      sql.run("INSERT INTO schema_migration (version, name) VALUES (?, ?)", migration.version, migration.name);
+      for (const statement of statements) sql.run(statement);
+      sql.run("INSERT INTO schema_migration (version, name) VALUES (?, ?)", version, name);
     });
-    applied.push(migration.name);
   }
-  return { type: "current", version: known, applied };
+  return { type: "current", version: known, applied: steps.map(({ name }) => name) };
 }

@@ -146,4 +146,16 @@ export const sessionMigrations: readonly Migration[] = [
       "ALTER TABLE job ADD COLUMN output_gap TEXT",
     ],
   },
+  {
+    version: 7,
+    name: "time in each status in the session's row",
+    statements: [
+      "ALTER TABLE session ADD COLUMN usage TEXT",
+      `UPDATE session SET usage = json_object(
+         'now', json((SELECT json_object('status', status, 'provider', provider, 'since', since) FROM usage_now)),
+         'past', json((SELECT json_group_array(json_object('status', status, 'provider', provider, 'ms', ms)) FROM usage)))`,
+      "DROP TABLE usage",
+      "DROP TABLE usage_now",
+    ],
+  },
 ];

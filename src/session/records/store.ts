@@ -12,6 +12,7 @@ import { isSealed } from "../../storage/seals.ts";
 import type { Sql, SqlRow } from "../../storage/sql.ts";
 import { sessionHistory, type Actor } from "./history.ts";
 import { recordVersion, recordVersionOf, sessionMigrations } from "../migrations/session-tables.ts";
+import { sessionTablesAtOnce } from "../migrations/session-tables-at-once.ts";
 import { sessionRecord } from "./record.ts";
 import {
   decodeLease,
@@ -181,11 +182,11 @@ export function sessionStore(sql: Sql): SessionStore {
   }
 
   /** Answers the row version after the write. It is counted in the row: a rolled-back write then undoes the count as well. */
-  function writeSession(session: Session, versioned: boolean): number {
+  function writeSession(session: Session, versioned: boolean, moved: string | null): number {
     const lease = session.newest;
     const [row] = sql.run(
       `UPDATE session SET next_generation = ?, host = ?, sandbox_id = ?, instance_id = ?, delete_requested_at = coalesce(delete_requested_at, ?),
-        version = version + ?, record_version = ?, record = ? RETURNING version`,
+        version = version + ?, record_version = ?, record = ?, usage = coalesce(?, usage) RETURNING version`,
       session.nextGeneration,
       lease?.host ?? null,
       lease?.sandboxId ?? null,
@@ -199,6 +200,7 @@ export function sessionStore(sql: Sql): SessionStore {
         hasBudget: hasBudget(session),
       }),
       encodeSession(session),
+      moved,
     );
     return Number(row?.["version"]);
   }
@@ -252,14 +254,14 @@ export function sessionStore(sql: Sql): SessionStore {
   return {
     load,
     migrate() {
-      migrate(sql, sessionMigrations);
+      migrate(sql, sessionMigrations, sessionTablesAtOnce);
     },
     create(session, requestHash, secrets, notes, actor) {
       receiptsKnown = null;
       sql.run(
         `INSERT INTO session (id, tenant, provider, isolation, created_at, next_generation, version, record_version, record,
-           reported_version, reported_at, request_hash, env)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)`,
+           reported_version, reported_at, request_hash, env, usage)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)`,
         session.id,
         session.tenant,
         session.provider,
@@ -275,20 +277,21 @@ export function sessionStore(sql: Sql): SessionStore {
         encodeSession(session),
         requestHash,
         secrets,
+        usage.begun(session),
       );
-      usage.begin(session);
       history.add(null, session, notes, actor, session.createdAt);
     },
     save(before, after, receipts, notes, actor, now) {
       writeLeases(before, after, receipts);
-      usage.moved(before, after, now);
+      const moved = usage.moved(before, after, now);
       // A renewal alone changes neither what a client reads nor what the index holds: no new version, no session row.
       const leasePhaseMoved =
         before.newest?.phase !== after.newest?.phase || before.newest?.generation !== after.newest?.generation;
       // Neither does activity alone: it is stored, but no reader keeps a copy of it that a new version would invalidate.
       const versioned = rowFields.some((field) => field !== "activity" && before[field] !== after[field]);
       const counts = versioned || leasePhaseMoved || notes.length > 0;
-      const version = counts || before.activity !== after.activity ? writeSession(after, counts) : storedVersion();
+      const writes = counts || moved !== null || before.activity !== after.activity;
+      const version = writes ? writeSession(after, counts, moved) : storedVersion();
       history.add(before, after, notes, actor, now);
       return version;
     },

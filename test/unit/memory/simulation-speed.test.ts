@@ -85,10 +85,10 @@ describe("what a storage of the simulation remembers of its reads", () => {
 
   it("is forgotten when every row is erased", () => {
     const storage = new SimStorage("session", true);
-    storage.run("INSERT INTO usage_now (only, status, provider, since) VALUES (1, 'running', 'memory', 5)");
-    expect(storage.run("SELECT since FROM usage_now")).toEqual([{ since: 5 }]);
+    storage.run("INSERT INTO event VALUES (5, 1, 'created', 'client', 'asked for', 'none', 'running', NULL, '{}')");
+    expect(storage.run("SELECT sequence FROM event")).toEqual([{ sequence: 5 }]);
     storage.erase();
-    expect(storage.run("SELECT since FROM usage_now")).toEqual([]);
+    expect(storage.run("SELECT sequence FROM event")).toEqual([]);
     storage.close();
   });
 });
