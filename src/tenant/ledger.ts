@@ -3,6 +3,7 @@
  * in which the two or the rows themselves do not agree, by name. An empty list of imbalances is the claim.
  */
 import type { Generation, SessionId } from "../domain/state/ids.ts";
+import { readAmounts } from "../storage/amounts.ts";
 import type { Sql } from "../storage/sql.ts";
 import { reservationStates, type ReservationState } from "./quota/reservations.ts";
 import { vanishedSessions } from "./sessions.ts";
@@ -43,7 +44,7 @@ export const noLedger: Ledger = {
 const namedAtMost = 100;
 
 export function readLedger(sql: Sql): Ledger {
-  const tallies = amounts(sql, "SELECT name, amount FROM tally");
+  const tallies = readAmounts(sql, "tallies");
   const states = amounts(sql, "SELECT state AS name, count(*) AS amount FROM reservation GROUP BY state");
   const kept = countsOf(tallies, new Map());
   const rows = countsOf(states, tallies);
@@ -68,14 +69,13 @@ export function compareCounts(kept: Counts, rows: Counts): readonly Imbalance[] 
 
 /** The kept tallies alone, as one picture under the count of their changes. */
 export function readCounts(sql: Sql): Counts & { readonly version: number } {
-  const tallies = amounts(sql, "SELECT name, amount FROM tally");
+  const tallies = readAmounts(sql, "tallies");
   return { ...countsOf(tallies, new Map()), version: tallies.get("counts_version") ?? 0 };
 }
 
 /** How often the kept tallies have changed; asked after every write, so it reads one row. */
 export function countsVersion(sql: Sql): number {
-  const amount = sql.run("SELECT amount FROM tally WHERE name = 'counts_version'")[0]?.["amount"];
-  return typeof amount === "number" ? amount : 0;
+  return readAmounts(sql, "tallies").get("counts_version") ?? 0;
 }
 
 function unaccounted(sql: Sql): readonly Imbalance[] {

@@ -22,7 +22,6 @@ import { type QuotaTerms, readBreaker, spawnKey, writeBreaker } from "./quota/qu
 import {
   grant,
   isOpenState,
-  learnReservationHost,
   move,
   prune,
   reservationsOf,
@@ -34,7 +33,6 @@ import { pruneSnapshots } from "./snapshots/snapshot-rows.ts";
 import {
   forgetSession,
   isFinal,
-  keepReport,
   readSession,
   unknownSession,
   writeSession,
@@ -76,7 +74,10 @@ export function applyReport(
   }
   const highest = Math.max(held.highestGeneration, newestListed);
   const handedOn = proven !== null && handOn(sql, report, proven, highest, terms, now);
-  writeSession(sql, {
+  // One made anew under an erased id counts its time from the start again: what the one before used is not counted.
+  if (report.createdAt > held.createdAt) pruneUsage(sql, report.sessionId);
+  const usage = applyUsage(sql, report.sessionId, report.usage, report.createdAt > held.createdAt);
+  const session: RegisteredSession = {
     sessionId: report.sessionId,
     createdAt: report.createdAt,
     version: report.version,
@@ -85,13 +86,10 @@ export function applyReport(
     reportedAt: now,
     erasedAt: report.erased ? now : null,
     vanishedAt: null,
-  });
-  keepReport(sql, report);
+  };
+  writeSession(sql, session, { report, usage });
   keepForgotten(sql, report);
   keepSaved(sql, report, held.status, now);
-  // One made anew under an erased id counts its time from the start again: what the one before used is not counted.
-  if (report.createdAt > held.createdAt) pruneUsage(sql, report.sessionId);
-  applyUsage(sql, report.sessionId, report.usage);
   noteSpending(sql, report, now);
   return { version: report.version };
 }
@@ -171,8 +169,7 @@ function applyLease(
     const host = lease.host ?? null;
     grant(sql, { sessionId, generation, sandboxId, container, host, state, ghost, listed, ...times });
   } else {
-    move(sql, known, { state, ghost, listed }, now);
-    if (known.host === null && lease.host !== undefined) learnReservationHost(sql, known, lease.host);
+    move(sql, known, { state, ghost, listed, host: lease.host ?? null }, now);
   }
   if (container !== null && lease.host !== undefined) learnHost(sql, container, lease.host, containers, now);
   if (lease.phase === "closed" && lease.receipt !== null) {

@@ -1,4 +1,5 @@
 /** The tables of one tenant. */
+import { amountsInOneRow } from "../storage/amounts.ts";
 import type { Migration } from "../storage/migrate.ts";
 
 export const tenantMigrations: readonly Migration[] = [
@@ -263,5 +264,18 @@ export const tenantMigrations: readonly Migration[] = [
     version: 15,
     name: "the sum of what ended in this month",
     statements: ["CREATE TABLE spend_month (begin INTEGER PRIMARY KEY, nanos INTEGER NOT NULL) STRICT"],
+  },
+  {
+    version: 16,
+    name: "tallies and sums in one row each, and what a session used in its own",
+    statements: [
+      ...amountsInOneRow("tallies", { table: "tally", name: "name", amount: "amount" }),
+      `ALTER TABLE session ADD COLUMN usage TEXT NOT NULL DEFAULT '{}'`,
+      `UPDATE session SET usage = (
+         SELECT json_group_object(status || '/' || provider, ms) FROM usage WHERE usage.session_id = session.session_id)`,
+      `DROP TABLE usage`,
+      ...amountsInOneRow("usage_sums", { table: "usage_total", name: "status || '/' || provider", amount: "ms" }),
+      ...amountsInOneRow("usage_forgotten", { table: "usage_pruned", name: "status || '/' || provider", amount: "ms" }),
+    ],
   },
 ];

@@ -1,6 +1,7 @@
 /** The session rows of a tenant's registry: what the newest report of each said, and how far its generations have come. */
 import type { SessionId } from "../domain/state/ids.ts";
 import type { SessionReport } from "../session/reports/reports.ts";
+import { addAmounts, readAmounts } from "../storage/amounts.ts";
 import type { Sql, SqlRow } from "../storage/sql.ts";
 
 export interface RegisteredSession {
@@ -39,22 +40,31 @@ export function markVanished(sql: Sql, sessionId: SessionId, now: number): void 
   sql.run("UPDATE session SET vanished_at = coalesce(vanished_at, ?) WHERE session_id = ?", now, sessionId);
 }
 
-export function writeSession(sql: Sql, session: RegisteredSession): void {
+/** What the row keeps of the newest report besides. */
+interface Told {
+  readonly report: SessionReport;
+  /** `usage.ts` */
+  readonly usage: string;
+}
+
+/** One write: a row written is a row billed. Without `told` it stays what it was. */
+export function writeSession(sql: Sql, session: RegisteredSession, told?: Told): void {
   const { sessionId, createdAt, version, status, highestGeneration, reportedAt, erasedAt, vanishedAt } = session;
   const values = [sessionId, createdAt, version, status, highestGeneration, reportedAt, erasedAt, vanishedAt];
-  // The row is not replaced: what it keeps of the newest report stays (`keepReport`).
-  const updates = columns.split(", ").map((name) => `${name} = excluded.${name}`);
+  const names = told === undefined ? columns : `${columns}, report, usage`;
+  const updates = names.split(", ").map((name) => `${name} = excluded.${name}`);
   sql.run(
-    `INSERT INTO session (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id) DO UPDATE SET ${updates.join(", ")}`,
+    `INSERT INTO session (${names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?${told === undefined ? "" : ", ?, ?"})
+     ON CONFLICT (session_id) DO UPDATE SET ${updates.join(", ")}`,
     ...values,
+    ...(told === undefined ? [] : [listed(told.report), told.usage]),
   );
 }
 
-/** Of a session that has a row. Receipts have a table of their own; an erased session has nothing to be listed. */
-export function keepReport(sql: Sql, report: SessionReport): void {
+/** Receipts have a table of their own; an erased session has nothing to be listed. */
+function listed(report: SessionReport): string | null {
   const leases = report.leases.map((lease) => ({ ...lease, receipt: null }));
-  const body = report.erased ? null : JSON.stringify({ ...report, leases });
-  sql.run("UPDATE session SET report = ? WHERE session_id = ?", body, report.sessionId);
+  return report.erased ? null : JSON.stringify({ ...report, leases });
 }
 
 /** In the order of the id, strictly after `after`. */
@@ -80,13 +90,12 @@ export function unknownSession(sql: Sql, sessionId: SessionId, createdAt: number
 
 /** The highest generation of all sessions that were pruned: one watermark instead of a tombstone for each. */
 function generationFloor(sql: Sql): number {
-  const amount = sql.run("SELECT amount FROM tally WHERE name = 'generation_floor'")[0]?.["amount"];
-  return typeof amount === "number" ? amount : 0;
+  return readAmounts(sql, "tallies").get("generation_floor") ?? 0;
 }
 
 export function forgetSession(sql: Sql, session: RegisteredSession): void {
-  const floor = Math.max(generationFloor(sql), session.highestGeneration);
-  sql.run("INSERT OR REPLACE INTO tally (name, amount) VALUES ('generation_floor', ?)", floor);
+  const more = Math.max(0, session.highestGeneration - generationFloor(sql));
+  addAmounts(sql, "tallies", [["generation_floor", more]]);
   sql.run("DELETE FROM session WHERE session_id = ?", session.sessionId);
 }
 

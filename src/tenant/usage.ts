@@ -5,6 +5,7 @@
  */
 import type { SessionId } from "../domain/state/ids.ts";
 import type { UsageFigure } from "../session/reports/reports.ts";
+import { addAmounts, readAmounts } from "../storage/amounts.ts";
 import type { Sql } from "../storage/sql.ts";
 
 export interface TenantUsage {
@@ -17,61 +18,59 @@ export interface TenantUsage {
 
 export const noUsage: TenantUsage = { figures: [], sessions: 0, imbalances: [] };
 
-/** Inside a transaction of the caller. */
-export function applyUsage(sql: Sql, sessionId: SessionId, figures: readonly UsageFigure[]): void {
-  const held = sql.run("SELECT status, provider, ms FROM usage WHERE session_id = ?", sessionId).map(figure);
+/** By status and provider, as the session's row keeps them. */
+type Kept = Readonly<Record<string, number>>;
+
+/**
+ * Inside a transaction of the caller. Answers what the session's row is to keep; `fresh`: nothing of what it kept before counts
+ * for this session.
+ */
+export function applyUsage(sql: Sql, sessionId: SessionId, figures: readonly UsageFigure[], fresh: boolean): string {
+  const held = fresh ? {} : keptOf(sql, sessionId);
+  const next = new Map(Object.entries(held));
   for (const { status, provider, ms } of figures) {
-    const before = held.find((each) => each.status === status && each.provider === provider)?.ms ?? 0;
+    const name = `${status}/${provider}`;
     // Time used is never given back: a clock that went back, or a session made anew under its id, adds nothing.
-    if (ms <= before) continue;
-    sql.run(
-      "INSERT OR REPLACE INTO usage (session_id, status, provider, ms) VALUES (?, ?, ?, ?)",
-      ...[sessionId, status, provider, ms],
-    );
-    addTotal(sql, "usage_total", status, provider, ms - before);
+    if (ms > (held[name] ?? 0)) next.set(name, ms);
   }
+  addAmounts(
+    sql,
+    "usage_sums",
+    Array.from(next, ([name, ms]) => [name, ms - (held[name] ?? 0)] as const),
+  );
+  return JSON.stringify(Object.fromEntries(next));
 }
 
-/** The session's rows go; what they counted stays in the sums. */
+/** What the session used is not kept any more; what it counted stays in the sums. */
 export function pruneUsage(sql: Sql, sessionId: SessionId): void {
-  for (const row of sql.run("SELECT status, provider, ms FROM usage WHERE session_id = ?", sessionId)) {
-    addTotal(sql, "usage_pruned", row["status"] as string, row["provider"] as string, row["ms"] as number);
-  }
-  sql.run("DELETE FROM usage WHERE session_id = ?", sessionId);
+  addAmounts(sql, "usage_forgotten", Object.entries(keptOf(sql, sessionId)));
 }
 
 export function readUsage(sql: Sql): TenantUsage {
-  const figures = sql.run("SELECT status, provider, ms FROM usage_total ORDER BY status, provider").map(figure);
-  const differing = sql.run(
-    `SELECT status, provider, sum(ms) AS ms FROM (
-       SELECT status, provider, ms FROM usage_total
-       UNION ALL SELECT status, provider, -ms FROM usage_pruned
-       UNION ALL SELECT status, provider, -ms FROM usage
-     ) GROUP BY status, provider HAVING sum(ms) <> 0`,
-  );
-  const sessions = sql.run("SELECT count(DISTINCT session_id) AS sessions FROM usage")[0]?.["sessions"];
+  const sums = readAmounts(sql, "usage_sums");
+  const accounted = new Map(readAmounts(sql, "usage_forgotten"));
+  const rows = sql.run("SELECT key, sum(value) AS ms FROM session, json_each(session.usage) GROUP BY key");
+  for (const row of rows) {
+    const name = row["key"] as string;
+    accounted.set(name, (accounted.get(name) ?? 0) + (row["ms"] as number));
+  }
+  const names = [...new Set([...sums.keys(), ...accounted.keys()])].toSorted();
+  const sessions = sql.run("SELECT count(*) AS sessions FROM session WHERE usage <> '{}'")[0]?.["sessions"];
   return {
-    figures,
+    figures: [...sums.keys()].toSorted().map((name) => ({ ...partsOf(name), ms: sums.get(name) ?? 0 })),
     sessions: Number(sessions),
-    imbalances: differing.map((row) => {
-      const { status, provider, ms } = figure(row);
-      return { status, provider, byMs: ms };
-    }),
+    imbalances: names
+      .map((name) => ({ ...partsOf(name), byMs: (sums.get(name) ?? 0) - (accounted.get(name) ?? 0) }))
+      .filter(({ byMs }) => byMs !== 0),
   };
 }
 
-function addTotal(sql: Sql, table: "usage_total" | "usage_pruned", status: string, provider: string, ms: number): void {
-  sql.run(
-    `INSERT INTO ${table} (status, provider, ms) VALUES (?, ?, ?)
-     ON CONFLICT (status, provider) DO UPDATE SET ms = ms + excluded.ms`,
-    ...[status, provider, ms],
-  );
+function keptOf(sql: Sql, sessionId: SessionId): Kept {
+  const usage = sql.run("SELECT usage FROM session WHERE session_id = ?", sessionId)[0]?.["usage"];
+  return typeof usage === "string" ? (JSON.parse(usage) as Kept) : {};
 }
 
-function figure(row: Readonly<Record<string, unknown>>): UsageFigure {
-  return {
-    status: row["status"] as UsageFigure["status"],
-    provider: row["provider"] as UsageFigure["provider"],
-    ms: row["ms"] as number,
-  };
+function partsOf(name: string): Pick<UsageFigure, "status" | "provider"> {
+  const [status, provider] = name.split("/");
+  return { status: status as UsageFigure["status"], provider: provider as UsageFigure["provider"] };
 }

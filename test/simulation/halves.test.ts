@@ -187,7 +187,7 @@ describe("the index", () => {
   it("that has lost a row, or keeps another count than its rows, is named [SIM-2]", () => {
     const { storage, index } = indexed();
     index.report(report(id, 3, told));
-    storage.damage("UPDATE counter SET amount = amount + 1");
+    storage.damage(`UPDATE counters SET body = '{"status:running":99}'`);
     expect(counterFaults(storage).length).toBeGreaterThan(0);
     storage.damage("DELETE FROM session");
     expect(indexFaults(readIndex(storage), session, 3)).toEqual([`FLT-1: ${id} is not in the index`]);

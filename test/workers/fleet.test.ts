@@ -163,7 +163,7 @@ describe("what an operator reads", () => {
     const counted = await stats();
     const stub = shards.get(shards.idFromName(shardName("rebuilt" as TenantId, 4)));
     await runInDurableObject(stub, async (_, state) => {
-      for (const table of ["session", "label", "counter", "tenant_counts", "build"])
+      for (const table of ["session", "label", "counters", "tenant_counts", "build"])
         state.storage.sql.exec(`DELETE FROM ${table}`);
     });
     await evictDurableObject(stub);

@@ -1,4 +1,5 @@
 /** The kept counters of a shard, and the tenants' tallies that its sandbox counts come from. */
+import { addAmounts, readAmounts, writeAmounts } from "../../storage/amounts.ts";
 import type { Sql } from "../../storage/sql.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { OverdueContainer, ShardStats, TenantCounts } from "./shard-api.ts";
@@ -14,23 +15,16 @@ const sandboxCounts = [
   "cancelled",
 ] as const satisfies readonly (keyof TenantCounts)[];
 
-export function addCount(sql: Sql, name: string, change: number): void {
-  if (change === 0) return;
-  sql.run(
-    "INSERT INTO counter (name, amount) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET amount = amount + excluded.amount",
-    name,
-    change,
-  );
-}
-
 /** Inside a transaction of the caller: the tenant's whole picture takes the place of the one before, and the sums move. */
 export function applyCounts(sql: Sql, counts: TenantCounts, now: number): { readonly version: number } {
   const row = sql.run("SELECT version, body FROM tenant_counts WHERE tenant = ?", counts.tenant)[0];
   const version = (row?.["version"] as number | undefined) ?? 0;
   if (row !== undefined && counts.version <= version) return { version };
   const before = row === undefined ? null : (JSON.parse(row["body"] as string) as TenantCounts);
-  for (const name of sandboxCounts) addCount(sql, `sandbox:${name}`, counts[name] - (before?.[name] ?? 0));
-  if (before === null) addCount(sql, "tenants", 1);
+  addAmounts(sql, "counters", [
+    ...sandboxCounts.map((name) => [`sandbox:${name}`, counts[name] - (before?.[name] ?? 0)] as const),
+    ["tenants", Number(before === null)],
+  ]);
   sql.run(
     `INSERT OR REPLACE INTO tenant_counts (tenant, version, told_at, body, containers_overdue_from)
      VALUES (?, ?, ?, ?, ?)`,
@@ -60,7 +54,6 @@ export function readOverdueContainers(
 
 /** All counters anew from the rows: at the end of a build, and when rows went that were never counted down. */
 export function recount(sql: Sql): void {
-  sql.run("DELETE FROM counter");
   const groups = [
     "SELECT 'status:' || status AS name, count(*) AS n FROM session WHERE erased_at IS NULL GROUP BY status",
     "SELECT 'stuck' AS name, count(*) AS n FROM session WHERE erased_at IS NULL AND stuck_since IS NOT NULL",
@@ -72,8 +65,8 @@ export function recount(sql: Sql): void {
         `SELECT 'sandbox:${name}' AS name, coalesce(sum(json_extract(body, '$.${name}')), 0) AS n FROM tenant_counts`,
     ),
   ];
-  for (const group of groups)
-    for (const row of sql.run(group)) addCount(sql, row["name"] as string, row["n"] as number);
+  const counted = groups.flatMap((group) => sql.run(group));
+  writeAmounts(sql, "counters", new Map(counted.map((row) => [row["name"] as string, row["n"] as number])));
 }
 
 export const noStats: ShardStats = {
@@ -91,9 +84,7 @@ export const noStats: ShardStats = {
 };
 
 export function readStats(sql: Sql): ShardStats {
-  const counters = new Map(
-    sql.run("SELECT name, amount FROM counter").map((row) => [row["name"] as string, row["amount"] as number]),
-  );
+  const counters = readAmounts(sql, "counters");
   const of = (name: string) => counters.get(name) ?? 0;
   const under = (prefix: string) =>
     Object.fromEntries(

@@ -6,7 +6,7 @@ import type { SessionListItem } from "../../protocol/resources/session/sessions.
 import type { BlockedMark, LeaseReport, SessionReport } from "../../session/reports/reports.ts";
 import type { Sql, SqlRow, SqlValue } from "../../storage/sql.ts";
 import type { FleetRow, RowPhase } from "./shard-api.ts";
-import { addCount } from "./shard-counters.ts";
+import { addAmounts } from "../../storage/amounts.ts";
 
 /** What of a row the counters and the order of reports depend on. */
 interface Standing {
@@ -111,8 +111,10 @@ export function writeRow(sql: Sql, report: SessionReport, held: Standing | null,
   if (held === null ? labels !== "{}" : held.labels !== labels) writeLabels(sql, report);
   const before = held?.counted ?? [];
   const after = report.erased ? [] : counted(report.status, report.stuckSince, report.blocked);
-  for (const name of before) if (!after.includes(name)) addCount(sql, name, -1);
-  for (const name of after) if (!before.includes(name)) addCount(sql, name, 1);
+  addAmounts(sql, "counters", [
+    ...before.filter((name) => !after.includes(name)).map((name) => [name, -1] as const),
+    ...after.filter((name) => !before.includes(name)).map((name) => [name, 1] as const),
+  ]);
 }
 
 /** What the last report said stays, but that nobody can read its rows now. One that is not known is not made up. */
@@ -121,8 +123,8 @@ export function markRow(sql: Sql, { sessionId, blocked, nextDeadline }: BlockedM
   if (row === undefined) return;
   sql.run("UPDATE session SET blocked = ?, next_deadline = ? WHERE session_id = ?", blocked, nextDeadline, sessionId);
   if (row["blocked"] === blocked) return;
-  if (row["blocked"] !== null) addCount(sql, `blocked:${String(row["blocked"])}`, -1);
-  addCount(sql, `blocked:${blocked}`, 1);
+  const before = row["blocked"] === null ? [] : [[`blocked:${String(row["blocked"])}`, -1] as const];
+  addAmounts(sql, "counters", [...before, [`blocked:${blocked}`, 1]]);
 }
 
 /** Only when they differ from those held: nearly every report has the same. */

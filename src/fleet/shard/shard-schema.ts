@@ -1,4 +1,5 @@
 /** The tables of one shard of the index. Derived: every row can be rebuilt from the tenants' registries. */
+import { amountsInOneRow } from "../../storage/amounts.ts";
 import type { Migration } from "../../storage/migrate.ts";
 
 export const shardMigrations: readonly Migration[] = [
@@ -92,5 +93,10 @@ export const shardMigrations: readonly Migration[] = [
       `CREATE INDEX tenant_containers ON tenant_counts (containers_overdue_from)
          WHERE containers_overdue_from IS NOT NULL`,
     ],
+  },
+  {
+    version: 4,
+    name: "the counters in one row",
+    statements: amountsInOneRow("counters", { table: "counter", name: "name", amount: "amount" }),
   },
 ];

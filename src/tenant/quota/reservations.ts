@@ -4,6 +4,7 @@
  * transaction. Decides nothing: quota.ts and registry.ts do.
  */
 import type { ContainerId, Generation, SandboxId, SessionId } from "../../domain/state/ids.ts";
+import { addAmounts } from "../../storage/amounts.ts";
 import type { Sql, SqlRow } from "../../storage/sql.ts";
 
 /** Counted against the cap: something physical may exist. */
@@ -97,32 +98,23 @@ export function grant(sql: Sql, reservation: Reservation): void {
   const flags = [Number(ghost), Number(listed)];
   const values = [sessionId, generation, sandboxId, container, host, state, ...flags, reservedAt, changedAt, lookAt];
   sql.run(`INSERT INTO reservation (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ...values);
-  tally(sql, "granted", 1);
-  tally(sql, state, 1);
-  tally(sql, "counts_version", 1);
+  tally(sql, ["granted", 1], [state, 1], ["counts_version", 1]);
 }
 
-export type Standing = Pick<Reservation, "state" | "ghost" | "listed">;
+export type Standing = Pick<Reservation, "state" | "ghost" | "listed" | "host">;
 
 /** Writes nothing when nothing changes: most reports repeat what is known, and a row written is a row billed. */
 export function move(sql: Sql, from: Reservation, to: Standing, now: number): void {
-  if (from.state === to.state && from.ghost === to.ghost && from.listed === to.listed) return;
+  // The first host that is reported stays: a host that answers later for the same sandbox is another one.
+  const host = from.host ?? to.host;
+  const stands = from.state === to.state && from.ghost === to.ghost && from.listed === to.listed;
+  if (stands && host === from.host) return;
   sql.run(
-    "UPDATE reservation SET state = ?, ghost = ?, listed = ?, changed_at = ? WHERE session_id = ? AND generation = ?",
-    ...[to.state, Number(to.ghost), Number(to.listed), now, from.sessionId, from.generation],
+    "UPDATE reservation SET state = ?, ghost = ?, listed = ?, host = ?, changed_at = ? WHERE session_id = ? AND generation = ?",
+    ...[to.state, Number(to.ghost), Number(to.listed), host, stands ? from.changedAt : now],
+    ...[from.sessionId, from.generation],
   );
-  if (from.state === to.state) return;
-  tally(sql, from.state, -1);
-  tally(sql, to.state, 1);
-  tally(sql, "counts_version", 1);
-}
-
-/** The first host that is reported stays: a host that answers later for the same sandbox is another one. */
-export function learnReservationHost(sql: Sql, { sessionId, generation }: Reservation, host: string): void {
-  sql.run(
-    "UPDATE reservation SET host = ? WHERE session_id = ? AND generation = ? AND host IS NULL",
-    ...[host, sessionId, generation],
-  );
+  if (from.state !== to.state) tally(sql, [from.state, -1], [to.state, 1], ["counts_version", 1]);
 }
 
 export function lookAgainAt(sql: Sql, reservation: Reservation, at: number): void {
@@ -135,20 +127,16 @@ export function prune(sql: Sql, reservation: Reservation): void {
   const { sessionId, generation, state } = reservation;
   if (state !== "proven" && state !== "cancelled") throw new Error(`what is ${state} is never pruned`);
   sql.run("DELETE FROM reservation WHERE session_id = ? AND generation = ?", sessionId, generation);
-  tally(sql, `pruned_${state}`, 1);
+  tally(sql, [`pruned_${state}`, 1]);
 }
 
 /** Something else of the tenant's picture changed: the index is told anew. */
 export function countsChanged(sql: Sql): void {
-  tally(sql, "counts_version", 1);
+  tally(sql, ["counts_version", 1]);
 }
 
-function tally(sql: Sql, name: Tally, change: 1 | -1): void {
-  sql.run(
-    "INSERT INTO tally (name, amount) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET amount = amount + excluded.amount",
-    name,
-    change,
-  );
+function tally(sql: Sql, ...changes: readonly (readonly [name: Tally, change: 1 | -1])[]): void {
+  addAmounts(sql, "tallies", changes);
 }
 
 function parse(row: SqlRow): Reservation {

@@ -1,6 +1,6 @@
 /** The index against the sessions once everything was told: each session stands there as it is, and what is erased is not listed. */
 import { seenStatus, type SeenSession } from "./model.ts";
-import type { Rows } from "./stored.ts";
+import { keptAmounts, type Rows } from "./stored.ts";
 
 interface IndexRow {
   readonly status: string;
@@ -72,9 +72,7 @@ export function counterFaults(rows: Rows): readonly string[] {
     if (typeof blocked === "string") count(`blocked:${blocked}`);
   }
   const found: string[] = [];
-  const kept = new Map(
-    rows.run("SELECT name, amount FROM counter").map((row) => [String(row["name"]), Number(row["amount"])]),
-  );
+  const kept = keptAmounts(rows, "counters");
   for (const [name, amount] of kept) {
     if (name !== "stuck" && !name.startsWith("status:") && !name.startsWith("blocked:")) continue;
     if (amount !== (should.get(name) ?? 0))

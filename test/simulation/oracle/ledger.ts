@@ -3,7 +3,7 @@
  * receipt or when no lease was ever opened for it (I4).
  */
 import type { SeenSession } from "./model.ts";
-import type { Rows } from "./stored.ts";
+import { keptAmounts, type Rows } from "./stored.ts";
 
 const states = ["reserved", "launching", "held", "stopping", "asserted", "proven", "cancelled"] as const;
 export type ReservationState = (typeof states)[number];
@@ -35,7 +35,7 @@ export class LedgerWatch {
 
   check(): readonly string[] {
     if (!this.#rows.hasTables) return nothing;
-    const writes = this.#rows.writesTo("reservation", "tally");
+    const writes = this.#rows.writesTo("reservation", "tallies");
     if (writes === this.#seenWrites) return nothing;
     this.#seenWrites = writes;
     const before = this.#reservations;
@@ -85,9 +85,7 @@ export class LedgerWatch {
 
   /** What was kept while rows came, changed and went is what the rows say. */
   #tallyFaults(rows: ReadonlyMap<ReservationState, number>, all: number): readonly string[] {
-    const kept = new Map(
-      this.#rows.run("SELECT name, amount FROM tally").map((row) => [String(row["name"]), Number(row["amount"])]),
-    );
+    const kept = keptAmounts(this.#rows, "tallies");
     const amount = (name: string) => kept.get(name) ?? 0;
     const found: string[] = [];
     const pruned = amount("pruned_proven") + amount("pruned_cancelled");

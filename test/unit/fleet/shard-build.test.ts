@@ -130,7 +130,7 @@ describe("building the index from the registries", () => {
     await whole.builder.ensure();
     const counted = whole.index.stats();
     whole.index.report(told("ant" as TenantId, sessionId("phantom"), 1, "running"));
-    whole.sql.run("UPDATE counter SET amount = amount + 7");
+    whole.sql.run(`UPDATE counters SET body = '{"status:running":99}'`);
     whole.builder.start(true);
     await whole.builder.ensure();
     expect(rows(whole.index)).toHaveLength(28);

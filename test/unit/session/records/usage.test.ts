@@ -103,7 +103,7 @@ describe("a tenant's usage", () => {
   it("names a sum that its sessions do not bear out [FLT-16]", () => {
     const { sql, tenant, tell } = tenantAt();
     tell("a", 1, [memory("running", 100)]);
-    sql.run("UPDATE usage SET ms = 90");
+    sql.run(`UPDATE session SET usage = '{"running/memory":90}'`);
     expect(tenant.usage().imbalances).toEqual([{ status: "running", provider: "memory", byMs: 10 }]);
   });
 });
