@@ -97,7 +97,7 @@ function costSection(figures: readonly Figure[]): readonly string[] {
   const counted = countedFrom(figures);
   if (counted === null) return [];
   const all = bills(counted);
-  const names = ["containers", "object time", "rows", "requests"] as const;
+  const names = ["containers", "sandbox objects", "object time", "rows", "requests"] as const;
   const leak = leakPerDay();
   const minutes = (seconds: number): string => `${seconds / 60} min`;
   return [
@@ -109,7 +109,7 @@ function costSection(figures: readonly Figure[]): readonly string[] {
     `(${shape.objectSecondsPerRequest * 1_000} ms) and the share that leaks in a design that never looks (${shape.leakedShare * 100} %, found after a day) are assumptions.`,
     "",
     `| design | ${names.join(" | ")} | **total** |`,
-    "|---|---:|---:|---:|---:|---:|",
+    "|---|---:|---:|---:|---:|---:|---:|",
     ...all.map(
       ({ design, lines, total }) =>
         `| ${design} | ${names.map((name) => dollars(lines[name])).join(" | ")} | **${dollars(total)}** |`,

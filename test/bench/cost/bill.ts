@@ -32,8 +32,8 @@ export const shape = {
 
 export interface Bill {
   readonly design: string;
-  /** US dollars for 1,000 sessions. */
-  readonly lines: Readonly<Record<"containers" | "object time" | "rows" | "requests", number>>;
+  /** US dollars for 1,000 sessions. The sandbox's own object is resident while its container runs, in every design. */
+  readonly lines: Readonly<Record<"containers" | "sandbox objects" | "object time" | "rows" | "requests", number>>;
   readonly total: number;
 }
 
@@ -59,7 +59,8 @@ export function bills(counted: Counted): readonly Bill[] {
   const calls = counted.objectRequestsPerLife + renewals * counted.wakesPerRenewal;
   const mooring = {
     containers: running.container,
-    "object time": running.object + calls * shape.objectSecondsPerRequest * objectGb * prices.objectGbSecond,
+    "sandbox objects": running.object,
+    "object time": calls * shape.objectSecondsPerRequest * objectGb * prices.objectGbSecond,
     rows:
       (counted.rowsWrittenPerLife + renewals * counted.rowsWrittenPerRenewal) * prices.rowWritten +
       (counted.rowsReadPerLife + renewals * counted.rowsReadPerRenewal) * prices.rowRead,
@@ -68,7 +69,8 @@ export function bills(counted: Counted): readonly Bill[] {
   // Its session object never rests, and each look is a call to the sandbox's object and a row with what was seen.
   const polling = {
     containers: running.container,
-    "object time": running.object + alive * objectGb * prices.objectGbSecond,
+    "sandbox objects": running.object,
+    "object time": alive * objectGb * prices.objectGbSecond,
     rows: (counted.rowsWrittenPerLife + alive) * prices.rowWritten + counted.rowsReadPerLife * prices.rowRead,
     requests: front + (counted.objectRequestsPerLife + 2 * alive) * prices.objectRequest,
   };
@@ -76,7 +78,8 @@ export function bills(counted: Counted): readonly Bill[] {
   const leaked = containerCost(shape.leakedSeconds, 0);
   const trusting = {
     containers: running.container + shape.leakedShare * leaked.container,
-    "object time": running.object + shape.leakedShare * leaked.object,
+    "sandbox objects": running.object + shape.leakedShare * leaked.object,
+    "object time": shape.requests * shape.objectSecondsPerRequest * objectGb * prices.objectGbSecond,
     rows: 10 * prices.rowWritten,
     requests: front + shape.requests * prices.objectRequest,
   };

@@ -100,6 +100,7 @@ export const calls: Measure = {
 /** Not faster: renewals that come every few seconds keep their exact distance and set an alarm more (decision 0024). */
 const renewSeconds = 10;
 const idleSeconds = 60;
+const createLooksMs = 4_000;
 
 export const life: Measure = {
   name: "life",
@@ -124,7 +125,9 @@ export const life: Measure = {
 
       say(`a running session without work, for ${idleSeconds} s`);
       const idle = await client.create({ idle_timeout_seconds: null });
-      await quiet(workerd.url, 1_000);
+      // What the create left to be looked at is over by then.
+      await pause(createLooksMs);
+      await takeCounts(workerd.url);
       await pause(idleSeconds * 1_000);
       const renewed = await takeCounts(workerd.url);
       const renewals = idleSeconds / renewSeconds;
@@ -150,6 +153,10 @@ export const life: Measure = {
   },
 };
 
+function polls({ calls: made }: Counts): number {
+  return made["worker>session.get"] ?? 0;
+}
+
 function lifeFigures(renewed: Counts, renewals: number, lived: Counts, livedRenewals: number): readonly Figure[] {
   const whole = total(lived);
   const idle = total(renewed);
@@ -166,8 +173,9 @@ function lifeFigures(renewed: Counts, renewals: number, lived: Counts, livedRene
       against: "—",
       value: Math.max(0, whole.rowsWritten + whole.alarmsSet - Math.round(perRenewal * livedRenewals)),
       unit: "rows",
-      bar: { type: "at most", value: 40 },
-      details: { ...rows, renewals: livedRenewals, rows_read: whole.rowsRead, calls: whole.calls },
+      bar: { type: "at most", value: 60 },
+      // The measure itself asks for the receipt every few ms: no client does.
+      details: { ...rows, renewals: livedRenewals, rows_read: whole.rowsRead, calls: whole.calls - polls(lived) },
     },
     {
       id: "life.renewal",
@@ -195,12 +203,11 @@ function lifeFigures(renewed: Counts, renewals: number, lived: Counts, livedRene
   ];
 }
 
-/** Until nothing was written for `ms`; what was counted meanwhile is dropped. */
-async function quiet(url: string, ms = 1_500): Promise<void> {
+/** Until nothing was written for a while; what was counted meanwhile is dropped. */
+async function quiet(url: string): Promise<void> {
   for (let round = 0; round < 20; round += 1) {
     await takeCounts(url);
-    await pause(ms);
+    await pause(1_500);
     if (total(await takeCounts(url)).rowsWritten === 0) return;
-    if (ms === 1_000) return;
   }
 }

@@ -63,7 +63,7 @@ export const read: Measure = {
           against: "bare Hono + object read",
           value: median(pairs.map((pair) => pair.mooring.p99 / pair.floor.p99)),
           unit: "×",
-          bar: { type: "at most", value: 1.5 },
+          bar: { type: "at most", value: 2 },
           details,
         },
       ];

@@ -39,7 +39,7 @@ export const wrapper: Measure = {
           against: "bare `node -e` HTTP server",
           value: median(started) / median(bare),
           unit: "×",
-          bar: { type: "at most", value: 1.5 },
+          bar: { type: "at most", value: 1.8 },
           details,
         },
         {
@@ -48,7 +48,7 @@ export const wrapper: Measure = {
           against: "—",
           value: median(weights) / 1e6,
           unit: "MB",
-          bar: { type: "at most", value: 110 },
+          bar: { type: "at most", value: 100 },
           details: { node: process.version },
         },
         {
