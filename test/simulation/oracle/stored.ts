@@ -18,8 +18,8 @@ export interface Rows {
 /** Amounts that are kept in one row, by name. None while the tables are made step by step. */
 export function keptAmounts(rows: Rows, table: "tallies" | "counters"): ReadonlyMap<string, number> {
   if (rows.run(`SELECT 1 FROM sqlite_master WHERE name = '${table}'`).length === 0) return new Map();
-  const [row] = rows.run(`SELECT body FROM ${table}`);
-  return new Map(Object.entries(JSON.parse(String(row?.["body"] ?? "{}")) as Record<string, number>));
+  const body = rows.run(`SELECT body FROM ${table}`)[0]?.["body"];
+  return new Map(typeof body === "string" ? Object.entries(JSON.parse(body) as Record<string, number>) : []);
 }
 
 export interface StoredSession {
