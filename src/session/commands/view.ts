@@ -196,11 +196,14 @@ function reach(looks: readonly (Containment | undefined)[]): string {
   return "";
 }
 
-/** A proof at the start is said as well: without a word about it nobody could tell it from none. */
+/**
+ * A proof at the start is said as well: without a word about it nobody could tell it from none. Only what every provider's
+ * agent tries: that no process of root answers is tried in containers of one's own alone.
+ */
 function unprovenWords(unproven: readonly string[] | undefined): string {
   if (unproven === undefined) return "";
   return unproven.length === 0
-    ? " Its jobs had a user of their own and no capability, could not reach its agent, and were answered by nothing that ran as root: tried when it started."
+    ? " Its jobs had a user of their own and no capability, and could not read what is its agent's: tried when it started."
     : ` Not proven of its jobs when it started: ${unproven.join(" ")}`;
 }
 

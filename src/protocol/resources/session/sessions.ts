@@ -171,7 +171,7 @@ export const sessionView = z.object({
     })
     .nullable()
     .describe(
-      "What its newest sandbox found about jobs when it started: that they have a user of their own and no capability, cannot reach the agent, and are answered by no process of root. null: it did not look.",
+      "What its newest sandbox found about jobs when it started: that they have a user of their own and no capability, and cannot read what is the agent's; in a container of its own also that no process of root answers them. null: it did not look.",
     ),
   template: z.string().describe("What its sandboxes start from."),
   network: networkView,
