@@ -4,7 +4,7 @@
  * surprising. `--open` shows it in the console too, and waits at the end for a Ctrl-C where somebody can press it. Whatever happens, Ctrl-C included, sandboxes, workerd and host are ended and the directory is removed.
  */
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { openBrowser } from "../../src/cli/screen/browser.ts";
 import { type Figures, figureLines } from "./figures.ts";
@@ -51,6 +51,10 @@ async function perform(directory: string, stop: StopRequest, open: boolean): Pro
         ? "\nInterrupted. Ending what still runs …"
         : `\n${bad("It did not go as promised.")} ${words(error)}`,
     );
+    const [load = 0] = loadavg();
+    // Its clocks are short so that the story is: a lease of 8 s, an idle clock of 6.
+    if (ending === "failed" && load > availableParallelism())
+      say(dim("This machine is busy, and the story's clocks are short: try again when it is idle."));
   }
   if (open && ending === "held" && process.stdin.isTTY) {
     say(dim("\nThe console goes on showing it. Ctrl-C ends everything."));

@@ -2,12 +2,18 @@
  * Everything that a first deployment needs, looked at one by one: what is missing, what that means, and the command that mends it.
  * Nothing is changed. What cannot be told without something else that is missing is "not looked at", never "fine".
  */
+import { stripVTControlCharacters } from "node:util";
 import { howToSet, readSecretList } from "./missing-secrets.ts";
 
 export interface Ran {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** It was broken off. Nothing is known of what was asked. */
+export function lateAnswer(seconds: number): Ran {
+  return { status: 1, stdout: "", stderr: `no answer within ${seconds} s` };
 }
 
 export interface CheckPorts {
@@ -69,6 +75,8 @@ function versions({ run, nodeVersion, wranglerWanted }: CheckPorts): Finding {
     );
   const said = run("wrangler", ["--version"]);
   const [version] = /\d+\.\d+\.\d+/.exec(said.stdout) ?? [];
+  if (version === undefined && said.stderr.startsWith("no answer"))
+    return unknown(what, `wrangler gave ${said.stderr}: this machine is busy`, "npx wrangler --version");
   if (version === undefined) return missing(what, "wrangler does not start here", "npm ci");
   if (version !== wranglerWanted)
     return missing(what, `wrangler is ${version}, and package.json says ${wranglerWanted}`, "npm ci");
@@ -185,7 +193,9 @@ function analytics({ config: { datasets } }: CheckPorts): readonly Finding[] {
 }
 
 function firstError({ stdout, stderr }: Ran): string {
-  const lines = `${stderr}\n${stdout}`.split("\n").map((line) => line.trim());
+  const lines = stripVTControlCharacters(`${stderr}\n${stdout}`)
+    .split("\n")
+    .map((line) => line.trim());
   return lines.find((line) => /error|failed/i.test(line)) ?? lines.find((line) => line !== "") ?? "it said nothing";
 }
 

@@ -12,7 +12,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkDeployment, checkReport, type DeployedConfig, type Ran } from "./checks.ts";
+import { checkDeployment, checkReport, lateAnswer, type DeployedConfig, type Ran } from "./checks.ts";
 import { type DeployOrder, isEnvironment, readWith, workerName, writeDeployConfig } from "./deploy-config.ts";
 import { howToSet, readSecretList } from "./missing-secrets.ts";
 import { dockerIsThere } from "../stack/docker.ts";
@@ -69,19 +69,23 @@ function secretsMissing(worker: readonly string[]): string | null {
   return `Not deployed: these secrets are not set. Each of them its own value:\n${howToSet(look.missing, worker)}`;
 }
 
+const patienceMs = 60_000;
+
 function run(command: string, args: readonly string[]): Ran {
   const binary = command === "docker" ? (process.env["WRANGLER_DOCKER_BIN"] ?? command) : command;
   // Nobody is there to answer a question: wrangler must not open a browser to log in.
-  const env = toolEnvironment({ CI: "1" });
+  const env = toolEnvironment({ CI: "1", NO_COLOR: "1", FORCE_COLOR: "0" });
   const { status, stdout, stderr, error } = spawnSync(binary, args, {
     cwd: repository,
     env,
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: patienceMs,
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const absent = error !== undefined && "code" in error && error.code === "ENOENT";
-  return { status: absent ? null : (status ?? 1), stdout: stdout ?? "", stderr: stderr ?? "" };
+  const code = error !== undefined && "code" in error ? error.code : null;
+  // wrangler exits with 0 when it is told to end, so an answer that did not come in time must not be read as one.
+  if (code === "ETIMEDOUT") return lateAnswer(patienceMs / 1_000);
+  return { status: code === "ENOENT" ? null : (status ?? 1), stdout: stdout ?? "", stderr: stderr ?? "" };
 }
 
 function readDeployed(config: string, order: Order): DeployedConfig {

@@ -43,6 +43,10 @@ export class Api {
     return this.#parsed(sessionView, await this.#send("DELETE", `/v1/sessions/${id}`));
   }
 
+  async keepalive(id: string): Promise<void> {
+    await (await this.#send("POST", `/v1/sessions/${id}/keepalive`)).body?.cancel();
+  }
+
   async pause(id: string): Promise<SessionView> {
     return this.#parsed(sessionView, await this.#send("POST", `/v1/sessions/${id}/pause`));
   }

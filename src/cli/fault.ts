@@ -71,7 +71,7 @@ const nextSteps: Partial<Record<ProblemCode, (id: string) => string>> = {
   not_found: () => "mooring sessions   # lists what there is",
   session_paused: (id) => `mooring api resume-session ${id}`,
   sandbox_lost: (id) => `mooring rebuild ${id}`,
-  quota_exhausted: () => "mooring sessions --status running   # what uses it; mooring end ID gives one back",
+  quota_exhausted: () => "mooring usage   # what is used of what may be; mooring end ID gives a sandbox back",
   precondition_failed: why,
   not_stuck: why,
   conflict: why,

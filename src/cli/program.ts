@@ -9,6 +9,7 @@ import { logsCommand } from "./commands/look/logs.ts";
 import { sessionsCommand } from "./commands/look/sessions.ts";
 import { topCommand } from "./commands/look/top.ts";
 import { uiCommand } from "./commands/look/ui.ts";
+import { usageCommand } from "./commands/look/usage.ts";
 import { verifyCommand } from "./commands/look/verify.ts";
 import { whyCommand } from "./commands/look/why.ts";
 import { budgetCommand, drainCommand, rebuildCommand, resolveCommand } from "./commands/operate/acts.ts";
@@ -48,6 +49,7 @@ const groups: Readonly<Record<string, readonly Make[]>> = {
     fleetCommand,
     doctorCommand,
     uiCommand,
+    usageCommand,
     verifyCommand,
   ],
   "Operate:": [auditCommand, cleanupCommand, emergencyCommand, resolveCommand, drainCommand, keysCommand],

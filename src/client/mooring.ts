@@ -113,6 +113,11 @@ export class Mooring {
     return this.#transport.json({ operation: "getAttention", repeatable: true }, options);
   }
 
+  /** What you use of what you may: sandboxes, what this month cost, seconds by status. */
+  usage(options: CallOptions = {}): Promise<AnswerOf<"getOwnUsage">> {
+    return this.#transport.json({ operation: "getOwnUsage", repeatable: true }, options);
+  }
+
   /** Your signed receipts in the order of the chain, page after page; with `cursor` those after that sequence. */
   receipts(query: QueryFor<"listReceipts"> = {}, options: CallOptions = {}): AsyncGenerator<SignedReceipt, void, void> {
     const { cursor: first, ...rest } = query;

@@ -111,6 +111,25 @@ export function readFlag(env: ConfigEnv, name: "WEBHOOK_ALLOW_PRIVATE", refuse: 
   return false;
 }
 
+export function readCanary(env: ConfigEnv, refuse: Refuse): boolean {
+  const raw = env.CANARY ?? "off";
+  if (raw !== "daily" && raw !== "off") refuse("CANARY", `CANARY=${shown(raw)} must be \`daily\` or \`off\`.`);
+  return raw === "daily";
+}
+
+/** From one drill to the next, ms; null: `off`. A tick comes every five minutes. */
+export function readRestoreDrill(env: ConfigEnv, refuse: Refuse): number | null {
+  const raw = String(env.RESTORE_DRILL_MINUTES ?? "off");
+  if (raw === "off") return null;
+  const minutes = wholeNumber(5, 10_080).safeParse(raw);
+  if (minutes.success) return minutes.data * 60_000;
+  refuse(
+    "RESTORE_DRILL_MINUTES",
+    `RESTORE_DRILL_MINUTES=${shown(raw)} must be a whole number from 5 to 10080, or \`off\`.`,
+  );
+  return null;
+}
+
 export function wholeNumber(min: number, max: number) {
   return z
     .string()

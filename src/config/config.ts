@@ -16,7 +16,9 @@ import {
   type countVars,
   readCount,
   readFlag,
+  readCanary,
   readMonthlyBudget,
+  readRestoreDrill,
   readPrices,
   readRate,
   type Refuse,
@@ -49,6 +51,10 @@ export interface Config {
   };
   /** What a tenant may spend in a month (UTC), in billionths of the currency; null: no bound. */
   readonly tenantMonthlyNanos: number | null;
+  /** CANARY. */
+  readonly canary: boolean;
+  /** RESTORE_DRILL_MINUTES, in ms; null: none. */
+  readonly restoreDrillMs: number | null;
   readonly globalMaxSandboxes: number;
   /** Sessions in one shared container. */
   readonly sharedMaxMembers: number;
@@ -133,6 +139,8 @@ export function readConfig(env: ConfigEnv, built: readonly ProviderName[]): Conf
       maxSnapshotBytes: readCount(env, "TENANT_MAX_SNAPSHOT_MIB", refuse) * 2 ** 20,
     },
     tenantMonthlyNanos: readMonthlyBudget(env, refuse),
+    canary: readCanary(env, refuse),
+    restoreDrillMs: readRestoreDrill(env, refuse),
     globalMaxSandboxes: readCount(env, "GLOBAL_MAX_SANDBOXES", refuse),
     sharedMaxMembers: readCount(env, "SHARED_MAX_MEMBERS", refuse),
     fleetShards: readCount(env, "FLEET_SHARDS", refuse),

@@ -67,6 +67,10 @@ export interface Env {
   readonly GLOBAL_MAX_SANDBOXES?: Var;
   readonly FLEET_SHARDS?: Var;
   readonly FLEET_WATCH_SECONDS?: Var;
+  /** `daily`: the deployment plants an orphan of its own and measures how long it lives; `off`. */
+  readonly CANARY?: Var;
+  /** How often a saved snapshot is restored to see that it can be; `off`. */
+  readonly RESTORE_DRILL_MINUTES?: Var;
   readonly SHARED_MAX_MEMBERS?: Var;
   readonly WORKSPACE_MIN_FREE_MIB?: Var;
   readonly ALERT_TIMEOUT_HIGH_PERCENT?: Var;

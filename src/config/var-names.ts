@@ -40,6 +40,8 @@ const known: Readonly<Record<keyof ConfigEnv, true>> = {
   TEMPLATES: true,
   FLEET_SHARDS: true,
   FLEET_WATCH_SECONDS: true,
+  CANARY: true,
+  RESTORE_DRILL_MINUTES: true,
   SHARED_MAX_MEMBERS: true,
   WORKSPACE_MIN_FREE_MIB: true,
   ALERT_TIMEOUT_HIGH_PERCENT: true,

@@ -210,7 +210,7 @@ function whyAlive(session: Session, status: Status, { now, policy, queuedJobs }:
       if (desired.resumeQueued) return "it was resumed, and waits for its old sandbox to make way.";
       if (status === "pausing")
         return `its contents are being saved, or its sandbox is being stopped after that.${failed}`;
-      return `its contents are saved and it has no sandbox.${failed}`;
+      return `its contents are saved and it has no sandbox.${provenWords(session)}${failed}`;
     }
     case "terminated": {
       const why = `it was ended because ${terminateReasons[desired.reason].words}`;
@@ -219,6 +219,13 @@ function whyAlive(session: Session, status: Status, { now, policy, queuedJobs }:
       return `${why}; nothing of it is left.${failed}`;
     }
   }
+}
+
+/** What a drill of these very files has shown; "" when there was none. */
+function provenWords({ snapshot, restoreProof }: Session): string {
+  if (restoreProof === null || restoreProof.snapshotId !== snapshot?.id) return "";
+  const { at, files } = restoreProof;
+  return ` They were restored elsewhere and read whole at ${new Date(at).toISOString()}: ${files} files.`;
 }
 
 /** Why the last pause or rebuild failed, while the session runs on. */
@@ -266,6 +273,10 @@ function blockedWords(session: Session, blocked: Blocked, policy: Policy): strin
       return "There is no room for its sandbox at the moment; it is asked for again.";
     case "quota_exhausted":
       return "Its tenant has as many sandboxes as it may; it is asked for again.";
+    case "budget_spent": {
+      const error = session.desired.type === "running" ? session.desired.provision?.lastError?.message : null;
+      return `${error ?? "The tenant has spent what it may in this month."} It is asked for again.`;
+    }
     case "insufficient_space":
     case "space_unmeasurable":
     case "filesystem_unusable": {

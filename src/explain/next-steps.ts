@@ -130,6 +130,11 @@ function provisioningSteps(session: Session, make: Make, end: NextCall): Advice 
       next: make(nextCalls.list, "End another of your sessions to make room; this one goes on by itself then."),
       others: [end],
     };
+  if (provision?.lastError?.code === "budget_spent")
+    return {
+      next: make(nextCalls.usage, "This tells what was spent, what may be, and when the next month begins."),
+      others: [end],
+    };
   return { next: make(nextCalls.read, "Wait until it runs: it is being worked on."), others: [end] };
 }
 
@@ -150,6 +155,11 @@ function pausedSteps(session: Session, make: Make): Advice {
   if (setback?.code === "snapshot_missing") return withoutItsFiles(make, resume);
   if (budgetIsUsedUp(session))
     return { next: moreBudget(session, make, "Its max_cost is used up: give it more, then resume it."), others: [end] };
+  if (setback?.code === "budget_spent")
+    return {
+      next: make(nextCalls.usage, "This tells what was spent, what may be, and when the next month begins."),
+      others: [resume, end],
+    };
   if (setback?.code !== "quota_exhausted") return { next: resume, others: [end] };
   return {
     next: make(nextCalls.list, "End another of your sessions to make room, then resume this one."),

@@ -43,6 +43,7 @@ import { secretRoutes } from "./routes/operator/secrets.ts";
 import { sessionRoutes } from "./routes/session/sessions.ts";
 import { webhookRoutes } from "./routes/tenant/webhooks.ts";
 import { snapshotRoutes } from "./routes/tenant/snapshots.ts";
+import { usageRoutes } from "./routes/tenant/usage.ts";
 import { corsHeaders, preflightAnswer } from "./guard/cors.ts";
 import { PortFront } from "./ports/port-front.ts";
 import { headersTooLarge, withinBody } from "./guard/size-limits.ts";
@@ -60,6 +61,7 @@ export const routes: readonly Route[] = [
   ...fileRoutes,
   ...processRoutes,
   ...eventRoutes,
+  ...usageRoutes,
   ...webhookRoutes,
   ...insightRoutes,
   ...alertRoutes,

@@ -1,5 +1,6 @@
 /** What a SessionObject answers over object RPC. Plain data in, plain data out: `Reply` instead of exceptions. */
 import type { ContainerId, SessionId, TenantId } from "../domain/state/ids.ts";
+import type { RestoreProof } from "../domain/state/session.ts";
 import type { EventView } from "../protocol/resources/session/events.ts";
 import type { ExplainView } from "../protocol/resources/session/explain.ts";
 import type { LogsView, ResourcesView } from "../protocol/resources/session/insight.ts";
@@ -21,6 +22,16 @@ export interface Caller {
   /** W3C Trace Context, checked; absent: nobody outside asked. */
   readonly traceparent?: string;
 }
+
+export interface RestorePoint {
+  /** As a create takes it, although no registry knows it by that. */
+  readonly snapshot: SnapshotView;
+  readonly tenant: TenantId;
+  /** What the last drill of this very snapshot found; null: there was none. */
+  readonly proof: RestoreProof | null;
+}
+
+export type DrillFinding = Omit<RestoreProof, "at" | "snapshotId"> | { readonly failed: string };
 
 /** Who ends it, why, and on what condition. */
 export interface EndOrder {
@@ -127,6 +138,8 @@ export interface SessionApi {
     body: CreateSession,
     requestHash: string | null,
     waitMs: number,
+    /** For drills only: begins with this snapshot, whoever's it is, instead of what `body` names. */
+    drilled?: SnapshotView | null,
   ): Promise<Reply<CreateOutcome>>;
   get(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
   /**
@@ -231,6 +244,11 @@ export interface SessionApi {
   owner(): Promise<TenantId | null>;
   /** What an operator sees of any tenant's session, readable or not. */
   inspect(): Promise<Reply<Inspection>>;
+
+  /** What a resume of this paused session would restore; null: it is not paused, or nothing is saved. For drills only. */
+  restorePoint(): Promise<RestorePoint | null>;
+  /** What a drill found. `current` false: it is not what would be restored any more, and nothing was stored. Throws when it could not be stored. */
+  restoreDrilled(snapshotId: string, found: DrillFinding): Promise<{ readonly current: boolean }>;
 
   /** Seals anew what an older key sealed. Problems: not_found, newer_record, unreadable_record, storage_failed. */
   reseal(): Promise<Reply<SealCount>>;

@@ -15,7 +15,7 @@ import type {
   WebhookView,
   WebhookWithSecret,
 } from "../protocol/resources/tenant/webhooks.ts";
-import type { SessionReport, TenantPort } from "../session/reports/reports.ts";
+import type { MonthSpend, SessionReport, TenantPort } from "../session/reports/reports.ts";
 import type { SealCount } from "../session/session-api.ts";
 import type { Breaker } from "./quota/breaker.ts";
 import type { ListedContainer } from "./containers/containers.ts";
@@ -61,6 +61,8 @@ export interface TenantApi extends TenantPort {
   resolveContainer(id: ContainerId, order: ContainerResolution, revision: number | null): Promise<ContainerReply>;
   counts(): Promise<TenantCounts>;
   usage(): Promise<TenantUsage>;
+  /** What it uses of what it may use. */
+  standing(): Promise<TenantStanding>;
   /** Effective wherever the list is read again: within a minute (auth.ts). */
   revokeKey(keyId: string): Promise<Revocation>;
   /** Every key that there is; answers the instant until which they were issued. */
@@ -88,6 +90,12 @@ export interface TenantApi extends TenantPort {
   sessionReceipts(sessionId: SessionId): Promise<SessionReceiptRows>;
   /** The chain, strictly after that sequence. */
   receiptChain(after: number, limit: number): Promise<ReceiptPage>;
+}
+
+export interface TenantStanding {
+  /** `used`: whatever may physically exist. */
+  readonly sandboxes: { readonly used: number; readonly limit: number };
+  readonly month: MonthSpend;
 }
 
 export interface DeliveryQuery {

@@ -11,6 +11,7 @@ import type { TeardownView } from "../protocol/resources/session/sessions.ts";
 import type { Clock } from "../session/ambient.ts";
 import type { TakenSnapshot } from "../domain/state/session.ts";
 import type {
+  MonthSpend,
   PauseOrder,
   PauseReply,
   ReserveOrder,
@@ -44,6 +45,7 @@ import {
   earliestLook,
   isOpenState,
   lookAgainAt,
+  openCount,
   overdueReservations,
   readReservation,
   type Reservation,
@@ -82,9 +84,10 @@ import {
   revokeKey,
   type TenantKeys,
 } from "./keys.ts";
-import { isSpent, markTold, monthSpend, type MonthSpend, spentAt, tellLater, untold } from "./quota/spending.ts";
+import { budgetIsNews, budgetNewsAt, noteBudget, notedBudget } from "./quota/budget-news.ts";
+import { isSpent, markTold, monthSpend, nothingSpent, spentAt, tellLater, untold } from "./quota/spending.ts";
 import { markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
-import type { ContainerReply, OpenCursor } from "./tenant-api.ts";
+import type { ContainerReply, OpenCursor, TenantStanding } from "./tenant-api.ts";
 import { noUsage, readUsage, type TenantUsage } from "./usage.ts";
 import { noteReport } from "./webhooks/session-news.ts";
 
@@ -180,9 +183,10 @@ export class TenantCore {
   /** The tallies as one picture; version 0: nothing was ever counted. */
   counts(): Omit<TenantCounts, "tenant"> {
     const { policy } = this.#terms.containers;
-    return this.#read((sql) => ({ ...readCounts(sql), overdueContainers: overdueContainers(sql, policy) }), {
-      ...{ ...noLedger.counts, version: 0, overdueContainers: [] },
-    });
+    return this.#read(
+      (sql) => ({ ...readCounts(sql), overdueContainers: overdueContainers(sql, policy), budget: notedBudget(sql) }),
+      { ...noLedger.counts, version: 0, overdueContainers: [], budget: null },
+    );
   }
 
   /** The index has not confirmed the newest counts. */
@@ -246,8 +250,26 @@ export class TenantCore {
     return monthlyNanos === null ? null : this.#read((sql) => spentAt(sql, monthlyNanos, this.#clock.now()), null);
   }
 
-  monthSpend(): MonthSpend {
-    return this.#read((sql) => monthSpend(sql, this.#clock.now()), { nanos: 0, nanosPerSecond: 0 });
+  /** When the index is to hear how the tenant stands to the month's budget; null: not for what is known now. */
+  budgetNewsAt(): number | null {
+    return this.#read((sql) => budgetNewsAt(sql, this.#terms.monthlyNanos, this.#clock.now()), null);
+  }
+
+  standing(): TenantStanding {
+    const { maxSandboxes, monthlyNanos } = this.#terms;
+    const now = this.#clock.now();
+    const of = (used: number, month: MonthSpend) => ({ sandboxes: { used, limit: maxSandboxes }, month });
+    return this.#read(
+      (sql) => of(openCount(sql), monthSpend(sql, monthlyNanos, now)),
+      of(0, nothingSpent(monthlyNanos, now)),
+    );
+  }
+
+  /** true: how the tenant stands to the month's budget is news, and the index is told. */
+  noteBudget(): boolean {
+    const { monthlyNanos } = this.#terms;
+    if (!this.#read((sql) => budgetIsNews(sql, monthlyNanos, this.#clock.now()), false)) return false;
+    return this.#write((sql, now) => noteBudget(sql, monthlyNanos, now));
   }
 
   checkKeys({ version, used }: KeyQuestion): KeyStanding {

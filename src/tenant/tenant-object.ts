@@ -190,6 +190,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.usage();
     }
 
+    async standing() {
+      return this.#core.standing();
+    }
+
     async reports(after: SessionId | null, limit: number) {
       return this.#core.reports(after, limit);
     }
@@ -297,6 +301,8 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     override async alarm(): Promise<void> {
       const { clock, logger } = this.#wiring;
       await this.#alarm.fired(clock.now() + alarmFallbackMs);
+      // Before the fleet is told: it is among what is told.
+      await this.#part("the budget's news", () => void this.#core.noteBudget());
       // Side by side: a container that cannot be ended, or a receiver that is slow, holds up nothing else.
       const done = await Promise.all([
         this.#part("shared containers", () => this.#work()),
@@ -389,7 +395,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const spent = this.#core.spentAt();
       // A session that did not answer is told again, and not at once.
       const tell = spent === null ? null : Math.max(spent, this.#wiring.clock.now() + alarmRestMs);
-      const look = earliest(earliest(this.#core.nextLook(), later), tell);
+      const look = [later, tell, this.#core.budgetNewsAt()].reduce(earliest, this.#core.nextLook());
       if (!this.#teller.untold() && !this.#notary.due) return look;
       const again = this.#wiring.clock.now() + tellAgainMs;
       return look === null ? again : Math.min(look, again);

@@ -8,7 +8,8 @@ import { sweepTerms } from "../fleet/layers/sweep.ts";
 import { runMaintenance } from "../fleet/maintenance.ts";
 import { fleetOperations } from "../fleet/operations.ts";
 import type { FleetOperations } from "../fleet/operations-api.ts";
-import { runLayers, type SchedulePorts } from "../fleet/control/schedule.ts";
+import { layerEveryMs, runLayers, type SchedulePorts } from "../fleet/control/schedule.ts";
+import { runProbes } from "../fleet/probes/run-probes.ts";
 import { sha256, toHex } from "../protocol/bytes.ts";
 import { shardName, shardNames } from "../fleet/shard/shard-name.ts";
 import type { ProviderRegistry } from "../sandbox/registry.ts";
@@ -63,5 +64,14 @@ export function wireOperations(env: Env, config: Config, providers: ProviderRegi
 export async function runTick(env: Env, config: Config, providers: ProviderRegistry): Promise<void> {
   const { policy } = config;
   const terms = { policy, cleanup: cronCleanupTerms(policy), audit: auditTerms(policy, cronAuditMs) };
-  await runLayers(schedulePorts(env, config, providers), terms);
+  const ports = schedulePorts(env, config, providers);
+  await runLayers(ports, terms);
+  const { provider, canary, restoreDrillMs } = config;
+  await runProbes(
+    { ...ports, control: freshStubs(() => controlStub(env)), session: (id) => sessionStub(env, id) },
+    {
+      canary: { on: canary, provider, audit: terms.audit, auditEveryMs: layerEveryMs.audit },
+      drill: { everyMs: restoreDrillMs, provider, callMs: terms.audit.callMs },
+    },
+  );
 }

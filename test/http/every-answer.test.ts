@@ -78,6 +78,7 @@ async function readsAndClocks({ key, path }: Way): Promise<void> {
   await send("POST", `${path}/budget`, { key, json: { max_cost: null } });
   await send("POST", `${path}/ports`, { key, json: { port: 8_000 } });
   await send("GET", `${path}/usage`, { key });
+  await send("GET", "/v1/usage", { key });
   await send("GET", `${path}/receipts`, { key });
   await send("GET", "/v1/receipt-chain", { key });
   await send("GET", "/.well-known/mooring-keys", { key });

@@ -49,7 +49,7 @@ function seen(changes: Partial<SeenSession> = {}): SeenSession {
     alive: { totalMs: 0, since: begin },
     ...{ relaunches: 0, warnedOfPause: null, pauseTries: null, snapshot: null, discarded: [], ghosts: [] },
     budget: { maxNanos: null, spentNanos: 0, tenantSpentAt: null },
-    ...{ cancellations: [], taken: [], newest: held },
+    ...{ cancellations: [], taken: [], restoreProof: null, newest: held },
     ...changes,
   };
 }

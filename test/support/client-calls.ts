@@ -106,6 +106,7 @@ export const clientCalls: Readonly<Record<OperationId, (clients: Clients) => Pro
       tenant: "acme",
     }),
   getLedger: ({ admin }) => admin.ledger({ tenant: "acme" }),
+  getOwnUsage: ({ mooring }) => mooring.usage(),
   getTenantUsage: ({ admin }) => admin.usage("acme"),
   listAdminLog: ({ admin }) => first(admin.log()),
   rebuildIndex: ({ admin }) => admin.rebuildIndex({ reason: "a test" }),

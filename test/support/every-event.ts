@@ -201,6 +201,8 @@ const aboutSession: readonly SessionEvent[] = [
     jitter: 0.5,
   },
   { type: "snapshotsForgotten", by: "operator", reason: "its bucket is gone" },
+  { type: "restoreDrilled", snapshotId: "s-1", found: { files: 2, bytes: 10, manifest: "ab".repeat(32) } },
+  { type: "restoreDrilled", snapshotId: "s-1", found: { failed: "it is damaged" } },
   { type: "snapshotDeleted", snapshotId: "snapshot-1" },
   { type: "snapshotDeleted", snapshotId: "snapshot-0" },
   { type: "networkChanged", network: { mode: "allow", allow: ["example.com"], inject: [] } },
@@ -277,6 +279,7 @@ const named: Readonly<Record<EventType, true>> = {
   snapshotDeleted: true,
   snapshotDeletionFailed: true,
   snapshotsForgotten: true,
+  restoreDrilled: true,
   timePassed: true,
 };
 

@@ -327,6 +327,8 @@ const plainSession: SessionApi = {
   explain: async () => ({ ok: true, value: sampleExplanation() }),
   resources: async () => ({ ok: true, value: sampleResources() }),
   logs: async () => ({ ok: true, value: sampleLogs() }),
+  restorePoint: async () => null,
+  restoreDrilled: async () => ({ current: false }),
   reseal: async () => ({ ok: true, value: { current: 1, renewed: 0, unreadable: 0 } }),
   poke: async () => ({ known: true, nextDeadline: null }),
 };
@@ -335,6 +337,7 @@ const plainShard: FleetShardApi = {
   list: async () => [sampleListItem()],
   overdue: async () => [],
   overdueContainers: async () => [],
+  tenantBudgets: async () => [],
   ping: async () => true,
   report: async (report) => ({ version: report.version }),
   counts: async (counts) => ({ version: counts.version }),

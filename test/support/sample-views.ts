@@ -46,6 +46,7 @@ export function sampleSession(changes: Partial<SessionView> = {}): SessionView {
     workspace: null,
     restoring: null,
     failure: null,
+    last_proven_restorable_at: null,
     ghosts: 0,
     teardown: null,
     ...changes,

@@ -61,9 +61,16 @@ export class SessionRig {
   readonly spans: { readonly name: string; readonly facts: Record<string, unknown> }[] = [];
   readonly #limit: number;
   readonly #pauses: PauseTerms;
+  readonly #monthlyNanos: number | null;
 
-  constructor(policy: Partial<Policy> = {}, limit = 10, pauses = defaultPauseTerms) {
+  constructor(
+    policy: Partial<Policy> = {},
+    limit = 10,
+    pauses = defaultPauseTerms,
+    monthlyNanos: number | null = null,
+  ) {
     this.#pauses = pauses;
+    this.#monthlyNanos = monthlyNanos;
     this.policy = { ...defaultPolicy, ...policy };
     this.#limit = limit;
     this.registry = this.#emptyRegistry();
@@ -72,7 +79,8 @@ export class SessionRig {
   }
 
   #emptyRegistry(): TenantCore {
-    return new TenantCore(nodeSql(), this.rig.clock, quotaTerms(this.policy, this.#limit, undefined, this.#pauses));
+    const terms = quotaTerms(this.policy, this.#limit, undefined, this.#pauses, this.#monthlyNanos);
+    return new TenantCore(nodeSql(), this.rig.clock, terms);
   }
 
   /** The tenant's registry loses every row, as after a restore from an old backup. */

@@ -223,6 +223,7 @@ export function session(changes: Partial<Session> = {}): Session {
     ghosts: [],
     cancellations: [],
     taken: [],
+    restoreProof: null,
     ...changes,
   });
 }

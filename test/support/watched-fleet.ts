@@ -6,6 +6,7 @@ import type { AlertBoard, FleetRun } from "../../src/fleet/control/control-api.t
 import { ControlCore } from "../../src/fleet/control/control-core.ts";
 import { OutcomeLog } from "../../src/fleet/control/outcome-log.ts";
 import { layerEveryMs } from "../../src/fleet/control/schedule.ts";
+import type { BudgetNews } from "../../src/fleet/shard/shard-api.ts";
 import { ShardIndex } from "../../src/fleet/shard/shard-index.ts";
 import type { ContainerId, TenantId } from "../../src/domain/state/ids.ts";
 import type { AlertNotice } from "../../src/protocol/resources/operator/alerts.ts";
@@ -34,6 +35,8 @@ export class WatchedFleet {
   shardFails = false;
   /** While true, the webhook refuses. */
   webhookFails = false;
+  /** How tenant acme stands to its budget for the month, as its next counts tell. */
+  budget: BudgetNews | null = null;
   #version = 0;
   #runs = 0;
   readonly #terms: Partial<AlertTerms>;
@@ -55,6 +58,7 @@ export class WatchedFleet {
       select: async (query: Parameters<ShardIndex["select"]>[0]) => (check(), rows.select(query)),
       overdue: async (before: number, limit: number) => (check(), rows.overdue(before, limit)),
       overdueContainers: async (now: number, limit: number) => (check(), rows.overdueContainers(now, limit)),
+      tenantBudgets: async (now: number, limit: number) => (check(), rows.tenantBudgets(now, limit)),
       outcomes: async (windowMs: number | null) => (check(), log.totals(windowMs)),
     });
     return await watchFleet(
@@ -110,7 +114,8 @@ export class WatchedFleet {
   active(held: number): void {
     this.#version += 1;
     const rest = { reserved: 0, launching: 0, stopping: 0, asserted: 0, proven: 0, cancelled: 0 };
-    this.index.counts({ tenant: acme, version: this.#version, granted: held, held, ...rest });
+    const { budget } = this;
+    this.index.counts({ tenant: acme, version: this.#version, granted: held, held, ...rest, budget });
     this.control.allow({ tenant: acme, version: this.#version, held, wants: held });
   }
 

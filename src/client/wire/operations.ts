@@ -56,6 +56,7 @@ const operations = {
   signalProcess: "POST /v1/sessions/:id/processes/:pid/signal",
   resizeTerminal: "POST /v1/sessions/:id/processes/:pid/resize",
   listEvents: "GET /v1/sessions/:id/events",
+  getOwnUsage: "GET /v1/usage",
   createWebhook: "POST /v1/webhooks",
   listWebhooks: "GET /v1/webhooks",
   getWebhook: "GET /v1/webhooks/:id",

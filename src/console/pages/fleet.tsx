@@ -8,6 +8,7 @@ import { FleetActs } from "../parts/fleet-acts.tsx";
 import { Page } from "../parts/shell.tsx";
 import { Spark } from "../parts/spark.tsx";
 import { plain, toneOf } from "../words/states.ts";
+import { duration } from "../words/time.ts";
 
 type Stats = AnswerOf<"getStats">;
 
@@ -142,6 +143,22 @@ function Statuses({ stats }: { readonly stats: Stats }) {
           href={`/console/sessions?only=${code}`}
         />
       ))}
+      {stats.canary.found_after_seconds !== null && (
+        <Figure
+          label="canary found after"
+          value={duration(stats.canary.found_after_seconds * 1_000)}
+          tone={stats.canary.missed ? "bad" : undefined}
+        />
+      )}
+      {stats.restore_drill.proven + stats.restore_drill.failed > 0 && (
+        <Figure
+          label="restores proven"
+          value={stats.restore_drill.proven}
+          tone={stats.restore_drill.failing.length > 0 ? "bad" : undefined}
+        >
+          {stats.restore_drill.failed} failed
+        </Figure>
+      )}
       <Figure label="tenants" value={stats.tenants} href="/console/ledger" />
     </div>
   );

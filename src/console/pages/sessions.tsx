@@ -10,6 +10,7 @@ import { BulkEnd } from "../parts/bulk-end.tsx";
 import { Page } from "../parts/shell.tsx";
 import { SessionFilters } from "../parts/session-filters.tsx";
 import { SessionRows } from "../parts/session-rows.tsx";
+import { TenantUsage } from "../parts/tenant-usage.tsx";
 
 /** Rows that stay on one page: more than a screen, less than a second to read. */
 const pageSize = 50;
@@ -28,6 +29,7 @@ export function Sessions() {
   const { data, problem, at, loading } = live.state.value;
   const marks = useSignal<ReadonlySet<string>>(new Set());
   const ending = useSignal<readonly Row[] | null>(null);
+  const tenant = tenantOf(filter);
   const page = Number(query.get("page") ?? "1");
 
   useEffect(() => {
@@ -44,6 +46,7 @@ export function Sessions() {
       }
       command={commandOf(filter, who?.operator !== null)}
     >
+      {(who?.operator === null || tenant !== null) && <TenantUsage tenant={who?.operator === null ? null : tenant} />}
       <SessionFilters filter={filter} operator={who?.operator !== null} />
       {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
       <section class="card rows" aria-label="Sessions">
@@ -115,14 +118,19 @@ function Nothing({ filter }: { readonly filter: SessionFilter }) {
   );
 }
 
+/** The one tenant that is asked for; null: there is none. */
+function tenantOf({ q }: Pick<SessionFilter, "q">): string | null {
+  const word = q.split(/\s+/).find((each) => each.startsWith("tenant:"));
+  return word?.slice("tenant:".length) || null;
+}
+
 /** What the command line has a flag for; the rest by the name of the operation. */
 function commandOf({ q, status, only }: SessionFilter, operator: boolean): string {
-  const words = q.split(/\s+/).filter(Boolean);
-  const labels = words.filter((word) => word.includes("="));
-  const tenant = words.find((word) => word.startsWith("tenant:"))?.slice("tenant:".length);
+  const labels = q.split(/\s+/).filter((word) => word.includes("="));
+  const tenant = tenantOf({ q });
   if (only === "overdue") return "mooring api list-all-sessions --teardown overdue";
-  const parts = ["mooring sessions", ...(operator && tenant === undefined ? ["--all"] : [])];
-  if (tenant !== undefined) parts.push(`--tenant ${tenant}`);
+  const parts = ["mooring sessions", ...(operator && tenant === null ? ["--all"] : [])];
+  if (tenant !== null) parts.push(`--tenant ${tenant}`);
   if (status !== "") parts.push(`--status ${status}`);
   if (only === "stuck") parts.push("--stuck");
   else if (only !== "" && only !== "open" && only !== "critical") parts.push(`--blocked ${only}`);

@@ -9,7 +9,7 @@ import { isTyping } from "./shortcuts.tsx";
 
 const statuses = "provisioning running recovering pausing paused lost terminating terminated failed".split(" ");
 const blockedCodes =
-  "parked unreadable newer_record adapter_missing env_unreadable no_capacity quota_exhausted snapshot_not_deleted pause_failing unavailable insufficient_space space_unmeasurable filesystem_unusable".split(
+  "parked unreadable newer_record adapter_missing env_unreadable no_capacity quota_exhausted budget_spent snapshot_not_deleted pause_failing unavailable insufficient_space space_unmeasurable filesystem_unusable".split(
     " ",
   );
 

@@ -9,7 +9,7 @@ import type { AttemptId, ContainerId, Generation } from "../state/ids.ts";
 import type { Candidate, Closed } from "../state/lease.ts";
 import type { Observation } from "../state/observation.ts";
 import type { TerminateReason } from "../state/reasons.ts";
-import type { SnapshotRef } from "../state/session.ts";
+import type { RestoreProof, SnapshotRef } from "../state/session.ts";
 import type { DeniedHost, SessionNetwork } from "../state/network.ts";
 import type { Asker } from "../state/asker.ts";
 import type { StepReport } from "../state/workspace.ts";
@@ -17,6 +17,7 @@ import type { StepReport } from "../state/workspace.ts";
 export interface OpeningFailure {
   readonly code:
     | "quota_exhausted"
+    | "budget_spent"
     | "stale_generation"
     | "no_capacity"
     | "not_absent"
@@ -249,6 +250,12 @@ export type SessionEvent =
       readonly jitter: number;
     }
   | { readonly type: "snapshotsForgotten"; readonly by: string; readonly reason: string }
+  /** A snapshot of it was restored elsewhere, to see whether it can be. */
+  | {
+      readonly type: "restoreDrilled";
+      readonly snapshotId: string;
+      readonly found: Omit<RestoreProof, "at" | "snapshotId"> | { readonly failed: string };
+    }
   // time
   /** `rule`: only what this one decides; absent: every rule, in order. */
   | { readonly type: "timePassed"; readonly jitter: number; readonly rule?: TimeRule };

@@ -49,7 +49,7 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
   const { code, message, above } = event.failure;
   const failures = provision.failures + 1;
   // An upgrade has no client to tell: it waits for room, as a relaunch does.
-  const final = code === "quota_exhausted" || isSpaceRefusal(code);
+  const final = code === "quota_exhausted" || code === "budget_spent" || isSpaceRefusal(code);
   if (final && (provision.purpose === "resume" || provision.purpose === "rebuild")) {
     // Asked for by a client, who is told at once: it stays paused or lost, with what is saved.
     const noted = withProvision(session, { ...provision, lastError: { code, message, at: context.now } });

@@ -7,7 +7,13 @@ import type { EventOf } from "./events.ts";
 import { deleteBackoff } from "../state/lease.ts";
 import { nextCalls, say } from "../state/next-calls.ts";
 import { ignored, moved, note, rejected, type Context, type Outcome } from "./outcome.ts";
-import { failingDeletions, type DiscardedSnapshot, type ForgottenSnapshot, type Session } from "../state/session.ts";
+import {
+  failingDeletions,
+  ownSnapshot,
+  type DiscardedSnapshot,
+  type ForgottenSnapshot,
+  type Session,
+} from "../state/session.ts";
 
 /** Each is in a record of bounded size until it is erased; the history names them all. */
 const forgottenKept = 100;
@@ -88,6 +94,21 @@ export function forget(session: Session, { by, reason }: EventOf<"snapshotsForgo
       forgotten: [...session.forgotten, ...forgotten].slice(-forgottenKept),
     },
     note("snapshots_forgotten", reason, null, { by, snapshots: failing.map(({ id }) => id).join(" ") }),
+  );
+}
+
+/** Only of what would be restored now: a drill takes minutes, and the session may have gone on meanwhile. */
+export function drilled(session: Session, { snapshotId, found }: EventOf<"restoreDrilled">, { now }: Context): Outcome {
+  if (ownSnapshot(session)?.id !== snapshotId) return ignored("that snapshot is not what would be restored now");
+  if ("failed" in found) return moved(session, note("restore_failed", found.failed, null, { snapshot: snapshotId }));
+  const { files, bytes } = found;
+  return moved(
+    { ...session, restoreProof: { at: now, snapshotId, ...found } },
+    note("restore_proven", "its files were restored elsewhere and read whole", null, {
+      snapshot: snapshotId,
+      files,
+      bytes,
+    }),
   );
 }
 

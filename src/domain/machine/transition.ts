@@ -340,6 +340,7 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
   snapshotDeleted: always(snapshot.deleted),
   snapshotDeletionFailed: always(snapshot.deletionFailed),
   snapshotsForgotten: always(snapshot.forget),
+  restoreDrilled: always(snapshot.drilled),
 
   timePassed: always(timePassed),
 };

@@ -20,21 +20,27 @@ export function chargeFor(ms: number, nanosPerSecond: number): number {
 }
 
 /** The lease that costs something now; null: none does. */
-function runningCharge({ newest }: Session): { readonly since: number; readonly nanosPerSecond: number } | null {
-  if (newest?.phase !== "held" || newest.terms?.nanosPerSecond === undefined) return null;
-  return { since: newest.heldAt, nanosPerSecond: newest.terms.nanosPerSecond };
+function runningCharge({
+  newest,
+}: Session): { readonly since: number; readonly endsBy: number; readonly nanosPerSecond: number } | null {
+  if (newest?.phase !== "held" || newest.terms === undefined) return null;
+  const { heldAt: since, acceptedSentAt, acceptedTtlMs, terms } = newest;
+  const { nanosPerSecond, ttlMs } = terms;
+  if (nanosPerSecond === undefined) return null;
+  return { since, endsBy: acceptedSentAt + (acceptedTtlMs ?? ttlMs), nanosPerSecond };
 }
 
 /**
  * What the held sandbox has cost up to `now`; null: none is held, or it has no price. A save that a used-up budget asked for is not
- * charged: the client could not have had less of it.
+ * charged: the client could not have had less of it. Nor is any time past what its last renewal gave: by then it has ended itself,
+ * and a session that was kept from looking (an outage) learns of that late. So no budget is overrun by more than one renewal's worth.
  */
 export function chargeOf(session: Session, now: number): Charge | null {
   const running = runningCharge(session);
   if (running === null) return null;
   const { desired, budget } = session;
   const saving = desired.type === "suspended" && desired.by === "clock:budget" ? budget.pausedAt : null;
-  const ms = Math.max(0, Math.min(now, saving ?? now) - running.since);
+  const ms = Math.max(0, Math.min(now, saving ?? now, running.endsBy) - running.since);
   return { ms, nanosPerSecond: running.nanosPerSecond, nanos: chargeFor(ms, running.nanosPerSecond) };
 }
 

@@ -54,6 +54,8 @@ export type BlockedCode =
   | "env_unreadable"
   | "no_capacity"
   | "quota_exhausted"
+  /** Its tenant has spent what it may in this month. */
+  | "budget_spent"
   /** An ended session whose snapshot the provider does not delete. */
   | "snapshot_not_deleted"
   /** Its end has come and asks for a pause, and the save fails. */
@@ -82,6 +84,7 @@ export function blockedBy(session: Session, adapterMissing: boolean): Blocked | 
       code === "unavailable" ||
       code === "no_capacity" ||
       code === "quota_exhausted" ||
+      code === "budget_spent" ||
       code === "env_unreadable" ||
       isSpaceRefusal(code)
     )

@@ -26,6 +26,8 @@ export const eventTypes = [
   "rebuild_failed",
   "rebuilding",
   "refreshed",
+  "restore_failed",
+  "restore_proven",
   "resume_cancelled",
   "resume_queued",
   "resuming",

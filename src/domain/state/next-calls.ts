@@ -22,6 +22,7 @@ const asAdmin = "/v1/admin/sessions/{id}";
 export const nextCalls = {
   create: { method: "POST", path: "/v1/sessions", body: {}, access: "tenant" },
   list: { method: "GET", path: "/v1/sessions", body: null, access: "tenant" },
+  usage: { method: "GET", path: "/v1/usage", body: null, access: "tenant" },
   read: { method: "GET", path: session, body: null, access: "tenant" },
   end: { method: "DELETE", path: session, body: null, access: "tenant" },
   setEnd: { method: "POST", path: `${session}/timeout`, body: { timeout_seconds: 3_600 }, access: "tenant" },

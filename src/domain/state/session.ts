@@ -105,6 +105,16 @@ export interface SnapshotRef {
   readonly source?: SessionId;
 }
 
+/** A drill restored this session's own snapshot elsewhere, read it whole, and found this. */
+export interface RestoreProof {
+  readonly at: number;
+  readonly snapshotId: string;
+  readonly files: number;
+  readonly bytes: number;
+  /** SHA-256 over every path and every file's own SHA-256. */
+  readonly manifest: string;
+}
+
 /**
  * What became of a snapshot of the tenant that this session took. Kept until the tenant's registry has heard of it.
  * `effect`: `unknown` when the save was given up without hearing its end, so files of it may still land.
@@ -218,6 +228,8 @@ export interface Session {
   readonly cancellations: readonly Generation[];
   /** Snapshots of the tenant that were taken, or were not: the registry is to be told. */
   readonly taken: readonly TakenSnapshot[];
+  /** The last drill that went well; its snapshot may have been replaced since. null: there was none. */
+  readonly restoreProof: RestoreProof | null;
 }
 
 export type DesiredKey = "running" | "paused" | "lost" | "terminated";

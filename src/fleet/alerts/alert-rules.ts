@@ -5,6 +5,8 @@
  *
  * A judgement is pure. It answers `unknown` when the figures it needs were not seen; `unknown` moves no alert.
  */
+import { canaryIsMissed } from "../../domain/state/canary.ts";
+import { certainlyFailing } from "../../domain/state/restore-drills.ts";
 import { type AlertRule, type Judgement, type NamedSession, naming } from "./alert.ts";
 
 const asAdmin = `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN"`;
@@ -20,6 +22,8 @@ const unreadableAtLeast = 2;
 /** A layer is silent after this many intervals, plus the slack that a single late tick needs. */
 const silentIntervals = 2;
 const tickSlackMs = 60_000;
+/** In a context. */
+const namedAtMost = 5;
 
 export const alertRules: readonly AlertRule[] = [
   {
@@ -189,6 +193,26 @@ export const alertRules: readonly AlertRule[] = [
     },
   },
   {
+    // Near it is worth a warning: at it, sessions pause and nothing new starts.
+    name: "tenant_budget",
+    severity: "warning",
+    summary:
+      "A tenant is near its budget for the month, or has used it up: at it, what costs pauses and nothing starts.",
+    command: at("/v1/admin/usage?tenant=acme"),
+    fireAfterMs: atOnce,
+    judge({ tenantBudgets }) {
+      if (tenantBudgets === null) return unknown;
+      if (tenantBudgets.length === 0) return well;
+      const of = (level: string) => tenantBudgets.filter((each) => each.level === level).map(({ tenant }) => tenant);
+      const [usedUp, near] = [of("used_up"), of("near")];
+      const context = {
+        ...{ count: tenantBudgets.length, used_up: usedUp.slice(0, namedAtMost).join(" ") },
+        near: near.slice(0, namedAtMost).join(" "),
+      };
+      return { type: "bad", context };
+    },
+  },
+  {
     name: "capacity_high",
     severity: "warning",
     summary: "The fleet is close to its cap: overdue, stuck and idle sessions are being shed.",
@@ -199,6 +223,42 @@ export const alertRules: readonly AlertRule[] = [
       const context = { used: capacity.used, limit: capacity.limit, percent: Math.round(share * 100) };
       if (share > terms.capacityHigh) return { type: "bad", context };
       return share < terms.capacityClear ? well : { type: "between", context };
+    },
+  },
+  {
+    name: "restore_failed",
+    severity: "critical",
+    summary: "The saved files of a paused session could not be restored in two drills: a resume would fail too.",
+    command: at("/v1/admin/stats"),
+    fireAfterMs: atOnce,
+    judge({ drills, at: now }) {
+      const failing = certainlyFailing(drills);
+      if (failing.length === 0) return well;
+      const sessions = failing.map(({ sessionId, tenant, since }) => ({ sessionId, tenant, since, status: "paused" }));
+      return { type: "bad", context: { ...naming(sessions, now), why: failing[0]?.why ?? "" } };
+    },
+  },
+  {
+    // The orphan that the deployment planted itself. What does not find this one finds no other.
+    name: "canary_missed",
+    severity: "critical",
+    summary: "The orphan that Mooring planted itself was not found and ended in time: a real one would not be either.",
+    command: at("/v1/admin/stats"),
+    fireAfterMs: atOnce,
+    judge({ canary, at: now }) {
+      if (!canaryIsMissed(canary, now)) return well;
+      const { planted, last } = canary;
+      return {
+        type: "bad",
+        context:
+          planted === null
+            ? { lived_seconds: Math.round(((last?.endedAt ?? now) - (last?.plantedAt ?? now)) / 1_000) }
+            : {
+                sandbox: planted.sandboxId,
+                provider: planted.provider,
+                lived_seconds: Math.round((now - planted.plantedAt) / 1_000),
+              },
+      };
     },
   },
   {

@@ -3,7 +3,9 @@
  * be seen is `unknown` and moves no alert: silence neither raises nor clears one.
  */
 import type { CapacityView, LayerSummary } from "../control/control-api.ts";
-import type { OutcomeTotals, OverdueContainer } from "../shard/shard-api.ts";
+import type { BudgetNews, OutcomeTotals, OverdueContainer } from "../shard/shard-api.ts";
+import type { CanaryState } from "../../domain/state/canary.ts";
+import type { DrillState } from "../../domain/state/restore-drills.ts";
 import type { AlertTerms } from "./alert-terms.ts";
 
 export interface NamedSession {
@@ -34,6 +36,10 @@ export interface FleetSnapshot {
   readonly overdueTeardowns: readonly NamedSession[] | null;
   /** Shared containers whose end is past its bound: at most 20 of each shard. */
   readonly overdueContainers: readonly (OverdueContainer & { readonly tenant: string })[] | null;
+  /** Near their budget for the month, or at it: at most 20 of each shard. */
+  readonly tenantBudgets: readonly (BudgetNews & { readonly tenant: string })[] | null;
+  readonly canary: CanaryState;
+  readonly drills: DrillState;
   readonly capacity: CapacityView;
   /** Tenants at their own cap, at most 20. */
   readonly fullTenants: readonly string[];

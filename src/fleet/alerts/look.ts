@@ -2,8 +2,10 @@
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { Clock } from "../../session/ambient.ts";
 import { boundedCall } from "../bounded-call.ts";
-import type { CapacityView, LayerSummary, TenantEntry } from "../control/control-api.ts";
+import type { CapacityView, FleetDocument, LayerSummary, TenantEntry } from "../control/control-api.ts";
 import type { FleetRow, FleetShardApi, OutcomeTotals, OverdueSession, ShardStats } from "../shard/shard-api.ts";
+import { noDrills, parseDrills } from "../../domain/state/restore-drills.ts";
+import { noCanary, parseCanary } from "../../domain/state/canary.ts";
 import type { FleetSnapshot, NamedSession } from "./alert.ts";
 import type { AlertTerms } from "./alert-terms.ts";
 
@@ -12,12 +14,16 @@ export interface LookedAtControl {
   capacity(): CapacityView;
   layers(): readonly LayerSummary[];
   tenants(after: TenantId | null, limit: number): readonly TenantEntry[];
+  document(kind: FleetDocument["kind"], id: string): FleetDocument | null;
 }
 
 export interface LookPorts {
   readonly shards: readonly {
     readonly name: string;
-    readonly api: Pick<FleetShardApi, "stats" | "select" | "overdue" | "overdueContainers" | "outcomes">;
+    readonly api: Pick<
+      FleetShardApi,
+      "stats" | "select" | "overdue" | "overdueContainers" | "tenantBudgets" | "outcomes"
+    >;
   }[];
   readonly clock: Clock;
 }
@@ -42,6 +48,7 @@ interface ShardLook {
   readonly teardowns: readonly FleetRow[];
   readonly overdue: readonly OverdueSession[];
   readonly containers: Awaited<ReturnType<FleetShardApi["overdueContainers"]>>;
+  readonly budgets: Awaited<ReturnType<FleetShardApi["tenantBudgets"]>>;
 }
 
 export async function lookAtFleet(
@@ -70,6 +77,8 @@ export async function lookAtFleet(
     stuck: seen ? stuckOf(looks) : null,
     overdueTeardowns: seen ? distinct(looks.flatMap((look) => look.teardowns).map(namedTeardown)) : null,
     overdueContainers: seen ? looks.flatMap((look) => look.containers) : null,
+    tenantBudgets: seen ? looks.flatMap((look) => look.budgets) : null,
+    ...probesOf(control),
     capacity: control.capacity(),
     fullTenants: fullTenants(control, terms.tenantMaxSandboxes),
     layers: control.layers(),
@@ -79,7 +88,7 @@ export async function lookAtFleet(
 async function lookAt(api: LookPorts["shards"][number]["api"], at: number, terms: LookTerms): Promise<ShardLook> {
   const longAgo = at - terms.stuckAfterMs;
   const few = { limit: namedAtMost, order: "oldest" } as const;
-  const [stats, outcomes, stuck, teardowns, overdue, containers] = await Promise.all([
+  const [stats, outcomes, stuck, teardowns, overdue, containers, budgets] = await Promise.all([
     api.stats(),
     api.outcomes(terms.alerts.outcomeWindowMs),
     api.select({ ...few, stuckBefore: longAgo }),
@@ -87,8 +96,9 @@ async function lookAt(api: LookPorts["shards"][number]["api"], at: number, terms
     api.select({ ...few, teardownOverdueBefore: at }),
     api.overdue(longAgo - terms.alarmSlipMs, namedAtMost),
     api.overdueContainers(at, namedAtMost),
+    api.tenantBudgets(at, namedAtMost),
   ]);
-  return { stats, outcomes, stuck, teardowns, overdue, containers };
+  return { stats, outcomes, stuck, teardowns, overdue, containers, budgets };
 }
 
 function countsOf(looks: readonly ShardLook[]): FleetSnapshot["counts"] {
@@ -134,6 +144,14 @@ function namedTeardown(row: FleetRow): NamedSession {
 
 function distinct(sessions: readonly NamedSession[]): readonly NamedSession[] {
   return [...new Map(sessions.toReversed().map((each) => [each.sessionId, each])).values()];
+}
+
+function probesOf(control: LookedAtControl): Pick<FleetSnapshot, "canary" | "drills"> {
+  const [canary, drills] = [control.document("probe", "canary"), control.document("probe", "restore_drill")];
+  return {
+    canary: canary === null ? noCanary : parseCanary(canary.body),
+    drills: drills === null ? noDrills : parseDrills(drills.body),
+  };
 }
 
 function fullTenants(control: LookedAtControl, limit: number): readonly string[] {

@@ -15,7 +15,6 @@ import { lookAtFleet, type LookedAtControl, type LookPorts, type LookTerms } fro
 
 /** What the watch needs of the object it runs in. */
 export interface WatchedControl extends LookedAtControl {
-  document(kind: FleetDocument["kind"], id: string): FleetDocument | null;
   putDocument(document: Omit<FleetDocument, "at">): FleetDocument;
 }
 

@@ -112,7 +112,7 @@ function strangerAmong(looks: readonly Observation[], host: string | null): stri
 
 /** At the provider that is known, else at every wired one. Empty: its adapter is not wired here, so nothing is known. */
 export async function observeEverywhere(
-  ports: AuditPorts,
+  ports: Pick<AuditPorts, "clock" | "providers">,
   terms: AuditTerms,
   target: Target,
   provider: ProviderName | null,

@@ -120,7 +120,7 @@ export interface LayerSummary {
 
 /** Something kept whole under a name: an audit's plan, its result. */
 export interface FleetDocument {
-  readonly kind: "audit_plan" | "audit_result" | "reaper_receipt" | "alert_state" | "cursor";
+  readonly kind: "audit_plan" | "audit_result" | "reaper_receipt" | "alert_state" | "cursor" | "probe";
   readonly id: string;
   /** When it was first put. */
   readonly at: number;

@@ -131,6 +131,15 @@ export interface TenantCounts {
   readonly cancelled: number;
   /** Its shared containers whose end is or will be past its bound, the first few. Absent in what older code told. */
   readonly overdueContainers?: readonly OverdueContainer[];
+  /** How it stands to its budget for the month; null: nothing to tell. Absent in what older code told. */
+  readonly budget?: BudgetNews | null;
+}
+
+/** A tenant is near its budget for the month, or has used it up. */
+export interface BudgetNews {
+  readonly level: "near" | "used_up";
+  /** The end of that month: from then on it says nothing. */
+  readonly until: number;
 }
 
 export interface OverdueContainer {
@@ -161,6 +170,8 @@ export interface FleetShardApi extends IndexPort, CountsPort {
   overdue(before: number, limit: number): Promise<readonly OverdueSession[]>;
   /** Shared containers whose end is past its bound at `now`, the longest first. */
   overdueContainers(now: number, limit: number): Promise<readonly (OverdueContainer & { readonly tenant: TenantId })[]>;
+  /** Tenants that are near their budget for the month, or have used it up: at most `limit`, those first. */
+  tenantBudgets(now: number, limit: number): Promise<readonly (BudgetNews & { readonly tenant: TenantId })[]>;
   /** Of the last `windowMs`, to the minute; null: since the shard began to count. */
   outcomes(windowMs: number | null): Promise<OutcomeTotals>;
   /** Begins to build its rows anew from the registries, and works on it until done or for some seconds; its alarm goes on. */

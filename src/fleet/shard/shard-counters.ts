@@ -2,7 +2,7 @@
 import { addAmounts, readAmounts, writeAmounts } from "../../storage/amounts.ts";
 import type { Sql } from "../../storage/sql.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
-import type { OverdueContainer, ShardStats, TenantCounts } from "./shard-api.ts";
+import type { BudgetNews, OverdueContainer, ShardStats, TenantCounts } from "./shard-api.ts";
 
 const sandboxCounts = [
   "granted",
@@ -50,6 +50,26 @@ export function readOverdueContainers(
     .filter(({ from }) => from <= now)
     .toSorted((a, b) => a.from - b.from)
     .slice(0, limit);
+}
+
+/**
+ * Near their budget for the month, or at it: those that used it up first. Without a column of its own: after a rollback older code
+ * refuses a table that it does not know, and `asOf` of the stats reads every row here as well.
+ */
+export function readTenantBudgets(
+  sql: Sql,
+  now: number,
+  limit: number,
+): readonly (BudgetNews & { readonly tenant: TenantId })[] {
+  const rows = sql.run(
+    `SELECT tenant, body FROM tenant_counts WHERE json_extract(body, '$.budget.until') > ?
+     ORDER BY json_extract(body, '$.budget.level') DESC, tenant LIMIT ?`,
+    ...[now, limit],
+  );
+  return rows.flatMap((row) => {
+    const { tenant, budget } = JSON.parse(row["body"] as string) as TenantCounts;
+    return budget ? [{ ...budget, tenant }] : [];
+  });
 }
 
 /** All counters anew from the rows: at the end of a build, and when rows went that were never counted down. */

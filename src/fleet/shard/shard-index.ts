@@ -12,7 +12,14 @@ import type { BlockedMark, SessionReport } from "../../session/reports/reports.t
 import { migrate, schemaVersion } from "../../storage/migrate.ts";
 import type { Sql } from "../../storage/sql.ts";
 import type { FleetQuery, FleetRow, ListQuery, OverdueSession, ShardStats, TenantCounts } from "./shard-api.ts";
-import { applyCounts, noStats, readOverdueContainers, readStats, recount } from "./shard-counters.ts";
+import {
+  applyCounts,
+  noStats,
+  readOverdueContainers,
+  readStats,
+  readTenantBudgets,
+  recount,
+} from "./shard-counters.ts";
 import { listStatement, selectStatement } from "./shard-queries.ts";
 import { fleetRow, listItem, markRow, readStanding, writeRow } from "./shard-rows.ts";
 import { shardMigrations } from "./shard-schema.ts";
@@ -78,6 +85,10 @@ export class ShardIndex {
 
   overdueContainers(now: number, limit: number): ReturnType<typeof readOverdueContainers> {
     return this.#empty() ? [] : readOverdueContainers(this.#sql, now, limit);
+  }
+
+  tenantBudgets(now: number, limit: number): ReturnType<typeof readTenantBudgets> {
+    return this.#empty() ? [] : readTenantBudgets(this.#sql, now, limit);
   }
 
   /** Sessions whose next deadline passed before `before`, oldest first. */

@@ -81,6 +81,11 @@ export function fleetShard<Env>(wire: (env: Env) => ShardWiring) {
       return this.#index.overdueContainers(now, limit);
     }
 
+    async tenantBudgets(now: number, limit: number) {
+      await this.#ready();
+      return this.#index.tenantBudgets(now, limit);
+    }
+
     async rebuild() {
       await this.#alarm.known();
       this.#builder.start(true);

@@ -4,6 +4,7 @@
  * no label needs escaping.
  */
 import type { AlertBoard, CapacityView, LayerSummary } from "../../fleet/control/control-api.ts";
+import type { StatsView } from "../../protocol/resources/operator/fleet.ts";
 import type { OutcomeTotals, ShardStats } from "../../fleet/shard/shard-api.ts";
 
 export interface FleetFigures {
@@ -13,6 +14,7 @@ export interface FleetFigures {
   readonly capacity: CapacityView;
   readonly layers: readonly LayerSummary[];
   readonly board: AlertBoard | null;
+  readonly probes: Pick<StatsView, "canary" | "restore_drill">;
 }
 
 export const metricsType = "text/plain; version=0.0.4; charset=utf-8";
@@ -42,7 +44,36 @@ const outcomeMetrics = {
 } as const satisfies Readonly<Record<keyof OutcomeTotals, readonly [string, string]>>;
 
 export function metricsText(figures: FleetFigures): string {
-  return [...sandboxMetrics(figures), ...outcomeTotals(figures), ...maintenanceMetrics(figures)].map(render).join("");
+  return [
+    ...sandboxMetrics(figures),
+    ...outcomeTotals(figures),
+    ...maintenanceMetrics(figures),
+    ...probeMetrics(figures),
+  ]
+    .map(render)
+    .join("");
+}
+
+function probeMetrics({ probes: { canary, restore_drill: drills } }: FleetFigures): readonly Metric[] {
+  const outcomes = (["proven", "failed", "inconclusive"] as const).map((outcome) => ({
+    labels: { outcome },
+    value: drills[outcome],
+  }));
+  return [
+    ...(canary.found_after_seconds === null
+      ? []
+      : [
+          gauge("mooring_canary_lived_seconds", "How long the last planted orphan lived.", [
+            { value: canary.found_after_seconds },
+          ]),
+        ]),
+    {
+      type: "counter",
+      name: "mooring_restore_drills_total",
+      help: "Test restores of paused sessions, by outcome.",
+      samples: outcomes,
+    },
+  ];
 }
 
 function sandboxMetrics({ stats, capacity }: FleetFigures): readonly Metric[] {

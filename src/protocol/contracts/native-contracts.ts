@@ -13,6 +13,7 @@ import { sessionContracts } from "./session/session-contracts.ts";
 import { trafficContracts } from "./sandbox/traffic-contracts.ts";
 import { webhookContracts } from "./tenant/webhook-contracts.ts";
 import { snapshotContracts } from "./tenant/snapshot-contracts.ts";
+import { usageContracts } from "./tenant/usage-contracts.ts";
 
 export const nativeContracts = [
   ...Object.values(sessionContracts),
@@ -21,6 +22,7 @@ export const nativeContracts = [
   ...Object.values(trafficContracts),
   ...Object.values(fileContracts),
   ...Object.values(processContracts),
+  ...Object.values(usageContracts),
   ...Object.values(webhookContracts),
   ...Object.values(adminContracts),
   ...Object.values(attentionContracts),

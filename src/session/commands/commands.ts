@@ -2,6 +2,7 @@
 import { SessionAccess } from "./access.ts";
 import { Creation } from "./creation.ts";
 import { SessionEngine } from "../engine.ts";
+import { DrillCommands } from "./drill-commands.ts";
 import { ExplainCommand } from "./explain-command.ts";
 import { GuardedEnd } from "./guarded-end.ts";
 import { InsightCommands } from "./insight-commands.ts";
@@ -63,6 +64,8 @@ export const answeredBy = {
   resolve: "operator",
   inspect: "operator",
   owner: "operator",
+  restorePoint: "drill",
+  restoreDrilled: "drill",
   reseal: "maintenance",
   poke: "maintenance",
 } as const satisfies Readonly<Record<keyof SessionApi, string>>;
@@ -110,6 +113,7 @@ class Commands {
       traffic: new TrafficCommands(access),
       snapshots: new SnapshotCommands(access, secrets),
       explain: new ExplainCommand(access),
+      drill: new DrillCommands(access),
       insight: new InsightCommands(access, calls),
       maintenance: new MaintenanceCommands(ports, this.state, this.engine, reporter, secrets),
     };

@@ -107,6 +107,9 @@ export function setbackOf({ desired, setback }: Session): Problem | null {
   return setbackProblem(setback, desired.cause === "pause" ? "paused" : "lost");
 }
 
+/** What a tenant can do about a month's budget that is used up. */
+const budgetAdvice = `${say(nextCalls.usage)} tells how it stands. Ask the operator for more (TENANT_MAX_COST_PER_MONTH), or send this again when the next month has begun.`;
+
 /** A resume or rebuild that did not come about: the session is as it was before, and may be asked again. */
 function setbackProblem(setback: Setback, status: "paused" | "lost"): Problem {
   switch (setback.code) {
@@ -114,6 +117,11 @@ function setbackProblem(setback: Setback, status: "paused" | "lost"): Problem {
       return {
         code: "quota_exhausted",
         detail: `There is no room for another sandbox: the session stays ${status}, and what is saved is kept. End another session of yours (${say(nextCalls.list)}, then ${say(nextCalls.end)}), then send this again.`,
+      };
+    case "budget_spent":
+      return {
+        code: "quota_exhausted",
+        detail: `${setback.message} The session stays ${status}, and what is saved is kept. ${budgetAdvice}`,
       };
     case "insufficient_space":
     case "space_unmeasurable":
@@ -157,7 +165,7 @@ export function refusalProblem(refusal: Refusal): Problem {
     case "budget_spent":
       return {
         code: "quota_exhausted",
-        detail: `${words} Nothing was made. Its operator allows more with TENANT_MAX_COST_PER_MONTH; else try again next month.`,
+        detail: `${words} Nothing was made. ${budgetAdvice}`,
       };
     case "capacity_exhausted":
       return {

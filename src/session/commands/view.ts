@@ -67,6 +67,7 @@ export function sessionView(session: Session, context: ViewContext): SessionView
     workspace: session.workspace === null ? null : workspaceView(session.workspace),
     restoring: restoringView(session),
     failure: desired.type === "terminated" ? whatFailed(session) : (context.trouble ?? whatFailed(session)),
+    last_proven_restorable_at: provenAt(session),
     ghosts: session.ghosts.length,
     teardown: sessionTeardown(session, context.receipts),
   };
@@ -77,6 +78,11 @@ function restoringView({ desired, newest }: Session): SessionView["restoring"] {
   const last = desired.type === "running" && newest?.phase === "launching" ? desired.provision?.lastError : null;
   if (last?.code !== "restoring" || last.progress === undefined) return null;
   return { done_bytes: last.progress.doneBytes, total_bytes: last.progress.totalBytes };
+}
+
+/** Of what would be restored now: a newer save has to prove itself again. */
+function provenAt({ snapshot, restoreProof }: Session): SessionView["last_proven_restorable_at"] {
+  return restoreProof !== null && snapshot?.id === restoreProof.snapshotId ? rfc3339(restoreProof.at) : null;
 }
 
 function networkOf({ network }: Session): SessionView["network"] {

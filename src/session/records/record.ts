@@ -194,6 +194,11 @@ export const sessionRecord = z.object({
   cancellations: z.array(generation),
   // Records from before a tenant had snapshots of its own.
   taken: z.array(taken).default([]),
+  // Records from before there were drills.
+  restoreProof: z
+    .object({ at: instant, snapshotId: z.string(), files: z.int(), bytes: z.number(), manifest: z.string() })
+    .nullable()
+    .default(null),
 });
 
 const observation = z.object({

@@ -57,6 +57,7 @@ export const rowFields = [
   "forgotten",
   "cancellations",
   "taken",
+  "restoreProof",
 ] as const satisfies readonly (keyof Session)[];
 
 export function encodeSession(session: Session): string {

@@ -93,5 +93,6 @@ function blank(
     forgotten: [],
     cancellations: [],
     taken: [],
+    restoreProof: null,
   };
 }

@@ -138,7 +138,13 @@ export type ReserveReply =
   | { readonly granted: true; readonly container?: ContainerId }
   | { readonly granted: false; readonly code: "quota_exhausted"; readonly limit: number; readonly used: number }
   /** What the tenant may spend in a month is used up. */
-  | { readonly granted: false; readonly code: "budget_spent" }
+  | {
+      readonly granted: false;
+      readonly code: "budget_spent";
+      /** Absent in what older code answers. */
+      readonly month?: MonthSpend;
+      readonly currency?: string;
+    }
   /** The tenant may have more, the fleet has no room: what all tenants may have together is in use. */
   | { readonly granted: false; readonly code: "capacity_exhausted"; readonly limit: number; readonly used: number }
   /** Its last launches failed one after the other: nothing is launched before `closesAt`. */
@@ -186,6 +192,18 @@ export type SnapshotReply =
       readonly limit: number;
       readonly used: number;
     };
+
+/** What a tenant has spent in the calendar month (UTC), in billionths of the currency. */
+export interface MonthSpend {
+  readonly from: number;
+  readonly until: number;
+  /** Up to now. */
+  readonly nanos: number;
+  /** What a second of all that runs adds. */
+  readonly nanosPerSecond: number;
+  /** TENANT_MAX_COST_PER_MONTH; null: without a bound. */
+  readonly maxNanos: number | null;
+}
 
 /** The tenant's registry as a session sees it. Calls may throw (object RPC): the session then knows nothing and asks again. */
 export interface TenantPort {

@@ -225,5 +225,6 @@ export function admit(
     ghosts: [],
     cancellations: [],
     taken: [],
+    restoreProof: null,
   };
 }

@@ -1,6 +1,7 @@
 /** Asking the tenant's registry for quota, and putting its refusals into words. */
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import type { OpeningFailure } from "../../domain/machine/events.ts";
+import { nanosPerUnit } from "../../domain/rules/price.ts";
 import type { SpaceRefusal } from "../../domain/rules/cold-admission.ts";
 import type { Candidate } from "../../domain/state/lease.ts";
 import type { Session } from "../../domain/state/session.ts";
@@ -51,8 +52,7 @@ function orderOf(session: Session, { generation, sandboxId, provider }: Candidat
 /** Each of these refusals passes, so the session waits and asks again. Only its own cap is in the tenant's hands. */
 export function waitingFailure(refusal: NotReserved, now: number): OpeningFailure {
   const message = refusalWords(refusal);
-  if (refusal.code === "quota_exhausted" || refusal.code === "budget_spent")
-    return { code: "quota_exhausted", message };
+  if (refusal.code === "quota_exhausted" || refusal.code === "budget_spent") return { code: refusal.code, message };
   if (refusal.code !== "spawn_breaker_open") return { code: "no_capacity", message };
   return { code: "no_capacity", message, retryAfterMs: Math.max(0, refusal.closesAt - now) };
 }
@@ -62,7 +62,7 @@ export function refusalWords(refusal: Refusal): string {
     case "quota_exhausted":
       return `The tenant may have ${refusal.limit} sandboxes at once and has ${refusal.used}.`;
     case "budget_spent":
-      return "The tenant's budget for this month is used up.";
+      return spentWords(refusal);
     case "capacity_exhausted":
       return `All tenants together may have ${refusal.limit} sandboxes at once and have ${refusal.used}.`;
     case "spawn_breaker_open":
@@ -74,4 +74,11 @@ export function refusalWords(refusal: Refusal): string {
     case "draining":
       return "An operator is emptying this Mooring: what runs may finish, nothing new is started.";
   }
+}
+
+/** What was spent, what may be, and when that ends by itself. */
+function spentWords({ month, currency }: Extract<Refusal, { code: "budget_spent" }>): string {
+  if (month === undefined || month.maxNanos === null) return "The tenant has spent what it may in this month.";
+  const amount = (nanos: number) => `${Number((nanos / nanosPerUnit).toPrecision(4))} ${currency ?? ""}`.trimEnd();
+  return `The tenant has spent ${amount(month.nanos)} of the ${amount(month.maxNanos)} that it may in this month, which ends at ${new Date(month.until).toISOString()}.`;
 }

@@ -15,7 +15,7 @@ import { join } from "../containers/containers.ts";
 import { readKept, writeKept } from "../kept.ts";
 import { defaultPauseTerms, type PauseTerms } from "./pauses.ts";
 import { grant, isOpenState, move, openCount, readReservation } from "./reservations.ts";
-import { isSpent } from "./spending.ts";
+import { isSpent, monthSpend } from "./spending.ts";
 import { isFinal, raised, readSession, type RegisteredSession, unknownSession, writeSession } from "../sessions.ts";
 
 export interface QuotaTerms {
@@ -87,7 +87,10 @@ export function judge(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: num
   const used = openCount(sql);
   const limit = terms.maxSandboxes;
   if (used >= limit) return refused({ granted: false, code: "quota_exhausted", limit, used });
-  if (isSpent(sql, terms.monthlyNanos, now)) return refused({ granted: false, code: "budget_spent" });
+  if (isSpent(sql, terms.monthlyNanos, now)) {
+    const month = monthSpend(sql, terms.monthlyNanos, now);
+    return refused({ granted: false, code: "budget_spent", month, currency: terms.containers.policy.prices.currency });
+  }
   const closesAt = heldUntil(readBreaker(sql), spawnKey(order), now);
   if (closesAt !== null) return refused({ granted: false, code: "spawn_breaker_open", closesAt });
   return { type: "free", session, room: limit - used };

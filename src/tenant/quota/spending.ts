@@ -4,15 +4,8 @@
  * granted until the month is over or the operator allows more.
  */
 import type { Generation, SessionId } from "../../domain/state/ids.ts";
-import type { SessionReport } from "../../session/reports/reports.ts";
+import type { MonthSpend, SessionReport } from "../../session/reports/reports.ts";
 import type { Sql } from "../../storage/sql.ts";
-
-export interface MonthSpend {
-  /** Billionths of the currency, up to now. */
-  readonly nanos: number;
-  /** What a second of all that runs adds. */
-  readonly nanosPerSecond: number;
-}
 
 /** A row in time. */
 interface Row {
@@ -71,7 +64,7 @@ function nanosSince({ since, nanosPerSecond }: Row, begin: number, until: number
   return Math.floor((Math.max(0, until - Math.max(since, begin)) * nanosPerSecond) / 1_000);
 }
 
-export function monthSpend(sql: Sql, now: number): MonthSpend {
+function spentIn(sql: Sql, now: number): Pick<MonthSpend, "nanos" | "nanosPerSecond"> {
   const { begin } = monthOf(now);
   let nanos = keptSum(sql, begin) ?? closedNanos(closedRows(sql, null), begin);
   let nanosPerSecond = 0;
@@ -82,8 +75,19 @@ export function monthSpend(sql: Sql, now: number): MonthSpend {
   return { nanos, nanosPerSecond };
 }
 
+export function monthSpend(sql: Sql, budget: number | null, now: number): MonthSpend {
+  const { begin: from, end: until } = monthOf(now);
+  return { from, until, ...spentIn(sql, now), maxNanos: budget };
+}
+
+/** Of a tenant that never was. */
+export function nothingSpent(budget: number | null, now: number): MonthSpend {
+  const { begin: from, end: until } = monthOf(now);
+  return { from, until, nanos: 0, nanosPerSecond: 0, maxNanos: budget };
+}
+
 export function isSpent(sql: Sql, budget: number | null, now: number): boolean {
-  return budget !== null && monthSpend(sql, now).nanos >= budget;
+  return budget !== null && spentIn(sql, now).nanos >= budget;
 }
 
 /** When what runs will have used up the budget; null: not in this month, or everybody was told. */
@@ -94,7 +98,7 @@ export function spentAt(sql: Sql, budget: number | null, now: number): number | 
     monthOf(now).begin,
   )[0]?.["at"];
   if (typeof tellAt !== "number") return null;
-  const { nanos, nanosPerSecond } = monthSpend(sql, now);
+  const { nanos, nanosPerSecond } = spentIn(sql, now);
   if (nanos >= budget) return Math.max(now, tellAt);
   if (nanosPerSecond === 0) return null;
   const at = now + Math.ceil(((budget - nanos) * 1_000) / nanosPerSecond);

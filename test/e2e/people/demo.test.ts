@@ -3,7 +3,7 @@
  * command line or working directory was started by it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
@@ -44,9 +44,16 @@ function demo(): Run {
 }
 
 it(
-  "tells the whole story with a receipt for each session, and leaves no process and no file [API-15]",
+  "the README's first command tells the whole story with a receipt for each session, and leaves no process and no file [API-15] [PEO-6]",
   { timeout: 180_000 },
   async () => {
+    // What a new user is told to type is what runs here.
+    const readme = readFileSync(join(repository, "README.md"), "utf8");
+    expect(readme).toContain("npm ci && npm run demo");
+    const { scripts } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    expect(scripts["demo"]).toContain("scripts/demo/demo.ts");
     const run = demo();
     const code = await run.ended;
     expect(run.said()).toContain("Everything held.");

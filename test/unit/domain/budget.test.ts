@@ -28,7 +28,7 @@ function priced(maxCost: number | null): Session {
     endAt,
     warnedOfEnd: endAt,
     budget: { ...noBudget, maxNanos },
-    newest: held({ heldAt: at, terms }),
+    newest: held({ heldAt: at, acceptedSentAt: at + 5 * hour, terms }),
   });
 }
 
@@ -51,6 +51,21 @@ describe("a clock in money", () => {
     );
     expect(clocks.budget.dueAt(priced(null))).toBeNull();
     expect(chargeFor(1, 999)).toBe(0);
+  });
+
+  it("[EVI-3] is overrun by one renewal's worth at most, however late the session comes to look", () => {
+    const ttl = policy.leaseTtlMs;
+    for (const lateMs of [0, 1, second, minute, ttl, hour, 20 * hour])
+      // The last renewal before the outage: long ago, or in the very moment in which the budget was used up.
+      for (const before of [0, second, minute, ttl]) {
+        const due = at + 500 * second;
+        const terms = { ttlMs: ttl, stopGraceMs: policy.stopGraceMs, nanosPerSecond: rate };
+        const lease = held({ heldAt: at, acceptedSentAt: due - before, acceptedTtlMs: ttl, terms });
+        const spent = move({ ...priced(0.5), newest: lease }, passed, due + lateMs).session;
+        const cost = spentBy(spent, due + lateMs + hour);
+        expect(cost - 500 * rate, `${lateMs} ms late`).toBeLessThanOrEqual(chargeFor(ttl, rate));
+        expect(cost, `${lateMs} ms late`).toBe(500 * rate + chargeFor(Math.min(lateMs, ttl - before), rate));
+      }
   });
 
   it("[EVI-4] tells before, once, and again after the budget was raised", () => {

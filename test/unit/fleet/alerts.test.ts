@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { alertRules } from "../../../src/fleet/alerts/alert-rules.ts";
 import { nextAlertState } from "../../../src/fleet/alerts/alert.ts";
 import { layerNames } from "../../../src/fleet/control/schedule.ts";
+import { noDrills } from "../../../src/domain/state/restore-drills.ts";
 import { blockedCodes, sessionStatuses } from "../../../src/protocol/resources/session/sessions.ts";
 import type { OutcomeCounts } from "../../../src/session/reports/reports.ts";
 import { born, sessionId } from "../../support/reports.ts";
@@ -16,6 +17,18 @@ describe("the watch", () => {
   it("fires every alert in one bad hour, holds them while it is blind, and clears each when all is well [FLT-13] [FLT-7]", async () => {
     const fleet = new WatchedFleet();
     let jobs = 0;
+    const probe = (id: string, body: object) =>
+      void fleet.control.putDocument({ kind: "probe", id, body: JSON.stringify(body) });
+    const lost = {
+      sessionId: sessionId("lost"),
+      tenant: "acme",
+      snapshotId: "s",
+      since: born,
+      tries: 2,
+      why: "damaged",
+    };
+    probe("canary", { planted: null, last: { plantedAt: born, endedAt: born + 1, by: "nobody" } });
+    probe("restore_drill", { ...noDrills, failing: [lost] });
     const bad = () => {
       jobs += 10;
       const outcomes: OutcomeCounts = counted({
@@ -35,6 +48,7 @@ describe("the watch", () => {
     };
     for (const name of ["one", "two"]) fleet.session(name, { blocked: "unreadable" });
     fleet.session("parked", { status: "terminating", blocked: "parked", stuckSince: born, teardownOverdueFrom: born });
+    fleet.budget = { level: "near", until: born + 600 * minute };
     fleet.active(95);
     expect(fleet.firing(await fleet.look())).not.toContain("sandbox_count_high");
     const worst = await fleet.pass(32, bad);
@@ -43,9 +57,15 @@ describe("the watch", () => {
     // Blind: everything is mended meanwhile, and nobody can know.
     fleet.shardFails = true;
     for (const name of ["one", "two", "parked"]) fleet.session(name);
+    fleet.budget = null;
     fleet.active(3);
+    probe("canary", { planted: null, last: { plantedAt: born, endedAt: born + 1, by: "audit" } });
+    probe("restore_drill", noDrills);
     const blind = await fleet.pass(3, well);
-    const seen = ["capacity_high", "cleanup_failing", "cleanup_silent", "quota_exhausted"];
+    // FleetControl's own: no shard is needed to see them.
+    const seen = [
+      ...["canary_missed", "capacity_high", "cleanup_failing", "cleanup_silent", "quota_exhausted", "restore_failed"],
+    ];
     expect([...fleet.firing(blind)].sort()).toEqual(everyRule.filter((name) => !seen.includes(name)));
 
     fleet.shardFails = false;
@@ -55,6 +75,18 @@ describe("the watch", () => {
     expect(changes("fired").sort()).toEqual(everyRule);
     expect(changes("cleared").sort()).toEqual(everyRule);
     expect(fleet.logged.filter((line) => line.startsWith("alert fired"))).toHaveLength(everyRule.length);
+  });
+
+  it("warns of a tenant near its budget for the month or at it, by name, until the month is over [EVI-4]", async () => {
+    const fleet = new WatchedFleet();
+    fleet.budget = { level: "used_up", until: fleet.now + 5 * minute };
+    fleet.active(1);
+    const board = await fleet.look();
+    expect(fleet.firing(board)).toContain("tenant_budget");
+    expect(board.alerts.find(({ name }) => name === "tenant_budget")?.context).toMatchObject({
+      ...{ count: 1, used_up: "acme", near: "" },
+    });
+    expect(fleet.firing(await fleet.pass(5))).not.toContain("tenant_budget");
   });
 
   it("pages for a parked ghost of a session that runs, from the moment it is overdue [FLT-13]", async () => {

@@ -104,7 +104,7 @@ describe("every hint names a call that is there", () => {
       if (refused === null) throw new Error("a setback without a refusal");
       return refused;
     };
-    const setbacks = ["quota_exhausted", "snapshot_missing", "provision_timeout"].flatMap((code) =>
+    const setbacks = ["quota_exhausted", "budget_spent", "snapshot_missing", "provision_timeout"].flatMap((code) =>
       (["paused", "lost"] as const).map((status) =>
         setback({ code, message: "It went wrong", at }, status === "paused" ? "pause" : "loss"),
       ),
@@ -114,7 +114,8 @@ describe("every hint names a call that is there", () => {
       return found.filter((each) => each !== null);
     });
     const quota = refusals.refusalProblem({ granted: false, code: "quota_exhausted", limit: 10, used: 10 });
-    for (const { code, detail } of [...plain, ...setbacks, ...states, quota]) {
+    const budget = refusals.refusalProblem({ granted: false, code: "budget_spent" });
+    for (const { code, detail } of [...plain, ...setbacks, ...states, quota, budget]) {
       const named = expectReal(detail);
       // An operator's key is not a call away.
       if (code !== "secret_missing") expect(named.length, detail).toBeGreaterThan(0);

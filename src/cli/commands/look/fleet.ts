@@ -113,6 +113,17 @@ function show(
         : warn(`since ${relative(stats.draining.since, now)}: ${screen.plain(stats.draining.reason)}`),
     ],
   ]);
+  const { canary, restore_drill: drills } = stats;
+  const found =
+    canary.found_after_seconds === null ? "none yet" : `found after ${Math.round(canary.found_after_seconds)} s`;
+  screen.line(`\n${bold("Tried on itself")}`);
+  screen.facts([
+    ["canary", canary.missed ? bad(`${found}: missed`) : found],
+    [
+      "restores",
+      `${drills.proven} proven, ${drills.failed} failed, ${drills.inconclusive} inconclusive${drills.failing.length === 0 ? "" : bad(`; not restorable: ${drills.failing.join(" ")}`)}`,
+    ],
+  ]);
   const firing = alerts.data.filter(({ phase }) => phase !== "clear");
   screen.line(
     `\n${bold("Alerts")}  ${dim(alerts.looked_at === null ? "never looked" : `looked ${relative(alerts.looked_at, now)}`)}${alerts.stale ? bad("  the watch is late") : ""}`,

@@ -162,6 +162,9 @@ function Facts({ session }: { readonly session: SessionView }) {
     ["Idle after", session.idle_timeout_seconds === null ? "never" : duration(session.idle_timeout_seconds * 1_000)],
     ["At most", duration(session.max_lifetime_seconds * 1_000)],
     ...(session.currency === null ? [] : [["Cost", costOf(session)] as const]),
+    ...(session.last_proven_restorable_at === null
+      ? []
+      : [["Files proven restorable", <When key="r" at={session.last_proven_restorable_at} />] as const]),
     ["When lost", plain(session.on_loss)],
     ["Resumes by itself", session.auto_resume ? "yes" : "no"],
     ...(session.agent_type === null ? [] : [["Agent", session.agent_type] as const]),

@@ -15,7 +15,6 @@ import {
   type RebuildView,
   type StatsView,
   tenantQuery,
-  type TenantUsageView,
 } from "../../../protocol/resources/operator/fleet.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
 import type { Problem } from "../../../protocol/problem.ts";
@@ -26,6 +25,8 @@ import { decodeCursor, encodeCursor } from "../../request/cursor.ts";
 import { askAll } from "../../fan-out.ts";
 import { readQuery } from "../../request/headers.ts";
 import { ledgerOf } from "../../answer/ledger-view.ts";
+import { probesView } from "../../answer/probes-view.ts";
+import { usageOf } from "../../answer/usage-view.ts";
 import { type AdminAsk, json, problem, type Route, serve, type TenantAsk, askSession } from "../../route.ts";
 import { tenantEntries } from "../../request/directory.ts";
 
@@ -33,12 +34,16 @@ type Shards = ReturnType<AdminAsk["backend"]["shards"]>;
 const shardOf = (shard: Shards[number]) => shard.name;
 
 async function stats(from: AdminAsk): Promise<Response> {
-  const [shards, capacity] = await Promise.all([
+  const [shards, capacity, probes] = await Promise.all([
     askAll(from, from.backend.shards(), shardOf, ({ api }) => api.stats()),
     askControl(from, (control) => control.capacity()),
+    askControl(from, (control) =>
+      Promise.all([control.document("probe", "canary"), control.document("probe", "restore_drill")]),
+    ),
   ]);
   if (!shards.ok) return problem(from, shards.problem);
   if (!capacity.ok) return problem(from, capacity.problem);
+  if (!probes.ok) return problem(from, probes.problem);
   const { limit, used, draining } = capacity.value;
   const sum = (of: (each: ShardStats) => number) => shards.value.reduce((total, each) => total + of(each), 0);
   const view: StatsView = {
@@ -54,6 +59,7 @@ async function stats(from: AdminAsk): Promise<Response> {
     tenants: sum((each) => each.tenants),
     global: { limit, booked: used },
     draining: draining === null ? null : { ...draining, since: rfc3339(draining.since) },
+    ...probesView(...probes.value, from.clock.now()),
   };
   return json(200, view);
 }
@@ -170,26 +176,8 @@ async function ledger(from: AdminAsk): Promise<Response> {
 async function tenantUsage(from: AdminAsk): Promise<Response> {
   const query = readQuery(from.request, tenantQuery);
   if (!query.ok) return problem(from, query.problem);
-  const { tenant } = query.value;
-  const reply = await askAll(
-    from,
-    [tenant as TenantId],
-    () => `the registry of ${tenant}`,
-    (name) => from.backend.tenant(name).usage(),
-  );
-  if (!reply.ok) return problem(from, reply.problem);
-  const [usage] = reply.value;
-  const figures = usage?.figures ?? [];
-  const view: TenantUsageView = {
-    tenant,
-    usage: figures.map(({ status, provider, ms }) => ({ status, provider, seconds: ms / 1_000 })),
-    total_seconds: figures.reduce((sum, { ms }) => sum + ms, 0) / 1_000,
-    sessions: usage?.sessions ?? 0,
-    imbalances: (usage?.imbalances ?? []).map(
-      ({ status, provider, byMs }) => `${status} with ${provider}: the sum is ${byMs} ms more than its sessions`,
-    ),
-  };
-  return json(200, view);
+  const reply = await usageOf(from, query.value.tenant as TenantId);
+  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
 }
 
 async function sessionUsage(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<Response> {

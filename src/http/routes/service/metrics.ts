@@ -1,8 +1,9 @@
-/** `/metrics` for Prometheus, with the admin token: two calls to each shard and three to control. One that is silent: 503. */
+/** `/metrics` for Prometheus, with the admin token: two calls to each shard and five to control. One that is silent: 503. */
 import type { AlertBoard } from "../../../fleet/control/control-api.ts";
 import { serviceContracts } from "../../../protocol/contracts/service/service-contracts.ts";
 import type { Reply } from "../../../protocol/problem.ts";
 import { ask } from "../../backend.ts";
+import { probesView } from "../../answer/probes-view.ts";
 import { type FleetFigures, metricsText, metricsType } from "../../answer/metrics.ts";
 import { type AdminAsk, problem, type Route, serve } from "../../route.ts";
 
@@ -10,15 +11,20 @@ async function metrics(from: AdminAsk): Promise<Response> {
   const reply = await ask("read", from.log, async (): Promise<Reply<FleetFigures>> => {
     const { backend } = from;
     const control = backend.control();
-    const [stats, outcomes, capacity, layers, board] = await Promise.all([
+    const [stats, outcomes, capacity, layers, board, canary, drills] = await Promise.all([
       Promise.all(backend.shards().map(({ api }) => api.stats())),
       Promise.all(backend.shards().map(({ api }) => api.outcomes(null))),
       control.capacity(),
       control.layers(),
       control.document("alert_state", "board"),
+      control.document("probe", "canary"),
+      control.document("probe", "restore_drill"),
     ]);
     const parsed = board === null ? null : (JSON.parse(board.body) as AlertBoard);
-    return { ok: true, value: { stats, outcomes, capacity, layers, board: parsed } };
+    return {
+      ok: true,
+      value: { stats, outcomes, capacity, layers, board: parsed, probes: probesView(canary, drills, from.clock.now()) },
+    };
   });
   if (reply.ok) return new Response(metricsText(reply.value), { headers: { "content-type": metricsType } });
   return problem(from, {

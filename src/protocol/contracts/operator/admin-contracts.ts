@@ -243,7 +243,7 @@ export const adminContracts = {
     operation: "getTenantUsage",
     method: "GET",
     path: "/v1/admin/usage",
-    summary: "A tenant's seconds by status and provider",
+    summary: "What a tenant uses of what it may: sandboxes, the month's cost, seconds",
     query: tenantQuery,
     answers: { 200: { means: "Sums over all of its sessions.", body: tenantUsageView } },
   }),

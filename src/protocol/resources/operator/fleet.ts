@@ -16,8 +16,27 @@ export const usageView = z.object({
 });
 export type UsageView = z.infer<typeof usageView>;
 
+const monthView = z.object({
+  from: instant.describe("The first moment of the calendar month, UTC."),
+  until: instant.describe("When the next month begins, and the counting with it."),
+  cost: z.number().describe("Spent in this month up to now, by the prices that each sandbox was launched with."),
+  cost_per_hour: z.number().describe("What an hour of all that runs now adds."),
+  max_cost: z
+    .number()
+    .nullable()
+    .describe("TENANT_MAX_COST_PER_MONTH: used up, what costs something pauses or ends; null: without a bound."),
+  currency: z.string().describe("The currency of the operator's prices."),
+});
+
 export const tenantUsageView = z.object({
   tenant: z.string(),
+  sandboxes: z
+    .object({
+      used: z.int().describe("Sandboxes that count: from their reservation until they are proven gone."),
+      limit: z.int().describe("As many as the tenant may have at once."),
+    })
+    .describe("How many sandboxes the tenant has, and may have."),
+  month: monthView.describe("What the tenant has spent in this calendar month, and may spend."),
   usage: z
     .array(usageFigure)
     .describe("Sums over every session there ever was, as last reported: a session reports when it changes."),
@@ -76,6 +95,26 @@ export const statsView = z.object({
   tenants: z.int(),
   global: z.object({ limit: z.int(), booked: z.int() }),
   draining: z.object({ since: instant, by: z.string(), reason: z.string() }).nullable(),
+  canary: z
+    .object({
+      planted_at: instant.nullable().describe("Since when one is out; null: none is."),
+      found_after_seconds: z.number().nullable().describe("How long the last one lived; null: none has ended yet."),
+      ended_by: z
+        .enum(["audit", "itself", "nobody"])
+        .nullable()
+        .describe("What ended the last one: the audit, its own fence, or nobody in time. null: none has ended yet."),
+      missed: z.boolean().describe("true: it was not found and ended in time, which is the alert `canary_missed`."),
+    })
+    .describe("The orphan that Mooring plants once a day to see that orphans are found. Off unless CANARY is `daily`."),
+  restore_drill: z
+    .object({
+      proven: z.int().describe("Drills in which the saved files of a paused session came back as they were saved."),
+      failed: z.int().describe("Drills in which they did not."),
+      inconclusive: z.int().describe("Drills that said nothing: there was no sandbox or time, or the session went on."),
+      last_proven_at: instant.nullable().describe("When one last went well; null: none has."),
+      failing: z.array(z.string()).describe("Sessions whose files could not be restored twice: `restore_failed`."),
+    })
+    .describe("Test restores of paused sessions. Off unless RESTORE_DRILL_MINUTES is set."),
 });
 export type StatsView = z.infer<typeof statsView>;
 

@@ -84,6 +84,7 @@ export const blockedCodes = [
   "env_unreadable",
   "no_capacity",
   "quota_exhausted",
+  "budget_spent",
   "snapshot_not_deleted",
   "pause_failing",
   "unavailable",
@@ -208,6 +209,11 @@ export const sessionView = z.object({
     .nullable()
     .describe(
       "What went wrong: why it ended; while it starts, what the last try met; otherwise why the last pause, resume or rebuild failed.",
+    ),
+  last_proven_restorable_at: instant
+    .nullable()
+    .describe(
+      "When the files that a resume would bring back were last restored elsewhere, read whole, and found as they were saved. null: not yet, or there are none. Operators choose how often (RESTORE_DRILL_MINUTES).",
     ),
   ghosts: z.int().describe("Open ghosts: replaced sandboxes that are not yet proven gone."),
   teardown: teardownView

@@ -128,6 +128,7 @@ describe("explain", () => {
     expect(next(paused())).toMatchObject({ path: "POST /v1/sessions/{id}/resume", body: {}, notBefore: null });
     const setback = (code: string) => paused({ setback: { code, message: "no snapshot s-1", at } });
     expect(next(setback("quota_exhausted"))?.path).toBe("GET /v1/sessions");
+    expect(next(setback("budget_spent"))?.path).toBe("GET /v1/usage");
     expect(next(setback("snapshot_missing"))?.path).toBe("DELETE /v1/sessions/{id}");
     expect(about(setback("snapshot_missing")).alive).toContain("The last try to start it failed: no snapshot s-1.");
     expect(next(setback("provision_timeout"))?.path).toBe("POST /v1/sessions/{id}/resume");

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { OutcomeTotals, ShardStats } from "../../../../src/fleet/shard/shard-api.ts";
+import { probesView } from "../../../../src/http/answer/probes-view.ts";
 import { metricsText } from "../../../../src/http/answer/metrics.ts";
 import { expectProblem, httpClient, testSecrets } from "../../../support/http-client.ts";
 import { noOutcomes } from "../../../../src/fleet/control/outcome-log.ts";
@@ -65,6 +66,7 @@ describe("/metrics", () => {
       outcomes: [outcomes],
       capacity: { limit: 10, used: 4, tenants: 2, draining: null },
       layers: [{ ...layer, failuresInRow: 0 }],
+      probes: probesView(null, null, 1),
       board: {
         since: 1,
         lookedAt: 2_000,
@@ -78,7 +80,7 @@ describe("/metrics", () => {
     const names = series.map((line) => line.slice(0, line.lastIndexOf(" ")));
     expect(new Set(names).size).toBe(names.length);
     const labels = new Set([...text.matchAll(/[{,]([a-z]+)="/g)].map((match) => match[1] ?? ""));
-    expect([...labels].sort()).toEqual(["alert", "code", "layer", "phase", "severity", "status"]);
+    expect([...labels].sort()).toEqual(["alert", "code", "layer", "outcome", "phase", "severity", "status"]);
     expect(text).not.toContain("x".repeat(20));
   });
 
