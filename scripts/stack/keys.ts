@@ -7,7 +7,7 @@
 import { type ApiKeyScope, apiKeyScope, apiKeyScopes, e2bFormOf, keyLifetimeMs } from "../../src/protocol/api-keys.ts";
 import { readCommandLine } from "../command-line.ts";
 import { secretFault } from "../../src/config/config-secrets.ts";
-import { tenantName } from "../../src/protocol/primitives.ts";
+import { drillTenantName, tenantName } from "../../src/protocol/primitives.ts";
 import { readSecretFile } from "../deploy/secret-file.ts";
 import { freshKey } from "./fresh-key.ts";
 
@@ -33,6 +33,9 @@ function readOrder(argv: readonly string[]): {
   if (values.tenant === undefined) throw new Refusal(2, `The tenant is missing. ${usage}`);
   if (!tenantName.safeParse(values.tenant).success) {
     throw new Refusal(2, "A tenant is 1 to 32 lower-case letters, digits and inner hyphens.");
+  }
+  if (values.tenant === drillTenantName) {
+    throw new Refusal(2, `The tenant ${drillTenantName} is Mooring's own, and no key opens it: choose another name.`);
   }
   const scopes = (values.scope ?? []).map((each) => {
     const scope = apiKeyScope.safeParse(each);

@@ -15,7 +15,7 @@
  */
 import { z } from "zod";
 import { fromHex, hmacHex, isHmac, toHex } from "./bytes.ts";
-import { tenantName } from "./primitives.ts";
+import { drillTenantName, tenantName } from "./primitives.ts";
 
 /** Scope → its letter in a key. A letter is never given to another scope: old keys would change their meaning. */
 const scopeLetters = { critical: "c", manage: "m", read: "r", run: "u" } as const;
@@ -128,11 +128,11 @@ export function looksLikeApiKey(presented: string): boolean {
   return keyPattern.test(usualForm(presented));
 }
 
-/** null: not a key, one that this version does not understand whole, or signed with none of these secrets. The signature is compared in constant time by WebCrypto. */
+/** null: not a key, one that this version does not understand whole, of Mooring's own tenant, or signed with none of these secrets. The signature is compared in constant time by WebCrypto. */
 export async function verifyApiKey(presented: string, secrets: readonly string[]): Promise<ApiKeyClaims | null> {
   const [, signed, tenant, keyId, signature] = keyPattern.exec(usualForm(presented)) ?? [];
   if (signed === undefined || tenant === undefined || keyId === undefined || signature === undefined) return null;
-  if (!isUnderstood(keyId) || !(await isHmac(signed, signature, secrets))) return null;
+  if (tenant === drillTenantName || !isUnderstood(keyId) || !(await isHmac(signed, signature, secrets))) return null;
   return { tenant, keyId, ...readKeyId(keyId) };
 }
 

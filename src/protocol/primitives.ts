@@ -29,6 +29,9 @@ export const tenantName = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, "A tenant is 1 to 32 lower-case letters, digits and inner hyphens.");
 
+/** Mooring's own tenant, in which it tries restores of other tenants' files: a key for it could read them, so there is none. */
+export const drillTenantName = "mooring-drill";
+
 /** RFC 3339 in UTC, with milliseconds. */
 export const instant = z.iso.datetime();
 

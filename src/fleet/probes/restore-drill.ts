@@ -8,6 +8,7 @@
  */
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { ProviderName } from "../../domain/state/provider-names.ts";
+import { drillTenantName } from "../../protocol/primitives.ts";
 import type { CreateSession, SessionView } from "../../protocol/resources/session/sessions.ts";
 import type { Caller, DrillFinding, RestorePoint, SessionApi } from "../../session/session-api.ts";
 import { boundedCall } from "../bounded-call.ts";
@@ -24,8 +25,8 @@ import {
 import { differenceOf, manifestCommand, readManifest, type TreeManifest } from "./tree-manifest.ts";
 
 const minute = 60_000;
-/** The tenant of all throwaways. No key is made for it. */
-export const drillTenant = "mooring-drill" as TenantId;
+/** The tenant of all throwaways. No key opens it. */
+export const drillTenant = drillTenantName as TenantId;
 /** Of the throwaway: more than a drill may take, so that its own clock is the last to end it. */
 const timeoutSeconds = 3_600;
 /** From the start of a drill to its verdict. What takes longer says nothing. */

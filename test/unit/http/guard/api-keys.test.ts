@@ -26,6 +26,15 @@ const order: ApiKeyOrder = {
 };
 
 describe("an API key", () => {
+  it("of Mooring's own tenant opens nothing, whoever signed it [SEC-1]", async () => {
+    const key = await signApiKey({ ...order, tenant: "mooring-drill" }, secret);
+    expect(await verifyApiKey(key, [secret])).toBeNull();
+    expect(await verifyApiKey(e2bFormOf(key), [secret])).toBeNull();
+    expect(
+      await verifyApiKey(await signApiKey({ ...order, tenant: "mooring-drills" }, secret), [secret]),
+    ).not.toBeNull();
+  });
+
   it("reads back as what was signed, in four parts [SEC-1]", async () => {
     const key = await signApiKey(order, secret);
     expect(key.split("_")).toEqual(["mrg", "acme", "tb7yo0.c.0123456789", expect.stringMatching(/^[0-9a-f]{64}$/)]);
