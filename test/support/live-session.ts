@@ -6,6 +6,8 @@ import { webTrafficKeys } from "../../src/protocol/sandbox/traffic.ts";
 import type { SessionId } from "../../src/domain/state/ids.ts";
 import { defaultPolicy, type Policy } from "../../src/domain/rules/policy.ts";
 import type { CreateSession, SessionView } from "../../src/protocol/resources/session/sessions.ts";
+import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
+import type { ProviderName } from "../../src/domain/state/provider-names.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
 import { SessionCommands } from "../../src/session/commands/commands.ts";
 import { Trace } from "../../src/session/trace.ts";
@@ -31,25 +33,41 @@ const shortened: Partial<Policy> = {
   drainMs: 5_000,
 };
 
+/** Providers beside the local host, and the one that a new session gets. */
+export interface OtherProviders {
+  readonly others: Readonly<Record<string, AgentSandbox>>;
+  readonly first: ProviderName;
+}
+
 export class LiveSession {
   readonly id: SessionId;
   readonly sql = nodeSql();
   readonly #host: RunningHost;
   readonly #policy: Policy;
   readonly #registry: TenantCore;
+  readonly #others: OtherProviders["others"];
+  #first: ProviderName;
   #life: Incarnation | null = null;
   #timer: NodeJS.Timeout | undefined;
   commands: SessionCommands;
 
-  constructor(host: RunningHost, policy: Partial<Policy> = {}) {
+  constructor(
+    host: RunningHost,
+    policy: Partial<Policy> = {},
+    providers: OtherProviders = { others: {}, first: "local" },
+  ) {
     this.#host = host;
+    this.#others = providers.others;
+    this.#first = providers.first;
     this.id = host.session() as SessionId;
     this.#policy = { ...defaultPolicy, ...shortened, ...policy };
     this.#registry = new TenantCore(nodeSql(), systemClock, quotaTerms(this.#policy, 10));
     this.commands = this.restart();
   }
 
-  restart(): SessionCommands {
+  /** `first`: new sessions begin with that provider from now on. */
+  restart(first: ProviderName = this.#first): SessionCommands {
+    this.#first = first;
     this.#life?.crash("reset");
     clearTimeout(this.#timer);
     const life = new Incarnation({ crashesAt: () => false }, () => {});
@@ -72,8 +90,8 @@ export class LiveSession {
       ids: systemIds,
       logger: { info: () => {}, warn: () => {}, error: () => {} },
       policy: this.#policy,
-      providers: { get: (name) => (name === "local" ? sandbox : null) },
-      defaultProvider: "local",
+      providers: { get: (name) => (name === "local" ? sandbox : (this.#others[name] ?? null)) },
+      defaultProvider: first,
       gitSchemes: ["https", "http", "file"],
       trafficKeys: webTrafficKeys,
       defaultNetwork: { mode: "open" },
