@@ -221,6 +221,32 @@ describe("a session whose record cannot be read", () => {
   });
 });
 
+describe("a session that is over", () => {
+  it("and moves while its end is being told keeps its rows, and tells its end once more [DEL-5]", async () => {
+    const rig = new SessionRig({ retentionMs: hour });
+    await rig.running(lasting);
+    rig.fault = () => ({ type: "hang", deaf: false });
+    await rig.during(1, rig.commands.delete(caller, "requested"));
+    await rig.pass(30 * minute);
+    const gone = { action: "assert_absent", reason: "its host burnt down" } as const;
+    expect(await rig.commands.resolve(operator, gone, "*")).toMatchObject({ ok: true });
+    await rig.pass(minute);
+    let asked = false;
+    rig.registryFate = async (call) => {
+      const ends =
+        call === "report" && rig.rig.clock.now() > (rig.commands.state.session?.createdAt ?? 0) + 90 * minute;
+      if (!ends || asked) return;
+      asked = true;
+      await rig.commands.resolve(operator, { action: "retry_stop", reason: "once more" }, "*");
+    };
+    await rig.pass(3 * hour);
+    expect([asked, rig.commands.state.mode.type]).toEqual([true, "absent"]);
+    const [first, second] = rig.indexed.filter(({ erased }) => erased);
+    expect(second?.version).toBeGreaterThan(first?.version ?? Infinity);
+    expect(rig.indexed.at(-1)).toBe(second);
+  });
+});
+
 describe("a create", () => {
   it("that could be written only in part leaves nothing, and its repeat runs [I1] [I5] [API-2]", async () => {
     const rig = new SessionRig();
