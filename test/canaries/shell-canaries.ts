@@ -166,8 +166,8 @@ export const shellCanaries: readonly Canary[] = [
   canary(
     "a granted reservation is not counted [I11]",
     "tenant/quota/reservations.ts",
-    '  tally(sql, "granted", 1);\n',
-    "",
+    'tally(sql, ["granted", 1], [state, 1],',
+    "tally(sql, [state, 1],",
     bySimulation(),
   ),
   canary(
