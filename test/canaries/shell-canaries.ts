@@ -96,9 +96,16 @@ export const shellCanaries: readonly Canary[] = [
   canary(
     "rows erased although nobody confirmed the last report [DEL-5]",
     "session/steps/erasing.ts",
-    "if (await reporter.send(true)) await eraseRows(ports, state);",
-    "await reporter.send(true);\n  await eraseRows(ports, state);",
+    "if ((await reporter.send(true)) && state.version === version) await eraseRows",
+    "await reporter.send(true);\n  if (state.version === version) await eraseRows",
     bySimulation(),
+  ),
+  canary(
+    "rows erased although something happened while the end was being told [DEL-5]",
+    "session/steps/erasing.ts",
+    "if ((await reporter.send(true)) && state.version === version)",
+    "if (await reporter.send(true))",
+    byTests("unit/session/records/regressions-records"),
   ),
   canary(
     "the index is not told [FLT-1]",
