@@ -10,7 +10,7 @@ import { repository } from "../repository.ts";
 
 export async function verifyProgram(): Promise<string> {
   const source = readFileSync(join(repository, "src/receipts/verify.ts"), "utf8");
-  // What was a type leaves spaces behind.
+  // Node puts spaces where a type stood; the formatter closes them.
   return await format(`${stripTypeScriptTypes(source)}${commandLine}`, { parser: "babel", printWidth: 120 });
 }
 

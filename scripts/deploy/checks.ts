@@ -24,7 +24,7 @@ export interface CheckPorts {
   readonly config: DeployedConfig;
 }
 
-/** What of wrangler's own reading of the configuration counts here. */
+/** The parts of wrangler's reading of the configuration that the checks look at. */
 export interface DeployedConfig {
   readonly worker: string;
   readonly buckets: readonly string[];

@@ -16,7 +16,7 @@ export interface DeployOrder {
   readonly analytics: boolean;
 }
 
-/** What of wrangler's own reading of a configuration counts here; its types say `any`. */
+/** The parts of wrangler's reading of a configuration that are used here. Wrangler's types say `any`. */
 interface ReadConfig {
   readonly name?: string;
   readonly vars: Readonly<Record<string, unknown>>;

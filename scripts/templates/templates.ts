@@ -9,7 +9,7 @@ import { buildTemplate } from "./build-template.ts";
 import { type Recipe, recipes } from "./recipes.ts";
 
 const usage = `Usage: npm run templates -- build NAME [--dry-run]\nNAME: ${Object.keys(recipes).join(", ")} (scripts/templates/recipes.ts)`;
-/** Of one step, and of the snapshot. */
+/** The longest that one step, or the snapshot at the end, may take. */
 const callMs = 600_000;
 
 async function main(): Promise<number> {

@@ -9,7 +9,13 @@ import { nextStepsFor, type Advice } from "./next-steps.ts";
 import type { Policy } from "../domain/rules/policy.ts";
 import { stopReasons, terminateReasons } from "../domain/state/reasons.ts";
 import { nextDeadline } from "../domain/rules/reconcile.ts";
-import { failingDeletions, openLeases, type Provision, type Session } from "../domain/state/session.ts";
+import {
+  currentRestoreProof,
+  failingDeletions,
+  openLeases,
+  type Provision,
+  type Session,
+} from "../domain/state/session.ts";
 import { blockedBy, statusOf, type Blocked, type Status } from "../domain/rules/status.ts";
 
 export interface ExplainContext {
@@ -222,9 +228,10 @@ function whyAlive(session: Session, status: Status, { now, policy, queuedJobs }:
 }
 
 /** What a drill of these very files has shown; "" when there was none. */
-function provenWords({ snapshot, restoreProof }: Session): string {
-  if (restoreProof === null || restoreProof.snapshotId !== snapshot?.id) return "";
-  const { at, files } = restoreProof;
+function provenWords(session: Session): string {
+  const proof = currentRestoreProof(session);
+  if (proof === null) return "";
+  const { at, files } = proof;
   return ` They were restored elsewhere and read whole at ${new Date(at).toISOString()}: ${files} files.`;
 }
 

@@ -47,6 +47,9 @@ export function nextStepsFor(session: Session, nextClock: ClockName | null, cont
 
 type Make = (call: CallHint, why: string, notBefore?: number | null) => NextCall;
 
+const monthsBudget = (make: Make): NextCall =>
+  make(nextCalls.usage, "This tells what was spent, what may be, and when the next month begins.");
+
 function clientSteps(session: Session, nextClock: ClockName | null, context: ExplainContext, make: Make): Advice {
   const end = make(nextCalls.end, "This ends it.");
   const wait = (why: string): Advice => ({ next: make(nextCalls.read, why), others: [end] });
@@ -130,11 +133,7 @@ function provisioningSteps(session: Session, make: Make, end: NextCall): Advice 
       next: make(nextCalls.list, "End another of your sessions to make room; this one goes on by itself then."),
       others: [end],
     };
-  if (provision?.lastError?.code === "budget_spent")
-    return {
-      next: make(nextCalls.usage, "This tells what was spent, what may be, and when the next month begins."),
-      others: [end],
-    };
+  if (provision?.lastError?.code === "budget_spent") return { next: monthsBudget(make), others: [end] };
   return { next: make(nextCalls.read, "Wait until it runs: it is being worked on."), others: [end] };
 }
 
@@ -155,11 +154,7 @@ function pausedSteps(session: Session, make: Make): Advice {
   if (setback?.code === "snapshot_missing") return withoutItsFiles(make, resume);
   if (budgetIsUsedUp(session))
     return { next: moreBudget(session, make, "Its max_cost is used up: give it more, then resume it."), others: [end] };
-  if (setback?.code === "budget_spent")
-    return {
-      next: make(nextCalls.usage, "This tells what was spent, what may be, and when the next month begins."),
-      others: [resume, end],
-    };
+  if (setback?.code === "budget_spent") return { next: monthsBudget(make), others: [resume, end] };
   if (setback?.code !== "quota_exhausted") return { next: resume, others: [end] };
   return {
     next: make(nextCalls.list, "End another of your sessions to make room, then resume this one."),

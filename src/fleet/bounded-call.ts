@@ -1,5 +1,5 @@
 /** One call to another object, of which nothing is known: it may fail, or never answer. */
-import { bounded, timedOut } from "../calls/bounded-call.ts";
+import { bounded, type CallBound, timedOut } from "../calls/bounded-call.ts";
 import type { Clock } from "../session/ambient.ts";
 
 export type CallOutcome<T> =
@@ -8,8 +8,12 @@ export type CallOutcome<T> =
   /** No answer within the bound. It may still come and have its effect; nobody listens any more. */
   | { readonly type: "hung" };
 
-/** Never rejects. Object RPC cannot be cancelled, so the bound ends the waiting, not the call. */
-export async function boundedCall<T>(clock: Clock, boundMs: number, call: () => Promise<T>): Promise<CallOutcome<T>> {
+/** Never rejects. Object RPC cannot be cancelled, so there the bound ends the waiting, not the call. A provider takes the bound and gives up. */
+export async function boundedCall<T>(
+  clock: Clock,
+  boundMs: number,
+  call: (bound: CallBound) => Promise<T>,
+): Promise<CallOutcome<T>> {
   try {
     const answer = await bounded(clock, boundMs, call);
     return answer === timedOut ? { type: "hung" } : { type: "answered", value: answer };

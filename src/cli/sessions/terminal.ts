@@ -15,7 +15,7 @@ const leaveKey = 0x1d;
 export interface TerminalOrder {
   readonly command?: string | undefined;
   readonly cwd?: string | undefined;
-  /** One that is there already. */
+  /** The process id of a terminal that runs already: attach to it. */
   readonly pid?: number | undefined;
 }
 

@@ -94,7 +94,7 @@ export class Files {
     });
   }
 
-  /** With those above it. One that is there already is fine. */
+  /** Makes the directory and those above it. Succeeds also when it exists. */
   mkdir(path: string, options: CallOptions = {}): Promise<FileEntry> {
     return this.#transport.json(
       { operation: "makeDirectory", parameters: { id: this.#session }, query: { path }, repeatable: true },

@@ -1,9 +1,10 @@
 /** Who did what, and why. */
 import { read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
-import { place, setQuery } from "../data/route.ts";
+import { place } from "../data/route.ts";
 import { idIn } from "../data/session-list.ts";
 import { Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
 
 export function Log() {
@@ -57,20 +58,7 @@ export function Log() {
               </table>
             </div>
           )}
-          {(data.next_cursor !== null || cursor !== null) && (
-            <div class="pager">
-              <button type="button" disabled={cursor === null} onClick={() => history.back()}>
-                Newer
-              </button>
-              <button
-                type="button"
-                disabled={data.next_cursor === null}
-                onClick={() => setQuery({ cursor: data.next_cursor }, "push")}
-              >
-                Older
-              </button>
-            </div>
-          )}
+          <Pager next={data.next_cursor} />
         </section>
       )}
     </Page>

@@ -3,8 +3,9 @@ import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
 import { sizeOf } from "../data/files.ts";
 import { useLive } from "../data/live.ts";
-import { place, setQuery } from "../data/route.ts";
+import { place } from "../data/route.ts";
 import { Chip, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
 import { BeginButton, DeleteButton, nameOf, type Snapshot } from "../parts/snapshot-acts.tsx";
 import type { Tone } from "../words/states.ts";
@@ -43,20 +44,7 @@ export function Snapshots() {
           ) : (
             <Rows page={data} refresh={live.refresh} />
           )}
-          {(data.next_cursor !== null || cursor !== "") && (
-            <div class="pager">
-              <button type="button" disabled={cursor === ""} onClick={() => history.back()}>
-                Newer
-              </button>
-              <button
-                type="button"
-                disabled={data.next_cursor === null}
-                onClick={() => setQuery({ cursor: data.next_cursor }, "push")}
-              >
-                Older
-              </button>
-            </div>
-          )}
+          <Pager next={data.next_cursor} />
         </section>
       )}
     </Page>

@@ -29,8 +29,9 @@ export interface CanaryState {
 
 export const noCanary: CanaryState = { planted: null, last: null };
 
-export function parseCanary(body: string): CanaryState {
-  return JSON.parse(body) as CanaryState;
+/** Of what is kept; undefined: nothing is yet. */
+export function parseCanary(body: string | undefined): CanaryState {
+  return body === undefined ? noCanary : (JSON.parse(body) as CanaryState);
 }
 
 /** One that certainly is out was not found in time, or the last one was not. */

@@ -46,8 +46,9 @@ export const noDrills: DrillState = {
   failing: [],
 };
 
-export function parseDrills(body: string): DrillState {
-  return JSON.parse(body) as DrillState;
+/** Of what is kept; undefined: nothing is yet. */
+export function parseDrills(body: string | undefined): DrillState {
+  return body === undefined ? noDrills : (JSON.parse(body) as DrillState);
 }
 
 /** Those of which people are to know. */

@@ -255,6 +255,11 @@ export function ownSnapshot({ snapshot }: Session): SnapshotRef | null {
   return snapshot?.source === undefined ? snapshot : null;
 }
 
+/** What a drill found of the files that would be restored now; null: these were not tried. A newer save has to prove itself again. */
+export function currentRestoreProof({ snapshot, restoreProof }: Session): RestoreProof | null {
+  return restoreProof?.snapshotId === snapshot?.id ? restoreProof : null;
+}
+
 /** Nobody will restore it: its deletion is due now. A snapshot of the tenant stays: only the tenant deletes it. */
 export function discard(session: Session, snapshot: SnapshotRef | null, now: number): Session {
   if (snapshot === null || snapshot.source !== undefined) return session;

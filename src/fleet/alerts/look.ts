@@ -4,8 +4,8 @@ import type { Clock } from "../../session/ambient.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { CapacityView, FleetDocument, LayerSummary, TenantEntry } from "../control/control-api.ts";
 import type { FleetRow, FleetShardApi, OutcomeTotals, OverdueSession, ShardStats } from "../shard/shard-api.ts";
-import { noDrills, parseDrills } from "../../domain/state/restore-drills.ts";
-import { noCanary, parseCanary } from "../../domain/state/canary.ts";
+import { parseDrills } from "../../domain/state/restore-drills.ts";
+import { parseCanary } from "../../domain/state/canary.ts";
 import type { FleetSnapshot, NamedSession } from "./alert.ts";
 import type { AlertTerms } from "./alert-terms.ts";
 
@@ -147,10 +147,9 @@ function distinct(sessions: readonly NamedSession[]): readonly NamedSession[] {
 }
 
 function probesOf(control: LookedAtControl): Pick<FleetSnapshot, "canary" | "drills"> {
-  const [canary, drills] = [control.document("probe", "canary"), control.document("probe", "restore_drill")];
   return {
-    canary: canary === null ? noCanary : parseCanary(canary.body),
-    drills: drills === null ? noDrills : parseDrills(drills.body),
+    canary: parseCanary(control.document("probe", "canary")?.body),
+    drills: parseDrills(control.document("probe", "restore_drill")?.body),
   };
 }
 

@@ -120,11 +120,7 @@ async function listProviders(
       notes.push(`Provider ${name} cannot list its sandboxes: those without a record cannot be found there.`);
       continue;
     }
-    const late = new AbortController();
-    const answer = await boundedCall(ports.clock, terms.callMs, () =>
-      enumerate({ timeoutMs: terms.callMs, signal: late.signal }),
-    );
-    late.abort("settled");
+    const answer = await boundedCall(ports.clock, terms.callMs, enumerate);
     if (answer.type === "answered" && answer.value.ok) {
       listed.push(...answer.value.value.map((each) => ({ ...each, provider: name })));
       continue;

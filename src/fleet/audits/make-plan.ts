@@ -121,12 +121,10 @@ export async function observeEverywhere(
   for (const name of provider === null ? ports.providers.wired : [provider]) {
     const adapter = ports.providers.get(name);
     if (adapter === null) return [];
-    const late = new AbortController();
-    const { observeMs } = terms.policy;
     const beganAt = ports.clock.now();
-    const bound = { timeoutMs: observeMs, signal: late.signal };
-    const answer = await boundedCall(ports.clock, observeMs, () => adapter.observe(target, beganAt, bound));
-    late.abort("settled");
+    const answer = await boundedCall(ports.clock, terms.policy.observeMs, (bound) =>
+      adapter.observe(target, beganAt, bound),
+    );
     if (answer.type !== "answered") return [];
     looks.push(answer.value);
   }

@@ -112,11 +112,9 @@ async function isListed(ports: AuditPorts, terms: AuditTerms, { provider, host, 
 async function removeSnapshot(ports: AuditPorts, terms: AuditTerms, finding: FileFinding): Promise<string | null> {
   const snapshots = ports.providers.get(finding.provider)?.snapshots;
   if (snapshots === undefined) return `Provider ${finding.provider} has no snapshots here.`;
-  const late = new AbortController();
-  const answer = await boundedCall(ports.clock, terms.callMs, () =>
-    snapshots.remove(finding.sessionId, finding.file.name, { timeoutMs: terms.callMs, signal: late.signal }),
+  const answer = await boundedCall(ports.clock, terms.callMs, (bound) =>
+    snapshots.remove(finding.sessionId, finding.file.name, bound),
   );
-  late.abort("settled");
   if (answer.type !== "answered") return `The provider did not answer (${answer.type}).`;
   return answer.value.ok ? null : `${answer.value.failure.code}: ${answer.value.failure.message}`;
 }
@@ -138,10 +136,6 @@ async function filesOf(
   const adapter = ports.providers.get(provider);
   const files = adapter?.files?.bind(adapter);
   if (files === undefined) return "none";
-  const late = new AbortController();
-  const answer = await boundedCall(ports.clock, terms.callMs, () =>
-    files({ timeoutMs: terms.callMs, signal: late.signal }),
-  );
-  late.abort("settled");
+  const answer = await boundedCall(ports.clock, terms.callMs, files);
   return answer.type === "answered" && answer.value.ok ? answer.value.value : "silent";
 }

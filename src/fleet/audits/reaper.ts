@@ -124,12 +124,8 @@ async function lookOnce(
   target: Target,
   timeoutMs: number,
 ): Promise<Observation | null> {
-  const late = new AbortController();
   const beganAt = ports.clock.now();
-  const answer = await boundedCall(ports.clock, timeoutMs, () =>
-    adapter.observe(target, beganAt, { timeoutMs, signal: late.signal }),
-  );
-  late.abort("settled");
+  const answer = await boundedCall(ports.clock, timeoutMs, (bound) => adapter.observe(target, beganAt, bound));
   return answer.type === "answered" ? answer.value : null;
 }
 
@@ -138,9 +134,7 @@ async function call<T>(
   timeoutMs: number,
   send: (bound: CallBound) => Promise<ProviderResult<T>>,
 ): Promise<{ readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string }> {
-  const late = new AbortController();
-  const answer = await boundedCall(ports.clock, timeoutMs, () => send({ timeoutMs, signal: late.signal }));
-  late.abort("settled");
+  const answer = await boundedCall(ports.clock, timeoutMs, send);
   if (answer.type === "hung") return { ok: false, why: `no answer within ${timeoutMs} ms` };
   if (answer.type === "failed") return { ok: false, why: answer.message };
   if (!answer.value.ok) return { ok: false, why: `${answer.value.failure.code}: ${answer.value.failure.message}` };

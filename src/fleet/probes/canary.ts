@@ -12,7 +12,7 @@ import { boundedCall } from "../bounded-call.ts";
 import type { AuditPorts, AuditTerms } from "../audits/audit-ports.ts";
 import { absentAtHost, observeEverywhere } from "../audits/make-plan.ts";
 import { reap, reaperReceiptId } from "../audits/reaper.ts";
-import { type CanaryState, noCanary, parseCanary, type PlantedCanary } from "../../domain/state/canary.ts";
+import { type CanaryState, parseCanary, type PlantedCanary } from "../../domain/state/canary.ts";
 
 const minute = 60_000;
 /** From one planting to the next; ticks are never exactly five minutes apart. */
@@ -36,8 +36,7 @@ type CanaryPorts = Pick<AuditPorts, "control" | "providers" | "clock" | "ids" | 
 
 /** One look, at every tick. What it throws is the tick's to log. */
 export async function tendCanary(ports: CanaryPorts, terms: CanaryTerms): Promise<void> {
-  const document = await ports.control.document("probe", "canary");
-  const state = document === null ? noCanary : parseCanary(document.body);
+  const state = parseCanary((await ports.control.document("probe", "canary"))?.body);
   if (state.planted !== null) return await look(ports, terms, state, state.planted);
   if (!terms.on || ports.clock.now() - (state.last?.plantedAt ?? 0) < everyMs) return;
   await plant(ports, terms, state);
@@ -58,13 +57,13 @@ async function plant(ports: CanaryPorts, terms: CanaryTerms, state: CanaryState)
     ...{ plantedAt: now, provider: terms.provider, sessionId, sandboxId, generation, host: null, by, dueAt },
   };
   await put(ports, { ...state, planted });
-  const late = new AbortController();
-  const answer = await boundedCall(ports.clock, policy.launchCallMs, async () =>
+  const secret = await ports.digest(`${ports.ids.id()}${ports.ids.id()}`);
+  const answer = await boundedCall(ports.clock, policy.launchCallMs, (bound) =>
     adapter.launch(
       {
         ...{ sessionId, sandboxId, generation, instanceId: `i-${sandboxId}` as InstanceId },
         // Nobody will ever renew it, so nobody has to know this.
-        secret: await ports.digest(`${ports.ids.id()}${ports.ids.id()}`),
+        secret,
         launchNotAfter: now + policy.launchCallMs,
         // Where the audit is measured, the fence must not come before it. It still ends the canary if all else fails.
         leaseTtlMs: by === "audit" ? dueAt + 2 * giveUpMs - now : policy.leaseTtlMs,
@@ -72,10 +71,9 @@ async function plant(ports: CanaryPorts, terms: CanaryTerms, state: CanaryState)
         stopGraceMs: policy.stopGraceMs,
         env: { MOORING_CANARY: "1" },
       },
-      { timeoutMs: policy.launchCallMs, signal: late.signal },
+      bound,
     ),
   );
-  late.abort("settled");
   if (answer.type === "answered" && answer.value.ok) {
     const { host } = answer.value.value;
     await put(ports, { ...state, planted: { ...planted, host } });

@@ -18,7 +18,6 @@ import type { FleetRow } from "../shard/shard-api.ts";
 import {
   type DrillState,
   type FailingRestore,
-  noDrills,
   parseDrills,
   type RunningDrill,
 } from "../../domain/state/restore-drills.ts";
@@ -47,7 +46,7 @@ export interface DrillTerms {
   readonly callMs: number;
 }
 
-export interface DrillPorts extends Pick<AuditPorts, "shards" | "clock" | "ids" | "logger" | "digest" | "providers"> {
+export interface DrillPorts extends Pick<AuditPorts, "shards" | "clock" | "ids" | "logger" | "providers"> {
   readonly control: Pick<FleetControlApi, "document" | "putDocument"> & { capacity(): Promise<CapacityView> };
   session(
     id: SessionId,
@@ -55,8 +54,7 @@ export interface DrillPorts extends Pick<AuditPorts, "shards" | "clock" | "ids" 
 }
 
 export async function tendDrills(ports: DrillPorts, terms: DrillTerms): Promise<void> {
-  const kept = await ports.control.document("probe", "restore_drill");
-  const state = kept === null ? noDrills : parseDrills(kept.body);
+  const state = parseDrills((await ports.control.document("probe", "restore_drill"))?.body);
   if (state.running !== null) return await goOn(ports, terms, state, state.running);
   const now = ports.clock.now();
   if (terms.everyMs === null) return;
@@ -69,11 +67,11 @@ export async function tendDrills(ports: DrillPorts, terms: DrillTerms): Promise<
 async function start(ports: DrillPorts, terms: DrillTerms, state: DrillState): Promise<void> {
   const { limit, used, draining } = await ports.control.capacity();
   if (draining !== null || used >= limit * busyShare) return;
-  const chosen = await choose(ports, terms, state);
-  if (chosen === null) return await put(ports, { ...state, lastStartedAt: ports.clock.now() });
-  const { sessionId, point, failing } = chosen;
-  const { snapshot, tenant } = point;
+  const { chosen, failing } = await choose(ports, terms, state);
   const startedAt = ports.clock.now();
+  if (chosen === null) return await put(ports, { ...state, failing, lastStartedAt: startedAt });
+  const { sessionId, point } = chosen;
+  const { snapshot, tenant } = point;
   const running: RunningDrill = {
     ...{ startedAt, tenant, sessionId, snapshotId: snapshot.id, throwaway: ports.ids.id() as SessionId, verdict: null },
   };
@@ -225,33 +223,35 @@ async function endThrowaway(
   await put(ports, { ...state, running: null });
 }
 
+/** `failing`: those of before whose snapshot is still what would be restored. */
 async function choose(
   ports: DrillPorts,
   terms: DrillTerms,
   state: DrillState,
 ): Promise<{
-  readonly sessionId: SessionId;
-  readonly point: RestorePoint;
+  readonly chosen: { readonly sessionId: SessionId; readonly point: RestorePoint } | null;
   readonly failing: DrillState["failing"];
-} | null> {
+}> {
   let { failing } = state;
   for (const each of state.failing.toSorted((a, b) => a.tries - b.tries)) {
     const point = await pointOf(ports, terms, each.sessionId);
-    if (point?.snapshot.id === each.snapshotId) return { sessionId: each.sessionId, point, failing };
+    if (point === "silent") continue;
+    if (point?.snapshot.id === each.snapshotId) return { chosen: { sessionId: each.sessionId, point }, failing };
     failing = failing.filter((other) => other !== each);
   }
   for (const row of await sample(ports, terms)) {
     const point = await pointOf(ports, terms, row.sessionId);
     // The throwaway goes where new sessions go: elsewhere nobody has these files.
-    if (point?.snapshot.provider === terms.provider) return { sessionId: row.sessionId, point, failing };
+    if (point === "silent" || point?.snapshot.provider !== terms.provider) continue;
+    return { chosen: { sessionId: row.sessionId, point }, failing };
   }
-  if (failing !== state.failing) await put(ports, { ...state, failing });
-  return null;
+  return { chosen: null, failing };
 }
 
-async function pointOf(ports: DrillPorts, terms: DrillTerms, id: SessionId): Promise<RestorePoint | null> {
+/** `silent`: it did not answer, so nothing is known of what it would restore. */
+async function pointOf(ports: DrillPorts, terms: DrillTerms, id: SessionId): Promise<RestorePoint | null | "silent"> {
   const answer = await boundedCall(ports.clock, terms.callMs, () => ports.session(id).restorePoint());
-  return answer.type === "answered" ? answer.value : null;
+  return answer.type === "answered" ? answer.value : "silent";
 }
 
 /** Of the oldest and the newest paused sessions of each shard, some by chance. A silent shard is left out. */
@@ -266,11 +266,9 @@ async function sample(ports: DrillPorts, terms: DrillTerms): Promise<readonly Fl
   );
   const rows = pages.flatMap((page) => (page.type === "answered" ? page.value : []));
   const byId = [...new Map(rows.map((row) => [row.sessionId, row])).values()];
-  // A hash over fresh ids as dice: whoever comes first in its order is drawn.
-  const drawn = await Promise.all(
-    byId.map(async (row) => ({ row, lot: await ports.digest(`${ports.ids.id()}${row.sessionId}`) })),
-  );
-  return drawn
+  // Fresh ids are random: they are the lots.
+  return byId
+    .map((row) => ({ row, lot: ports.ids.id() }))
     .toSorted((a, b) => (a.lot < b.lot ? -1 : 1))
     .slice(0, askedAtMost)
     .map(({ row }) => row);

@@ -1,11 +1,15 @@
-/** What a drill reads in the restored workspace: every file whole, every name. By programs that any image has. */
+/**
+ * What a drill reads in the restored workspace: whole, every file that its jobs may read, and the name of everything. By programs that
+ * any image has.
+ */
 
-/** One line: files, bytes, and a SHA-256 over the sums of all files and the names of everything else. */
+/** One line: the files that were read, their bytes, and a SHA-256 over the sums of these files and over all names. */
 export const manifestCommand = [
   "LC_ALL=C; export LC_ALL",
-  `files=$(find . -type f -exec sh -c 'for each; do echo x; done' sh {} + 2>/dev/null | wc -l)`,
+  "sums=$(find . -type f -exec sha256sum {} + 2>/dev/null | sort)",
+  `files=$(printf '%s\\n' "$sums" | grep -c .)`,
   "bytes=$(find . -type f -exec cat {} + 2>/dev/null | wc -c)",
-  "sum=$({ find . -type f -exec sha256sum {} + ; find . ! -type f; } 2>/dev/null | sort | sha256sum)",
+  `sum=$({ printf '%s\\n' "$sums"; find . 2>/dev/null | sort; } | sha256sum)`,
   'echo "$files $bytes ${sum%% *}"',
 ].join("\n");
 

@@ -1,7 +1,7 @@
 /** What Mooring tries on itself, in figures: its canary and its restore drills. */
 import type { FleetDocument } from "../../fleet/control/control-api.ts";
-import { canaryIsMissed, noCanary, parseCanary } from "../../domain/state/canary.ts";
-import { certainlyFailing, noDrills, parseDrills } from "../../domain/state/restore-drills.ts";
+import { canaryIsMissed, parseCanary } from "../../domain/state/canary.ts";
+import { certainlyFailing, parseDrills } from "../../domain/state/restore-drills.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { StatsView } from "../../protocol/resources/operator/fleet.ts";
 
@@ -11,8 +11,8 @@ export function probesView(
   drillsKept: FleetDocument | null,
   now: number,
 ): Pick<StatsView, "canary" | "restore_drill"> {
-  const canary = canaryKept === null ? noCanary : parseCanary(canaryKept.body);
-  const drills = drillsKept === null ? noDrills : parseDrills(drillsKept.body);
+  const canary = parseCanary(canaryKept?.body);
+  const drills = parseDrills(drillsKept?.body);
   const { planted, last } = canary;
   return {
     canary: {

@@ -1,6 +1,6 @@
 /** What a restore drill asks of the session whose saved files it tries: what they are, and what it found. */
 import { statusOf } from "../../domain/rules/status.ts";
-import { ownSnapshot } from "../../domain/state/session.ts";
+import { currentRestoreProof, ownSnapshot } from "../../domain/state/session.ts";
 import { defaultTemplate } from "../../domain/state/template.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { DrillFinding, RestorePoint, SessionApi } from "../session-api.ts";
@@ -18,10 +18,10 @@ export class DrillCommands implements Pick<SessionApi, "restorePoint" | "restore
     if (session === null || statusOf(session) !== "paused") return null;
     const saved = ownSnapshot(session);
     if (saved === null) return null;
-    const { restoreProof, id, tenant, template = defaultTemplate } = session;
+    const { id, tenant, template = defaultTemplate } = session;
     return {
       tenant,
-      proof: restoreProof?.snapshotId === saved.id ? restoreProof : null,
+      proof: currentRestoreProof(session),
       snapshot: {
         ...{ id: saved.id, name: null, session_id: id, provider: saved.provider, template },
         status: "ready",

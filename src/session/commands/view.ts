@@ -5,7 +5,7 @@ import { isOpen, type Closed, type Lease, type StopAttempt, type Stopping } from
 import type { Containment, Observation } from "../../domain/state/observation.ts";
 import { nanosPerUnit, spentBy } from "../../domain/rules/price.ts";
 import type { Policy } from "../../domain/rules/policy.ts";
-import type { Session } from "../../domain/state/session.ts";
+import { currentRestoreProof, type Session } from "../../domain/state/session.ts";
 import { defaultTemplate } from "../../domain/state/template.ts";
 import type { Workspace } from "../../domain/state/workspace.ts";
 import { blockedBy, statusOf } from "../../domain/rules/status.ts";
@@ -67,7 +67,7 @@ export function sessionView(session: Session, context: ViewContext): SessionView
     workspace: session.workspace === null ? null : workspaceView(session.workspace),
     restoring: restoringView(session),
     failure: desired.type === "terminated" ? whatFailed(session) : (context.trouble ?? whatFailed(session)),
-    last_proven_restorable_at: provenAt(session),
+    last_proven_restorable_at: at(currentRestoreProof(session)?.at ?? null),
     ghosts: session.ghosts.length,
     teardown: sessionTeardown(session, context.receipts),
   };
@@ -78,11 +78,6 @@ function restoringView({ desired, newest }: Session): SessionView["restoring"] {
   const last = desired.type === "running" && newest?.phase === "launching" ? desired.provision?.lastError : null;
   if (last?.code !== "restoring" || last.progress === undefined) return null;
   return { done_bytes: last.progress.doneBytes, total_bytes: last.progress.totalBytes };
-}
-
-/** Of what would be restored now: a newer save has to prove itself again. */
-function provenAt({ snapshot, restoreProof }: Session): SessionView["last_proven_restorable_at"] {
-  return restoreProof !== null && snapshot?.id === restoreProof.snapshotId ? rfc3339(restoreProof.at) : null;
 }
 
 function networkOf({ network }: Session): SessionView["network"] {

@@ -4,6 +4,7 @@
  */
 import type { BudgetNews } from "../../fleet/shard/shard-api.ts";
 import type { Sql } from "../../storage/sql.ts";
+import type { MonthSpend } from "../../session/reports/reports.ts";
 import { readKept, writeKept } from "../kept.ts";
 import { countsChanged } from "./reservations.ts";
 import { monthSpend } from "./spending.ts";
@@ -16,32 +17,37 @@ export function notedBudget(sql: Sql): BudgetNews | null {
   return readKept<BudgetNews | null>(sql, keptName, null);
 }
 
-function budgetNews(sql: Sql, budget: number | null, now: number): BudgetNews | null {
-  if (budget === null) return null;
-  const { nanos, until } = monthSpend(sql, budget, now);
-  if (nanos >= budget) return { level: "used_up", until };
-  return nanos >= budget * nearShare ? { level: "near", until } : null;
+function budgetNews({ nanos, until, maxNanos }: MonthSpend): BudgetNews | null {
+  if (maxNanos === null) return null;
+  if (nanos >= maxNanos) return { level: "used_up", until };
+  return nanos >= maxNanos * nearShare ? { level: "near", until } : null;
+}
+
+function isSame(one: BudgetNews | null, other: BudgetNews | null): boolean {
+  return one?.level === other?.level && one?.until === other?.until;
 }
 
 export function budgetIsNews(sql: Sql, budget: number | null, now: number): boolean {
-  const [noted, news] = [notedBudget(sql), budgetNews(sql, budget, now)];
-  return noted?.level !== news?.level || noted?.until !== news?.until;
+  return !isSame(notedBudget(sql), budgetNews(monthSpend(sql, budget, now)));
 }
 
 /** Inside a transaction of the caller. */
 export function noteBudget(sql: Sql, budget: number | null, now: number): boolean {
-  if (!budgetIsNews(sql, budget, now)) return false;
-  writeKept(sql, keptName, notedBudget(sql), budgetNews(sql, budget, now));
+  const noted = notedBudget(sql);
+  const news = budgetNews(monthSpend(sql, budget, now));
+  if (isSame(noted, news)) return false;
+  writeKept(sql, keptName, noted, news);
   countsChanged(sql);
   return true;
 }
 
 /** At once when it is due; null: by what runs now nothing changes in this month. */
 export function budgetNewsAt(sql: Sql, budget: number | null, now: number): number | null {
-  if (budgetIsNews(sql, budget, now)) return now;
-  if (budget === null) return null;
-  const { nanos, nanosPerSecond, until } = monthSpend(sql, budget, now);
+  const month = monthSpend(sql, budget, now);
   const noted = notedBudget(sql);
+  if (!isSame(noted, budgetNews(month))) return now;
+  if (budget === null) return null;
+  const { nanos, nanosPerSecond, until } = month;
   // With the month its news ends by itself: the index knows until when it holds.
   if (nanosPerSecond === 0 || noted?.level === "used_up") return null;
   const next = noted === null ? budget * nearShare : budget;

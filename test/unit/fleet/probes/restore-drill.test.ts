@@ -39,6 +39,8 @@ class DrillRig extends FleetRig {
   readonly created: { readonly id: SessionId; readonly caller: Caller; readonly from: unknown }[] = [];
   readonly deleted: SessionId[] = [];
   gone = true;
+  /** No session answers. */
+  silent = false;
 
   tend(everyMs: number | null = 5 * minute): Promise<void> {
     return this.done(tendDrills(this.drillPorts(), { everyMs, provider: "memory", callMs: 10_000 }));
@@ -63,7 +65,10 @@ class DrillRig extends FleetRig {
       ...this.ports,
       control: this.control,
       session: (id) => ({
-        restorePoint: async () => (id === paused ? this.point : null),
+        restorePoint: async () => {
+          if (this.silent) throw new Error("the object is overloaded");
+          return id === paused ? this.point : null;
+        },
         restoreDrilled: async (_snapshot, found) => (this.found.push(found), { current: true }),
         create: async (as, caller, _body, _hash, _wait, from) => {
           this.created.push({ id: as, caller, from });
@@ -131,6 +136,20 @@ describe("a restore drill", () => {
     rig.throwaway = { status: "running" };
     await rig.drill();
     expect(await rig.state()).toMatchObject({ proven: 1, failed: 2, failing: [] });
+  });
+
+  it("forgets a failure when its session has nothing to restore any more, and not when that session is silent", async () => {
+    const rig = await rigWithPaused();
+    rig.job = { state: "failed", ended_at: "2026-01-01T00:00:00.000Z", exit_code: 1, output_tail: "" };
+    await rig.drill();
+    expect((await rig.state()).failing).toHaveLength(1);
+    rig.silent = true;
+    await rig.drill();
+    expect((await rig.state()).failing).toHaveLength(1);
+    rig.silent = false;
+    rig.point = null;
+    await rig.drill();
+    expect(await rig.state()).toMatchObject({ failing: [], failed: 1, running: null });
   });
 
   it("compares the tree with the one of the drill before, and says what differs", async () => {

@@ -1,0 +1,17 @@
+/** Turns the pages of a list whose place is the `cursor` of its address. Not there when all is on one page. */
+import { place, setQuery } from "../data/route.ts";
+
+export function Pager({ next }: { readonly next: string | null }) {
+  const isFirst = (place.value.query.get("cursor") ?? "") === "";
+  if (next === null && isFirst) return null;
+  return (
+    <div class="pager">
+      <button type="button" disabled={isFirst} onClick={() => history.back()}>
+        Newer
+      </button>
+      <button type="button" disabled={next === null} onClick={() => setQuery({ cursor: next }, "push")}>
+        Older
+      </button>
+    </div>
+  );
+}
