@@ -13,7 +13,7 @@ import type { Session } from "../domain/state/session.ts";
 import { transition } from "../domain/machine/transition.ts";
 import type { JobStore } from "./jobs/job-store.ts";
 import type { SessionPorts } from "./ports.ts";
-import { salvage, reportOnlySession } from "./records/salvage.ts";
+import { reportOnlySession, salvage, savedLeft } from "./records/salvage.ts";
 import type { LeaseRemains, PlainSession } from "./records/row-codec.ts";
 import type { Actor } from "./records/history.ts";
 import { firstVersion, type Loaded, type SessionStore } from "./records/store.ts";
@@ -29,6 +29,8 @@ export type Mode =
       readonly plain: PlainSession;
       readonly remains: readonly LeaseRemains[];
       readonly why: string;
+      /** The saved files that were to be deleted when it was loaded. */
+      readonly toDelete: readonly string[];
     };
 
 /**
@@ -122,17 +124,25 @@ export class SessionState {
         this.#session = null;
         break;
       case "unreadable":
-        this.#mode = { type: "unreadable", plain: loaded.plain, remains: loaded.remains, why: loaded.why };
         this.#session = salvage(loaded.plain, loaded.leases, this.#ports);
+        this.#mode = {
+          type: "unreadable",
+          plain: loaded.plain,
+          remains: loaded.remains,
+          why: loaded.why,
+          toDelete: this.#session?.discarded.map(({ id }) => id) ?? [],
+        };
         this.#reportOnly = this.#session ?? reportOnlySession(loaded.plain, loaded.leases);
         this.#version = loaded.plain.version;
         break;
     }
   }
 
-  /** false while a lease row cannot be read: its sandbox may exist. */
+  /** false while a lease row cannot be read, or it is not known what was saved: a sandbox or saved files may exist that nobody else knows. */
   get mayBeErased(): boolean {
-    return this.#mode.type === "readable" || (this.#mode.type === "unreadable" && this.#mode.remains.length === 0);
+    const mode = this.#mode;
+    if (mode.type === "unreadable") return mode.remains.length === 0 && mode.plain.saved !== null;
+    return mode.type === "readable";
   }
 
   create(session: Session, requestHash: string | null, secrets: string): void {
@@ -230,10 +240,14 @@ export class SessionState {
     if (this.#mode.type === "readable") {
       return this.#store.save(before, after, receipts, notes, actor, now);
     }
-    // Unreadable: write lease rows only. The record stays as it is, for code that can read it.
+    // Unreadable: write lease rows, and what is left of its saved files. The record stays as it is, for code that can read it.
     if (after.newest !== null && after.newest !== before.newest) this.#store.saveLease(after.newest, "newest");
     for (const ghost of after.ghosts) if (!before.ghosts.includes(ghost)) this.#store.saveLease(ghost, "ghost");
     for (const receipt of receipts) this.#store.saveLease(receipt, "past");
+    if (this.#mode.type === "unreadable" && before.discarded !== after.discarded) {
+      const left = savedLeft(this.#mode, after);
+      if (left !== null) this.#store.saveFiles(left);
+    }
     this.#store.addNotes(before, after, notes, actor, now);
     return this.#store.bumpVersion();
   }
@@ -293,6 +307,21 @@ export class SessionState {
       for (const { standing, ...identity } of remains)
         this.#store.saveLease(stoppingFrom(identity, now, policy), standing);
       this.#ports.alarm.set(now + overdueAlarmMs);
+    });
+    this.#adopt(this.#store.load());
+    this.#changed();
+  }
+
+  /** Its record cannot be read, and nothing else says what it saved: its rows cannot go. */
+  get savedIsUnknown(): boolean {
+    return this.#mode.type === "unreadable" && this.#mode.plain.saved === null;
+  }
+
+  /** An operator gives up what may have been saved, where nobody knows it. */
+  giveUpUnknownSaved(): void {
+    this.#inTransaction(() => {
+      this.#store.saveFiles({ files: [], settled: [] });
+      this.#ports.alarm.set(this.#ports.clock.now() + overdueAlarmMs);
     });
     this.#adopt(this.#store.load());
     this.#changed();

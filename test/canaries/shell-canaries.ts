@@ -73,6 +73,20 @@ export const shellCanaries: readonly Canary[] = [
     byTests("unit/session/records/regressions-records"),
   ),
   canary(
+    "what a session saved is forgotten when it ends unread [DEL-13]",
+    "session/records/salvage.ts",
+    "const discarded = asked ? savedFilesOf(plain, newestLease, now) : [];",
+    "const discarded: readonly DiscardedSnapshot[] = [];",
+    byTests("unit/session/records/regressions-records"),
+  ),
+  canary(
+    "saved files that were deleted unread are deleted again at each load, without end [DEL-5]",
+    "session/records/salvage.ts",
+    "return all.filter(({ id }) => !settled.includes(id)).map(",
+    "return all.filter(({ id }) => settled.length >= 0 && id !== '').map(",
+    byTests("unit/session/records/regressions-records"),
+  ),
+  canary(
     "a wrapper is asked although its sandbox began to stop [I1]",
     "session/steps/preparing.ts",
     "if (!isAsked(context, generation, attemptId)) return;",

@@ -138,27 +138,47 @@ describe("waits between two stop attempts", () => {
   });
 });
 
-describe("a parked stop", () => {
-  const parked = (attempts: number, earlierAttempts: number, acts: boolean): SeenStopping => ({
-    ...{ generation: held.generation, instanceId: "i", sandboxId: held.sandboxId, provider: "memory", host: "h" },
-    ...{ openedAt: begin, phase: "stopping", reason: "terminated", requestedAt: begin, certainExpiry: begin },
-    step: acts ? { type: "acting", attemptId: "a", deadline: begin + far } : ({ type: "parked" } as never),
-    attempts: Array.from({ length: attempts }, (_, index) => ({
-      ...{ attemptId: `a${index}`, startedAt: begin, outcome: "failed", endedAt: begin },
-    })),
-    ...{ earlierAttempts, retired: null, assertion: null },
-  });
+const parkedStop = (attempts: number, earlierAttempts: number, acts: boolean): SeenStopping => ({
+  ...{ generation: held.generation, instanceId: "i", sandboxId: held.sandboxId, provider: "memory", host: "h" },
+  ...{ openedAt: begin, phase: "stopping", reason: "terminated", requestedAt: begin, certainExpiry: begin },
+  step: acts ? { type: "acting", attemptId: "a", deadline: begin + far } : ({ type: "parked" } as never),
+  attempts: Array.from({ length: attempts }, (_, index) => ({
+    ...{ attemptId: `a${index}`, startedAt: begin, outcome: "failed", endedAt: begin },
+  })),
+  ...{ earlierAttempts, retired: null, assertion: null },
+});
 
+describe("a parked stop", () => {
   it("acts again only when an operator asked for it [SIM-1]", () => {
     const watch = new StopWatch(timers, new ClockJumps(), () => 0);
     const all = timers.stopAttempts;
-    expect(watch.stored(seen({ newest: parked(all, 0, false) })).filter((what) => what.includes("nobody"))).toEqual([]);
+    expect(watch.stored(seen({ newest: parkedStop(all, 0, false) })).filter((what) => what.includes("nobody"))).toEqual(
+      [],
+    );
     watch.retryAsked();
-    expect(watch.stored(seen({ newest: parked(0, all, true) }))).toEqual([]);
-    expect(watch.stored(seen({ newest: parked(all, all, false) }))).toEqual([]);
-    expect(watch.stored(seen({ newest: parked(0, 2 * all, true) }))).toEqual([
+    expect(watch.stored(seen({ newest: parkedStop(0, all, true) }))).toEqual([]);
+    expect(watch.stored(seen({ newest: parkedStop(all, all, false) }))).toEqual([]);
+    expect(watch.stored(seen({ newest: parkedStop(0, 2 * all, true) }))).toEqual([
       "I7: a parked stop acts again, and nobody asked for it",
     ]);
+  });
+});
+
+describe("two parked stops", () => {
+  it("both act again when an operator asked once, each in a write of its own [SIM-1]", () => {
+    const watch = new StopWatch(timers, new ClockJumps(), () => 0);
+    const all = timers.stopAttempts;
+    const stop = (generation: number, again: boolean): SeenStopping => ({
+      ...parkedStop(again ? 0 : all, again ? all : 0, again),
+      generation,
+    });
+    const nobody = (ghost: SeenStopping, newest: SeenStopping) =>
+      watch.stored(seen({ ghosts: [ghost], newest })).filter((what) => what.includes("nobody"));
+    expect(nobody(stop(1, false), stop(2, false))).toEqual([]);
+    watch.retryAsked();
+    const newest = stop(2, true);
+    expect(nobody(stop(1, false), newest)).toEqual([]);
+    expect(nobody(stop(1, true), newest)).toEqual([]);
   });
 });
 

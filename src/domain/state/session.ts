@@ -251,7 +251,7 @@ export function phaseKey(session: Session): PhaseKey {
 }
 
 /** What is saved of this session itself. A tenant's snapshot that it is to begin with is not: the tenant has it anyway. */
-export function ownSnapshot({ snapshot }: Session): SnapshotRef | null {
+export function ownSnapshot({ snapshot }: Pick<Session, "snapshot">): SnapshotRef | null {
   return snapshot?.source === undefined ? snapshot : null;
 }
 
@@ -263,14 +263,17 @@ export function currentRestoreProof({ snapshot, restoreProof }: Session): Restor
 /** Nobody will restore it: its deletion is due now. A snapshot of the tenant stays: only the tenant deletes it. */
 export function discard(session: Session, snapshot: SnapshotRef | null, now: number): Session {
   if (snapshot === null || snapshot.source !== undefined) return session;
-  const discarded: DiscardedSnapshot = {
+  return { ...session, discarded: [...session.discarded, toDiscard(snapshot, now)] };
+}
+
+export function toDiscard(snapshot: SnapshotRef, now: number): DiscardedSnapshot {
+  return {
     ...snapshot,
     discardedAt: now,
     deletion: { type: "waiting", notBefore: now },
     failures: 0,
     lastError: null,
   };
-  return { ...session, discarded: [...session.discarded, discarded] };
 }
 
 /** Deletions that the provider has refused or not confirmed at least once. */
@@ -284,8 +287,7 @@ export function savedBytes(session: Session): number {
 }
 
 /** The save under way, or one whose end was never heard, by the name its snapshot would have; null: none is. */
-export function saveUnderWay(session: Session, now: number): SnapshotRef | null {
-  const lease = session.newest;
+export function saveUnderWay({ newest: lease }: Pick<Session, "newest">, now: number): SnapshotRef | null {
   if (lease === null) return null;
   const saving = lease.phase === "held" && lease.gate.type === "saving" ? lease.gate.attemptId : undefined;
   const id = saving ?? lease.unsettledSave;

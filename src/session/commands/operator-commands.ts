@@ -82,6 +82,7 @@ export class OperatorCommands {
       case "assert_absent":
         return this.#assert(operator, reason);
       case "forget_snapshots":
+        if (this.#access.state.savedIsUnknown) return this.#giveUpUnknownSaved();
         return this.#access.dispatch({ type: "snapshotsForgotten", by: operator.by, reason }, "operator");
       case "abandon": {
         const ended = this.#access.dispatch(
@@ -119,12 +120,24 @@ export class OperatorCommands {
 
   /** It has ended and no sandbox of it is left. What may still keep it is a snapshot, which no word about sandboxes moves. */
   #nothingToAbandon(): Reply<unknown> {
-    const { session } = this.#access.state;
+    const { session, savedIsUnknown } = this.#access.state;
     const kept = session !== null && failingDeletions(session).length > 0;
-    const exit = kept
-      ? ` What keeps it is a snapshot that its provider does not delete: ${say(nextCalls.forgetSnapshots)}.`
-      : "";
+    const exit = savedIsUnknown
+      ? ` What keeps it is that nobody knows which files it saved, because its record cannot be read: ${say(nextCalls.forgetSnapshots)}.`
+      : kept
+        ? ` What keeps it is a snapshot that its provider does not delete: ${say(nextCalls.forgetSnapshots)}.`
+        : "";
     return refuse({ code: "not_stuck", detail: `The session has ended, and no sandbox of it is left.${exit}` });
+  }
+
+  #giveUpUnknownSaved(): Reply<unknown> {
+    try {
+      this.#access.state.giveUpUnknownSaved();
+      return { ok: true, value: null };
+    } catch (error) {
+      this.#access.ports.logger.error("could not give up unknown files", { error: String(error) });
+      return refuse(storageFailed);
+    }
   }
 
   #each(leases: readonly Stopping[], act: (lease: Stopping) => Reply<unknown>): Reply<unknown> {

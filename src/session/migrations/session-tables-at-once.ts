@@ -22,7 +22,8 @@ export const sessionTablesAtOnce: readonly string[] = [
     reported_at INTEGER NOT NULL,
     request_hash TEXT,
     env TEXT NOT NULL,
-    usage TEXT
+    usage TEXT,
+    saved TEXT
   ) STRICT, WITHOUT ROWID`,
   `CREATE TABLE lease (
     generation INTEGER PRIMARY KEY,

@@ -158,4 +158,10 @@ export const sessionMigrations: readonly Migration[] = [
       "DROP TABLE usage_now",
     ],
   },
+  {
+    version: 8,
+    name: "what is saved of a session, beside its record",
+    // Null until the next write of the row: what such a session saved is not known without its record.
+    statements: ["ALTER TABLE session ADD COLUMN saved TEXT"],
+  },
 ];

@@ -70,6 +70,13 @@ const snapshot = z.object({
   source: text<SessionId>().exactOptional(),
 });
 
+/**
+ * The plain column beside the record: every snapshot of its own, those to be deleted among them, so that each can be deleted when the
+ * record cannot be read. `settled` then names those that are deleted or given up, although the record or a lease still names them.
+ */
+export const savedFiles = z.object({ files: z.array(snapshot), settled: z.array(z.string()) });
+export type SavedFiles = z.output<typeof savedFiles>;
+
 const taken = z.discriminatedUnion("outcome", [
   z.object({ id: z.string(), outcome: z.literal("saved"), bytes: z.number(), generation }),
   // Older code did not keep the effect.

@@ -5,9 +5,9 @@
 import type { ContainerId, Generation, InstanceId, SandboxId, SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { Lease, LeaseIdentity } from "../../domain/state/lease.ts";
 import { providerNames, type ProviderName } from "../../domain/state/provider-names.ts";
-import type { Session } from "../../domain/state/session.ts";
+import { ownSnapshot, type Session } from "../../domain/state/session.ts";
 import type { SqlRow } from "../../storage/sql.ts";
-import { leaseColumns, leaseRecord } from "./record.ts";
+import { leaseColumns, leaseRecord, savedFiles, type SavedFiles } from "./record.ts";
 
 /** The columns that survive an unreadable record. */
 export interface PlainSession {
@@ -18,6 +18,8 @@ export interface PlainSession {
   readonly version: number;
   /** null: a name that this code does not know. */
   readonly provider: ProviderName | null;
+  /** null: not known, so that its rows cannot go. */
+  readonly saved: SavedFiles | null;
 }
 
 /** A lease and its place: what is the newest now need not be the last one written. */
@@ -65,6 +67,15 @@ export function encodeSession(session: Session): string {
   return JSON.stringify(Object.fromEntries(inRecord.map((field) => [field, session[field]])));
 }
 
+export function savedOf(session: Pick<Session, "snapshot" | "discarded">): SavedFiles {
+  const own = ownSnapshot(session);
+  const all = own === null ? session.discarded : [own, ...session.discarded];
+  return {
+    files: all.map(({ id, provider, takenAt, generation }) => ({ id, provider, takenAt, generation })),
+    settled: [],
+  };
+}
+
 const inColumns: ReadonlySet<string> = new Set(leaseColumns);
 
 export function encodeLease(lease: Lease): string {
@@ -103,6 +114,7 @@ export function plainOf(row: SqlRow): PlainSession {
     deleteRequestedAt: row["delete_requested_at"] === null ? null : Number(row["delete_requested_at"]),
     version: Number(row["version"]),
     provider: isProvider(row["provider"]) ? row["provider"] : null,
+    saved: savedFiles.safeParse(parseJson(row["saved"])).data ?? null,
   };
 }
 

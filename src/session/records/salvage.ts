@@ -3,9 +3,10 @@
  * for teardown and for reports. It is never stored as a whole (docs/decisions/0006).
  */
 import { beginStop, type Lease, type OpenLease, type Stopping } from "../../domain/state/lease.ts";
-import { noBudget, type Session } from "../../domain/state/session.ts";
+import { noBudget, saveUnderWay, toDiscard, type DiscardedSnapshot, type Session } from "../../domain/state/session.ts";
 import type { SessionPorts } from "../ports.ts";
-import type { PlainSession, StandingLease } from "./row-codec.ts";
+import type { SavedFiles } from "./record.ts";
+import { savedOf, type PlainSession, type StandingLease } from "./row-codec.ts";
 
 /**
  * What can be torn down of a session whose spec cannot be read: stops under way, and everything once a delete was asked for.
@@ -17,7 +18,7 @@ export function salvage(plain: PlainSession, leases: readonly StandingLease[], p
   const torn = (lease: Lease): lease is OpenLease => lease.phase === "stopping" || (asked && lease.phase !== "closed");
   const stop = (lease: OpenLease): Stopping => {
     const stopping = beginStop(lease, "terminated", now, ports.policy);
-    // Only the record lists snapshots to delete, and it is not written: the lease keeps the name of its save until it can be.
+    // Unless it was asked to end, no list is written of what to delete: the lease keeps the name of its save until one is.
     const saving = lease.phase === "held" && lease.gate.type === "saving";
     return saving ? { ...stopping, unsettledSave: lease.gate.attemptId } : stopping;
   };
@@ -28,7 +29,8 @@ export function salvage(plain: PlainSession, leases: readonly StandingLease[], p
   const stopping = newest?.phase === "stopping" ? [...ghosts, newest] : ghosts;
   const last = leases.at(-1)?.lease;
   if (last === undefined || (stopping.length === 0 && !asked)) return null;
-  const ended = stopping.every((lease) => lease.assertion !== null);
+  const discarded = asked ? savedFilesOf(plain, newestLease, now) : [];
+  const ended = discarded.length === 0 && stopping.every((lease) => lease.assertion !== null);
   const proofs = leases.flatMap(({ lease }) => (lease.phase === "closed" ? [lease.receipt.verifiedAbsentAt] : []));
   const at = plain.deleteRequestedAt ?? stopping[0]?.requestedAt ?? now;
   return {
@@ -40,7 +42,27 @@ export function salvage(plain: PlainSession, leases: readonly StandingLease[], p
       : { type: "suspended", cause: "loss", since: at, resumeQueued: false },
     newest,
     ghosts,
+    discarded,
   };
+}
+
+/** What of its saved files is still to be deleted, and is not under way. */
+function savedFilesOf(plain: PlainSession, newest: Lease | null, now: number): readonly DiscardedSnapshot[] {
+  const { files, settled } = plain.saved ?? { files: [], settled: [] };
+  const underWay = newest === null ? null : saveUnderWay({ newest }, now);
+  const all = underWay === null || files.some(({ id }) => id === underWay.id) ? files : [...files, underWay];
+  return all.filter(({ id }) => !settled.includes(id)).map((snapshot) => toDiscard(snapshot, now));
+}
+
+/** For the column, after a change. null: what was saved is not known, and stays so. */
+export function savedLeft(
+  { plain, toDelete }: { readonly plain: PlainSession; readonly toDelete: readonly string[] },
+  { discarded }: Session,
+): SavedFiles | null {
+  if (plain.saved === null) return null;
+  const { files } = savedOf({ snapshot: null, discarded });
+  const left = new Set(files.map(({ id }) => id));
+  return { files, settled: [...plain.saved.settled, ...toDelete.filter((id) => !left.has(id))] };
 }
 
 /** Nothing of it may be acted on: it stands there for reports alone, with the newest lease that can be read. */

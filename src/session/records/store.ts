@@ -13,7 +13,7 @@ import type { Sql, SqlRow } from "../../storage/sql.ts";
 import { sessionHistory, type Actor } from "./history.ts";
 import { recordVersion, recordVersionOf, sessionMigrations } from "../migrations/session-tables.ts";
 import { sessionTablesAtOnce } from "../migrations/session-tables-at-once.ts";
-import { sessionRecord } from "./record.ts";
+import { sessionRecord, type SavedFiles } from "./record.ts";
 import {
   decodeLease,
   encodeLease,
@@ -23,6 +23,7 @@ import {
   parseJson,
   plainOf,
   rowFields,
+  savedOf,
   type LeaseRemains,
   type PlainSession,
   type StandingLease,
@@ -77,6 +78,8 @@ export interface SessionStore {
     now: number,
   ): number;
   saveLease(lease: Lease, standing: "newest" | "ghost" | "past"): void;
+  /** Of a record that is not written: what of its saved files is left. */
+  saveFiles(saved: SavedFiles): void;
   requestDelete(at: number): void;
   addNotes(before: Session, after: Session, notes: readonly Note[], actor: Actor, now: number): void;
   /** For what is told of a record that is not written: the next row version, stored. */
@@ -132,7 +135,9 @@ export function sessionStore(sql: Sql): SessionStore {
     receiptsKnown = null;
     if (schemaVersion(sql) === 0) return { type: "absent" };
     if (schemaVersion(sql) > sessionMigrations.length) {
-      const row = sql.run("SELECT id, tenant, provider, created_at, delete_requested_at, version FROM session")[0];
+      const row = sql.run(
+        "SELECT id, tenant, provider, created_at, delete_requested_at, version, saved FROM session",
+      )[0];
       return row === undefined ? { type: "absent" } : { type: "newer", plain: plainOf(row) };
     }
     migrate(sql, sessionMigrations);
@@ -186,7 +191,7 @@ export function sessionStore(sql: Sql): SessionStore {
     const lease = session.newest;
     const [row] = sql.run(
       `UPDATE session SET next_generation = ?, host = ?, sandbox_id = ?, instance_id = ?, delete_requested_at = coalesce(delete_requested_at, ?),
-        version = version + ?, record_version = ?, record = ?, usage = coalesce(?, usage) RETURNING version`,
+        version = version + ?, record_version = ?, record = ?, saved = ?, usage = coalesce(?, usage) RETURNING version`,
       session.nextGeneration,
       lease?.host ?? null,
       lease?.sandboxId ?? null,
@@ -200,6 +205,7 @@ export function sessionStore(sql: Sql): SessionStore {
         hasBudget: hasBudget(session),
       }),
       encodeSession(session),
+      JSON.stringify(savedOf(session)),
       moved,
     );
     return Number(row?.["version"]);
@@ -260,8 +266,8 @@ export function sessionStore(sql: Sql): SessionStore {
       receiptsKnown = null;
       sql.run(
         `INSERT INTO session (id, tenant, provider, isolation, created_at, next_generation, version, record_version, record,
-           reported_version, reported_at, request_hash, env, usage)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)`,
+           reported_version, reported_at, saved, request_hash, env, usage)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)`,
         session.id,
         session.tenant,
         session.provider,
@@ -275,6 +281,7 @@ export function sessionStore(sql: Sql): SessionStore {
           hasBudget: hasBudget(session),
         }),
         encodeSession(session),
+        JSON.stringify(savedOf(session)),
         requestHash,
         secrets,
         usage.begun(session),
@@ -296,6 +303,9 @@ export function sessionStore(sql: Sql): SessionStore {
       return version;
     },
     saveLease,
+    saveFiles(saved) {
+      sql.run("UPDATE session SET saved = ?", JSON.stringify(saved));
+    },
     reported() {
       const row = sql.run("SELECT reported_version, reported_at FROM session")[0];
       return { version: Number(row?.["reported_version"] ?? 0), at: Number(row?.["reported_at"] ?? 0) };

@@ -47,7 +47,13 @@ export class LateWatch {
   check(now: number, heard: () => boolean): readonly string[] {
     if (now <= this.#earliest) return nothing;
     // A disturbance since may have moved it.
-    const late = this.#due.filter((each) => now > this.#limit(each) && !(each.name === "report" && heard()));
+    const past = this.#due.filter((each) => now > this.#limit(each));
+    // They hold it, and only the note that they do could not be stored: what comes after it is due for itself.
+    if (past.some(({ name }) => name === "report") && heard()) {
+      this.#untoldSince = null;
+      this.#due = this.#due.filter(({ name }) => name !== "report");
+    }
+    const late = past.filter((each) => this.#due.includes(each));
     this.#earliest = Number.POSITIVE_INFINITY;
     for (const each of this.#due)
       if (now <= this.#limit(each)) this.#earliest = Math.min(this.#earliest, this.#limit(each));

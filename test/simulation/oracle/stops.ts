@@ -19,7 +19,9 @@ export class StopWatch {
   readonly #known = new Map<number, Known>();
   #putOffMs = 0;
   #unseen = false;
-  #retryAsked = false;
+  /** The leases that may begin another round because somebody asked: each does so in a write of its own. */
+  #mayRetry = new Set<number>();
+  #askedUnseen = false;
   /** Since when an alarm may stand that was set before the rows could not be read: a clock set back since then delays it. */
   #armedElapsed = Number.POSITIVE_INFINITY;
 
@@ -31,25 +33,25 @@ export class StopWatch {
 
   stored(session: SeenSession): readonly string[] {
     const found: string[] = [];
-    let rounds = 0;
     for (const lease of openOf(session)) {
       if (lease.phase !== "stopping") continue;
       const before = this.#known.get(lease.generation) ?? null;
       if (before?.lease === lease) continue;
+      if (before === null && this.#askedUnseen) this.#mayRetry.add(lease.generation);
       if (before !== null) found.push(...this.#faults(before, lease));
       else if (lease.attempts.length > 1 && !this.#unseen) found.push("I7: a stop began with more than one attempt");
       const acts = lease.attempts.at(-1)?.endedAt === null;
       const ended =
         before === null || acts ? null : endedNow(before.lease, lease) ? this.#elapsed() : before.endedElapsed;
       const newRound = before === null || lease.earlierAttempts > before.lease.earlierAttempts;
-      if (newRound && before !== null) rounds += 1;
+      if (newRound && before !== null) this.#mayRetry.delete(lease.generation);
       const beganElapsed = newRound ? this.#elapsed() : before.beganElapsed;
       const endedElapsed = acts ? (before?.endedElapsed ?? null) : ended;
       this.#known.set(lease.generation, { lease, beganElapsed, endedElapsed });
       if (lease.step.type !== "parked") found.push(...this.#lifetimeFaults(lease.generation, beganElapsed));
     }
     this.#unseen = false;
-    if (rounds > 0) this.#retryAsked = false;
+    this.#askedUnseen = false;
     return found;
   }
 
@@ -63,7 +65,8 @@ export class StopWatch {
 
   /** An operator asks for another round: the one way in which a parked stop acts again, but for being seen alive after a word. */
   retryAsked(): void {
-    this.#retryAsked = true;
+    this.#mayRetry = new Set(this.#known.keys());
+    this.#askedUnseen = this.#unseen;
   }
 
   /** Something put off what is done for it: a round may last that much longer. */
@@ -97,7 +100,7 @@ export class StopWatch {
     if (newRound && before.step.type !== "parked")
       found.push("I7: a new round began although the last one was not parked");
     const seenAlive = before.assertion !== null && after.assertion === null;
-    if (newRound && !this.#retryAsked && !seenAlive)
+    if (newRound && !this.#mayRetry.has(after.generation) && !seenAlive)
       found.push("I7: a parked stop acts again, and nobody asked for it");
     if (newRound && after.earlierAttempts !== before.earlierAttempts + before.attempts.length)
       found.push("I7: attempts of an earlier round were not counted");

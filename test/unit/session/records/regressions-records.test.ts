@@ -5,7 +5,7 @@
 import { describe, expect, it } from "vitest";
 import type { Fault } from "../../../memory/fault-plan.ts";
 import { caller, SessionRig } from "../../../support/session-rig.ts";
-import { once, pause, savedOf } from "../../../support/suspension.ts";
+import { once, pause, pausedWith, savedOf } from "../../../support/suspension.ts";
 
 const second = 1_000;
 const minute = 60 * second;
@@ -119,6 +119,62 @@ describe("a session whose record cannot be read", () => {
     expect(savedOf(rig)).toEqual([]);
     expect(await rig.view()).toMatchObject({ status: "terminated" });
     expect(rig.calls("remove")).toBeGreaterThan(0);
+  });
+
+  it("leaves no snapshot when it is deleted while it is paused, and is erased unread [DEL-13] [DEL-5]", async () => {
+    const rig = new SessionRig({ retentionMs: hour });
+    await pausedWith(rig, "kept");
+    expect(savedOf(rig)).toHaveLength(1);
+    let refusals = 0;
+    rig.fault = ({ op }): Fault =>
+      op === "remove" && (refusals += 1) < 3 ? { type: "fail_before", effect: "none" } : { type: "none" };
+    spoil(rig);
+    await rig.during(1, rig.commands.delete(caller, "requested"));
+    // Evicted between two attempts and after the last one: what is left to do stands in the rows.
+    await rig.pass(minute);
+    rig.reincarnate();
+    await rig.pass(30 * minute);
+    expect([savedOf(rig), refusals]).toEqual([[], 3]);
+    rig.reincarnate();
+    await rig.pass(2 * hour);
+    expect([rig.commands.state.mode.type, rig.alarm]).toEqual(["absent", null]);
+    expect(rig.calls("remove")).toBe(3);
+  });
+
+  it("deletes a save that was under way once, not at each load, and is erased unread [DEL-13] [DEL-5]", async () => {
+    const rig = new SessionRig({ retentionMs: hour });
+    await rig.running(lasting);
+    await rig.pass(5 * second);
+    rig.fault = once("save", { type: "late_effect", ms: 5 * minute, reply: "result" });
+    await pause(rig);
+    await rig.pass(2 * second);
+    spoil(rig);
+    await rig.during(minute, rig.commands.delete(caller, "requested"));
+    for (let half = 0; half < 5; half += 1) {
+      await rig.pass(30 * minute);
+      rig.reincarnate();
+    }
+    await rig.pass(30 * minute);
+    expect(savedOf(rig)).toEqual([]);
+    expect([rig.commands.state.mode.type, rig.alarm]).toEqual(["absent", null]);
+  });
+
+  it("stays while nobody knows what it saved, until an operator gives that up [DEL-13] [DEL-5]", async () => {
+    const rig = new SessionRig({ retentionMs: hour });
+    await pausedWith(rig, "kept");
+    // As code from before that column left it.
+    rig.sql.run("UPDATE session SET saved = NULL");
+    spoil(rig);
+    await rig.during(1, rig.commands.delete(caller, "requested"));
+    await rig.pass(3 * hour);
+    expect([rig.commands.state.mode.type, savedOf(rig).length]).toEqual(["unreadable", 1]);
+    const say = (action: "abandon" | "forget_snapshots") =>
+      rig.commands.resolve(operator, { action, reason: "no version reads it" }, "*");
+    const detail: unknown = expect.stringContaining("forget_snapshots");
+    expect(await say("abandon")).toMatchObject({ ok: false, problem: { code: "not_stuck", detail } });
+    expect(await say("forget_snapshots")).toMatchObject({ ok: true });
+    await rig.pass(3 * hour);
+    expect([rig.commands.state.mode.type, rig.alarm]).toEqual(["absent", null]);
   });
 
   it("is torn down and told of: the place comes back and the receipt outlives its rows [CAP-6] [DEL-3] [DEL-7] [I11]", async () => {
