@@ -86,7 +86,7 @@ function withoutServices(): { restore(): void } {
   return { restore: () => rmSync(policy, { force: true }) };
 }
 
-/** null: it answers. */
+/** Starts the engine. Returns null, or why it failed. */
 async function start(): Promise<string | null> {
   mkdirSync(engineDirectory, { recursive: true, mode: 0o711 });
   rmSync(enginePlaces.pidFile, { force: true });

@@ -5,7 +5,7 @@
  * config: the routes that need it refuse by themselves, and /readyz says so.
  *
  * What a provider leaves less time for has its own default (`providerPolicy`).
- * Three values have no var of their own, so that a test which shortens the lease need not know them:
+ * Three values are derived, so that a test which shortens the lease need not know them:
  * - `renewRetryMs` is LEASE_RETRY_SECONDS, but never above the renewal itself (a retry later than the next turn is none);
  * - `staleActivityMs` is two and a half renewals, but at least renewal + slip + observe bound;
  * - `sleepAfterMs` is the default, moved as little as needed to lie between TTL + stop grace + slip and twice that.

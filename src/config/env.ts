@@ -1,6 +1,6 @@
 /**
- * What the platform binds to the Worker: namespaces, vars, secrets. Only `config.ts` reads vars and secrets, and only the
- * composition root and the objects' shells read namespaces; everyone else gets what they need handed in.
+ * What the platform binds to the Worker: namespaces, vars, secrets. Only `config.ts` reads vars and secrets; only the
+ * composition root and the objects' shells read bindings, and CONTAINER_IMAGE. Everyone else gets what they need handed in.
  * The namespaces are untyped here: an adapter casts a stub to its API once, so that this file depends on no object.
  */
 
@@ -17,11 +17,11 @@ export interface Env {
   readonly ASSETS?: Fetcher;
   /** One object per container of the `cloudflare` provider. Without it, or without ASSETS, that provider is not wired. */
   readonly CONTAINERS?: DurableObjectNamespace;
-  /** What its containers start from: the platform's managed image, or on a developer's machine one of the local engine. */
+  /** What containers of the `cloudflare` provider start from: the platform's managed image, or on a developer's machine one of the local engine. */
   readonly CONTAINER_IMAGE?: Var;
-  /** The same of the `sandbox-sdk` provider. */
+  /** One object per container of the `sandbox-sdk` provider. Without it that provider is not wired. */
   readonly SANDBOXES?: DurableObjectNamespace;
-  /** Optional: the R2 bucket for snapshots of that provider; without it, its sessions cannot be paused. */
+  /** Optional: the R2 bucket for snapshots of both container providers; without it their sessions cannot be paused. */
   readonly SNAPSHOTS?: R2Bucket;
   /** Optional: an Analytics Engine dataset. */
   readonly ANALYTICS?: AnalyticsEngineDataset;
@@ -111,7 +111,7 @@ export interface Env {
   readonly ALERT_WEBHOOK_URL?: Secret;
 }
 
-/** What `config.ts` reads: everything but the namespaces. */
+/** What `config.ts` reads: everything but the bindings and CONTAINER_IMAGE. */
 export type ConfigEnv = Omit<
   Env,
   | "SESSIONS"

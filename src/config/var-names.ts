@@ -1,5 +1,5 @@
 /**
- * The names of all vars and secrets. A var that nothing reads changes nothing, and nobody notices: LEASE_TTL_SECOND leaves the
+ * The names of all vars and secrets that `config.ts` reads. A var that nothing reads changes nothing, and nobody notices: LEASE_TTL_SECOND leaves the
  * lease as it was. So a name that is almost one of these is refused. Any other name is left alone: it is not Mooring's.
  */
 import { editsBetween, nearestName } from "../protocol/nearest-name.ts";
@@ -94,6 +94,7 @@ const ownPrefixes = [
   "ADMIN_TOKEN",
   "KEY_SIGNING_",
   "ENV_ENCRYPTION_",
+  "RECEIPT_SIGNING_",
 ];
 
 /** Three edits make another word out of a short name. */
@@ -107,7 +108,10 @@ export function refuseMisspelt(env: object, refuse: Refuse): void {
     if (typeof value !== "string" && typeof value !== "number") continue;
     if (Object.hasOwn(known, name) || !looksLikeOurs(name)) continue;
     const nearest = nearestName(name, varNames);
-    const next = nearest === null ? "docs/operations.md tells the vars." : `did you mean ${nearest}?`;
+    const next =
+      nearest === null
+        ? "wrangler.toml lists the vars, src/config/env.ts the secrets too."
+        : `did you mean ${nearest}?`;
     // The value may be a secret: it is not shown.
     refuse(name, `${name} is no var of Mooring's, so it would change nothing: ${next}`);
   }

@@ -1,6 +1,6 @@
 /**
- * What a cron tick does: runs each layer, one after the other, none able to stop another, and logs one line with
- * the counts of each. It never throws: a tick that failed must not look to the platform like one to be repeated at once.
+ * Runs the sweep and logs one line with its counts, and a line for each session or shard that gave trouble. It never throws:
+ * the result says whether the sweep failed.
  */
 import type { Logger } from "../session/ambient.ts";
 import { sweep, type SweepPorts, type SweepResult, type SweepTerms } from "./layers/sweep.ts";

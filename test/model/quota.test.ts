@@ -225,7 +225,7 @@ class World {
     expect(this.tenant.ledger().imbalances).toEqual([]);
   }
 
-  /** Faults off: everybody ends, and says so until heard. Nothing that is still under way may undo it. */
+  /** Turns faults off, ends every session, and resends each report until it is confirmed. Calls still in flight arrive first; they must not undo it. */
   settle(): void {
     const late = this.network.splice(0);
     for (const session of this.sessions) {

@@ -3,7 +3,7 @@ import type { SessionId } from "../../domain/state/ids.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 
-/** Certain only when it says so: no answer is no answer. */
+/** True only when the session itself answers `not_found`; a timeout is not proof. */
 export async function hasNoRecord(ports: AuditPorts, terms: AuditTerms, id: SessionId): Promise<boolean> {
   const answer = await boundedCall(ports.clock, terms.callMs, () => ports.session(id).inspect());
   return answer.type === "answered" && !answer.value.ok && answer.value.problem.code === "not_found";

@@ -1,5 +1,5 @@
 /**
- * What one cron tick runs: every layer that is due, side by side, so that one that fails or hangs delays no other.
+ * What one cron tick runs: every layer that is due, all at once, so that one that fails or hangs delays no other.
  * Each leaves a run in the history, a failed one too. It never throws: a tick that failed must not look to the
  * platform like one to be repeated at once.
  */

@@ -28,7 +28,7 @@ export const fieldWords: Readonly<Record<string, string>> = {
   autoPauseMemory: "Accepted when true, for older SDKs. Mooring keeps files through a pause, not memory.",
   autoResume: "Whether a call that needs the sandbox resumes it while it is paused.",
   "E2bSandboxDetail.autoResume": "Whether a call that needs the sandbox resumes it while it is paused.",
-  auto_resume: "Whether a new job or stdin resumes the session while it is paused.",
+  auto_resume: "Whether a job, stdin, traffic to the sandbox or a new snapshot resumes the session while it is paused.",
   balanced: "true: every sandbox that was ever granted is open, proven gone or asserted gone.",
   blocked: "What keeps the session from going on, or null.",
   "getStats.blocked": "Sessions that are blocked, by the code of what blocks them.",

@@ -66,7 +66,7 @@ export const logsReport = z.object({ text: z.string(), last_written_ago_ms: z.in
  * listen is in the environment, as for a wrapper (MOORING_PORT, MOORING_BIND).
  */
 export const courierOrder = z.strictObject({
-  /** Both sides prove it as a wrapper and its controller do (protocol/wrapper.ts). */
+  /** Both sides prove it as a wrapper and its controller do (protocol/sandbox/wrapper.ts). */
   secret: z.string().min(32),
   directory: z.string(),
   /** It gives up when nobody has come, or nothing has moved, for so long. */

@@ -126,7 +126,7 @@ export type WrapperJobDetail = z.infer<typeof wrapperJobDetail>;
 export const renewalRequest = z.strictObject({
   /** Counts this lease's renewals; one that is not above the last accepted is refused as stale. */
   sequence: z.int().positive(),
-  /** The controller's clock when it sent, epoch ms. Read only through `fenceDeadline` (lease-clock.ts). */
+  /** The controller's clock when it sent, epoch ms. Read only through `acceptRenewal` (lease-clock.ts). */
   sent_at: z.int(),
   ttl_ms: z.int().positive(),
 });

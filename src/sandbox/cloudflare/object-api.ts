@@ -76,7 +76,7 @@ export interface SandboxObjectApi {
   look(aim: ObjectAim, timeoutMs: number): Promise<ObjectLook>;
   /** The instance first, with its grace; then the container, when it is that sandbox's alone and nobody else is in it. */
   stopInstance(aim: ObjectAim, graceMs: number, timeoutMs: number): Promise<ProviderResult<Stopped>>;
-  /** Everything that is stored here goes, an hour later the tombstone too; of a member its workspace and its seat. Only when retired, and nothing runs. */
+  /** Deletes all stored data; the tombstone follows after an hour. For a member of a shared container: only its workspace and seat. Refused unless it is retired and nothing runs. */
   erase(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>>;
   /** `not sent` is `unavailable` without effect. The body of the reply is passed on as it comes. */
   callWrapper(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>>;

@@ -91,7 +91,7 @@ export interface SessionReport {
   readonly activeJobs: number;
   /** Since when it is in a transition that should pass, or past a clock; null: it is well. */
   readonly stuckSince: number | null;
-  /** From when on a teardown of it, a ghost's too, is past its bound: may lie ahead; null: none is under way. */
+  /** When its oldest running teardown (or a ghost's) becomes overdue; may be in the future. null: nothing is being torn down. */
   readonly teardownOverdueFrom: number | null;
   /** Up to `asOf`; the sum is the session's age. */
   readonly usage: readonly UsageFigure[];

@@ -93,7 +93,7 @@ it("holds the client and the command line, and nothing of the Worker [PEO-8]", (
     expect(readFileSync(join(project, "node_modules/mooring/THIRD-PARTY.txt"), "utf8")).toContain(name);
 });
 
-/** The one of the machine and the one of the repository: 20 and 24 here. */
+/** The system's Node (20) and the repository's (24). */
 const nodes = [...new Set(["/usr/bin/node", process.execPath])];
 it.each(nodes)("its command runs and its client is imported with %s [PEO-8]", (node) => {
   const bin = join(project, "node_modules/.bin/mooring");

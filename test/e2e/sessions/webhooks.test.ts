@@ -28,7 +28,7 @@ class Receiver {
   readonly received: Received[] = [];
   readonly refused: string[] = [];
   secret = "";
-  /** The status it answers in place of looking; null: it looks. */
+  /** The status to answer without checking the signature; null: check it. */
   answers: { status: number; headers?: Record<string, string> } | null = null;
   #server: Server | null = null;
   #port = 0;

@@ -184,7 +184,7 @@ async function rebuild(from: TenantAsk): Promise<Response> {
   return suspension(from, waitMs, await askSession(from, "write", (session) => session.rebuild(from.caller, waitMs)));
 }
 
-/** Asked for and stored; how far it is, the session's status tells. */
+/** 202: the request is stored. Read `status` for progress. */
 async function suspension(from: TenantAsk, waitMs: number, reply: Reply<Tagged<SessionView>>): Promise<Response> {
   if (!reply.ok) return problem(from, reply.problem);
   return json(202, reply.value.body, {

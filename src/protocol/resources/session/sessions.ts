@@ -37,7 +37,10 @@ export const createSession = z.strictObject({
     ),
   on_timeout: onTimeout.optional(),
   on_loss: onLoss.optional(),
-  auto_resume: z.boolean().optional().describe("A new job or stdin resumes a paused session by itself."),
+  auto_resume: z
+    .boolean()
+    .optional()
+    .describe("A job, stdin, traffic to the sandbox or a new snapshot resumes a paused session by itself."),
   public_ports: z
     .boolean()
     .optional()

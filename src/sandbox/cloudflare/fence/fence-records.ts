@@ -15,7 +15,7 @@ export interface Armed {
   readonly instanceId: InstanceId;
   /** Its wrapper proved itself once: an instance runs once, and is never started again. */
   readonly ready: boolean;
-  /** How often a start was tried: each gets a process id of its own, because the SDK lets a second one orphan the first. */
+  /** Starts so far. Each start uses a new process id: reusing one makes the SDK lose track of the first process. */
   readonly starts: number;
 }
 

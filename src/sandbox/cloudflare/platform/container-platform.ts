@@ -84,7 +84,7 @@ export interface ContainerPlatform {
   readonly bucket: SnapshotBucket | null;
   /** Does not wake. Has been wrong both ways in the field. */
   running(): boolean;
-  /** The SDK's start, its retries within `timeoutMs`. Asks the fence (`mayStart`) right before it starts anything. */
+  /** The SDK's start, its retries within `timeoutMs`. Asks the fence (`StartGate.refusal`) right before it starts anything. */
   start(timeoutMs: number, signal: AbortSignal, order: StartOrder): Promise<void>;
   /** The SDK's exec without a session. Starts a stopped container, unless the fence refuses. */
   exec(command: string, timeoutMs: number): Promise<CommandResult>;

@@ -139,7 +139,7 @@ async function keyOf(path: FilePath): Promise<string | null> {
 const maxBytes = 4_096;
 const maxKeyBytes = 246;
 
-/** Throws a `ServiceFailure` for what no file can have. */
+/** Throws a `ServiceFailure` when a key or value cannot be stored as an extended attribute. */
 export function checkMetadata(entries: readonly (readonly [string, unknown])[]): Metadata {
   const checked: Record<string, string> = {};
   let bytes = 0;
