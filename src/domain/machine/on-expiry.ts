@@ -6,15 +6,17 @@
  * is under way. A sandbox that cannot be saved is tried again with a stored delay, a bounded number of times; then the
  * session ends, and its view and history say what was lost and why (docs/decisions/0008).
  */
-import { clockDue, clocks, type ExpiryClock } from "../rules/clocks.ts";
+import { clockDue, clocks, type ClockAction, type ExpiryClock } from "../rules/clocks.ts";
 import { endSession, stopNewest, withoutCandidate } from "./ending.ts";
 import { pauseBackoff, type Gate, type Held } from "../state/lease.ts";
 import { moved, note, type Context, type Moved } from "./outcome.ts";
 import { ownSnapshot, type PauseTries, type Session } from "../state/session.ts";
 
+type TerminateAction = Extract<ClockAction, { readonly type: "terminate" }>;
+
 export function expire(session: Session, clock: ExpiryClock, context: Context): Moved {
   const { reason } = clocks[clock].action;
-  if (ownSnapshot(session) !== null) return pauseAsSaved(session, clock, context);
+  if (ownSnapshot(session) !== null) return pauseAsSaved(session, endWords[clock], context);
   if (session.lifecycle.onTimeout === "kill") return endSession(session, reason, null, context);
   // What is half prepared is worth nothing saved: a session whose end comes before it ran ends, or stays as it was saved.
   const lease = session.newest;
@@ -23,11 +25,11 @@ export function expire(session: Session, clock: ExpiryClock, context: Context): 
   return endSession(session, reason, null, context);
 }
 
-/** Max lifetime and retention. Retention is what bounds a paused session, so it alone ends one whose contents are only saved. */
-export function endByClock(session: Session, clock: "max_lifetime" | "paused_retention", context: Context): Moved {
-  return clock === "max_lifetime" && ownSnapshot(session) !== null
-    ? pauseAsSaved(session, clock, context)
-    : endSession(session, clocks[clock].action.reason, null, context);
+/** A clock that ends sessions, whatever `on_timeout` says. */
+export function endByClock(session: Session, action: TerminateAction, context: Context): Moved {
+  return action.pausesSaved !== null && ownSnapshot(session) !== null
+    ? pauseAsSaved(session, action.pausesSaved, context)
+    : endSession(session, action.reason, null, context);
 }
 
 function saveAndPause(
@@ -65,7 +67,7 @@ function saveAndPause(
 export function spendBudget(session: Session, context: Context): Moved {
   const { now } = context;
   const lease = session.newest;
-  if (ownSnapshot(session) !== null) return pauseAsSaved(session, "budget", context);
+  if (ownSnapshot(session) !== null) return pauseAsSaved(session, endWords.budget, context);
   const { pausedAt } = session.budget;
   if (lease?.phase !== "held" || lease.gate.type === "preparing") return endSession(session, "budget", null, context);
   if (pausedAt !== null) {
@@ -108,17 +110,16 @@ function giveUp(session: Session, { tries, error, since }: PauseTries, clock: Ex
 }
 
 /** Nothing ran since it was saved, so nothing is lost by not starting it. */
-function pauseAsSaved(session: Session, clock: ExpiryClock | "max_lifetime" | "budget", context: Context): Moved {
+function pauseAsSaved(session: Session, words: string, context: Context): Moved {
   const provision = session.desired.type === "running" ? session.desired.provision : null;
   const why = provision?.lastError?.message ?? null;
-  const message = `${endWords[clock]} before a sandbox ran from what is saved.${why === null ? "" : ` ${why}`}`;
+  const message = `${words} before a sandbox ran from what is saved.${why === null ? "" : ` ${why}`}`;
   return backToPaused(session, { code: "ended_before_it_ran", message, at: context.now }, message, context);
 }
 
 const endWords = {
   end_at: "Its end came",
   idle: "Its idle timeout passed",
-  max_lifetime: "Its max lifetime was used up",
   budget: "Its budget was used up",
 };
 

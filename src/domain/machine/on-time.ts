@@ -155,7 +155,7 @@ function fire(session: Session, name: keyof typeof clocks, context: Context): Mo
   const action = clocks[name].action;
   switch (action.type) {
     case "terminate":
-      return endByClock(session, name === "max_lifetime" ? name : "paused_retention", context);
+      return endByClock(session, action, context);
     case "announce":
       return announce(session, action.note, clocks[name].words, context);
     case "budget":

@@ -1,6 +1,7 @@
 /**
  * The clocks of a session, a row each: when it is due, what moves it, what it does. Deadlines, `expires_at`, firing and
- * `explain` fold over this table; a new clock is a new row.
+ * `explain` fold over this table. A new clock is a new row; its words while it stands still (explain/explain.ts), its name in
+ * the API (protocol/resources/session/explain.ts) and on the console do not compile until they are there.
  */
 import { lapsesAt } from "../state/lease.ts";
 import type { Policy } from "./policy.ts";
@@ -11,7 +12,8 @@ import type { Session } from "../state/session.ts";
 export type ClockAction =
   /** What the session's `on_timeout` says: kill, or pause. */
   | { readonly type: "onTimeout"; readonly reason: "timeout" | "idle_timeout" }
-  | { readonly type: "terminate"; readonly reason: TerminateReason }
+  /** `pausesSaved`: what to say when nothing ran since its contents were saved, and it pauses with them instead; null: it ends even then. */
+  | { readonly type: "terminate"; readonly reason: TerminateReason; readonly pausesSaved: string | null }
   /** Something is announced, nothing changes. */
   | { readonly type: "announce"; readonly note: "retention_warning" | "budget_warning" | "ending_soon" }
   /** Its files are saved and it pauses, where that can be; else it ends. */
@@ -49,7 +51,7 @@ export const clocks = {
       hasSandboxTime(session) && session.alive.since !== null
         ? session.alive.since + Math.max(0, session.limits.maxLifetimeMs - session.alive.totalMs)
         : null,
-    action: { type: "terminate", reason: "max_lifetime" },
+    action: { type: "terminate", reason: "max_lifetime", pausesSaved: "Its max lifetime was used up" },
     expires: true,
     movedBy:
       "nothing; it stands while the session has no sandbox, or is paused or lost and its sandbox is being stopped",
@@ -113,7 +115,8 @@ export const clocks = {
       session.desired.type === "suspended" && session.desired.cause === "pause"
         ? session.desired.since + policy.pausedRetentionMs
         : null,
-    action: { type: "terminate", reason: "retention" },
+    // Retention bounds how long saved contents are kept, so it must end a session that has nothing else.
+    action: { type: "terminate", reason: "retention", pausesSaved: null },
     expires: true,
     movedBy: "resume",
     words: "how long a paused session is kept",

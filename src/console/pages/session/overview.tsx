@@ -76,7 +76,7 @@ function Why({ explanation, session }: { readonly explanation: Explanation; read
   );
 }
 
-const clockNames: Readonly<Record<string, string>> = {
+const clockNames: Readonly<Record<Explanation["clocks"][number]["name"], string>> = {
   end_at: "End",
   idle: "Idle",
   max_lifetime: "Lifetime",
@@ -93,7 +93,7 @@ function Clocks({ explanation }: { readonly explanation: Explanation }) {
   const standing = explanation.clocks.filter(({ due_at }) => due_at === null);
   // Many stand for the same reason: it is said once.
   const stands = new Map<string, string[]>();
-  for (const { name, says } of standing) stands.set(says, [...(stands.get(says) ?? []), clockNames[name] ?? name]);
+  for (const { name, says } of standing) stands.set(says, [...(stands.get(says) ?? []), clockNames[name]]);
   const sorted = running.toSorted((a, b) => (a.due_at ?? "").localeCompare(b.due_at ?? ""));
   return (
     <section class="card" aria-label="Clocks">
@@ -108,7 +108,7 @@ function Clocks({ explanation }: { readonly explanation: Explanation }) {
       <ul class="clocks">
         {sorted.map((clock) => (
           <li key={clock.name} class={clock.name === explanation.next_clock ? "next" : ""}>
-            <b>{clockNames[clock.name] ?? clock.name}</b>
+            <b>{clockNames[clock.name]}</b>
             <time class="left" dateTime={clock.due_at ?? ""} title={utc(clock.due_at ?? 0)}>
               {left(clock.due_at)}
             </time>

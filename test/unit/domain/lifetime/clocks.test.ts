@@ -7,6 +7,7 @@ import {
   jobsBelievedRunning,
   runningClocks,
   type ClockName,
+  type ClockRow,
 } from "../../../../src/domain/rules/clocks.ts";
 import { nextDeadline, reconcile } from "../../../../src/domain/rules/reconcile.ts";
 import type { Session } from "../../../../src/domain/state/session.ts";
@@ -305,6 +306,28 @@ describe("max lifetime", () => {
       lifecycle: { onTimeout: "pause", onLoss: "hold" } as const,
     };
     expect(reasonOf(move(state, time))).toBe("max_lifetime");
+  });
+
+  it("a new row of the table ends a session for its own reason, and keeps what is only saved if the row says so", () => {
+    const row = { dueAt: () => at, expires: true, movedBy: "nothing", words: "a curfew" };
+    const rows: Record<string, ClockRow> = clocks;
+    const withRow = (pausesSaved: string | null, look: () => void) => {
+      rows.curfew = { ...row, action: { type: "terminate", reason: "operator", pausesSaved } };
+      try {
+        look();
+      } finally {
+        delete rows.curfew;
+      }
+    };
+    withRow(null, () => expect(reasonOf(move(only({}), time))).toBe("operator"));
+    withRow(null, () => expect(reasonOf(move(paused(), time))).toBe("operator"));
+    withRow("The curfew came", () => {
+      expect(reasonOf(move(only({}), time))).toBe("operator");
+      const resuming = provisioning({ purpose: "resume" }, { snapshot: paused().snapshot });
+      const kept = move(resuming, time);
+      expect(kept.desired).toMatchObject({ type: "suspended", cause: "pause" });
+      expect(kept.setback?.message).toBe("The curfew came before a sandbox ran from what is saved.");
+    });
   });
 
   it("stands while there is no sandbox: paused time does not count [CLK-16]", () => {
