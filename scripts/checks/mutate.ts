@@ -85,6 +85,8 @@ function prepare(files: readonly string[]): void {
     mutator: { excludedMutations: ["StringLiteral"] },
     ignoreStatic: true,
     timeoutMS: 20_000,
+    // The first run of all tests, instrumented: five minutes are not enough on busy cores.
+    dryRunTimeoutMinutes: 30,
     concurrency: 2,
     reporters: ["progress-append-only", "json"],
     jsonReporter: { fileName: "report.json" },

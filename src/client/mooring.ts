@@ -34,7 +34,8 @@ export type { RetryTerms } from "./wire/pacing.ts";
 export { type FileContent, Files, type ReadOptions, type WriteOptions } from "./session/files.ts";
 export { Job, type OutputOptions } from "./session/job.ts";
 export { type Executed, Process, type ProcessChunk } from "./session/process.ts";
-export { type LaunchOptions, Session, type WaitOptions } from "./session/session.ts";
+export { type LaunchOptions, Session } from "./session/session.ts";
+export type { WaitOptions } from "./session/until.ts";
 export {
   Terminal,
   type TerminalExit,
