@@ -7,6 +7,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { isEndToEnd, maxTrafficBodyBytes, namedByConnection } from "../../src/protocol/sandbox/traffic.ts";
+import { passBody } from "./pass-body.ts";
 import { refuseRequest, TrafficRefused, refuseUpgrade } from "./refusal.ts";
 
 function tooLargeWords(maxBytes: number): string {
@@ -54,10 +55,12 @@ export function relayRequest(
     response.writeHead(answer.statusCode ?? 502);
     // An event stream may be silent for an hour: its reader learns at once that it is connected.
     response.flushHeaders();
-    answer.on("data", (chunk: Buffer) => passed(chunk, "server", answer));
     answer.on("error", () => response.destroy());
     answer.on("aborted", () => response.destroy());
-    answer.pipe(response);
+    passBody(answer, response, (piece) => {
+      passed(piece, "server", answer);
+      return true;
+    });
   });
   // Without a handler Node would throw at an upgrade that nobody asked for.
   upstream.on("upgrade", (_answer, socket) => socket.destroy());
@@ -68,16 +71,18 @@ export function relayRequest(
   response.once("close", () => {
     if (!response.writableFinished) upstream.destroy();
   });
+  request.on("error", () => upstream.destroy());
   let bytes = 0;
-  request.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes <= maxBodyBytes) return passed(chunk, "client", null);
-    request.unpipe(upstream);
+  passBody(request, upstream, (piece) => {
+    bytes += piece.length;
+    if (bytes <= maxBodyBytes) {
+      passed(piece, "client", null);
+      return true;
+    }
     // The other side must take it for broken off, never for whole.
     if (!upstream.destroyed) upstream.destroy(new TrafficRefused("too_large", tooLargeWords(maxBodyBytes)));
+    return false;
   });
-  request.on("error", () => upstream.destroy());
-  request.pipe(upstream);
 }
 
 /** `own`: lines of ours in the head of the handshake. */

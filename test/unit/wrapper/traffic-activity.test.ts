@@ -1,6 +1,6 @@
 /** What counts as activity in a chunk of traffic. */
-import { expect, it } from "vitest";
-import { isEventComment, isKeepAliveFrame } from "../../../wrapper/agent/traffic/activity.ts";
+import { afterEach, expect, it, vi } from "vitest";
+import { isEventComment, isKeepAliveFrame, TrafficActivity } from "../../../wrapper/agent/traffic/activity.ts";
 
 it.each([
   [":\n\n", true],
@@ -22,4 +22,29 @@ it("a lone ping or pong keeps a WebSocket alive, and anything more is activity",
   expect(isKeepAliveFrame(Buffer.from([0x89, 0x00]))).toBe(true);
   expect(isKeepAliveFrame(Buffer.from([0x8a, 0x81, 1, 2, 3, 4, 5]))).toBe(true);
   expect(isKeepAliveFrame(Buffer.from([0x89, 0x00, 0x81, 0x01, 0x61]))).toBe(false);
+});
+
+afterEach(() => vi.useRealTimers());
+
+it("a chunk that passes just after another counts as activity, and costs no look at the clock [TRA-8]", () => {
+  vi.useFakeTimers();
+  let reads = 0;
+  const clock = {
+    now: () => {
+      reads += 1;
+      return performance.now();
+    },
+  };
+  const activity = new TrafficActivity(clock);
+  vi.advanceTimersByTime(5_000);
+  for (let chunk = 0; chunk < 1_000; chunk += 1) activity.note();
+  expect(reads).toBeLessThan(5);
+  vi.advanceTimersByTime(50);
+  activity.note();
+  vi.advanceTimersByTime(10_000);
+  // The last of them, up to the length of a window.
+  expect(activity.idleMs).toBeLessThanOrEqual(10_000);
+  expect(activity.idleMs).toBeGreaterThanOrEqual(9_900);
+  activity.note();
+  expect(activity.idleMs).toBe(0);
 });

@@ -50,6 +50,8 @@ export interface ServeOptions {
 const bodyTimeoutMs = 30_000;
 /** Longer than a renewal interval would keep idle sockets for nothing; shorter races with a client's reuse of one. */
 const keepAliveMs = 75_000;
+/** Held of one body for a reader that is slower than its sender. With less, the sender is stopped after each piece. */
+const aheadBytes = 131_072;
 
 interface Context extends ServeOptions {
   readonly admission: Admission;
@@ -59,7 +61,10 @@ interface Context extends ServeOptions {
 export async function serve(options: ServeOptions): Promise<Server> {
   const { boot, log } = options;
   // Traffic may take hours to send one body: `readBody` bounds those of the other routes.
-  const server = createServer({ maxHeaderSize: maxHeadBytes, requestTimeout: 0, keepAliveTimeout: keepAliveMs });
+  const server = createServer({
+    ...{ maxHeaderSize: maxHeadBytes, highWaterMark: aheadBytes },
+    ...{ requestTimeout: 0, keepAliveTimeout: keepAliveMs },
+  });
   const context: Context = {
     ...options,
     admission: { token: await controllerToken(boot.secret), generation: boot.generation },

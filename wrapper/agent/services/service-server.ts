@@ -9,6 +9,9 @@ import type { TerminalSockets } from "./processes/terminal-socket.ts";
 import { RawQuery } from "./raw-query.ts";
 import { fileFailure, ServiceFailure } from "./service-failure.ts";
 
+/** Of a body, what comes while the disk is busy with what came before. It is written at once, then. */
+const aheadBytes = 262_144;
+
 export function serviceServer(routes: readonly ServiceRoute[], terminals: TerminalSockets): HttpServer {
   // The wrapper bounds heads and connections; a body may take as long as it takes.
   const server = createServer({
@@ -16,6 +19,7 @@ export function serviceServer(routes: readonly ServiceRoute[], terminals: Termin
     headersTimeout: 0,
     keepAliveTimeout: 1,
     maxHeaderSize: maxHeadBytes,
+    highWaterMark: aheadBytes,
   });
   server.on("request", (request, response) => {
     response.on("error", () => {});

@@ -6,9 +6,15 @@
  */
 import type { SteadyClock } from "../steady-clock.ts";
 
+/** The clock is read from a file of the kernel, which would be most of what passing a chunk costs. */
+const readEveryMs = 100;
+
 export class TrafficActivity {
   readonly #clock: SteadyClock;
   #lastAt: number;
+  #timer: NodeJS.Timeout | null = null;
+  /** Something passed since the clock was read. */
+  #noted = false;
 
   constructor(clock: SteadyClock) {
     this.#clock = clock;
@@ -16,11 +22,24 @@ export class TrafficActivity {
   }
 
   get idleMs(): number {
+    if (this.#noted) this.#read();
     return Math.max(0, Math.round(this.#clock.now() - this.#lastAt));
   }
 
   note(): void {
+    this.#noted = true;
+    if (this.#timer !== null) return;
+    this.#read();
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      if (this.#noted) this.note();
+    }, readEveryMs);
+    this.#timer.unref();
+  }
+
+  #read(): void {
     this.#lastAt = this.#clock.now();
+    this.#noted = false;
   }
 }
 

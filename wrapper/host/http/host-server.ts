@@ -18,11 +18,13 @@ import { routes } from "./routes.ts";
 const maxBodyBytes = 4 * 1024 * 1024;
 /** Of a control plane: each session that waits for a job, or follows output, holds one. */
 const maxKnown = 4_096;
+/** Held of one body for a reader that is slower than its sender. */
+const aheadBytes = 262_144;
 
 /** `faults` null: this host has no routes to order faults. */
 export function createHostServer(host: SandboxHost, token: string, faults: Faults | null): Server {
   // One body of traffic may take hours; those of the host's own routes are small, and their callers give up.
-  const server = createServer({ maxHeaderSize: maxHeadBytes, requestTimeout: 0 });
+  const server = createServer({ maxHeaderSize: maxHeadBytes, highWaterMark: aheadBytes, requestTimeout: 0 });
   // Jobs share the loopback with this host.
   const admitted = boundConnections(server, { ...connectionLimits, maxKnown });
   const context = { host, token, faults, admitted };

@@ -1,7 +1,6 @@
 /** `GET` and `HEAD /files`: one file as bytes, or a range of it. */
-import { constants, createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
 import type { Exchange } from "../exchange.ts";
 import { fileFailure, ServiceFailure } from "../service-failure.ts";
 import { checkPreconditions, rangeOf } from "./conditions.ts";
@@ -27,7 +26,8 @@ export function readFileRoute(pathOf: (exchange: Exchange) => FilePath): (exchan
   };
 }
 
-async function send({ request, response }: Exchange, file: FileHandle, path: FilePath): Promise<void> {
+async function send(exchange: Exchange, file: FileHandle, path: FilePath): Promise<void> {
+  const { request, response } = exchange;
   const stats = await file.stat({ bigint: true });
   const type = typeOf(stats);
   if (type === "directory")
@@ -62,15 +62,40 @@ async function send({ request, response }: Exchange, file: FileHandle, path: Fil
   });
   if (request.method === "HEAD" || (length === 0 && !isOpenEnded)) return void response.end();
   const start = range?.from ?? 0;
-  const source = createReadStream("", {
-    fd: file.fd,
-    autoClose: false,
-    start,
-    ...(isOpenEnded ? {} : { end: start + length - 1 }),
-    highWaterMark: chunkBytes,
-  });
-  await pipeline(source, response, { end: false });
+  const isWhole = await sendBytes(exchange, file, start, isOpenEnded ? Number.POSITIVE_INFINITY : length);
   // A file that became shorter while it was read: the client must not take what it got for the whole.
-  if (!isOpenEnded && source.bytesRead < length) return void response.destroy();
+  if (!isOpenEnded && !isWhole) return void response.destroy();
   response.end();
+}
+
+/**
+ * One piece is read while the other is on its way. Both are used again and again: a new one for each read would cost the kernel as many
+ * pages, and stay until the next collection. False: fewer bytes than that were there, or the client has gone.
+ */
+async function sendBytes(
+  { response, gone }: Exchange,
+  file: FileHandle,
+  start: number,
+  length: number,
+): Promise<boolean> {
+  const closed = new Promise<void>((resolve) => {
+    if (gone.aborted) resolve();
+    else gone.addEventListener("abort", () => resolve(), { once: true });
+  });
+  const size = Math.min(chunkBytes, length);
+  const pieces = [0, 1].map(() => ({ bytes: Buffer.allocUnsafeSlow(size), sent: Promise.resolve() }));
+  for (let done = 0, turn = 0; done < length; turn += 1) {
+    const piece = pieces[turn % 2];
+    if (piece === undefined) break;
+    await Promise.race([piece.sent, closed]);
+    if (gone.aborted) return false;
+    const { bytesRead } = await file.read(piece.bytes, 0, Math.min(size, length - done), start + done);
+    if (bytesRead === 0) {
+      await Promise.race([Promise.all(pieces.map(({ sent }) => sent)), closed]);
+      return false;
+    }
+    done += bytesRead;
+    piece.sent = new Promise((resolve) => response.write(piece.bytes.subarray(0, bytesRead), () => resolve()));
+  }
+  return true;
 }

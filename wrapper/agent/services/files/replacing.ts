@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { rmSync, type BigIntStats } from "node:fs";
 import { lstat, open, readlink, rename, stat, unlink, type FileHandle } from "node:fs/promises";
+import { spentBuffer } from "../../../relay/spent-buffers.ts";
 import { errnoOf, ServiceFailure } from "../service-failure.ts";
 import { modeOf, typeOf } from "./entries.ts";
 import { FilePath } from "./paths.ts";
@@ -81,8 +82,10 @@ async function writeInPlace(path: FilePath, { body, mode, finish }: Replacement)
 
 /** Waits for each piece to be written before it asks for the next: that is the back-pressure. */
 async function copyTo(file: FileHandle, body: AsyncIterable<Buffer>): Promise<void> {
-  for await (const chunk of body)
+  for await (const chunk of body) {
     for (let done = 0; done < chunk.length;) done += (await file.write(chunk, done)).bytesWritten;
+    spentBuffer(chunk.length);
+  }
 }
 
 /** Only regular files are written: the open of a pipe that nobody reads would hold a thread of this process for ever. */
