@@ -42,6 +42,6 @@ export async function askAll<A, T>(
 
 async function inTime<T>(from: Ask, call: () => Promise<T>): Promise<T> {
   const answer = await bounded(from.clock, askMs, call);
-  if (answer === timedOut) throw new Error("no answer in time");
+  if (answer === timedOut) throw new Error(`one of the objects asked did not answer within ${askMs} ms`);
   return answer;
 }

@@ -36,7 +36,7 @@ function neverSent(error: unknown): boolean {
 }
 
 function words(error: unknown): string {
-  if (!(error instanceof Error)) return "The call failed.";
+  if (!(error instanceof Error)) return `The call failed with ${String(error)}.`;
   return error.cause instanceof Error && error.cause.message !== ""
     ? `${error.message}: ${error.cause.message}`
     : error.message;

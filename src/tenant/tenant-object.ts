@@ -126,7 +126,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     /** Named by its tenant. An object reached otherwise has none, and makes nothing. */
     #tenant(): TenantId {
       const { name } = this.ctx.id;
-      if (name === undefined) throw new Error("this object was not reached by the name of a tenant");
+      if (name === undefined)
+        throw new Error(
+          `the tenant object ${this.ctx.id.toString()} was not reached by the name of a tenant, so it has none to act for`,
+        );
       return name as TenantId;
     }
 

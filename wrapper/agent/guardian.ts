@@ -106,7 +106,10 @@ class Watch {
       if (value !== undefined) environment[name] = value;
     }
     const script = process.argv[1];
-    if (script === undefined) throw new Error("no script path");
+    if (script === undefined)
+      throw new Error(
+        "the guardian was started without a script path, so it cannot start its wrapper from the same file",
+      );
     const logDescriptor = openSync(join(boot.stateDir, logFile), "a", 0o600);
     // Detached: a signal to the guardian's group must leave one of the two to clean up.
     const apart = jobUid === null ? [] : (withoutNewPrivileges() ?? []);

@@ -138,7 +138,8 @@ export async function serveInstance(order: InstanceOrder): Promise<void> {
     address: process.env.MOORING_BIND ?? "127.0.0.1",
   });
   const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
+  if (address === null || typeof address === "string")
+    throw new Error(`the wrapper listens on ${String(address)}, which is no TCP port: nobody can reach it`);
   log("listening", { port: address.port, ready_after_ms: Math.round(clock.now() - startedAt) });
   tell({ type: "ready", port: address.port });
 }

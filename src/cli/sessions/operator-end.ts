@@ -10,7 +10,11 @@ export async function untilProven(admin: MooringAdmin, id: string, signal: Abort
     const { session } = (await admin.inspect(id, { signal })).inspection;
     if (session === null || session.status === "terminated" || session.status === "failed")
       return session?.teardown ?? null;
-    if (Date.now() > until) throw new WaitTimeoutError(`Session ${id} is still ${session.status}.`, "until proven");
+    if (Date.now() > until)
+      throw new WaitTimeoutError(
+        `Session ${id} is still ${session.status} after ${withinMs / 1_000} s. Its end is stored and goes on: \`mooring why ${id}\` tells what it waits for.`,
+        "until proven",
+      );
     await new Promise((resolve) => setTimeout(resolve, lookMs));
     signal.throwIfAborted();
   }

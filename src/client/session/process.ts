@@ -157,7 +157,10 @@ export async function executed(
 
 /** What a process that was just started says of itself, and the answer with all of it still to be read. */
 export async function firstEvent(answer: Response): Promise<readonly [ProcessView, Response]> {
-  if (answer.body === null) throw new TypeError("An answer without a body.");
+  if (answer.body === null)
+    throw new TypeError(
+      "The answer has no body to read the process's events from: this `fetch` does not stream, or a proxy took it away.",
+    );
   const [look, rest] = answer.body.tee();
   const reader = look.getReader();
   const decoder = new TextDecoder();

@@ -62,6 +62,10 @@ export class Terminal {
   }
 }
 
+/** A WebSocket in a browser, and most others, do not tell the answer that refused them. */
+const notOpened =
+  "The terminal did not open, or its connection broke: a WebSocket does not tell which. Look at the session's status, then try again.";
+
 export async function openTerminal(transport: Transport, session: string, options: TerminalOptions): Promise<Terminal> {
   const { WebSocket: given, onData, ...rest } = options;
   const Socket = given ?? (globalThis as unknown as { readonly WebSocket?: TerminalSockets }).WebSocket;
@@ -79,11 +83,11 @@ export async function openTerminal(transport: Transport, session: string, option
   });
   const closed = new Promise<TerminalExit | null>((resolve) => {
     socket.addEventListener("close", () => {
-      refuse(new Error("The terminal was refused, or its connection broke."));
+      refuse(new Error(notOpened));
       resolve(exit);
     });
   });
-  socket.addEventListener("error", () => refuse(new Error("The terminal was refused, or its connection broke.")));
+  socket.addEventListener("error", () => refuse(new Error(notOpened)));
   socket.addEventListener("message", ({ data }) => {
     if (typeof data !== "string") return onData(new Uint8Array(data as ArrayBuffer));
     const news = JSON.parse(data) as { readonly type: string; readonly pid: number } & TerminalExit;

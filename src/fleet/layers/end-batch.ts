@@ -60,7 +60,11 @@ function outcomeOf(answer: Awaited<ReturnType<typeof boundedCall<Reply<EndReply>
   readonly outcome: EndOutcome;
   readonly detail: string;
 } {
-  if (answer.type === "hung") return { outcome: "unclear", detail: "It did not answer in time." };
+  if (answer.type === "hung")
+    return {
+      outcome: "unclear",
+      detail: "It did not answer in time, so it may have begun to end. The next run looks again.",
+    };
   if (answer.type === "failed") return { outcome: "failed", detail: answer.message.slice(0, 300) };
   const reply = answer.value;
   if (!reply.ok) {

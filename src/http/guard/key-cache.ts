@@ -71,7 +71,7 @@ export class KeyCache {
       this.#used.delete(tenant);
       const question = { version: before?.version ?? null, used };
       const standing = await bounded(this.#clock, askMs, () => this.#backend.tenant(tenant).checkKeys(question));
-      if (standing === timedOut) throw new Error("no answer in time");
+      if (standing === timedOut) throw new Error(`the tenant did not say which keys hold within ${askMs} ms`);
       const { version, revokedBefore } = standing;
       const keyIds = standing.keyIds === null ? (before?.keyIds ?? new Set<string>()) : new Set(standing.keyIds);
       const known = { at, version, revokedBefore, keyIds };

@@ -93,7 +93,7 @@ export function readQuery<S extends z.ZodType>(request: Request, schema: S): Rep
     const target = label === undefined ? fields : asked;
     const key = label ?? name;
     if (target.has(key))
-      return validationFailed([{ pointer: `query.${name.slice(0, 100)}`, detail: "Given twice. Send it once." }]);
+      return validationFailed([{ pointer: `query.${name.slice(0, 100)}`, detail: "It is given twice. Send it once." }]);
     target.set(key, value);
   }
   const label = asked.size === 0 ? {} : { label: Object.fromEntries(asked) };

@@ -35,7 +35,7 @@ const idStillInUse: Problem = {
 const noSuchSnapshot: Problem = {
   code: "snapshot_missing",
   detail: "There is no snapshot of that id or name, so nothing was made. GET /v1/snapshots lists those there are.",
-  errors: [{ pointer: "/snapshot", detail: "No snapshot of the tenant." }],
+  errors: [{ pointer: "/snapshot", detail: "Must be the id or the name of a snapshot of the tenant." }],
 };
 
 const snapshotUnknown: Problem = {

@@ -245,7 +245,7 @@ export class JobCommands {
 const cursorIsGone: Problem = {
   code: "validation_failed",
   detail: `The job that \`cursor\` stands for is not kept any more: of ${jobsKept} jobs the oldest that have ended go first. Begin again without a cursor.`,
-  errors: [{ pointer: "/cursor", detail: "The job is gone." }],
+  errors: [{ pointer: "/cursor", detail: "The job that it points at is gone. Begin again without a cursor." }],
 };
 
 const endedJob: Problem = {

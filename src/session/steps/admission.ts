@@ -45,8 +45,13 @@ export function checkSeconds(field: string, asked: number | undefined, maxMs: nu
 function checkSource(url: string | undefined, allowed: readonly GitScheme[]): Problem | null {
   const scheme = url === undefined ? undefined : schemeOf(url);
   if (scheme === undefined || allowed.some((each) => each === scheme)) return null;
-  const detail = `workspace.git.url begins with ${scheme}://, which this deployment does not fetch from; it allows ${allowed.map((each) => `${each}://`).join(", ")}.`;
-  return { code: "validation_failed", detail, errors: [{ pointer: "/workspace/git/url", detail: "Another scheme." }] };
+  const schemes = allowed.map((each) => `${each}://`).join(", ");
+  const detail = `workspace.git.url begins with ${scheme}://, which this deployment does not fetch from; it allows ${schemes}.`;
+  return {
+    code: "validation_failed",
+    detail,
+    errors: [{ pointer: "/workspace/git/url", detail: `Must begin with ${schemes}.` }],
+  };
 }
 
 type Rules = Pick<SessionNetwork, "mode" | "allow" | "inject">;
@@ -83,7 +88,7 @@ function checkSnapshot({ snapshot, provider }: Pick<AdmissionContext, "snapshot"
   return {
     code: "snapshot_missing",
     detail: `No session can begin with the snapshot ${snapshot.id}. ${why} Nothing was made. GET /v1/snapshots lists those there are.`,
-    errors: [{ pointer: "/snapshot", detail: "Another snapshot." }],
+    errors: [{ pointer: "/snapshot", detail: `Must be \`ready\`, and taken with ${provider}.` }],
   };
 }
 

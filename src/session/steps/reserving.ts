@@ -31,7 +31,7 @@ export async function reserve(ports: SessionPorts, session: Session, candidate: 
     if (reply === timedOut) return noReply("did not answer");
     if (reply.granted) return reply;
     if (reply.code !== "stale_generation") return { granted: false, refused: reply };
-    const message = "That generation was used before.";
+    const message = `The registry knows generation ${candidate.generation} already, so it reserves nothing for it. The next try takes one above ${reply.above}.`;
     return { granted: false, failed: { code: "stale_generation", message, above: reply.above } };
   } catch (error) {
     logger.warn("reserve failed", { error: String(error) });

@@ -24,28 +24,39 @@ export async function ensureSpace(
   let reclaimed: ReclaimOutcome | null = null;
   for (;;) {
     const step = await measure(context, space, location, attemptId, reclaimed);
+    if (step === null) return givenUp;
     if (step.type === "admit") return null;
     if (step.type === "refuse")
       return { code: step.code, message: step.words, ...(container === undefined ? {} : { container }) };
     if (step.type === "ask_later")
-      return { code: "unavailable", message: `The space could not be measured: ${step.words}` };
+      return {
+        code: "unavailable",
+        message: `The free space could not be measured (${step.words}), so no workspace is prepared. It is measured again.`,
+      };
     reclaimed = await reclaim(context, space, location, attemptId);
-    if (reclaimed === null) return { code: "unavailable", message: "Another opening took over." };
+    if (reclaimed === null) return givenUp;
   }
 }
 
+/** Nobody acts on it: the session has gone on without this opening. */
+const givenUp: OpeningFailure = {
+  code: "unavailable",
+  message:
+    "This opening was given up while its disk space was measured or reclaimed: the session has ended or opened anew.",
+};
+
+/** null: this opening was given up meanwhile, so nothing is to be deleted for it. */
 async function measure(
   { ports, calls }: StepContext,
   space: Space,
   location: Place,
   attemptId: AttemptId,
   reclaimed: ReclaimOutcome | null,
-): Promise<ColdStep> {
+): Promise<ColdStep | null> {
   const { observeMs, workspaceMinFreeBytes: neededBytes } = ports.policy;
   const result = await calls.call(observeMs, "inspectCapacity", (bound) => space.inspectCapacity(location, bound));
   const noted = result.ok ? calls.dispatch({ type: "roomMeasured", attemptId, ...result.value, neededBytes }) : null;
-  // Nothing is deleted for an opening that was given up while it was measured.
-  if (noted !== null && noted.type !== "moved") return { type: "ask_later", words: "another opening took over" };
+  if (noted !== null && noted.type !== "moved") return null;
   const measured: Measured = result.ok
     ? { type: "room", ...result.value }
     : { type: "failed", failure: result.failure };

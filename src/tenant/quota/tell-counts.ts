@@ -18,6 +18,6 @@ const tellBoundMs = 10_000;
 export async function tellCounts(ports: CountsPorts, tenant: TenantId, core: TenantCore): Promise<void> {
   const counts = { tenant, ...core.counts() };
   const reply = await bounded(ports.clock, tellBoundMs, () => ports.index(tenant).counts(counts));
-  if (reply === timedOut) throw new Error("no answer in time");
+  if (reply === timedOut) throw new Error(`the shard did not confirm the counts within ${tellBoundMs} ms`);
   core.countsConfirmed(reply.version);
 }

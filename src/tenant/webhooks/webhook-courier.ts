@@ -168,7 +168,7 @@ export class WebhookCourier {
       const reply = await bounded(clock, readBoundMs, () =>
         events(session.sessionId, tenant(), session.cursor, eventsAtOnce),
       );
-      if (reply === timedOut) throw new Error("no answer in time");
+      if (reply === timedOut) throw new Error(`the session did not answer with its events within ${readBoundMs} ms`);
       await store((sql) => {
         if (reply.ok)
           keepEvents(sql, session, reply.value, reply.value.length < eventsAtOnce, () => `dl_${ids.id()}`, clock.now());

@@ -27,7 +27,7 @@ export class RawQuery {
     if (text === null) return otherwise;
     if (text === "true" || text === "1" || text === "") return true;
     if (text === "false" || text === "0") return false;
-    throw new ServiceFailure("invalid", `${name}: true or false.`);
+    throw new ServiceFailure("invalid", `${name} must be true or false.`);
   }
 
   /** null: it was not given. */
@@ -36,7 +36,7 @@ export class RawQuery {
     if (text === null) return null;
     const value = Number(text);
     if (/^\d{1,15}$/.test(text) && value >= least && value <= most) return value;
-    throw new ServiceFailure("invalid", `${name}: a whole number from ${least} to ${most}.`);
+    throw new ServiceFailure("invalid", `${name} must be a whole number from ${least} to ${most}.`);
   }
 }
 

@@ -134,7 +134,7 @@ export class ServiceProcess {
     try {
       await listening(server, drafted);
       const child = this.#spawn();
-      if (child.pid === undefined) throw new Error("the process could not be started");
+      if (child.pid === undefined) throw new Error("the process for files and terminals could not be started");
       const leader = identityOfChild(child.pid);
       this.#leaders.set(keyOf(leader), leader);
       tell({ type: "jobStarted", leader });
@@ -160,7 +160,10 @@ export class ServiceProcess {
   #spawn(): ChildProcess {
     const { boot, apart } = this.#dependencies;
     const script = process.argv[1];
-    if (script === undefined) throw new Error("no script path");
+    if (script === undefined)
+      throw new Error(
+        "the wrapper was started without a script path, so it cannot start its services from the same file",
+      );
     const logDescriptor = openSync(join(boot.state_dir, logFile), "a", 0o600);
     const environment = {
       ...jobEnvironment(boot, { [jobMarker]: serviceMark }),
@@ -242,7 +245,7 @@ function listening(server: Server, path: string): Promise<void> {
 
 function handedOver(child: ChildProcess, server: Server): Promise<void> {
   return new Promise((resolve, reject) => {
-    child.once("exit", () => reject(new Error("the process ended at once")));
+    child.once("exit", () => reject(new Error("the process for files and terminals ended before it was ready")));
     child.once("message", () => resolve());
     child.send("listen", server, (error) => {
       if (error !== null) reject(error);

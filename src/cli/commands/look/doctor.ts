@@ -152,18 +152,19 @@ async function examineFleet(context: Context): Promise<readonly Finding[]> {
     checked("alerts", "mooring attention", async () => {
       const { data, stale, looked_at: looked } = await admin.alerts();
       const firing = data.filter(({ phase }) => phase === "firing");
-      if (firing.length > 0) throw new Error(`${firing.map(({ name }) => name).join(", ")}`);
+      if (firing.length > 0) throw new Error(`firing: ${firing.map(({ name }) => name).join(", ")}`);
       if (stale) throw new Error(`the fleet's own watch is late: it looked ${relative(looked, now)}`);
       return `none fires; looked ${relative(looked, now)}`;
     }),
     checked("ledger", "mooring api get-ledger", async () => {
       const { balanced, total } = await admin.ledger();
-      if (!balanced) throw new Error("it does not balance");
+      if (!balanced)
+        throw new Error("it does not balance: some sandbox that was granted is neither open nor given back, or twice");
       return `balanced: ${total.granted} granted, ${total.used} open, ${total.released.proven} proven gone`;
     }),
     checked("stuck", "mooring sessions --stuck", async () => {
       const { stuck } = await admin.stats();
-      if (stuck > 0) throw new Error(`${stuck} sessions are stuck`);
+      if (stuck > 0) throw new Error(stuck === 1 ? "one session is stuck" : `${stuck} sessions are stuck`);
       return "no session is stuck";
     }),
     checked("orphans", "mooring audit plan", async () => {

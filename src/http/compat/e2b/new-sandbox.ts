@@ -20,7 +20,9 @@ export function maxSeconds(policy: Policy): number {
 /** null: within what is configured here. */
 export function tooLong(field: string, seconds: number, policy: Policy): ReturnType<typeof validationFailed> | null {
   if (seconds <= maxSeconds(policy)) return null;
-  return validationFailed([{ pointer: `/${field}`, detail: `At most ${maxSeconds(policy)} seconds.` }]);
+  return validationFailed([
+    { pointer: `/${field}`, detail: `Must be at most ${maxSeconds(policy)} seconds, which is the longest here.` },
+  ]);
 }
 
 export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSession> {
@@ -31,7 +33,7 @@ export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSe
       detail: `${missing} Mooring does not offer that, so nothing was made. Leave it out; docs/compat.md says what there is.`,
     });
   const seconds = body.timeout ?? defaultSeconds(policy);
-  if (seconds < 1) return validationFailed([{ pointer: "/timeout", detail: "At least 1 second." }]);
+  if (seconds < 1) return validationFailed([{ pointer: "/timeout", detail: "Must be at least 1 second." }]);
   const long = tooLong("timeout", seconds, policy);
   if (long !== null) return long;
   const labels = labelsOf(body.metadata ?? {}, body.templateID ?? defaultTemplate);

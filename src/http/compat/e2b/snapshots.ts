@@ -66,7 +66,7 @@ async function remove(from: TenantAsk): Promise<Response> {
 
 const noSnapshot: Problem = { code: "not_found", detail: "There is no such snapshot; Mooring has no other templates." };
 const badName = validationFailed([
-  { pointer: "/name", detail: "1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or a digit." },
+  { pointer: "/name", detail: "A name has 1 to 64 of A-Z a-z 0-9 . _ - and begins with a letter or a digit." },
 ]) as Extract<Reply<never>, { ok: false }>;
 
 async function fork(from: TenantAsk): Promise<Response> {
@@ -90,7 +90,7 @@ async function fork(from: TenantAsk): Promise<Response> {
   return json(201, await Promise.all(results));
 }
 
-const tooShort = validationFailed([{ pointer: "/timeout", detail: "At least 1 second." }]) as Extract<
+const tooShort = validationFailed([{ pointer: "/timeout", detail: "Must be at least 1 second." }]) as Extract<
   Reply<never>,
   { ok: false }
 >;

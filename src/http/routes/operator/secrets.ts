@@ -130,7 +130,7 @@ const badCursor: Problem = {
   code: "validation_failed",
   detail:
     "The cursor is none of this round, so nothing was done. Pass `next_cursor` of the page before, or leave it out.",
-  errors: [{ pointer: "/cursor", detail: "`next_cursor` of the page before." }],
+  errors: [{ pointer: "/cursor", detail: "Must be the `next_cursor` of the page before." }],
 };
 
 export const secretRoutes: readonly Route[] = [serve(secretContracts.reseal, reseal)];

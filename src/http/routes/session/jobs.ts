@@ -79,7 +79,7 @@ async function stdin(from: TenantAsk): Promise<Response> {
       code: "validation_failed",
       detail:
         "The body is empty and `end` is not set, so there was nothing to do. Send the bytes as the body, or `?end=true` to close stdin.",
-      errors: [{ pointer: "", detail: "Bytes, or `?end=true`." }],
+      errors: [{ pointer: "", detail: "Send bytes to write, or `?end=true` to close it." }],
     });
   }
   const reply = await askSession(from, "write", (session) => session.writeStdin(from.caller, job, bytes.value, end));

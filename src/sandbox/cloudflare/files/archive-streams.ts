@@ -43,6 +43,10 @@ export async function streamOut(
   return sum;
 }
 
+/** Only somebody who deletes objects in the bucket can cause it: a rule for their life, or a person. */
+export const archiveMissing =
+  "The archive was saved and is no longer in the bucket, so it cannot be restored. Look for a rule of the bucket that deletes objects.";
+
 /** Into a container where nothing of the instance runs yet. Rejects when what came out of the bucket is not what was saved. */
 export async function streamIn(
   native: NativeCalls,
@@ -52,7 +56,7 @@ export async function streamIn(
   digest: Digest,
 ): Promise<void> {
   const stored = await bucket.get(files.names.archive);
-  if (stored === null) throw new Error("An acknowledged archive is not in the bucket.");
+  if (stored === null) throw new Error(archiveMissing);
   let bytes = 0;
   const counted = stored.body.pipeThrough(
     new TransformStream<Uint8Array, Uint8Array>({
@@ -66,5 +70,5 @@ export async function streamIn(
   const script = 'rm -rf -- "$1" && mkdir -p -- "$1" && cd -- "$1" && shift && exec "$@"';
   await native.input(["/bin/sh", "-c", script, "sh", directory, ...unpacking], counted);
   if (!isSame({ bytes, sha256: await digest.end() }, files.sum))
-    throw new Error("What came out of the bucket is not what was saved.");
+    throw new Error("The archive came out of the bucket with another size or checksum than it was saved with.");
 }

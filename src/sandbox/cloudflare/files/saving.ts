@@ -15,7 +15,7 @@ import type { FenceParts } from "../fence/fence-parts.ts";
 import { type Home, homeOf } from "../fence/home.ts";
 import { canStartAs, programsKnow, takeOne, twoLines } from "../sdk/job-user.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
-import { streamIn, streamOut } from "./archive-streams.ts";
+import { archiveMissing, streamIn, streamOut } from "./archive-streams.ts";
 import type { ObjectAim } from "../object-api.ts";
 import {
   acknowledge,
@@ -84,7 +84,7 @@ export class Saving {
     if (!courier.ok) return courier;
     const came = await this.#ask(deadline, true, async (signal) => {
       const stored = await bucket.get(files.names.archive);
-      if (stored === null) throw new Error("An acknowledged archive is not in the bucket.");
+      if (stored === null) throw new Error(archiveMissing);
       const reply = await courier.value.ask("PUT", "/archive", signal, stored.body);
       return courierSum.parse(await reply.json());
     });
@@ -126,11 +126,15 @@ export class Saving {
     if (!courier.ok) return courier;
     const saved = await this.#ask(deadline, true, async (signal) => {
       const { body } = await courier.value.ask("GET", "/archive", signal);
-      if (body === null) throw new Error("The courier sent nothing.");
+      if (body === null)
+        throw new Error("The program that packs the workspace answered without a body, so nothing was saved.");
       const sent = await upload(bucket, names, body, platform.digest(), signal);
       // Only the courier knows that tar came to its end without a complaint.
       const packed = courierSum.parse(await (await courier.value.ask("GET", "/sum", signal)).json());
-      if (!isSame(sent, packed)) throw new Error("What arrived is not what was packed.");
+      if (!isSame(sent, packed))
+        throw new Error(
+          "The archive arrived with another size or checksum than it was packed with, so it was not kept.",
+        );
       return acknowledge(bucket, names, packed, await sumOf(bucket, names.archive, platform.digest()));
     });
     if (saved.ok) return saved.value;
@@ -230,6 +234,8 @@ class Courier {
     const proof = response.headers.get(wrapperHeaders.proof);
     if (response.ok && proof === (await wrapperProof(this.#secret, nonce))) return response;
     await response.body?.cancel();
-    throw new Error(`The program that carries files answered ${response.status}, or is another.`);
+    throw new Error(
+      `The program that carries files answered ${response.status} or without its proof, so no files were carried.`,
+    );
   }
 }

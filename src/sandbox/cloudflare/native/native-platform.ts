@@ -195,7 +195,10 @@ export class NativePlatform implements ContainerPlatform {
         const isNotUp =
           error instanceof Error && /not listening to port|ingress proxy is not running/i.test(error.message);
         if (!isNotUp || signal.aborted) throw error;
-        if (!this.running()) throw new Error("The container failed to start.", { cause: error });
+        if (!this.running())
+          throw new Error("The container failed to start: it ended before its agent could be handed over.", {
+            cause: error,
+          });
         await clock.sleep(handOverPollMs, signal);
       }
     }
@@ -209,7 +212,7 @@ export class NativePlatform implements ContainerPlatform {
       stderr: "pipe",
     });
     const { stdout } = process;
-    if (stdout === null) throw new Error("The program has no output.");
+    if (stdout === null) throw new Error(`${argv[0]} was started without its output, so it cannot be read.`);
     const ended = endOf(process, argv);
     // Whoever reads the stream asks for it only afterwards.
     ended.catch(() => {});

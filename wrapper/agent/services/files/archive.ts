@@ -65,7 +65,7 @@ export function unpackRoute(places: Places): (exchange: Exchange) => Promise<voi
       // First what tar says: the request counts as broken off when tar gave up on it.
       if (code !== 0) throw tarFailure(words(), path);
       if (!isWhole && isBrokenOff(request.errored))
-        throw new ServiceFailure("invalid", "The upload broke off; what had come is unpacked.");
+        throw new ServiceFailure("invalid", "The upload broke off; what had come is unpacked. Send it again.");
       answerJson(exchange, 200, {});
     });
   };
@@ -73,7 +73,7 @@ export function unpackRoute(places: Places): (exchange: Exchange) => Promise<voi
 
 function compression({ query }: Exchange): readonly string[] {
   const text = query.text("compress") ?? "none";
-  if (text !== "none" && text !== "gzip") throw new ServiceFailure("invalid", "compress: none or gzip.");
+  if (text !== "none" && text !== "gzip") throw new ServiceFailure("invalid", "compress must be none or gzip.");
   return text === "gzip" ? ["-z"] : [];
 }
 
@@ -93,7 +93,10 @@ async function withTar(
     const tar = spawn("tar", ["-C", "/proc/self/fd/3", ...args], { stdio: ["pipe", "pipe", "pipe", directory] });
     const failed = once(tar, "error").then(([error]) => {
       throw errnoOf(error) === "ENOENT"
-        ? new ServiceFailure("unsupported", "This image has no `tar`.")
+        ? new ServiceFailure(
+            "unsupported",
+            "This image has no `tar`, so directories cannot be packed or unpacked. Use an image that has it, or send the files one by one.",
+          )
         : (error as Error);
     });
     failed.catch(() => {});

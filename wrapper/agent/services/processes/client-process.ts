@@ -16,6 +16,8 @@ import { OutputRing, ringLimits } from "./output-ring.ts";
 import type { PipeShelf } from "./pipe-shelf.ts";
 import { openTerminal, type Exit, type Terminal, type TerminalSize } from "./terminal.ts";
 
+const neverOpened = "The process was started without a standard input. Start it with `stdin: true` to write to it.";
+
 export type ProcessOrder = z.output<typeof startProcess>;
 
 export interface ProcessPlan {
@@ -142,7 +144,7 @@ export class ClientProcess {
     if (stdin === null || this.#stdinEnded || stdin.destroyed)
       throw new ServiceFailure(
         "stdin_closed",
-        "Its standard input is closed. Start it with `stdin: true` to write to it.",
+        stdin === null ? neverOpened : "Its standard input was closed, so the process takes nothing more.",
       );
     await new Promise<void>((resolve, reject) => {
       const over = (): void => reject(new ServiceFailure("process_ended", "The process closed its standard input."));
@@ -159,7 +161,7 @@ export class ClientProcess {
     if (this.isTerminal)
       throw new ServiceFailure("invalid", "A terminal has no end of input. Send Ctrl-D (\\u0004) instead.");
     if (this.#stdinEnded) return;
-    if (this.#running.stdin === null) throw new ServiceFailure("stdin_closed", "Its standard input was never open.");
+    if (this.#running.stdin === null) throw new ServiceFailure("stdin_closed", neverOpened);
     this.#stdinEnded = true;
     this.#running.stdin.end();
   }
@@ -178,7 +180,8 @@ export class ClientProcess {
 
   resize(size: TerminalSize): void {
     const { terminal } = this.#running;
-    if (terminal === null) throw new ServiceFailure("no_terminal", "The process was started without a terminal.");
+    if (terminal === null)
+      throw new ServiceFailure("no_terminal", "The process was started without a terminal, so it has no size.");
     if (!this.running) throw new ServiceFailure("process_ended", "The process has ended.");
     this.#size = size;
     terminal.resize(size);

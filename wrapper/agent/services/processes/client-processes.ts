@@ -88,12 +88,15 @@ export class ClientProcesses {
 
   async #planOf(order: ProcessOrder, base: Readonly<Record<string, string>>): Promise<ProcessPlan> {
     if ((order.argv === undefined) === (order.command === undefined))
-      throw new ServiceFailure("invalid", "Exactly one of argv and command.");
+      throw new ServiceFailure("invalid", "Give exactly one of argv (a program) and command (a line for the shell).");
     const argv = order.argv ?? ["/bin/sh", "-c", order.command ?? ""];
     const values = Object.entries(order.env ?? {});
-    if (argv[0] === "") throw new ServiceFailure("invalid", "argv: the program has no name.");
+    if (argv[0] === "") throw new ServiceFailure("invalid", "argv: its first entry, the program, is empty.");
     if ([...argv, ...values.map(([, value]) => value)].some((each) => each.includes("\0")))
-      throw new ServiceFailure("invalid", "A NUL character.");
+      throw new ServiceFailure(
+        "invalid",
+        "argv, command or env holds a NUL character, which no process can be given. Leave it out.",
+      );
     if (values.some(([name]) => name.startsWith("MOORING_")))
       throw new ServiceFailure("invalid", "env: names that begin with MOORING_ are the sandbox's own.");
     const { user = this.#user.name } = order;
