@@ -1,7 +1,9 @@
 /**
- * The object's one alarm, over the platform's. An instant that is set already is not written again, because each write costs
- * a row. What an earlier incarnation set is known only after asking the platform.
+ * The object's one alarm, over the platform's. Each write of it costs a row, so one that is still to come and early enough stays:
+ * it wakes the session, and that wake arms what is needed by then. What an earlier incarnation set is known only after asking
+ * the platform.
  */
+import type { Clock } from "./ambient.ts";
 import type { AlarmPort } from "./ports.ts";
 
 export interface PlatformAlarm {
@@ -13,11 +15,20 @@ export interface PlatformAlarm {
 
 export class ArmedAlarm implements AlarmPort {
   readonly #platform: PlatformAlarm;
-  /** undefined: not known in this incarnation, so the first one is always written. */
+  readonly #clock: Pick<Clock, "now">;
+  /** undefined: not known in this incarnation, or doubted, so the next one is always written. */
   #at: number | null | undefined;
 
-  constructor(platform: PlatformAlarm) {
+  constructor(platform: PlatformAlarm, clock: Pick<Clock, "now">) {
     this.#platform = platform;
+    this.#clock = clock;
+  }
+
+  by(at: number): void {
+    const armed = this.#at ?? null;
+    // One whose time has passed and that has not fired yet may have been lost.
+    if (armed !== null && armed <= at && armed > this.#clock.now()) return;
+    this.set(at);
   }
 
   set(at: number): void {
@@ -45,7 +56,7 @@ export class ArmedAlarm implements AlarmPort {
     this.#at = undefined;
   }
 
-  rolledBack(): void {
+  doubt(): void {
     this.#at = undefined;
   }
 

@@ -5,7 +5,7 @@
  * The alarm means "look again", never "do X". Its handler arms the next one before anything else and catches everything:
  * the platform's own retries give up after minutes, silently.
  */
-import { quietWakeEnds, reconcile } from "../domain/rules/reconcile.ts";
+import { nextDeadline, owes, quietWakeEnds, reconcile } from "../domain/rules/reconcile.ts";
 import { clockHasGoneBack } from "../domain/machine/on-clock-back.ts";
 import { timeRules } from "../domain/machine/on-time.ts";
 import { bounded } from "../calls/bounded-call.ts";
@@ -31,8 +31,8 @@ const clockStepMs = 1_000;
 const selfPaced: ReadonlySet<string> = new Set(["jobs", "report", "secrets"]);
 /** The lane of the rules that only time decides: a rule that could not be stored is tried again after a cooldown. */
 const timeLane = "time";
-/** An alarm that is overdue by more than the platform's slip and this is taken for lost. */
-const lostAlarmMs = 10_000;
+/** An alarm that is overdue by more than this may be lost, and not just late: whoever asks meanwhile has the session looked at. */
+const overdueAlarmMs = 10_000;
 
 export class SessionEngine implements PendingWork {
   readonly #ports: SessionPorts;
@@ -125,7 +125,8 @@ export class SessionEngine implements PendingWork {
       if (failed || idle) this.#lanes.coolDown(lane, this.#ports.clock.now());
       else this.#lanes.clearCooldown(lane);
       if (!failed) this.#state.stepWentWell(lane);
-      this.#rearmQuietly();
+      // No date depends on the secrets. They are looked at in the first wake of each incarnation, whose renewal is under way then.
+      if (failed || lane !== "secrets") this.#rearmQuietly();
       this.pump();
     });
   }
@@ -154,7 +155,7 @@ export class SessionEngine implements PendingWork {
   tick(actor: Actor): void {
     const { clock, ids } = this.#ports;
     this.#lastNow = clock.now();
-    this.#clock.wakeOverdue();
+    this.#wakeOverdue();
     const jitter = ids.random();
     const stored = [
       this.#attempt("delete", () => this.#state.applyStoredDelete(actor)),
@@ -184,15 +185,18 @@ export class SessionEngine implements PendingWork {
 
   /**
    * The alarm in case this wake dies halfway. When only a renewal is due, the next renewal makes up for a lost one well within
-   * the lease: the alarm is then set once, for the time where this wake ends anyway.
+   * the lease, and when nothing is due there is nothing to make up for: the alarm is then set once, for the time where this wake
+   * ends anyway.
    */
   #safetyAt(): number {
-    const { session, version } = this.#state;
+    const { session, version, mode } = this.#state;
     const now = this.#ports.clock.now();
     const soon = now + failedWakeMs;
     try {
       // Reports and waiting jobs do not wait for a renewal.
-      if (session === null || this.dueAt(version) !== null) return soon;
+      if (session === null || mode.type !== "readable" || this.dueAt(version) !== null) return soon;
+      const next = nextDeadline(session, this.#ports.policy);
+      if (next !== null && next > now && !owes(session)) return this.#state.alarmAt(session);
       return quietWakeEnds(session, now, this.#ports.policy) ?? soon;
     } catch {
       // Storage cannot be read. The wake will fail and say so; the alarm is set first all the same.
@@ -245,14 +249,19 @@ export class SessionEngine implements PendingWork {
    * have stalled. Never throws.
    */
   noticeClock(): void {
-    const { alarm, clock, policy } = this.#ports;
+    const { alarm, clock } = this.#ports;
     const now = clock.now();
-    this.#clock.wakeOverdue();
+    this.#wakeOverdue();
     const wentBack = now < this.#lastNow - clockStepMs;
     this.#lastNow = now;
     const armed = alarm.armedFor();
-    const lost = armed !== null && now > armed + policy.alarmSlipMs + lostAlarmMs;
-    if ((wentBack || lost) && this.#state.mode.type !== "absent") this.#lookAgain();
+    const overdue = armed !== null && now > armed + overdueAlarmMs;
+    if ((wentBack || overdue) && this.#state.mode.type !== "absent") this.#lookAgain();
+  }
+
+  /** An alarm that was armed while the timers stalled is as late as they are. */
+  #wakeOverdue(): void {
+    if (this.#clock.wakeOverdue()) this.#ports.alarm.doubt();
   }
 
   /** The alarm still holds an old deadline. Set it first: repairing the deadlines may fail. */
@@ -267,6 +276,7 @@ export class SessionEngine implements PendingWork {
 
   /** One wake. Never throws. Resolves when its steps are done or the next deadline comes, whichever is first. */
   async wake(actor: Actor): Promise<void> {
+    const before = this.#state.session;
     try {
       this.#ports.alarm.set(this.#safetyAt());
       if (this.#state.mode.type === "absent") {
@@ -279,13 +289,15 @@ export class SessionEngine implements PendingWork {
     } catch (error) {
       this.#ports.logger.error("a wake failed", { error: error instanceof Error ? error.message : String(error) });
     } finally {
-      this.#rearmQuietly();
+      // A wake that changed nothing leaves its safety alarm to nobody: it would be followed by the like of it for ever.
+      this.#rearmQuietly(this.#state.session === before);
     }
   }
 
-  #rearmQuietly(): void {
+  #rearmQuietly(exactly = false): void {
     try {
-      this.#state.rearm();
+      if (exactly) this.#state.rearmExactly();
+      else this.#state.rearm();
     } catch (error) {
       this.#ports.logger.error("could not arm the alarm", { error: String(error) });
     }

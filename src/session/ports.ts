@@ -14,14 +14,17 @@ import type { Trace } from "./trace.ts";
 
 /** The object's one alarm. Called inside the transaction of the state it belongs to. */
 export interface AlarmPort {
+  /** No later than `at`: an earlier one that is still to come stays. */
+  by(at: number): void;
+  /** At exactly `at`. */
   set(at: number): void;
   clear(): void;
   /** What an earlier incarnation set; null: nothing. undefined: this incarnation has set it since, so the earlier one is replaced. */
   inherited(): Promise<number | null | undefined>;
   /** What this incarnation set and has not fired yet; null: nothing, or not known. */
   armedFor(): number | null;
-  /** The transaction that set it last was rolled back, and the alarm with it. */
-  rolledBack(): void;
+  /** What was set last may not stand (its transaction was rolled back), or may come too late: the next one is written in any case. */
+  doubt(): void;
 }
 
 /** null: no adapter of that name is wired in this deployment. */

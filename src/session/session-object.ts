@@ -29,14 +29,16 @@ export function sessionObject<Env>(wire: (env: Env) => SessionWiring) {
     constructor(ctx: DurableObjectState, env: Env) {
       super(ctx, env);
       const { storage } = ctx;
-      this.#alarm = new ArmedAlarm({
+      const wiring = wire(env);
+      const platform = {
         get: () => storage.getAlarm(),
         // Not awaited: it joins the write it is called in, and the output gate holds every reply until that is through.
-        set: (at) => void storage.setAlarm(at),
+        set: (at: number) => void storage.setAlarm(at),
         clear: () => void storage.deleteAlarm(),
-      });
+      };
+      this.#alarm = new ArmedAlarm(platform, wiring.clock);
       this.#commands = new SessionCommands({
-        ...wire(env),
+        ...wiring,
         sql: durableSql(storage),
         alarm: this.#alarm,
         eraseStorage: async () => {

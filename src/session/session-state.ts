@@ -152,7 +152,7 @@ export class SessionState {
     this.#thrown.clear();
     this.#inTransaction(() => {
       this.#store.create(session, requestHash, secrets, [created], "client");
-      this.#ports.alarm.set(this.alarmAt(session));
+      this.#ports.alarm.by(this.alarmAt(session));
     });
     this.#jobs.forget();
     this.#pendingWork.reset();
@@ -188,7 +188,7 @@ export class SessionState {
       extraWrite?.();
       const version = this.#write(before, after, outcome.effects, actor, now);
       // Use the new version, so that the alarm for the report is set in this same write.
-      this.#ports.alarm.set(this.alarmAt(after, version));
+      this.#ports.alarm.by(this.alarmAt(after, version));
       return version;
     });
     this.#session = after;
@@ -211,7 +211,7 @@ export class SessionState {
     } catch (error) {
       this.#jobs.forget();
       this.#store.forget();
-      this.#ports.alarm.rolledBack();
+      this.#ports.alarm.doubt();
       throw error;
     }
   }
@@ -278,7 +278,7 @@ export class SessionState {
   raiseVersion(above: number): void {
     this.#version = this.#inTransaction(() => {
       const version = this.#store.raiseVersion(above);
-      this.#ports.alarm.set(this.alarmAt(this.#session, version));
+      this.#ports.alarm.by(this.alarmAt(this.#session, version));
       return version;
     });
   }
@@ -306,7 +306,7 @@ export class SessionState {
       this.#store.requestDelete(now);
       for (const { standing, ...identity } of remains)
         this.#store.saveLease(stoppingFrom(identity, now, policy), standing);
-      this.#ports.alarm.set(now + overdueAlarmMs);
+      this.#ports.alarm.by(now + overdueAlarmMs);
     });
     this.#adopt(this.#store.load());
     this.#changed();
@@ -331,14 +331,20 @@ export class SessionState {
   requestDelete(): void {
     this.#inTransaction(() => {
       this.#store.requestDelete(this.#ports.clock.now());
-      this.#ports.alarm.set(this.alarmAt(this.#session));
+      this.#ports.alarm.by(this.alarmAt(this.#session));
     });
     if (this.#mode.type === "unreadable") this.#adopt(this.#store.load());
     this.#changed();
   }
 
-  /** Sets the alarm for what is due next. Also called when nothing was written: by the alarm handler, and when pending work changed. */
+  /** Sees to it that the alarm covers what is due next. Also called when nothing was written: when pending work changed, for example. */
   rearm(): void {
+    if (this.#mode.type === "absent") return;
+    this.#ports.alarm.by(this.alarmAt(this.#session));
+  }
+
+  /** Sets the alarm for what is due next, later than it stands too. */
+  rearmExactly(): void {
     if (this.#mode.type === "absent") return;
     this.#ports.alarm.set(this.alarmAt(this.#session));
   }

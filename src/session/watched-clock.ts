@@ -45,11 +45,16 @@ export class WatchedClock implements Clock {
     }
   }
 
-  wakeOverdue(): void {
+  /** true: there were some, so the platform's timers stall, or did. */
+  wakeOverdue(): boolean {
     const now = this.now();
+    let stalled = false;
     for (const sleeper of this.#sleeping) {
       sleeper.until = orWholeLength(sleeper.until, now, sleeper.ms);
-      if (now >= sleeper.until + slackMs) sleeper.end();
+      if (now < sleeper.until + slackMs) continue;
+      stalled = true;
+      sleeper.end();
     }
+    return stalled;
   }
 }

@@ -12,7 +12,7 @@ export const shellCanaries: readonly Canary[] = [
   canary(
     "the alarm after the effect, not with the intent [I1]",
     state,
-    "      this.#ports.alarm.set(this.alarmAt(after, version));\n",
+    "      this.#ports.alarm.by(this.alarmAt(after, version));\n",
     "",
     bySimulation(),
   ),

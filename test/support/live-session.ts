@@ -9,6 +9,7 @@ import type { CreateSession, SessionView } from "../../src/protocol/resources/se
 import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
 import type { ProviderName } from "../../src/domain/state/provider-names.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
+import { ArmedAlarm } from "../../src/session/armed-alarm.ts";
 import { SessionCommands } from "../../src/session/commands/commands.ts";
 import { Trace } from "../../src/session/trace.ts";
 import { quotaTerms } from "../../src/tenant/quota/quota.ts";
@@ -83,6 +84,24 @@ export class LiveSession {
     });
     const sandbox = life.port("sandbox", local);
     const registry = this.#registry;
+    const fire = (): void => {
+      alarm.fired();
+      void this.commands.engine.wake("alarm");
+    };
+    const alarm = new ArmedAlarm(
+      {
+        get: () => Promise.resolve(null),
+        set: (at) => {
+          if (!life.alive) return;
+          clearTimeout(this.#timer);
+          this.#timer = setTimeout(fire, Math.max(0, at - Date.now()));
+        },
+        clear: () => {
+          if (life.alive) clearTimeout(this.#timer);
+        },
+      },
+      systemClock,
+    );
     this.commands = new SessionCommands({
       sql: life.sql(this.sql),
       seals: instantSeals(),
@@ -108,17 +127,7 @@ export class LiveSession {
         report: (report) => Promise.resolve({ version: report.version }),
         markBlocked: () => Promise.resolve(),
       }),
-      alarm: {
-        set: (at) => {
-          if (life.alive) this.#arm(at);
-        },
-        clear: () => {
-          if (life.alive) clearTimeout(this.#timer);
-        },
-        inherited: () => Promise.resolve(undefined),
-        armedFor: () => null,
-        rolledBack: () => {},
-      },
+      alarm,
       eraseStorage: () => Promise.resolve(),
     });
     void this.commands.engine.wake("alarm");
@@ -156,10 +165,5 @@ export class LiveSession {
   close(): void {
     this.#life?.crash("reset");
     clearTimeout(this.#timer);
-  }
-
-  #arm(at: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.commands.engine.wake("alarm"), Math.max(0, at - Date.now()));
   }
 }

@@ -50,6 +50,7 @@ export class SessionRig {
   registryFate: (call: keyof TenantPort) => Promise<void> = () => Promise.resolve();
   /** What the platform would wake it at. */
   alarm: number | null = null;
+  #armed: ArmedAlarm | null = null;
   commands: SessionCommands;
   /** The keys of the next life. */
   seals = instantSeals();
@@ -119,6 +120,18 @@ export class SessionRig {
         return Promise.resolve();
       },
     };
+    const armed = (this.#armed = new ArmedAlarm(
+      {
+        get: () => Promise.resolve(this.alarm),
+        set: (at) => {
+          if (life.alive) this.alarm = at;
+        },
+        clear: () => {
+          if (life.alive) this.alarm = null;
+        },
+      },
+      this.rig.clock,
+    ));
     this.commands = new SessionCommands({
       sql: life.sql({
         run: (statement, ...bindings) => {
@@ -170,15 +183,7 @@ export class SessionRig {
       defaultNetwork: { mode: "open" },
       tenant: () => life.port("tenant", tenantPort),
       index: () => life.port("index", index),
-      alarm: new ArmedAlarm({
-        get: () => Promise.resolve(this.alarm),
-        set: (at) => {
-          if (life.alive) this.alarm = at;
-        },
-        clear: () => {
-          if (life.alive) this.alarm = null;
-        },
-      }),
+      alarm: armed,
       eraseStorage: () => {
         for (const row of this.sql.run("SELECT name FROM sqlite_master WHERE type = 'table'")) {
           this.sql.run(`DROP TABLE ${String(row["name"])}`);
@@ -199,6 +204,7 @@ export class SessionRig {
       const now = clock.now();
       if (this.alarm !== null && this.alarm <= now) {
         this.alarm = null;
+        this.#armed?.fired();
         void this.commands.engine.wake("alarm");
         continue;
       }

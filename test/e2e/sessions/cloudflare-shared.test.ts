@@ -4,6 +4,7 @@ import { afterEach, expect, it } from "vitest";
 import type { TenantId } from "../../../src/domain/state/ids.ts";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
 import { providerTimers } from "../../../src/sandbox/provider-timers.ts";
+import { ArmedAlarm } from "../../../src/session/armed-alarm.ts";
 import { SessionCommands } from "../../../src/session/commands/commands.ts";
 import type { Caller } from "../../../src/session/session-api.ts";
 import { Trace } from "../../../src/session/trace.ts";
@@ -42,11 +43,21 @@ class Fleet {
   readonly #alarms = new Set<NodeJS.Timeout>();
 
   session(): SessionCommands {
-    let alarm: NodeJS.Timeout | undefined;
+    let timer: NodeJS.Timeout | undefined;
     const clear = (): void => {
-      clearTimeout(alarm);
-      if (alarm !== undefined) this.#alarms.delete(alarm);
+      clearTimeout(timer);
+      if (timer !== undefined) this.#alarms.delete(timer);
     };
+    const fire = (): void => {
+      alarm.fired();
+      void commands.engine.wake("alarm");
+    };
+    const set = (at: number): void => {
+      clear();
+      timer = setTimeout(fire, Math.max(0, at - Date.now()));
+      this.#alarms.add(timer);
+    };
+    const alarm = new ArmedAlarm({ get: () => Promise.resolve(null), set, clear }, systemClock);
     const commands = new SessionCommands({
       sql: nodeSql(),
       seals: instantSeals(),
@@ -72,17 +83,7 @@ class Fleet {
         report: ({ version }) => Promise.resolve({ version }),
         markBlocked: () => Promise.resolve(),
       }),
-      alarm: {
-        set: (at) => {
-          clear();
-          alarm = setTimeout(() => void commands.engine.wake("alarm"), Math.max(0, at - Date.now()));
-          this.#alarms.add(alarm);
-        },
-        clear,
-        inherited: () => Promise.resolve(undefined),
-        armedFor: () => null,
-        rolledBack: () => {},
-      },
+      alarm,
       eraseStorage: () => Promise.resolve(),
     });
     return commands;

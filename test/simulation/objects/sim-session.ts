@@ -41,11 +41,14 @@ export function simSession(id: SessionId, world: SessionSurroundings): SessionOb
       if (!life.alive) throw new Crashed();
       act();
     };
-    const alarm = new ArmedAlarm({
-      get: () => Promise.resolve(storage.alarmAt),
-      set: (at) => whileAlive(() => storage.setAlarm(at)),
-      clear: () => whileAlive(() => storage.setAlarm(null)),
-    });
+    const alarm = new ArmedAlarm(
+      {
+        get: () => Promise.resolve(storage.alarmAt),
+        set: (at) => whileAlive(() => storage.setAlarm(at)),
+        clear: () => whileAlive(() => storage.setAlarm(null)),
+      },
+      world.clock,
+    );
     const commands = new SessionCommands({
       sql: life.sql(storage),
       seals: instantSeals(world.keys()),
