@@ -1,31 +1,11 @@
 /** What to call now about a session, for its client and, where nobody else can, for an operator. Every call is one of next-calls.ts. */
 import type { ClockName } from "../domain/rules/clocks.ts";
 import { budgetIsUsedUp, nanosPerUnit } from "../domain/rules/price.ts";
-import type { ExplainContext } from "./explain.ts";
 import { ghostFrom } from "../domain/state/lease.ts";
 import { nextCalls, type CallHint } from "../domain/state/next-calls.ts";
 import { failingDeletions, openLeases, type Session } from "../domain/state/session.ts";
 import { statusOf } from "../domain/rules/status.ts";
-
-/** A call with everything filled in: it can be sent as it is. */
-export interface NextCall {
-  readonly method: CallHint["method"];
-  readonly path: string;
-  readonly body: CallHint["body"];
-  readonly headers: Readonly<Record<string, string>>;
-  readonly access: CallHint["access"];
-  /** Epoch ms: before that it would be refused; null: now. */
-  readonly notBefore: number | null;
-  /** A sentence: what for. */
-  readonly why: string;
-}
-
-export interface Advice {
-  /** The one to make; null: none is needed, or there is nothing left to do. */
-  readonly next: NextCall | null;
-  /** What else works. */
-  readonly others: readonly NextCall[];
-}
+import type { Advice, ExplainContext, NextCall } from "./explanation.ts";
 
 export function nextStepsFor(session: Session, nextClock: ClockName | null, context: ExplainContext): Advice {
   const make = (call: CallHint, why: string, notBefore: number | null = null): NextCall => ({

@@ -1,6 +1,7 @@
 /** Answers `explain`: the pure explanation of the state as it is, on the wire. A read: nothing is asked of anybody else. */
-import { explain, type ExplainedClock, type Explanation } from "../../explain/explain.ts";
-import type { NextCall } from "../../explain/next-steps.ts";
+import { explain } from "../../explain/explain.ts";
+import type { ExplainedClock, Explanation, NextCall } from "../../explain/explanation.ts";
+
 import type { ExplainView } from "../../protocol/resources/session/explain.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Reply } from "../../protocol/problem.ts";

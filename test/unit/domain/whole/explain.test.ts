@@ -1,7 +1,8 @@
 /** `explain` over every state the machine can be in: always an answer in words, the clocks as they stand, and what to call. */
 import { describe, expect, it } from "vitest";
 import { clocks, expiresAt, type ClockName } from "../../../../src/domain/rules/clocks.ts";
-import { explain, type ExplainContext, type Explanation } from "../../../../src/explain/explain.ts";
+import { explain } from "../../../../src/explain/explain.ts";
+import type { ExplainContext, Explanation } from "../../../../src/explain/explanation.ts";
 import { nextDeadline } from "../../../../src/domain/rules/reconcile.ts";
 import { failingDeletions, openLeases, type Session } from "../../../../src/domain/state/session.ts";
 import { blockedBy, statusOf } from "../../../../src/domain/rules/status.ts";
