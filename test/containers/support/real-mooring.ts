@@ -131,9 +131,9 @@ export class RealMooring {
     return id;
   }
 
-  async becomes(id: string, status: string): Promise<SessionView> {
+  async becomes(id: string, status: string, withinMs = patienceMs): Promise<SessionView> {
     try {
-      return await this.#becomes(id, status);
+      return await this.#becomes(id, status, withinMs);
     } catch (error) {
       const { data } = await this.call<{ readonly data: readonly object[] }>(
         "GET",
@@ -144,7 +144,7 @@ export class RealMooring {
     }
   }
 
-  #becomes(id: string, status: string): Promise<SessionView> {
+  #becomes(id: string, status: string, withinMs: number): Promise<SessionView> {
     return until(
       `session ${id} is ${status}`,
       async () => {
@@ -153,7 +153,7 @@ export class RealMooring {
         await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
         return null;
       },
-      patienceMs,
+      withinMs,
     );
   }
 
@@ -178,19 +178,18 @@ export class RealMooring {
   }
 }
 
-/** Containers of that session that run or are frozen, by the engine's own word: each carries the session's id in its environment. */
-export function containersOf(session: string): readonly string[] {
-  const filter = [
-    "--filter",
-    `name=^/workerd-${realWorker}-`,
-    "--filter",
-    "status=running",
-    "--filter",
-    "status=paused",
-  ];
+/** Containers that run or are frozen, of all objects of that class. */
+export function containersOfClass(name: string): readonly string[] {
+  const filter = ["--filter", `name=^/workerd-${realWorker}-${name}`, ...runningOrFrozen];
   const names = must("docker", ["ps", "-a", ...filter, "--format", "{{.Names}}"]).split("\n");
-  return names.filter((name) => {
-    if (name === "" || name.endsWith("-proxy")) return false;
+  return names.filter((each) => each !== "" && !each.endsWith("-proxy"));
+}
+
+const runningOrFrozen = ["--filter", "status=running", "--filter", "status=paused"] as const;
+
+/** Those of that session, by the engine's own word: each that its object started itself carries the session's id in its environment. */
+export function containersOf(session: string): readonly string[] {
+  return containersOfClass("").filter((name) => {
     const told = run("docker", ["inspect", name, "--format", "{{json .Config.Env}}"]);
     return told.ok && told.stdout.includes(session);
   });

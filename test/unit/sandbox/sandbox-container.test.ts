@@ -321,6 +321,34 @@ describe("the platform's own end of an idle container", () => {
   });
 });
 
+describe("the SDK's own client", () => {
+  it("reaches the server in a container that runs, past what this object takes from others [CON-11]", async () => {
+    const container = new CountingContainer();
+    container.running = true;
+    const asked: string[] = [];
+    container.answer = async (request) => {
+      // How the SDK sees whether its server is up.
+      if (request.headers.get("upgrade") === null) return new Response("{}");
+      asked.push(`${new URL(request.url).pathname} ${request.headers.get("upgrade")}`);
+      throw new Error("Network connection lost.");
+    };
+    const stored = storage();
+    stored.rows.set("__CF_CONTAINER_STATE", { status: "healthy", lastChange: Date.now() });
+    const { object } = construct(stored, container);
+    await given(() => object.exec("true"));
+    expect(asked).toContain("/rpc websocket");
+  });
+
+  it("and nobody else does", async () => {
+    const { object, container } = construct();
+    container.running = true;
+    container.answer = () => Promise.reject(new Error("It was reached."));
+    const headers = { upgrade: "websocket", connection: "upgrade" };
+    const answer = await object.fetch(new Request("http://localhost:3000/rpc", { headers }));
+    expect(answer.status).toBe(409);
+  });
+});
+
 describe("what is left behind", () => {
   it("an object that was only looked at erases itself", async () => {
     const { object, stored } = construct();

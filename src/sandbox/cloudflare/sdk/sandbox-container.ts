@@ -58,9 +58,11 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
       const calls: SdkCalls = {
         start: (options) => super.startAndWaitForPorts(options),
         destroy: () => super.destroy(),
+        fetch: (request) => super.fetch(request),
       };
       const platform = new SandboxPlatform(ctx, this, calls, bucket);
       platform.guard(() => this.#fence.refuseToStart());
+      platform.connectClient();
       this.#fence = new Fence({
         platform,
         records: new FenceRecords(platform.storage, () => ids.id()),
@@ -107,7 +109,7 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
       await this.#fence.afterAlarm();
     }
 
-    /** The SDK's own proxy would start a container, and gives root in it to whoever asks: nothing reaches it from here. */
+    /** The SDK's own proxy would start a container, and gives root in it to whoever asks: only the SDK's own client reaches it. */
     override fetch(request: Request): Promise<Response> {
       return this.#fence.fetch(request);
     }

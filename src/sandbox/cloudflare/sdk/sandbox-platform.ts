@@ -22,12 +22,14 @@ export interface SdkCalls {
     cancellationOptions: { abort: AbortSignal; instanceGetTimeoutMS: number; portReadyTimeoutMS: number };
   }): Promise<void>;
   destroy(): Promise<void>;
+  fetch(request: Request): Promise<Response>;
 }
 
-/** Methods of the class that its types leave out, and the field through which it starts its container. */
+/** Methods of the class that its types leave out, and the fields through which it starts its container and reaches its server. */
 interface Internals {
   execWithSessionToken(command: string, session: string, options: { timeout: number }): Promise<CommandResult>;
   container: Container;
+  readonly client: { readonly connOptions?: { stub: object } };
 }
 
 /** How the SDK is told that a call belongs to no session (`enableDefaultSession: false` does the same in its client). */
@@ -75,6 +77,16 @@ export class SandboxPlatform implements ContainerPlatform {
         return typeof member === "function" ? (member.bind(container) as unknown) : member;
       },
     });
+  }
+
+  /**
+   * The SDK's client reaches the server in the container through `fetch` of the object that it belongs to. Ours takes traffic with a pass and
+   * nothing else, so the client is given the SDK's own. Fails loudly as well.
+   */
+  connectClient(): void {
+    const { connOptions } = this.#internals.client;
+    if (connOptions?.stub !== this.#sandbox) throw new Error("The SDK's client reaches its server in another way.");
+    connOptions.stub = { fetch: (request: Request) => this.#calls.fetch(request) };
   }
 
   running(): boolean {

@@ -1,0 +1,54 @@
+/**
+ * A deploy that gives new sessions to the other provider, with both in one Worker and real containers of both. The SDK's client is the real
+ * one; its server in the container is a stand-in, because the image of the SDK is in a registry.
+ */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { describeOnContainers } from "./support/real-containers.ts";
+import { containersOf, containersOfClass, RealMooring, type SessionView } from "./support/real-mooring.ts";
+import { type SdkImage, sdkImage } from "./sdk/image.ts";
+
+describeOnContainers("two providers in one deployment", () => {
+  let image: SdkImage;
+  let mooring: RealMooring;
+  beforeAll(async () => {
+    image = await sdkImage();
+    mooring = new RealMooring({ SANDBOX_PROVIDER: "sandbox-sdk" }, image.dockerfile);
+    await mooring.start();
+  });
+  afterAll(async () => {
+    await mooring.stop();
+    image.remove();
+  });
+
+  it(
+    "a deploy strands no session of the SDK: it goes on and ends where it is, and new ones go to the other [CON-11]",
+    { timeout: 600_000 },
+    async () => {
+      const old = await mooring.running();
+      expect(await mooring.job(old, "echo before > file; echo here")).toBe("here\n");
+      const before = containersOfClass("SandboxContainer");
+      expect(before).toHaveLength(1);
+
+      await mooring.deploy({ SANDBOX_PROVIDER: "cloudflare" });
+      expect(await mooring.job(old, "cat file")).toBe("before\n");
+      expect(await mooring.call<SessionView>("GET", `/v1/sessions/${old}`)).toMatchObject({
+        status: "running",
+        provider: "sandbox-sdk",
+      });
+      expect(containersOfClass("SandboxContainer")).toEqual(before);
+      const fresh = await mooring.running();
+      expect((await mooring.call<SessionView>("GET", `/v1/sessions/${fresh}`)).provider).toBe("cloudflare");
+
+      expect(containersOf(fresh)).toHaveLength(1);
+      for (const [id, provider] of [
+        [old, "sandbox-sdk"],
+        [fresh, "cloudflare"],
+      ] as const) {
+        const { teardown } = await mooring.ended(id);
+        expect(teardown?.verified_absent_at).not.toBeNull();
+        expect(teardown?.evidence).toContain(`Provider ${provider}`);
+      }
+      expect(containersOfClass("")).toEqual([]);
+    },
+  );
+});
