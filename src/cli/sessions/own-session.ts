@@ -69,13 +69,16 @@ export async function openSession(context: Context, order: CreateSession): Promi
   }
 }
 
+export type EndOutcome = "proven gone" | "ended" | "asserted gone" | "not proven yet";
+
 /** Ends it and waits for the proof. Not under the signal of a Ctrl-C: this is what a Ctrl-C asks for. */
 export async function endSession(context: Context, session: Session): Promise<Teardown | null> {
   const shown = startProgress(context.screen, `Session ${session.id}: ending`);
   await session.delete();
   try {
     const receipt = await session.end({ withinMs: proofMs });
-    shown.done(`Session ${session.id}: ${proofOf(receipt)}`);
+    const { outcome, evidence } = proofOf(receipt);
+    shown.done(`Session ${session.id}: ${outcome}${evidence === "" ? "" : ` (${evidence})`}`);
     return receipt;
   } catch (error) {
     // Erased already: its record is gone, so it ended long ago.
@@ -90,12 +93,14 @@ export async function endSession(context: Context, session: Session): Promise<Te
   }
 }
 
-export function proofOf(receipt: Teardown | null): string {
-  if (receipt === null) return "ended before it had a sandbox";
+/** How an end stands by its receipt, and what that rests on ("" for nothing). null: there never was a sandbox. */
+export function proofOf(receipt: Teardown | null): { readonly outcome: EndOutcome; readonly evidence: string } {
+  if (receipt === null) return { outcome: "ended", evidence: "before it had a sandbox" };
   if (receipt.verified_absent_at !== null) {
     const absent = receipt.observations.filter(({ answer }) => answer === "absent").length;
     const tries = receipt.attempts.length === 1 ? "1 stop attempt" : `${receipt.attempts.length} stop attempts`;
-    return `proven gone (${tries}, ${absent} looks found nothing)`;
+    return { outcome: "proven gone", evidence: `${tries}, ${absent} looks found nothing` };
   }
-  return receipt.asserted_absent_at === null ? "not proven gone yet" : "gone on an operator's word";
+  if (receipt.asserted_absent_at === null) return { outcome: "not proven yet", evidence: "" };
+  return { outcome: "asserted gone", evidence: "on an operator's word, which is no proof" };
 }

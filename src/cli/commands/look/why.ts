@@ -4,6 +4,7 @@ import type { AnswerOf } from "../../../client/mooring.ts";
 import type { Context } from "../../context.ts";
 import { commandOf } from "../../../client/wire/command-of.ts";
 import { relative } from "../../screen/times.ts";
+import { wrapped } from "../../screen/wrap.ts";
 import { command, contextOf, type Shell, withSharedOptions } from "../command.ts";
 
 type Explanation = AnswerOf<"explainSession">;
@@ -29,32 +30,39 @@ function show(context: Context, told: Explanation): void {
   const { bold, dim, warn, accent } = screen.colours;
   const now = Date.parse(told.as_of);
   screen.line(`${bold(told.session_id)}  ${screen.status(told.status)}`);
-  screen.line(screen.plain(told.summary));
-  screen.line(dim(screen.plain(told.alive)));
+  const prose = (text: string, used = 0, indent = used) => wrapped(screen.plain(text), screen.width, used, indent);
+  screen.line(prose(told.summary));
   if (told.blocked !== null) {
     const { code, since, says, retry_at: retry } = told.blocked;
     const again = retry === null ? "" : ` Mooring tries again ${relative(retry, now)}.`;
-    screen.line(`\n${warn(`Blocked: ${code}`)}, since ${relative(since, now)}. ${screen.plain(says)}${again}`);
+    const blocked = `Blocked: ${code}`;
+    const rest = `, since ${relative(since, now)}. ${says}${again}`;
+    screen.line(`\n${warn(blocked)}${prose(rest, blocked.length, 0)}`);
   }
   if (told.clocks.length > 0) {
     screen.line(`\n${bold("Clocks")}`);
-    for (const clock of told.clocks) {
-      const due = clock.due_at === null ? "stands still" : relative(clock.due_at, now);
+    for (const clock of told.clocks.toSorted((a, b) => Number(a.due_at === null) - Number(b.due_at === null))) {
+      // What one that stands still would do is of no interest now.
+      const [due, says] =
+        clock.due_at === null
+          ? ["stands still", clock.says]
+          : [relative(clock.due_at, now), `${clock.does}. ${clock.says}`];
       const mark = clock.name === told.next_clock ? accent("▸") : " ";
-      screen.line(
-        `${mark} ${clock.name.padEnd(16)} ${due.padEnd(14)} ${dim(screen.plain(`${clock.does}. ${clock.says}`))}`,
-      );
+      screen.line(`${mark} ${clock.name.padEnd(16)} ${due.padEnd(14)} ${dim(prose(says, 34))}`);
     }
   }
   if (told.sandboxes.length > 0) {
     screen.line(`\n${bold("Sandboxes")}`);
-    for (const each of told.sandboxes) screen.line(`  ${each.sandbox_id} ${each.phase}: ${screen.plain(each.says)}`);
+    for (const each of told.sandboxes) {
+      const which = `  ${each.sandbox_id} ${each.phase}: `;
+      screen.line(`${which}${prose(each.says, which.length, 4)}`);
+    }
   }
   const next = told.next_call;
   screen.line(`\n${bold("Next")}`);
   if (next === null) screen.line("  Nothing needs to be done.");
-  else screen.line(`  ${accent(commandOf(next, told.session_id))}\n  ${dim(screen.plain(next.why))}`);
+  else screen.line(`  ${accent(commandOf(next, told.session_id))}\n  ${dim(prose(next.why, 2))}`);
   for (const other of told.other_calls)
-    screen.line(`  ${commandOf(other, told.session_id)}  ${dim(`# ${screen.plain(other.why)}`)}`);
+    screen.line(`  ${commandOf(other, told.session_id)}\n    ${dim(`# ${prose(other.why, 6)}`)}`);
   screen.note(dim(`\nIn the console: ${context.page(`sessions/${told.session_id}`)}`));
 }

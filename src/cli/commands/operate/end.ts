@@ -7,13 +7,13 @@ import { exitCodes } from "../../exit-codes.ts";
 import { CliFault, faultOf } from "../../fault.ts";
 import { confirmed } from "../../screen/confirm.ts";
 import { startBar } from "../../screen/spinner.ts";
-import { proofOf } from "../../sessions/own-session.ts";
+import { type EndOutcome, proofOf } from "../../sessions/own-session.ts";
 import { untilProven } from "../../sessions/operator-end.ts";
 import { command, contextOf, type Shell, withSharedOptions } from "../command.ts";
 
 interface Outcome {
   readonly id: string;
-  readonly outcome: "proven gone" | "not proven yet" | "failed";
+  readonly outcome: EndOutcome | "failed";
   readonly detail: string;
   readonly receipt: Teardown | null;
 }
@@ -52,7 +52,7 @@ export function endCommand(shell: Shell): Command {
           "Not every session could be ended; see above.",
           `mooring why ${outcomes.find(({ outcome }) => outcome === "failed")?.id ?? "ID"}`,
         );
-      const open = outcomes.find(({ outcome }) => outcome === "not proven yet");
+      const open = outcomes.find(({ outcome }) => outcome === "not proven yet" || outcome === "asserted gone");
       if (flags.wait && open !== undefined)
         throw new CliFault(
           exitCodes.found,
@@ -109,7 +109,8 @@ async function endOne(context: Context, id: string, wait: boolean): Promise<Outc
     const receipt = context.actsAsOperator
       ? await untilProven(context.admin(), id, signal)
       : await context.mooring().session(id).end({ withinMs: 120_000, signal });
-    return { id, outcome: "proven gone", detail: proofOf(receipt), receipt };
+    const { outcome, evidence } = proofOf(receipt);
+    return { id, outcome, detail: evidence, receipt };
   } catch (error) {
     signal.throwIfAborted();
     if (!isProblem(error) && error instanceof Error && error.name === "WaitTimeoutError")
