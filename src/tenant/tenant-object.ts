@@ -133,10 +133,9 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return name as TenantId;
     }
 
-    async reserve(order: ReserveOrder): Promise<ReserveReply> {
-      const reply = await this.#keeper.reserve(order);
-      this.#kick();
-      return reply;
+    /** The fleet hears of it with the report that follows, or by the alarm. */
+    reserve(order: ReserveOrder): Promise<ReserveReply> {
+      return this.#keeper.reserve(order);
     }
 
     cancelReservation(sessionId: SessionId, generation: Generation): Promise<void> {

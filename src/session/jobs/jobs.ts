@@ -244,8 +244,10 @@ export class JobRunner {
     if (answer.ok) {
       this.#notTaken = null;
       await this.#learn(lease, answer.value);
-      // The idle clock counts that the job runs, not the tries to send it.
-      this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "client");
+      const job = this.#jobs.get(id);
+      // The idle clock counts that the job runs, not the tries to send it. One that has ended already noted its end.
+      if (job === null || !isSettled(job))
+        this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "client");
       return true;
     }
     const { code, effect, message } = answer.failure;

@@ -26,6 +26,8 @@ import type { PendingCreate } from "../commands/pending-create.ts";
 import { teardownOf } from "../commands/view.ts";
 
 const retryMs = 10_000;
+/** How long a report waits for a session that is between two states: what it comes to is then told once, instead of both. */
+const movingMs = 2_000;
 /** Counted outcomes are told at most this often: the alert on timeouts looks at fifteen minutes, and a heartbeat may be as old as that. */
 const outcomesEveryMs = 60_000;
 
@@ -120,6 +122,7 @@ export class Reporter {
    */
   async send(erased = false): Promise<boolean> {
     if (this.#state.mode.type === "newer") return await this.#mark(this.#state.mode.plain);
+    if (!erased) await this.#atRest();
     const session = this.#state.reportable;
     if (session === null) return false;
     const { version } = this.#state;
@@ -164,6 +167,19 @@ export class Reporter {
     if (both || (heard && this.#store.reported().version < report.version))
       this.#store.confirmReport(report.version, this.#reportedAt);
     return both;
+  }
+
+  /** Resolves when the session is not between two states, or soon. The alarm stands meanwhile: a crash delays the report and loses nothing. */
+  async #atRest(): Promise<void> {
+    const moves = (): boolean => this.#state.mode.type === "readable" && isMoving(this.#state.session);
+    if (this.#reportAgain || !moves()) return;
+    let unlisten = (): void => {};
+    const rest = new Promise<void>((resolve) => {
+      unlisten = this.#state.onChange(() => {
+        if (!moves()) resolve();
+      });
+    });
+    await bounded(this.#ports.clock, movingMs, () => rest).finally(unlisten);
   }
 
   /**
@@ -256,6 +272,15 @@ export class Reporter {
 function successorOf(session: Session): Pick<SessionReport, "successor"> {
   const generation = reservationKeptFor(session);
   return generation === null ? {} : { successor: { generation, sandboxId: isolatedSandboxId(session.id, generation) } };
+}
+
+/** It opens or launches a sandbox, or tries for the first time to stop one: what comes of it is near. */
+function isMoving(session: Session | null): boolean {
+  const lease = session?.newest ?? null;
+  if (lease?.phase === "launching") return lease.step.type !== "waiting";
+  if (lease?.phase === "stopping")
+    return lease.step.type !== "parked" && lease.attempts.every(({ endedAt }) => endedAt === null);
+  return session?.desired.type === "running" && session.desired.provision?.step.type === "opening";
 }
 
 function parked(session: Session): boolean {
