@@ -419,6 +419,10 @@ describe.skipIf(browserMissing !== null)("the console", () => {
           findings.push(...(await axeFindings(page)).map((finding) => `${path}: ${finding}`));
           const wide = await page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth");
           if (wide > 1) findings.push(`${path}: ${wide} px wider than the screen`);
+          const unseen = await page.evaluate<readonly string[]>(
+            "Promise.all([...document.images].map((each) => each.decode().then(() => [], () => [each.src]))).then((all) => all.flat())",
+          );
+          findings.push(...unseen.map((each) => `${path}: the picture ${each} does not load`));
         }
         await page.goto(`${scene.url}/docs/reference#resolveSession`);
         expect(await page.locator("details.operation").count()).toBe(described);

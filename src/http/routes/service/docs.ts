@@ -36,7 +36,8 @@ const types: Readonly<Record<string, string>> = {
 async function pageOrFile(from: OpenAsk): Promise<Response> {
   const name = from.param("file");
   if (/^[a-z0-9-]{1,80}$/.test(name)) return await page(from, name);
-  if (/^[a-z0-9-]{1,80}\.png$/.test(name)) return await file(from, name, "image/png", "public, max-age=3600");
+  const [, picture] = /^[a-z0-9-]{1,80}\.(png|gif)$/.exec(name) ?? [];
+  if (picture !== undefined) return await file(from, name, `image/${picture}`, "public, max-age=3600");
   const [, extension = ""] = /^(?:docs|search)-[0-9A-F]{8}\.(js|css|json)$/.exec(name) ?? [];
   return await file(from, name, types[extension] ?? "", "public, max-age=31536000, immutable");
 }
