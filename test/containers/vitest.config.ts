@@ -12,6 +12,8 @@ export default defineConfig({
     passWithNoTests: false,
     fileParallelism: false,
     maxWorkers: 1,
+    // Of the conformance kit's checks, which wait for most of their time.
+    maxConcurrency: 3,
     testTimeout: 120_000,
     hookTimeout: 240_000,
     teardownTimeout: 60_000,

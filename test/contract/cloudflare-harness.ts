@@ -2,47 +2,22 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import { join } from "node:path";
 import { isolatedSandboxId, type Generation, type SessionId } from "../../src/domain/state/ids.ts";
 import { markers } from "../../src/protocol/sandbox/wrapper.ts";
 import { seatPorts } from "../../src/protocol/sandbox/toolbox.ts";
 import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
 import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
-import type { SnapshotBucket } from "../../src/sandbox/cloudflare/platform/container-platform.ts";
-import { StandInAccount, type AccountOptions, type ObjectCall } from "../support/cloudflare/stand-in-account.ts";
+import { objectCallsOf } from "../support/cloudflare/object-rpc.ts";
+import { StandInAccount, type AccountOptions } from "../support/cloudflare/stand-in-account.ts";
 import type { StandInContainer } from "../support/cloudflare/stand-in-container.ts";
 import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { systemClock, systemIds } from "../support/system-ambient.ts";
-import type {
-  FaultKind,
-  FaultyCall,
-  ForeignMarks,
-  JobCommands,
-  Power,
-  ProviderHarness,
-  ProviderWorld,
-  WorldPowers,
-} from "./provider-harness.ts";
-
-const jobs: JobCommands = {
-  echo: (text) => `echo '${text}'`,
-  exit: (code) => `exit ${code}`,
-  sleep: "sleep 300",
-  ignoreTerm: "trap '' TERM; sleep 300",
-  fork: `setsid sh -c "trap '' TERM; sleep 300" & sleep 300`,
-  cat: "cat",
-};
-
-/** `remove` goes to the bucket, where no object is asked. */
-const callsOf: { readonly [Call in Exclude<FaultyCall, "remove">]: readonly ObjectCall[] } = {
-  launch: ["launch", "launchMember"],
-  retire: ["retire", "retireContainer"],
-  observe: ["look", "lookAtContainer"],
-  stop: ["stopInstance"],
-  save: ["save"],
-  reclaim: ["reclaim"],
-};
+import { DisturbedBucket } from "./disturbed-bucket.ts";
+import { takeItsPlace } from "./impostor.ts";
+import { shellJobs } from "./shell-jobs.ts";
+import type { ForeignMarks, Power, ProviderHarness, ProviderWorld, WorldPowers } from "./provider-harness.ts";
 
 /** What it takes to break the disk, or the sight, of a stand-in for real. Without it those checks are reported as skipped. */
 const mayMount =
@@ -69,30 +44,31 @@ export const cloudflareHarness: ProviderHarness = { open: async () => new Cloudf
 export class CloudflareWorld implements ProviderWorld {
   readonly account: StandInAccount;
   readonly provider;
-  readonly jobs = jobs;
+  readonly jobs = shellJobs;
   readonly can: WorldPowers;
   readonly #foreign: ChildProcess[] = [];
   readonly #orphans: number[] = [];
   /** Tells its hidden children from those of others. */
   readonly #hidingFor = 300_000 + Math.floor(Math.random() * 100_000);
   #impostor: Server | null = null;
-  #removal: FaultKind | null = null;
+  readonly #bucket: DisturbedBucket;
 
   constructor(options: Omit<AccountOptions, "clock"> = {}) {
     this.account = new StandInAccount({ ...options, clock: systemClock });
+    this.#bucket = new DisturbedBucket(this.account.bucket);
     this.provider = cloudflareSandbox({
       name: "sandbox-sdk",
       sharing: "offered",
-      object: (name) => this.account.stub(name),
-      bucket: this.#disturbedBucket(),
+      object: (name) => this.account.rpc.stub(name),
+      bucket: this.#bucket,
       clock: systemClock,
       ids: systemIds,
     });
     this.can = {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       disturb: async (call, fault) => {
-        if (call === "remove") this.#removal = fault;
-        else this.account.disturb(callsOf[call], fault);
+        if (call === "remove") this.#bucket.removal = fault;
+        else this.account.rpc.disturb(objectCallsOf[call], fault);
       },
       containers: true,
       workspaces: {
@@ -116,9 +92,9 @@ export class CloudflareWorld implements ProviderWorld {
       },
       restart: async (until) => {
         this.account.evict();
-        if (until === "scanning") this.account.resettingUntil = Date.now() + 1_000;
+        if (until === "scanning") this.account.rpc.resettingUntil = Date.now() + 1_000;
       },
-      takeDown: async () => void (this.account.down = true),
+      takeDown: async () => void (this.account.rpc.down = true),
       freeze: async (instance) => void process.kill(wrapperOf(instance), "SIGSTOP"),
       startForeign: (marks) => this.#startForeign(marks),
       impersonate: (instance) => this.#impersonate(instance),
@@ -211,54 +187,7 @@ export class CloudflareWorld implements ProviderWorld {
   }
 
   async #impersonate(instance: InstanceRef): Promise<void> {
-    const port = this.wrapperPort(instance);
-    const pid = wrapperOf(instance);
-    process.kill(pid, "SIGKILL");
-    while (isAlive(pid)) await systemClock.sleep(5);
-    const body = JSON.stringify({
-      session_id: "unknown",
-      instance_id: instance.instanceId,
-      generation: 1,
-      version: "0.1.0",
-      protocol: 1,
-      pid: 1,
-      uptime_ms: 1,
-      active_jobs: 0,
-      draining: false,
-      expires_in_ms: 60_000,
-      idle_ms: 0,
-      disk: null,
-      jobs: [],
-    });
-    const server = createServer((_, response) => {
-      response.writeHead(200, { "content-type": "application/json", "mooring-proof": "0".repeat(64) }).end(body);
-    });
-    this.#impostor = server;
-    // The port is free only once the last thread of the wrapper is gone, a moment after it stopped answering.
-    for (let bound = false; !bound;) {
-      server.listen(port, "127.0.0.1");
-      bound = await once(server, "listening").then(
-        () => true,
-        () => systemClock.sleep(10).then(() => false),
-      );
-    }
-  }
-
-  #disturbedBucket(): SnapshotBucket {
-    const { bucket } = this.account;
-    return {
-      head: (key) => bucket.head(key),
-      get: (key) => bucket.get(key),
-      put: (key, value) => bucket.put(key, value),
-      createMultipartUpload: (key) => bucket.createMultipartUpload(key),
-      delete: async (keys) => {
-        const fault = this.#removal;
-        this.#removal = null;
-        await bucket.delete(keys);
-        if (fault === "lost_reply") throw new Error("Network connection lost.");
-        if (fault !== null) throw new Error(`The stand-in knows no ${JSON.stringify(fault)} of a removal.`);
-      },
-    };
+    this.#impostor = await takeItsPlace(wrapperOf(instance), this.wrapperPort(instance), instance.instanceId);
   }
 }
 

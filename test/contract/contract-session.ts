@@ -21,7 +21,9 @@ import type {
 import type { RenewalReply } from "../../src/protocol/sandbox/wrapper.ts";
 import type { Power, ProviderWorld, WorldPowers } from "./provider-harness.ts";
 
-const callMs = 15_000;
+/** Real processes of a busy machine need seconds to start. A bound that only ends a check that has failed. */
+const callMs = 45_000;
+const comesMs = 30_000;
 const graceMs = 2_000;
 const jobGraceMs = 400;
 const ttlMs = 60_000;
@@ -126,7 +128,7 @@ export class ContractSession {
   }
 
   /** Polls until it is so. Fails after `withinMs`, saying what was seen last. */
-  async becomes<T>(what: string, look: () => Promise<T>, isSo: (seen: T) => boolean, withinMs = 10_000): Promise<T> {
+  async becomes<T>(what: string, look: () => Promise<T>, isSo: (seen: T) => boolean, withinMs = comesMs): Promise<T> {
     const until = this.world.now() + withinMs;
     for (;;) {
       const seen = await look();
@@ -136,7 +138,7 @@ export class ContractSession {
     }
   }
 
-  becomesAbsent(withinMs = 10_000): Promise<Observation> {
+  becomesAbsent(withinMs = comesMs): Promise<Observation> {
     return this.becomes(
       "absent",
       () => this.observe(),

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import { join } from "node:path";
 import type { SessionId } from "../../src/domain/state/ids.ts";
 import { freePort } from "../../scripts/stack/ports.ts";
@@ -12,25 +12,17 @@ import { makeRepository, type GitRepository } from "../support/git-repository.ts
 import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { RunningHost } from "../support/running-host.ts";
 import { systemClock, systemIds, testControlPlane } from "../support/system-ambient.ts";
+import { takeItsPlace } from "./impostor.ts";
+import { shellJobs } from "./shell-jobs.ts";
 import type {
   ContractRepository,
   FaultKind,
   FaultyCall,
   ForeignMarks,
-  JobCommands,
   ProviderHarness,
   ProviderWorld,
   WorldPowers,
 } from "./provider-harness.ts";
-
-const jobs: JobCommands = {
-  echo: (text) => `echo '${text}'`,
-  exit: (code) => `exit ${code}`,
-  sleep: "sleep 300",
-  ignoreTerm: "trap '' TERM; sleep 300",
-  fork: `setsid sh -c "trap '' TERM; sleep 300" & sleep 300`,
-  cat: "cat",
-};
 
 const callOf: { readonly [Call in FaultyCall]: RegExp } = {
   launch: /\/instances\/[^/]+$/,
@@ -60,7 +52,7 @@ export const localHarnessWithUsers: ProviderHarness = {
 
 class LocalWorld implements ProviderWorld {
   readonly provider;
-  readonly jobs = jobs;
+  readonly jobs = shellJobs;
   readonly can: WorldPowers;
   readonly #host: RunningHost;
   readonly #foreign: ChildProcess[] = [];
@@ -200,34 +192,7 @@ class LocalWorld implements ProviderWorld {
     readonly url: string;
     readonly instance_id: string;
   }): Promise<void> {
-    process.kill(instance.wrapper_pid, "SIGKILL");
-    while (isAlive(instance.wrapper_pid)) await systemClock.sleep(5);
-    const body = JSON.stringify({
-      session_id: "unknown",
-      instance_id: instance.instance_id,
-      generation: 1,
-      version: "0.1.0",
-      protocol: 1,
-      pid: 1,
-      uptime_ms: 1,
-      active_jobs: 0,
-      draining: false,
-      expires_in_ms: 60_000,
-      idle_ms: 0,
-      disk: null,
-      jobs: [],
-    });
-    const server = createServer((_, response) => {
-      response.writeHead(200, { "content-type": "application/json", "mooring-proof": "0".repeat(64) }).end(body);
-    });
-    this.#impostor = server;
-    // The port is free only once the last thread of the wrapper is gone, a moment after it stopped answering.
-    for (let bound = false; !bound;) {
-      server.listen(Number(new URL(instance.url).port), "127.0.0.1");
-      bound = await once(server, "listening").then(
-        () => true,
-        () => systemClock.sleep(10).then(() => false),
-      );
-    }
+    const port = Number(new URL(instance.url).port);
+    this.#impostor = await takeItsPlace(instance.wrapper_pid, port, instance.instance_id);
   }
 }

@@ -8,12 +8,23 @@
  */
 import { describe, it } from "vitest";
 import { providerChecks, runCheck } from "./provider-check.ts";
-import type { ProviderHarness } from "./provider-harness.ts";
+import type { ProviderCheck, ProviderHarness } from "./provider-harness.ts";
 
-export function describeProviderContract(name: string, harness: ProviderHarness): void {
-  describe(`the ${name} provider keeps the port's contract`, () => {
-    for (const check of providerChecks) {
-      it(check.name, async (context) => {
+/** More than any check needs: its own bounds say what it waited for, and this one would not. */
+const checkMs = 180_000;
+
+export interface ContractOptions {
+  /** Absent: all. */
+  readonly checks?: readonly ProviderCheck[];
+  /** Several at a time, as many as vitest's `maxConcurrency` says: most of a check is waiting. */
+  readonly concurrent?: true;
+}
+
+export function describeProviderContract(name: string, harness: ProviderHarness, options: ContractOptions = {}): void {
+  const { checks = providerChecks, concurrent = false } = options;
+  describe(`the ${name} provider keeps the port's contract`, { concurrent }, () => {
+    for (const check of checks) {
+      it(check.name, { timeout: checkMs }, async (context) => {
         if ((await runCheck(check, harness)) === "not checked") context.skip(`needs ${check.needs.join(", ")}`);
       });
     }

@@ -8,5 +8,5 @@ describeOnContainers("on real containers", () => {
   const provider = new RealProvider();
   beforeAll(() => provider.start(), 120_000);
   afterAll(() => provider.stop());
-  describeProviderContract("cloudflare", provider);
+  describeProviderContract("cloudflare", provider, { concurrent: true });
 });

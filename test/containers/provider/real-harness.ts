@@ -7,21 +7,18 @@ import type { InstanceRef } from "../../../src/sandbox/agent-sandbox.ts";
 import { cloudflareSandbox } from "../../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
 import type { SandboxObjectApi, WrapperCall } from "../../../src/sandbox/cloudflare/object-api.ts";
 import type { SnapshotBucket } from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
-import type { JobCommands, ProviderHarness, ProviderWorld } from "../../contract/provider-harness.ts";
+import { shellJobs } from "../../contract/shell-jobs.ts";
+import type { ProviderHarness, ProviderWorld } from "../../contract/provider-harness.ts";
 import { systemClock, systemIds } from "../../support/system-ambient.ts";
+// What the adapter takes for granted of the runtime, and Node has not.
+import "../../support/cloudflare/workers-module.ts";
+import { DisturbedBucket } from "../../contract/disturbed-bucket.ts";
+import { ObjectRpc, objectCallsOf } from "../../support/cloudflare/object-rpc.ts";
 import { type DevWorker, startDevWorker } from "../support/dev-worker.ts";
 import { freezeAgent, localImage } from "../support/real-containers.ts";
 
 const worker = "mooring-provider";
-
-const jobs: JobCommands = {
-  echo: (text) => `echo '${text}'`,
-  exit: (code) => `exit ${code}`,
-  sleep: "sleep 300",
-  ignoreTerm: "trap '' TERM; sleep 300",
-  fork: `setsid sh -c "trap '' TERM; sleep 300" & sleep 300`,
-  cat: "cat",
-};
+const resetMs = 1_000;
 
 /** One Worker for all checks: each uses sandboxes of its own. */
 export class RealProvider implements ProviderHarness {
@@ -42,14 +39,16 @@ export class RealProvider implements ProviderHarness {
     const dev = this.#dev;
     if (dev === null) throw new Error("The Worker of the provider was not started.");
     const names = new Set<string>();
+    const bucket = new DisturbedBucket(bucketOver(dev.url));
+    const rpc = new ObjectRpc(systemClock, (name) => objectOver(dev.url, name));
     const provider = cloudflareSandbox({
       name: "cloudflare",
       sharing: "none",
       object: (name) => {
         names.add(name);
-        return objectOver(dev.url, name);
+        return rpc.stub(name);
       },
-      bucket: bucketOver(dev.url),
+      bucket,
       clock: systemClock,
       ids: systemIds,
     });
@@ -59,9 +58,24 @@ export class RealProvider implements ProviderHarness {
       now: () => Date.now(),
       wait: (ms) => systemClock.sleep(ms),
       settle: (promise) => promise,
-      jobs,
+      jobs: shellJobs,
       can: {
         snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
+        traffic: true,
+        inside: {
+          server: (port) => ["node", "-e", `require("http").createServer((_, r) => r.end("inside")).listen(${port})`],
+          // A container has its ports for itself.
+          port: async () => 8_080,
+        },
+        disturb: async (call, fault) => {
+          if (call === "remove") bucket.removal = fault;
+          else rpc.disturb(objectCallsOf[call], fault);
+        },
+        restart: async (until) => {
+          for (const name of names) await ask(dev.url, name, "abort", []).catch(() => {});
+          if (until === "scanning") rpc.resettingUntil = Date.now() + resetMs;
+        },
+        takeDown: async () => void (rpc.down = true),
         freeze: async (instance) => inContainer(instance, freezeAgent),
         countProcesses: async (instance) => {
           const name = containerOf(instance);
@@ -85,10 +99,12 @@ export class RealProvider implements ProviderHarness {
 
 function objectOver(url: string, name: string): SandboxObjectApi {
   return new Proxy({} as SandboxObjectApi, {
-    get: (_, method) =>
-      method === "callWrapper"
-        ? (call: WrapperCall, timeoutMs: number) => wrapperCall(url, name, call, timeoutMs)
-        : (...parameters: unknown[]) => ask(url, name, String(method), parameters),
+    get: (_, method) => {
+      if (method === "callWrapper")
+        return (call: WrapperCall, timeoutMs: number) => wrapperCall(url, name, call, timeoutMs);
+      if (method === "fetch") return (request: Request) => traffic(url, name, request);
+      return (...parameters: unknown[]) => ask(url, name, String(method), parameters);
+    },
   });
 }
 
@@ -126,6 +142,14 @@ async function wrapperCall(url: string, name: string, call: WrapperCall, timeout
   const { status, ...answer } = JSON.parse(head) as { readonly status: number; readonly ok: true };
   const bodiless = status === 204 || status === 304;
   return { ...answer, value: new Response(bodiless ? null : reply.body, { status, headers: reply.headers }) };
+}
+
+/** As it is, below the object's name. */
+function traffic(url: string, name: string, request: Request): Promise<Response> {
+  const { pathname, search } = new URL(request.url);
+  const { method, headers, body, signal } = request;
+  const sent = body === null ? {} : { body, duplex: "half" as const };
+  return fetch(`${url}/${name}/fetch${pathname}${search}`, { method, headers, signal, redirect: "manual", ...sent });
 }
 
 function containerOf({ instanceId }: Pick<InstanceRef, "instanceId">): string | null {

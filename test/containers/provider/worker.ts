@@ -32,7 +32,12 @@ export class AgentContainer extends agentContainer<ProviderEnv>(
     ids: systemIds,
     logger: quiet,
   }),
-) {}
+) {
+  /** As an eviction does. The call that asks for it fails. */
+  abort(): void {
+    (this as unknown as { readonly ctx: DurableObjectState }).ctx.abort("A check has the object built anew.");
+  }
+}
 
 /** An answer with a body of its own: its head stands in a header. */
 const answerHeader = "x-answer";
@@ -41,6 +46,11 @@ const answerHeader = "x-answer";
 export default {
   async fetch(request: Request, { CONTAINERS: containers, SNAPSHOTS: bucket }: ProviderEnv): Promise<Response> {
     const [, name = "", method = ""] = new URL(request.url).pathname.split("/");
+    if (method === "fetch") {
+      const { pathname, search } = new URL(request.url);
+      const path = `${pathname.slice(`/${name}/fetch`.length)}${search}`;
+      return containers.get(containers.idFromName(name)).fetch(new Request(`http://sandbox${path}`, request));
+    }
     const parameters = await request.json<unknown[]>();
     try {
       if (name === "bucket") {

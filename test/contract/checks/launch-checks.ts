@@ -64,7 +64,7 @@ async function eightAtOnce(world: ProviderWorld): Promise<void> {
 async function lostLaunchReply(world: ProviderWorld): Promise<void> {
   const session = new ContractSession(world);
   await power(world, "disturb")("launch", "lost_reply");
-  assertFailed(await session.launch({}, 5_000), ["timed_out", "unavailable"], "unknown");
+  assertFailed(await session.launch(), ["timed_out", "unavailable"], "unknown");
   await session.becomes(
     "present",
     () => session.observe(),

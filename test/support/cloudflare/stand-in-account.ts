@@ -1,25 +1,21 @@
 /**
- * The stand-in's account: objects by name, reached as object RPC reaches them. What crosses is cloned, errors lose their class and
- * getters, a reply may be lost after its effect, and an object may be evicted at any time: its fence is made anew from
- * what it stored, and the container goes on.
+ * The stand-in's account: objects by name, reached as object RPC reaches them (object-rpc.ts). An object may be evicted at any time: its
+ * fence is made anew from what it stored, and the container goes on.
  */
 import { Fence } from "../../../src/sandbox/cloudflare/fence/fence.ts";
 import { freshDisk } from "../../../src/sandbox/cloudflare/sdk/fresh-disk.ts";
 import { FenceRecords } from "../../../src/sandbox/cloudflare/fence/fence-records.ts";
 import type { FenceParts, FenceTerms } from "../../../src/sandbox/cloudflare/fence/fence-parts.ts";
-import type { SandboxObjectApi } from "../../../src/sandbox/cloudflare/object-api.ts";
 import type { ContainerPlatform } from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
 import { Toolbox } from "../../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
 import { untouchedForMs } from "../../../src/protocol/sandbox/stale-workspace.ts";
 import type { Clock } from "../../../src/session/ambient.ts";
 import { systemIds } from "../system-ambient.ts";
+import { ObjectRpc } from "./object-rpc.ts";
 import { programs } from "./programs.ts";
 import { StandInBucket } from "./stand-in-bucket.ts";
 import { StandInContainer } from "./stand-in-container.ts";
 import { StandInPlatform, StandInStorage } from "./stand-in-platform.ts";
-
-export type ObjectCall = keyof SandboxObjectApi;
-export type ObjectFault = "hang" | "error" | "lost_reply" | "malformed" | { readonly lateByMs: number };
 
 export interface StandInObject {
   readonly container: StandInContainer;
@@ -41,19 +37,17 @@ export interface AccountOptions {
 
 export class StandInAccount {
   readonly bucket = new StandInBucket();
-  /** Every call cannot be delivered any more. */
-  down = false;
-  /** Until then objects are being reset, as in a deploy. */
-  resettingUntil = 0;
+  readonly rpc: ObjectRpc;
   /** How much older than it is everything on disk looks to a reclaim; for fences that are made from now on. */
   agedMs = 0;
   readonly #options: AccountOptions;
   readonly #objects = new Map<string, StandInObject>();
   readonly #haunted = new Set<string>();
-  readonly #faults: { readonly calls: readonly ObjectCall[]; readonly fault: ObjectFault }[] = [];
 
   constructor(options: AccountOptions) {
     this.#options = options;
+    // The methods of the API are the fence's own.
+    this.rpc = new ObjectRpc(options.clock, (name) => this.object(name).fence);
   }
 
   /** As the platform names it: made on the first call, whoever calls. */
@@ -73,20 +67,6 @@ export class StandInAccount {
   runsFor(session: string): void {
     this.#haunted.add(session);
     for (const [name, { container }] of this.#objects) if (name.startsWith(`${session}-g`)) container.boot();
-  }
-
-  stub(name: string): SandboxObjectApi {
-    return new Proxy({} as SandboxObjectApi, {
-      get:
-        (_, method) =>
-        (...args: unknown[]) =>
-          this.#rpc(name, method as ObjectCall, args),
-    });
-  }
-
-  /** What the next of these calls meets. */
-  disturb(calls: readonly ObjectCall[], fault: ObjectFault): void {
-    this.#faults.push({ calls, fault });
   }
 
   /** All that was ever called by name. */
@@ -145,39 +125,4 @@ export class StandInAccount {
     made.fence = this.#options.makeFence?.(parts) ?? new Fence(parts);
     return { container, storage, platform, fence: made.fence };
   }
-
-  async #rpc(name: string, call: ObjectCall, args: readonly unknown[]): Promise<unknown> {
-    // A class instance or a function does not cross, and neither does a signal.
-    const sent = structuredClone(args);
-    if (this.down) throw lostOverRpc("Network connection lost.", { retryable: true });
-    if (this.#options.clock.now() < this.resettingUntil) {
-      throw lostOverRpc("Durable Object reset because its code was updated.", { durableObjectReset: true });
-    }
-    const at = this.#faults.findIndex((each) => each.calls.includes(call));
-    const fault = at < 0 ? null : (this.#faults.splice(at, 1)[0]?.fault ?? null);
-    if (fault === "hang") return new Promise<never>(() => {});
-    if (fault === "error") throw lostOverRpc("Network connection lost.", { retryable: true });
-    if (fault === "malformed") return { answer: "absent" };
-    if (typeof fault === "object" && fault !== null) {
-      await this.#options.clock.sleep(fault.lateByMs);
-    }
-    const { fence } = this.object(name);
-    // The methods of the API are the fence's own.
-    const method = fence[call] as (...args: unknown[]) => Promise<unknown>;
-    const answer = await method.apply(fence, [...sent]);
-    if (fault === "lost_reply") throw lostOverRpc("Network connection lost.", { retryable: true });
-    return cloned(answer);
-  }
-}
-
-/** Own properties survive; the class does not. */
-function lostOverRpc(message: string, own: object): Error {
-  return Object.assign(new Error(message), { remote: true }, own);
-}
-
-/** A response crosses as it is, its body as a stream. */
-function cloned(answer: unknown): unknown {
-  if (typeof answer === "object" && answer !== null && "value" in answer && answer.value instanceof Response)
-    return answer;
-  return structuredClone(answer);
 }

@@ -6,6 +6,7 @@ import { agentContainer } from "../../../src/sandbox/cloudflare/native/agent-con
 import type { NetworkGateProps } from "../../../src/sandbox/cloudflare/network/network-gate.ts";
 import type { ObjectAim } from "../../../src/sandbox/cloudflare/object-api.ts";
 import { FakeContainer, type FakeOptions } from "../../support/cloudflare/fake-container.ts";
+import { objectContext } from "../../support/cloudflare/object-context.ts";
 import { instantSeals } from "../../support/instant-seals.ts";
 import { systemClock, systemIds } from "../../support/system-ambient.ts";
 
@@ -48,23 +49,9 @@ class Rig {
 
   /** As after an eviction, a deploy or a crash: only what is stored is left. */
   object() {
-    const storage = {
-      kv: {
-        get: (key: string) => this.rows.get(key),
-        put: (key: string, value: unknown) => void this.rows.set(key, value),
-      },
-      sync: async () => {},
-      setAlarm: async (at: number) => void this.alarms.push(at),
-      deleteAll: async () => this.rows.clear(),
-    };
-    const ctx = {
-      id: { toString: () => "object" },
-      container: this.container,
-      storage,
-      abort: () => (this.aborted += 1),
-      blockConcurrencyWhile: (body: () => Promise<unknown>) => body(),
-      exports: { NetworkGate: ({ props }: { props: NetworkGateProps }) => ({ props }) },
-    };
+    const { container, rows, alarms } = this;
+    const onAbort = (): void => void (this.aborted += 1);
+    const ctx = objectContext({ name: "object", container, rows, alarms, onAbort });
     return new this.#class(ctx as never, {});
   }
 }
