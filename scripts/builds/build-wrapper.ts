@@ -6,12 +6,13 @@
  * The files must run as CommonJS (alone in an image) and as an ES module (under this repository's package.json), so each
  * is a plain script that finds `require` for itself. As a module that needs Node 20.16 or newer.
  */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { brotliCompressSync } from "node:zlib";
-import { build } from "esbuild";
+import { brotliCompressSync, deflateRawSync } from "node:zlib";
+import { build, type BuildOptions } from "esbuild";
 import { readCommandLine } from "../command-line.ts";
 import { englishOnly } from "./english-only.ts";
+import { zodByName } from "./zod-by-name.ts";
 
 const root = join(import.meta.dirname, "../..");
 const { values, positionals } = readCommandLine("Usage: npm run build:wrapper -- [--toolbox] [OUTFILE]", {
@@ -21,23 +22,19 @@ const { values, positionals } = readCommandLine("Usage: npm run build:wrapper --
 const what = values.toolbox ? "toolbox" : "wrapper";
 const outfile = resolve(positionals[0] ?? join(root, `dist/${what}.js`));
 /** A container reads it once; every session's container is sent it. */
-const maxBytes = 480 * 1_024;
+const maxBytes = 320 * 1_024;
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
 
-await build({
-  entryPoints: [join(root, values.toolbox ? "wrapper/toolbox/main.ts" : "wrapper/agent/main.ts")],
-  outfile,
+const options: BuildOptions = {
   bundle: true,
   platform: "node",
   target: "node20",
-  format: "iife",
   minify: true,
   sourcemap: false,
   legalComments: "none",
+  // A part is kept byte by byte.
+  charset: "ascii",
   define: { MOORING_BUILD_VERSION: JSON.stringify(version) },
-  banner: {
-    js: 'globalThis.require??=typeof require=="function"?require:process.getBuiltinModule("module").createRequire(process.argv[1]);',
-  },
   // Of `ws`: faster code for what is not done here, where it is installed.
   external: ["bufferutil", "utf-8-validate"],
   plugins: [
@@ -69,9 +66,42 @@ await build({
         });
       },
     },
+    zodByName,
     englishOnly,
   ],
+};
+const asScript: BuildOptions = {
+  format: "iife",
+  banner: {
+    js: 'globalThis.require??=typeof require=="function"?require:process.getBuiltinModule("module").createRequire(process.argv[1]);',
+  },
+};
+
+await build({
+  ...options,
+  ...asScript,
+  entryPoints: [join(root, values.toolbox ? "wrapper/toolbox/main.ts" : "wrapper/agent/main.ts")],
+  outfile,
 });
+if (!values.toolbox) {
+  // Read by wrapper/agent/program-parts.ts.
+  const agent = await partOf("agent", "agent-roles.ts", { format: "cjs" });
+  const services = await partOf("services", "services/main.ts", asScript);
+  appendFileSync(outfile, `/*\n${agent}\n${services}\n*/\n`);
+}
+
+/** One line: what it is called, and its compressed text. */
+async function partOf(name: string, entry: string, form: BuildOptions): Promise<string> {
+  const built = await build({
+    ...options,
+    ...form,
+    entryPoints: [join(root, "wrapper/agent", entry)],
+    write: false,
+  });
+  const [file] = built.outputFiles;
+  if (file === undefined) throw new Error(`The part ${name} was not bundled.`);
+  return `mooring-part-${name} ${deflateRawSync(file.contents, { level: 9 }).toString("base64")}`;
+}
 
 const bytes = statSync(outfile).size;
 process.stdout.write(`${relative(root, outfile)} ${(bytes / 1_024).toFixed(1)} kB\n`);

@@ -10,6 +10,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { leanNodeFlags } from "../../src/protocol/sandbox/agent-places.ts";
 import {
   controllerToken,
   renewalReply,
@@ -146,7 +147,7 @@ export async function spawnGuardian(
 ): Promise<Spawned> {
   // WRAPPER_NODE: to prove the bundle under another Node than the one that runs the tests.
   const node = process.env.WRAPPER_NODE ?? process.execPath;
-  const [program, ...flags] = [...behind, node, await wrapperBundle(), "guardian"];
+  const [program, ...flags] = [...behind, node, ...leanNodeFlags, await wrapperBundle(), "guardian"];
   const guardian = spawn(program, flags, {
     detached: true,
     ...(user === undefined ? {} : { uid: user, gid: user }),

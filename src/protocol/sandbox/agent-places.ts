@@ -11,9 +11,8 @@ export const agentPlaces = {
 } as const;
 
 /**
- * How Node is started for an agent: small, because one idles beside every session.
- * Measured, RSS of guardian and wrapper together: Node 24 117 → 107 MB, Node 20 95 → 91 MB. Without the start-up snapshot less of it
- * is copied (−8 MB, +20 ms); a young generation of 1 MB and lazy compilation give the rest. `--jitless` would save 4 MB more,
- * but prints a warning and takes WebAssembly away.
+ * How Node is started for an agent: small, because one idles beside every session. No flag that V8 counts among those that code was
+ * compiled for (`--max-lazy`, `--lite-mode`, `--expose-gc`): Node then compiles its own modules anew at every start. Nor without its
+ * start-up snapshot, which would take twice the time.
  */
-export const leanNodeFlags: readonly string[] = ["--no-node-snapshot", "--max-semi-space-size=1", "--max-lazy"];
+export const leanNodeFlags: readonly string[] = ["--max-semi-space-size=1"];

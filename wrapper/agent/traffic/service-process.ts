@@ -8,7 +8,7 @@
  * Every process that it starts carries its mark. When it ends, for whatever reason, what it started is ended too.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { closeSync, openSync, renameSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -25,6 +25,7 @@ import type { TellGuardian } from "../guardian-link.ts";
 import { jobEnvironment } from "../jobs/job-environment.ts";
 import { makeWorkspaceAgain } from "../jobs/job-directory.ts";
 import { leanNodeFlags } from "../lean-node.ts";
+import { sourceOf } from "../program-parts.ts";
 import { serviceMark, type ServiceNews } from "../services/service-link.ts";
 import { boundedLines } from "../services/bounded-lines.ts";
 import type { SteadyClock } from "../steady-clock.ts";
@@ -159,11 +160,6 @@ export class ServiceProcess {
 
   #spawn(): ChildProcess {
     const { boot, apart } = this.#dependencies;
-    const script = process.argv[1];
-    if (script === undefined)
-      throw new Error(
-        "the wrapper was started without a script path, so it cannot start its services from the same file",
-      );
     const logDescriptor = openSync(join(boot.state_dir, logFile), "a", 0o600);
     const environment = {
       ...jobEnvironment(boot, { [jobMarker]: serviceMark }),
@@ -172,7 +168,7 @@ export class ServiceProcess {
     };
     try {
       // The program comes through stdin: the jobs' user may not be able to read where it is kept.
-      const program = [process.execPath, ...leanNodeFlags, "-", "services"];
+      const program = [process.execPath, ...leanNodeFlags, "-"];
       const [file = process.execPath, ...args] = [...(apart ?? []), ...program];
       const child = spawn(file, args, {
         cwd: "/",
@@ -183,7 +179,7 @@ export class ServiceProcess {
       });
       child.on("error", () => {});
       child.stdin?.on("error", () => {});
-      child.stdin?.end(readFileSync(script));
+      child.stdin?.end(sourceOf("services"));
       const link = child.stdio[4] as Socket;
       link.on("error", () => {});
       const { workspace_dir: workspace, job_user: user } = boot;

@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostLaunchOrder } from "../../../src/protocol/sandbox/host.ts";
 import { markers, wrapperReady } from "../../../src/protocol/sandbox/wrapper.ts";
-import { guardianNodeFlags } from "../../agent/lean-node.ts";
+import { leanNodeFlags } from "../../agent/lean-node.ts";
 import { readProcess, startTimeOf } from "../../proc/marked-processes.ts";
 import type { Cgroups } from "../processes/cgroups.ts";
 import { bootDocument } from "../records/boot-document.ts";
@@ -39,7 +39,7 @@ export function spawnGuardian(parts: GuardianParts, { instanceId, order, paths, 
   const out = openSync(paths.ready, "w", 0o600);
   const log = openSync(paths.log, "a", 0o600);
   try {
-    const guardian = spawn(process.execPath, [...guardianNodeFlags, parts.wrapperFile, "guardian"], {
+    const guardian = spawn(process.execPath, [...leanNodeFlags, parts.wrapperFile, "guardian"], {
       cwd: sandbox.workspace,
       // In a kernel session of its own, so that a Ctrl-C in the host's terminal does not reach it.
       detached: true,
