@@ -6,7 +6,7 @@
  */
 import type { Clock } from "../../session/ambient.ts";
 import type { OutcomeCounts, SessionReport } from "../../session/reports/reports.ts";
-import type { Sql } from "../../storage/sql.ts";
+import type { Sql, SqlRow } from "../../storage/sql.ts";
 import type { OutcomeTotals } from "../shard/shard-api.ts";
 
 const minuteMs = 60_000;
@@ -33,6 +33,16 @@ export const noOutcomes: OutcomeTotals = {
   callsTimedOut: 0,
 };
 
+type Amounts = Partial<Record<(typeof names)[number], number>>;
+
+/** All in one row: a row is what is billed, and a report moves several of them. */
+interface Kept {
+  /** Since the tables were made. */
+  readonly totals: Amounts;
+  /** By the minute since the epoch. */
+  readonly minutes: Readonly<Record<number, Amounts>>;
+}
+
 export class OutcomeLog {
   readonly #sql: Sql;
   readonly #clock: Pick<Clock, "now">;
@@ -58,38 +68,28 @@ export class OutcomeLog {
   /** Of the last `windowMs`, to the minute; null: since the tables were made. */
   totals(windowMs: number | null): OutcomeTotals {
     if (!this.#exists()) return noOutcomes;
-    const rows =
-      windowMs === null
-        ? this.#sql.run("SELECT name, amount FROM outcome_total")
-        : this.#sql.run(
-            "SELECT name, sum(amount) AS amount FROM outcome_minute WHERE minute > ? GROUP BY name",
-            Math.floor((this.#clock.now() - windowMs) / minuteMs),
-          );
-    const amounts = new Map(rows.map((row) => [row["name"], Number(row["amount"])]));
-    const totals = names.map((name) => [name, amounts.get(name) ?? 0] as const);
-    return { ...noOutcomes, ...Object.fromEntries(totals) };
+    const { totals, minutes } = this.#read();
+    if (windowMs === null) return { ...noOutcomes, ...totals };
+    const after = Math.floor((this.#clock.now() - windowMs) / minuteMs);
+    return Object.entries(minutes)
+      .filter(([minute]) => Number(minute) > after)
+      .reduce((sum, [, amounts]) => added(sum, amounts), noOutcomes);
   }
 
   #add(sessionId: string, seen: OutcomeCounts | null, outcomes: OutcomeCounts): void {
     const minute = Math.floor(this.#clock.now() / minuteMs);
     const same = seen?.since === outcomes.since ? seen : null;
-    let grown = 0;
-    for (const name of names) {
-      const more = outcomes[name] - (same?.[name] ?? 0);
-      if (more <= 0) continue;
-      grown += more;
-      this.#sql.run(
-        `INSERT INTO outcome_minute (minute, name, amount) VALUES (?, ?, ?)
-         ON CONFLICT (minute, name) DO UPDATE SET amount = amount + excluded.amount`,
-        ...[minute, name, more],
-      );
-      this.#sql.run(
-        "INSERT INTO outcome_total (name, amount) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET amount = amount + excluded.amount",
-        ...[name, more],
-      );
-    }
-    if (grown === 0) return;
-    this.#sql.run("DELETE FROM outcome_minute WHERE minute < ?", minute - outcomesKeptMs / minuteMs);
+    const grown = Object.fromEntries(
+      names.map((name) => [name, outcomes[name] - (same?.[name] ?? 0)] as const).filter(([, more]) => more > 0),
+    );
+    if (Object.keys(grown).length === 0) return;
+    const { totals, minutes } = this.#read();
+    const oldest = minute - outcomesKeptMs / minuteMs;
+    const kept = Object.entries(minutes).filter(([each]) => Number(each) >= oldest && Number(each) !== minute);
+    this.#write({
+      totals: added(totals, grown),
+      minutes: { ...Object.fromEntries(kept), [minute]: added(minutes[minute] ?? {}, grown) },
+    });
     this.#sql.run("INSERT OR REPLACE INTO outcome_seen VALUES (?, ?)", sessionId, JSON.stringify(outcomes));
   }
 
@@ -98,21 +98,55 @@ export class OutcomeLog {
     return row === undefined ? null : (JSON.parse(String(row["body"])) as OutcomeCounts);
   }
 
+  #read(): Kept {
+    const body = this.#sql.run("SELECT body FROM outcomes")[0]?.["body"];
+    return typeof body === "string" ? (JSON.parse(body) as Kept) : { totals: {}, minutes: {} };
+  }
+
+  #write(kept: Kept): void {
+    this.#sql.run(
+      "INSERT INTO outcomes (only, body) VALUES (1, ?) ON CONFLICT (only) DO UPDATE SET body = excluded.body",
+      JSON.stringify(kept),
+    );
+  }
+
+  #has(table: string): boolean {
+    return this.#sql.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", table).length > 0;
+  }
+
   #exists(): boolean {
-    this.#made ||=
-      this.#sql.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'outcome_total'").length > 0;
+    this.#made ||= this.#has("outcomes");
     return this.#made;
   }
 
   /** Not a migration of the index: that one is thrown away and built anew as a whole. */
   #make(): void {
     if (this.#exists()) return;
+    this.#sql.run("CREATE TABLE outcomes (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT");
+    if (this.#has("outcome_total")) return this.#adopt();
     this.#sql.run("CREATE TABLE outcome_seen (session_id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID");
-    this.#sql.run(
-      `CREATE TABLE outcome_minute (
-         minute INTEGER NOT NULL, name TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (minute, name)
-       ) STRICT, WITHOUT ROWID`,
-    );
-    this.#sql.run("CREATE TABLE outcome_total (name TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID");
   }
+
+  /** Older code kept a row for each name and for each of its minutes. */
+  #adopt(): void {
+    const totals = amountsOf(this.#sql.run("SELECT name, amount FROM outcome_total"));
+    const minutes = this.#sql
+      .run("SELECT DISTINCT minute FROM outcome_minute")
+      .map(({ minute = null }) => [
+        Number(minute),
+        amountsOf(this.#sql.run("SELECT name, amount FROM outcome_minute WHERE minute = ?", minute)),
+      ]);
+    this.#write({ totals, minutes: Object.fromEntries(minutes) as Kept["minutes"] });
+    for (const table of ["outcome_total", "outcome_minute"]) this.#sql.run(`DROP TABLE ${table}`);
+  }
+}
+
+/** `to` and what `more` adds to it. */
+function added<Sum extends Amounts>(to: Sum, more: Amounts): Sum {
+  const sums = Object.entries(more).map(([name, amount]) => [name, (to[name as keyof Amounts] ?? 0) + amount]);
+  return { ...to, ...(Object.fromEntries(sums) as Amounts) };
+}
+
+function amountsOf(rows: readonly SqlRow[]): Amounts {
+  return Object.fromEntries(rows.map((row) => [String(row["name"]), Number(row["amount"])]));
 }
