@@ -10,7 +10,7 @@
  * Ends are whole seconds in base 36. Runs in the Worker and in Node.
  */
 import type { SessionId, TenantId } from "../domain/state/ids.ts";
-import { hmacHex, isHmac } from "./bytes.ts";
+import { hmacHex, isHmac, sameText } from "./bytes.ts";
 
 export interface PortAddress {
   readonly session: SessionId;
@@ -72,7 +72,8 @@ export function readPortLabel(label: string): NamedPort | null {
 export async function isLabelSigned(named: NamedPort, secrets: readonly string[]): Promise<boolean> {
   if (named.signed === null) return false;
   const { endsAt, signature } = named.signed;
-  for (const secret of secrets) if (isSame(await labelSignature({ ...named, endsAt }, secret), signature)) return true;
+  for (const secret of secrets)
+    if (await sameText(await labelSignature({ ...named, endsAt }, secret), signature)) return true;
   return false;
 }
 
@@ -83,11 +84,4 @@ async function labelSignature({ session, port, endsAt }: PortAddress, secret: st
 
 function seconds(at: number): string {
   return Math.floor(at / 1_000).toString(36);
-}
-
-/** Takes the same time wherever the difference is. */
-function isSame(a: string, b: string): boolean {
-  let difference = a.length ^ b.length;
-  for (let at = 0; at < a.length; at += 1) difference |= a.charCodeAt(at) ^ b.charCodeAt(at % Math.max(1, b.length));
-  return difference === 0;
 }

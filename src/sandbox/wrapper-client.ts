@@ -32,6 +32,7 @@ import type { CallBound, InstanceRef, JobOutput, WrapperClient } from "./agent-s
 import { boundedCall } from "./bounded-call.ts";
 import { jsonOf, shaped, type Shape } from "./http-reply.ts";
 import { wrapperRefusals } from "./wrapper-refusals.ts";
+import { sameText } from "../protocol/bytes.ts";
 
 /** How an adapter gets a request to one instance's wrapper. */
 export interface WrapperReach {
@@ -181,7 +182,7 @@ export class HttpWrapperClient implements WrapperClient {
       signal,
     });
     const proof = response.headers.get(wrapperHeaders.proof) ?? "";
-    if (!isSame(proof, await wrapperProof(this.#instance.secret, nonce))) {
+    if (!(await sameText(proof, await wrapperProof(this.#instance.secret, nonce)))) {
       await response.body?.cancel();
       this.#reach.forget();
       return failed(
@@ -215,12 +216,4 @@ export class HttpWrapperClient implements WrapperClient {
 
 function pathOf(id: JobId): string {
   return `/jobs/${encodeURIComponent(id)}`;
-}
-
-/** Takes the same time wherever the difference is. */
-function isSame(a: string, b: string): boolean {
-  let difference = a.length ^ b.length;
-  for (let index = 0; index < b.length; index += 1)
-    difference |= a.charCodeAt(index % Math.max(1, a.length)) ^ b.charCodeAt(index);
-  return difference === 0;
 }

@@ -8,6 +8,7 @@
 import { existsSync, linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isAlive, readRow } from "../proc/process-table.ts";
+import { hasErrno } from "../proc/errno.ts";
 
 const readyFile = "ready.json";
 /** Launches that failed before they were ready; one that fails this often will not succeed. */
@@ -53,7 +54,7 @@ function linkExclusively(from: string, to: string): boolean {
     linkSync(from, to);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    if (hasErrno(error, "EEXIST")) return false;
     throw error;
   }
 }

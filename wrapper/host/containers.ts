@@ -9,10 +9,9 @@ import { Refusal } from "./refusal.ts";
 import type { Aim, Found, Residue } from "./processes/residue.ts";
 import { containerIdText, type StateDirectory } from "./records/state-directory.ts";
 import type { Stopper } from "./processes/stopper.ts";
+import { tombstoneMs } from "./records/records.ts";
 
 const containerRecord = z.object({ retired: z.literal(true), at: z.number().optional() });
-/** Far longer than a launch can be on its way: `launch_not_after` refuses it minutes after it was sent. */
-const tombstoneMs = 7 * 24 * 3_600_000;
 
 const directory = "containers";
 

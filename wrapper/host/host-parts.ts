@@ -3,7 +3,7 @@ import type { HostResidue } from "../../src/protocol/sandbox/host.ts";
 import type { Containers } from "./containers.ts";
 import type { Snapshots } from "./disk/snapshots.ts";
 import type { HostTraffic } from "./http/traffic.ts";
-import type { KeyedQueue } from "./keyed-queue.ts";
+import type { KeyedQueue } from "../../src/calls/keyed-queue.ts";
 import type { Launcher } from "./launch/launcher.ts";
 import type { Restores } from "./launch/restores.ts";
 import type { Cgroups } from "./processes/cgroups.ts";

@@ -12,7 +12,7 @@ import { diskFull } from "./disk/space.ts";
 import { FileOperations } from "./file-operations.ts";
 import { identityOf, type HostParts } from "./host-parts.ts";
 import { HostTraffic } from "./http/traffic.ts";
-import { KeyedQueue } from "./keyed-queue.ts";
+import { KeyedQueue } from "../../src/calls/keyed-queue.ts";
 import { Launcher } from "./launch/launcher.ts";
 import { Restores } from "./launch/restores.ts";
 import { ProcessOperations } from "./process-operations.ts";

@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { isGone } from "./errno.ts";
 
 /** The kernel compares both before it lets a process read another one's environment. */
 export interface ProcessOwner {
@@ -20,7 +21,7 @@ export function readOwner(pid: number): ProcessOwner | null {
     const gid = /^Gid:\s+(\d+)/m.exec(status)?.[1];
     return uid === undefined || gid === undefined ? null : { uid: Number(uid), gid: Number(gid) };
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH")) return null;
+    if (isGone(error)) return null;
     throw error;
   }
 }

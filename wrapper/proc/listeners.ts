@@ -5,7 +5,7 @@
  * it is one socket's alone for as long as that socket is there.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { isGone } from "./process-table.ts";
+import { isGone } from "./errno.ts";
 
 export interface Listener {
   readonly port: number;

@@ -7,8 +7,9 @@
  * middle of exec shows one too.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { isGone, readRow } from "./process-table.ts";
+import { readRow } from "./process-table.ts";
 import { markers } from "../../src/protocol/sandbox/wrapper.ts";
+import { isForbidden, isGone } from "./errno.ts";
 
 export interface Marks {
   readonly session: string;
@@ -84,7 +85,7 @@ function readEnvironment(pid: number): string | null {
     const environment = readIfThere(`/proc/${pid}/environ`);
     return environment === "" ? environmentOfThreads(pid) : environment;
   } catch (error) {
-    if (code(error) === "EACCES" || code(error) === "EPERM") return null;
+    if (isForbidden(error)) return null;
     throw error;
   }
 }
@@ -147,8 +148,4 @@ function parseMarks(environment: string): Marks | "unmarked" {
     generation: generation !== undefined && /^\d{1,16}$/.test(generation) ? Number(generation) : null,
     role: found.get(markers.role) ?? null,
   };
-}
-
-function code(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }

@@ -3,6 +3,7 @@
  * again, so it is never enough to signal. Zombies are not alive.
  */
 import { readdirSync, readFileSync } from "node:fs";
+import { isForbidden, isGone } from "./errno.ts";
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -105,16 +106,6 @@ export function readUser(pid: number): number | null {
 
 export function isAlive(identity: ProcessIdentity): boolean {
   return readRow(identity.pid)?.startTime === identity.startTime;
-}
-
-export function isGone(error: unknown): boolean {
-  // ESRCH: it ended between open and read.
-  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH");
-}
-
-/** The process belongs to another user. Without CAP_SYS_PTRACE not even root may read it; its user then says whose it is. */
-function isForbidden(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM");
 }
 
 /** false: that process is gone, and nothing was signalled, even when another process has its pid now. */

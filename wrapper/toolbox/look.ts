@@ -10,6 +10,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { lookOrder, type LookReport, type ToolMember } from "../../src/protocol/sandbox/toolbox.ts";
 import { startTimeOf, ticksSinceBoot } from "../proc/marked-processes.ts";
 import { type Aim, type Counted, type Found, type Owner, Residue } from "../host/processes/residue.ts";
+import { isGone } from "../proc/errno.ts";
 
 export async function look(input: unknown): Promise<LookReport> {
   const { aim, pids, member } = lookOrder.parse(input);
@@ -53,7 +54,7 @@ function statusOf(pid: number): string {
     return readFileSync(`/proc/${pid}/status`, "utf8");
   } catch (error) {
     // The process ended after its name was read.
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH")) return "";
+    if (isGone(error)) return "";
     throw error;
   }
 }

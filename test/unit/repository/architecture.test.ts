@@ -164,7 +164,11 @@ const cases: readonly Case[] = [
   ...imports("src/client", ["../domain/ids.ts", "../http/app.ts", "zod"], direction),
 
   ...imports("wrapper/agent", ["node:fs", "node:fs/promises", "./jobs.ts", "../../src/protocol/wrapper.ts"], null),
-  ...imports("wrapper/host", ["../../src/protocol/host.ts", "../proc/process-table.ts"], null),
+  ...imports(
+    "wrapper/host",
+    ["../../src/protocol/host.ts", "../../src/calls/keyed-queue.ts", "../proc/process-table.ts"],
+    null,
+  ),
   ...imports("wrapper/agent", ["../../src/domain/ids.ts", "../../src/session/store.ts", "hono"], direction),
   ...imports("wrapper/host", ["../../src/sandbox/agent-sandbox.ts", "esbuild"], direction),
 

@@ -31,6 +31,7 @@ import type { OutputStore } from "../jobs/output-store.ts";
 import { jobDirectory, makeWorkspaceAgain } from "../jobs/job-directory.ts";
 import { sharedLook } from "../../proc/shared-look.ts";
 import type { SteadyClock } from "../steady-clock.ts";
+import { errnoOf } from "../../proc/errno.ts";
 
 export interface BootstrapDependencies {
   readonly boot: WrapperBoot;
@@ -151,12 +152,11 @@ export class Bootstrap {
       const output = await outputs.create(`${stem}.spool`);
       return { name: step.name, startedAt, job: this.#job(index, step, order, output, stem), end: null };
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
       const end = {
         at: startedAt,
         state: "failed",
         exitCode: null,
-        lastOutput: `mooring: cannot begin: ${code}\n`,
+        lastOutput: `mooring: cannot begin: ${errnoOf(error)}\n`,
       } as const;
       return { name: step.name, startedAt, job: null, end: { ...end, diskFull: await this.#isFull() } };
     }

@@ -2,10 +2,10 @@
  * Who may ask: the controller's token in constant time, then the fencing token, then the lease. In this order, so that
  * a stranger learns nothing about generations, and so that nobody but the controller can make a wrapper fence itself.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { wrapperHeaders } from "../../../src/protocol/sandbox/wrapper.ts";
 import { refuse, type Answer } from "./answer.ts";
+import { isSameSecret } from "../../relay/same-secret.ts";
 
 export interface Admission {
   readonly token: string;
@@ -32,7 +32,7 @@ export function nonceOf(headers: IncomingHttpHeaders): string | null {
 
 export function admit(admission: Admission, headers: IncomingHttpHeaders): Admitted {
   const no = (answer: Answer, newerGeneration = false): Admitted => ({ type: "refused", answer, newerGeneration });
-  if (!equal(headers.authorization ?? "", `Bearer ${admission.token}`)) {
+  if (!isSameSecret(headers.authorization, `Bearer ${admission.token}`)) {
     return no(refuse("unauthorized", "The controller's token of this instance is needed."));
   }
   if (nonceOf(headers) === null) return no(refuse("invalid", `${wrapperHeaders.nonce} must be 32 hex digits.`));
@@ -46,10 +46,4 @@ export function admit(admission: Admission, headers: IncomingHttpHeaders): Admit
     refuse("wrong_generation", `This is generation ${admission.generation}.`),
     generation > admission.generation,
   );
-}
-
-/** Hashed first: then lengths are equal, and time tells nothing. */
-function equal(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
 }

@@ -8,6 +8,7 @@ import { lchown, lstat, mkdir, realpath, stat, unlink } from "node:fs/promises";
 import { isAbsolute, join, sep } from "node:path";
 import type { JobFailure } from "../../../src/protocol/job-failure.ts";
 import type { WrapperBoot } from "../../../src/protocol/sandbox/wrapper.ts";
+import { errnoOf } from "../../proc/errno.ts";
 
 export type JobDirectory =
   { readonly ok: true; readonly path: string } | { readonly ok: false; readonly failure: JobFailure };
@@ -26,7 +27,7 @@ export async function jobDirectory(places: Places, cwd: string | undefined): Pro
     await makeWorkspaceAgain(places);
     root = await realpath(places.workspace_dir);
   } catch (error) {
-    return no("workspace_unavailable", `The workspace is gone and cannot be made again (${codeOf(error)}).`);
+    return no("workspace_unavailable", `The workspace is gone and cannot be made again (${errnoOf(error)}).`);
   }
   if (cwd === undefined) return { ok: true, path: root };
   const named = JSON.stringify(cwd);
@@ -38,16 +39,16 @@ export async function jobDirectory(places: Places, cwd: string | undefined): Pro
     if (!(await stat(path)).isDirectory()) return no("cwd_not_a_directory", `cwd ${named} is not a directory.`);
     return { ok: true, path };
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return no("cwd_not_found", `cwd ${named} does not exist in the workspace.`);
-    if (codeOf(error) === "ENOTDIR") return no("cwd_not_a_directory", `cwd ${named} is not a directory.`);
-    return no("cwd_not_found", `cwd ${named} cannot be used (${codeOf(error)}).`);
+    if (errnoOf(error) === "ENOENT") return no("cwd_not_found", `cwd ${named} does not exist in the workspace.`);
+    if (errnoOf(error) === "ENOTDIR") return no("cwd_not_a_directory", `cwd ${named} is not a directory.`);
+    return no("cwd_not_found", `cwd ${named} cannot be used (${errnoOf(error)}).`);
   }
 }
 
 /** Nothing happens when it is there. */
 export async function makeWorkspaceAgain({ workspace_dir: workspace, job_user: user }: Places): Promise<void> {
   const found = await lstat(workspace).catch((error: unknown) => {
-    if (codeOf(error) === "ENOENT") return null;
+    if (errnoOf(error) === "ENOENT") return null;
     throw error;
   });
   // A link is followed as before: an operator may have put the workspace elsewhere. One that leads nowhere is no workspace.
@@ -56,8 +57,4 @@ export async function makeWorkspaceAgain({ workspace_dir: workspace, job_user: u
   if (found !== null) await unlink(workspace);
   await mkdir(workspace, { recursive: true, mode: user === undefined ? 0o777 : 0o700 });
   if (user !== undefined) await lchown(workspace, user.uid, user.gid);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "unknown";
 }

@@ -8,6 +8,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { readEnvironmentsAs } from "../../proc/foreign-environments.ts";
+import { isForbidden } from "../../proc/errno.ts";
 
 export interface RunAs {
   readonly uid: number;
@@ -88,8 +89,7 @@ function environmentOf(pid: number, user: RunAs): readonly string[] {
   try {
     return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM")))
-      throw error;
+    if (!isForbidden(error)) throw error;
     return readEnvironmentsAs(user, [pid]).get(pid) ?? [];
   }
 }

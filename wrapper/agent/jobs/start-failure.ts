@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import type { JobFailure } from "../../../src/protocol/job-failure.ts";
 import type { RunAs } from "./job-user.ts";
+import { errnoOf } from "../../proc/errno.ts";
 
 export interface Attempted {
   readonly file: string;
@@ -13,7 +14,7 @@ export interface Attempted {
 }
 
 export function startFailure(error: unknown, attempted: Attempted): JobFailure {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+  const code = errnoOf(error);
   const named = JSON.stringify(attempted.file);
   switch (code) {
     case "ENOENT":

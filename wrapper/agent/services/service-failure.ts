@@ -1,5 +1,6 @@
 /** Why a service refuses, for people and for programs: one code, one sentence, and the path as it was given. */
 import type { ServiceError, ServiceErrorCode } from "../../../src/protocol/sandbox/services.ts";
+import { errnoOf } from "../../proc/errno.ts";
 
 export class ServiceFailure extends Error {
   readonly error: ServiceError;
@@ -41,10 +42,6 @@ export function fileFailure(error: unknown, path: string): ServiceFailure {
   const code = errnoOf(error);
   const [known, words] = byErrno[code] ?? ["internal", `failed with ${code}`];
   return new ServiceFailure(known, `${JSON.stringify(path)} ${words}.`, { path });
-}
-
-export function errnoOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "unknown";
 }
 
 /** The client went away before it had sent its whole body. */

@@ -5,7 +5,6 @@
  * Cut means destroyed: a client sees a broken connection, never the clean end of a body that was not whole. That happens before any
  * process of this sandbox is signalled, and before its files are saved.
  */
-import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { trafficHeaders, trafficPrefix, webTrafficKeys } from "../../../src/protocol/sandbox/traffic.ts";
@@ -15,6 +14,7 @@ import type { Fence } from "../fence.ts";
 import type { TrafficActivity } from "./activity.ts";
 import { refuseRequest, refuseUpgrade, TrafficRefused } from "../../relay/refusal.ts";
 import type { TrafficService } from "./service.ts";
+import { isSameSecret } from "../../relay/same-secret.ts";
 
 export interface TrafficParts {
   readonly boot: WrapperBoot;
@@ -143,7 +143,7 @@ export class Traffic {
   #admitted(request: IncomingMessage): { readonly service: TrafficService; readonly path: string } {
     const { boot, fence, services, preparing } = this.#parts;
     const { headers } = request;
-    if (!isSame(headers[trafficHeaders.token], this.#token))
+    if (!isSameSecret(headers[trafficHeaders.token], this.#token))
       throw new TrafficRefused("unauthorized", "A pass of this instance is needed.");
     if (headers[trafficHeaders.generation] !== String(boot.generation))
       throw new TrafficRefused("retired", `This is generation ${boot.generation}.`);
@@ -179,9 +179,4 @@ export class Traffic {
     this.#parts.log("traffic failed", { error: String(error instanceof Error ? error.stack : error) });
     return new TrafficRefused("unreachable", "A bug in the agent; its log has more.");
   }
-}
-
-function isSame(presented: string | string[] | undefined, token: string): boolean {
-  if (typeof presented !== "string" || presented.length !== token.length) return false;
-  return timingSafeEqual(Buffer.from(presented), Buffer.from(token));
 }

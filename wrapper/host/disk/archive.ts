@@ -12,6 +12,7 @@ import { lstat, open } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import type { RunAs } from "../../agent/jobs/job-user.ts";
 import { walkTree } from "./tree-walk.ts";
+import { errnoOf, isFull } from "../../proc/errno.ts";
 
 export interface Sum {
   readonly bytes: number;
@@ -57,7 +58,7 @@ export async function measure(directory: string): Promise<Measure | null> {
   try {
     await lstat(directory);
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return null;
+    if (errnoOf(error) === "ENOENT") return null;
     throw error;
   }
   await walkTree(directory, {
@@ -90,7 +91,7 @@ export async function pack(directory: string, file: string, signal: AbortSignal)
     } catch (error) {
       tar.child.kill("SIGKILL");
       await tar.ended.catch(() => {});
-      throw codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT" ? new DiskFull("The disk is full.") : error;
+      throw isFull(error) ? new DiskFull("The disk is full.") : error;
     }
     await tar.ended;
     await archive.sync();
@@ -191,8 +192,4 @@ export function startTar(args: readonly string[], signal: AbortSignal, user?: Ru
   // Not an unhandled rejection when the caller failed first and never awaits this.
   ended.catch(() => {});
   return { child, input: child.stdin, output: child.stdout, ended };
-}
-
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
 }

@@ -1,6 +1,7 @@
 /** How much room a directory takes, and when anything in it last changed. Mounts below it do not count. */
 import { lstat } from "node:fs/promises";
 import { TreeChanged, walkTree, type TreeVisitor } from "./tree-walk.ts";
+import { hasErrno } from "../../proc/errno.ts";
 
 /** Epoch ms. After a clock was set back, times may lie ahead of now. They count as now, so that the entry is young. */
 export async function newestChange(path: string): Promise<number> {
@@ -42,6 +43,6 @@ async function walkIfDirectory(path: string, visitor: TreeVisitor): Promise<void
 }
 
 function gone(error: unknown): null {
-  if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+  if (hasErrno(error, "ENOENT")) return null;
   throw error;
 }

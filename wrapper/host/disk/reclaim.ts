@@ -7,7 +7,7 @@
  */
 import { keptBecause, type WorkspaceSeen } from "../../../src/protocol/sandbox/stale-workspace.ts";
 import { reasonOf } from "../refusal.ts";
-import type { KeyedQueue } from "../keyed-queue.ts";
+import type { KeyedQueue } from "../../../src/calls/keyed-queue.ts";
 import type { Launcher } from "../launch/launcher.ts";
 import type { Records } from "../records/records.ts";
 import type { Residue } from "../processes/residue.ts";

@@ -8,6 +8,7 @@
 import { chmodSync, mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { NotRemoved, detachMountsOn, removeTree } from "./remove-tree.ts";
+import { errnoOf } from "../../proc/errno.ts";
 
 export interface PendingRemoval {
   /** The sandbox id or container id. */
@@ -53,7 +54,7 @@ export class Removals {
         this.#add(entry, statSync(join(this.#directory, entry)).ctimeMs);
     } catch (error) {
       // A full disk or a damaged directory must not keep the host from starting. Directories are then removed in place.
-      if (!(error instanceof Error && "code" in error)) throw error;
+      if (errnoOf(error) === "unknown") throw error;
     }
     this.retry(now);
   }
@@ -88,9 +89,8 @@ export class Removals {
         renameSync(path, to);
         return true;
       } catch (error) {
-        const code = error instanceof Error && "code" in error ? error.code : null;
-        if (code === "ENOENT") return false;
-        if (attempt > 0) return false;
+        const code = errnoOf(error);
+        if (attempt > 0 || code === "ENOENT") return false;
         // A job may have removed the directory's write permission, or mounted a file system on it.
         try {
           chmodSync(path, 0o700);

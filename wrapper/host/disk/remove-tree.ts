@@ -8,6 +8,7 @@ import { chmod, lstat, rmdir, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { detachMountAt, detachMountOn, OpenDirectory } from "./open-directory.ts";
 import { walkTree, type Blocked } from "./tree-walk.ts";
+import { errnoOf } from "../../proc/errno.ts";
 
 /** Something of the tree is left. The message names no path. */
 export class NotRemoved extends Error {}
@@ -19,7 +20,7 @@ export async function removeTree(root: string): Promise<void> {
     try {
       await act();
     } catch (error) {
-      if (codeOf(error) !== "ENOENT") reasons.add(reasonOf(error));
+      if (errnoOf(error) !== "ENOENT") reasons.add(reasonOf(error));
     }
   };
   try {
@@ -39,7 +40,7 @@ export async function removeTree(root: string): Promise<void> {
         blocked: async (_path, why) => {
           const reason = unblock(why);
           if (reason === null) return "again";
-          if (why.type === "mounted" || codeOf(why.error) !== "ENOENT") reasons.add(reason);
+          if (why.type === "mounted" || errnoOf(why.error) !== "ENOENT") reasons.add(reason);
           return "skip";
         },
       },
@@ -47,7 +48,7 @@ export async function removeTree(root: string): Promise<void> {
     );
     await rmdir(root);
   } catch (error) {
-    if (codeOf(error) === "ENOENT" && reasons.size === 0) return;
+    if (errnoOf(error) === "ENOENT" && reasons.size === 0) return;
     if (reasons.size === 0) reasons.add(reasonOf(error));
   }
   if (reasons.size > 0) throw new NotRemoved([...reasons].slice(0, 3).join("; "));
@@ -62,7 +63,7 @@ async function removeEntry(path: Buffer): Promise<void> {
   try {
     await unlink(path);
   } catch (error) {
-    if (codeOf(error) !== "EBUSY") throw error;
+    if (errnoOf(error) !== "EBUSY") throw error;
     const why = await detachMountOn(path);
     if (why !== null) throw new NotRemoved(`a file system is mounted on a file and cannot be unmounted (${why})`);
     await unlink(path);
@@ -92,11 +93,7 @@ async function detachAll(root: string, mount: string): Promise<void> {
 
 function reasonOf(error: unknown): string {
   if (error instanceof NotRemoved) return error.message;
-  const code = codeOf(error);
-  if (code === null) return error instanceof Error ? error.message : "unknown";
+  const code = errnoOf(error);
+  if (code === "unknown") return error instanceof Error ? error.message : "unknown";
   return `${code} in ${error instanceof Error && "syscall" in error ? String(error.syscall) : "a call"}`;
-}
-
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
 }

@@ -15,11 +15,12 @@ import { z } from "zod";
 import { removeTree } from "./remove-tree.ts";
 import { ArchiveFailed, DiskFull, entriesOf, longestRestorable, measure, pack, sumOf, unpack } from "./archive.ts";
 import type { RunAs } from "../../agent/jobs/job-user.ts";
-import { KeyedQueue } from "../keyed-queue.ts";
+import { KeyedQueue } from "../../../src/calls/keyed-queue.ts";
 import { makeDurably, type DurableFiles } from "../records/durable-files.ts";
 import { Refusal } from "../refusal.ts";
 import { refuseWithoutSpace } from "./space.ts";
 import { type SandboxPaths, snapshotNameText, type StateDirectory } from "../records/state-directory.ts";
+import { tombstoneMs } from "../records/records.ts";
 
 const acknowledgement = z.object({ bytes: z.int(), sha256: z.string() });
 type Acknowledgement = z.infer<typeof acknowledgement>;
@@ -28,8 +29,6 @@ type Acknowledgement = z.infer<typeof acknowledgement>;
 const saveMs = 10 * 60_000;
 /** Small files take longer to unpack than to pack. A session gives up after the same time. */
 const restoreMs = 10 * 60_000;
-/** Far longer than a save can be on its way. */
-const tombstoneMs = 7 * 24 * 3_600_000;
 
 /** Lies beside a restored workspace and names the instance, the snapshot and the owner. */
 const restoredFile = "restored.json";

@@ -7,6 +7,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Refusal } from "../refusal.ts";
 import type { StateDirectory } from "../records/state-directory.ts";
+import { errnoOf, isFull } from "../../proc/errno.ts";
 
 export interface Space {
   readonly freeBytes: number;
@@ -59,13 +60,13 @@ export async function measureSpace(state: Measurable, quotaBytes: number | null)
 
 /** The refusal that a failed write proves; null: the failure says nothing about the filesystem. */
 function refusedWrite(error: unknown): Refusal | null {
-  if (codeOf(error) === "EROFS")
+  if (errnoOf(error) === "EROFS")
     return new Refusal("filesystem_unusable", "A write was refused: the filesystem is read-only (EROFS).");
   if (isFull(error)) {
     const why = "A write was refused for want of space although room was measured";
     return new Refusal(
       "filesystem_unusable",
-      `${why} (${codeOf(error)}): out of inodes, or over a quota of the system.`,
+      `${why} (${errnoOf(error)}): out of inodes, or over a quota of the system.`,
     );
   }
   return null;
@@ -108,16 +109,5 @@ function tryToWrite(directory: string): void {
 }
 
 function unmeasurable(error: unknown): Refusal {
-  return new Refusal(
-    "space_unmeasurable",
-    `The free room cannot be measured: ${codeOf(error) ?? "the disk did not say"}.`,
-  );
-}
-
-function isFull(error: unknown): boolean {
-  return codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT";
-}
-
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
+  return new Refusal("space_unmeasurable", `The free room cannot be measured: ${errnoOf(error)}.`);
 }

@@ -1,5 +1,4 @@
 /** HTTP in front of the host: who may call, which route answers (routes.ts), and one status for each refusal. */
-import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import {
   controlPlaneHeader,
@@ -14,6 +13,7 @@ import type { SandboxHost } from "../sandbox-host.ts";
 import { boundConnections, connectionLimits } from "../../agent/http/connections.ts";
 import type { Faults } from "./faults.ts";
 import { routes } from "./routes.ts";
+import { isSameSecret } from "../../relay/same-secret.ts";
 
 const maxBodyBytes = 4 * 1024 * 1024;
 /** Of a control plane: each session that waits for a job, or follows output, holds one. */
@@ -65,7 +65,7 @@ function passOn(context: Context, request: IncomingMessage, response: ServerResp
 /** null: whoever asks may send traffic here. What it may reach, its pass says. */
 function refusalOfTraffic({ host, token, admitted }: Context, request: IncomingMessage): TrafficRefused | null {
   const { headers } = request;
-  if (!isSame(String(headers[hostTrafficToken] ?? ""), token))
+  if (!isSameSecret(headers[hostTrafficToken], token))
     return new TrafficRefused("unauthorized", "The host's token is missing or wrong.");
   admitted(request);
   const named = controlPlaneIdText.safeParse(headers[controlPlaneHeader]);
@@ -126,13 +126,7 @@ function orderFault(faults: Faults, method: string | undefined, body: unknown): 
 }
 
 function isAuthorized(request: IncomingMessage, token: string): boolean {
-  return isSame(request.headers.authorization ?? "", `Bearer ${token}`);
-}
-
-/** Hashed first: then lengths are equal, and time tells nothing. */
-function isSame(one: string, other: string): boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(one), digest(other));
+  return isSameSecret(request.headers.authorization, `Bearer ${token}`);
 }
 
 async function readBody(request: IncomingMessage): Promise<unknown> {

@@ -10,7 +10,7 @@ import type { HostInstance, HostLaunchOrder, HostRestoreOrder } from "../../../s
 import type { RunAs } from "../../agent/jobs/job-user.ts";
 import { startTimeOf, ticksSinceBoot } from "../../proc/marked-processes.ts";
 import { refuseWithoutSpace, whyNotPrepared } from "../disk/space.ts";
-import type { KeyedQueue } from "../keyed-queue.ts";
+import type { KeyedQueue } from "../../../src/calls/keyed-queue.ts";
 import type { JobUsers } from "../processes/job-users.ts";
 import type { Residue } from "../processes/residue.ts";
 import type { Stopper } from "../processes/stopper.ts";

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { handOver } from "../../agent/hand-over.ts";
 import { isRoot, whyClosed, whyNoJobUser } from "../../agent/jobs/job-user.ts";
 import { readTable, readUser } from "../../proc/process-table.ts";
-import { isFull } from "../records/durable-files.ts";
+import { isFull } from "../../proc/errno.ts";
 import type { Records } from "../records/records.ts";
 import { Refusal } from "../refusal.ts";
 import type { Aim, Owner } from "./residue.ts";

@@ -26,6 +26,7 @@ import {
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { Refusal } from "../refusal.ts";
+import { isFull } from "../../proc/errno.ts";
 
 const slotBytes = 2_048;
 const slots = 512;
@@ -268,8 +269,4 @@ function syncDirectory(directory: string): void {
   } finally {
     closeSync(folder);
   }
-}
-
-export function isFull(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
 }

@@ -42,8 +42,11 @@ export type SandboxRecord = z.infer<typeof sandboxRecord>;
 /** The file of a record exists and cannot be read. */
 class UnreadableRecord extends Error {}
 
-/** `launch_not_after` refuses a launch minutes after it was sent. A week is beyond any retry. */
-const tombstoneMs = 7 * 24 * 3_600_000;
+/**
+ * How long it is remembered that something was retired or removed. Far longer than a launch or a save can be on its way:
+ * `launch_not_after` refuses a launch minutes after it was sent.
+ */
+export const tombstoneMs = 7 * 24 * 3_600_000;
 
 const directory = "records";
 

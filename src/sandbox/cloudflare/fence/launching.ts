@@ -21,8 +21,9 @@ import type { Room } from "../seats/room.ts";
 import type { KeptFiles, Saving } from "../files/saving.ts";
 import { Spawning } from "./spawning.ts";
 import type { StartGate } from "./start-gate.ts";
-import { Turns } from "../platform/turns.ts";
+import { KeyedQueue } from "../../../calls/keyed-queue.ts";
 import type { Vacating } from "../seats/vacating.ts";
+import { bounded, timedOut } from "../../../calls/bounded-call.ts";
 
 /** Cold start to first exec took 0.7 to 1.7 s where measured; the rest is for a slow placement and an image pull. */
 const startMs = 35_000;
@@ -55,7 +56,8 @@ export class Launching {
   readonly #vacating: Vacating;
   readonly #reports: Reports;
   readonly #spawning: Spawning;
-  readonly #turns = new Turns();
+  /** Input gates do not hold across the SDK's awaits. */
+  readonly #turns = new KeyedQueue();
 
   constructor(parts: FenceParts, gate: StartGate, { ending, saving, room, vacating, reports }: LaunchHands) {
     this.#parts = parts;
@@ -71,12 +73,12 @@ export class Launching {
   launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>> {
     const kept = Math.min(abandonMs, timeoutMs / 4);
     const deadline = deadlineIn(this.#parts.clock, timeoutMs - kept);
-    return this.#turns.in(order.sandboxId, () => this.#launch(order, deadline));
+    return this.#turns.run(order.sandboxId, () => this.#launch(order, deadline));
   }
 
   /** Until no launch of that sandbox, or of any, is under way; false: not within that time. */
-  settled(ms: number, sandboxId?: SandboxId): Promise<boolean> {
-    return this.#turns.settled(this.#parts.clock, ms, sandboxId);
+  async settled(ms: number, sandboxId?: SandboxId): Promise<boolean> {
+    return (await bounded(this.#parts.clock, ms, () => this.#turns.drained(sandboxId))) !== timedOut;
   }
 
   isStarting(sandboxId: SandboxId): boolean {
@@ -85,7 +87,7 @@ export class Launching {
 
   /** Nothing of that sandbox is launched meanwhile. */
   inTurn<T>(sandboxId: SandboxId, act: () => Promise<T>): Promise<T> {
-    return this.#turns.in(sandboxId, act);
+    return this.#turns.run(sandboxId, act);
   }
 
   async #launch(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<Launched>> {
@@ -177,7 +179,7 @@ export class Launching {
     const { clock, platform } = this.#parts;
     const { sessionId, instanceId, generation, template } = order;
     const marks = { sessionId, instanceId, generation, starts, ...(template === undefined ? {} : { template }) };
-    return this.#turns.in(startingTurn, () => {
+    return this.#turns.run(startingTurn, () => {
       const within = Math.min(startMs, deadline.left());
       return this.#gate.during(order, () =>
         limited(clock, within, true, (signal) => platform.start(within, signal, marks)),

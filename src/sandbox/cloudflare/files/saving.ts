@@ -28,7 +28,7 @@ import {
   type SnapshotNames,
 } from "./snapshot-shelf.ts";
 import { quoted } from "../platform/toolbox-calls.ts";
-import { Turns } from "../platform/turns.ts";
+import { KeyedQueue } from "../../../calls/keyed-queue.ts";
 
 /** Node starts and listens; on a sixteenth of a core that takes a while. */
 const courierReadyMs = 15_000;
@@ -47,7 +47,7 @@ type Refused = Extract<ProviderResult<never>, { ok: false }>;
 
 export class Saving {
   readonly #parts: FenceParts;
-  readonly #turns = new Turns();
+  readonly #turns = new KeyedQueue();
 
   constructor(parts: FenceParts) {
     this.#parts = parts;
@@ -55,7 +55,7 @@ export class Saving {
 
   save(aim: ObjectAim, name: string, timeoutMs: number): Promise<ProviderResult<{ readonly bytes: number }>> {
     const deadline = deadlineIn(this.#parts.clock, timeoutMs);
-    return this.#turns.in(aim.sandboxId, () => this.#save(aim, name, deadline));
+    return this.#turns.run(aim.sandboxId, () => this.#save(aim, name, deadline));
   }
 
   /** `not_found`: no snapshot of that name that was acknowledged and not removed. */

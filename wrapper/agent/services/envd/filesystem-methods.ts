@@ -3,11 +3,12 @@ import { lstat, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { z } from "zod";
 import type { Exchange, ServiceRoute } from "../exchange.ts";
 import type { FilePath } from "../files/paths.ts";
-import { errnoOf, fileFailure, ServiceFailure } from "../service-failure.ts";
+import { fileFailure, ServiceFailure } from "../service-failure.ts";
 import { checkCaller } from "./caller.ts";
 import type { E2bPaths } from "./e2b-paths.ts";
 import type { EntryInfos } from "./entry-info.ts";
 import { RpcFailure, unary } from "./rpc.ts";
+import { errnoOf } from "../../../proc/errno.ts";
 
 const byPath = z.object({ path: z.string() });
 const list = byPath.extend({ depth: z.int().min(0).max(1_000).nullish() });

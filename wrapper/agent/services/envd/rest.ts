@@ -13,10 +13,11 @@ import type { FilePath } from "../files/paths.ts";
 import { readFileRoute } from "../files/reading.ts";
 import { followed, refuseNoFile, replaceFile, statIfThere } from "../files/replacing.ts";
 import { whole } from "../files/writing.ts";
-import { errnoOf, fileFailure, ServiceFailure } from "../service-failure.ts";
+import { fileFailure, ServiceFailure } from "../service-failure.ts";
 import { isKnownUser, unknownUser } from "./caller.ts";
 import type { E2bPaths } from "./e2b-paths.ts";
 import { boundaryOf, partsOf } from "./multipart.ts";
+import { isFull } from "../../../proc/errno.ts";
 
 /** Fails a call with a status of E2B's own. */
 class RestFailure extends Error {
@@ -193,8 +194,7 @@ async function writeTo(
 }
 
 function failureOf(error: unknown, path: FilePath): Error {
-  if (errnoOf(error) === "ENOSPC" || errnoOf(error) === "EDQUOT")
-    return new RestFailure(507, `not enough disk space available for '${path.text}'`);
+  if (isFull(error)) return new RestFailure(507, `not enough disk space available for '${path.text}'`);
   return fileFailure(error, path.text);
 }
 

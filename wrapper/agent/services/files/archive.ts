@@ -9,8 +9,9 @@ import { lstat, mkdir } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { answerJson, type Exchange } from "../exchange.ts";
-import { errnoOf, fileFailure, isBrokenOff, ServiceFailure } from "../service-failure.ts";
+import { fileFailure, isBrokenOff, ServiceFailure } from "../service-failure.ts";
 import { resolvePath, type FilePath, type Places } from "./paths.ts";
+import { errnoOf } from "../../../proc/errno.ts";
 
 const maxAtOnce = 8;
 const maxWords = 2_000;

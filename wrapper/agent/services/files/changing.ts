@@ -1,12 +1,13 @@
 /** `GET /files/stat`, `POST /files/mkdir`, `POST /files/move`, `DELETE /files`. */
 import { lstat, mkdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { answerJson, type Exchange } from "../exchange.ts";
-import { errnoOf, fileFailure, ServiceFailure } from "../service-failure.ts";
+import { fileFailure, ServiceFailure } from "../service-failure.ts";
 import { checkPreconditions } from "./conditions.ts";
 import { entryOf, etagOf } from "./entries.ts";
 import type { Describe } from "./listing.ts";
 import { resolvePath, type FilePath, type Places } from "./paths.ts";
 import { modeFrom } from "./writing.ts";
+import { errnoOf } from "../../../proc/errno.ts";
 
 type Handle = (exchange: Exchange) => Promise<void>;
 

@@ -6,10 +6,11 @@
 import { opendir } from "node:fs/promises";
 import type { FileEntry } from "../../../../src/protocol/resources/sandbox/files.ts";
 import { answerJson, type Exchange } from "../exchange.ts";
-import { errnoOf, fileFailure, ServiceFailure } from "../service-failure.ts";
+import { fileFailure, ServiceFailure } from "../service-failure.ts";
 import { entryOf } from "./entries.ts";
 import type { FilePath, Places } from "./paths.ts";
 import { resolvePath } from "./paths.ts";
+import { errnoOf } from "../../../proc/errno.ts";
 
 const pageEntries = 1_000;
 const maxPageEntries = 10_000;

@@ -6,9 +6,10 @@ import { randomBytes } from "node:crypto";
 import { rmSync, type BigIntStats } from "node:fs";
 import { lstat, open, readlink, rename, stat, unlink, type FileHandle } from "node:fs/promises";
 import { spentBuffer } from "../../../relay/spent-buffers.ts";
-import { errnoOf, ServiceFailure } from "../service-failure.ts";
+import { ServiceFailure } from "../service-failure.ts";
 import { modeOf, typeOf } from "./entries.ts";
 import { FilePath } from "./paths.ts";
+import { errnoOf } from "../../../proc/errno.ts";
 
 export interface Replacement {
   /** What is there now. null: nothing. */

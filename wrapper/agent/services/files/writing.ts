@@ -4,12 +4,13 @@ import type { BigIntStats } from "node:fs";
 import { link, mkdir, rename, unlink } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { answerJson, type Exchange } from "../exchange.ts";
-import { errnoOf, fileFailure, isBrokenOff, ServiceFailure } from "../service-failure.ts";
+import { fileFailure, isBrokenOff, ServiceFailure } from "../service-failure.ts";
 import { checkPreconditions } from "./conditions.ts";
 import { entryOf, etagOf } from "./entries.ts";
 import { metadataFrom, type FileMetadata } from "./metadata.ts";
 import { resolvePath, type FilePath, type Places } from "./paths.ts";
 import { followed, refuseNoFile, replaceFile, statIfThere } from "./replacing.ts";
+import { errnoOf } from "../../../proc/errno.ts";
 
 export function writeFileRoute(places: Places, kept: FileMetadata): (exchange: Exchange) => Promise<void> {
   return async (exchange) => {

@@ -5,10 +5,11 @@ import { userInfo } from "node:os";
 import { markers } from "../../../../src/protocol/sandbox/markers.ts";
 import { jobMarker } from "../../../proc/marked-environment.ts";
 import { resolvePath, type Places } from "../files/paths.ts";
-import { errnoOf, ServiceFailure } from "../service-failure.ts";
+import { ServiceFailure } from "../service-failure.ts";
 import type { ServiceNews } from "../service-link.ts";
 import { ClientProcess, type ProcessOrder, type ProcessPlan } from "./client-process.ts";
 import { PipeShelf } from "./pipe-shelf.ts";
+import { errnoOf } from "../../../proc/errno.ts";
 
 const maxRunning = 128;
 const maxEnded = 64;

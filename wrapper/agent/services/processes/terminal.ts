@@ -8,6 +8,7 @@ import { placesOf, startFailure } from "../../jobs/start-failure.ts";
 import { inScript } from "../../script-terminal.ts";
 import { ServiceFailure } from "../service-failure.ts";
 import { nativeTerminals } from "./native-terminal.ts";
+import { hasErrno } from "../../../proc/errno.ts";
 
 export interface TerminalSize {
   readonly cols: number;
@@ -98,7 +99,7 @@ async function written(stream: ReadStream, fd: number, bytes: Buffer): Promise<v
     try {
       done += writeSync(fd, bytes, done, Math.min(4_096, bytes.length - done));
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error;
+      if (!hasErrno(error, "EAGAIN")) throw error;
       await pause(10);
     }
   }

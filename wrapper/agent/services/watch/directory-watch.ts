@@ -12,7 +12,8 @@ import { type BigIntStats, type FSWatcher, lstatSync, readdirSync, statSync, wat
 import type { FileChange } from "../../../../src/protocol/resources/sandbox/files.ts";
 import type { FilePath } from "../files/paths.ts";
 import { isDraft } from "../files/replacing.ts";
-import { errnoOf, fileFailure, ServiceFailure } from "../service-failure.ts";
+import { fileFailure, ServiceFailure } from "../service-failure.ts";
+import { errnoOf } from "../../../proc/errno.ts";
 
 export interface Change {
   readonly kind: FileChange["kind"];

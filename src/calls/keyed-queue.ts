@@ -14,8 +14,13 @@ export class KeyedQueue {
     return mine;
   }
 
-  /** Resolves when every task that has the key now has ended, well or not. */
-  async drained(key: string): Promise<void> {
-    await this.#last.get(key)?.catch(() => {});
+  isBusy(key: string): boolean {
+    return this.#last.has(key);
+  }
+
+  /** Resolves when every task that has the key now, or any key, has ended, well or not. */
+  async drained(key?: string): Promise<void> {
+    const tasks = key === undefined ? [...this.#last.values()] : [this.#last.get(key) ?? Promise.resolve()];
+    await Promise.allSettled(tasks);
   }
 }
