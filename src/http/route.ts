@@ -8,9 +8,10 @@ import type { Caller, SessionApi } from "../session/session-api.ts";
 import type { Config, ConfigReading } from "../config/config.ts";
 import type { TrafficGate } from "../traffic/gate.ts";
 import { ask, type Backend } from "./backend.ts";
-import { problemResponse, refused, sessionNotFound } from "./answer/problem.ts";
+import { problemResponse, refused } from "./answer/problem.ts";
 import type { Gate } from "./guard/gate.ts";
 import type { BudgetName, SharedCounter } from "./guard/rate-limits.ts";
+import { sessionNotFound } from "../protocol/not-found.ts";
 
 export interface Surroundings {
   readonly reading: ConfigReading;

@@ -5,10 +5,10 @@
  * old promise may still be pending. Its late report names an attempt that is over, and the state machine ignores it.
  */
 import { orNow, stillAhead } from "../domain/rules/instants.ts";
+import { backoffAfter } from "../domain/rules/backoff.ts";
 
 /** Doubles up to the cap. Without a cooldown the pump would spin. */
-const cooldownMs = 5_000;
-const cooldownCapMs = 300_000;
+const cooldown = { baseMs: 5_000, capMs: 300_000 };
 
 interface Lane {
   readonly work: Promise<void>;
@@ -51,7 +51,7 @@ export class Lanes {
 
   coolDown(name: string, now: number): void {
     const count = (this.#cooldowns.get(name)?.count ?? 0) + 1;
-    this.#cooldowns.set(name, { until: now + Math.min(cooldownCapMs, cooldownMs * 2 ** (count - 1)), count });
+    this.#cooldowns.set(name, { until: now + backoffAfter(count, cooldown), count });
   }
 
   /** Its work succeeded: the next failure begins with the shortest cooldown. */
@@ -62,7 +62,7 @@ export class Lanes {
   /** null: no cooldown. */
   coolsUntil(name: string, now: number): number | null {
     const until = this.#cooldowns.get(name)?.until ?? now;
-    return stillAhead(until, now, cooldownCapMs) ? until : null;
+    return stillAhead(until, now, cooldown.capMs) ? until : null;
   }
 
   /** Another session begins in this object. */

@@ -10,6 +10,7 @@ import type { ProviderName } from "./provider-names.ts";
 import type { Asker } from "./asker.ts";
 import type { StopReason, TerminateReason } from "./reasons.ts";
 import type { Limits, Provision } from "./session.ts";
+import { backoffAfter, spread } from "../rules/backoff.ts";
 
 /** What a launch will be: minted and stored before quota is asked for, so that a repeat asks for the same. */
 export interface Candidate {
@@ -365,24 +366,24 @@ export function stoppingFrom(identity: LeaseIdentity, now: number, policy: Polic
 
 /** The delay after the `count`-th failed stop attempt. `jitter` in [0, 1). */
 export function stopBackoff(count: number, jitter: number, policy: Policy): number {
-  const plain = Math.min(policy.stopBackoffCapMs, policy.stopBackoffBaseMs * 2 ** (count - 1));
-  return Math.round(plain * (1 + policy.stopBackoffJitter * (2 * jitter - 1)));
+  const plain = backoffAfter(count, { baseMs: policy.stopBackoffBaseMs, capMs: policy.stopBackoffCapMs });
+  return spread(plain, policy.stopBackoffJitter, jitter);
 }
 
 /** The delay after the `failures`-th failed deletion of one snapshot. `jitter` in [0, 1). */
 export function deleteBackoff(failures: number, jitter: number, policy: Policy): number {
-  const plain = Math.min(policy.deleteBackoffCapMs, policy.deleteBackoffBaseMs * 2 ** (failures - 1));
-  return Math.round(plain * (1 + policy.stopBackoffJitter * (2 * jitter - 1)));
+  const plain = backoffAfter(failures, { baseMs: policy.deleteBackoffBaseMs, capMs: policy.deleteBackoffCapMs });
+  return spread(plain, policy.stopBackoffJitter, jitter);
 }
 
 /** The delay after the `tries`-th failed save of a session whose clock asks for a pause. */
 export function pauseBackoff(tries: number, policy: Policy): number {
-  return Math.min(policy.pauseBackoffCapMs, policy.pauseBackoffBaseMs * 2 ** (tries - 1));
+  return backoffAfter(tries, { baseMs: policy.pauseBackoffBaseMs, capMs: policy.pauseBackoffCapMs });
 }
 
 export function launchBackoff(count: number, jitter: number, failure: ProviderFailure | null, policy: Policy): number {
-  const plain = Math.min(policy.launchBackoffCapMs, policy.launchBackoffBaseMs * 2 ** (count - 1));
-  return Math.max(Math.round(plain * (1 + policy.stopBackoffJitter * (2 * jitter - 1))), failure?.retryAfterMs ?? 0);
+  const plain = backoffAfter(count, { baseMs: policy.launchBackoffBaseMs, capMs: policy.launchBackoffCapMs });
+  return Math.max(spread(plain, policy.stopBackoffJitter, jitter), failure?.retryAfterMs ?? 0);
 }
 
 /** When to probe next a lease parked `since`, after a probe at `now`. */

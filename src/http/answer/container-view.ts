@@ -1,10 +1,10 @@
 /** A shared container on the wire, with its proof in words: the same claim, from the same evidence, as a session's receipt. */
 import type { Container, GoneContainer, StoppingContainer } from "../../domain/state/container.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
-import type { Observation } from "../../domain/state/observation.ts";
 import type { ContainerView } from "../../protocol/resources/operator/containers.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { ListedContainer } from "../../tenant/containers/containers.ts";
+import { viewOfLook } from "../../protocol/resources/session/sessions.ts";
 
 export function containerView(tenant: TenantId, listed: ListedContainer): ContainerView {
   const { container, members } = listed;
@@ -50,7 +50,7 @@ function endView(
     overdue_at: at(overdueFrom),
     last_error: container.phase === "stopping" ? container.lastError : null,
     retired_at: at(retired?.at ?? null),
-    observations: observations.map(observationView),
+    observations: observations.map(viewOfLook),
     asserted_absent: assertion === null ? null : { ...assertion, at: rfc3339(assertion.at) },
     verified_absent_at: at(gone?.verifiedAbsentAt ?? null),
     evidence: gone === null ? null : evidence(gone),
@@ -68,15 +68,6 @@ function evidence(gone: GoneContainer): string {
     `Provider ${gone.provider}, host ${gone.retired.host}, retired the container at ${rfc3339(gone.retired.at)}. ` +
     `After ${count} ${count === 1 ? "attempt" : "attempts"} to destroy it, two looks (${looks.join(" and ")}) found nothing of it.`
   );
-}
-
-function observationView(look: Observation) {
-  return {
-    at: rfc3339(look.beganAt),
-    asked: `${look.provider}${look.host === null ? "" : `/${look.host}`}/${look.sandboxId}`,
-    answer: look.answer,
-    detail: look.detail,
-  };
 }
 
 function at(instant: number | null): string | null {

@@ -159,14 +159,3 @@ export function inOneLine({ detail, errors = [] }: Problem): string {
 export function refused(problem: Problem): Reply<never> {
   return { ok: false, problem };
 }
-
-/** One answer for unknown, erased and another tenant's: which of them it was is nobody's business (API-3). */
-export const sessionNotFound: Problem = {
-  code: "not_found",
-  detail:
-    "There is no session with this id, or its retention has ended. Check the id; list your sessions with GET /v1/sessions.",
-};
-export const jobNotFound: Problem = {
-  code: "not_found",
-  detail: "There is no job with this id in this session. List its jobs with GET /v1/sessions/{id}/jobs.",
-};

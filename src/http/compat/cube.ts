@@ -8,10 +8,11 @@ import { cubeRefresh, type CubeReply, cubeTimeout } from "../../protocol/compat/
 import { sessionIdPattern } from "../../protocol/primitives.ts";
 import { type Problem, type ProblemCode, problemStatus, type Reply } from "../../protocol/problem.ts";
 import { ask } from "../backend.ts";
-import { compatHeaders, inOneLine, type ProblemContext, sessionNotFound } from "../answer/problem.ts";
+import { compatHeaders, inOneLine, type ProblemContext } from "../answer/problem.ts";
 import { json, type Route, serve, type TenantAsk } from "../route.ts";
 import { validationFailed } from "../request/validation.ts";
 import { readLenient } from "./lenient-body.ts";
+import { sessionNotFound } from "../../protocol/not-found.ts";
 
 const success = { ret_code: 200, ret_msg: "Success" };
 

@@ -4,7 +4,7 @@
  * Content-Type, because the runbook's curl lines send none.
  */
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
-import type { FleetQuery, FleetRow, ShardStats } from "../../fleet/shard/shard-api.ts";
+import type { FleetQuery, FleetRow } from "../../fleet/shard/shard-api.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import {
@@ -20,12 +20,12 @@ import type { SessionView } from "../../protocol/resources/session/sessions.ts";
 import type { Caller } from "../../session/session-api.ts";
 import { ended } from "../admin-act.ts";
 import { ask } from "../backend.ts";
-import { decodeCursor, encodeCursor } from "../request/cursor.ts";
-import { sessionNotFound } from "../answer/problem.ts";
+import { badCursor, decodeCursor, encodeCursor } from "../request/cursor.ts";
 import { type AdminAsk, askSession, json, problem, type Route, serve } from "../route.ts";
 import { carryOut } from "../routes/operator/cleanup.ts";
-import { validate, validationFailed } from "../request/validation.ts";
+import { validate } from "../request/validation.ts";
 import { readLenient } from "./lenient-body.ts";
+import { fleetSums } from "../answer/fleet-sums.ts";
 
 /** The whole of the translation: each native status once. */
 export const runbookStatusOf: Readonly<Record<SessionView["status"], RunbookStatus>> = {
@@ -77,15 +77,7 @@ function itemOfRow(row: FleetRow, now: number): RunbookItem {
 async function stats(from: AdminAsk): Promise<Response> {
   const reply = await askShards(from, (api) => api.stats());
   if (!reply.ok) return problem(from, reply.problem);
-  const shards = reply.value;
-  const sum = (of: (one: ShardStats) => number) => shards.reduce((total, each) => total + of(each), 0);
-  return json(200, {
-    active: sum((each) => each.active),
-    provisioning: sum((each) => each.provisioning),
-    terminating: sum((each) => each.terminating),
-    total_created: sum((each) => each.created),
-    total_destroyed: sum((each) => each.destroyed),
-  });
+  return json(200, fleetSums(reply.value));
 }
 
 /** A bare array, newest first. `X-Next-Cursor` is there when there is more; send it as `cursor`. */
@@ -94,7 +86,7 @@ async function list(from: AdminAsk): Promise<Response> {
   if (!query.ok) return problem(from, query.problem);
   const { status, limit, cursor } = query.value;
   const after = cursor === undefined ? undefined : decodeCursor(cursor);
-  if (after === null) return badCursor(from);
+  if (after === null) return problem(from, badCursor("query.cursor", "X-Next-Cursor").problem);
   const asked: FleetQuery = {
     order: "newest",
     limit,
@@ -116,13 +108,6 @@ async function list(from: AdminAsk): Promise<Response> {
     page.map((row) => itemOfRow(row, from.clock.now())),
     next,
   );
-}
-
-function badCursor(from: AdminAsk): Response {
-  const bad = validationFailed([
-    { pointer: "query.cursor", detail: "Not a cursor of this list. Pass X-Next-Cursor unchanged." },
-  ]);
-  return problem(from, bad.ok ? sessionNotFound : bad.problem);
 }
 
 async function get(from: AdminAsk): Promise<Response> {

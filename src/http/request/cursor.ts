@@ -2,7 +2,16 @@
 import type { ContainerId, SessionId, TenantId } from "../../domain/state/ids.ts";
 import { containerIdPattern } from "../../protocol/resources/operator/containers.ts";
 import { sessionIdPattern, tenantName } from "../../protocol/primitives.ts";
+import type { Reply } from "../../protocol/problem.ts";
 import type { ListQuery } from "../../fleet/shard/shard-api.ts";
+import { validationFailed } from "./validation.ts";
+
+/** The cursor is not one that this list gave out. `field`: where it was sent; `given`: the answer's name for it. */
+export function badCursor(field = "query.cursor", given = "next_cursor"): Extract<Reply<never>, { ok: false }> {
+  return validationFailed([
+    { pointer: field, detail: `Not a cursor of this list. Send the \`${given}\` of the page before, unchanged.` },
+  ]) as Extract<Reply<never>, { ok: false }>;
+}
 
 type Position = NonNullable<ListQuery["after"]>;
 

@@ -13,13 +13,14 @@ import type { SessionView } from "../../protocol/resources/session/sessions.ts";
 import { over } from "../../calls/bounded-call.ts";
 import type { JobStore } from "../jobs/job-store.ts";
 import type { SessionPorts } from "../ports.ts";
-import { newerRecord, notFound, problemOf, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
+import { newerRecord, problemOf, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
 import { adapterMissing } from "../reports/reporter.ts";
 import type { Caller, Tagged } from "../session-api.ts";
 import type { SessionState } from "../session-state.ts";
 import type { Actor } from "../records/history.ts";
 import type { SessionStore } from "../records/store.ts";
 import { sessionView } from "./view.ts";
+import { sessionNotFound } from "../../protocol/not-found.ts";
 
 export class SessionAccess {
   readonly ports: SessionPorts;
@@ -42,12 +43,12 @@ export class SessionAccess {
     this.#onRequest();
     const { mode } = this.state;
     if (mode.type === "newer" || mode.type === "unreadable") {
-      if (mode.plain.tenant !== caller.tenant) return refuse(notFound);
+      if (mode.plain.tenant !== caller.tenant) return refuse(sessionNotFound);
       return refuse(mode.type === "newer" ? newerRecord : unreadableRecord);
     }
     const found = this.#upToDate();
     // Another tenant's session does not exist, as far as anyone can tell.
-    return this.state.session?.tenant === caller.tenant ? found : refuse(notFound);
+    return this.state.session?.tenant === caller.tenant ? found : refuse(sessionNotFound);
   }
 
   /** As it is once a delete that was stored earlier has been carried out: nobody may be shown, or act on, what was before it. */
@@ -59,7 +60,7 @@ export class SessionAccess {
       return refuse(storageFailed);
     }
     const { session } = this.state;
-    return session === null ? refuse(notFound) : { ok: true, value: session };
+    return session === null ? refuse(sessionNotFound) : { ok: true, value: session };
   }
 
   /** null asks as the operator, of any tenant's session. */
@@ -97,7 +98,7 @@ export class SessionAccess {
 
   answer<T>(make: (session: Session) => T): Reply<T> {
     const session = this.state.session;
-    return session === null ? refuse(notFound) : { ok: true, value: make(session) };
+    return session === null ? refuse(sessionNotFound) : { ok: true, value: make(session) };
   }
 
   /** As it stands now, or as it stood when its rows went. */

@@ -13,19 +13,12 @@ import { isSettled, type Job, jobsKept } from "../jobs/job-store.ts";
 import { resultWithoutRun } from "../jobs/job-wire.ts";
 import type { JobRunner } from "../jobs/jobs.ts";
 import { OutputReader, type Output } from "./output.ts";
-import {
-  endedForData,
-  jobNotFound,
-  jobsRefused,
-  noKeyForSecrets,
-  refuse,
-  secretsUnreadable,
-  storageFailed,
-} from "./refusals.ts";
+import { endedForData, jobsRefused, noKeyForSecrets, refuse, secretsUnreadable, storageFailed } from "./refusals.ts";
 import type { SessionSecrets } from "../records/secrets.ts";
 import type { Caller } from "../session-api.ts";
 import { beginUse } from "./using.ts";
 import { jobView } from "./view.ts";
+import { jobNotFound } from "../../protocol/not-found.ts";
 
 /** Input for a job that has not begun waits this long for it: a sandbox that is resumed takes some seconds to be there. */
 const stdinWaitMs = 30_000;

@@ -9,17 +9,10 @@ import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { SessionView, TeardownView } from "../../protocol/resources/session/sessions.ts";
 import { askedBy, type SessionAccess } from "./access.ts";
 import { checkBudget, checkSeconds, nanosOf } from "../steps/admission.ts";
-import {
-  endedForData,
-  newerRecord,
-  notFound,
-  notRunning,
-  refuse,
-  storageFailed,
-  unreadableRecord,
-} from "./refusals.ts";
+import { endedForData, newerRecord, notRunning, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
 import type { Caller, Tagged } from "../session-api.ts";
 import { sessionTeardown } from "./view.ts";
+import { sessionNotFound } from "../../protocol/not-found.ts";
 
 export class LifecycleCommands {
   readonly #access: SessionAccess;
@@ -41,7 +34,7 @@ export class LifecycleCommands {
     // An admin ends any tenant's session and does not know whose it is.
     const asking = reason === "operator" ? this.#access.asOwner(caller) : caller;
     if (mode.type === "newer" || mode.type === "unreadable") {
-      if (mode.plain.tenant !== asking.tenant) return refuse(notFound);
+      if (mode.plain.tenant !== asking.tenant) return refuse(sessionNotFound);
       try {
         this.#access.state.requestDelete();
       } catch {
@@ -143,7 +136,7 @@ export class LifecycleCommands {
         () => this.#access.state.session === null || this.#access.store.events(after, 1).length > 0,
         waitMs,
       );
-      if (this.#access.state.session === null) return refuse(notFound);
+      if (this.#access.state.session === null) return refuse(sessionNotFound);
     }
     return { ok: true, value: this.#access.store.events(after, limit) };
   }

@@ -8,7 +8,8 @@ import type { SessionSecrets } from "../records/secrets.ts";
 import type { Reporter } from "../reports/reporter.ts";
 import type { SealCount, SessionApi } from "../session-api.ts";
 import type { SessionState } from "../session-state.ts";
-import { newerRecord, notFound, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
+import { newerRecord, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
+import { sessionNotFound } from "../../protocol/not-found.ts";
 
 export class MaintenanceCommands implements Pick<SessionApi, "poke" | "reseal"> {
   readonly #ports: SessionPorts;
@@ -33,7 +34,7 @@ export class MaintenanceCommands implements Pick<SessionApi, "poke" | "reseal"> 
 
   async reseal(): Promise<Reply<SealCount>> {
     const { mode } = this.#state;
-    if (mode.type === "absent") return refuse(notFound);
+    if (mode.type === "absent") return refuse(sessionNotFound);
     if (mode.type !== "readable") return refuse(mode.type === "newer" ? newerRecord : unreadableRecord);
     try {
       return { ok: true, value: await this.#secrets.renew() };

@@ -8,9 +8,10 @@ import { ghostFrom, type Stopping } from "../../domain/state/lease.ts";
 import { failingDeletions, openLeases } from "../../domain/state/session.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import type { SessionAccess } from "./access.ts";
-import { newerRecord, notFound, refuse, storageFailed } from "./refusals.ts";
+import { newerRecord, refuse, storageFailed } from "./refusals.ts";
 import type { Inspection, Operator, Resolution } from "../session-api.ts";
 import { teardownOf } from "./view.ts";
+import { sessionNotFound } from "../../protocol/not-found.ts";
 
 export class OperatorCommands {
   readonly #access: SessionAccess;
@@ -26,7 +27,7 @@ export class OperatorCommands {
   async inspect(): Promise<Reply<Inspection>> {
     const found = this.#access.findAs(null);
     const { mode, session, version } = this.#access.state;
-    if (mode.type === "absent") return refuse(notFound);
+    if (mode.type === "absent") return refuse(sessionNotFound);
     if (!found.ok && mode.type === "readable") return found;
     const teardowns = session === null ? [] : this.#stopping().map((lease) => teardownOf(session.id, lease));
     return {
@@ -42,7 +43,7 @@ export class OperatorCommands {
 
   async resolve(operator: Operator, resolution: Resolution, ifMatch: string): Promise<Reply<Inspection>> {
     const { mode, version } = this.#access.state;
-    if (mode.type === "absent") return refuse(notFound);
+    if (mode.type === "absent") return refuse(sessionNotFound);
     if (mode.type === "newer") return refuse(newerRecord);
     if (ifMatch !== "*" && ifMatch !== String(version)) {
       return refuse({

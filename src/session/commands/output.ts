@@ -14,7 +14,8 @@ import { isSettled, type Job } from "../jobs/job-store.ts";
 import type { JobRunner } from "../jobs/jobs.ts";
 import type { SessionAccess } from "./access.ts";
 import { bytesOf, passThrough, startedLater } from "./output-body.ts";
-import { jobNotFound, refuse } from "./refusals.ts";
+import { refuse } from "./refusals.ts";
+import { jobNotFound } from "../../protocol/not-found.ts";
 
 export interface Output {
   /** Offset of the first byte of the body. */

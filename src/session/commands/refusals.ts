@@ -7,15 +7,6 @@ import type { Problem, ProblemCode } from "../../protocol/problem.ts";
 import type { PauseRefusal } from "../steps/pause-admission.ts";
 import { type Refusal, refusalWords } from "../steps/reserving.ts";
 
-export const notFound: Problem = {
-  code: "not_found",
-  detail: `There is no such session. It may have ended long ago and been erased. ${say(nextCalls.list)} lists those there are.`,
-};
-export const jobNotFound: Problem = {
-  code: "not_found",
-  detail: `There is no such job in this session. ${say(nextCalls.jobs)} lists those there are.`,
-};
-
 export const newerRecord: Problem = {
   code: "newer_record",
   detail: `This session was written by a newer version of Mooring. It is left untouched until that version is back; its sandbox ends by itself when its lease runs out. Send this again then; a delete (${say(nextCalls.end)}) is remembered and carried out.`,

@@ -2,7 +2,7 @@
 import { clocks, expiresAt, idleAt, jobsBelievedRunning } from "../../domain/rules/clocks.ts";
 import type { SessionId } from "../../domain/state/ids.ts";
 import { isOpen, type Closed, type Lease, type StopAttempt, type Stopping } from "../../domain/state/lease.ts";
-import type { Containment, Observation } from "../../domain/state/observation.ts";
+import type { Containment } from "../../domain/state/observation.ts";
 import { nanosPerUnit, spentBy } from "../../domain/rules/price.ts";
 import type { Policy } from "../../domain/rules/policy.ts";
 import { currentRestoreProof, type Session } from "../../domain/state/session.ts";
@@ -12,7 +12,7 @@ import { blockedBy, statusOf } from "../../domain/rules/status.ts";
 import { whatFailed } from "../../explain/what-failed.ts";
 import type { JobView } from "../../protocol/resources/session/jobs.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
-import type { SessionView, TeardownView } from "../../protocol/resources/session/sessions.ts";
+import { type SessionView, type TeardownView, viewOfLook } from "../../protocol/resources/session/sessions.ts";
 import type { Job } from "../jobs/job-store.ts";
 import type { HeldBackBy } from "../jobs/jobs.ts";
 
@@ -161,7 +161,7 @@ export function teardownOf(session: SessionId, lease: Stopping | Closed): Teardo
     reason: facts.reason,
     requested_at: rfc3339(facts.requestedAt),
     attempts: facts.attempts.map((attempt, index) => attemptView(attempt, facts.earlierAttempts + index + 1)),
-    observations: facts.observations.map(observationView),
+    observations: facts.observations.map(viewOfLook),
     parked: step?.type === "parked",
     next_attempt_at:
       step === null
@@ -224,15 +224,6 @@ function attemptView(attempt: StopAttempt, number: number): TeardownView["attemp
     ended_at: at(attempt.endedAt),
     outcome: attempt.outcome,
     error: attempt.error,
-  };
-}
-
-function observationView(look: Observation): TeardownView["observations"][number] {
-  return {
-    at: rfc3339(look.beganAt),
-    asked: `${look.provider}${look.host === null ? "" : `/${look.host}`}/${look.sandboxId}`,
-    answer: look.answer,
-    detail: look.detail,
   };
 }
 

@@ -19,6 +19,7 @@ import {
   writeSnapshot,
   type TenantSnapshot,
 } from "./snapshot-rows.ts";
+import { backoffAfter } from "../../domain/rules/backoff.ts";
 
 const minute = 60_000;
 /** After the bound of the save itself: the session may have been restarted, and tells it then. */
@@ -27,7 +28,7 @@ const settleGraceMs = 5 * minute;
 const forkMs = 20 * minute;
 /** A deletion that did not answer by then is tried again. */
 const deletionMs = minute;
-const longestBackoffMs = 60 * minute;
+const deletionBackoff = { baseMs: 5_000, capMs: 60 * minute };
 
 export function reserveSnapshot(sql: Sql, order: SnapshotOrder, terms: PauseTerms, now: number): SnapshotReply {
   if (readSnapshot(sql, order.id) !== null) return { granted: true };
@@ -126,6 +127,6 @@ export function deletionFinished(sql: Sql, id: string, result: DeletionResult, n
     writeSnapshot(sql, { ...snapshot, phase: "gone", lookAt: null, deletion: proven });
     return;
   }
-  const lookAt = now + Math.min(longestBackoffMs, 5_000 * 2 ** (deletion.attempts - 1));
+  const lookAt = now + backoffAfter(deletion.attempts, deletionBackoff);
   writeSnapshot(sql, { ...snapshot, lookAt, deletion: { ...deletion, lastError: result.why } });
 }

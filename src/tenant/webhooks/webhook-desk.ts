@@ -15,6 +15,7 @@ import type { DeliveryPage, DeliveryQuery } from "../tenant-api.ts";
 import { secretPlace, type WebhookPorts } from "./webhook-ports.ts";
 import { type Delivery, deliveriesOf, enqueue, readDelivery, storeAgain } from "./delivery-rows.ts";
 import { pendingCount, readWebhook, readWebhooks, removeWebhook, type Webhook, writeWebhook } from "./webhook-rows.ts";
+import { webhookNotFound } from "../../protocol/not-found.ts";
 
 /** For receivers that learn the new secret some hours later. */
 const overlapMs = 24 * 3_600_000;
@@ -22,10 +23,7 @@ const overlapMs = 24 * 3_600_000;
 type Refused = { readonly ok: false; readonly problem: Problem };
 const refuse = (problem: Problem): Refused => ({ ok: false, problem });
 
-const unknownWebhook = refuse({
-  code: "not_found",
-  detail: "There is no webhook with this id. Check the id; list your webhooks with GET /v1/webhooks.",
-});
+const unknownWebhook = refuse(webhookNotFound);
 const unknownDelivery = refuse({
   code: "not_found",
   detail:

@@ -11,6 +11,7 @@ import { routes } from "../../../src/http/app.ts";
 import type { Setback } from "../../../src/domain/state/session.ts";
 import type { Problem } from "../../../src/protocol/problem.ts";
 import * as refusals from "../../../src/session/commands/refusals.ts";
+import * as missing from "../../../src/protocol/not-found.ts";
 import { everyEvent } from "../../support/every-event.ts";
 import { apply, at, everySession, hour, minute, policy, session, when, discarded } from "../../support/sessions.ts";
 
@@ -91,7 +92,7 @@ describe("every hint names a call that is there", () => {
   });
 
   it("in the refusals of the shell [REB-6]", () => {
-    const plain = Object.values(refusals).filter(
+    const plain = [...Object.values(refusals), ...Object.values(missing)].filter(
       (each): each is Problem => typeof each === "object" && "detail" in each,
     );
     expect(plain.length).toBeGreaterThan(5);

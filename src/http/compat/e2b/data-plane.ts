@@ -6,11 +6,11 @@ import type { SessionId } from "../../../domain/state/ids.ts";
 import { e2bDataContracts } from "../../../protocol/contracts/compat/e2b-data-contracts.ts";
 import { sessionIdPattern } from "../../../protocol/primitives.ts";
 import type { Problem } from "../../../protocol/problem.ts";
-import { sessionNotFound } from "../../answer/problem.ts";
 import { namedSandbox } from "../../guard/sandbox-auth.ts";
 import { trafficTooLarge } from "../../guard/size-limits.ts";
 import { type Route, serve, type TenantAsk } from "../../route.ts";
 import { dataRefusalOf, fileRefusal, type unaryRefusal } from "./data-refusal.ts";
+import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 /** What goes on to the sandbox. Nothing that opens anything of Mooring's is among it. */
 const passedOn = [

@@ -5,11 +5,11 @@ import { adminContracts } from "../../../protocol/contracts/operator/admin-contr
 import { sessionIdPattern } from "../../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { Caller, Inspection } from "../../../session/session-api.ts";
-import { sessionNotFound } from "../../answer/problem.ts";
 import { ask, briefly } from "../../backend.ts";
 import { readJson, readNoFields } from "../../request/body.ts";
 import { entityTag, ifMatchOf } from "../../request/headers.ts";
 import { type AdminAsk, askSession, json, problem, type Route, serve } from "../../route.ts";
+import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 /** Ends any tenant's session, with the terminate reason `operator`. */
 async function remove(from: AdminAsk): Promise<Response> {

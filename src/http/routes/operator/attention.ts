@@ -24,6 +24,7 @@ import {
   unbalanced,
 } from "./attention-items.ts";
 import { type AdminAsk, json, type Route, serve, type TenantAsk } from "../../route.ts";
+import { type blockedCodes } from "../../../protocol/resources/session/sessions.ts";
 
 /** A healthy part answers in some ms. An operator at night must not wait for a sick one. */
 const partMs = 4_000;
@@ -126,20 +127,20 @@ async function rowsOf(from: Asking, { api }: Shard, only: Partial<FleetQuery>): 
     api.select({ ...base, stuckBefore: now }),
     api.select({ ...base, teardownOverdueBefore: now }),
     api.select({ ...base, statuses: ["lost", "recovering"] }),
-    ...blockedCodes.map((blocked) => api.select({ ...base, blocked })),
+    ...lastingBlocks.map((blocked) => api.select({ ...base, blocked })),
   ]);
   return found.flat();
 }
 
 /** What blocks and does not pass by itself; the rest is stuck when it lasts. */
-const blockedCodes = [
+const lastingBlocks = [
   "parked",
   "unreadable",
   "newer_record",
   "adapter_missing",
   "env_unreadable",
   "snapshot_not_deleted",
-];
+] as const satisfies readonly (typeof blockedCodes)[number][];
 
 function troubled(rows: readonly FleetRow[]): readonly FleetRow[] {
   return [...new Map(rows.map((row) => [row.sessionId, row])).values()];

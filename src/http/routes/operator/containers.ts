@@ -18,13 +18,12 @@ import { ended } from "../../admin-act.ts";
 import { ask } from "../../backend.ts";
 import { readJson } from "../../request/body.ts";
 import { containerView } from "../../answer/container-view.ts";
-import { decodeContainerCursor, encodeContainerCursor } from "../../request/cursor.ts";
+import { badCursor, decodeContainerCursor, encodeContainerCursor } from "../../request/cursor.ts";
 import { askAll } from "../../fan-out.ts";
 import { entityTag, ifMatchOf, readQuery } from "../../request/headers.ts";
 import { refused } from "../../answer/problem.ts";
 import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
 import { knownTenants } from "../../request/directory.ts";
-import { validationFailed } from "../../request/validation.ts";
 
 interface Owned {
   readonly tenant: TenantId;
@@ -42,7 +41,7 @@ async function list(from: AdminAsk): Promise<Response> {
   const { limit, cursor, tenant, phase } = query.value;
   const after = cursor === undefined ? null : decodeContainerCursor(cursor);
   const foreign = after !== null && tenant !== undefined && after.tenant !== tenant;
-  if (cursor !== undefined && (after === null || foreign)) return problem(from, badCursor.problem);
+  if (cursor !== undefined && (after === null || foreign)) return problem(from, badCursor().problem);
   // One more than asked for tells whether there is another page.
   const wanted = limit + 1;
   const found = await collect(from, tenant, after?.tenant ?? null, wanted, (name) => {
@@ -58,10 +57,6 @@ async function list(from: AdminAsk): Promise<Response> {
     next_cursor: more ? encodeContainerCursor({ tenant: last.tenant, id: last.listed.container.id }) : null,
   });
 }
-
-const badCursor = validationFailed([
-  { pointer: "query.cursor", detail: "Not a cursor of this list. Pass `next_cursor` of the page before, unchanged." },
-]) as Extract<Reply<never>, { ok: false }>;
 
 /** Registries asked before it is seen whether that was enough. */
 const registriesAtOnce = 24;

@@ -17,11 +17,10 @@ import {
   tenantQuery,
 } from "../../../protocol/resources/operator/fleet.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
-import type { Problem } from "../../../protocol/problem.ts";
 import type { Caller } from "../../../session/session-api.ts";
 import { acted, askControl } from "../../admin-act.ts";
 import { readJson } from "../../request/body.ts";
-import { decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
 import { askAll } from "../../fan-out.ts";
 import { readQuery } from "../../request/headers.ts";
 import { ledgerOf } from "../../answer/ledger-view.ts";
@@ -29,6 +28,7 @@ import { probesView } from "../../answer/probes-view.ts";
 import { usageOf } from "../../answer/usage-view.ts";
 import { type AdminAsk, json, problem, type Route, serve, type TenantAsk, askSession } from "../../route.ts";
 import { tenantEntries } from "../../request/directory.ts";
+import { fleetSums } from "../../answer/fleet-sums.ts";
 
 type Shards = ReturnType<AdminAsk["backend"]["shards"]>;
 const shardOf = (shard: Shards[number]) => shard.name;
@@ -47,11 +47,7 @@ async function stats(from: AdminAsk): Promise<Response> {
   const { limit, used, draining } = capacity.value;
   const sum = (of: (each: ShardStats) => number) => shards.value.reduce((total, each) => total + of(each), 0);
   const view: StatsView = {
-    active: sum((each) => each.active),
-    provisioning: sum((each) => each.provisioning),
-    terminating: sum((each) => each.terminating),
-    total_created: sum((each) => each.created),
-    total_destroyed: sum((each) => each.destroyed),
+    ...fleetSums(shards.value),
     asserted: sum((each) => each.asserted),
     sessions: added(shards.value.map((each) => each.sessions)),
     stuck: sum((each) => each.stuck),
@@ -71,19 +67,13 @@ function added(parts: readonly Readonly<Record<string, number>>[]): Record<strin
   return total;
 }
 
-const badCursor: Problem = {
-  code: "validation_failed",
-  detail: "The request does not fit: query.cursor. Pass `next_cursor` of the page before, unchanged.",
-  errors: [{ pointer: "query.cursor", detail: "Not a cursor of this list." }],
-};
-
 async function list(from: AdminAsk): Promise<Response> {
   const query = readQuery(from.request, fleetListQuery);
   if (!query.ok) return problem(from, query.problem);
   const { limit, cursor, tenant, status, phase, stuck, label, agent_type: agentType, task_id: taskId } = query.value;
   const { blocked, critical, open, provider, teardown } = query.value;
   const after = cursor === undefined ? null : decodeCursor(cursor);
-  if (cursor !== undefined && after === null) return problem(from, badCursor);
+  if (cursor !== undefined && after === null) return problem(from, badCursor().problem);
   const asked: FleetQuery = {
     // One more than asked for tells whether there is another page.
     limit: limit + 1,

@@ -9,12 +9,13 @@ import type { SessionId, TenantId } from "../../../domain/state/ids.ts";
 import { secretContracts } from "../../../protocol/contracts/operator/secret-contracts.ts";
 import { sessionIdPattern, tenantName } from "../../../protocol/primitives.ts";
 import { resealBody, type ResealView } from "../../../protocol/resources/operator/secrets.ts";
-import type { Problem, Reply } from "../../../protocol/problem.ts";
+import type { Reply } from "../../../protocol/problem.ts";
 import type { SealCount } from "../../../session/session-api.ts";
 import { acted, askControl } from "../../admin-act.ts";
 import { ask } from "../../backend.ts";
 import { readJson } from "../../request/body.ts";
 import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+import { badCursor } from "../../request/cursor.ts";
 
 /** One page: far below the calls that one request may make. */
 const sessionsAtOnce = 60;
@@ -41,7 +42,7 @@ async function reseal(from: AdminAsk): Promise<Response> {
   if (!body.ok) return problem(from, body.problem);
   const { cursor } = body.value;
   const read = cursor === undefined ? null : cursorText.safeParse(cursor);
-  if (read !== null && !read.success) return problem(from, badCursor);
+  if (read !== null && !read.success) return problem(from, badCursor("/cursor").problem);
   const [tenant, session] = read?.data ?? [];
   const place =
     tenant === undefined
@@ -125,12 +126,5 @@ function add(view: { current: number; renewed: number; unreadable: number }, cou
   view.renewed += count.renewed;
   view.unreadable += count.unreadable;
 }
-
-const badCursor: Problem = {
-  code: "validation_failed",
-  detail:
-    "The cursor is none of this round, so nothing was done. Pass `next_cursor` of the page before, or leave it out.",
-  errors: [{ pointer: "/cursor", detail: "Must be the `next_cursor` of the page before." }],
-};
 
 export const secretRoutes: readonly Route[] = [serve(secretContracts.reseal, reseal)];

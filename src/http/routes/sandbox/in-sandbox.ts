@@ -7,10 +7,10 @@ import type { SessionId } from "../../../domain/state/ids.ts";
 import { sessionIdPattern } from "../../../protocol/primitives.ts";
 import type { Problem, ProblemCode } from "../../../protocol/problem.ts";
 import { serviceError, type ServiceErrorCode } from "../../../protocol/sandbox/services.ts";
-import { sessionNotFound } from "../../answer/problem.ts";
 import { trafficTooLarge } from "../../guard/size-limits.ts";
 import { readQuery } from "../../request/headers.ts";
 import { problem, type TenantAsk } from "../../route.ts";
+import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 export interface ServiceCall {
   /** Of the agent, after `/traffic/`. */

@@ -10,10 +10,10 @@ import { jobIdText } from "../../../protocol/primitives.ts";
 import { readBytes, readJson, readNoFields } from "../../request/body.ts";
 import { commandTooLong } from "../../guard/size-limits.ts";
 import { preferredWaitMs, readQuery } from "../../request/headers.ts";
-import { jobNotFound } from "../../answer/problem.ts";
 import type { Caller } from "../../../session/session-api.ts";
 import { type AdminAsk, askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
 import { jobRanges } from "../../request/validation.ts";
+import { jobNotFound } from "../../../protocol/not-found.ts";
 
 /** null: it cannot be a job's id, so there is none (and nothing odd reaches an object). */
 export function jobIdOf(from: TenantAsk | AdminAsk): string | null {

@@ -7,11 +7,11 @@ import { jobContracts, outputQuery } from "../../../protocol/contracts/session/j
 import { wrapperHeaders } from "../../../protocol/sandbox/wrapper.ts";
 import { accepts, acceptsOneOf, readQuery, resumePosition } from "../../request/headers.ts";
 import { outputEvents, type OutputEnd, type OutputSource } from "../../answer/output-stream.ts";
-import { jobNotFound } from "../../answer/problem.ts";
 import type { Caller } from "../../../session/session-api.ts";
 import { type AdminAsk, askSession, problem, type Route, serve, type TenantAsk } from "../../route.ts";
 import { sseHeaders, streamHeaders } from "../../answer/sse.ts";
 import { isEnded, jobIdOf } from "./jobs.ts";
+import { jobNotFound } from "../../../protocol/not-found.ts";
 
 const bytesType = "application/octet-stream";
 const bytesHeaders = { "content-type": bytesType, ...streamHeaders } as const;

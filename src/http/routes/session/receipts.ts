@@ -4,9 +4,9 @@ import { receiptChainQuery, receiptContracts } from "../../../protocol/contracts
 import { sessionIdPattern } from "../../../protocol/primitives.ts";
 import type { Reply } from "../../../protocol/problem.ts";
 import { ask } from "../../backend.ts";
-import { sessionNotFound } from "../../answer/problem.ts";
 import { readQuery } from "../../request/headers.ts";
 import { askSession, json, type OpenAsk, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 async function ofSession(from: TenantAsk): Promise<Response> {
   const id = from.param("id");

@@ -19,13 +19,13 @@ import type { SessionId } from "../../../domain/state/ids.ts";
 import type { ListQuery } from "../../../fleet/shard/shard-api.ts";
 import { ask } from "../../backend.ts";
 import { readJson, readNoFields } from "../../request/body.ts";
-import { decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
 import { entityTag, idempotencyKey, matchesAny, preferredWaitMs, readQuery } from "../../request/headers.ts";
 import { idempotentSessionId, requestHash } from "../../request/idempotency.ts";
 import type { Tagged } from "../../../session/session-api.ts";
 import { askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
 import { labelsTooLarge } from "../../guard/size-limits.ts";
-import { sessionRanges, validationFailed } from "../../request/validation.ts";
+import { sessionRanges } from "../../request/validation.ts";
 
 async function create(from: TenantAsk): Promise<Response> {
   const key = idempotencyKey(from.request);
@@ -76,7 +76,7 @@ async function list(from: TenantAsk): Promise<Response> {
   if (!query.ok) return problem(from, query.problem);
   const { limit, cursor, status, created_after: createdAfter, label } = query.value;
   const after = cursor === undefined ? null : decodeCursor(cursor);
-  if (cursor !== undefined && after === null) return problem(from, badCursor.problem);
+  if (cursor !== undefined && after === null) return problem(from, badCursor().problem);
   // One more than asked for tells whether there is another page.
   const asked: ListQuery = {
     tenant: from.caller.tenant,
@@ -101,10 +101,6 @@ async function list(from: TenantAsk): Promise<Response> {
   const next = more ? encodeCursor({ createdAt: Date.parse(last.created_at), id: last.id as SessionId }) : null;
   return json(200, { data, next_cursor: next });
 }
-
-const badCursor = validationFailed([
-  { pointer: "query.cursor", detail: "Not a cursor of this list. Pass `next_cursor` of the page before, unchanged." },
-]) as Extract<Reply<never>, { ok: false }>;
 
 async function get(from: TenantAsk): Promise<Response> {
   const reply = await askSession(from, "read", (session) => session.get(from.caller));

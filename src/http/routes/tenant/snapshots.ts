@@ -9,9 +9,9 @@ import type { CreateSession, SessionView } from "../../../protocol/resources/ses
 import { createSnapshot, forkSession, type SnapshotView } from "../../../protocol/resources/tenant/snapshots.ts";
 import { ask } from "../../backend.ts";
 import { readJson, readNoFields } from "../../request/body.ts";
-import { decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
 import { readQuery } from "../../request/headers.ts";
-import { sessionRanges, validationFailed } from "../../request/validation.ts";
+import { sessionRanges } from "../../request/validation.ts";
 import { askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
 import { labelsTooLarge } from "../../guard/size-limits.ts";
 
@@ -55,10 +55,7 @@ export async function snapshotsPage(
 ): Promise<Reply<{ readonly data: readonly SnapshotView[]; readonly next: string | null }>> {
   const { sessionId, name, cursor, limit } = wish;
   const after = cursor === null ? null : decodeCursor(cursor);
-  if (cursor !== null && after === null)
-    return validationFailed([
-      { pointer: "query.cursor", detail: "Not a cursor of this list. Pass the last one, unchanged." },
-    ]);
+  if (cursor !== null && after === null) return badCursor();
   // One more than asked for tells whether there is another page.
   const reply = await askTenant(from, "read", (tenant) =>
     tenant.snapshots({ sessionId, name, after, limit: limit + 1 }),

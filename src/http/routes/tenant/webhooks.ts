@@ -1,7 +1,7 @@
 /** A tenant's webhooks: all of it lives in its registry, one call each. */
 import type { z } from "zod";
 import { deliveryQuery, webhookContracts as contracts } from "../../../protocol/contracts/tenant/webhook-contracts.ts";
-import type { Problem, Reply } from "../../../protocol/problem.ts";
+import type { Reply } from "../../../protocol/problem.ts";
 import {
   changeWebhook,
   createWebhook,
@@ -14,11 +14,7 @@ import { readJson, readNoFields } from "../../request/body.ts";
 import { readQuery } from "../../request/headers.ts";
 import { refused } from "../../answer/problem.ts";
 import { json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
-
-const notFound: Problem = {
-  code: "not_found",
-  detail: "There is no webhook with this id. Check the id; list your webhooks with GET /v1/webhooks.",
-};
+import { webhookNotFound } from "../../../protocol/not-found.ts";
 
 async function registry<T>(
   from: TenantAsk,
@@ -44,7 +40,7 @@ async function onOne<T>(
   call: (tenant: TenantApi, id: string) => Promise<Reply<T>>,
 ): Promise<Reply<T>> {
   const id = idOf(from, "id", webhookIdText);
-  return id === null ? refused(notFound) : await registry(from, how, (tenant) => call(tenant, id));
+  return id === null ? refused(webhookNotFound) : await registry(from, how, (tenant) => call(tenant, id));
 }
 
 async function create(from: TenantAsk): Promise<Response> {
@@ -110,7 +106,7 @@ async function redeliver(from: TenantAsk): Promise<Response> {
   const none = await readNoFields(from.request);
   if (!none.ok) return problem(from, none.problem);
   const delivery = idOf(from, "delivery", deliveryIdText);
-  if (delivery === null) return problem(from, notFound);
+  if (delivery === null) return problem(from, webhookNotFound);
   const reply = await onOne(from, "write", (tenant, id) => tenant.redeliver(id, delivery));
   return reply.ok ? json(202, reply.value) : problem(from, reply.problem);
 }

@@ -1,7 +1,8 @@
 /** Sessions on the wire: create, view, clocks, teardown. Field names are the API; times RFC 3339 UTC, durations whole seconds. */
 import { z } from "zod";
+import type { Observation } from "../../../domain/state/observation.ts";
 import { terminateReasonNames } from "../../../domain/state/reasons.ts";
-import { environment, instant, labels, plainText } from "../../primitives.ts";
+import { environment, instant, labels, plainText, rfc3339 } from "../../primitives.ts";
 import { networkOrder, networkView } from "./network.ts";
 import { workspaceOrder } from "../../sandbox/workspace.ts";
 
@@ -104,6 +105,12 @@ export const observationView = z.object({
   answer: z.enum(["present", "absent", "unknown"]),
   detail: z.string(),
 });
+
+export function viewOfLook(look: Observation): z.infer<typeof observationView> {
+  const { provider, host, sandboxId, answer, detail } = look;
+  const asked = host === null ? `${provider}/${sandboxId}` : `${provider}/${host}/${sandboxId}`;
+  return { at: rfc3339(look.beganAt), asked, answer, detail };
+}
 
 export const stopAttemptView = z.object({
   attempt: z.int(),
