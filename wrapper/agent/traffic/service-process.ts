@@ -167,8 +167,8 @@ export class ServiceProcess {
       NODE_OPTIONS: "",
     };
     try {
-      // The program comes through stdin: the jobs' user may not be able to read where it is kept.
-      const program = [process.execPath, ...leanNodeFlags, "-"];
+      // The program comes through stdin: the jobs' user may not be able to read where it is kept. The last word is for people who look at `ps`.
+      const program = [process.execPath, ...leanNodeFlags, "-", "services"];
       const [file = process.execPath, ...args] = [...(apart ?? []), ...program];
       const child = spawn(file, args, {
         cwd: "/",
