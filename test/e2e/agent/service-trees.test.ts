@@ -16,6 +16,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { FileEntry } from "../../../src/protocol/resources/sandbox/files.ts";
 import { call, json, open, rawPath, type Reply } from "../../support/service-calls.ts";
@@ -156,6 +158,21 @@ describe("archives", () => {
     expect([lstatSync(at("again/link")).isSymbolicLink(), statSync(at("again/z")).mode & 0o777]).toEqual([true, 0o755]);
     const small = await call(instance, "GET", "/files/archive?path=packed&compress=gzip");
     expect(small.body.length).toBeLessThan(packed.body.length / 100);
+  });
+
+  it("one whose padding comes late is unpacked all the same: tar is gone by then [TRA-1]", async () => {
+    tree("padded");
+    const { body: packed } = await call(instance, "GET", "/files/archive?path=padded");
+    const late = async function* () {
+      yield packed;
+      for (let piece = 0; piece < 4; piece += 1) {
+        await pause(100);
+        yield Buffer.alloc(500_000);
+      }
+    };
+    const reply = await call(instance, "PUT", "/files/archive?path=late", { body: Readable.from(late()) });
+    expect(reply.status).toBe(200);
+    execFileSync("diff", ["-r", at("padded"), at("late")]);
   });
 
   it("one that leads out of its directory does not", async () => {

@@ -7,9 +7,9 @@ import { once } from "node:events";
 import { closeSync, constants, openSync } from "node:fs";
 import { lstat, mkdir } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { finished, pipeline } from "node:stream/promises";
 import { answerJson, type Exchange } from "../exchange.ts";
-import { fileFailure, isBrokenOff, ServiceFailure } from "../service-failure.ts";
+import { fileFailure, ServiceFailure } from "../service-failure.ts";
 import { resolvePath, type FilePath, type Places } from "./paths.ts";
 import { errnoOf } from "../../../proc/errno.ts";
 
@@ -58,18 +58,30 @@ export function unpackRoute(places: Places): (exchange: Exchange) => Promise<voi
     await withTar(exchange, path, ["-x", "-o", ...packed, "-f", "-"], async (tar, words) => {
       const { request } = exchange;
       const exited = once(tar, "exit") as Promise<[number | null]>;
-      // A tar that gives up closes its end early. Its own words say why.
-      await pipeline(request, tar.stdin as Writable).catch(() => {});
-      const isWhole = request.complete;
-      request.resume();
+      const over = feed(request, tar.stdin as Writable);
       const [code] = await exited;
-      // First what tar says: the request counts as broken off when tar gave up on it.
+      // First what tar says: a client that broke off in the middle of a file is told of by tar as well.
       if (code !== 0) throw tarFailure(words(), path);
-      if (!isWhole && isBrokenOff(request.errored))
+      await over;
+      if (!request.complete)
         throw new ServiceFailure("invalid", "The upload broke off; what had come is unpacked. Send it again.");
       answerJson(exchange, 200, {});
     });
   };
+}
+
+/**
+ * Resolves when the request has ended, whole or not. A tar stops reading where its archive ends, and may be gone before the padding
+ * behind that has come, or because it gave up: what comes then is read and dropped, because a request that is cut has no answer.
+ */
+async function feed(request: Readable, stdin: Writable): Promise<void> {
+  stdin.once("close", () => {
+    request.unpipe(stdin);
+    request.resume();
+  });
+  request.pipe(stdin);
+  await finished(request, { writable: false }).catch(() => {});
+  stdin.end();
 }
 
 function compression({ query }: Exchange): readonly string[] {
