@@ -233,7 +233,10 @@ it("a frozen container with only ended members, whose registry ends in the middl
   session.fate(({ op }) => (op === "stop" ? deaf : none));
   const asked = hangsAt(id, "destroyContainer", 1);
   await session.api.delete(session.caller, "requested");
-  await expect.poll(async () => (await sharing.peopled(id)).members.map(({ state }) => state)).toEqual(["stopping"]);
+  // A stop that hangs is told two seconds after it began.
+  await expect
+    .poll(async () => (await sharing.peopled(id)).members.map(({ state }) => state), { timeout: 10_000 })
+    .toEqual(["stopping"]);
   setAhead(strandedAfterMs(endPolicy()));
   void sharing.wake().catch(() => {});
   await asked();
