@@ -6,12 +6,13 @@
  * The files must run as CommonJS (alone in an image) and as an ES module (under this repository's package.json), so each
  * is a plain script that finds `require` for itself. As a module that needs Node 20.16 or newer.
  */
-import { appendFileSync, existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { brotliCompressSync, deflateRawSync } from "node:zlib";
 import { build, type BuildOptions } from "esbuild";
 import { readCommandLine } from "../command-line.ts";
 import { englishOnly } from "./english-only.ts";
+import { writeWhenChanged } from "./write-when-changed.ts";
 import { zodByName } from "./zod-by-name.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -77,32 +78,25 @@ const asScript: BuildOptions = {
   },
 };
 
-await build({
-  ...options,
-  ...asScript,
-  entryPoints: [join(root, values.toolbox ? "wrapper/toolbox/main.ts" : "wrapper/agent/main.ts")],
-  outfile,
-});
-if (!values.toolbox) {
-  // Read by wrapper/agent/program-parts.ts.
-  const agent = await partOf("agent", "agent-roles.ts", { format: "cjs" });
-  const services = await partOf("services", "services/main.ts", asScript);
-  appendFileSync(outfile, `/*\n${agent}\n${services}\n*/\n`);
-}
+const main = await bundled(values.toolbox ? "toolbox/main.ts" : "agent/main.ts", asScript);
+// Read by wrapper/agent/program-parts.ts.
+const parts = values.toolbox
+  ? ""
+  : `/*\n${await partOf("agent", "agent/agent-roles.ts", { format: "cjs" })}\n${await partOf("services", "agent/services/main.ts", asScript)}\n*/\n`;
+const program = Buffer.concat([main, Buffer.from(parts)]);
+process.stdout.write(`${relative(root, outfile)} ${(program.length / 1_024).toFixed(1)} kB\n`);
+if (program.length > maxBytes) throw new Error(`The bundle is larger than ${maxBytes / 1_024} kB.`);
+// Whole or not at all: several stacks build it at once while others start from it.
+writeWhenChanged(outfile, program);
 
 /** One line: what it is called, and its compressed text. */
 async function partOf(name: string, entry: string, form: BuildOptions): Promise<string> {
-  const built = await build({
-    ...options,
-    ...form,
-    entryPoints: [join(root, "wrapper/agent", entry)],
-    write: false,
-  });
-  const [file] = built.outputFiles;
-  if (file === undefined) throw new Error(`The part ${name} was not bundled.`);
-  return `mooring-part-${name} ${deflateRawSync(file.contents, { level: 9 }).toString("base64")}`;
+  return `mooring-part-${name} ${deflateRawSync(await bundled(entry, form), { level: 9 }).toString("base64")}`;
 }
 
-const bytes = statSync(outfile).size;
-process.stdout.write(`${relative(root, outfile)} ${(bytes / 1_024).toFixed(1)} kB\n`);
-if (bytes > maxBytes) throw new Error(`The bundle is larger than ${maxBytes / 1_024} kB.`);
+async function bundled(entry: string, form: BuildOptions): Promise<Uint8Array> {
+  const built = await build({ ...options, ...form, entryPoints: [join(root, "wrapper", entry)], write: false });
+  const [file] = built.outputFiles;
+  if (file === undefined) throw new Error(`${entry} was not bundled.`);
+  return file.contents;
+}

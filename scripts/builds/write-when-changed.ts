@@ -1,5 +1,5 @@
 /** wrangler watches the assets: a file that is written although nothing changed would start the build again, for ever. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { repository } from "../repository.ts";
 
@@ -8,8 +8,12 @@ export function writeWhenChanged(file: string, content: Uint8Array | string): vo
   if (present(file)?.equals(bytes)) return;
   mkdirSync(dirname(file), { recursive: true });
   // Renamed into place: another build may run beside this one, and nobody is ever served half a file.
-  const draft = join(repository, "node_modules/.cache", `draft-${process.pid}-${drafts++}`);
-  mkdirSync(dirname(draft), { recursive: true });
+  const name = `draft-${process.pid}-${drafts++}`;
+  const cache = join(repository, "node_modules/.cache");
+  mkdirSync(cache, { recursive: true });
+  // A rename does not cross file systems, and /tmp may be one of its own.
+  const isNear = statSync(cache).dev === statSync(dirname(file)).dev;
+  const draft = isNear ? join(cache, name) : `${file}.${name}`;
   writeFileSync(draft, bytes);
   renameSync(draft, file);
 }

@@ -45,6 +45,9 @@ export async function create(world: World, session: TrackedSession): Promise<Ses
     return answer.value;
   }
   if (answer.type === "problem" && answer.code === "quota_exhausted") session.refused = true;
+  // Every answer of its create got lost, and its own clock has ended it since: the refusal to begin it again names it.
+  if (answer.type === "problem" && answer.code === "session_ended")
+    session.id = /made a session before, ([a-z0-9]{20})/.exec(answer.detail)?.[1] ?? null;
   world.journal.event(`create ${session.key}: ${words(answer)}`);
   return null;
 }
