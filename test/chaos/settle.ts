@@ -74,19 +74,27 @@ function isFinal(session: TrackedSession, view: SessionView | undefined): boolea
   return !(fatal && view.status === "running");
 }
 
-/** Nothing answers any more. What is counted is /proc alone. */
+const lookEveryMs = 200;
+
+/**
+ * Nothing answers any more. What is counted is /proc alone. Time in which this program itself got no processor does not count: those
+ * that have to end then got none either.
+ */
 export async function waitForNone(
   world: World,
 ): Promise<{ readonly zeroAfterMs: number | null; readonly left: readonly string[] }> {
   const began = performance.now();
+  let starvedMs = 0;
   for (;;) {
     // A process that a fault planted is nobody's sandbox: nothing inside it could fence it.
     const left = world.look().filter((seen) => seen.instance !== null && seen.instance !== nowhere);
-    const elapsed = performance.now() - began;
+    const elapsed = performance.now() - began - starvedMs;
     if (left.length === 0) return { zeroAfterMs: elapsed, left: [] };
     if (elapsed > fencedMs(world.order.ttlMs)) return { zeroAfterMs: null, left: left.map((seen) => words(seen)) };
     world.journal.status(`nobody is in control: ${left.length} processes left after ${(elapsed / 1_000).toFixed(1)} s`);
-    await world.pause(200);
+    const paused = performance.now();
+    await world.pause(lookEveryMs);
+    starvedMs += Math.max(0, performance.now() - paused - lookEveryMs);
   }
 }
 
