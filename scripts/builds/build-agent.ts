@@ -3,23 +3,16 @@
  * Worker hands it to each container of the provider `cloudflare`; nobody else is served it.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { repository, toolEnvironment } from "../repository.ts";
+import { writeWhenChanged } from "./write-when-changed.ts";
 
-const directory = join(repository, "assets/agent");
-const target = join(directory, "bundle.json");
 const scratch = mkdtempSync(join(tmpdir(), "mooring-agent-"));
 try {
   const bundle = JSON.stringify({ wrapper: built("wrapper"), toolbox: built("toolbox", "--toolbox") });
-  // wrangler watches the folder: a file that is written although nothing changed would start this again, for ever.
-  if (present() !== bundle) {
-    mkdirSync(directory, { recursive: true });
-    const draft = join(repository, "assets", `.agent-${process.pid}`);
-    writeFileSync(draft, bundle);
-    renameSync(draft, target);
-  }
+  writeWhenChanged(join(repository, "assets/agent/bundle.json"), bundle);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
@@ -34,12 +27,4 @@ function built(name: string, ...flags: readonly string[]): string {
   });
   if (ran.status !== 0) throw new Error(`The ${name} could not be bundled: ${ran.stderr}`);
   return readFileSync(file, "utf8");
-}
-
-function present(): string | null {
-  try {
-    return readFileSync(target, "utf8");
-  } catch {
-    return null;
-  }
 }

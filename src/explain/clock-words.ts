@@ -53,7 +53,7 @@ export function standing(session: Session, name: ClockName): string {
   }
 }
 
-/** Of a clock whose pause could not save anything so far. */
+/** Words about the pauses that this clock asked for and that saved nothing; "" when there was none. */
 export function retrying({ pauseTries }: Session, name: ClockName): string {
   if (pauseTries === null || (name !== "end_at" && name !== "idle")) return "";
   return ` A pause was tried ${times(pauseTries.tries)} and did not save anything (${pauseTries.error ?? "unfinished"}); this is the next try.`;

@@ -32,7 +32,7 @@ export interface ExplainedSandbox {
   readonly sandboxId: SandboxId;
   readonly phase: OpenLease["phase"];
   readonly ghost: boolean;
-  /** Of a held one, epoch ms: its last accepted renewal, the next, and when it is taken for lost without one. null: it is not held. */
+  /** null unless the sandbox holds a lease. Epoch ms: the last accepted renewal, the next one, and when it counts as lost if no more is accepted. */
   readonly lease: { readonly renewedAt: number; readonly nextRenewalAt: number; readonly lapsesAt: number } | null;
   readonly says: string;
 }

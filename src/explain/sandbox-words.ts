@@ -1,4 +1,4 @@
-/** What is known of each sandbox that may physically exist. */
+/** Words about each sandbox of a session that may still exist. */
 import type { Policy } from "../domain/rules/policy.ts";
 import { lapsesAt, type OpenLease, type Stopping } from "../domain/state/lease.ts";
 import { stopReasons } from "../domain/state/reasons.ts";

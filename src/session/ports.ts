@@ -23,7 +23,7 @@ export interface AlarmPort {
   inherited(): Promise<number | null | undefined>;
   /** What this incarnation set and has not fired yet; null: nothing, or not known. */
   armedFor(): number | null;
-  /** What was set last may not stand (its transaction was rolled back), or may come too late: the next one is written in any case. */
+  /** Forgets what was set last, so that the next call writes: its transaction was rolled back, or the platform may be late with it. */
   doubt(): void;
 }
 

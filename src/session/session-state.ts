@@ -141,8 +141,9 @@ export class SessionState {
   /** false while a lease row cannot be read, or it is not known what was saved: a sandbox or saved files may exist that nobody else knows. */
   get mayBeErased(): boolean {
     const mode = this.#mode;
-    if (mode.type === "unreadable") return mode.remains.length === 0 && mode.plain.saved !== null;
-    return mode.type === "readable";
+    return (
+      mode.type === "readable" || (mode.type === "unreadable" && mode.remains.length === 0 && !this.savedIsUnknown)
+    );
   }
 
   create(session: Session, requestHash: string | null, secrets: string): void {

@@ -1,6 +1,6 @@
 /**
  * The clocks of a session, a row each: when it is due, what moves it, what it does. Deadlines, `expires_at`, firing and
- * `explain` fold over this table. A new clock is a new row; its words while it stands still (explain/explain.ts), its name in
+ * `explain` fold over this table. A new clock is a new row; its words while it stands still (explain/clock-words.ts), its name in
  * the API (protocol/resources/session/explain.ts) and on the console do not compile until they are there.
  */
 import { lapsesAt } from "../state/lease.ts";

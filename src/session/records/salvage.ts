@@ -46,7 +46,7 @@ export function salvage(plain: PlainSession, leases: readonly StandingLease[], p
   };
 }
 
-/** What of its saved files is still to be deleted, and is not under way. */
+/** Its saved files that are still to be deleted, a save whose end was never heard among them. */
 function savedFilesOf(plain: PlainSession, newest: Lease | null, now: number): readonly DiscardedSnapshot[] {
   const { files, settled } = plain.saved ?? { files: [], settled: [] };
   const underWay = newest === null ? null : saveUnderWay({ newest }, now);
