@@ -5,11 +5,25 @@
  * Two kinds stay as they are. Facts of the history (`requestedAt`, attempts, observations) are never rewritten. What bounds
  * the life of a wrapper that another clock measures (`launchNotAfter`, `certainExpiry`) may only be too late, never too early.
  */
-import type { Gate, Held, Launching, LaunchStep, Lease, Renewals, Stopping, StopStep } from "../state/lease.ts";
+import {
+  deleteBackoff,
+  stopBackoff,
+  type Gate,
+  type Held,
+  type Launching,
+  type LaunchStep,
+  type Lease,
+  type Renewals,
+  type Stopping,
+  type StopStep,
+} from "../state/lease.ts";
 import type { Desired, Session } from "../state/session.ts";
 import { orDueNow, orNow, orWholeLength } from "../rules/instants.ts";
 import { measuredMs, openingMs, type Policy } from "../rules/policy.ts";
 import { ignored, moved, note, type Context, type Outcome } from "./outcome.ts";
+
+/** Of a backoff's spread, for the longest that it can be. */
+const mostJitter = 1;
 
 export function clockWentBack(session: Session, context: Context): Outcome {
   const mended = withReachableInstants(session, context);
@@ -136,18 +150,20 @@ function ofGate(gate: Gate, { now, policy }: Context): Gate {
 function ofStopping(lease: Stopping, context: Context): Stopping {
   const { retired } = lease;
   return patched(lease, {
-    step: ofStopStep(lease.step, context),
+    step: ofStopStep(lease, context),
     // Looks count only after it.
     retired: retired && patched(retired, { at: orNow(retired.at, context.now) }),
   });
 }
 
-function ofStopStep(step: StopStep, { now, policy }: Context): StopStep {
+function ofStopStep({ step, attempts }: Stopping, { now, policy }: Context): StopStep {
   switch (step.type) {
-    case "waiting": {
-      const longest = policy.stopBackoffCapMs * (1 + policy.stopBackoffJitter);
-      return patched(step, { nextAttemptAt: orDueNow(step.nextAttemptAt, now, longest) });
-    }
+    case "waiting":
+      return patched(step, {
+        nextAttemptAt: orBackoff(step.nextAttemptAt, attempts.length, now, (failed) =>
+          stopBackoff(failed, mostJitter, policy),
+        ),
+      });
     case "acting":
       return patched(step, { deadline: orWholeLength(step.deadline, now, policy.stopAttemptMs) });
     case "parked": {
@@ -178,17 +194,26 @@ function ofDesired(desired: Desired, { now, policy }: Context): Desired {
 }
 
 function ofDiscarded(discarded: Session["discarded"], { now, policy }: Context): Session["discarded"] {
-  const longest = policy.deleteBackoffCapMs * (1 + policy.stopBackoffJitter);
   const mended = discarded.map((snapshot) => {
-    const { deletion } = snapshot;
+    const { deletion, failures } = snapshot;
     return patched(snapshot, {
       deletion:
         deletion.type === "waiting"
-          ? patched(deletion, { notBefore: orDueNow(deletion.notBefore, now, longest) })
+          ? patched(deletion, {
+              notBefore: orBackoff(deletion.notBefore, failures, now, (failed) =>
+                deleteBackoff(failed, mostJitter, policy),
+              ),
+            })
           : patched(deletion, { deadline: orWholeLength(deletion.deadline, now, policy.observeMs) }),
     });
   });
   return mended.every((snapshot, index) => snapshot === discarded[index]) ? discarded : mended;
+}
+
+/** The attempt after `failed` ones: never before its backoff, also when the clock cannot say how much of that has passed. */
+function orBackoff(at: number, failed: number, now: number, longestMs: (failed: number) => number): number {
+  if (failed === 0) return orDueNow(at, now, longestMs(Number.POSITIVE_INFINITY));
+  return orWholeLength(at, now, longestMs(failed));
 }
 
 function sinceOf(desired: Desired): number | null {

@@ -4,10 +4,12 @@ import { clockHasGoneBack } from "../../../../src/domain/machine/on-clock-back.t
 import { stateViolations } from "../../../../src/domain/machine/invariants.ts";
 import { nextDeadline } from "../../../../src/domain/rules/reconcile.ts";
 import { orDueNow, orNow, orWholeLength, stillAhead } from "../../../../src/domain/rules/instants.ts";
+import { deleteBackoff } from "../../../../src/domain/state/lease.ts";
 import type { Session } from "../../../../src/domain/state/session.ts";
 import {
   at,
   attempt,
+  discarded,
   draining,
   everySession,
   held,
@@ -74,6 +76,28 @@ describe("a clock that went back an hour", () => {
     const retired = { at: at + hour, host: "host-a", boot: "boot-1" };
     expect(move(lost({ ...far, newest: stopping({ retired }) }), back).newest).toMatchObject({ retired: { at } });
     expect(move(session({ ...far, alive: { totalMs: 7, since: at + hour } }), back).alive.since).toBe(at);
+  });
+
+  it("makes no attempt before its backoff: neither of a stop nor of a deletion waits less, nor more than the whole of it [LEA-10] [DEL-6]", () => {
+    const failed = {
+      attemptId: attempt("stop-1"),
+      startedAt: at - second,
+      endedAt: at,
+      outcome: "unverified",
+      error: "no answer",
+    } as const;
+    const wait = policy.stopBackoffBaseMs * (1 + policy.stopBackoffJitter);
+    const waiting = { type: "waiting", nextAttemptAt: at + wait + minute } as const;
+    const ending = lost({ ...far, newest: stopping({ attempts: [failed], step: waiting }) });
+    expect(move(ending, back).newest).toMatchObject({ step: { nextAttemptAt: at + wait } });
+    const first = lost({ ...far, newest: stopping({ step: { type: "waiting", nextAttemptAt: at + hour } }) });
+    expect(move(first, back).newest).toMatchObject({ step: { nextAttemptAt: at } });
+
+    const deletion = { type: "waiting", notBefore: at + hour } as const;
+    const refused = { ...discarded(), failures: 1, deletion };
+    expect(move(session({ ...far, discarded: [refused] }), back).discarded).toMatchObject([
+      { deletion: { notBefore: at + deleteBackoff(1, 1, policy) } },
+    ]);
   });
 
   it("[BUG-11] covers no renewal that is sent from then on: the next one is stored first", () => {
