@@ -265,11 +265,12 @@ class Simulation {
     await this.#pass(6 * unitMs);
     await this.#deleteAll();
     if (!unheard) await this.#pass(settled);
-    const { parkedProbeSlowMs, retentionMs } = policy;
+    const { parkedProbeSlowMs, retentionMs, deleteBackoffCapMs, stopBackoffJitter } = policy;
     if (neverEnds !== null) {
       await this.#pass(retentionMs);
       // What is ended is looked at when its rows may go: by as much later as the clock is behind.
-      const slow = Math.max(parkedProbeSlowMs, policy.assertedProbeMs) + policy.alarmSlipMs + this.#chaos.behind;
+      const waits = [parkedProbeSlowMs, policy.assertedProbeMs, deleteBackoffCapMs * (1 + stopBackoffJitter)];
+      const slow = Math.max(...waits) + policy.alarmSlipMs + this.#chaos.behind;
       this.#report(notWatched(this.#watches, this.#ledger, (id) => this.#isDoomed(id), this.#clock.now(), slow));
       this.#trace.note("plan", () => "what never ends has ended");
       this.#faults.heal();

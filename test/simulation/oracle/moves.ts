@@ -39,7 +39,9 @@ function endingFaults(before: SeenSession, after: SeenSession, timers: Timers): 
     found.push("CLK-9: ended by a provision deadline that was not due");
   if (reason === "retention" && !retentionOver(before, at, timers))
     found.push("CLK-9: ended by a retention that was not over");
-  if (reason === "max_lifetime" && before.snapshot !== null && before.newest?.phase !== "held")
+  // A snapshot of the tenant, which it was to begin with, is still there.
+  const ownSaved = before.snapshot !== null && before.snapshot.source === undefined;
+  if (reason === "max_lifetime" && ownSaved && before.newest?.phase !== "held")
     found.push("CLK-2: a lifetime ended what is saved");
   if (endedAt !== null && openOf(after).some((lease) => lease.phase !== "stopping" || lease.assertion === null))
     found.push("I10: its end is dated although something is left");
