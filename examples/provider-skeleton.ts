@@ -9,7 +9,7 @@ import { failed, succeeded, type ProviderResult } from "../src/domain/state/fail
 import type { Observation, Residue } from "../src/domain/state/observation.ts";
 import type { ProviderName } from "../src/domain/state/provider-names.ts";
 import type { AgentSandbox, Capabilities, LaunchOrder, Stopped, Target } from "../src/sandbox/agent-sandbox.ts";
-import { HttpWrapperClient, type Ambient } from "../src/sandbox/wrapper-client.ts";
+import { HttpWrapperClient, type Runtime } from "../src/sandbox/wrapper-client.ts";
 
 /** A process or a container of yours, with the marks it carries (src/protocol/sandbox/markers.ts). */
 export interface Found {
@@ -61,7 +61,7 @@ const capabilities: Capabilities = {
 
 const pollMs = 50;
 
-export function skeletonProvider(name: ProviderName, machines: Machines, ambient: Ambient): AgentSandbox {
+export function skeletonProvider(name: ProviderName, machines: Machines, runtime: Runtime): AgentSandbox {
   const find = async (target: Target, signal: AbortSignal): Promise<readonly Found[]> =>
     (await machines.find(target, signal)).filter((found) => isAimedAt(found, target));
 
@@ -77,7 +77,7 @@ export function skeletonProvider(name: ProviderName, machines: Machines, ambient
           return failed("refused_retired", "That generation is retired.", "none");
         if (fence?.instanceId != null && fence.instanceId !== order.instanceId)
           return failed("refused_retired", "That sandbox id serves another instance.", "none");
-        if (fence?.instanceId == null && ambient.clock.now() > order.launchNotAfter)
+        if (fence?.instanceId == null && runtime.clock.now() > order.launchNotAfter)
           return failed("refused_late", "It came after launchNotAfter.", "none");
         const { instanceId, generation } = order;
         // Armed before it is started: a crash in between leaves nothing that is not known.
@@ -127,9 +127,9 @@ export function skeletonProvider(name: ProviderName, machines: Machines, ambient
         // TERM to who can end its own jobs; KILL to all that is left. Found again each time: what forks meanwhile is found too.
         for (const found of await find(target, signal))
           if (found.kind !== "job") await machines.signal(found, "SIGTERM");
-        const killAt = ambient.clock.now() + graceMs;
+        const killAt = runtime.clock.now() + graceMs;
         let left = await find(target, signal);
-        while (left.length > 0 && ambient.clock.now() < killAt) {
+        while (left.length > 0 && runtime.clock.now() < killAt) {
           await machines.sleep(pollMs, signal);
           left = await find(target, signal);
         }
@@ -152,7 +152,7 @@ export function skeletonProvider(name: ProviderName, machines: Machines, ambient
           fetch: (path, init) => machines.fetch(instance, path, init),
           forget: () => machines.forget(instance),
         },
-        ambient,
+        runtime,
       ),
 
     // TODO: the last lines of the guardian's log, and what its processes use.

@@ -4,7 +4,7 @@
  * Owns the race between an answer and the time, and nothing else. What a missing answer means (nothing happened, or nobody
  * knows) is for each caller to say.
  */
-import type { Clock } from "../session/ambient.ts";
+import type { Clock } from "../runtime/clock-ids-logger.ts";
 
 /** What a callee is told about its time. It may ignore both: the caller stops waiting all the same. */
 export interface CallBound {

@@ -61,7 +61,7 @@ export interface Config {
   readonly fleetShards: number;
   readonly localHost: { readonly url: string; readonly token: string | null };
   readonly secrets: Secrets;
-  /** The schedule of the layers is its own (schedule.ts). */
+  /** The schedule of the layers is its own (run-layers.ts). */
   readonly alerts: Omit<AlertTerms, "layerEveryMs">;
   /** How often the fleet is looked at for alerts. */
   readonly watchMs: number;

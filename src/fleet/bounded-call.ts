@@ -1,6 +1,6 @@
 /** One call to another object, of which nothing is known: it may fail, or never answer. */
 import { bounded, type CallBound, timedOut } from "../calls/bounded-call.ts";
-import type { Clock } from "../session/ambient.ts";
+import type { Clock } from "../runtime/clock-ids-logger.ts";
 
 export type CallOutcome<T> =
   | { readonly type: "answered"; readonly value: T }

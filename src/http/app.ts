@@ -15,7 +15,7 @@ import { e2bSnapshotRoutes } from "./compat/e2b/snapshots.ts";
 import { sandboxRoutes } from "./compat/e2b/sandboxes.ts";
 import { runbookRoutes } from "./compat/runbook.ts";
 import { lacksRight } from "./guard/auth.ts";
-import { Gate } from "./guard/gate.ts";
+import { RequestGate } from "./guard/request-gate.ts";
 import type { Ask, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/operator/admin.ts";
 import { alertRoutes } from "./routes/operator/alerts.ts";
@@ -45,7 +45,7 @@ import { webhookRoutes } from "./routes/tenant/webhooks.ts";
 import { snapshotRoutes } from "./routes/tenant/snapshots.ts";
 import { usageRoutes } from "./routes/tenant/usage.ts";
 import { corsHeaders, preflightAnswer } from "./guard/cors.ts";
-import { PortFront } from "./ports/port-front.ts";
+import { PortFront } from "./sandbox-ports/port-front.ts";
 import { headersTooLarge, withinBody } from "./guard/size-limits.ts";
 import { surfaceOf } from "./guard/surface.ts";
 import { traceOf, type TraceContext } from "./request/traceparent.ts";
@@ -115,7 +115,7 @@ export function createApp(around: Surroundings): HttpApp {
   const app = new Hono<Variables>();
   const { reading } = around;
   const config = reading.ok ? reading.config : reading.fallback;
-  const gate = new Gate(config, around);
+  const gate = new RequestGate(config, around);
   const problem = (c: Context<Variables>, what: Problem, headers?: Record<string, string>) =>
     surfaceOf(c.req.path).refuse(
       what,
@@ -180,7 +180,7 @@ export function createApp(around: Surroundings): HttpApp {
   return { fetch: async (request) => (await ports.answer(request)) ?? (await app.fetch(request)) };
 }
 
-async function answer(route: Route, c: Context<Variables>, around: Surroundings, gate: Gate): Promise<Response> {
+async function answer(route: Route, c: Context<Variables>, around: Surroundings, gate: RequestGate): Promise<Response> {
   const { reading, ...rest } = around;
   const request = c.req.raw;
   const { requestId, trace } = c.var.seen;

@@ -11,7 +11,7 @@ import type { FleetControlApi } from "../fleet/control/control-api.ts";
 import type { FleetOperations } from "../fleet/operations-api.ts";
 import type { FleetShardApi } from "../fleet/shard/shard-api.ts";
 import type { TenantApi } from "../tenant/tenant-api.ts";
-import type { Logger } from "../session/ambient.ts";
+import type { Logger } from "../runtime/clock-ids-logger.ts";
 import type { SessionApi } from "../session/session-api.ts";
 
 export interface Backend {

@@ -3,13 +3,13 @@ import type { SessionId } from "../domain/state/ids.ts";
 import { sessionIdPattern } from "../protocol/primitives.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import type { Access, Contract } from "../protocol/contract.ts";
-import type { Clock, Ids, Logger } from "../session/ambient.ts";
+import type { Clock, Ids, Logger } from "../runtime/clock-ids-logger.ts";
 import type { Caller, SessionApi } from "../session/session-api.ts";
 import type { Config, ConfigReading } from "../config/config.ts";
-import type { TrafficGate } from "../traffic/gate.ts";
+import type { TrafficGate } from "../traffic/traffic-gate.ts";
 import { ask, type Backend } from "./backend.ts";
 import { problemResponse, refused } from "./answer/problem.ts";
-import type { Gate } from "./guard/gate.ts";
+import type { RequestGate } from "./guard/request-gate.ts";
 import type { BudgetName, SharedCounter } from "./guard/rate-limits.ts";
 import { sessionNotFound } from "../protocol/not-found.ts";
 
@@ -36,7 +36,7 @@ export interface OpenAsk extends Ask {
   readonly reading: ConfigReading;
   /** Whether the request carries the admin token. A failure counts against its address, as on any admin route. */
   readonly isOperator: () => Promise<boolean>;
-  readonly gate: Gate;
+  readonly gate: RequestGate;
 }
 export interface AdminAsk extends Ask {
   readonly config: Config;

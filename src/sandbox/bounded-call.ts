@@ -4,7 +4,7 @@
  */
 import { failed, succeeded, type ProviderResult } from "../domain/state/failure.ts";
 import { bounded, timedOut } from "../calls/bounded-call.ts";
-import type { Clock } from "../session/ambient.ts";
+import type { Clock } from "../runtime/clock-ids-logger.ts";
 import type { CallBound } from "./agent-sandbox.ts";
 
 /** Thrown by whoever sends for us when the request certainly never left: nothing can have happened. */

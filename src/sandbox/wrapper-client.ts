@@ -27,7 +27,7 @@ import {
   type WrapperJobOrder,
 } from "../protocol/sandbox/wrapper.ts";
 import { spokenProtocol, wrapperDrained, wrapperFrozen, nothingToTell } from "../protocol/sandbox/wrapper-calls.ts";
-import type { Clock, Ids } from "../session/ambient.ts";
+import type { Clock, Ids } from "../runtime/clock-ids-logger.ts";
 import type { CallBound, InstanceRef, JobOutput, WrapperClient } from "./agent-sandbox.ts";
 import { boundedCall } from "./bounded-call.ts";
 import { jsonOf, shaped, type Shape } from "./http-reply.ts";
@@ -43,7 +43,7 @@ export interface WrapperReach {
 }
 
 /** What a client needs of its surroundings: to give up in time, and to make nonces. */
-export interface Ambient {
+export interface Runtime {
   readonly clock: Clock;
   readonly ids: Ids;
 }
@@ -60,12 +60,12 @@ interface Ask {
 export class HttpWrapperClient implements WrapperClient {
   readonly #instance: InstanceRef;
   readonly #reach: WrapperReach;
-  readonly #ambient: Ambient;
+  readonly #runtime: Runtime;
 
-  constructor(instance: InstanceRef, reach: WrapperReach, ambient: Ambient) {
+  constructor(instance: InstanceRef, reach: WrapperReach, runtime: Runtime) {
     this.#instance = instance;
     this.#reach = reach;
-    this.#ambient = ambient;
+    this.#runtime = runtime;
   }
 
   async health(bound: CallBound): Promise<ProviderResult<WrapperHealth>> {
@@ -149,7 +149,7 @@ export class HttpWrapperClient implements WrapperClient {
   async #ask<T>(ask: Ask, shape: Shape<T>, bound: CallBound): Promise<ProviderResult<T>> {
     const changes = ask.method !== "GET";
     // One bound for head and body together: a reply that trickles is no answer.
-    const answer = await boundedCall(this.#ambient.clock, bound, changes, async (signal) => {
+    const answer = await boundedCall(this.#runtime.clock, bound, changes, async (signal) => {
       const sent = await this.#proven(ask, signal);
       return sent.ok ? succeeded(await sent.value.text()) : sent;
     });
@@ -160,13 +160,13 @@ export class HttpWrapperClient implements WrapperClient {
 
   /** The bound ends with the head of the reply; its body lives on until the caller's own signal. */
   async #send(ask: Ask, bound: CallBound): Promise<ProviderResult<Response>> {
-    const answer = await boundedCall(this.#ambient.clock, bound, false, (signal) => this.#proven(ask, signal));
+    const answer = await boundedCall(this.#runtime.clock, bound, false, (signal) => this.#proven(ask, signal));
     return answer.ok ? answer.value : this.#lost(answer);
   }
 
   async #proven(ask: Ask, signal: AbortSignal): Promise<ProviderResult<Response>> {
     const changes = ask.method !== "GET";
-    const nonce = this.#ambient.ids.secret().slice(0, nonceDigits);
+    const nonce = this.#runtime.ids.secret().slice(0, nonceDigits);
     const response = await this.#reach.fetch(ask.path, {
       method: ask.method,
       headers: {

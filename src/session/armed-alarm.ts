@@ -3,7 +3,7 @@
  * it wakes the session, and that wake arms what is needed by then. What an earlier incarnation set is known only after asking
  * the platform.
  */
-import type { Clock } from "./ambient.ts";
+import type { Clock } from "../runtime/clock-ids-logger.ts";
 import type { AlarmPort } from "./ports.ts";
 
 export interface PlatformAlarm {

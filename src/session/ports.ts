@@ -8,7 +8,7 @@ import type { GitScheme } from "../protocol/sandbox/workspace.ts";
 import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
 import type { Seals } from "../storage/seals.ts";
 import type { Sql } from "../storage/sql.ts";
-import type { Clock, Ids, Logger } from "./ambient.ts";
+import type { Clock, Ids, Logger } from "../runtime/clock-ids-logger.ts";
 import type { IndexPort, TenantPort } from "./reports/reports.ts";
 import type { Trace } from "./trace.ts";
 

@@ -2,7 +2,7 @@
  * The trace (W3C Trace Context) that this object works for: that of the last request. Every call to a host or a wrapper
  * carries it, with a new span. Before the first request (an alarm after a load), the object has a trace of its own.
  */
-import type { Ids } from "./ambient.ts";
+import type { Ids } from "../runtime/clock-ids-logger.ts";
 
 export type SpanFacts = Readonly<Record<string, string | number | boolean>>;
 

@@ -7,7 +7,7 @@
  */
 import { over } from "../calls/bounded-call.ts";
 import { orWholeLength } from "../domain/rules/instants.ts";
-import type { Clock } from "./ambient.ts";
+import type { Clock } from "../runtime/clock-ids-logger.ts";
 
 /** A timer that is late by less than this fires by itself. */
 const slackMs = 1_000;

@@ -1,7 +1,7 @@
 /** Asks the sessions of reservations that should long have become a lease what became of them; what none knows is given back. */
 import { bounded, timedOut } from "../calls/bounded-call.ts";
 import type { SessionId } from "../domain/state/ids.ts";
-import type { Clock, Logger } from "../session/ambient.ts";
+import type { Clock, Logger } from "../runtime/clock-ids-logger.ts";
 import type { Reservation } from "./quota/reservations.ts";
 import type { TenantCore } from "./tenant-core.ts";
 

@@ -4,7 +4,7 @@
  */
 import { readKeyId } from "../protocol/api-keys.ts";
 import type { Sql } from "../storage/sql.ts";
-import { readKept, writeKept } from "./kept.ts";
+import { readNamed, writeNamed } from "./named-values.ts";
 
 export interface Revocation {
   /** The middle part of the key. */
@@ -66,9 +66,9 @@ export function revokeKey(sql: Sql, keyId: string, now: number): Revocation {
  */
 export function revokeAllKeys(sql: Sql, now: number): number {
   const seen = sql.run("SELECT key_id FROM key_use").map((row) => readKeyId(row["key_id"] as string).issuedAt);
-  const before = readKept(sql, boundName, 0);
+  const before = readNamed(sql, boundName, 0);
   const bound = Math.max(before, now, ...seen);
-  writeKept(sql, boundName, before, bound);
+  writeNamed(sql, boundName, before, bound);
   return bound;
 }
 
@@ -89,7 +89,7 @@ export function noteKeyUses(sql: Sql, used: readonly KeyUse[]): void {
 
 /** Revocations are never taken back, so their number is a version. */
 export function keyStanding(sql: Sql, known: string | null): KeyStanding {
-  const revokedBefore = readKept(sql, boundName, 0);
+  const revokedBefore = readNamed(sql, boundName, 0);
   const version = `${Number(sql.run("SELECT count(*) AS n FROM revocation")[0]?.["n"])}.${revokedBefore}`;
   if (version === known) return { version, revokedBefore, keyIds: null };
   const rows = sql.run("SELECT key_id FROM revocation ORDER BY key_id");
@@ -103,7 +103,7 @@ export function readKeys(sql: Sql): TenantKeys {
        UNION ALL SELECT key_id, NULL, NULL, revoked_at FROM revocation
      ) GROUP BY key_id ORDER BY key_id`,
   );
-  const bound = readKept(sql, boundName, 0);
+  const bound = readNamed(sql, boundName, 0);
   const instant = (value: unknown) => (value === null ? null : Number(value));
   return {
     allRevokedBefore: bound === 0 ? null : bound,

@@ -6,8 +6,8 @@
  * one follows at once.
  */
 import type { Sql } from "../storage/sql.ts";
-import { readKept, writeKept } from "./kept.ts";
-import { pruneRegistry } from "./registry.ts";
+import { readNamed, writeNamed } from "./named-values.ts";
+import { pruneRegistry } from "./apply-report.ts";
 import { pruneDeliveries } from "./webhooks/delivery-rows.ts";
 import { forgetQuietSessions } from "./webhooks/session-news.ts";
 
@@ -23,7 +23,7 @@ export function pruneOnce(sql: Sql, now: number): boolean {
     .includes(true);
   const before = readPrunedAt(sql);
   // 0: begun and never finished, so the next round is due now.
-  writeKept(sql, "pruned_at", before, more ? (before ?? 0) : now);
+  writeNamed(sql, "pruned_at", before, more ? (before ?? 0) : now);
   return more;
 }
 
@@ -43,7 +43,7 @@ export function pruneIsDue(sql: Sql, now: number): boolean {
 }
 
 function readPrunedAt(sql: Sql): number | null {
-  return readKept<number | null>(sql, "pruned_at", null);
+  return readNamed<number | null>(sql, "pruned_at", null);
 }
 
 /** Asked after every write, to know whether this tenant is ever to be looked at again. */

@@ -8,7 +8,7 @@ import type { TenantCounts } from "../fleet/shard/shard-api.ts";
 import type { AttemptId, ContainerId, Generation, SessionId } from "../domain/state/ids.ts";
 import type { ReceiptPage } from "../protocol/resources/session/receipts.ts";
 import type { TeardownView } from "../protocol/resources/session/sessions.ts";
-import type { Clock } from "../session/ambient.ts";
+import type { Clock } from "../runtime/clock-ids-logger.ts";
 import type { TakenSnapshot } from "../domain/state/session.ts";
 import type {
   MonthSpend,
@@ -35,12 +35,12 @@ import {
   reviewOpen,
 } from "./containers/containers.ts";
 import { type ForgottenRow, readForgotten } from "./forgotten.ts";
-import { readKept, writeKept } from "./kept.ts";
+import { readNamed, writeNamed } from "./named-values.ts";
 import { countsVersion, noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
 import { admitPause } from "./quota/pauses.ts";
 import { cancelReservation, judge, type Judgement, type QuotaTerms, readBreaker, reserve } from "./quota/quota.ts";
 import { nextPruneAt, pruneIsDue, pruneOnce } from "./pruning.ts";
-import { applyReport, readReceipt } from "./registry.ts";
+import { applyReport, readReceipt } from "./apply-report.ts";
 import {
   earliestLook,
   isOpenState,
@@ -191,13 +191,13 @@ export class TenantCore {
 
   /** The index has not confirmed the newest counts. */
   countsPending(): boolean {
-    return this.#read((sql) => countsVersion(sql) > readKept(sql, "counts_confirmed", 0), false);
+    return this.#read((sql) => countsVersion(sql) > readNamed(sql, "counts_confirmed", 0), false);
   }
 
   countsConfirmed(version: number): void {
     this.#write((sql) => {
-      const before = readKept(sql, "counts_confirmed", 0);
-      writeKept(sql, "counts_confirmed", before, Math.max(before, version));
+      const before = readNamed(sql, "counts_confirmed", 0);
+      writeNamed(sql, "counts_confirmed", before, Math.max(before, version));
     });
   }
 

@@ -15,7 +15,7 @@ import type { AllowancePort } from "../fleet/control/control-api.ts";
 import type { ChangeWebhook, CreateWebhook } from "../protocol/resources/tenant/webhooks.ts";
 import type { CountsPort } from "../fleet/shard/shard-api.ts";
 import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
-import type { Clock, Ids, Logger } from "../session/ambient.ts";
+import type { Clock, Ids, Logger } from "../runtime/clock-ids-logger.ts";
 import type {
   PauseOrder,
   PauseReply,

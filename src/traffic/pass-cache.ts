@@ -4,7 +4,7 @@
  */
 import type { SessionId, TenantId } from "../domain/state/ids.ts";
 import type { Pass } from "../protocol/sandbox/traffic.ts";
-import type { Clock } from "../session/ambient.ts";
+import type { Clock } from "../runtime/clock-ids-logger.ts";
 
 /** null: a signed address. `*`: the host name alone, which no tenant can be called. */
 export type Holder = TenantId | null | "*";

@@ -8,7 +8,7 @@ import type { CapacityView, FleetControlApi } from "../fleet/control/control-api
 import { shardName, shardNames } from "../fleet/shard/shard-name.ts";
 import { type Backend, type Missing, plainly } from "../http/backend.ts";
 import { hostHealth } from "../protocol/sandbox/host.ts";
-import type { Clock } from "../session/ambient.ts";
+import type { Clock } from "../runtime/clock-ids-logger.ts";
 import type { SessionApi } from "../session/session-api.ts";
 import type { TenantApi } from "../tenant/tenant-api.ts";
 

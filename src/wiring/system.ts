@@ -1,6 +1,6 @@
 /** The real Clock, Ids and Logger. Only the composition root hands them out; tests and the simulation hand out their own. */
 import { toHex } from "../protocol/bytes.ts";
-import type { Clock, Ids, LogFields, Logger } from "../session/ambient.ts";
+import type { Clock, Ids, LogFields, Logger } from "../runtime/clock-ids-logger.ts";
 
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -3,7 +3,7 @@
  * (they could lead anywhere the address check refused) and what the receiver says is not read: its status is the answer.
  */
 import { Webhook } from "standardwebhooks";
-import type { Clock } from "../session/ambient.ts";
+import type { Clock } from "../runtime/clock-ids-logger.ts";
 import type { PostOrder, PostOutcome } from "../tenant/webhooks/webhook-ports.ts";
 
 /** Receivers are asked to answer first and work later. */

@@ -5,14 +5,14 @@ import type { Env } from "../config/env.ts";
 import { auditTerms } from "../fleet/audits/audit-ports.ts";
 import { askedCleanupTerms, cronCleanupTerms } from "../fleet/layers/cleanup.ts";
 import { sweepTerms } from "../fleet/layers/sweep.ts";
-import { runMaintenance } from "../fleet/maintenance.ts";
+import { runSweep } from "../fleet/layers/run-sweep.ts";
 import { fleetOperations } from "../fleet/operations.ts";
 import type { FleetOperations } from "../fleet/operations-api.ts";
-import { layerEveryMs, runLayers, type SchedulePorts } from "../fleet/control/schedule.ts";
+import { layerEveryMs, runLayers, type LayerPorts } from "../fleet/layers/run-layers.ts";
 import { runProbes } from "../fleet/probes/run-probes.ts";
 import { sha256, toHex } from "../protocol/bytes.ts";
 import { shardName, shardNames } from "../fleet/shard/shard-name.ts";
-import type { ProviderRegistry } from "../sandbox/registry.ts";
+import type { ProviderRegistry } from "../sandbox/provider-registry.ts";
 import { consoleLogger, systemClock, systemIds } from "./system.ts";
 
 /** Somebody waits for an answer over HTTP: proxies give up after a minute or so. ms */
@@ -32,11 +32,11 @@ function callOn(stub: object, method: string | symbol, args: readonly unknown[])
   return Reflect.apply(member, stub, args) as unknown;
 }
 
-function schedulePorts(env: Env, config: Config, providers: ProviderRegistry): SchedulePorts {
+function schedulePorts(env: Env, config: Config, providers: ProviderRegistry): LayerPorts {
   const shards = shardNames(config.fleetShards).map((name) => ({ name, api: freshStubs(() => shardStub(env, name)) }));
-  const ambient = { clock: systemClock, ids: systemIds, logger: consoleLogger };
+  const runtime = { clock: systemClock, ids: systemIds, logger: consoleLogger };
   return {
-    ...ambient,
+    ...runtime,
     shards,
     providers,
     digest: async (text) => toHex(await sha256(text)),
@@ -47,8 +47,8 @@ function schedulePorts(env: Env, config: Config, providers: ProviderRegistry): S
     end: (id, order) => sessionStub(env, id).end(order),
     sweep: async () => {
       const poke = (id: Parameters<typeof sessionStub>[1]) => sessionStub(env, id).poke("maintenance");
-      const ports = { ...ambient, shards, poke, random: () => systemIds.random() };
-      const { sweep } = await runMaintenance(ports, { sweep: sweepTerms(config.policy) });
+      const ports = { ...runtime, shards, poke, random: () => systemIds.random() };
+      const { sweep } = await runSweep(ports, { sweep: sweepTerms(config.policy) });
       if (!sweep.ok) throw new Error(sweep.error);
       return sweep.result;
     },

@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import { shardStub } from "./durable-backend.ts";
 import type { Env } from "../config/env.ts";
 import { watchFleet, type WatchedControl, type WatchPorts } from "../fleet/alerts/watch.ts";
-import { layerEveryMs } from "../fleet/control/schedule.ts";
+import { layerEveryMs } from "../fleet/layers/run-layers.ts";
 import { shardNames } from "../fleet/shard/shard-name.ts";
 import type { AlertNotice } from "../protocol/resources/operator/alerts.ts";
 import { consoleLogger, systemClock } from "./system.ts";

@@ -72,7 +72,7 @@ export const sandboxCanaries: readonly Canary[] = [
     name: "a cookie of one sandbox is for the whole domain [TRA-11]",
     edits: [
       {
-        file: "src/http/ports/port-headers.ts",
+        file: "src/http/sandbox-ports/port-headers.ts",
         from: 'headers.append("set-cookie", ofThisHost(cookie))',
         to: 'headers.append("set-cookie", cookie)',
       },

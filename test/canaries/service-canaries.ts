@@ -1,7 +1,7 @@
 /** Mistakes in what a sandbox offers and in what is told of it: traffic, the agent, the network, receipts. */
 import { byTests, canary, type Canary, type Noticed } from "./canary.ts";
 
-const gate = "traffic/gate.ts";
+const gate = "traffic/traffic-gate.ts";
 const chain = "tenant/receipts/chain-rows.ts";
 const verify = "receipts/verify.ts";
 const network = "session/steps/network.ts";
@@ -16,28 +16,28 @@ export const serviceCanaries: readonly Canary[] = [
     gate,
     "if (response.headers.get(trafficHeaders.proof) !== (await this.#parts.keys.proof(pass.key, nonce)))",
     "if (response.headers.get(trafficHeaders.proof) === null && nonce === '')",
-    byTests("unit/traffic/gate"),
+    byTests("unit/traffic/traffic-gate"),
   ),
   canary(
     "a pass that was refused is kept [TRA-6]",
     gate,
     "      this.#passes.drop(id, kept);\n    }\n    const given",
     "    }\n    const given",
-    byTests("unit/traffic/gate"),
+    byTests("unit/traffic/traffic-gate"),
   ),
   canary(
     "a request whose body was read is sent a second time [TRA-5]",
     gate,
     "if (kept !== null && order.body !== null) return",
     "if (kept === null && order.body !== null) return",
-    byTests("unit/traffic/gate"),
+    byTests("unit/traffic/traffic-gate"),
   ),
   canary(
     "a client's own headers of ours reach the sandbox [TRA-5]",
     gate,
     'if (name.startsWith("mooring-")) headers.delete(name);',
     'if (name.startsWith("mooring-x")) headers.delete(name);',
-    byTests("unit/traffic/gate"),
+    byTests("unit/traffic/traffic-gate"),
   ),
   canary(
     "network rules that were overtaken count as applied",

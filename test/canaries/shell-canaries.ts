@@ -5,7 +5,7 @@ const state = "session/session-state.ts";
 const stopping = "session/steps/stopping.ts";
 const renewing = "session/steps/renewing.ts";
 const engine = "session/engine.ts";
-const registry = "tenant/registry.ts";
+const registry = "tenant/apply-report.ts";
 const quota = "tenant/quota/quota.ts";
 
 export const shellCanaries: readonly Canary[] = [
@@ -60,7 +60,7 @@ export const shellCanaries: readonly Canary[] = [
   ),
   canary(
     "a delete that was stored while the record could not be read waits for the alarm [I5]",
-    "session/commands/access.ts",
+    "session/commands/command-context.ts",
     'this.state.applyStoredDelete("client");',
     "",
     byTests("unit/session/records/regressions-records"),
@@ -168,7 +168,7 @@ export const shellCanaries: readonly Canary[] = [
     registry,
     "return held.reportedAt === null || report.version > held.version;",
     "return true;",
-    byTests("unit/tenant/registry"),
+    byTests("unit/tenant/apply-report"),
   ),
   canary(
     "one sandbox over the cap [CAP-5]",
@@ -196,7 +196,7 @@ export const shellCanaries: readonly Canary[] = [
     registry,
     'const state = unlisted.state === "reserved" && givenUp ? "cancelled" : unlisted.state;',
     'const state = givenUp ? "cancelled" : unlisted.state;',
-    byTests("unit/tenant/registry"),
+    byTests("unit/tenant/apply-report"),
   ),
   canary(
     "an overtaken report changes the index [FLT-2]",

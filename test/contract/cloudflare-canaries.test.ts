@@ -15,7 +15,7 @@ import type { Shape } from "../../src/sandbox/http-reply.ts";
 import { Toolbox } from "../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
 import type { AccountOptions } from "../support/cloudflare/stand-in-account.ts";
 import { StandInStorage } from "../support/cloudflare/stand-in-platform.ts";
-import { systemClock } from "../support/system-ambient.ts";
+import { systemClock } from "../support/system-runtime.ts";
 import { cloudflareChecks } from "./checks/cloudflare-checks.ts";
 import { type CloudflareCheck, CloudflareWorld } from "./cloudflare-harness.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";

@@ -13,7 +13,7 @@ import { objectCallsOf } from "../support/cloudflare/object-rpc.ts";
 import { StandInAccount, type AccountOptions } from "../support/cloudflare/stand-in-account.ts";
 import type { StandInContainer } from "../support/cloudflare/stand-in-container.ts";
 import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
-import { systemClock, systemIds } from "../support/system-ambient.ts";
+import { systemClock, systemIds } from "../support/system-runtime.ts";
 import { DisturbedBucket } from "./disturbed-bucket.ts";
 import { takeItsPlace } from "./impostor.ts";
 import { shellJobs } from "./shell-jobs.ts";

@@ -11,7 +11,7 @@ import { ContainerAccount } from "../support/cloudflare/container-account.ts";
 import type { Manners } from "../support/cloudflare/fake-container.ts";
 import { objectCallsOf } from "../support/cloudflare/object-rpc.ts";
 import { pidsRunning, pidsWith } from "../support/processes.ts";
-import { systemClock, systemIds } from "../support/system-ambient.ts";
+import { systemClock, systemIds } from "../support/system-runtime.ts";
 import { DisturbedBucket } from "./disturbed-bucket.ts";
 import { takeItsPlace } from "./impostor.ts";
 import type { ProviderHarness, ProviderWorld, WorldPowers } from "./provider-harness.ts";

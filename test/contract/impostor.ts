@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { isAlive } from "../support/processes.ts";
-import { systemClock } from "../support/system-ambient.ts";
+import { systemClock } from "../support/system-runtime.ts";
 
 /** Kills that wrapper and takes its port. */
 export async function takeItsPlace(wrapper: number, port: number, instanceId: string): Promise<Server> {

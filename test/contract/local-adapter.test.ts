@@ -4,7 +4,7 @@ import type { ContainerId, Generation, InstanceId, SandboxId, SessionId } from "
 import { controlPlaneHeader, hostErrorCodes } from "../../src/protocol/sandbox/host.ts";
 import type { AgentSandbox, LaunchOrder, Target } from "../../src/sandbox/agent-sandbox.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
-import { systemClock, systemIds, testControlPlane } from "../support/system-ambient.ts";
+import { systemClock, systemIds, testControlPlane } from "../support/system-runtime.ts";
 import { bound } from "./contract-session.ts";
 
 const target: Target = {

@@ -11,7 +11,7 @@ import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
 import { makeRepository, type GitRepository } from "../support/git-repository.ts";
 import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { RunningHost } from "../support/running-host.ts";
-import { systemClock, systemIds, testControlPlane } from "../support/system-ambient.ts";
+import { systemClock, systemIds, testControlPlane } from "../support/system-runtime.ts";
 import { takeItsPlace } from "./impostor.ts";
 import { shellJobs } from "./shell-jobs.ts";
 import type {

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { skeletonProvider, type Machines } from "../../examples/provider-skeleton.ts";
 import type { SessionId } from "../../src/domain/state/ids.ts";
-import { systemClock, systemIds } from "../support/system-ambient.ts";
+import { systemClock, systemIds } from "../support/system-runtime.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
 import type { ProviderHarness } from "./provider-harness.ts";
 

@@ -1,7 +1,7 @@
 /** The objects of one schedule and the calls between them: sessions made at first sight of their id, the registry, the fleet. */
 import type { SessionId } from "../../src/domain/state/ids.ts";
 import type { AgentSandbox } from "../../src/sandbox/agent-sandbox.ts";
-import type { Ids } from "../../src/session/ambient.ts";
+import type { Ids } from "../../src/runtime/clock-ids-logger.ts";
 import type { IndexPort, TenantPort } from "../../src/session/reports/reports.ts";
 import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import type { Call } from "../memory/fault-plan.ts";

@@ -3,7 +3,7 @@ import type { TenantId } from "../../src/domain/state/ids.ts";
 import { defaultPolicy } from "../../src/domain/rules/policy.ts";
 import type { FleetControlApi } from "../../src/fleet/control/control-api.ts";
 import { ControlCore } from "../../src/fleet/control/control-core.ts";
-import type { Clock } from "../../src/session/ambient.ts";
+import type { Clock } from "../../src/runtime/clock-ids-logger.ts";
 import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";

@@ -30,8 +30,8 @@ import {
   type ProblemCode,
   problemStatus,
 } from "../../src/protocol/problem.ts";
-import type { Clock, LogFields, Logger } from "../../src/session/ambient.ts";
-import type { TrafficGate } from "../../src/traffic/gate.ts";
+import type { Clock, LogFields, Logger } from "../../src/runtime/clock-ids-logger.ts";
+import type { TrafficGate } from "../../src/traffic/traffic-gate.ts";
 import type { SessionApi } from "../../src/session/session-api.ts";
 import { holdToDocument } from "./documented.ts";
 import { sampleExplanation, sampleLogs, sampleResources } from "./sample-insight.ts";

@@ -9,7 +9,7 @@
  * `CrashPoints` is asked at every call between the object and the outside, before it and after it: so a crash falls
  * between any persist and its effect, and between any effect and the write of its outcome.
  */
-import type { Clock } from "../../src/session/ambient.ts";
+import type { Clock } from "../../src/runtime/clock-ids-logger.ts";
 import type { Sql } from "../../src/storage/sql.ts";
 
 /** A reason of our own: making a DOMException for each costs more than everything else of a sleep. */

@@ -19,7 +19,7 @@ import { instantSeals } from "./instant-seals.ts";
 import { nodeSql } from "./node-sql.ts";
 import type { RunningHost } from "./running-host.ts";
 import { caller } from "./session-rig.ts";
-import { systemClock, systemIds, testControlPlane } from "./system-ambient.ts";
+import { systemClock, systemIds, testControlPlane } from "./system-runtime.ts";
 import { snapshotPort } from "./snapshot-port.ts";
 
 const shortened: Partial<Policy> = {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { HostFault, HostInstance } from "../../src/protocol/sandbox/host.ts";
 import { pidsWith } from "./processes.ts";
-import { systemIds } from "./system-ambient.ts";
+import { systemIds } from "./system-runtime.ts";
 
 const mainFile = new URL("../../wrapper/host/main.ts", import.meta.url).pathname;
 

@@ -7,7 +7,7 @@
  *
  * A `VirtualClock` is one machine's view of it: its `now` may jump, its sleeps last as long as they were asked to.
  */
-import type { Clock } from "../../src/session/ambient.ts";
+import type { Clock } from "../../src/runtime/clock-ids-logger.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 interface Timer {

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import type { Generation, InstanceId, SandboxId, SessionId } from "../../src/domain/state/ids.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
-import type { Clock, Ids } from "../../src/session/ambient.ts";
+import type { Clock, Ids } from "../../src/runtime/clock-ids-logger.ts";
 
 const clock: Clock = {
   now: () => Date.now(),

@@ -1,6 +1,6 @@
 /** The part of the program that serves an instance (program-parts.ts), by role. */
-import { runAlone } from "./alone.ts";
+import { runOneProcessAgent } from "./one-process-agent.ts";
 import { runWrapper } from "./wrapper.ts";
 
-export const agent = runAlone;
+export const agent = runOneProcessAgent;
 export const wrapper = runWrapper;

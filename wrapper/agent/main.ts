@@ -1,6 +1,6 @@
 /**
  * `node wrapper.js guardian`: boot document on stdin, see src/protocol/sandbox/wrapper.ts. The role `wrapper` is for the guardian; `agent` is both in one, in
- * a container of its own, where PID 1 watches it (alone.ts).
+ * a container of its own, where PID 1 watches it (one-process-agent.ts).
  *
  * This file is the guardian, which must be small. What the other roles need lies behind it in the same file, unread until it is needed
  * (program-parts.ts).

@@ -17,7 +17,7 @@ function tooLargeWords(maxBytes: number): string {
 /** Of the head of a request or an answer. Browsers with many cookies come near it. */
 export const maxHeadBytes = 65_536;
 
-export interface RelayManners {
+export interface RelayRules {
   /** Headers of ours that cross all the same, to the server and back. All others that begin with `mooring-` do not. */
   readonly sent: ReadonlySet<string>;
   readonly answered: ReadonlySet<string>;
@@ -42,9 +42,9 @@ export function relayRequest(
   request: IncomingMessage,
   response: ServerResponse,
   upstream: ClientRequest,
-  manners: RelayManners,
+  rules: RelayRules,
 ): void {
-  const { answered, broken, passed, maxBodyBytes = maxTrafficBodyBytes } = manners;
+  const { answered, broken, passed, maxBodyBytes = maxTrafficBodyBytes } = rules;
   if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) {
     upstream.on("error", () => {});
     upstream.destroy();
@@ -90,10 +90,10 @@ export function relayUpgrade(
   socket: Duplex,
   head: Buffer,
   upstream: ClientRequest,
-  manners: RelayManners,
+  rules: RelayRules,
   own: readonly string[],
 ): void {
-  const { answered, broken, passed } = manners;
+  const { answered, broken, passed } = rules;
   socket.on("error", () => upstream.destroy());
   socket.once("close", () => upstream.destroy());
   upstream.once("upgrade", (answer, other, first) => {

@@ -5,13 +5,13 @@
  */
 import type { AlertNotice } from "../../protocol/resources/operator/alerts.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
-import type { Clock, Logger } from "../../session/ambient.ts";
+import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { AlertBoard, AlertStanding, FleetDocument } from "../control/control-api.ts";
 import { type AlertRule, type AlertState, nextAlertState } from "./alert.ts";
 import { alertPage, alertRules } from "./alert-rules.ts";
 import { type FleetPoint, fleetPoint } from "./fleet-point.ts";
-import { lookAtFleet, type LookedAtControl, type LookPorts, type LookTerms } from "./look.ts";
+import { lookAtFleet, type LookedAtControl, type LookPorts, type LookTerms } from "./fleet-look.ts";
 
 /** What the watch needs of the object it runs in. */
 export interface WatchedControl extends LookedAtControl {

@@ -3,7 +3,7 @@
  * transaction, which is all that 100 tenants asking at once need to share one cap.
  */
 import type { TenantId } from "../../domain/state/ids.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import { migrate } from "../../storage/migrate.ts";
 import type { Sql } from "../../storage/sql.ts";
 import { allow, readTotal, tenantsAfter } from "./control-allowance.ts";

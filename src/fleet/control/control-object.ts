@@ -3,7 +3,7 @@
  * belongs to who watches the fleet (`watch` in the wiring): not to the cron that is watched.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { Clock, Ids, Logger } from "../../session/ambient.ts";
+import type { Clock, Ids, Logger } from "../../runtime/clock-ids-logger.ts";
 import { durableSql } from "../../storage/durable-sql.ts";
 import { forwardMethods, type Implementing } from "../../storage/forward-methods.ts";
 import { ObjectAlarm } from "../../storage/object-alarm.ts";

@@ -4,7 +4,7 @@
  * report that comes twice, or overtaken, adds nothing. Its tables stand beside the index and are not rebuilt with it:
  * what is lost with a shard is an hour of rates.
  */
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { OutcomeCounts, SessionReport } from "../../session/reports/reports.ts";
 import type { Sql, SqlRow } from "../../storage/sql.ts";
 import type { OutcomeTotals } from "../shard/shard-api.ts";

@@ -2,7 +2,7 @@
  * The history of what the layers did, kept by control. A history that cannot be written is logged and stops nothing:
  * ending what must end comes before telling of it.
  */
-import type { Clock, Ids, Logger } from "../../session/ambient.ts";
+import type { Clock, Ids, Logger } from "../../runtime/clock-ids-logger.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { FleetControlApi, FleetRun } from "./control-api.ts";
 

@@ -1,6 +1,6 @@
 /** Turns questions into choices: every shard is asked, page by page, and a session is chosen once, for the first reason. */
 import type { SessionId } from "../../domain/state/ids.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { EndOrder } from "../../session/session-api.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
 import { boundedCall } from "../bounded-call.ts";

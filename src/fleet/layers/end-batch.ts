@@ -4,7 +4,7 @@
  */
 import type { SessionId } from "../../domain/state/ids.ts";
 import type { Reply } from "../../protocol/problem.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { EndOrder, EndReply } from "../../session/session-api.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
 import { boundedCall } from "../bounded-call.ts";

@@ -5,7 +5,7 @@
  */
 import type { SessionId } from "../../domain/state/ids.ts";
 import type { Policy } from "../../domain/rules/policy.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { FleetShardApi } from "../shard/shard-api.ts";

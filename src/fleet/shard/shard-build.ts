@@ -6,7 +6,7 @@
  * registry says and stay. Until it is done the shard answers no list and no count: a short page would be a lie.
  */
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { TenantApi } from "../../tenant/tenant-api.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { FleetControlApi } from "../control/control-api.ts";

@@ -7,7 +7,7 @@
  */
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { BlockedMark, SessionReport } from "../../session/reports/reports.ts";
 import { migrate, schemaVersion } from "../../storage/migrate.ts";
 import type { Sql } from "../../storage/sql.ts";

@@ -3,7 +3,7 @@
  * only to go on with a build that takes longer than one call.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { Clock, Logger } from "../../session/ambient.ts";
+import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
 import type { BlockedMark, SessionReport } from "../../session/reports/reports.ts";
 import { durableSql } from "../../storage/durable-sql.ts";
 import { ObjectAlarm } from "../../storage/object-alarm.ts";

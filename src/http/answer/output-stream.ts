@@ -8,7 +8,7 @@
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import type { z } from "zod";
 import type { outputEnd } from "../../protocol/resources/session/jobs.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import { heartbeat, heartbeatMs, sseEvent } from "./sse.ts";
 
 export type OutputEnd = z.infer<typeof outputEnd>;

@@ -7,7 +7,7 @@ import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
 import { readKeyId } from "../../protocol/api-keys.ts";
 import type { Reply } from "../../protocol/problem.ts";
-import type { Clock, Logger } from "../../session/ambient.ts";
+import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
 import { type Backend, briefly } from "../backend.ts";
 import { refused } from "../answer/problem.ts";
 

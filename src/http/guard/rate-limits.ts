@@ -8,7 +8,7 @@
  *
  * Windows are fixed and short: what is refused now is allowed at a known time, at most `windowMs` away.
  */
-import type { Clock, Logger } from "../../session/ambient.ts";
+import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
 import { briefly } from "../backend.ts";
 
 /** As the platform's binding allows it (10 or 60 s); the bindings in wrangler.toml count over the same. */

@@ -2,7 +2,7 @@
  * `traceparent` (W3C Trace Context): a client's trace goes on through Mooring; without one, or with one that is malformed,
  * a new trace begins, as the recommendation says. Only hex digits ever come out of it, so it can go into logs and headers.
  */
-import type { Ids } from "../../session/ambient.ts";
+import type { Ids } from "../../runtime/clock-ids-logger.ts";
 
 export interface TraceContext {
   readonly traceId: string;

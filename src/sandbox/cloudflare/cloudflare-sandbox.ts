@@ -31,7 +31,7 @@ import type {
 } from "../agent-sandbox.ts";
 import { passHeaders, trafficPrefix } from "../../protocol/sandbox/traffic.ts";
 import { boundedCall, NotSent } from "../bounded-call.ts";
-import { type Ambient, HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
+import { type Runtime, HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
 import type { SnapshotBucket } from "./platform/container-platform.ts";
 import { freshDisk } from "./sdk/fresh-disk.ts";
 import { launchRetriesMs } from "./fence/launching.ts";
@@ -45,7 +45,7 @@ const stopGraceMs = 5_000;
 /** No request to a wrapper takes longer to its first byte: the end of a job with its grace is the slowest. */
 const wrapperCallMs = 60_000;
 
-export interface CloudflareWiring extends Ambient {
+export interface CloudflareWiring extends Runtime {
   readonly name: "cloudflare" | "sandbox-sdk";
   /** `only ending`: containers that are shared already are looked after, and no session may ask for a new one. */
   readonly sharing: "none" | "only ending" | "offered";

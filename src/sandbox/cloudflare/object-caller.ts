@@ -4,7 +4,7 @@ import type { ContainerId, InstanceId, SandboxId } from "../../domain/state/ids.
 import type { Observation } from "../../domain/state/observation.ts";
 import { objectAnswer, objectLook } from "../../protocol/sandbox/sandbox-object.ts";
 import type { ProviderName } from "../../domain/state/provider-names.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { CallBound, ContainerTarget, Target } from "../agent-sandbox.ts";
 import { shaped, type Shape } from "../http-reply.ts";
 import { limited } from "./platform/limited-call.ts";

@@ -5,7 +5,7 @@
 import { failed, type ProviderFailureCode, type ProviderResult } from "../../domain/state/failure.ts";
 import { controlPlaneHeader, hostError, type HostError } from "../../protocol/sandbox/host.ts";
 import type { CallBound } from "../agent-sandbox.ts";
-import type { Clock, Ids } from "../../session/ambient.ts";
+import type { Clock, Ids } from "../../runtime/clock-ids-logger.ts";
 import { boundedCall } from "../bounded-call.ts";
 import { jsonOf, shaped, type Shape } from "../http-reply.ts";
 

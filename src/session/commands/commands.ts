@@ -1,5 +1,5 @@
 /** One session, put together: the parts over one state, and the answers to everything that is asked of it. */
-import { SessionAccess } from "./access.ts";
+import { CommandContext } from "./command-context.ts";
 import { Creation } from "./creation.ts";
 import { SessionEngine } from "../engine.ts";
 import { DrillCommands } from "./drill-commands.ts";
@@ -101,20 +101,20 @@ class Commands {
     const shared = { ports, state: this.state, calls, secrets, reporter, pendingCreate };
     const steps: StepContext = { ...shared, jobs: runner, workspaceVersions: new Map() };
     this.engine = new SessionEngine(ports, this.state, steps, runner, reporter, secrets, clock);
-    const access = new SessionAccess(ports, this.state, store, jobs, () => this.engine.noticeClock());
+    const context = new CommandContext(ports, this.state, store, jobs, () => this.engine.noticeClock());
     this.handlers = {
-      creation: new Creation(access, this.engine, steps),
-      lifecycle: new LifecycleCommands(access),
-      network: new NetworkCommands(access, steps),
-      jobs: new JobCommands(access, runner, secrets),
-      operator: new OperatorCommands(access),
-      guarded: new GuardedEnd(access),
-      suspension: new SuspensionCommands(access),
-      traffic: new TrafficCommands(access),
-      snapshots: new SnapshotCommands(access, secrets),
-      explain: new ExplainCommand(access),
-      drill: new DrillCommands(access),
-      insight: new InsightCommands(access, calls),
+      creation: new Creation(context, this.engine, steps),
+      lifecycle: new LifecycleCommands(context),
+      network: new NetworkCommands(context, steps),
+      jobs: new JobCommands(context, runner, secrets),
+      operator: new OperatorCommands(context),
+      guarded: new GuardedEnd(context),
+      suspension: new SuspensionCommands(context),
+      traffic: new TrafficCommands(context),
+      snapshots: new SnapshotCommands(context, secrets),
+      explain: new ExplainCommand(context),
+      drill: new DrillCommands(context),
+      insight: new InsightCommands(context, calls),
       maintenance: new MaintenanceCommands(ports, this.state, this.engine, reporter, secrets),
     };
     if (this.state.mode.type !== "absent") void this.engine.noticeAlarm();

@@ -9,7 +9,7 @@ import { statusOf } from "../../domain/rules/status.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { CreateSession } from "../../protocol/resources/session/sessions.ts";
 import type { SnapshotView } from "../../protocol/resources/tenant/snapshots.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import { admit } from "../steps/admission.ts";
 import type { SessionEngine } from "../engine.ts";
 import { cancelCandidate } from "../steps/cancelling.ts";
@@ -44,14 +44,14 @@ const snapshotUnknown: Problem = {
 };
 
 export class Creation {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
   readonly #engine: SessionEngine;
   readonly #steps: StepContext;
   readonly #secrets: SessionSecrets;
   readonly #pending: PendingCreate;
 
-  constructor(access: SessionAccess, engine: SessionEngine, steps: StepContext) {
-    this.#access = access;
+  constructor(context: CommandContext, engine: SessionEngine, steps: StepContext) {
+    this.#context = context;
     this.#engine = engine;
     this.#steps = steps;
     this.#secrets = steps.secrets;
@@ -67,14 +67,14 @@ export class Creation {
     /** Begins with this instead of what `body` names: a drill's, of a session of another tenant. Nobody outside can say it. */
     drilled: SnapshotView | null = null,
   ): Promise<Reply<CreateOutcome>> {
-    this.#access.ports.trace.follow(caller.traceparent);
+    this.#context.ports.trace.follow(caller.traceparent);
     if (this.#pending.waits) {
       return refuse({
         code: "idempotency_in_flight",
         detail: "A create with this Idempotency-Key is being worked on. Repeat it in a moment.",
       });
     }
-    if (this.#access.state.mode.type !== "absent") return this.#replay(caller, requestHash, waitMs);
+    if (this.#context.state.mode.type !== "absent") return this.#replay(caller, requestHash, waitMs);
     try {
       let first = await this.#begin(id, caller, body, requestHash, 0, drilled);
       // An earlier session of this id was erased, and the clock is behind its life. The new one begins after it all the same:
@@ -83,14 +83,14 @@ export class Creation {
       if (first.type === "idUsedBefore") return refuse(idStillInUse);
       if (first.type === "problem") return refuse(first.problem);
     } catch (error) {
-      this.#access.ports.logger.error("create failed", { session: id, error: String(error) });
+      this.#context.ports.logger.error("create failed", { session: id, error: String(error) });
       return refuse(storageFailed);
     } finally {
       this.#pending.end();
       this.#engine.pump();
     }
-    await this.#access.wait(() => this.#statusIsNot("provisioning"), waitMs);
-    return this.#access.answer((session) => ({ ...this.#access.tagged(session), replayed: false }));
+    await this.#context.wait(() => this.#statusIsNot("provisioning"), waitMs);
+    return this.#context.answer((session) => ({ ...this.#context.tagged(session), replayed: false }));
   }
 
   /** Stores it and waits for the answer about quota, which belongs to this request: a 429 must not leave a session behind. */
@@ -103,7 +103,7 @@ export class Creation {
     drilled: SnapshotView | null,
   ): Promise<FirstTry> {
     this.#pending.begin();
-    const { clock, policy, providers, defaultProvider } = this.#access.ports;
+    const { clock, policy, providers, defaultProvider } = this.#context.ports;
     const provider = providers.get(defaultProvider);
     if (provider === null) {
       const detail = `No adapter for the configured provider ${defaultProvider} is wired.`;
@@ -117,27 +117,27 @@ export class Creation {
       policy,
       provider: defaultProvider,
       capabilities: provider.capabilities,
-      gitSchemes: this.#access.ports.gitSchemes,
-      defaultNetwork: this.#access.ports.defaultNetwork,
+      gitSchemes: this.#context.ports.gitSchemes,
+      defaultNetwork: this.#context.ports.defaultNetwork,
       snapshot: snapshot.value,
     });
     if ("code" in admitted) return { type: "problem", problem: admitted };
     const sealed = await this.#seal(id, body, requestHash);
     if (sealed === null) return { type: "problem", problem: noKeyForSecrets };
-    this.#access.state.create(admitted, sealed.requestHash, sealed.secrets);
-    await this.#access.wait(() => this.#pending.answer !== null || !this.#firstOpening(), policy.observeMs + 1_000);
+    this.#context.state.create(admitted, sealed.requestHash, sealed.secrets);
+    await this.#context.wait(() => this.#pending.answer !== null || !this.#firstOpening(), policy.observeMs + 1_000);
     const { answer } = this.#pending;
     if (answer === null) return { type: "opened" };
     // A space refusal came after quota was reserved.
     if (answer.type === "refused" && isSpaceRefusal(answer.refusal.code)) await cancelCandidate(this.#steps);
-    await eraseRows(this.#access.ports, this.#access.state);
+    await eraseRows(this.#context.ports, this.#context.state);
     return answer.type === "refused" ? { type: "problem", problem: refusalProblem(answer.refusal) } : answer;
   }
 
   /** Asked of the registry of the tenant that creates: nobody can name another's. */
   async #snapshotFor({ tenant }: Caller, { snapshot }: CreateSession): Promise<Reply<SnapshotView | null>> {
     if (snapshot === undefined) return { ok: true, value: null };
-    const { ports } = this.#access;
+    const { ports } = this.#context;
     const found = await bounded(ports.clock, ports.policy.observeMs, () => ports.tenant(tenant).snapshot(snapshot));
     if (found === timedOut) return refuse(snapshotUnknown);
     return found === null ? refuse(noSuchSnapshot) : { ok: true, value: found };
@@ -158,7 +158,7 @@ export class Creation {
 
   /** Quota was not answered yet. */
   #firstOpening(): boolean {
-    const session = this.#access.state.session;
+    const session = this.#context.state.session;
     return (
       session?.desired.type === "running" &&
       session.newest === null &&
@@ -168,11 +168,11 @@ export class Creation {
   }
 
   async #replay(caller: Caller, requestHash: string | null, waitMs: number): Promise<Reply<CreateOutcome>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
     // Should its first life have ended before it was armed, this is the wake it needs.
     this.#engine.pump();
-    this.#access.state.rearm();
+    this.#context.state.rearm();
     const known = await this.#secrets.requestHash(found.value.id);
     if (!known.ok) return refuse(secretsUnreadable);
     if (requestHash === null || known.value !== requestHash) {
@@ -182,12 +182,12 @@ export class Creation {
           "This Idempotency-Key was used for a session with another body. Repeat the same body, or use a new key.",
       });
     }
-    await this.#access.wait(() => this.#statusIsNot("provisioning"), waitMs);
-    return this.#access.answer((session) => ({ ...this.#access.tagged(session), replayed: true }));
+    await this.#context.wait(() => this.#statusIsNot("provisioning"), waitMs);
+    return this.#context.answer((session) => ({ ...this.#context.tagged(session), replayed: true }));
   }
 
   #statusIsNot(status: ReturnType<typeof statusOf>): boolean {
-    const session = this.#access.state.session;
+    const session = this.#context.state.session;
     return session === null || statusOf(session) !== status;
   }
 }

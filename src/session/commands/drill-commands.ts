@@ -4,17 +4,17 @@ import { currentRestoreProof, ownSnapshot } from "../../domain/state/session.ts"
 import { defaultTemplate } from "../../domain/state/template.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { DrillFinding, RestorePoint, SessionApi } from "../session-api.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 
 export class DrillCommands implements Pick<SessionApi, "restorePoint" | "restoreDrilled"> {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
 
-  constructor(access: SessionAccess) {
-    this.#access = access;
+  constructor(context: CommandContext) {
+    this.#context = context;
   }
 
   async restorePoint(): Promise<RestorePoint | null> {
-    const { session } = this.#access.state;
+    const { session } = this.#context.state;
     if (session === null || statusOf(session) !== "paused") return null;
     const saved = ownSnapshot(session);
     if (saved === null) return null;
@@ -31,9 +31,9 @@ export class DrillCommands implements Pick<SessionApi, "restorePoint" | "restore
   }
 
   async restoreDrilled(snapshotId: string, found: DrillFinding): Promise<{ readonly current: boolean }> {
-    const { mode } = this.#access.state;
+    const { mode } = this.#context.state;
     if (mode.type === "absent") return { current: false };
-    const stored = this.#access.dispatch({ type: "restoreDrilled", snapshotId, found }, "maintenance");
+    const stored = this.#context.dispatch({ type: "restoreDrilled", snapshotId, found }, "maintenance");
     if (!stored.ok) throw new Error(stored.problem.detail);
     return { current: stored.value.type === "moved" };
   }

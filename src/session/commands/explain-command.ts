@@ -5,30 +5,30 @@ import type { ExplainedClock, Explanation, NextCall } from "../../explain/explan
 import type { ExplainView } from "../../protocol/resources/session/explain.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Reply } from "../../protocol/problem.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import { adapterMissing } from "../reports/reporter.ts";
 import type { Caller } from "../session-api.ts";
 
 export class ExplainCommand {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
 
-  constructor(access: SessionAccess) {
-    this.#access = access;
+  constructor(context: CommandContext) {
+    this.#context = context;
   }
 
   async explain(caller: Caller | null): Promise<Reply<ExplainView>> {
-    const found = this.#access.findAs(caller);
+    const found = this.#context.findAs(caller);
     if (!found.ok) return found;
     const session = found.value;
-    const { clock, policy, providers } = this.#access.ports;
+    const { clock, policy, providers } = this.#context.ports;
     const now = clock.now();
     const explained = explain(session, {
       now,
       policy,
       adapterMissing: adapterMissing(session, providers),
       canSave: providers.get(session.provider)?.capabilities.snapshot === true,
-      queuedJobs: this.#access.jobs.open().filter((job) => job.state === "queued").length,
-      etag: String(this.#access.state.version),
+      queuedJobs: this.#context.jobs.open().filter((job) => job.state === "queued").length,
+      etag: String(this.#context.state.version),
     });
     return { ok: true, value: explainOf(session.id, now, explained) };
   }

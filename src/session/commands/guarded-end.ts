@@ -8,28 +8,28 @@ import type { Session } from "../../domain/state/session.ts";
 import { statusOf } from "../../domain/rules/status.ts";
 import { idleFor, stuckSince } from "../../domain/rules/stuck.ts";
 import type { Reply } from "../../protocol/problem.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import type { Caller, EndGuard, EndOrder, EndReply } from "../session-api.ts";
 
 export class GuardedEnd {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
 
-  constructor(access: SessionAccess) {
-    this.#access = access;
+  constructor(context: CommandContext) {
+    this.#context = context;
   }
 
   async end(order: EndOrder): Promise<Reply<EndReply>> {
     const anyone: Caller = { tenant: "operator" as Caller["tenant"], requestId: "", scopes: [] };
-    const found = this.#access.find(this.#access.asOwner(anyone));
+    const found = this.#context.find(this.#context.asOwner(anyone));
     if (!found.ok) return found;
-    const { clock, policy } = this.#access.ports;
+    const { clock, policy } = this.#context.ports;
     const against = objection(found.value, order.guard, clock.now(), policy);
     if (against !== null)
-      return { ok: true, value: { ended: false, why: against, session: this.#access.view(found.value) } };
+      return { ok: true, value: { ended: false, why: against, session: this.#context.view(found.value) } };
     const { reason, words, actor } = order;
-    const asked = this.#access.dispatch({ type: "terminateRequested", reason, failure: null, words }, actor);
+    const asked = this.#context.dispatch({ type: "terminateRequested", reason, failure: null, words }, actor);
     if (!asked.ok) return asked;
-    return this.#access.answer((session) => ({ ended: true, why: "", session: this.#access.view(session) }));
+    return this.#context.answer((session) => ({ ended: true, why: "", session: this.#context.view(session) }));
   }
 }
 

@@ -10,7 +10,7 @@ import type { JobView } from "../../protocol/resources/session/jobs.ts";
 import type { LogsView, ResourcesView } from "../../protocol/resources/session/insight.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import type { ProviderCalls } from "../steps/provider-calls.ts";
 import { notRunning, refuse } from "./refusals.ts";
 import { sampleStore, type SampleStore } from "../records/sample-store.ts";
@@ -32,25 +32,25 @@ interface JobRow extends JobSymptom {
 }
 
 export class InsightCommands {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
   readonly #calls: ProviderCalls;
   readonly #samples: SampleStore;
 
-  constructor(access: SessionAccess, calls: ProviderCalls) {
-    this.#access = access;
+  constructor(context: CommandContext, calls: ProviderCalls) {
+    this.#context = context;
     this.#calls = calls;
-    this.#samples = sampleStore(access.ports.sql);
+    this.#samples = sampleStore(context.ports.sql);
   }
 
   async resources(caller: Caller | null): Promise<Reply<ResourcesView>> {
-    const found = this.#access.findAs(caller);
+    const found = this.#context.findAs(caller);
     if (!found.ok) return found;
     const session = found.value;
     const lease = aliveLease(session);
     if (lease === null) return refuse(notRunning(session));
     const history = this.#samples.of(lease.generation);
     const last = history.at(-1);
-    const { clock } = this.#access.ports;
+    const { clock } = this.#context.ports;
     const first = await this.#sample(lease);
     if (!first.ok) return first;
     if (last === undefined || clock.now() - last.at > freshMs) {
@@ -62,11 +62,11 @@ export class InsightCommands {
   }
 
   async logs(caller: Caller | null, tailBytes: number): Promise<Reply<LogsView>> {
-    const found = this.#access.findAs(caller);
+    const found = this.#context.findAs(caller);
     if (!found.ok) return found;
     const session = found.value;
     const lease = aliveLease(session);
-    const { clock } = this.#access.ports;
+    const { clock } = this.#context.ports;
     const read = lease === null ? null : await this.#readLog(lease, tailBytes);
     const jobs = await this.#withLiveTails(lease, this.#jobs(tailBytes), tailBytes);
     const now = clock.now();
@@ -107,7 +107,7 @@ export class InsightCommands {
 
   /** `null` asks as the operator: any tenant's. */
   async #sample(lease: OpenLease): Promise<Reply<ResourceSample>> {
-    const { clock, policy, logger } = this.#access.ports;
+    const { clock, policy, logger } = this.#context.ports;
     const provider = this.#calls.provider(lease);
     if (provider === null) return refuse(unreachable(`No adapter for provider ${lease.provider} is wired.`));
     const read = await this.#calls.call(policy.observeMs, "readResources", (bound) =>
@@ -117,7 +117,7 @@ export class InsightCommands {
     const sample: ResourceSample = { at: clock.now(), ...read.value };
     try {
       // The session may have ended, and its rows have gone, while we looked.
-      if (this.#access.state.session !== null) this.#samples.add(lease.generation, sample);
+      if (this.#context.state.session !== null) this.#samples.add(lease.generation, sample);
     } catch (error) {
       logger.warn("a resource sample was not kept", { error: String(error) });
     }
@@ -126,7 +126,7 @@ export class InsightCommands {
 
   #readLog(lease: OpenLease, tailBytes: number) {
     const provider = this.#calls.provider(lease);
-    return this.#calls.call(this.#access.ports.policy.observeMs, "readLogs", async (bound) =>
+    return this.#calls.call(this.#context.ports.policy.observeMs, "readLogs", async (bound) =>
       provider === null
         ? {
             ok: false,
@@ -182,7 +182,7 @@ export class InsightCommands {
 
   #symptoms(session: Session, lease: OpenLease | null, jobs: readonly JobRow[]) {
     return {
-      now: this.#access.ports.clock.now(),
+      now: this.#context.ports.clock.now(),
       samples: lease === null ? [] : this.#samples.of(lease.generation),
       jobs,
       lastActivityAt: session.activity.lastAt,
@@ -192,7 +192,7 @@ export class InsightCommands {
   }
 
   #jobs(tailBytes: number): readonly JobRow[] {
-    const rows = this.#access.ports.sql.run(
+    const rows = this.#context.ports.sql.run(
       `SELECT id, state, started_at, ended_at, exit_code, signal, tail FROM job ORDER BY position DESC LIMIT ?`,
       jobsShown,
     );
@@ -229,7 +229,7 @@ export class InsightCommands {
     const tails = new Map(
       await Promise.all(
         running.map(async ({ id }) => {
-          const detail = await this.#calls.call(this.#access.ports.policy.observeMs, "job", (bound) =>
+          const detail = await this.#calls.call(this.#context.ports.policy.observeMs, "job", (bound) =>
             wrapper.job(id as JobId, tailBytes, bound),
           );
           return [id, detail.ok ? textOf(bytesOf(detail.value.tail_base64)) : null] as const;

@@ -7,7 +7,7 @@ import { statusOf } from "../../domain/rules/status.ts";
 import { canonicalJson } from "../../protocol/canonical-json.ts";
 import type { CreateJob, JobListItem, JobView } from "../../protocol/resources/session/jobs.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import { isSettled, type Job, jobsKept } from "../jobs/job-store.ts";
 import { resultWithoutRun } from "../jobs/job-wire.ts";
@@ -24,36 +24,36 @@ import { jobNotFound } from "../../protocol/not-found.ts";
 const stdinWaitMs = 30_000;
 
 export class JobCommands {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
   readonly #runner: JobRunner;
   readonly #output: OutputReader;
   readonly #secrets: SessionSecrets;
 
-  constructor(access: SessionAccess, runner: JobRunner, secrets: SessionSecrets) {
-    this.#access = access;
+  constructor(context: CommandContext, runner: JobRunner, secrets: SessionSecrets) {
+    this.#context = context;
     this.#runner = runner;
     this.#secrets = secrets;
-    this.#output = new OutputReader(access, runner);
+    this.#output = new OutputReader(context, runner);
   }
 
   async createJob(caller: Caller, body: CreateJob): Promise<Reply<{ job: JobView; replayed: boolean }>> {
-    const asked = this.#access.find(caller);
+    const asked = this.#context.find(caller);
     if (!asked.ok) return asked;
-    const { clock, ids, policy } = this.#access.ports;
+    const { clock, ids, policy } = this.#context.ports;
     const id = (body.id ?? ids.id()) as JobId;
     const sealed = await this.#secrets.sealJob(asked.value.id, id, body);
     if (!sealed.ok) return refuse(noKeyForSecrets);
-    const known = this.#access.jobs.get(id);
+    const known = this.#context.jobs.get(id);
     if (known !== null) return this.#replay(caller, known, body);
     // Read again: the session may have moved while the secrets were sealed. From here to the write nothing is awaited.
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
-    const refused = beginUse(this.#access, found.value);
+    const refused = beginUse(this.#context, found.value);
     if (refused !== null) return refuse(refused);
     const timeoutMs = body.timeout_seconds === undefined ? policy.defaultJobTimeoutMs : body.timeout_seconds * 1_000;
     let added: "added" | "full" = "added";
-    const noted = this.#access.dispatch({ type: "activityNoted", activeJobs: null }, "client", () => {
-      added = this.#access.jobs.add({ id, ...sealed.value, createdAt: clock.now(), timeoutMs });
+    const noted = this.#context.dispatch({ type: "activityNoted", activeJobs: null }, "client", () => {
+      added = this.#context.jobs.add({ id, ...sealed.value, createdAt: clock.now(), timeoutMs });
     });
     if (!noted.ok) return noted;
     if ((added as "added" | "full") === "full") {
@@ -62,14 +62,14 @@ export class JobCommands {
         detail: `The session has ${jobsKept} jobs that have not ended. Wait for some (${say(nextCalls.jobs)}), or cancel them (${say(nextCalls.cancelJob)}).`,
       });
     }
-    const job = this.#access.jobs.get(id);
+    const job = this.#context.jobs.get(id);
     return job === null
       ? refuse(storageFailed)
-      : { ok: true, value: { job: this.#view(this.#access.now(found.value), job), replayed: false } };
+      : { ok: true, value: { job: this.#view(this.#context.now(found.value), job), replayed: false } };
   }
 
   async #replay(caller: Caller, known: Job, body: CreateJob): Promise<Reply<{ job: JobView; replayed: boolean }>> {
-    const asked = this.#access.find(caller);
+    const asked = this.#context.find(caller);
     if (!asked.ok) return asked;
     const secrets = await this.#secrets.job(asked.value.id, known);
     if (!secrets.ok) return refuse(secretsUnreadable);
@@ -79,8 +79,8 @@ export class JobCommands {
         detail: "A job with this id and another body exists. Repeat the same body, or use a new id.",
       });
     }
-    const job = this.#access.jobs.get(known.id) ?? known;
-    return { ok: true, value: { job: this.#view(this.#access.now(asked.value), job), replayed: true } };
+    const job = this.#context.jobs.get(known.id) ?? known;
+    return { ok: true, value: { job: this.#view(this.#context.now(asked.value), job), replayed: true } };
   }
 
   #view(session: Session, job: Job): JobView {
@@ -88,9 +88,9 @@ export class JobCommands {
   }
 
   async jobs(caller: Caller | null, after: string | null, limit: number): Promise<Reply<readonly JobListItem[]>> {
-    const found = this.#access.findAs(caller);
+    const found = this.#context.findAs(caller);
     if (!found.ok) return found;
-    const jobs = this.#access.jobs.list(after as JobId | null, limit);
+    const jobs = this.#context.jobs.list(after as JobId | null, limit);
     if (jobs === null) return refuse(cursorIsGone);
     const items = jobs.map((job): JobListItem => {
       const { output_tail: _tail, ...item } = this.#view(found.value, job);
@@ -100,68 +100,68 @@ export class JobCommands {
   }
 
   async job(caller: Caller | null, id: string, waitMs: number): Promise<Reply<JobView>> {
-    const found = this.#access.findAs(caller);
+    const found = this.#context.findAs(caller);
     if (!found.ok) return found;
     const jobId = id as JobId;
-    if (this.#access.jobs.get(jobId) === null) return refuse(jobNotFound);
+    if (this.#context.jobs.get(jobId) === null) return refuse(jobNotFound);
     if (waitMs > 0) await this.#ended(jobId, waitMs);
     else await this.#runner.refresh(jobId);
-    const job = this.#access.jobs.get(jobId);
-    return job === null ? refuse(jobNotFound) : { ok: true, value: this.#view(this.#access.now(found.value), job) };
+    const job = this.#context.jobs.get(jobId);
+    return job === null ? refuse(jobNotFound) : { ok: true, value: this.#view(this.#context.now(found.value), job) };
   }
 
   async #ended(id: JobId, waitMs: number): Promise<void> {
     const done = this.#runner.awaitEnd(id);
     const isOver = () => {
-      const job = this.#access.jobs.get(id);
+      const job = this.#context.jobs.get(id);
       return job === null || isSettled(job);
     };
     try {
-      await this.#access.wait(isOver, waitMs);
+      await this.#context.wait(isOver, waitMs);
     } finally {
       done();
     }
   }
 
   async cancelJob(caller: Caller, id: string): Promise<Reply<JobView>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
     const jobId = id as JobId;
-    const job = this.#access.jobs.get(jobId);
+    const job = this.#context.jobs.get(jobId);
     if (job === null) return refuse(jobNotFound);
     if (!isSettled(job)) {
       const stored = job.state === "queued" ? this.#settleUnsent(jobId) : await this.#end([jobId], "cancelled");
       if (!stored) return refuse(storageFailed);
     }
-    const now = this.#access.jobs.get(jobId) ?? job;
-    return { ok: true, value: this.#view(this.#access.now(found.value), now) };
+    const now = this.#context.jobs.get(jobId) ?? job;
+    return { ok: true, value: this.#view(this.#context.now(found.value), now) };
   }
 
   async interrupt(caller: Caller): Promise<Reply<{ interrupted: readonly string[]; queued: readonly string[] }>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
     const problem = endedForData(found.value);
     if (problem !== null) return refuse(problem);
-    const interrupted = this.#access.jobs.open().flatMap((job) => (job.state === "queued" ? [] : [job.id]));
-    const queued = this.#access.jobs.open().flatMap((job) => (job.state === "queued" ? [job.id] : []));
+    const interrupted = this.#context.jobs.open().flatMap((job) => (job.state === "queued" ? [] : [job.id]));
+    const queued = this.#context.jobs.open().flatMap((job) => (job.state === "queued" ? [job.id] : []));
     if (interrupted.length > 0 && !(await this.#end(interrupted, "interrupted"))) return refuse(storageFailed);
     return { ok: true, value: { interrupted, queued } };
   }
 
   /** false: the intent could not be stored, so nobody was signalled. */
   async #end(ids: readonly JobId[], as: "cancelled" | "interrupted"): Promise<boolean> {
-    const lease = this.#access.state.session?.newest ?? null;
-    const { policy } = this.#access.ports;
+    const lease = this.#context.state.session?.newest ?? null;
+    const { policy } = this.#context.ports;
     // Stored before the first signal: a crash in between ends them all the same.
-    if (!this.#stored("ending", () => this.#access.jobs.markEnding(ids, as))) return false;
+    if (!this.#stored("ending", () => this.#context.jobs.markEnding(ids, as))) return false;
     if (lease?.phase === "held") await this.#runner.end(lease, ids, as, policy.jobGraceMs + policy.observeMs);
     return true;
   }
 
   #settleUnsent(id: JobId): boolean {
-    const result = resultWithoutRun("cancelled", this.#access.ports.clock.now(), null);
-    if (!this.#stored("cancelled", () => this.#access.jobs.settle(id, result))) return false;
-    this.#access.state.rearmAndNotify();
+    const result = resultWithoutRun("cancelled", this.#context.ports.clock.now(), null);
+    if (!this.#stored("cancelled", () => this.#context.jobs.settle(id, result))) return false;
+    this.#context.state.rearmAndNotify();
     return true;
   }
 
@@ -170,41 +170,41 @@ export class JobCommands {
       write();
       return true;
     } catch (error) {
-      this.#access.ports.logger.error("job not stored", { what, error: String(error) });
+      this.#context.ports.logger.error("job not stored", { what, error: String(error) });
       return false;
     }
   }
 
   async writeStdin(caller: Caller, id: string, bytes: Uint8Array, end: boolean): Promise<Reply<null>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
     const problem = endedForData(found.value);
     if (problem !== null) return refuse(problem);
     const jobId = id as JobId;
-    const known = this.#access.jobs.get(jobId);
+    const known = this.#context.jobs.get(jobId);
     if (known === null) return refuse(jobNotFound);
     // Nothing could ever read it: not worth a sandbox.
     if (isSettled(known)) return refuse(endedJob);
-    const unwelcome = this.#feeds(found.value, known) ? null : beginUse(this.#access, found.value);
+    const unwelcome = this.#feeds(found.value, known) ? null : beginUse(this.#context, found.value);
     if (unwelcome !== null) return refuse(unwelcome);
-    await this.#access.wait(() => !this.#begins(jobId), stdinWaitMs);
+    await this.#context.wait(() => !this.#begins(jobId), stdinWaitMs);
     // Read again: the wait may have seen a resume, a loss or an end.
-    const job = this.#access.jobs.get(jobId);
-    const session = this.#access.state.session;
+    const job = this.#context.jobs.get(jobId);
+    const session = this.#context.state.session;
     if (job === null || session === null) return refuse(jobNotFound);
     if (isSettled(job)) return refuse(endedJob);
     const lease = session.newest;
     if (lease?.phase !== "held" || job.generation !== lease.generation)
       return refuse(jobsRefused(session) ?? notBegun(session));
     const wrapper = this.#runner.wrapperOf(lease);
-    const { clock, policy } = this.#access.ports;
+    const { clock, policy } = this.#context.ports;
     const answer =
       wrapper === null
         ? timedOut
         : await bounded(clock, policy.observeMs, (bound) => wrapper.writeStdin(job.id, bytes, end, bound));
     if (answer === timedOut) return refuse(unreachable);
     if (answer.ok) {
-      const noted = this.#access.dispatch({ type: "activityNoted", activeJobs: null }, "client");
+      const noted = this.#context.dispatch({ type: "activityNoted", activeJobs: null }, "client");
       return noted.ok ? { ok: true, value: null } : noted;
     }
     return refuse(stdinRefused(answer.failure));
@@ -222,15 +222,15 @@ export class JobCommands {
 
   /** It has not begun, and its session is on its way to begin it. */
   #begins(id: JobId): boolean {
-    const job = this.#access.jobs.get(id);
-    const session = this.#access.state.session;
+    const job = this.#context.jobs.get(id);
+    const session = this.#context.state.session;
     if (job === null || session === null || (job.state !== "queued" && job.state !== "sent")) return false;
     const { desired } = session;
     return desired.type === "running" || (desired.type === "suspended" && desired.resumeQueued);
   }
 
   async jobOutput(caller: Caller | null, id: string, offset: number): Promise<Reply<Output>> {
-    const found = this.#access.findAs(caller);
+    const found = this.#context.findAs(caller);
     return found.ok ? this.#output.open(id as JobId, offset) : found;
   }
 }

@@ -7,7 +7,7 @@ import { rfc3339 } from "../../protocol/primitives.ts";
 import { nextCalls, say } from "../../domain/state/next-calls.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { SessionView, TeardownView } from "../../protocol/resources/session/sessions.ts";
-import { askedBy, type SessionAccess } from "./access.ts";
+import { askedBy, type CommandContext } from "./command-context.ts";
 import { checkBudget, checkSeconds, nanosOf } from "../steps/admission.ts";
 import { endedForData, newerRecord, notRunning, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
 import type { Caller, Tagged } from "../session-api.ts";
@@ -15,103 +15,110 @@ import { sessionTeardown } from "./view.ts";
 import { sessionNotFound } from "../../protocol/not-found.ts";
 
 export class LifecycleCommands {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
 
-  constructor(access: SessionAccess) {
-    this.#access = access;
+  constructor(context: CommandContext) {
+    this.#context = context;
   }
 
   async get(caller: Caller): Promise<Reply<Tagged<SessionView>>> {
-    const found = this.#access.find(caller);
-    return found.ok ? { ok: true, value: this.#access.tagged(found.value) } : found;
+    const found = this.#context.find(caller);
+    return found.ok ? { ok: true, value: this.#context.tagged(found.value) } : found;
   }
 
   async delete(
     caller: Caller,
     reason: "requested" | "operator",
   ): Promise<Reply<{ session: SessionView; done: boolean; changed: boolean }>> {
-    const { mode } = this.#access.state;
+    const { mode } = this.#context.state;
     // An admin ends any tenant's session and does not know whose it is.
-    const asking = reason === "operator" ? this.#access.asOwner(caller) : caller;
+    const asking = reason === "operator" ? this.#context.asOwner(caller) : caller;
     if (mode.type === "newer" || mode.type === "unreadable") {
       if (mode.plain.tenant !== asking.tenant) return refuse(sessionNotFound);
       try {
-        this.#access.state.requestDelete();
+        this.#context.state.requestDelete();
       } catch {
         return refuse(storageFailed);
       }
       return refuse(mode.type === "newer" ? newerRecord : unreadableRecord);
     }
-    const found = this.#access.find(asking);
+    const found = this.#context.find(asking);
     if (!found.ok) return found;
-    const asked = this.#access.dispatch(
+    const asked = this.#context.dispatch(
       { type: "terminateRequested", reason, failure: null, ...(reason === "requested" ? askedBy(caller) : {}) },
       reason === "operator" ? "operator" : "client",
     );
     if (!asked.ok) return asked;
     // Who asks again waits: a parked teardown looks once more for them.
-    const lease = this.#access.state.session?.newest;
+    const lease = this.#context.state.session?.newest;
     if (lease?.phase === "stopping" && lease.step.type === "parked" && asked.value.type === "ignored") {
-      this.#access.dispatch({ type: "probeRequested", generation: lease.generation }, "client");
+      this.#context.dispatch({ type: "probeRequested", generation: lease.generation }, "client");
     }
     // A session with nothing to tear down is done in this very write.
     const changed = asked.value.type === "moved";
-    return this.#access.answer((session) => ({ session: this.#access.view(session), done: isDone(session), changed }));
+    return this.#context.answer((session) => ({
+      session: this.#context.view(session),
+      done: isDone(session),
+      changed,
+    }));
   }
 
   async timeout(caller: Caller, kind: "timeout" | "refresh", seconds: number): Promise<Reply<Tagged<SessionView>>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
     const field = kind === "timeout" ? "timeout_seconds" : "duration_seconds";
-    const problem = checkSeconds(field, seconds, this.#access.ports.policy.maxTimeoutMs);
+    const problem = checkSeconds(field, seconds, this.#context.ports.policy.maxTimeoutMs);
     if (problem !== null) return refuse(problem);
-    const asked = this.#access.dispatch({ type: "timeoutSet", kind, durationMs: seconds * 1_000 }, "client");
+    const asked = this.#context.dispatch({ type: "timeoutSet", kind, durationMs: seconds * 1_000 }, "client");
     if (!asked.ok) return asked;
     // An end that is here already is not left to the alarm: who asked for "now" may look at once.
-    if (seconds === 0) this.#access.dispatch({ type: "timePassed", jitter: this.#access.ports.ids.random() }, "client");
-    return this.#access.answer((session) => this.#access.tagged(session));
+    if (seconds === 0)
+      this.#context.dispatch({ type: "timePassed", jitter: this.#context.ports.ids.random() }, "client");
+    return this.#context.answer((session) => this.#context.tagged(session));
   }
 
   async budget(caller: Caller, maxCost: number | null): Promise<Reply<Tagged<SessionView>>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
-    const problem = checkBudget(maxCost, found.value.provider, this.#access.ports.policy);
+    const problem = checkBudget(maxCost, found.value.provider, this.#context.ports.policy);
     if (problem !== null) return refuse(problem);
     const maxNanos = maxCost === null ? null : nanosOf(maxCost);
-    const asked = this.#access.dispatch({ type: "budgetSet", maxNanos }, "client");
-    return asked.ok ? this.#access.answer((session) => this.#access.tagged(session)) : asked;
+    const asked = this.#context.dispatch({ type: "budgetSet", maxNanos }, "client");
+    return asked.ok ? this.#context.answer((session) => this.#context.tagged(session)) : asked;
   }
 
   /** Throws when it was not stored: who is not told so would not tell it again. */
   async tenantBudgetSpent(): Promise<{ readonly known: boolean }> {
-    const { mode, session } = this.#access.state;
+    const { mode, session } = this.#context.state;
     if (mode.type === "absent") return { known: false };
     if (mode.type !== "readable" || session === null) throw new Error("this session's record cannot be read now");
-    const stored = this.#access.dispatch({ type: "tenantBudgetSpent" }, "maintenance");
+    const stored = this.#context.dispatch({ type: "tenantBudgetSpent" }, "maintenance");
     if (!stored.ok) throw new Error(stored.problem.detail);
     return { known: true };
   }
 
   async keepalive(caller: Caller): Promise<Reply<Tagged<SessionView>>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
     const problem =
       endedForData(found.value) ?? (found.value.desired.type === "running" ? null : notRunning(found.value));
     if (problem !== null) return refuse(problem);
-    const asked = this.#access.dispatch({ type: "activityNoted", activeJobs: null }, "client");
-    return asked.ok ? this.#access.answer((session) => this.#access.tagged(session)) : asked;
+    const asked = this.#context.dispatch({ type: "activityNoted", activeJobs: null }, "client");
+    return asked.ok ? this.#context.answer((session) => this.#context.tagged(session)) : asked;
   }
 
   async teardown(caller: Caller): Promise<Reply<TeardownView | null>> {
-    const found = this.#access.find(caller);
-    return found.ok ? { ok: true, value: sessionTeardown(found.value, this.#access.pastReceipts(found.value)) } : found;
+    const found = this.#context.find(caller);
+    return found.ok
+      ? { ok: true, value: sessionTeardown(found.value, this.#context.pastReceipts(found.value)) }
+      : found;
   }
 
   async usage(caller: Caller | null): Promise<Reply<UsageView>> {
-    const found = this.#access.findAs(caller);
+    const found = this.#context.findAs(caller);
     if (!found.ok) return found;
-    const now = this.#access.ports.clock.now();
-    const figures = this.#access.store.usage(found.value, now);
+    const now = this.#context.ports.clock.now();
+    const figures = this.#context.store.usage(found.value, now);
     const view: UsageView = {
       session_id: found.value.id,
       as_of: rfc3339(now),
@@ -127,18 +134,18 @@ export class LifecycleCommands {
     limit: number,
     waitMs: number,
   ): Promise<Reply<readonly EventView[]>> {
-    const found = this.#access.findAs(caller);
+    const found = this.#context.findAs(caller);
     if (!found.ok) return found;
     if (waitMs > 0) {
       // Nothing can follow: whoever waited for it would keep this object awake until its rows are erased.
-      if (isOver(found.value) && this.#access.store.events(after, 1).length === 0) return refuse(historyIsOver);
-      await this.#access.wait(
-        () => this.#access.state.session === null || this.#access.store.events(after, 1).length > 0,
+      if (isOver(found.value) && this.#context.store.events(after, 1).length === 0) return refuse(historyIsOver);
+      await this.#context.wait(
+        () => this.#context.state.session === null || this.#context.store.events(after, 1).length > 0,
         waitMs,
       );
-      if (this.#access.state.session === null) return refuse(sessionNotFound);
+      if (this.#context.state.session === null) return refuse(sessionNotFound);
     }
-    return { ok: true, value: this.#access.store.events(after, limit) };
+    return { ok: true, value: this.#context.store.events(after, limit) };
   }
 }
 

@@ -6,23 +6,23 @@ import { checkNetwork, storedNetwork } from "../steps/admission.ts";
 import { applyRules } from "../steps/network.ts";
 import type { StepContext } from "../steps/step-context.ts";
 import type { Caller, Tagged } from "../session-api.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import { noKeyForSecrets, refuse, secretsUnreadable, storageFailed } from "./refusals.ts";
 
 export class NetworkCommands {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
   readonly #steps: StepContext;
 
-  constructor(access: SessionAccess, steps: StepContext) {
-    this.#access = access;
+  constructor(context: CommandContext, steps: StepContext) {
+    this.#context = context;
     this.#steps = steps;
   }
 
   async setNetwork(caller: Caller, order: NetworkOrder): Promise<Reply<Tagged<SessionView>>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
     const { id, provider } = found.value;
-    const capabilities = this.#access.ports.providers.get(provider)?.capabilities;
+    const capabilities = this.#context.ports.providers.get(provider)?.capabilities;
     const rules = storedNetwork(order);
     const problem = capabilities === undefined ? null : checkNetwork(rules, true, { capabilities, provider });
     if (problem !== null) return refuse(problem);
@@ -30,16 +30,16 @@ export class NetworkCommands {
     if (!sealed.ok) return refuse(sealed.why === "no key" ? noKeyForSecrets : secretsUnreadable);
     const { before, after } = sealed.value;
     // Both in one write: rules without their secrets would let requests out without the header.
-    const asked = this.#access.dispatch({ type: "networkChanged", network: rules }, "client", () => {
-      if (!this.#access.store.replaceLaunchSecrets(before, after)) throw new Error("sealed anew meanwhile");
+    const asked = this.#context.dispatch({ type: "networkChanged", network: rules }, "client", () => {
+      if (!this.#context.store.replaceLaunchSecrets(before, after)) throw new Error("sealed anew meanwhile");
     });
     if (!asked.ok) return asked;
     if (asked.value.type !== "moved") return refuse(storageFailed);
-    const lease = this.#access.state.session?.newest;
+    const lease = this.#context.state.session?.newest;
     if (lease?.phase === "held") {
       const why = await applyRules(this.#steps, lease);
-      if (why !== null) this.#access.ports.logger.warn("the rules for the network wait", { session: id, why });
+      if (why !== null) this.#context.ports.logger.warn("the rules for the network wait", { session: id, why });
     }
-    return this.#access.answer((session) => this.#access.tagged(session));
+    return this.#context.answer((session) => this.#context.tagged(session));
   }
 }

@@ -7,26 +7,26 @@ import { nextCalls, say } from "../../domain/state/next-calls.ts";
 import { ghostFrom, type Stopping } from "../../domain/state/lease.ts";
 import { failingDeletions, openLeases } from "../../domain/state/session.ts";
 import type { Reply } from "../../protocol/problem.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import { newerRecord, refuse, storageFailed } from "./refusals.ts";
 import type { Inspection, Operator, Resolution } from "../session-api.ts";
 import { teardownOf } from "./view.ts";
 import { sessionNotFound } from "../../protocol/not-found.ts";
 
 export class OperatorCommands {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
 
-  constructor(access: SessionAccess) {
-    this.#access = access;
+  constructor(context: CommandContext) {
+    this.#context = context;
   }
 
   async owner(): Promise<TenantId | null> {
-    return this.#access.owner();
+    return this.#context.owner();
   }
 
   async inspect(): Promise<Reply<Inspection>> {
-    const found = this.#access.findAs(null);
-    const { mode, session, version } = this.#access.state;
+    const found = this.#context.findAs(null);
+    const { mode, session, version } = this.#context.state;
     if (mode.type === "absent") return refuse(sessionNotFound);
     if (!found.ok && mode.type === "readable") return found;
     const teardowns = session === null ? [] : this.#stopping().map((lease) => teardownOf(session.id, lease));
@@ -35,14 +35,14 @@ export class OperatorCommands {
       value: {
         etag: String(version),
         record: mode.type,
-        session: session !== null && mode.type === "readable" ? this.#access.view(session) : null,
+        session: session !== null && mode.type === "readable" ? this.#context.view(session) : null,
         teardowns,
       },
     };
   }
 
   async resolve(operator: Operator, resolution: Resolution, ifMatch: string): Promise<Reply<Inspection>> {
-    const { mode, version } = this.#access.state;
+    const { mode, version } = this.#context.state;
     if (mode.type === "absent") return refuse(sessionNotFound);
     if (mode.type === "newer") return refuse(newerRecord);
     if (ifMatch !== "*" && ifMatch !== String(version)) {
@@ -53,18 +53,18 @@ export class OperatorCommands {
     }
     if (mode.type === "unreadable" && (mode.remains.length > 0 || resolution.action === "abandon")) {
       try {
-        this.#access.state.salvageForOperator();
+        this.#context.state.salvageForOperator();
       } catch (error) {
-        this.#access.ports.logger.error("could not salvage a session", { error: String(error) });
+        this.#context.ports.logger.error("could not salvage a session", { error: String(error) });
         return refuse(storageFailed);
       }
     }
-    const found = this.#access.findAs(null);
-    if (!found.ok && this.#access.state.mode.type === "readable") return found;
+    const found = this.#context.findAs(null);
+    if (!found.ok && this.#context.state.mode.type === "readable") return found;
     const done = this.#act(operator, resolution);
     if (!done.ok) return done;
-    this.#access.ports.logger.warn("resolved by an operator", {
-      session: this.#access.state.session?.id ?? null,
+    this.#context.ports.logger.warn("resolved by an operator", {
+      session: this.#context.state.session?.id ?? null,
       action: resolution.action,
       by: operator.by,
       reason: resolution.reason,
@@ -78,15 +78,15 @@ export class OperatorCommands {
       case "retry_stop":
         return this.#each(
           this.#stopping().filter((lease) => lease.step.type === "parked"),
-          (lease) => this.#access.dispatch({ type: "stopRetryRequested", generation: lease.generation }, "operator"),
+          (lease) => this.#context.dispatch({ type: "stopRetryRequested", generation: lease.generation }, "operator"),
         );
       case "assert_absent":
         return this.#assert(operator, reason);
       case "forget_snapshots":
-        if (this.#access.state.savedIsUnknown) return this.#giveUpUnknownSaved();
-        return this.#access.dispatch({ type: "snapshotsForgotten", by: operator.by, reason }, "operator");
+        if (this.#context.state.savedIsUnknown) return this.#giveUpUnknownSaved();
+        return this.#context.dispatch({ type: "snapshotsForgotten", by: operator.by, reason }, "operator");
       case "abandon": {
-        const ended = this.#access.dispatch(
+        const ended = this.#context.dispatch(
           { type: "terminateRequested", reason: "operator", failure: null },
           "operator",
         );
@@ -100,7 +100,7 @@ export class OperatorCommands {
 
   #assert(operator: Operator, reason: string): Reply<unknown> {
     const targets = this.#stopping().filter((lease) => lease.assertion === null);
-    const { clock, policy } = this.#access.ports;
+    const { clock, policy } = this.#context.ports;
     // All or none: an operator must not have to guess which of several was taken.
     const latest = Math.max(...targets.map((lease) => ghostFrom(lease, policy)));
     if (targets.length > 0 && clock.now() < latest) {
@@ -112,7 +112,7 @@ export class OperatorCommands {
       });
     }
     return this.#each(targets, (lease) =>
-      this.#access.dispatch(
+      this.#context.dispatch(
         { type: "absenceAsserted", generation: lease.generation, by: operator.by, reason },
         "operator",
       ),
@@ -121,7 +121,7 @@ export class OperatorCommands {
 
   /** It has ended and no sandbox of it is left. What may still keep it is a snapshot, which no word about sandboxes moves. */
   #nothingToAbandon(): Reply<unknown> {
-    const { session, savedIsUnknown } = this.#access.state;
+    const { session, savedIsUnknown } = this.#context.state;
     const kept = session !== null && failingDeletions(session).length > 0;
     const exit = savedIsUnknown
       ? ` What keeps it is that nobody knows which files it saved, because its record cannot be read: ${say(nextCalls.forgetSnapshots)}.`
@@ -133,10 +133,10 @@ export class OperatorCommands {
 
   #giveUpUnknownSaved(): Reply<unknown> {
     try {
-      this.#access.state.giveUpUnknownSaved();
+      this.#context.state.giveUpUnknownSaved();
       return { ok: true, value: null };
     } catch (error) {
-      this.#access.ports.logger.error("could not give up unknown files", { error: String(error) });
+      this.#context.ports.logger.error("could not give up unknown files", { error: String(error) });
       return refuse(storageFailed);
     }
   }
@@ -156,7 +156,7 @@ export class OperatorCommands {
   }
 
   #stopping(): readonly Stopping[] {
-    const { session } = this.#access.state;
+    const { session } = this.#context.state;
     return session === null ? [] : openLeases(session).filter((lease) => lease.phase === "stopping");
   }
 }

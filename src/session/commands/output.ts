@@ -12,7 +12,7 @@ import type { WrapperClient } from "../../sandbox/agent-sandbox.ts";
 import { bounded, over, timedOut } from "../../calls/bounded-call.ts";
 import { isSettled, type Job } from "../jobs/job-store.ts";
 import type { JobRunner } from "../jobs/jobs.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import { bytesOf, passThrough, startedLater } from "./output-body.ts";
 import { refuse } from "./refusals.ts";
 import { jobNotFound } from "../../protocol/not-found.ts";
@@ -27,14 +27,14 @@ export interface Output {
 const waitAgainMs = 60_000;
 
 export class OutputReader {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
   readonly #runner: JobRunner;
   readonly #open = new Map<AbortController, Generation>();
 
-  constructor(access: SessionAccess, runner: JobRunner) {
-    this.#access = access;
+  constructor(context: CommandContext, runner: JobRunner) {
+    this.#context = context;
     this.#runner = runner;
-    access.state.onChange(() => this.#endStale());
+    context.state.onChange(() => this.#endStale());
   }
 
   /** A stream of a generation that is not held any more ends. */
@@ -48,18 +48,18 @@ export class OutputReader {
   }
 
   #heldGeneration(): Generation | null {
-    const lease = this.#access.state.session?.newest;
+    const lease = this.#context.state.session?.newest;
     return lease?.phase === "held" ? lease.generation : null;
   }
 
   open(id: JobId, offset: number): Promise<Reply<Output>> {
-    const job = this.#access.jobs.get(id);
+    const job = this.#context.jobs.get(id);
     if (job === null) return Promise.resolve(refuse(jobNotFound));
     if (!this.#begins(id)) return this.#now(id, offset);
     if (job.state === "queued" && offset > 0) return Promise.resolve(refuse(pastEnd(0)));
     const body = startedLater(async (cancelled) => {
       while (this.#begins(id) && !cancelled.aborted)
-        await this.#access.wait(() => !this.#begins(id), waitAgainMs, cancelled);
+        await this.#context.wait(() => !this.#begins(id), waitAgainMs, cancelled);
       if (cancelled.aborted) return null;
       const begun = await this.#now(id, offset);
       if (!begun.ok) return null;
@@ -73,25 +73,25 @@ export class OutputReader {
 
   /** It has not begun, and its session is on its way to begin it. */
   #begins(id: JobId): boolean {
-    const job = this.#access.jobs.get(id);
+    const job = this.#context.jobs.get(id);
     if (job === null || isSettled(job) || job.state === "running") return false;
-    return this.#access.state.session?.desired.type === "running";
+    return this.#context.state.session?.desired.type === "running";
   }
 
   async #now(id: JobId, offset: number): Promise<Reply<Output>> {
-    const job = this.#access.jobs.get(id);
+    const job = this.#context.jobs.get(id);
     if (job === null) return refuse(jobNotFound);
     const live = await this.#live(job, offset);
-    return live ?? stored(this.#access.jobs.get(id) ?? job, offset);
+    return live ?? stored(this.#context.jobs.get(id) ?? job, offset);
   }
 
   /** null: its sandbox is not there (any more). */
   async #live(job: Job, offset: number): Promise<Reply<Output> | null> {
-    const lease = this.#access.state.session?.newest;
+    const lease = this.#context.state.session?.newest;
     if (lease?.phase !== "held" || lease.generation !== job.generation) return null;
     const wrapper = this.#runner.wrapperOf(lease);
     if (wrapper === null) return null;
-    const { clock, policy } = this.#access.ports;
+    const { clock, policy } = this.#context.ports;
     const ended = new AbortController();
     const answer = await bounded(clock, policy.observeMs, (bound) =>
       wrapper.output(job.id, offset, {
@@ -126,7 +126,7 @@ export class OutputReader {
     if (failure.code === "not_found") return null;
     if (failure.code === "not_ready") return refuse(notReady);
     if (failure.code !== "invalid" || offset === 0) return refuse(unreachable);
-    const { clock, policy } = this.#access.ports;
+    const { clock, policy } = this.#context.ports;
     const detail = await bounded(clock, policy.observeMs, (bound) => wrapper.job(job.id, 0, bound));
     if (detail === timedOut || !detail.ok) return refuse(unreachable);
     return refuse(pastEnd(detail.value.output_bytes));

@@ -15,37 +15,37 @@ import type { SnapshotView } from "../../protocol/resources/tenant/snapshots.ts"
 import type { SnapshotOrder, SnapshotReply } from "../reports/reports.ts";
 import type { SessionSecrets } from "../records/secrets.ts";
 import type { Caller, SnapshotWish } from "../session-api.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import { notRunning, refuse, secretsUnreadable, setbackOf } from "./refusals.ts";
 import { isUsable, beginUse, useIsDecided } from "./using.ts";
 
 export class SnapshotCommands {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
   readonly #secrets: SessionSecrets;
 
-  constructor(access: SessionAccess, secrets: SessionSecrets) {
-    this.#access = access;
+  constructor(context: CommandContext, secrets: SessionSecrets) {
+    this.#context = context;
     this.#secrets = secrets;
   }
 
   async snapshot(caller: Caller, wish: SnapshotWish, waitMs: number): Promise<Reply<SnapshotView>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
-    const refused = beginUse(this.#access, found.value);
+    const refused = beginUse(this.#context, found.value);
     if (refused !== null) return refuse(refused);
-    await this.#access.wait(() => useIsDecided(this.#access.state.session), waitMs);
-    const { session } = this.#access.state;
-    if (session === null) return this.#access.find(caller) as Reply<never>;
+    await this.#context.wait(() => useIsDecided(this.#context.state.session), waitMs);
+    const { session } = this.#context.state;
+    if (session === null) return this.#context.find(caller) as Reply<never>;
     const lease = session.newest;
     if (lease?.phase !== "held" || !isUsable(session)) return refuse(setbackOf(session) ?? notRunning(session));
-    if (this.#access.ports.providers.get(lease.provider)?.capabilities.snapshot !== true)
+    if (this.#context.ports.providers.get(lease.provider)?.capabilities.snapshot !== true)
       return refuse(cannotSave(lease));
     return this.#take(session, lease, wish, waitMs);
   }
 
   /** Of a session that is made like this one: with its env and its rules, which are told to nobody outside. */
   async recipe(caller: Caller): Promise<Reply<CreateSession>> {
-    const found = this.#access.find(caller);
+    const found = this.#context.find(caller);
     if (!found.ok) return found;
     const { id, limits, lifecycle, profile, template, network, budget } = found.value;
     const secrets = await this.#secrets.launch(id);
@@ -77,7 +77,7 @@ export class SnapshotCommands {
   }
 
   async #take(session: Session, lease: Held, wish: SnapshotWish, waitMs: number): Promise<Reply<SnapshotView>> {
-    const { ports } = this.#access;
+    const { ports } = this.#context;
     const { observeMs, snapshotMs } = ports.policy;
     const tenant = ports.tenant(session.tenant);
     const order: SnapshotOrder = {
@@ -93,7 +93,7 @@ export class SnapshotCommands {
     const place = await this.#asked(() => tenant.reserveSnapshot(order));
     if (place === null) return refuse(registrySilent);
     if (!place.granted) return refuse(noPlace(place, wish.name));
-    const begun = this.#access.dispatch({ type: "copyRequested", snapshotId: order.id }, "client");
+    const begun = this.#context.dispatch({ type: "copyRequested", snapshotId: order.id }, "client");
     if (!begun.ok || begun.value.type !== "moved") {
       const why = "The session could not begin to save it.";
       // Lost: the registry deletes what it never hears of.
@@ -102,14 +102,14 @@ export class SnapshotCommands {
       );
       return begun.ok ? refuse(notRunning(session)) : begun;
     }
-    await this.#access.wait(() => this.#isSettled(order.id), Math.min(waitMs, snapshotMs + 2 * observeMs));
+    await this.#context.wait(() => this.#isSettled(order.id), Math.min(waitMs, snapshotMs + 2 * observeMs));
     const view = await this.#asked(() => tenant.snapshot(order.id));
     if (view === null) return refuse(registrySilent);
     return view.failure === null ? { ok: true, value: view } : refuse(notTaken(view.failure));
   }
 
   #isSettled(id: string): boolean {
-    const { session } = this.#access.state;
+    const { session } = this.#context.state;
     if (session === null) return true;
     const { newest, taken } = session;
     const isCopying = newest?.phase === "held" && newest.gate.type === "copying" && newest.gate.snapshotId === id;
@@ -118,7 +118,7 @@ export class SnapshotCommands {
 
   /** null: the registry did not answer. */
   async #asked<T>(call: () => Promise<T>): Promise<T | null> {
-    const { clock, policy, logger } = this.#access.ports;
+    const { clock, policy, logger } = this.#context.ports;
     try {
       const answer = await bounded(clock, policy.observeMs, call);
       return answer === timedOut ? null : answer;

@@ -8,31 +8,31 @@ import { type Held, leaseEndsAt } from "../../domain/state/lease.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { Pass } from "../../protocol/sandbox/traffic.ts";
 import type { Caller } from "../session-api.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import { notRunning, refuse, setbackOf } from "./refusals.ts";
 import { isUsable, beginUse, useIsDecided } from "./using.ts";
 
 export class TrafficCommands {
-  readonly #access: SessionAccess;
+  readonly #context: CommandContext;
 
-  constructor(access: SessionAccess) {
-    this.#access = access;
+  constructor(context: CommandContext) {
+    this.#context = context;
   }
 
   async pass(asker: Caller | null | "anyone", waitMs: number, resumes = true): Promise<Reply<Pass>> {
     const caller = asker === "anyone" ? null : asker;
-    const found = this.#access.findAs(caller);
+    const found = this.#context.findAs(caller);
     // Nobody without a credential learns which sessions there are.
     if (asker === "anyone" && !(found.ok && found.value.profile.publicPorts === true)) return refuse(notPublic);
     if (!found.ok) return found;
-    const refused = beginUse(this.#access, found.value, resumes);
+    const refused = beginUse(this.#context, found.value, resumes);
     if (refused !== null) return refuse(refused);
-    await this.#access.wait(() => useIsDecided(this.#access.state.session), waitMs);
-    const { session } = this.#access.state;
-    if (session === null) return this.#access.findAs(caller) as Reply<never>;
+    await this.#context.wait(() => useIsDecided(this.#context.state.session), waitMs);
+    const { session } = this.#context.state;
+    if (session === null) return this.#context.findAs(caller) as Reply<never>;
     const lease = session.newest;
     if (lease?.phase !== "held" || !isUsable(session)) return refuse(setbackOf(session) ?? notRunning(session));
-    const { policy, clock, providers, trafficKeys } = this.#access.ports;
+    const { policy, clock, providers, trafficKeys } = this.#context.ports;
     const expiresAt = Math.min(clock.now() + policy.passMs, leaseEndsAt(lease, policy));
     if (expiresAt <= clock.now()) return refuse(notRunning(session));
     if (providers.get(lease.provider)?.capabilities.traffic !== true) return refuse(noTraffic(lease));

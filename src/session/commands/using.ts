@@ -2,15 +2,15 @@
 import type { Session } from "../../domain/state/session.ts";
 import { statusOf } from "../../domain/rules/status.ts";
 import type { Problem } from "../../protocol/problem.ts";
-import type { SessionAccess } from "./access.ts";
+import type { CommandContext } from "./command-context.ts";
 import { jobsRefused } from "./refusals.ts";
 
 /** Why it cannot be used; null: it can, or it will be. A paused session that resumes by itself begins to; however many ask at once, it resumes once. `resumes` false: somebody only looks on, which begins nothing. */
-export function beginUse(access: SessionAccess, session: Session, resumes = true): Problem | null {
+export function beginUse(context: CommandContext, session: Session, resumes = true): Problem | null {
   const { desired, profile, limits } = session;
   const paused = desired.type === "suspended" && desired.cause === "pause";
   if (!paused || !profile.autoResume || !resumes) return jobsRefused(session);
-  const asked = access.dispatch({ type: "resumeRequested", timeoutMs: limits.timeoutMs }, "client");
+  const asked = context.dispatch({ type: "resumeRequested", timeoutMs: limits.timeoutMs }, "client");
   return asked.ok ? null : asked.problem;
 }
 

@@ -1,7 +1,7 @@
 /** One structured line for each move of a session that an operator would ask about: its status, or its newest lease's phase. */
 import type { Session } from "../../domain/state/session.ts";
 import { statusOf } from "../../domain/rules/status.ts";
-import type { LogFields, Logger } from "../ambient.ts";
+import type { LogFields, Logger } from "../../runtime/clock-ids-logger.ts";
 import type { SessionState } from "../session-state.ts";
 
 export function logTransitions(state: SessionState, logger: Logger): void {

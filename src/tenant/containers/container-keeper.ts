@@ -11,7 +11,7 @@ import type { Observation } from "../../domain/state/observation.ts";
 import type { Policy } from "../../domain/rules/policy.ts";
 import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { AgentSandbox, CallBound, Containers, ContainerTarget } from "../../sandbox/agent-sandbox.ts";
-import type { Clock, Ids, Logger } from "../../session/ambient.ts";
+import type { Clock, Ids, Logger } from "../../runtime/clock-ids-logger.ts";
 import type { TenantCore } from "../tenant-core.ts";
 
 export interface ContainerPorts {

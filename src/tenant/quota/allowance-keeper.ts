@@ -8,7 +8,7 @@
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { AllowancePort, AllowanceReply } from "../../fleet/control/control-api.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { ReserveOrder, ReserveReply } from "../../session/reports/reports.ts";
 import type { TenantCore } from "../tenant-core.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { AllowanceReply } from "../../fleet/control/control-api.ts";
 import type { Sql } from "../../storage/sql.ts";
-import { readKept, writeKept } from "../kept.ts";
+import { readNamed, writeNamed } from "../named-values.ts";
 import { openCount } from "./reservations.ts";
 
 export interface Allowance {
@@ -26,7 +26,7 @@ export interface AllowanceDraft {
 const none: Allowance = { version: 0, allowed: 0, answered: true };
 
 export function readAllowance(sql: Sql): Allowance {
-  return readKept(sql, "allowance", none);
+  return readNamed(sql, "allowance", none);
 }
 
 /** Inside a transaction of the caller. `more`: how many beyond those held. */
@@ -34,15 +34,15 @@ export function draftAllowance(sql: Sql, more: number): AllowanceDraft {
   const before = readAllowance(sql);
   const held = openCount(sql);
   const version = before.version + 1;
-  writeKept(sql, "allowance", before, { version, allowed: held, answered: false });
+  writeNamed(sql, "allowance", before, { version, allowed: held, answered: false });
   return { version, held, wants: held + more };
 }
 
 export function allowanceAnswered(sql: Sql, draft: AllowanceDraft, reply: AllowanceReply): void {
   const before = readAllowance(sql);
   if (draft.version !== before.version) return;
-  if (reply.type === "stale") writeKept(sql, "allowance", before, { ...before, version: reply.version });
-  else writeKept(sql, "allowance", before, { ...before, allowed: reply.allowed, answered: true });
+  if (reply.type === "stale") writeNamed(sql, "allowance", before, { ...before, version: reply.version });
+  else writeNamed(sql, "allowance", before, { ...before, allowed: reply.allowed, answered: true });
 }
 
 /** One more reservation would stay within it. */

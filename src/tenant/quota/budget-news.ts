@@ -5,7 +5,7 @@
 import type { BudgetNews } from "../../fleet/shard/shard-api.ts";
 import type { Sql } from "../../storage/sql.ts";
 import type { MonthSpend } from "../../session/reports/reports.ts";
-import { readKept, writeKept } from "../kept.ts";
+import { readNamed, writeNamed } from "../named-values.ts";
 import { countsChanged } from "./reservations.ts";
 import { monthSpend } from "./spending.ts";
 
@@ -14,7 +14,7 @@ const nearShare = 0.8;
 const keptName = "budget_news";
 
 export function notedBudget(sql: Sql): BudgetNews | null {
-  return readKept<BudgetNews | null>(sql, keptName, null);
+  return readNamed<BudgetNews | null>(sql, keptName, null);
 }
 
 function budgetNews({ nanos, until, maxNanos }: MonthSpend): BudgetNews | null {
@@ -36,7 +36,7 @@ export function noteBudget(sql: Sql, budget: number | null, now: number): boolea
   const noted = notedBudget(sql);
   const news = budgetNews(monthSpend(sql, budget, now));
   if (isSame(noted, news)) return false;
-  writeKept(sql, keptName, noted, news);
+  writeNamed(sql, keptName, noted, news);
   countsChanged(sql);
   return true;
 }

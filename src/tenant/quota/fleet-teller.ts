@@ -1,6 +1,6 @@
 /** Tells FleetControl how many sandboxes the tenant uses, and its shard of the index how it stands, until both have heard. */
 import type { TenantId } from "../../domain/state/ids.ts";
-import type { Logger } from "../../session/ambient.ts";
+import type { Logger } from "../../runtime/clock-ids-logger.ts";
 import type { TenantCore } from "../tenant-core.ts";
 import type { AllowanceKeeper } from "./allowance-keeper.ts";
 import { type CountsPorts, tellCounts } from "./tell-counts.ts";

@@ -12,7 +12,7 @@ import type { ReserveOrder, ReserveReply } from "../../session/reports/reports.t
 import type { Sql } from "../../storage/sql.ts";
 import { afterGivenBack, afterGrant, type Breaker, type BreakerTerms, heldUntil, newBreaker } from "./breaker.ts";
 import { join } from "../containers/containers.ts";
-import { readKept, writeKept } from "../kept.ts";
+import { readNamed, writeNamed } from "../named-values.ts";
 import { defaultPauseTerms, type PauseTerms } from "./pauses.ts";
 import { grant, isOpenState, move, openCount, readReservation } from "./reservations.ts";
 import { isSpent, monthSpend } from "./spending.ts";
@@ -101,11 +101,11 @@ function refused(reply: Extract<ReserveReply, { granted: false }>): Judgement {
 }
 
 export function readBreaker(sql: Sql): Breaker {
-  return readKept(sql, "breaker", newBreaker);
+  return readNamed(sql, "breaker", newBreaker);
 }
 
 export function writeBreaker(sql: Sql, before: Breaker, after: Breaker): void {
-  writeKept(sql, "breaker", before, after);
+  writeNamed(sql, "breaker", before, after);
 }
 
 export function spawnKey(spawn: { readonly sessionId: SessionId; readonly generation: Generation }): string {

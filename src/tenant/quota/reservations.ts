@@ -1,7 +1,7 @@
 /**
  * The reservation rows, one per (session, generation), and the kept tallies beside them. The only writer of both: a row
  * enters at `grant`, changes state at `move`, leaves at `prune`, and each of the three moves its tally in the same
- * transaction. Decides nothing: quota.ts and registry.ts do.
+ * transaction. Decides nothing: quota.ts and apply-report.ts do.
  */
 import type { ContainerId, Generation, SandboxId, SessionId } from "../../domain/state/ids.ts";
 import { addAmounts } from "../../storage/amounts.ts";

@@ -2,7 +2,7 @@
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { CountsPort } from "../../fleet/shard/shard-api.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { TenantCore } from "../tenant-core.ts";
 
 export interface CountsPorts {

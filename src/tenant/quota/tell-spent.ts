@@ -1,7 +1,7 @@
 /** Tells the sessions that cost something that the tenant's budget for the month is used up. What does not answer is told again. */
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import type { Generation, SessionId } from "../../domain/state/ids.ts";
-import type { Clock, Logger } from "../../session/ambient.ts";
+import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
 import type { TenantCore } from "../tenant-core.ts";
 
 interface SpentPorts {

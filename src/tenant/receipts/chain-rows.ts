@@ -6,7 +6,7 @@
 import type { Generation, SessionId } from "../../domain/state/ids.ts";
 import type { ReceiptBody, ReceiptPage, SignedReceiptView } from "../../protocol/resources/session/receipts.ts";
 import type { Sql } from "../../storage/sql.ts";
-import { readKept, writeKept } from "../kept.ts";
+import { readNamed, writeNamed } from "../named-values.ts";
 
 export interface UnsignedStatement {
   readonly sequence: number;
@@ -30,8 +30,8 @@ export function enterStatement(
 ): void {
   if (sql.run("SELECT 1 FROM statement WHERE session_id = ? AND generation = ?", sessionId, generation).length > 0)
     return;
-  const last = readKept(sql, "statements", 0);
-  writeKept(sql, "statements", last, last + 1);
+  const last = readNamed(sql, "statements", 0);
+  writeNamed(sql, "statements", last, last + 1);
   sql.run(
     "INSERT INTO statement (sequence, session_id, generation, body, signed, stored_at) VALUES (?, ?, ?, ?, 0, ?)",
     ...[last + 1, sessionId, generation, JSON.stringify(body), now],
@@ -60,12 +60,12 @@ export function keepSigned(sql: Sql, receipt: SignedReceiptView): boolean {
     ...[JSON.stringify(receipt), sequence],
   );
   if (written.length === 0) return false;
-  writeKept<ChainHead | null>(sql, "chain_head", head, { sequence, hash: receipt.hash });
+  writeNamed<ChainHead | null>(sql, "chain_head", head, { sequence, hash: receipt.hash });
   return true;
 }
 
 export function readHead(sql: Sql): ChainHead | null {
-  return readKept<ChainHead | null>(sql, "chain_head", null);
+  return readNamed<ChainHead | null>(sql, "chain_head", null);
 }
 
 export interface SessionReceiptRows {

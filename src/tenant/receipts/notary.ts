@@ -1,7 +1,7 @@
 /** Signs what entered the tenant's chain, in its order, beside the answers and from the alarm. */
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { SignedReceiptView } from "../../protocol/resources/session/receipts.ts";
-import type { Logger } from "../../session/ambient.ts";
+import type { Logger } from "../../runtime/clock-ids-logger.ts";
 import type { Sql } from "../../storage/sql.ts";
 import { firstUnsigned, keepSigned, unsignedCount } from "./chain-rows.ts";
 

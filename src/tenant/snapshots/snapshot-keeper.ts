@@ -3,7 +3,7 @@ import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import { failed, type ProviderResult } from "../../domain/state/failure.ts";
 import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { AgentSandbox, CallBound } from "../../sandbox/agent-sandbox.ts";
-import type { Clock, Logger } from "../../session/ambient.ts";
+import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
 import type { TenantCore } from "../tenant-core.ts";
 import type { DeletionResult } from "./snapshot-life.ts";
 import type { TenantSnapshot } from "./snapshot-rows.ts";

@@ -2,7 +2,7 @@
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { EventView } from "../../protocol/resources/session/events.ts";
 import type { Reply } from "../../protocol/problem.ts";
-import type { Clock, Ids, Logger } from "../../session/ambient.ts";
+import type { Clock, Ids, Logger } from "../../runtime/clock-ids-logger.ts";
 import type { Seals } from "../../storage/seals.ts";
 import type { Sql } from "../../storage/sql.ts";
 

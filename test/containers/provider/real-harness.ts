@@ -9,7 +9,7 @@ import type { SandboxObjectApi, WrapperCall } from "../../../src/sandbox/cloudfl
 import type { SnapshotBucket } from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
 import { shellJobs } from "../../contract/shell-jobs.ts";
 import type { ProviderHarness, ProviderWorld } from "../../contract/provider-harness.ts";
-import { systemClock, systemIds } from "../../support/system-ambient.ts";
+import { systemClock, systemIds } from "../../support/system-runtime.ts";
 // What the adapter takes for granted of the runtime, and Node has not.
 import "../../support/cloudflare/workers-module.ts";
 import { DisturbedBucket } from "../../contract/disturbed-bucket.ts";

@@ -6,7 +6,7 @@ import type { LaunchOrder } from "../../../src/sandbox/agent-sandbox.ts";
 import { localSandbox } from "../../../src/sandbox/local/local-sandbox.ts";
 import { pidsRunning } from "../../support/processes.ts";
 import { RunningHost } from "../../support/running-host.ts";
-import { systemClock, systemIds, testControlPlane } from "../../support/system-ambient.ts";
+import { systemClock, systemIds, testControlPlane } from "../../support/system-runtime.ts";
 import { until } from "../../support/until.ts";
 import { Cgroups } from "../../../wrapper/host/processes/cgroups.ts";
 

@@ -6,7 +6,7 @@ import { localSandbox } from "../../../src/sandbox/local/local-sandbox.ts";
 import { bound, ContractSession, valueOf } from "../../contract/contract-session.ts";
 import type { ProviderWorld } from "../../contract/provider-harness.ts";
 import { RunningHost } from "../../support/running-host.ts";
-import { systemClock, systemIds } from "../../support/system-ambient.ts";
+import { systemClock, systemIds } from "../../support/system-runtime.ts";
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -24,10 +24,10 @@ async function running(): Promise<RunningHost> {
 
 /** The host's world as one control plane sees it. */
 function worldOf(host: RunningHost, controlPlane: string): ProviderWorld {
-  const ambient = { clock: systemClock, ids: systemIds, fetch: (...call: Parameters<typeof fetch>) => fetch(...call) };
+  const runtime = { clock: systemClock, ids: systemIds, fetch: (...call: Parameters<typeof fetch>) => fetch(...call) };
   const id = (): Promise<string> => Promise.resolve(controlPlane);
   return {
-    provider: localSandbox({ url: host.url, token: host.token, controlPlane: id, ...ambient }),
+    provider: localSandbox({ url: host.url, token: host.token, controlPlane: id, ...runtime }),
     sessionId: () => host.session() as SessionId,
     now: Date.now,
     wait: (ms) => systemClock.sleep(ms),

@@ -25,7 +25,7 @@ import { DurableFiles } from "../../../wrapper/host/records/durable-files.ts";
 import { bound, ContractSession, valueOf } from "../../contract/contract-session.ts";
 import type { ProviderWorld } from "../../contract/provider-harness.ts";
 import { RunningHost, type HostOptions } from "../../support/running-host.ts";
-import { testControlPlane, systemClock, systemIds } from "../../support/system-ambient.ts";
+import { testControlPlane, systemClock, systemIds } from "../../support/system-runtime.ts";
 import { until } from "../../support/until.ts";
 
 const closing: (() => unknown)[] = [];
@@ -43,10 +43,10 @@ async function running(options: HostOptions = {}): Promise<RunningHost> {
 }
 
 function worldOf(host: RunningHost): ProviderWorld {
-  const ambient = { clock: systemClock, ids: systemIds, controlPlane: testControlPlane };
+  const runtime = { clock: systemClock, ids: systemIds, controlPlane: testControlPlane };
   const fetching = (...call: Parameters<typeof fetch>) => fetch(...call);
   return {
-    provider: localSandbox({ url: host.url, token: host.token, ...ambient, fetch: fetching }),
+    provider: localSandbox({ url: host.url, token: host.token, ...runtime, fetch: fetching }),
     sessionId: () => host.session() as SessionId,
     now: Date.now,
     wait: (ms) => systemClock.sleep(ms),

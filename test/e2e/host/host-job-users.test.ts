@@ -12,7 +12,7 @@ import { LiveSession } from "../../support/live-session.ts";
 import { isAlive, pidsRunning, pidsWith } from "../../support/processes.ts";
 import { RunningHost } from "../../support/running-host.ts";
 import { caller } from "../../support/session-rig.ts";
-import { systemIds } from "../../support/system-ambient.ts";
+import { systemIds } from "../../support/system-runtime.ts";
 import { until } from "../../support/until.ts";
 
 const isRoot = process.getuid?.() === 0;

@@ -8,7 +8,7 @@ import { localSandbox } from "../../../src/sandbox/local/local-sandbox.ts";
 import { bound, ContractSession, valueOf } from "../../contract/contract-session.ts";
 import type { ProviderWorld } from "../../contract/provider-harness.ts";
 import { RunningHost } from "../../support/running-host.ts";
-import { systemClock, systemIds, testControlPlane } from "../../support/system-ambient.ts";
+import { systemClock, systemIds, testControlPlane } from "../../support/system-runtime.ts";
 import { until } from "../../support/until.ts";
 
 const closing: (() => unknown)[] = [];
@@ -32,10 +32,10 @@ async function slowHost(): Promise<{
   process.env["PATH"] = `${home}:${path}`;
   const host = await RunningHost.start().finally(() => (process.env["PATH"] = path));
   closing.push(() => host.close());
-  const ambient = { clock: systemClock, ids: systemIds, controlPlane: testControlPlane };
+  const runtime = { clock: systemClock, ids: systemIds, controlPlane: testControlPlane };
   const fetching = (...call: Parameters<typeof fetch>) => fetch(...call);
   const world: ProviderWorld = {
-    provider: localSandbox({ url: host.url, token: host.token, ...ambient, fetch: fetching }),
+    provider: localSandbox({ url: host.url, token: host.token, ...runtime, fetch: fetching }),
     sessionId: () => host.session() as SessionId,
     now: Date.now,
     wait: (ms) => systemClock.sleep(ms),

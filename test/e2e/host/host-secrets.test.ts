@@ -7,7 +7,7 @@ import type { SessionId } from "../../../src/domain/state/ids.ts";
 import { localSandbox } from "../../../src/sandbox/local/local-sandbox.ts";
 import { ContractSession, valueOf } from "../../contract/contract-session.ts";
 import { RunningHost } from "../../support/running-host.ts";
-import { systemClock, systemIds, testControlPlane } from "../../support/system-ambient.ts";
+import { systemClock, systemIds, testControlPlane } from "../../support/system-runtime.ts";
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -19,10 +19,10 @@ const value = `value-${systemIds.secret()}`;
 async function started(wrapper: string | null): Promise<{ host: RunningHost; session: ContractSession }> {
   const host = await RunningHost.start(wrapper === null ? {} : { arguments: ["--wrapper", wrapperFile(wrapper)] });
   closing.push(() => host.close());
-  const ambient = { clock: systemClock, ids: systemIds, fetch: (...call: Parameters<typeof fetch>) => fetch(...call) };
+  const runtime = { clock: systemClock, ids: systemIds, fetch: (...call: Parameters<typeof fetch>) => fetch(...call) };
   const session = new ContractSession(
     {
-      provider: localSandbox({ url: host.url, token: host.token, controlPlane: testControlPlane, ...ambient }),
+      provider: localSandbox({ url: host.url, token: host.token, controlPlane: testControlPlane, ...runtime }),
       sessionId: () => host.session() as SessionId,
       now: Date.now,
       wait: (ms) => systemClock.sleep(ms),

@@ -11,7 +11,7 @@ import { localSandbox } from "../../../src/sandbox/local/local-sandbox.ts";
 import { bound, ContractSession, valueOf } from "../../contract/contract-session.ts";
 import type { ProviderWorld } from "../../contract/provider-harness.ts";
 import { RunningHost, type HostOptions } from "../../support/running-host.ts";
-import { systemClock, systemIds, testControlPlane } from "../../support/system-ambient.ts";
+import { systemClock, systemIds, testControlPlane } from "../../support/system-runtime.ts";
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -23,8 +23,8 @@ const mib = 2 ** 20;
 async function hostWith(options: HostOptions): Promise<{ readonly host: RunningHost; readonly world: ProviderWorld }> {
   const host = await RunningHost.start(options);
   closing.push(() => host.close());
-  const ambient = { clock: systemClock, ids: systemIds, fetch: (...call: Parameters<typeof fetch>) => fetch(...call) };
-  const provider = localSandbox({ url: host.url, token: host.token, controlPlane: testControlPlane, ...ambient });
+  const runtime = { clock: systemClock, ids: systemIds, fetch: (...call: Parameters<typeof fetch>) => fetch(...call) };
+  const provider = localSandbox({ url: host.url, token: host.token, controlPlane: testControlPlane, ...runtime });
   const world: ProviderWorld = {
     provider,
     sessionId: () => host.session() as SessionId,

@@ -15,7 +15,7 @@ import { CloudflareWorld } from "../../contract/cloudflare-harness.ts";
 import { instantSeals } from "../../support/instant-seals.ts";
 import { nodeSql } from "../../support/node-sql.ts";
 import { pidsWith } from "../../support/processes.ts";
-import { systemClock, systemIds } from "../../support/system-ambient.ts";
+import { systemClock, systemIds } from "../../support/system-runtime.ts";
 import { until } from "../../support/until.ts";
 import { snapshotPort } from "../../support/snapshot-port.ts";
 

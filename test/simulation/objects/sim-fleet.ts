@@ -2,7 +2,7 @@
 import type { AllowancePort } from "../../../src/fleet/control/control-api.ts";
 import { ControlCore } from "../../../src/fleet/control/control-core.ts";
 import { ShardIndex } from "../../../src/fleet/shard/shard-index.ts";
-import type { Clock } from "../../../src/session/ambient.ts";
+import type { Clock } from "../../../src/runtime/clock-ids-logger.ts";
 import { SimStorage } from "./sim-storage.ts";
 
 export class SimFleet {

@@ -3,7 +3,7 @@
  * alarm that needs it, lives until it crashes or is evicted, and fires its alarm as the platform does: at least once, late
  * at times, retried six times when the handler fails, and then dropped in silence.
  */
-import type { Clock } from "../../../src/session/ambient.ts";
+import type { Clock } from "../../../src/runtime/clock-ids-logger.ts";
 import { Incarnation, type CrashPoints } from "../../support/incarnation.ts";
 import type { VirtualTime } from "../../support/virtual-time.ts";
 import type { SimStorage } from "./sim-storage.ts";

@@ -3,7 +3,7 @@ import { instantTrafficKeys } from "../../support/instant-traffic-keys.ts";
 import type { SessionId } from "../../../src/domain/state/ids.ts";
 import type { Policy } from "../../../src/domain/rules/policy.ts";
 import type { AgentSandbox } from "../../../src/sandbox/agent-sandbox.ts";
-import type { Ids, Logger } from "../../../src/session/ambient.ts";
+import type { Ids, Logger } from "../../../src/runtime/clock-ids-logger.ts";
 import { ArmedAlarm } from "../../../src/session/armed-alarm.ts";
 import { SessionCommands } from "../../../src/session/commands/commands.ts";
 import { Trace } from "../../../src/session/trace.ts";

@@ -3,7 +3,7 @@ import type { SessionId } from "../../../src/domain/state/ids.ts";
 import type { AllowancePort } from "../../../src/fleet/control/control-api.ts";
 import type { CountsPort } from "../../../src/fleet/shard/shard-api.ts";
 import type { AgentSandbox } from "../../../src/sandbox/agent-sandbox.ts";
-import type { Ids, Logger } from "../../../src/session/ambient.ts";
+import type { Ids, Logger } from "../../../src/runtime/clock-ids-logger.ts";
 import type { QuotaTerms } from "../../../src/tenant/quota/quota.ts";
 import { tenantObject, type TenantWiring } from "../../../src/tenant/tenant-object.ts";
 import { instantSeals } from "../../support/instant-seals.ts";

@@ -1,5 +1,5 @@
 /** Audits while everything goes wrong: a plan is made, and applied as it is. What it claims must be true, and it must end nothing that lives. */
-import type { Ids } from "../../../src/session/ambient.ts";
+import type { Ids } from "../../../src/runtime/clock-ids-logger.ts";
 import { applyPlan } from "../../../src/fleet/audits/apply-plan.ts";
 import { auditTerms, type AuditPorts } from "../../../src/fleet/audits/audit-ports.ts";
 import { makePlan } from "../../../src/fleet/audits/make-plan.ts";

@@ -6,7 +6,7 @@ import type { SessionId, TenantId } from "../../../src/domain/state/ids.ts";
 import type { CreateJob } from "../../../src/protocol/resources/session/jobs.ts";
 import type { Problem, Reply } from "../../../src/protocol/problem.ts";
 import type { CreateSession, SessionView } from "../../../src/protocol/resources/session/sessions.ts";
-import type { Clock } from "../../../src/session/ambient.ts";
+import type { Clock } from "../../../src/runtime/clock-ids-logger.ts";
 import { over } from "../../../src/calls/bounded-call.ts";
 import type { SessionCommands } from "../../../src/session/commands/commands.ts";
 import type { Caller } from "../../../src/session/session-api.ts";

@@ -4,9 +4,9 @@
  */
 import type { SessionId } from "../../../src/domain/state/ids.ts";
 import type { AgentSandbox } from "../../../src/sandbox/agent-sandbox.ts";
-import type { Clock } from "../../../src/session/ambient.ts";
+import type { Clock } from "../../../src/runtime/clock-ids-logger.ts";
 import type { Caller } from "../../../src/session/session-api.ts";
-import { TrafficGate } from "../../../src/traffic/gate.ts";
+import { TrafficGate } from "../../../src/traffic/traffic-gate.ts";
 import { instantTrafficKeys } from "../../support/instant-traffic-keys.ts";
 import type { SeededRandom } from "../../support/seeded-random.ts";
 import type { SessionWatch } from "../checks/session-watch.ts";

@@ -5,7 +5,7 @@
 import { agentContainer } from "../../../src/sandbox/cloudflare/native/agent-container.ts";
 import type { SandboxObjectApi } from "../../../src/sandbox/cloudflare/object-api.ts";
 import { instantSeals } from "../instant-seals.ts";
-import { systemClock, systemIds } from "../system-ambient.ts";
+import { systemClock, systemIds } from "../system-runtime.ts";
 import { readFileSync } from "node:fs";
 import { BoxedProcesses } from "./boxed-processes.ts";
 import { FakeContainer, type Manners } from "./fake-container.ts";

@@ -3,7 +3,7 @@
  * effect, and an object may be reset under its caller.
  */
 import type { SandboxObjectApi } from "../../../src/sandbox/cloudflare/object-api.ts";
-import type { Clock } from "../../../src/session/ambient.ts";
+import type { Clock } from "../../../src/runtime/clock-ids-logger.ts";
 import type { FaultyCall } from "../../contract/provider-harness.ts";
 
 export type ObjectCall = keyof SandboxObjectApi;

@@ -9,8 +9,8 @@ import type { FenceParts, FenceTerms } from "../../../src/sandbox/cloudflare/fen
 import type { ContainerPlatform } from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
 import { Toolbox } from "../../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
 import { untouchedForMs } from "../../../src/protocol/sandbox/stale-workspace.ts";
-import type { Clock } from "../../../src/session/ambient.ts";
-import { systemIds } from "../system-ambient.ts";
+import type { Clock } from "../../../src/runtime/clock-ids-logger.ts";
+import { systemIds } from "../system-runtime.ts";
 import { ObjectRpc } from "./object-rpc.ts";
 import { programs } from "./programs.ts";
 import { StandInBucket } from "./stand-in-bucket.ts";

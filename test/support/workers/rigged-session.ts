@@ -13,7 +13,7 @@ import type { Call, Fault } from "../../memory/fault-plan.ts";
 import { memorySandbox } from "../../memory/memory-sandbox.ts";
 import { MemoryWorld } from "../../memory/memory-world.ts";
 import type { SessionView } from "../../../src/protocol/resources/session/sessions.ts";
-import type { Clock } from "../../../src/session/ambient.ts";
+import type { Clock } from "../../../src/runtime/clock-ids-logger.ts";
 import type { SessionReport, TenantPort } from "../../../src/session/reports/reports.ts";
 import type { Caller, SessionApi } from "../../../src/session/session-api.ts";
 import { sessionObject } from "../../../src/session/session-object.ts";

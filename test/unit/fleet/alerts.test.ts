@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { alertRules } from "../../../src/fleet/alerts/alert-rules.ts";
 import { nextAlertState } from "../../../src/fleet/alerts/alert.ts";
-import { layerNames } from "../../../src/fleet/control/schedule.ts";
+import { layerNames } from "../../../src/fleet/layers/run-layers.ts";
 import { noDrills } from "../../../src/domain/state/restore-drills.ts";
 import { blockedCodes, sessionStatuses } from "../../../src/protocol/resources/session/sessions.ts";
 import type { OutcomeCounts } from "../../../src/session/reports/reports.ts";

@@ -5,7 +5,7 @@ import { agedBeyond, everythingNotCritical, overdueAfterMs, troubled } from "../
 import { cleanup, type CleanupOrder } from "../../../src/fleet/layers/cleanup.ts";
 import { toShed } from "../../../src/fleet/layers/shed.ts";
 import { shedding } from "../../../src/fleet/layers/shedding.ts";
-import { dueLayers, layerEveryMs, layerNames, runLayers } from "../../../src/fleet/control/schedule.ts";
+import { dueLayers, layerEveryMs, layerNames, runLayers } from "../../../src/fleet/layers/run-layers.ts";
 import type { ShardStats } from "../../../src/fleet/shard/shard-api.ts";
 import type { SessionReport } from "../../../src/session/reports/reports.ts";
 import { ending, FleetRig, hung } from "../../support/fleet-rig.ts";

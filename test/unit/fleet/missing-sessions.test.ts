@@ -1,7 +1,7 @@
 /** Sessions that the index knows and their registry does not, as after a registry was put back from an old backup. */
 import { describe, expect, it } from "vitest";
 import { remindMissing } from "../../../src/fleet/audits/missing-sessions.ts";
-import { runLayers } from "../../../src/fleet/control/schedule.ts";
+import { runLayers } from "../../../src/fleet/layers/run-layers.ts";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
 import { FleetRig, hung } from "../../support/fleet-rig.ts";
 import { report, sessionId } from "../../support/reports.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { SessionId } from "../../../src/domain/state/ids.ts";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
-import type { LogFields, Logger } from "../../../src/session/ambient.ts";
-import { runMaintenance, type MaintenancePorts } from "../../../src/fleet/maintenance.ts";
+import type { LogFields, Logger } from "../../../src/runtime/clock-ids-logger.ts";
+import { runSweep, type SweepRunPorts } from "../../../src/fleet/layers/run-sweep.ts";
 import { sweepTerms, type SweepTerms } from "../../../src/fleet/layers/sweep.ts";
 import type { FleetShardApi, OverdueSession } from "../../../src/fleet/shard/shard-api.ts";
 import { ShardIndex } from "../../../src/fleet/shard/shard-index.ts";
@@ -25,7 +25,7 @@ function fleet(shards: Record<string, FleetShardApi["overdue"]>, poke: (id: Sess
   const poked: SessionId[] = [];
   const note = (message: string, fields: LogFields = {}) => void lines.push({ message, fields });
   const logger: Logger = { info: note, warn: note, error: note };
-  const ports: MaintenancePorts = {
+  const ports: SweepRunPorts = {
     shards: Object.entries(shards).map(([name, overdue]) => ({ name, api: { overdue } })),
     async poke(id) {
       poked.push(id);
@@ -35,13 +35,13 @@ function fleet(shards: Record<string, FleetShardApi["overdue"]>, poke: (id: Sess
     random: () => 0.5,
     logger,
   };
-  return { ports, lines, poked, tick: (changed = terms) => time.until(runMaintenance(ports, { sweep: changed })) };
+  return { ports, lines, poked, tick: (changed = terms) => time.until(runSweep(ports, { sweep: changed })) };
 }
 
 const late = (...names: readonly string[]): readonly OverdueSession[] =>
   names.map((name) => ({ sessionId: sessionId(name), nextDeadline: born - 3_600_000 }));
 const forever = () => new Promise<never>(() => {});
-const outcomes = (result: Awaited<ReturnType<typeof runMaintenance>>) =>
+const outcomes = (result: Awaited<ReturnType<typeof runSweep>>) =>
   result.sweep.ok
     ? result.sweep.result.sessions.map((each) => [each.sessionId.replace(/0+$/, ""), each.outcome])
     : null;

@@ -30,8 +30,8 @@ const uses = (folder: string, expressions: readonly string[], rule: string): rea
   expressions.map((expression) => ({ folder, source: `export const y = ${expression};\n`, rule }));
 
 const direction = "eslint(no-restricted-imports)";
-const ambientGlobal = "eslint(no-restricted-globals)";
-const ambientProperty = "eslint(no-restricted-properties)";
+const platformGlobal = "eslint(no-restricted-globals)";
+const platformProperty = "eslint(no-restricted-properties)";
 
 const cases: readonly Case[] = [
   ...imports("src", ["../test/memory/memory-sandbox.ts"], direction),
@@ -45,10 +45,17 @@ const cases: readonly Case[] = [
   ...imports("src/domain", ["./lease.ts"], null),
   ...imports(
     "src/domain",
-    ["zod", "node:fs", "../protocol/jobs.ts", "../session/ambient.ts", "../config/config.ts", "cloudflare:workers"],
+    [
+      "zod",
+      "node:fs",
+      "../protocol/jobs.ts",
+      "../runtime/clock-ids-logger.ts",
+      "../config/config.ts",
+      "cloudflare:workers",
+    ],
     direction,
   ),
-  ...typeImports("src/domain", ["../session/ambient.ts", "../protocol/jobs.ts"], direction),
+  ...typeImports("src/domain", ["../runtime/clock-ids-logger.ts", "../protocol/jobs.ts"], direction),
   { folder: "src/domain", source: `export * from "../../http/app.ts";\n`, rule: direction },
   { folder: "src/domain", source: `export const y = () => import("../../http/app.ts");\n`, rule: direction },
   {
@@ -59,16 +66,16 @@ const cases: readonly Case[] = [
   ...uses(
     "src/domain",
     ["globalThis.Date.now()", "performance.now()", "setTimeout(y0, 1)", "crypto.randomUUID()"],
-    ambientGlobal,
+    platformGlobal,
   ),
-  ...uses("src/domain", ["Date.now()", "Math.random()"], ambientProperty),
-  ...uses("src/domain", ["() => Promise.resolve(1)", `() => console.log("x")`, `fetch("x")`], ambientGlobal),
+  ...uses("src/domain", ["Date.now()", "Math.random()"], platformProperty),
+  ...uses("src/domain", ["() => Promise.resolve(1)", `() => console.log("x")`, `fetch("x")`], platformGlobal),
 
   ...imports("src/domain/machine", ["./cells.ts", "../state/lease.ts", "../rules/clocks.ts"], null),
   ...imports("src/domain/state", ["../../explain/explain.ts", "../../protocol/primitives.ts", "zod"], direction),
 
   ...imports("src/explain", ["./next-steps.ts", "../domain/state/lease.ts"], null),
-  ...imports("src/explain", ["../protocol/primitives.ts", "../session/ambient.ts", "zod"], direction),
+  ...imports("src/explain", ["../protocol/primitives.ts", "../runtime/clock-ids-logger.ts", "zod"], direction),
 
   ...imports("src/protocol", ["zod", "./jobs.ts", "../domain/ids.ts"], null),
   ...imports(
@@ -83,12 +90,13 @@ const cases: readonly Case[] = [
     direction,
   ),
 
+  ...imports("src/runtime", ["../domain/ids.ts", "../session/ports.ts", "zod"], direction),
   ...imports("src/storage", ["./sql.ts"], null),
   ...imports("src/storage", ["../domain/ids.ts", "../protocol/jobs.ts", "zod"], direction),
 
   ...imports("src/calls", ["./bounded-call.ts"], null),
-  ...typeImports("src/calls", ["../session/ambient.ts"], null),
-  ...imports("src/calls", ["../session/ambient.ts", "../sandbox/agent-sandbox.ts", "zod"], direction),
+  ...typeImports("src/calls", ["../runtime/clock-ids-logger.ts"], null),
+  ...imports("src/calls", ["../session/ports.ts", "../sandbox/agent-sandbox.ts", "zod"], direction),
   ...["src/session", "src/tenant", "src/fleet"].flatMap((folder) => [
     ...imports(folder, ["../calls/bounded-call.ts"], null),
     ...imports(folder, ["./store.ts", "./migrations/one.ts", "../domain/ids.ts", "../protocol/jobs.ts"], null),
@@ -98,7 +106,7 @@ const cases: readonly Case[] = [
       [
         "../sandbox/local/local-sandbox.ts",
         "../sandbox/cloudflare/fence/fence.ts",
-        "../sandbox/registry.ts",
+        "../sandbox/provider-registry.ts",
         "../http/app.ts",
       ],
       direction,
@@ -107,11 +115,11 @@ const cases: readonly Case[] = [
     ...typeImports(folder, ["../http/app.ts", "../sandbox/local/local-sandbox.ts"], direction),
   ]),
   ...imports("src/session/steps", ["../engine.ts", "../records/store.ts", "../../domain/state/lease.ts"], null),
-  ...imports("src/session/steps", ["../../http/app.ts", "../../sandbox/registry.ts"], direction),
+  ...imports("src/session/steps", ["../../http/app.ts", "../../sandbox/provider-registry.ts"], direction),
   ...typeImports("src/session", ["../tenant/tenant-api.ts", "../fleet/shard-api.ts"], null),
   ...imports("src/session", ["../tenant/tenant-api.ts", "../tenant/quota/quota.ts"], direction),
   ...typeImports("src/session", ["../tenant/quota/quota.ts"], direction),
-  ...typeImports("src/fleet", ["../session/reports/reports.ts", "../session/ambient.ts"], null),
+  ...typeImports("src/fleet", ["../session/reports/reports.ts", "../runtime/clock-ids-logger.ts"], null),
   ...typeImports("src/fleet/alerts", ["../../domain/ids.ts"], null),
   ...imports("src/fleet/alerts", ["../../http/app.ts", "../../sandbox/local/local-sandbox.ts"], direction),
 
@@ -120,16 +128,10 @@ const cases: readonly Case[] = [
     ["./wire.ts", "../agent-sandbox.ts", "../wrapper-client.ts", "../../domain/ids.ts"],
     null,
   ),
-  ...typeImports("src/sandbox/local", ["../../session/ambient.ts"], null),
+  ...typeImports("src/sandbox/local", ["../../runtime/clock-ids-logger.ts"], null),
   ...imports(
     "src/sandbox/local",
-    [
-      "../cloudflare/fence.ts",
-      "../registry.ts",
-      "../../session/ambient.ts",
-      "../../session/store.ts",
-      "../../tenant/quota/quota.ts",
-    ],
+    ["../cloudflare/fence.ts", "../provider-registry.ts", "../../session/store.ts", "../../tenant/quota/quota.ts"],
     direction,
   ),
   ...imports("src/sandbox/cloudflare", ["./fence/launching.ts", "../agent-sandbox.ts"], null),
@@ -140,7 +142,7 @@ const cases: readonly Case[] = [
   ),
   ...imports(
     "src/sandbox/cloudflare/fence",
-    ["../../local/local-sandbox.ts", "../../registry.ts", "../../../http/app.ts", "../../../session/ambient.ts"],
+    ["../../local/local-sandbox.ts", "../../provider-registry.ts", "../../../http/app.ts", "../../../session/ports.ts"],
     direction,
   ),
   ...imports("src/sandbox", ["./local/local-sandbox.ts", "../http/app.ts", "../fleet/shard-api.ts"], direction),
@@ -158,7 +160,7 @@ const cases: readonly Case[] = [
     direction,
   ),
   ...imports("src/http", ["../sandbox/agent-sandbox.ts", "../sandbox/local/local-sandbox.ts", "node:fs"], direction),
-  ...imports("src/http/routes", ["../../session/session-object.ts", "../../sandbox/registry.ts"], direction),
+  ...imports("src/http/routes", ["../../session/session-object.ts", "../../sandbox/provider-registry.ts"], direction),
 
   ...imports("src/client", ["../protocol/jobs.ts", "./stream.ts"], null),
   ...imports("src/client", ["../domain/ids.ts", "../http/app.ts", "zod"], direction),
@@ -173,8 +175,8 @@ const cases: readonly Case[] = [
   ...imports("wrapper/host", ["../../src/sandbox/agent-sandbox.ts", "esbuild"], direction),
 
   ...["src/session", "src/tenant", "src/fleet", "src/sandbox/local", "src/http"].flatMap((folder) => [
-    ...uses(folder, ["Date.now()", "Math.random()", "crypto.randomUUID()"], ambientProperty),
-    ...uses(folder, ["setTimeout(y0, 1)", `() => console.log("x")`], ambientGlobal),
+    ...uses(folder, ["Date.now()", "Math.random()", "crypto.randomUUID()"], platformProperty),
+    ...uses(folder, ["setTimeout(y0, 1)", `() => console.log("x")`], platformGlobal),
   ]),
   { folder: "src", source: `export const y = () => console.log("x");\n`, rule: "eslint(no-console)" },
 

@@ -8,7 +8,7 @@ import type { ObjectAim } from "../../../src/sandbox/cloudflare/object-api.ts";
 import { FakeContainer, type FakeOptions } from "../../support/cloudflare/fake-container.ts";
 import { objectContext } from "../../support/cloudflare/object-context.ts";
 import { instantSeals } from "../../support/instant-seals.ts";
-import { systemClock, systemIds } from "../../support/system-ambient.ts";
+import { systemClock, systemIds } from "../../support/system-runtime.ts";
 
 const ms = 10_000;
 const sleepAfterMs = 600_000;

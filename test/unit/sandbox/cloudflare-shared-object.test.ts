@@ -16,7 +16,7 @@ import { cloudflareSandbox } from "../../../src/sandbox/cloudflare/cloudflare-sa
 import type { ObjectAim, SandboxObjectApi } from "../../../src/sandbox/cloudflare/object-api.ts";
 import { StandInAccount } from "../../support/cloudflare/stand-in-account.ts";
 import { StandInSandboxError, StandInStorage } from "../../support/cloudflare/stand-in-platform.ts";
-import { systemClock, systemIds } from "../../support/system-ambient.ts";
+import { systemClock, systemIds } from "../../support/system-runtime.ts";
 
 /** Another in each test: all containers of this machine share its /proc, and what is late of one must not strike the next. */
 let container: ContainerId;

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { AgentSandbox } from "../../../src/sandbox/agent-sandbox.ts";
-import { providerRegistry } from "../../../src/sandbox/registry.ts";
+import { providerRegistry } from "../../../src/sandbox/provider-registry.ts";
 
 it("an adapter that is not wired is null, and one that is, is made once", () => {
   const made: AgentSandbox[] = [];

@@ -15,7 +15,7 @@ import {
 import { wrapperProof } from "../../../src/protocol/sandbox/wrapper.ts";
 import type { LaunchOrder } from "../../../src/sandbox/agent-sandbox.ts";
 import { type ContainerWiring, sandboxContainer } from "../../../src/sandbox/cloudflare/sdk/sandbox-container.ts";
-import { systemIds } from "../../support/system-ambient.ts";
+import { systemIds } from "../../support/system-runtime.ts";
 
 const sleepAfterMs = 600_000;
 

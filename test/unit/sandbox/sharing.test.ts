@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repository } from "../../../scripts/repository.ts";
 import { cloudflareSandbox } from "../../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
-import { systemClock, systemIds } from "../../support/system-ambient.ts";
+import { systemClock, systemIds } from "../../support/system-runtime.ts";
 
 const nowhere = (): never => {
   throw new Error("no object is asked");

@@ -7,7 +7,7 @@ import { verifyReceipts } from "../../../src/receipts/verify.ts";
 import { keepSigned } from "../../../src/tenant/receipts/chain-rows.ts";
 import { Notary } from "../../../src/tenant/receipts/notary.ts";
 import { quotaTerms } from "../../../src/tenant/quota/quota.ts";
-import { receiptRetentionMs } from "../../../src/tenant/registry.ts";
+import { receiptRetentionMs } from "../../../src/tenant/apply-report.ts";
 import { TenantCore } from "../../../src/tenant/tenant-core.ts";
 import { nodeSql, type NodeSql } from "../../support/node-sql.ts";
 import { born, lease, report, sessionId } from "../../support/reports.ts";

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync } from "node:fs";
 import { dirname, relative } from "node:path";
 import type { GuardianBoot, GuardianJobUser } from "../guardian-boot.ts";
-import { handOver } from "../hand-over.ts";
+import { changeOwner } from "../change-owner.ts";
 import { isRoot, whyClosed, whyNoJobUser, type RunAs } from "./job-user.ts";
 import { readTable, readUser } from "../../proc/process-table.ts";
 
@@ -51,7 +51,7 @@ export function makePlaces(
 
 function given(place: string, to: RunAs): string | null {
   try {
-    handOver(place, to);
+    changeOwner(place, to);
     return null;
   } catch (error) {
     return `${place} cannot be given to user ${to.uid}: ${error instanceof Error ? error.message : String(error)}`;

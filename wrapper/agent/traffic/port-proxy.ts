@@ -7,7 +7,7 @@ import { trafficHeaders } from "../../../src/protocol/sandbox/traffic.ts";
 import { TrafficRefused } from "../../relay/refusal.ts";
 import { maxHeadBytes, onward, relayRequest, relayUpgrade } from "../../relay/relay.ts";
 import type { TrafficActivity } from "./activity.ts";
-import { mannersOf } from "./manners.ts";
+import { relayRules } from "./relay-rules.ts";
 import type { OwnListeners } from "./own-listeners.ts";
 import type { TrafficService } from "./service.ts";
 
@@ -20,11 +20,11 @@ export function portProxy(listeners: Pick<OwnListeners, "find" | "list">, activi
     request: async (request, response, path) => {
       if (path === "") return await list(listeners, response);
       const upstream = await connect(listeners, request, path);
-      relayRequest(request, response, upstream, mannersOf(request, activity, badAnswer));
+      relayRequest(request, response, upstream, relayRules(request, activity, badAnswer));
     },
     upgrade: async (request, socket, head, path, proof) => {
       const upstream = await connect(listeners, request, path);
-      relayUpgrade(socket, head, upstream, mannersOf(request, activity, badAnswer), [
+      relayUpgrade(socket, head, upstream, relayRules(request, activity, badAnswer), [
         `${trafficHeaders.proof}: ${proof}`,
       ]);
     },

@@ -5,7 +5,7 @@ import { trafficHeaders } from "../../../src/protocol/sandbox/traffic.ts";
 import { TrafficRefused } from "../../relay/refusal.ts";
 import { maxHeadBytes, onward, relayRequest, relayUpgrade } from "../../relay/relay.ts";
 import type { TrafficActivity } from "./activity.ts";
-import { mannersOf } from "./manners.ts";
+import { relayRules } from "./relay-rules.ts";
 import type { TrafficService } from "./service.ts";
 import type { ServiceProcess } from "./service-process.ts";
 
@@ -29,11 +29,11 @@ function proxyOf(name: string, served: Served, activity: TrafficActivity): Traff
     name,
     request: async (request, response, path) => {
       const upstream = await connect(served, request, `/${name}${path}`);
-      relayRequest(request, response, upstream, mannersOf(request, activity, gone));
+      relayRequest(request, response, upstream, relayRules(request, activity, gone));
     },
     upgrade: async (request, socket, head, path, proof) => {
       const upstream = await connect(served, request, `/${name}${path}`);
-      relayUpgrade(socket, head, upstream, mannersOf(request, activity, gone), [`${trafficHeaders.proof}: ${proof}`]);
+      relayUpgrade(socket, head, upstream, relayRules(request, activity, gone), [`${trafficHeaders.proof}: ${proof}`]);
     },
   };
 }

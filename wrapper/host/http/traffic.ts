@@ -15,7 +15,7 @@ import type { Duplex } from "node:stream";
 import { trafficHeaders, trafficPrefix } from "../../../src/protocol/sandbox/traffic.ts";
 import { startTimeOf } from "../../proc/marked-processes.ts";
 import { refuseRequest, refuseUpgrade, TrafficRefused } from "../../relay/refusal.ts";
-import { maxHeadBytes, onward, relayRequest, relayUpgrade, type RelayManners } from "../../relay/relay.ts";
+import { maxHeadBytes, onward, relayRequest, relayUpgrade, type RelayRules } from "../../relay/relay.ts";
 import type { Records, Running } from "../records/records.ts";
 
 interface Open {
@@ -30,7 +30,7 @@ export interface HostTrafficParts {
 }
 
 /** A pass goes on to the agent, and what the agent says for itself comes back. The host's own token goes nowhere. */
-const manners: RelayManners = {
+const rules: RelayRules = {
   sent: new Set([trafficHeaders.token, trafficHeaders.generation, trafficHeaders.nonce, trafficHeaders.quiet]),
   answered: new Set([trafficHeaders.proof, trafficHeaders.refused]),
   broken: (error) => new TrafficRefused("unreachable", `The agent did not answer (${error.message}).`),
@@ -60,7 +60,7 @@ export class HostTraffic {
     try {
       const upstream = this.#send(request);
       this.#follow(request, upstream, request.socket, (over) => response.once("close", over));
-      relayRequest(request, response, upstream, manners);
+      relayRequest(request, response, upstream, rules);
     } catch (error) {
       refuseRequest(response, asRefused(error));
     }
@@ -71,7 +71,7 @@ export class HostTraffic {
     try {
       const upstream = this.#send(request);
       this.#follow(request, upstream, socket, (over) => socket.once("close", over));
-      relayUpgrade(socket, head, upstream, manners, []);
+      relayUpgrade(socket, head, upstream, rules, []);
     } catch (error) {
       refuseUpgrade(socket, asRefused(error), null);
     }
@@ -83,7 +83,7 @@ export class HostTraffic {
     const mayRepeat = request.headers.upgrade === undefined && (request.method === "GET" || request.method === "HEAD");
     return sendRequest(`${url}${request.url ?? "/"}`, {
       method: request.method ?? "GET",
-      headers: onward(request, manners.sent),
+      headers: onward(request, rules.sent),
       maxHeaderSize: maxHeadBytes,
       agent: mayRepeat ? this.#connections : false,
     });

@@ -7,7 +7,7 @@
  */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { handOver } from "../../agent/hand-over.ts";
+import { changeOwner } from "../../agent/change-owner.ts";
 import { isRoot, whyClosed, whyNoJobUser } from "../../agent/jobs/job-user.ts";
 import { readTable, readUser } from "../../proc/process-table.ts";
 import { isFull } from "../../proc/errno.ts";
@@ -61,7 +61,7 @@ export function proveJobUsers(range: JobUserRange, state: StateDirectory, wrappe
     return;
   }
   try {
-    handOver(probe, user);
+    changeOwner(probe, user);
     const reason = whyNoJobUser(user) ?? whyClosed(user, probe);
     if (reason !== null) throw why(reason);
   } finally {

@@ -7,7 +7,7 @@ import { type SharedPort, sharePort } from "../../../protocol/resources/sandbox/
 import type { SessionId } from "../../../domain/state/ids.ts";
 import { readJson } from "../../request/body.ts";
 import { validationFailed } from "../../request/validation.ts";
-import { tokenQuery } from "../../ports/port-headers.ts";
+import { tokenQuery } from "../../sandbox-ports/port-headers.ts";
 import { inSandbox } from "./in-sandbox.ts";
 import { askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
 

@@ -1,5 +1,5 @@
 /** What the parts of one fence share. */
-import type { Clock, Ids, Logger } from "../../../session/ambient.ts";
+import type { Clock, Ids, Logger } from "../../../runtime/clock-ids-logger.ts";
 import type { Capacity } from "../../agent-sandbox.ts";
 import type { JobUser } from "../../../protocol/sandbox/wrapper.ts";
 import type { ContainerPlatform } from "../platform/container-platform.ts";

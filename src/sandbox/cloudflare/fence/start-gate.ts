@@ -5,7 +5,7 @@
  * itself right before it starts.
  */
 import type { Generation, SandboxId } from "../../../domain/state/ids.ts";
-import type { Clock } from "../../../session/ambient.ts";
+import type { Clock } from "../../../runtime/clock-ids-logger.ts";
 import type { FenceRecords } from "./fence-records.ts";
 
 interface Opening {

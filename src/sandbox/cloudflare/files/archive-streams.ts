@@ -8,7 +8,7 @@ import { isSame, type SnapshotNames, upload } from "./snapshot-shelf.ts";
 import type { KeptFiles } from "./saving.ts";
 
 const packing = ["tar", "--create", "--file=-", "--format=posix", "--sparse", "--numeric-owner"];
-/** As root and owned by root: the agent gives the whole tree to the user of the jobs before any of them runs (hand-over.ts). */
+/** As root and owned by root: the agent gives the whole tree to the user of the jobs before any of them runs (change-owner.ts). */
 const unpacking = ["tar", "--extract", "--file=-", "--same-permissions", "--no-same-owner"];
 
 /** Rejects, and leaves no archive, unless tar came to its end without a complaint. */

@@ -4,7 +4,7 @@
  *
  * Only `start` starts a container here. `exec` and ports never do.
  */
-import type { Clock } from "../../../session/ambient.ts";
+import type { Clock } from "../../../runtime/clock-ids-logger.ts";
 import { wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
 import type {
   CommandResult,

@@ -6,7 +6,7 @@
  * connection fails. A container that was started open keeps its other connections until its next start, even if rules are set meanwhile.
  */
 import type { DeniedHost } from "../../../domain/state/network.ts";
-import type { Logger } from "../../../session/ambient.ts";
+import type { Logger } from "../../../runtime/clock-ids-logger.ts";
 import type { Seals } from "../../../storage/seals.ts";
 import { type NetworkRules, opensEverything } from "../../agent-sandbox.ts";
 import type { FenceStorage } from "../platform/container-platform.ts";

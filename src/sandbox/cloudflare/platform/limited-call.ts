@@ -1,7 +1,7 @@
 /** One call to the platform inside a time: gives up by itself, because no call of the SDK ever does. Never rejects. */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import { bounded, timedOut } from "../../../calls/bounded-call.ts";
-import type { Clock } from "../../../session/ambient.ts";
+import type { Clock } from "../../../runtime/clock-ids-logger.ts";
 import { nativeFailure } from "../native/native-failure.ts";
 import { sdkFailure } from "../sdk/sdk-failure.ts";
 

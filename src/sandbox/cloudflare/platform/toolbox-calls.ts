@@ -10,7 +10,7 @@ import {
   type StopReport,
   type ToolMember,
 } from "../../../protocol/sandbox/toolbox.ts";
-import type { Clock } from "../../../session/ambient.ts";
+import type { Clock } from "../../../runtime/clock-ids-logger.ts";
 import type { Capacity } from "../../agent-sandbox.ts";
 import { jsonOf, shaped, type Shape } from "../../http-reply.ts";
 import type { ContainerPlatform } from "./container-platform.ts";

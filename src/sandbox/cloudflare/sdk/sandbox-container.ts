@@ -8,7 +8,7 @@
  * `destroy()`, and a container that stays awake by itself is what Mooring exists to prevent.
  */
 import { Sandbox } from "@cloudflare/sandbox";
-import type { Clock, Ids, Logger } from "../../../session/ambient.ts";
+import type { Clock, Ids, Logger } from "../../../runtime/clock-ids-logger.ts";
 import { forwardMethods, type Implementing } from "../../../storage/forward-methods.ts";
 import { untouchedForMs } from "../../../protocol/sandbox/stale-workspace.ts";
 import type { LaunchOrder } from "../../agent-sandbox.ts";

@@ -6,7 +6,7 @@ import type { AttemptId, ContainerId, SandboxId, SessionId } from "../../../../s
 import type { Observation } from "../../../../src/domain/state/observation.ts";
 import { defaultPolicy as policy } from "../../../../src/domain/rules/policy.ts";
 import { quotaTerms } from "../../../../src/tenant/quota/quota.ts";
-import { receiptRetentionMs } from "../../../../src/tenant/registry.ts";
+import { receiptRetentionMs } from "../../../../src/tenant/apply-report.ts";
 import { TenantCore } from "../../../../src/tenant/tenant-core.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
 import { born, lease, order, report, sessionId } from "../../../support/reports.ts";

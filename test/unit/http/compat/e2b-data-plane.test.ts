@@ -5,7 +5,7 @@ import { EnvelopeReader } from "../../../../src/protocol/compat/connect.ts";
 import { signAccess } from "../../../../src/protocol/compat/e2b-access.ts";
 import { e2bSignature, judgeSignature } from "../../../../src/protocol/compat/e2b-signature.ts";
 import type { ProblemCode } from "../../../../src/protocol/problem.ts";
-import type { TrafficOrder } from "../../../../src/traffic/gate.ts";
+import type { TrafficOrder } from "../../../../src/traffic/traffic-gate.ts";
 import { httpClient } from "../../../support/http-client.ts";
 import { sampleId } from "../../../support/sample-views.ts";
 import { testKey, testSecrets } from "../../../support/http-client.ts";

@@ -1,7 +1,7 @@
 /** Who asks too often is told so, and nobody else notices: shown by counting calls, with a clock that a test moves. */
 import { describe, expect, it } from "vitest";
 import { addressOf, type SharedCounter, windowMs } from "../../../../src/http/guard/rate-limits.ts";
-import type { Clock } from "../../../../src/session/ambient.ts";
+import type { Clock } from "../../../../src/runtime/clock-ids-logger.ts";
 import {
   type ClientOptions,
   expectProblem,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { answeredHeaders, onwardHeaders, onwardPath } from "../../../../src/http/ports/port-headers.ts";
-import { type PortPlace, portPlace } from "../../../../src/http/ports/port-place.ts";
+import { answeredHeaders, onwardHeaders, onwardPath } from "../../../../src/http/sandbox-ports/port-headers.ts";
+import { type PortAddress, portAddress } from "../../../../src/http/sandbox-ports/port-address.ts";
 import type { SessionId } from "../../../../src/domain/state/ids.ts";
 import {
   isLabelSigned,
@@ -14,8 +14,8 @@ const id = "a".repeat(20) as SessionId;
 const byHost = new URL(`https://8000-${id}.sandboxes.example.net/x?y=1`);
 const byPath = new URL(`https://mooring.example.com/v1/sessions/${id}/ports/8000/x?y=1`);
 
-function placeOf(url: URL): PortPlace {
-  const place = portPlace(url, "sandboxes.example.net");
+function placeOf(url: URL): PortAddress {
+  const place = portAddress(url, "sandboxes.example.net");
   if (place === null) throw new Error("no place");
   return place;
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { defaultPolicy } from "../../../../src/domain/rules/policy.ts";
 import type { SessionReport, UsageFigure } from "../../../../src/session/reports/reports.ts";
 import { quotaTerms } from "../../../../src/tenant/quota/quota.ts";
-import { receiptRetentionMs } from "../../../../src/tenant/registry.ts";
+import { receiptRetentionMs } from "../../../../src/tenant/apply-report.ts";
 import { TenantCore } from "../../../../src/tenant/tenant-core.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
 import { born, lease, report, sessionId } from "../../../support/reports.ts";

@@ -5,7 +5,7 @@ import type { ServiceRoute } from "../exchange.ts";
 import { FilePath } from "../files/paths.ts";
 import { fileFailure } from "../service-failure.ts";
 import type { Change } from "../watch/directory-watch.ts";
-import { KeptWatches } from "../watch/kept-watches.ts";
+import { PolledWatches } from "../watch/polled-watches.ts";
 import { WaitingChanges } from "../watch/waiting-changes.ts";
 import { checkCaller } from "./caller.ts";
 import type { E2bPaths } from "./e2b-paths.ts";
@@ -39,7 +39,7 @@ interface Watcher {
 }
 
 export function watchMethods(paths: E2bPaths, infos: EntryInfos): readonly ServiceRoute[] {
-  const watchers = new KeptWatches<Watcher>();
+  const watchers = new PolledWatches<Watcher>();
   return [
     serverStream("filesystem.Filesystem/WatchDir", order, { keepalive: {} }, async (message, sending, exchange) => {
       checkCaller(exchange.request.headers.authorization);
@@ -105,7 +105,7 @@ function taken(waiting: WaitingChanges): readonly Change[] {
   return changes;
 }
 
-function found(watchers: KeptWatches<Watcher>, message: z.infer<typeof watcherName>): Watcher {
+function found(watchers: PolledWatches<Watcher>, message: z.infer<typeof watcherName>): Watcher {
   const watcher = watchers.get(idOf(message));
   if (watcher === null) throw new RpcFailure("not_found", `watcher with id ${idOf(message)} not found`);
   return watcher;

@@ -1,7 +1,7 @@
 /** The routes of files. */
 import type { ServiceRoute } from "../exchange.ts";
 import { packRoute, unpackRoute } from "./archive.ts";
-import { mkdirRoute, moveRoute, removeRoute, statRoute } from "./changing.ts";
+import { mkdirRoute, moveRoute, removeRoute, statRoute } from "./entry-routes.ts";
 import { listRoute } from "./listing.ts";
 import type { FileMetadata } from "./metadata.ts";
 import { resolvePath, type Places } from "./paths.ts";

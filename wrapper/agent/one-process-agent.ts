@@ -20,7 +20,7 @@ import { parseBoot, serveInstance } from "./wrapper.ts";
 /** PID 1's child looks once a second, and reads whole seconds. */
 const watchMs = 1_000;
 
-export async function runAlone(): Promise<void> {
+export async function runOneProcessAgent(): Promise<void> {
   const clock = steadyClock();
   const startedAt = clock.now();
   const document = withUser(await readBoot());

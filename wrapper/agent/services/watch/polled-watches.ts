@@ -4,7 +4,7 @@ import type { WaitingChanges } from "./waiting-changes.ts";
 
 const forgottenMs = 600_000;
 
-export class KeptWatches<T extends { readonly waiting: WaitingChanges }> {
+export class PolledWatches<T extends { readonly waiting: WaitingChanges }> {
   readonly #kept = new Map<string, { readonly value: T; forget: NodeJS.Timeout }>();
 
   /** Its name. */

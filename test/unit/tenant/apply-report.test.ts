@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { compareCounts, noLedger } from "../../../src/tenant/ledger.ts";
-import { receiptRetentionMs } from "../../../src/tenant/registry.ts";
+import { receiptRetentionMs } from "../../../src/tenant/apply-report.ts";
 import { isolatedSandboxId } from "../../../src/domain/state/ids.ts";
 import type { SessionReport } from "../../../src/session/reports/reports.ts";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";

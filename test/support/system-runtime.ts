@@ -1,6 +1,6 @@
 /** The real clock and real randomness, for tests that drive real processes. */
 import { randomBytes } from "node:crypto";
-import type { Clock, Ids } from "../../src/session/ambient.ts";
+import type { Clock, Ids } from "../../src/runtime/clock-ids-logger.ts";
 
 export const systemClock: Clock = {
   now: () => Date.now(),

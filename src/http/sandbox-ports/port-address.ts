@@ -2,7 +2,7 @@
 import type { SessionId } from "../../domain/state/ids.ts";
 import { type NamedPort, readPortLabel } from "../../protocol/port-access.ts";
 
-export interface PortPlace extends NamedPort {
+export interface PortAddress extends NamedPort {
   /** `host`: an origin of the port's own. `path`: below Mooring's own origin. */
   readonly by: "host" | "path";
   /** As the server in the sandbox gets it, with the query. */
@@ -14,7 +14,7 @@ export interface PortPlace extends NamedPort {
 const pathPattern = /^(\/v1\/sessions\/([a-z0-9]{20})\/ports\/(\d{1,5}))(\/.*)?$/s;
 
 /** null: the request is for Mooring itself. `domain` null: ports have no host names here. */
-export function portPlace(url: URL, domain: string | null): PortPlace | null {
+export function portAddress(url: URL, domain: string | null): PortAddress | null {
   const label = domain === null ? null : labelBelow(url.hostname, domain);
   const named = label === null ? null : readPortLabel(label);
   if (named !== null) return { ...named, by: "host", path: `${url.pathname}${url.search}`, prefix: "" };

@@ -9,12 +9,12 @@ import type { AuditPorts, AuditTerms } from "../audits/audit-ports.ts";
 import { remindMissing } from "../audits/missing-sessions.ts";
 import { makePlan } from "../audits/make-plan.ts";
 import { boundedCall } from "../bounded-call.ts";
-import type { FleetControlApi, LayerSummary } from "./control-api.ts";
-import { RunRecord } from "./run-record.ts";
-import { backstop } from "../layers/choices.ts";
-import { cleanup, type CleanupTerms } from "../layers/cleanup.ts";
-import { shedding, type SheddingPorts } from "../layers/shedding.ts";
-import type { SweepResult } from "../layers/sweep.ts";
+import type { FleetControlApi, LayerSummary } from "../control/control-api.ts";
+import { RunRecord } from "../control/run-record.ts";
+import { backstop } from "./choices.ts";
+import { cleanup, type CleanupTerms } from "./cleanup.ts";
+import { shedding, type SheddingPorts } from "./shedding.ts";
+import type { SweepResult } from "./sweep.ts";
 
 const minute = 60_000;
 
@@ -33,15 +33,14 @@ const tickSlackMs = 2.5 * minute;
 /** A layer bounds itself; this is for the one that does not keep to it. The platform ends a tick after 15 minutes. */
 const layerBoundMs = 10 * minute;
 
-export interface SchedulePorts
-  extends Omit<AuditPorts, "control" | "shards">, Omit<SheddingPorts, "control" | "shards"> {
+export interface LayerPorts extends Omit<AuditPorts, "control" | "shards">, Omit<SheddingPorts, "control" | "shards"> {
   readonly control: AuditPorts["control"] & SheddingPorts["control"] & Pick<FleetControlApi, "layers">;
   readonly shards: SheddingPorts["shards"];
-  /** Its log lines and its own bounds are maintenance.ts's. */
+  /** Its log lines and its own bounds are those of run-sweep.ts. */
   sweep(): Promise<SweepResult>;
 }
 
-export interface ScheduleTerms {
+export interface LayerTerms {
   readonly policy: Policy;
   readonly cleanup: CleanupTerms;
   readonly audit: AuditTerms;
@@ -65,13 +64,13 @@ export interface LayerOutcome {
   readonly outcome: "done" | "failed" | "hung";
 }
 
-export async function runLayers(ports: SchedulePorts, terms: ScheduleTerms): Promise<readonly LayerOutcome[]> {
+export async function runLayers(ports: LayerPorts, terms: LayerTerms): Promise<readonly LayerOutcome[]> {
   const history = await boundedCall(ports.clock, terms.cleanup.callMs, () => ports.control.layers());
   const due = dueLayers(ports.clock.now(), history.type === "answered" ? history.value : null);
   return await Promise.all(due.map((layer) => runLayer(ports, terms, layer)));
 }
 
-async function runLayer(ports: SchedulePorts, terms: ScheduleTerms, layer: LayerName): Promise<LayerOutcome> {
+async function runLayer(ports: LayerPorts, terms: LayerTerms, layer: LayerName): Promise<LayerOutcome> {
   const answer = await boundedCall(ports.clock, layerBoundMs, async () => await bodies[layer](ports, terms));
   if (answer.type === "answered") return { layer, outcome: "done" };
   const why = answer.type === "failed" ? answer.message : `no end within ${layerBoundMs} ms`;
@@ -81,7 +80,7 @@ async function runLayer(ports: SchedulePorts, terms: ScheduleTerms, layer: Layer
   return { layer, outcome: answer.type };
 }
 
-type Body = (ports: SchedulePorts, terms: ScheduleTerms) => Promise<unknown>;
+type Body = (ports: LayerPorts, terms: LayerTerms) => Promise<unknown>;
 
 const bodies: Readonly<Record<LayerName, Body>> = {
   sweep: sweepRecorded,
@@ -102,7 +101,7 @@ const bodies: Readonly<Record<LayerName, Body>> = {
   },
 };
 
-async function sweepRecorded(ports: SchedulePorts): Promise<void> {
+async function sweepRecorded(ports: LayerPorts): Promise<void> {
   const record = await RunRecord.begin(ports, { layer: "sweep", by: "cron", reason: "" });
   const result = await ports.sweep().catch(async (error: unknown) => {
     await record.end("failed", {

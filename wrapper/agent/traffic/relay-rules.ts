@@ -2,16 +2,16 @@
 import type { IncomingMessage } from "node:http";
 import { trafficHeaders } from "../../../src/protocol/sandbox/traffic.ts";
 import type { TrafficRefused } from "../../relay/refusal.ts";
-import type { RelayManners } from "../../relay/relay.ts";
+import type { RelayRules } from "../../relay/relay.ts";
 import { isEventComment, isKeepAliveFrame, type TrafficActivity } from "./activity.ts";
 
 const none: ReadonlySet<string> = new Set();
 
-export function mannersOf(
+export function relayRules(
   { headers }: IncomingMessage,
   activity: TrafficActivity,
   broken: (error: Error) => TrafficRefused,
-): RelayManners {
+): RelayRules {
   const isQuiet = headers[trafficHeaders.quiet] !== undefined;
   return {
     sent: none,

@@ -1,6 +1,6 @@
 /** One look at the fleet: a few questions to each shard, all at once, each bounded. A shard that fails any of them is silent. */
 import type { TenantId } from "../../domain/state/ids.ts";
-import type { Clock } from "../../session/ambient.ts";
+import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { CapacityView, FleetDocument, LayerSummary, TenantEntry } from "../control/control-api.ts";
 import type { FleetRow, FleetShardApi, OutcomeTotals, OverdueSession, ShardStats } from "../shard/shard-api.ts";

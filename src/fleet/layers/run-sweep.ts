@@ -2,18 +2,18 @@
  * Runs the sweep and logs one line with its counts, and a line for each session or shard that gave trouble. It never throws:
  * the result says whether the sweep failed.
  */
-import type { Logger } from "../session/ambient.ts";
-import { sweep, type SweepPorts, type SweepResult, type SweepTerms } from "./layers/sweep.ts";
+import type { Logger } from "../../runtime/clock-ids-logger.ts";
+import { sweep, type SweepPorts, type SweepResult, type SweepTerms } from "./sweep.ts";
 
-export interface MaintenancePorts extends SweepPorts {
+export interface SweepRunPorts extends SweepPorts {
   readonly logger: Logger;
 }
 
-export interface MaintenanceTerms {
+export interface SweepRunTerms {
   readonly sweep: SweepTerms;
 }
 
-export interface MaintenanceResult {
+export interface SweepRun {
   readonly tookMs: number;
   readonly sweep: { readonly ok: true; readonly result: SweepResult } | { readonly ok: false; readonly error: string };
 }
@@ -21,7 +21,7 @@ export interface MaintenanceResult {
 /** At most this many troubled sessions are named in the log of one run; the result has them all. */
 const namedAtMost = 20;
 
-export async function runMaintenance(ports: MaintenancePorts, terms: MaintenanceTerms): Promise<MaintenanceResult> {
+export async function runSweep(ports: SweepRunPorts, terms: SweepRunTerms): Promise<SweepRun> {
   const { clock, logger } = ports;
   const startedAt = clock.now();
   const swept = await sweep(ports, terms.sweep).then(

@@ -22,7 +22,7 @@ import type { SessionStore } from "../records/store.ts";
 import { sessionView } from "./view.ts";
 import { sessionNotFound } from "../../protocol/not-found.ts";
 
-export class SessionAccess {
+export class CommandContext {
   readonly ports: SessionPorts;
   readonly state: SessionState;
   readonly store: SessionStore;

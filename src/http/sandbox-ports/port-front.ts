@@ -12,12 +12,12 @@ import type { Caller } from "../../session/session-api.ts";
 import { problemResponse, refused } from "../answer/problem.ts";
 import { bearer, headerCredential } from "../guard/credential.ts";
 import { lacksRight } from "../guard/auth.ts";
-import type { Gate } from "../guard/gate.ts";
+import type { RequestGate } from "../guard/request-gate.ts";
 import { headersTooLarge, trafficTooLarge } from "../guard/size-limits.ts";
 import { dataPlanePort } from "../guard/sandbox-auth.ts";
 import { isDataPlane } from "../guard/surface.ts";
 import type { Surroundings } from "../route.ts";
-import type { Entrant as Entrance } from "../../traffic/gate.ts";
+import type { Entrant as Entrance } from "../../traffic/traffic-gate.ts";
 import {
   answeredHeaders,
   cookieOf,
@@ -28,7 +28,7 @@ import {
   tokenInCookie,
   tokenQuery,
 } from "./port-headers.ts";
-import { isStrayHost, type PortPlace, portPlace } from "./port-place.ts";
+import { isStrayHost, type PortAddress, portAddress } from "./port-address.ts";
 
 /** `caller` null: a signed host name, which names no tenant; "anyone": a plain one, which opens only what its session made public. */
 interface Entrant {
@@ -42,9 +42,9 @@ interface Entrant {
 export class PortFront {
   readonly #around: Surroundings;
   readonly #config: Config;
-  readonly #gate: Gate;
+  readonly #gate: RequestGate;
 
-  constructor(around: Surroundings, config: Config, gate: Gate) {
+  constructor(around: Surroundings, config: Config, gate: RequestGate) {
     this.#around = around;
     this.#config = config;
     this.#gate = gate;
@@ -53,7 +53,7 @@ export class PortFront {
   /** null: the request is for Mooring itself. */
   async answer(request: Request): Promise<Response | null> {
     const url = new URL(request.url);
-    const place = portPlace(url, this.#config.trafficDomain);
+    const place = portAddress(url, this.#config.trafficDomain);
     // By that port E2B's SDK names its data plane, which is served as any route. Nothing else of Mooring's is below that host name.
     if (place?.by === "host" && place.port === dataPlanePort && place.signed === null)
       return isDataPlane(url.pathname) ? null : this.#refuse(request, noSuchHost);
@@ -72,7 +72,7 @@ export class PortFront {
     return response;
   }
 
-  async #serve(request: Request, url: URL, place: PortPlace): Promise<Response> {
+  async #serve(request: Request, url: URL, place: PortAddress): Promise<Response> {
     const heavy = headersTooLarge(request, this.#config.sizes) ?? trafficTooLarge(request);
     if (heavy !== null) return this.#refuse(request, heavy);
     // A worker registered below Mooring's origin would stand between it and its users.
@@ -102,7 +102,7 @@ export class PortFront {
     return new Response(body, { status, statusText, headers: answeredHeaders(answer, place, url) });
   }
 
-  async #enter(request: Request, url: URL, place: PortPlace): Promise<Reply<Entrant>> {
+  async #enter(request: Request, url: URL, place: PortAddress): Promise<Reply<Entrant>> {
     const { secrets } = this.#config;
     const keys = secrets.keySigning ?? [];
     if (place.signed !== null) {
@@ -123,7 +123,12 @@ export class PortFront {
     return this.#enterByToken(request, url, place, keys);
   }
 
-  async #enterByToken(request: Request, url: URL, place: PortPlace, keys: readonly string[]): Promise<Reply<Entrant>> {
+  async #enterByToken(
+    request: Request,
+    url: URL,
+    place: PortAddress,
+    keys: readonly string[],
+  ): Promise<Reply<Entrant>> {
     const inAddress = url.searchParams.get(tokenQuery);
     // By path the origin is Mooring's own: no cookie of a sandbox's page counts there.
     const inCookie = place.by === "host" ? tokenInCookie(request) : null;
@@ -146,7 +151,7 @@ export class PortFront {
     return entrant(caller, token === inAddress ? { token, endsAt: grant.endsAt } : null);
   }
 
-  #moved(url: URL, place: PortPlace, { token, endsAt }: NonNullable<Entrant["moveToCookie"]>): Response {
+  #moved(url: URL, place: PortAddress, { token, endsAt }: NonNullable<Entrant["moveToCookie"]>): Response {
     const forSeconds = Math.max(1, Math.floor((endsAt - this.#around.clock.now()) / 1_000));
     // A path that begins with two slashes would name another host.
     const location = onwardPath(place.path).replace(/^\/+/, "/");

@@ -24,9 +24,9 @@ const maxEntries = 1_000_000;
 /** Each level holds a descriptor. */
 const maxDepth = 200;
 
-export class CannotHandOver extends Error {}
+export class CannotChangeOwner extends Error {}
 
-export function handOver(directory: string, to: RunAs): void {
+export function changeOwner(directory: string, to: RunAs): void {
   const top = openDirectory(Buffer.from(directory));
   try {
     const stats = fstatSync(top);
@@ -54,20 +54,20 @@ class Giving {
   }
 
   all(directory: number, depth: number): void {
-    if (depth > maxDepth) throw new CannotHandOver(`directories are nested deeper than ${maxDepth}`);
+    if (depth > maxDepth) throw new CannotChangeOwner(`directories are nested deeper than ${maxDepth}`);
     const path = `/proc/self/fd/${directory}`;
     // Names as bytes: not every one is text.
     for (const name of readdirSync(path, { encoding: "buffer" })) {
       this.#left -= 1;
-      if (this.#left < 0) throw new CannotHandOver(`there are more than ${maxEntries} files`);
-      if (performance.now() > this.#until) throw new CannotHandOver(`it takes longer than ${maxMs} ms`);
+      if (this.#left < 0) throw new CannotChangeOwner(`there are more than ${maxEntries} files`);
+      if (performance.now() > this.#until) throw new CannotChangeOwner(`it takes longer than ${maxMs} ms`);
       this.#one(Buffer.concat([Buffer.from(`${path}/`), name]), depth);
     }
   }
 
   refuseNamesOutside(): void {
     if ([...this.#namesLeft.values()].some((left) => left > 0))
-      throw new CannotHandOver("a file in it has a further name outside of it");
+      throw new CannotChangeOwner("a file in it has a further name outside of it");
   }
 
   #wasLastName({ ino, nlink }: Stats): boolean {
@@ -78,11 +78,12 @@ class Giving {
 
   #one(path: Buffer, depth: number): void {
     const stats = lstatSync(path);
-    if (stats.dev !== this.#device) throw new CannotHandOver("a part of it is on another file system");
+    if (stats.dev !== this.#device) throw new CannotChangeOwner("a part of it is on another file system");
     if (stats.isDirectory()) {
       const inside = openDirectory(path);
       try {
-        if (fstatSync(inside).dev !== this.#device) throw new CannotHandOver("a part of it is on another file system");
+        if (fstatSync(inside).dev !== this.#device)
+          throw new CannotChangeOwner("a part of it is on another file system");
         this.all(inside, depth + 1);
         fchownSync(inside, this.#to.uid, this.#to.gid);
       } finally {
@@ -91,7 +92,7 @@ class Giving {
       return;
     }
     if (isGiven(stats, this.#to)) return;
-    if (stats.isCharacterDevice() || stats.isBlockDevice()) throw new CannotHandOver("there is a device in it");
+    if (stats.isCharacterDevice() || stats.isBlockDevice()) throw new CannotChangeOwner("there is a device in it");
     if (stats.nlink > 1 && !this.#wasLastName(stats)) return;
     lchownSync(path, this.#to.uid, this.#to.gid);
   }

@@ -4,7 +4,7 @@
  * The code in a sandbox is a stranger's. By host it has an origin of its own, and its cookies stay at that host. By path it is below
  * Mooring's own origin: there it sees and sets no cookies at all, and a browser runs its pages in a sandbox without that origin.
  */
-import type { PortPlace } from "./port-place.ts";
+import type { PortAddress } from "./port-address.ts";
 
 export const tokenQuery = "mooring_token";
 export const tokenHeader = "mooring-token";
@@ -13,7 +13,7 @@ const tokenCookie = "mooring_port";
 /** Headers of a request that carried Mooring's credential; they stay here. */
 export type Spent = "authorization" | "x-api-key" | null;
 
-export function onwardHeaders(request: Request, place: PortPlace, spent: Spent): Headers {
+export function onwardHeaders(request: Request, place: PortAddress, spent: Spent): Headers {
   const headers = new Headers(request.headers);
   if (spent !== null) headers.delete(spent);
   const cookies = place.by === "path" ? "" : withoutOurs(headers.get("cookie") ?? "");
@@ -58,7 +58,7 @@ const notByPath = [
 /** No `allow-same-origin`: a page below Mooring's origin must not have it. */
 const sandboxPolicy = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads";
 
-export function answeredHeaders(answer: Response, place: PortPlace, url: URL): Headers {
+export function answeredHeaders(answer: Response, place: PortAddress, url: URL): Headers {
   const headers = new Headers(answer.headers);
   const location = headers.get("location");
   if (location !== null) headers.set("location", seenFromOutside(location, place, url));
@@ -75,7 +75,7 @@ export function answeredHeaders(answer: Response, place: PortPlace, url: URL): H
 }
 
 /** A redirect as the client has to follow it. The server believes that it is at `localhost`. */
-function seenFromOutside(location: string, { prefix, port }: PortPlace, url: URL): string {
+function seenFromOutside(location: string, { prefix, port }: PortAddress, url: URL): string {
   const own = new RegExp(`^https?://(localhost|127\\.0\\.0\\.1|\\[::1\\]):${port}(?=[/?#]|$)`, "i");
   if (own.test(location)) return `${url.origin}${prefix}${location.replace(own, "") || "/"}`;
   return location.startsWith("/") && !location.startsWith("//") ? `${prefix}${location}` : location;

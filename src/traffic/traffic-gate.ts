@@ -18,7 +18,7 @@ import {
   type TrafficKeys,
 } from "../protocol/sandbox/traffic.ts";
 import type { AgentSandbox, TrafficRequest } from "../sandbox/agent-sandbox.ts";
-import type { Clock, Ids, Logger } from "../session/ambient.ts";
+import type { Clock, Ids, Logger } from "../runtime/clock-ids-logger.ts";
 import type { Caller, SessionApi } from "../session/session-api.ts";
 import { PassCache } from "./pass-cache.ts";
 

@@ -9,7 +9,7 @@ import {
   trafficRefusals,
 } from "../../../src/protocol/sandbox/traffic.ts";
 import type { AgentSandbox, TrafficRequest } from "../../../src/sandbox/agent-sandbox.ts";
-import { TrafficGate } from "../../../src/traffic/gate.ts";
+import { TrafficGate } from "../../../src/traffic/traffic-gate.ts";
 import { stillClock } from "../../support/http-client.ts";
 
 const id = "a".repeat(20) as SessionId;

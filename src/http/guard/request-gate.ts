@@ -10,7 +10,7 @@ import type { Config } from "../../config/config.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
 import { keyHasEnded } from "../../protocol/api-keys.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
-import type { Clock, Logger } from "../../session/ambient.ts";
+import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
 import { authenticateAdmin, authenticateTenant, operatorOfCookie, type Tenant, tenantOfCookie } from "./auth.ts";
 import type { Backend } from "../backend.ts";
 import { refused } from "../answer/problem.ts";
@@ -28,7 +28,7 @@ import { KeyCache } from "./key-cache.ts";
 import { authenticateSandbox } from "./sandbox-auth.ts";
 import type { Surface } from "./surface.ts";
 
-export interface GateSurroundings {
+export interface RequestGateSurroundings {
   readonly backend: Pick<Backend, "tenant" | "session">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -41,7 +41,7 @@ export interface Entry {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export class Gate {
+export class RequestGate {
   readonly #config: Config;
   readonly #clock: Clock;
   readonly #rates: RateLimits;
@@ -49,7 +49,7 @@ export class Gate {
   readonly #keys: KeyCache;
   readonly #owners: OwnerCache;
 
-  constructor(config: Config, around: GateSurroundings) {
+  constructor(config: Config, around: RequestGateSurroundings) {
     this.#config = config;
     this.#clock = around.clock;
     this.#keys = new KeyCache(around.backend, around.clock, around.log);
