@@ -124,7 +124,7 @@ function summarize(report: Report): number {
   return score;
 }
 
-const usage = "Usage: npm run mutate -- [FILE]...   (of src/domain: machine/on-stop.ts)";
+const usage = "Usage: npm run mutate -- [FILE]...   (of src/domain: machine/stop/on-stop.ts)";
 const { positionals } = readCommandLine(usage, { allowPositionals: true });
 const unknown = positionals.filter((file) => !existsSync(join(repository, "src/domain", file)));
 if (unknown.length > 0) {

@@ -6,8 +6,8 @@
  * the platform's own retries give up after minutes, silently.
  */
 import { nextDeadline, owes, quietWakeEnds, reconcile } from "../domain/rules/reconcile.ts";
-import { clockHasGoneBack } from "../domain/machine/on-clock-back.ts";
-import { timeRules } from "../domain/machine/on-time.ts";
+import { clockHasGoneBack } from "../domain/machine/lifetime/on-clock-back.ts";
+import { timeRules } from "../domain/machine/lifetime/on-time.ts";
 import { bounded } from "../calls/bounded-call.ts";
 import { Lanes } from "./lanes.ts";
 import type { WatchedClock } from "./watched-clock.ts";

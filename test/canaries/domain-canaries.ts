@@ -2,14 +2,14 @@
 import { bySimulation, byTests, canary, type Canary } from "./canary.ts";
 
 const proof = "domain/rules/proof.ts";
-const stop = "domain/machine/on-stop.ts";
+const stop = "domain/machine/stop/on-stop.ts";
 const clocks = "domain/rules/clocks.ts";
-const launch = "domain/machine/on-launch.ts";
-const renewal = "domain/machine/on-renewal.ts";
+const launch = "domain/machine/launch/on-launch.ts";
+const renewal = "domain/machine/lifetime/on-renewal.ts";
 const lease = "domain/state/lease.ts";
 const intent = "domain/machine/on-intent.ts";
-const time = "domain/machine/on-time.ts";
-const ending = "domain/machine/ending.ts";
+const time = "domain/machine/lifetime/on-time.ts";
+const ending = "domain/machine/stop/ending.ts";
 
 export const domainCanaries: readonly Canary[] = [
   canary(
@@ -94,7 +94,7 @@ export const domainCanaries: readonly Canary[] = [
     edits: [
       { file: `src/${stop}`, from: "if (now < from)", to: "if (now < lease.requestedAt)" },
       {
-        file: "src/session/commands/operator-commands.ts",
+        file: "src/session/commands/operator/operator-commands.ts",
         from: "if (targets.length > 0 && clock.now() < latest) {",
         to: "if (targets.length > 0 && clock.now() < 0) {",
       },

@@ -2,7 +2,7 @@
 import { bySimulation, byTests, canary, type Canary } from "./canary.ts";
 
 const state = "session/session-state.ts";
-const stopping = "session/steps/stopping.ts";
+const stopping = "session/steps/end/stopping.ts";
 const renewing = "session/steps/renewing.ts";
 const engine = "session/engine.ts";
 const registry = "tenant/apply-report.ts";
@@ -46,7 +46,7 @@ export const shellCanaries: readonly Canary[] = [
   ),
   canary(
     "a snapshot is saved although its session began to end [DEL-12]",
-    "session/steps/copying.ts",
+    "session/steps/save/copying.ts",
     "if (!isAsked(context, lease.generation, snapshotId)) return calledOff;",
     "",
     byTests("unit/session/snapshots"),
@@ -88,7 +88,7 @@ export const shellCanaries: readonly Canary[] = [
   ),
   canary(
     "a wrapper is asked although its sandbox began to stop [I1]",
-    "session/steps/preparing.ts",
+    "session/steps/open/preparing.ts",
     "if (!isAsked(context, generation, attemptId)) return;",
     "",
     byTests("unit/session/jobs/late-answers"),
@@ -109,14 +109,14 @@ export const shellCanaries: readonly Canary[] = [
   ),
   canary(
     "rows erased although nobody confirmed the last report [DEL-5]",
-    "session/steps/erasing.ts",
+    "session/steps/end/erasing.ts",
     "if ((await reporter.send(true)) && state.version === version) await eraseRows",
     "await reporter.send(true);\n  if (state.version === version) await eraseRows",
     bySimulation(),
   ),
   canary(
     "rows erased although something happened while the end was being told [DEL-5]",
-    "session/steps/erasing.ts",
+    "session/steps/end/erasing.ts",
     "if ((await reporter.send(true)) && state.version === version)",
     "if (await reporter.send(true))",
     byTests("unit/session/records/regressions-records"),
@@ -151,7 +151,7 @@ export const shellCanaries: readonly Canary[] = [
   ),
   canary(
     "saved while jobs still run [DEL-12]",
-    "session/steps/saving.ts",
+    "session/steps/save/saving.ts",
     "return answer.ok && answer.value.activeJobs === 0;",
     "return answer.ok;",
     bySimulation(),

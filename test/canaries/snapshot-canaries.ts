@@ -27,14 +27,14 @@ export const snapshotCanaries: readonly Canary[] = [
   ),
   canary(
     "what runs goes on while a snapshot is taken [TRA-15]",
-    "session/steps/copying.ts",
+    "session/steps/save/copying.ts",
     'const still = await calls.call(observeMs, "freeze", (bound) => wrapper.freeze(snapshotId, forMs, bound));',
     'const still = { ok: true, failure: { code: "" } } as never as { ok: true };',
     session,
   ),
   canary(
     "what stood still for a snapshot is not let go on [TRA-15]",
-    "session/steps/copying.ts",
+    "session/steps/save/copying.ts",
     "if (wrapper !== null) await bounded(",
     "if (wrapper === null) await bounded(",
     session,

@@ -6,7 +6,7 @@
  */
 import { acceptRenewal, newLeaseClock, type LeaseClock } from "../../src/protocol/sandbox/lease-clock.ts";
 import type { RenewalRequest } from "../../src/protocol/sandbox/wrapper.ts";
-import type { TellGuardian } from "./guardian-link.ts";
+import type { TellGuardian } from "./guardian/guardian-link.ts";
 import type { SteadyClock } from "./steady-clock.ts";
 
 export type EndCause = "lease_expired" | "newer_generation" | "guardian_gone" | "stop_requested";

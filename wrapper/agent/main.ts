@@ -9,7 +9,7 @@
  */
 import { begin } from "./begin.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { runGuardian } from "./guardian.ts";
+import { runGuardian } from "./guardian/guardian.ts";
 
 begin(async () => {
   const [, , role] = process.argv;

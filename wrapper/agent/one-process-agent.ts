@@ -8,10 +8,10 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { agentPlaces } from "../../src/protocol/sandbox/agent-places.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { ensureAgentUser } from "./agent-user.ts";
-import { parseGuardianBoot } from "./guardian-boot.ts";
-import type { TellGuardian } from "./guardian-link.ts";
-import { readBoot } from "./guardian.ts";
+import { ensureAgentUser } from "./user/agent-user.ts";
+import { parseGuardianBoot } from "./guardian/guardian-boot.ts";
+import type { TellGuardian } from "./guardian/guardian-link.ts";
+import { readBoot } from "./guardian/guardian.ts";
 import { jobsOf, makePlaces } from "./jobs/job-places.ts";
 import { boundedLog } from "./bounded-log.ts";
 import { steadyClock } from "./steady-clock.ts";

@@ -1,11 +1,11 @@
 /** Cells for what clients, operators and clocks ask for. Named for the event and, where it matters, the situation. */
-import { beginResume, endSession, withoutSandbox } from "./ending.ts";
+import { beginResume, endSession, withoutSandbox } from "./stop/ending.ts";
 import type { EventOf } from "./events.ts";
 import { ghostFrom, type Gate } from "../state/lease.ts";
 import { nextCalls, say } from "../state/next-calls.ts";
-import { backToPaused } from "./on-expiry.ts";
+import { backToPaused } from "./lifetime/on-expiry.ts";
 import { budgetIsUsedUp, nanosPerUnit } from "../rules/price.ts";
-import { resumeIfQueued } from "./on-stop.ts";
+import { resumeIfQueued } from "./stop/on-stop.ts";
 import { ignored, moved, note, rejected, type Context, type Outcome } from "./outcome.ts";
 import type { Asker } from "../state/asker.ts";
 import { type Desired, discard, ownSnapshot, saveUnderWay, startProvision, type Session } from "../state/session.ts";

@@ -1,5 +1,5 @@
 /** The conclusions that hold after every move, whatever it was. */
-import { withoutSandbox } from "./ending.ts";
+import { withoutSandbox } from "./stop/ending.ts";
 import { note, type Context, type Moved } from "./outcome.ts";
 import { chargeOf } from "../rules/price.ts";
 import type { StopCause } from "../state/lease.ts";

@@ -5,8 +5,8 @@
  *
  * A judgement is pure. It answers `unknown` when the figures it needs were not seen; `unknown` moves no alert.
  */
-import { canaryIsMissed } from "../../domain/state/canary.ts";
-import { certainlyFailing } from "../../domain/state/restore-drills.ts";
+import { canaryIsMissed } from "../../domain/probes/canary.ts";
+import { certainlyFailing } from "../../domain/probes/restore-drills.ts";
 import { type AlertRule, type Judgement, type NamedSession, naming } from "./alert.ts";
 
 const asAdmin = `curl -sS -H "Authorization: Bearer $ADMIN_TOKEN"`;

@@ -4,8 +4,8 @@
  */
 import type { CapacityView, LayerSummary } from "../control/control-api.ts";
 import type { BudgetNews, OutcomeTotals, OverdueContainer } from "../shard/shard-api.ts";
-import type { CanaryState } from "../../domain/state/canary.ts";
-import type { DrillState } from "../../domain/state/restore-drills.ts";
+import type { CanaryState } from "../../domain/probes/canary.ts";
+import type { DrillState } from "../../domain/probes/restore-drills.ts";
 import type { AlertTerms } from "./alert-terms.ts";
 
 export interface NamedSession {

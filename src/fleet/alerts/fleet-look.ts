@@ -4,8 +4,8 @@ import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import { boundedCall } from "../bounded-call.ts";
 import type { CapacityView, FleetDocument, LayerSummary, TenantEntry } from "../control/control-api.ts";
 import type { FleetRow, FleetShardApi, OutcomeTotals, OverdueSession, ShardStats } from "../shard/shard-api.ts";
-import { parseDrills } from "../../domain/state/restore-drills.ts";
-import { parseCanary } from "../../domain/state/canary.ts";
+import { parseDrills } from "../../domain/probes/restore-drills.ts";
+import { parseCanary } from "../../domain/probes/canary.ts";
 import type { FleetSnapshot, NamedSession } from "./alert.ts";
 import type { AlertTerms } from "./alert-terms.ts";
 

@@ -12,7 +12,7 @@ import { boundedCall } from "../bounded-call.ts";
 import type { AuditPorts, AuditTerms } from "../audits/audit-ports.ts";
 import { absentAtHost, observeEverywhere } from "../audits/make-plan.ts";
 import { reap, reaperReceiptId } from "../audits/reaper.ts";
-import { type CanaryState, parseCanary, type PlantedCanary } from "../../domain/state/canary.ts";
+import { type CanaryState, parseCanary, type PlantedCanary } from "../../domain/probes/canary.ts";
 
 const minute = 60_000;
 /** From one planting to the next; ticks are never exactly five minutes apart. */

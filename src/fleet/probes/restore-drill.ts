@@ -20,7 +20,7 @@ import {
   type FailingRestore,
   parseDrills,
   type RunningDrill,
-} from "../../domain/state/restore-drills.ts";
+} from "../../domain/probes/restore-drills.ts";
 import { differenceOf, manifestCommand, readManifest, type TreeManifest } from "./tree-manifest.ts";
 
 const minute = 60_000;

@@ -1,7 +1,7 @@
 /** What Mooring tries on itself, in figures: its canary and its restore drills. */
 import type { FleetDocument } from "../../fleet/control/control-api.ts";
-import { canaryIsMissed, parseCanary } from "../../domain/state/canary.ts";
-import { certainlyFailing, parseDrills } from "../../domain/state/restore-drills.ts";
+import { canaryIsMissed, parseCanary } from "../../domain/probes/canary.ts";
+import { certainlyFailing, parseDrills } from "../../domain/probes/restore-drills.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { StatsView } from "../../protocol/resources/operator/fleet.ts";
 

@@ -4,8 +4,8 @@ import type { Rejection } from "../../domain/machine/events.ts";
 import type { Session, Setback } from "../../domain/state/session.ts";
 import { statusOf } from "../../domain/rules/status.ts";
 import type { Problem, ProblemCode } from "../../protocol/problem.ts";
-import type { PauseRefusal } from "../steps/pause-admission.ts";
-import { type Refusal, refusalWords } from "../steps/reserving.ts";
+import type { PauseRefusal } from "../steps/save/pause-admission.ts";
+import { type Refusal, refusalWords } from "../steps/open/reserving.ts";
 
 export const newerRecord: Problem = {
   code: "newer_record",

@@ -5,7 +5,7 @@
  * armed close by. After a crash the first wake reports once more, which changes nothing at a receiver that knew.
  */
 import { expiresAt } from "../../domain/rules/clocks.ts";
-import { reservationKeptFor } from "../../domain/machine/ending.ts";
+import { reservationKeptFor } from "../../domain/machine/stop/ending.ts";
 import { isolatedSandboxId } from "../../domain/state/ids.ts";
 import type { Closed, Lease } from "../../domain/state/lease.ts";
 import { nextDeadline } from "../../domain/rules/reconcile.ts";
@@ -22,7 +22,7 @@ import type { PlainSession } from "../records/row-codec.ts";
 import { receiptBody } from "./receipt-body.ts";
 import type { SessionState } from "../session-state.ts";
 import type { SessionStore } from "../records/store.ts";
-import type { PendingCreate } from "../commands/pending-create.ts";
+import type { PendingCreate } from "../commands/life/pending-create.ts";
 import { teardownOf } from "../commands/view.ts";
 
 const retryMs = 10_000;

@@ -1,6 +1,6 @@
 /** What the functions that carry out steps work with. Made once for each session's object. */
 import type { Generation } from "../../domain/state/ids.ts";
-import type { PendingCreate } from "../commands/pending-create.ts";
+import type { PendingCreate } from "../commands/life/pending-create.ts";
 import type { JobRunner } from "../jobs/jobs.ts";
 import type { SessionPorts } from "../ports.ts";
 import type { SessionSecrets } from "../records/secrets.ts";

@@ -7,16 +7,16 @@
  */
 import { measuredMs, openingMs, type Policy } from "../../domain/rules/policy.ts";
 import type { Step } from "../../domain/rules/reconcile.ts";
-import { cancelReservation } from "./cancelling.ts";
-import { copy, settleCopy } from "./copying.ts";
-import { erase } from "./erasing.ts";
-import { relaunch } from "./launching.ts";
-import { openLease } from "./opening.ts";
-import { prepare } from "./preparing.ts";
+import { cancelReservation } from "./end/cancelling.ts";
+import { copy, settleCopy } from "./save/copying.ts";
+import { erase } from "./end/erasing.ts";
+import { relaunch } from "./open/launching.ts";
+import { openLease } from "./open/opening.ts";
+import { prepare } from "./open/preparing.ts";
 import { renew } from "./renewing.ts";
-import { deleteSnapshot, drain, save } from "./saving.ts";
+import { deleteSnapshot, drain, save } from "./save/saving.ts";
 import type { StepContext } from "./step-context.ts";
-import { probe, stop } from "./stopping.ts";
+import { probe, stop } from "./end/stopping.ts";
 
 type StepType = Step["type"];
 type StepOf<T extends StepType> = Extract<Step, { readonly type: T }>;

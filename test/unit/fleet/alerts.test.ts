@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { alertRules } from "../../../src/fleet/alerts/alert-rules.ts";
 import { nextAlertState } from "../../../src/fleet/alerts/alert.ts";
 import { layerNames } from "../../../src/fleet/layers/run-layers.ts";
-import { noDrills } from "../../../src/domain/state/restore-drills.ts";
+import { noDrills } from "../../../src/domain/probes/restore-drills.ts";
 import { blockedCodes, sessionStatuses } from "../../../src/protocol/resources/session/sessions.ts";
 import type { OutcomeCounts } from "../../../src/session/reports/reports.ts";
 import { born, sessionId } from "../../support/reports.ts";

@@ -72,6 +72,12 @@ const cases: readonly Case[] = [
   ...uses("src/domain", ["() => Promise.resolve(1)", `() => console.log("x")`, `fetch("x")`], platformGlobal),
 
   ...imports("src/domain/machine", ["./cells.ts", "../state/lease.ts", "../rules/clocks.ts"], null),
+  ...imports("src/domain/machine/stop", ["../launch/on-launch.ts", "../events.ts", "../../rules/clocks.ts"], null),
+  ...imports(
+    "src/domain/machine/stop",
+    ["../../../explain/explain.ts", "../../../runtime/clock-ids-logger.ts", "zod"],
+    direction,
+  ),
   ...imports("src/domain/state", ["../../explain/explain.ts", "../../protocol/primitives.ts", "zod"], direction),
 
   ...imports("src/explain", ["./next-steps.ts", "../domain/state/lease.ts"], null),
@@ -116,6 +122,21 @@ const cases: readonly Case[] = [
   ]),
   ...imports("src/session/steps", ["../engine.ts", "../records/store.ts", "../../domain/state/lease.ts"], null),
   ...imports("src/session/steps", ["../../http/app.ts", "../../sandbox/provider-registry.ts"], direction),
+  ...["src/session/steps/open", "src/session/commands/life"].flatMap((folder) => [
+    ...imports(
+      folder,
+      ["../step-context.ts", "../../engine.ts", "../../records/store.ts", "../../../domain/ids.ts"],
+      null,
+    ),
+    ...imports(
+      folder,
+      ["../../../http/app.ts", "../../../sandbox/provider-registry.ts", "../../../tenant/tenant-api.ts"],
+      direction,
+    ),
+    ...imports(folder, ["../../../../test/memory/memory-sandbox.ts", "../../../../test/session/x.ts"], direction),
+    ...typeImports(folder, ["../../../tenant/tenant-api.ts"], null),
+    ...typeImports(folder, ["../../../tenant/quota/quota.ts"], direction),
+  ]),
   ...typeImports("src/session", ["../tenant/tenant-api.ts", "../fleet/shard-api.ts"], null),
   ...imports("src/session", ["../tenant/tenant-api.ts", "../tenant/quota/quota.ts"], direction),
   ...typeImports("src/session", ["../tenant/quota/quota.ts"], direction),

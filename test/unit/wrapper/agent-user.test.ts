@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { ensureAgentUser } from "../../../wrapper/agent/agent-user.ts";
+import { ensureAgentUser } from "../../../wrapper/agent/user/agent-user.ts";
 
 let etc: string;
 beforeEach(() => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Fence, type EndCause } from "../../../wrapper/agent/fence.ts";
-import type { WrapperNews } from "../../../wrapper/agent/guardian-link.ts";
+import type { WrapperNews } from "../../../wrapper/agent/guardian/guardian-link.ts";
 import { steadyClock } from "../../../wrapper/agent/steady-clock.ts";
 
 const ttlMs = 1_000;

@@ -20,7 +20,7 @@ import type { Log } from "../bounded-log.ts";
 import { plannedSteps, type PlannedStep } from "./bootstrap-steps.ts";
 import { digestOf } from "../jobs/digest.ts";
 import type { Fence } from "../fence.ts";
-import type { TellGuardian } from "../guardian-link.ts";
+import type { TellGuardian } from "../guardian/guardian-link.ts";
 import { jobEnvironment } from "../jobs/job-environment.ts";
 import { Job } from "../jobs/job.ts";
 import type { JobSurroundings } from "../jobs/job-plan.ts";

@@ -1,9 +1,9 @@
 /** Whom jobs run as, and the places that are theirs. Asked by the guardian before anything of the instance runs. */
 import { chmodSync, mkdirSync } from "node:fs";
 import { dirname, relative } from "node:path";
-import type { GuardianBoot, GuardianJobUser } from "../guardian-boot.ts";
-import { changeOwner } from "../change-owner.ts";
-import { isRoot, whyClosed, whyNoJobUser, type RunAs } from "./job-user.ts";
+import type { GuardianBoot, GuardianJobUser } from "../guardian/guardian-boot.ts";
+import { changeOwner } from "../user/change-owner.ts";
+import { isRoot, whyClosed, whyNoJobUser, type RunAs } from "../user/job-user.ts";
 import { readTable, readUser } from "../../proc/process-table.ts";
 
 export type Whose =

@@ -4,7 +4,7 @@ import type { TakeLook } from "../../proc/shared-look.ts";
 import type { SteadyClock } from "../steady-clock.ts";
 import type { JobDirectory } from "./job-directory.ts";
 import type { JobStdin } from "./job-stdio.ts";
-import type { RunAs } from "./job-user.ts";
+import type { RunAs } from "../user/job-user.ts";
 
 /** A verdict from outside the job; the first one counts. */
 export type JobVerdict = "timed_out" | "cancelled" | "interrupted";

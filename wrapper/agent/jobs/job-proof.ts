@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { allListeners, socketsOf, unixListeners } from "../../proc/listeners.ts";
 import { readTable, readUser } from "../../proc/process-table.ts";
-import { withoutCapabilities, type RunAs } from "./job-user.ts";
+import { withoutCapabilities, type RunAs } from "../user/job-user.ts";
 
 export interface JobProof {
   /** The command line in front of every job; null: the system cannot empty the bounding set, so a job only changes its user. */

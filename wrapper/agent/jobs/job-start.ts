@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { JobPlan } from "./job-plan.ts";
-import type { RunAs } from "./job-user.ts";
+import type { RunAs } from "../user/job-user.ts";
 import { placesOf } from "./start-failure.ts";
 
 export interface JobStart {

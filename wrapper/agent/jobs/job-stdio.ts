@@ -8,7 +8,7 @@ import { execFile } from "node:child_process";
 import { chownSync, closeSync, constants, openSync, rmSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { promisify } from "node:util";
-import type { RunAs } from "./job-user.ts";
+import type { RunAs } from "../user/job-user.ts";
 
 const { O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 

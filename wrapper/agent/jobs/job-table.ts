@@ -8,7 +8,7 @@ import type { WrapperBoot, WrapperError, WrapperJobOrder } from "../../../src/pr
 import type { Log } from "../bounded-log.ts";
 import { digestOf } from "./digest.ts";
 import type { Fence } from "../fence.ts";
-import type { TellGuardian } from "../guardian-link.ts";
+import type { TellGuardian } from "../guardian/guardian-link.ts";
 import { jobDirectory, makeWorkspaceAgain } from "./job-directory.ts";
 import { jobEnvironment } from "./job-environment.ts";
 import { Job } from "./job.ts";

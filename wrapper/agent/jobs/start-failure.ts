@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import type { JobFailure } from "../../../src/protocol/job-failure.ts";
-import type { RunAs } from "./job-user.ts";
+import type { RunAs } from "../user/job-user.ts";
 import { errnoOf } from "../../proc/errno.ts";
 
 export interface Attempted {

@@ -21,7 +21,7 @@ import { identityOfChild, type ProcessIdentity } from "../../proc/process-table.
 import { sharedLook } from "../../proc/shared-look.ts";
 import { logFile, type Log } from "../bounded-log.ts";
 import type { Fence } from "../fence.ts";
-import type { TellGuardian } from "../guardian-link.ts";
+import type { TellGuardian } from "../guardian/guardian-link.ts";
 import { jobEnvironment } from "../jobs/job-environment.ts";
 import { makeWorkspaceAgain } from "../jobs/job-directory.ts";
 import { leanNodeFlags } from "../lean-node.ts";

@@ -10,7 +10,7 @@ import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { lstat, open } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
-import type { RunAs } from "../../agent/jobs/job-user.ts";
+import type { RunAs } from "../../agent/user/job-user.ts";
 import { walkTree } from "./tree-walk.ts";
 import { errnoOf, isFull } from "../../proc/errno.ts";
 

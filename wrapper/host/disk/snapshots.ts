@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { removeTree } from "./remove-tree.ts";
 import { ArchiveFailed, DiskFull, entriesOf, longestRestorable, measure, pack, sumOf, unpack } from "./archive.ts";
-import type { RunAs } from "../../agent/jobs/job-user.ts";
+import type { RunAs } from "../../agent/user/job-user.ts";
 import { KeyedQueue } from "../../../src/calls/keyed-queue.ts";
 import { makeDurably, type DurableFiles } from "../records/durable-files.ts";
 import { Refusal } from "../refusal.ts";

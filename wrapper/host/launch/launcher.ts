@@ -7,7 +7,7 @@
  * A launch answers when the wrapper listens; one that fails leaves no process.
  */
 import type { HostInstance, HostLaunchOrder, HostRestoreOrder } from "../../../src/protocol/sandbox/host.ts";
-import type { RunAs } from "../../agent/jobs/job-user.ts";
+import type { RunAs } from "../../agent/user/job-user.ts";
 import { startTimeOf, ticksSinceBoot } from "../../proc/marked-processes.ts";
 import { refuseWithoutSpace, whyNotPrepared } from "../disk/space.ts";
 import type { KeyedQueue } from "../../../src/calls/keyed-queue.ts";

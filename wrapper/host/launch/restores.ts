@@ -6,7 +6,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostRestoreOrder } from "../../../src/protocol/sandbox/host.ts";
-import type { RunAs } from "../../agent/jobs/job-user.ts";
+import type { RunAs } from "../../agent/user/job-user.ts";
 import type { Snapshots } from "../disk/snapshots.ts";
 import type { KeyedQueue } from "../../../src/calls/keyed-queue.ts";
 import type { StateDirectory } from "../records/state-directory.ts";

@@ -7,8 +7,8 @@
  */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { changeOwner } from "../../agent/change-owner.ts";
-import { isRoot, whyClosed, whyNoJobUser } from "../../agent/jobs/job-user.ts";
+import { changeOwner } from "../../agent/user/change-owner.ts";
+import { isRoot, whyClosed, whyNoJobUser } from "../../agent/user/job-user.ts";
 import { readTable, readUser } from "../../proc/process-table.ts";
 import { isFull } from "../../proc/errno.ts";
 import type { Records } from "../records/records.ts";

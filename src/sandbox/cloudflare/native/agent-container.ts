@@ -46,7 +46,7 @@ const paths: ContainerPaths = {
   state: "/var/lib/mooring",
 };
 
-/** The agent finds the number of the image's own `user`, or makes that user (wrapper/agent/agent-user.ts). */
+/** The agent finds the number of the image's own `user`, or makes that user (wrapper/agent/user/agent-user.ts). */
 const agentUser = { uid: 1_000, gid: 1_000, home_dir: "/home/user" };
 /** After an alarm that could not end a container, and to begin with for one that nobody remembers. */
 const againMs = 10_000;

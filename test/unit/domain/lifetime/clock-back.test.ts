@@ -1,6 +1,6 @@
 /** A clock that went back: every instant that is stored, and the longest that each may lie ahead. */
 import { describe, expect, it } from "vitest";
-import { clockHasGoneBack } from "../../../../src/domain/machine/on-clock-back.ts";
+import { clockHasGoneBack } from "../../../../src/domain/machine/lifetime/on-clock-back.ts";
 import { stateViolations } from "../../../../src/domain/machine/invariants.ts";
 import { nextDeadline } from "../../../../src/domain/rules/reconcile.ts";
 import { orDueNow, orNow, orWholeLength, stillAhead } from "../../../../src/domain/rules/instants.ts";

@@ -1,6 +1,6 @@
 /** What an instance was told at its launch and with each renewal bounds its life, whatever a deploy has changed since. */
 import { describe, expect, it } from "vitest";
-import { sendIsCovered } from "../../../../src/domain/machine/on-renewal.ts";
+import { sendIsCovered } from "../../../../src/domain/machine/lifetime/on-renewal.ts";
 import { certainExpiry, ghostFrom, lapsesAt, stoppingFrom, type Held } from "../../../../src/domain/state/lease.ts";
 import { wrapperProtocol } from "../../../../src/domain/state/wrapper-protocol.ts";
 import {

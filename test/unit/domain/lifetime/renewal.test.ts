@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { lapsesAt, type Held } from "../../../../src/domain/state/lease.ts";
-import { afterReload, renewEvery, sendIsCovered } from "../../../../src/domain/machine/on-renewal.ts";
+import { afterReload, renewEvery, sendIsCovered } from "../../../../src/domain/machine/lifetime/on-renewal.ts";
 import { nextDeadline, quietWakeEnds, reconcile } from "../../../../src/domain/rules/reconcile.ts";
 import type { Session } from "../../../../src/domain/state/session.ts";
 import { statusOf } from "../../../../src/domain/rules/status.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { applyPlan } from "../../../../src/fleet/audits/apply-plan.ts";
 import { makePlan } from "../../../../src/fleet/audits/make-plan.ts";
-import { canaryIsMissed, type CanaryState, noCanary, parseCanary } from "../../../../src/domain/state/canary.ts";
+import { canaryIsMissed, type CanaryState, noCanary, parseCanary } from "../../../../src/domain/probes/canary.ts";
 import { tendCanary } from "../../../../src/fleet/probes/canary.ts";
 import { FleetRig } from "../../../support/fleet-rig.ts";
 

@@ -7,7 +7,7 @@ import {
   type DrillState,
   noDrills,
   parseDrills,
-} from "../../../../src/domain/state/restore-drills.ts";
+} from "../../../../src/domain/probes/restore-drills.ts";
 import { type DrillPorts, drillTenant, tendDrills } from "../../../../src/fleet/probes/restore-drill.ts";
 import { differenceOf, readManifest } from "../../../../src/fleet/probes/tree-manifest.ts";
 import type { JobView } from "../../../../src/protocol/resources/session/jobs.ts";

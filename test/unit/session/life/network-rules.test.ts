@@ -1,6 +1,6 @@
 /** Rules for the network from a client to the provider: refused where they cannot be kept, sealed, handed over, and sent again until confirmed. */
 import { expect, it } from "vitest";
-import { admit } from "../../../../src/session/steps/admission.ts";
+import { admit } from "../../../../src/session/steps/open/admission.ts";
 import { defaultPolicy } from "../../../../src/domain/rules/policy.ts";
 import type { SessionId, TenantId } from "../../../../src/domain/state/ids.ts";
 import type { CreateSession } from "../../../../src/protocol/resources/session/sessions.ts";
