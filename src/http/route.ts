@@ -1,10 +1,11 @@
 /** A route is data: its contract (src/protocol/contracts) and a handler from a checked request to a response. */
 import type { SessionId } from "../domain/state/ids.ts";
+import { entityTag } from "../protocol/entity-tag.ts";
 import { sessionIdPattern } from "../protocol/primitives.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import type { Access, Contract } from "../protocol/contract.ts";
 import type { Clock, Ids, Logger } from "../runtime/clock-ids-logger.ts";
-import type { Caller, SessionApi } from "../session/session-api.ts";
+import type { Caller, SessionApi, Tagged } from "../session/session-api.ts";
 import type { Config, ConfigReading } from "../config/config.ts";
 import type { TrafficGate } from "../traffic/traffic-gate.ts";
 import { ask, type Backend } from "./backend.ts";
@@ -67,7 +68,21 @@ export function serve<A extends Access>(contract: Contract<A>, handle: Served<A>
 }
 
 export function json(status: number, body: unknown, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } });
+  return jsonText(status, JSON.stringify(body), headers);
+}
+
+export function jsonText(status: number, text: string, headers: Record<string, string>): Response {
+  return new Response(text, { status, headers: { "content-type": "application/json", ...headers } });
+}
+
+/** With the entity tag of that version. */
+export async function taggedJson(
+  status: number,
+  { etag, body }: Tagged<unknown>,
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  const text = JSON.stringify(body);
+  return jsonText(status, text, { etag: await entityTag(etag, text), ...headers });
 }
 
 export function problem(from: Ask, what: Problem): Response {

@@ -1,9 +1,13 @@
 /** Bytes as text, digests and HMACs. Runs in the Worker, in Node and in a browser: WebCrypto only. */
 const encoder = new TextEncoder();
 
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** Lower-case, two digits a byte. */
 export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  let digits = "";
+  for (const byte of bytes) digits += hexOfByte[byte] ?? "";
+  return digits;
 }
 
 /** The bytes of an even number of hex digits. What is no digit makes a byte of 0: check the form first. */

@@ -93,6 +93,12 @@ export interface Tagged<T> {
   readonly body: T;
 }
 
+/** The view of a session as the JSON that a client gets, with the whole entity tag of it: a text crosses between objects for less. */
+export interface WrittenView {
+  readonly etag: string;
+  readonly text: string;
+}
+
 /** What a request found: false in `changed` means that it was so, or on its way there, already. */
 export interface ChangeReply extends Tagged<SessionView> {
   readonly changed: boolean;
@@ -142,6 +148,8 @@ export interface SessionApi {
     drilled?: SnapshotView | null,
   ): Promise<Reply<CreateOutcome>>;
   get(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
+  /** As `get`, for whoever only hands it on. */
+  read(caller: Caller): Promise<Reply<WrittenView>>;
   /**
    * Accepted in every state. `done`: the session was already terminated and proven gone. With reason `operator` an admin
    * asks: the session's tenant is not known to the caller and `caller.tenant` is not compared. `changed`: this request ended it.

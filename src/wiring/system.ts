@@ -31,11 +31,13 @@ export function randomBytes(count: number): Uint8Array<ArrayBuffer> {
   return crypto.getRandomValues(new Uint8Array(count));
 }
 
+const base36Digits = "0123456789abcdefghijklmnopqrstuvwxyz";
+
 function base36(length: number): string {
   let digits = "";
   // 252 = 7 × 36: a byte at or above it would favour the first digits.
   while (digits.length < length) {
-    for (const byte of crypto.getRandomValues(new Uint8Array(32))) if (byte < 252) digits += (byte % 36).toString(36);
+    for (const byte of randomBytes(32)) if (byte < 252) digits += base36Digits.charAt(byte % 36);
   }
   return digits.slice(0, length);
 }

@@ -20,6 +20,8 @@ import { createApp } from "../../src/http/app.ts";
 import { type Backend, plainly } from "../../src/http/backend.ts";
 import type { BudgetName, SharedCounter } from "../../src/http/guard/rate-limits.ts";
 import { type ApiKeyOrder, signApiKey } from "../../src/protocol/api-keys.ts";
+import { entityTag } from "../../src/protocol/entity-tag.ts";
+import type { Reply } from "../../src/protocol/problem.ts";
 import { cubeReply } from "../../src/protocol/compat/cube.ts";
 import { z } from "zod";
 import { e2bError } from "../../src/protocol/compat/e2b.ts";
@@ -32,8 +34,9 @@ import {
 } from "../../src/protocol/problem.ts";
 import type { Clock, LogFields, Logger } from "../../src/runtime/clock-ids-logger.ts";
 import type { TrafficGate } from "../../src/traffic/traffic-gate.ts";
-import type { SessionApi } from "../../src/session/session-api.ts";
+import type { SessionApi, WrittenView } from "../../src/session/session-api.ts";
 import { holdToDocument } from "./documented.ts";
+import type { SessionView } from "../../src/protocol/resources/session/sessions.ts";
 import { sampleExplanation, sampleLogs, sampleResources } from "./sample-insight.ts";
 import {
   sampleEvent,
@@ -282,10 +285,17 @@ function overlaid<T extends object>(base: T, over: Partial<T>): T {
 
 const noTraffic = { code: "unsupported_by_provider", detail: "No traffic in this test. GET /v1/sessions" } as const;
 
+/** As an object answers a read. */
+export async function writtenSession(version: string, view: SessionView): Promise<Reply<WrittenView>> {
+  const text = JSON.stringify(view);
+  return { ok: true, value: { text, etag: await entityTag(version, text) } };
+}
+
 const plainSession: SessionApi = {
   owner: async () => null,
   create: async (id) => ({ ok: true, value: { etag: "1", body: sampleSession({ id }), replayed: false } }),
   get: async () => ({ ok: true, value: { etag: "7", body: sampleSession() } }),
+  read: () => writtenSession("7", sampleSession()),
   delete: async () => ({
     ok: true,
     value: { session: sampleSession({ status: "terminating" }), done: false, changed: true },

@@ -3,7 +3,7 @@
  * admin token. A route whose secret is unset refuses everyone: nothing is open by default (SEC-1).
  */
 import type { TenantId } from "../../domain/state/ids.ts";
-import { hasRight, type KeyRight, looksLikeApiKey, verifyApiKey } from "../../protocol/api-keys.ts";
+import { hasRight, type KeyRight, looksLikeApiKey } from "../../protocol/api-keys.ts";
 import { sameText } from "../../protocol/bytes.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
@@ -12,6 +12,7 @@ import { type CookieClaims, readConsoleCookie } from "./console-cookie.ts";
 import { bearer } from "./credential.ts";
 import { refused } from "../answer/problem.ts";
 import type { Surface } from "./surface.ts";
+import type { VerifiedKeys } from "./verified-keys.ts";
 
 export interface Tenant {
   readonly tenant: TenantId;
@@ -20,18 +21,21 @@ export interface Tenant {
   readonly keyId?: string;
 }
 
-/** `isRevoked` is asked last, with a key that is otherwise valid: nobody else learns which tenants there are. */
+/**
+ * `verified` null: there is no secret that signs keys. `isRevoked` is asked last, with a key that is otherwise valid: nobody else
+ * learns which tenants there are.
+ */
 export async function authenticateTenant(
   request: Request,
   surface: Pick<Surface, "credential" | "sendAs">,
-  secrets: Secrets,
+  verified: VerifiedKeys | null,
   now: number,
   isRevoked: (tenant: TenantId, keyId: string) => Promise<Reply<boolean>>,
 ): Promise<Reply<Tenant>> {
-  if (secrets.keySigning === null) return secretMissing("KEY_SIGNING_SECRET");
+  if (verified === null) return secretMissing("KEY_SIGNING_SECRET");
   const presented = surface.credential(request);
   if (presented === null) return unauthorized(nothingUsable(request, surface.sendAs), apiKeysComeFrom);
-  const claims = await verifyApiKey(presented, secrets.keySigning);
+  const claims = await verified.claimsOf(presented);
   if (claims === null) return unauthorized(looksLikeApiKey(presented) ? wrongKey : noKey, apiKeysComeFrom);
   const tenant = claims.tenant as TenantId;
   if (claims.expiresAt !== null && claims.expiresAt <= now)

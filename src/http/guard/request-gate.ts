@@ -27,6 +27,7 @@ import { OwnerCache } from "./owner-cache.ts";
 import { KeyCache } from "./key-cache.ts";
 import { authenticateSandbox } from "./sandbox-auth.ts";
 import type { Surface } from "./surface.ts";
+import { VerifiedKeys } from "./verified-keys.ts";
 
 export interface RequestGateSurroundings {
   readonly backend: Pick<Backend, "tenant" | "session">;
@@ -47,12 +48,15 @@ export class RequestGate {
   readonly #rates: RateLimits;
   readonly #policies: readonly Budget[];
   readonly #keys: KeyCache;
+  /** null: no secret is set that signs keys. */
+  readonly #verified: VerifiedKeys | null;
   readonly #owners: OwnerCache;
 
   constructor(config: Config, around: RequestGateSurroundings) {
     this.#config = config;
     this.#clock = around.clock;
     this.#keys = new KeyCache(around.backend, around.clock, around.log);
+    this.#verified = config.secrets.keySigning === null ? null : new VerifiedKeys(config.secrets.keySigning);
     this.#owners = new OwnerCache(around.backend);
     const { reads, writes, traffic, authFailures } = config.rates;
     const asked = [
@@ -78,7 +82,7 @@ export class RequestGate {
     const tenant =
       byToken ??
       (access === "sandbox" ? null : (await this.tenantOfCookie(request))?.reply) ??
-      (await authenticateTenant(request, surface, secrets, this.#clock.now(), (...key) =>
+      (await authenticateTenant(request, surface, this.#verified, this.#clock.now(), (...key) =>
         this.#keys.isRevoked(...key),
       ));
     if (!tenant.ok) return { tenant: refused(await this.#failed(request, tenant.problem)), headers: {} };
@@ -95,9 +99,10 @@ export class RequestGate {
   /** By an API key that was found elsewhere than a surface looks for it. */
   async key(request: Request, key: string): Promise<Entry> {
     const surface = { credential: () => key, sendAs: "`Authorization: Bearer …`" };
-    const { secrets } = this.#config;
     const now = this.#clock.now();
-    const tenant = await authenticateTenant(request, surface, secrets, now, (...each) => this.#keys.isRevoked(...each));
+    const tenant = await authenticateTenant(request, surface, this.#verified, now, (...each) =>
+      this.#keys.isRevoked(...each),
+    );
     if (!tenant.ok) return { tenant: refused(await this.#failed(request, tenant.problem)), headers: {} };
     const problem = await this.tooOften(request, tenant.value.tenant);
     return { tenant: problem === null ? tenant : refused(problem), headers: {} };

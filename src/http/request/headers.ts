@@ -1,6 +1,5 @@
 /** Query strings and the headers that mean something: Prefer, Idempotency-Key, If-None-Match, Last-Event-ID, Accept. */
 import { z } from "zod";
-import { sha256, toHex } from "../../protocol/bytes.ts";
 import { requestHeaders } from "../../protocol/header-names.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import { validate, validationFailed } from "./validation.ts";
@@ -27,15 +26,6 @@ export function idempotencyKey(request: Request): Reply<string | null> {
     "header",
   );
   return parsed.ok ? { ok: true, value: parsed.value["Idempotency-Key"] } : parsed;
-}
-
-/**
- * The entity tag of an answer: the row's version, and a digest of the body. A strong tag names the representation, and a session's
- * changes without a write: `idle_at` and `expires_at` move while a job runs. The version alone decides for `If-Match`.
- */
-export async function entityTag(version: string, body: unknown): Promise<string> {
-  const digest = await sha256(JSON.stringify(body));
-  return `"${version.replaceAll(/["-]/g, "")}-${toHex(digest.subarray(0, 8))}"`;
 }
 
 /** The version that `If-Match` names (`"7"` or `"7-3f…"`), or `*`; null: it is missing or no single strong tag. */

@@ -52,6 +52,8 @@ export class PortFront {
 
   /** null: the request is for Mooring itself. */
   async answer(request: Request): Promise<Response | null> {
+    // To take an address apart costs as much as to find a route. Without host names of their own, ports have this in their path.
+    if (this.#config.trafficDomain === null && !/[\\/]ports[\\/]/.test(request.url)) return null;
     const url = new URL(request.url);
     const place = portAddress(url, this.#config.trafficDomain);
     // By that port E2B's SDK names its data plane, which is served as any route. Nothing else of Mooring's is below that host name.

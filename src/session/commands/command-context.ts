@@ -8,6 +8,7 @@ import type { Closed } from "../../domain/state/lease.ts";
 import type { Outcome } from "../../domain/machine/outcome.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { Session } from "../../domain/state/session.ts";
+import { entityTag } from "../../protocol/entity-tag.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import type { SessionView } from "../../protocol/resources/session/sessions.ts";
 import { over } from "../../calls/bounded-call.ts";
@@ -15,7 +16,7 @@ import type { JobStore } from "../jobs/job-store.ts";
 import type { SessionPorts } from "../ports.ts";
 import { newerRecord, problemOf, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
 import { adapterMissing } from "../reports/reporter.ts";
-import type { Caller, Tagged } from "../session-api.ts";
+import type { Caller, Tagged, WrittenView } from "../session-api.ts";
 import type { SessionState } from "../session-state.ts";
 import type { Actor } from "../records/history.ts";
 import type { SessionStore } from "../records/store.ts";
@@ -29,6 +30,8 @@ export class CommandContext {
   readonly jobs: JobStore;
   /** Somebody asks something of this session. */
   readonly #onRequest: () => void;
+
+  #written: (WrittenView & { readonly version: number }) | null = null;
 
   constructor(ports: SessionPorts, state: SessionState, store: SessionStore, jobs: JobStore, onRequest: () => void) {
     this.#onRequest = onRequest;
@@ -108,6 +111,17 @@ export class CommandContext {
 
   tagged(session: Session): Tagged<SessionView> {
     return { etag: String(this.state.version), body: this.view(session) };
+  }
+
+  /** What was answered before has its tag already: most who ask again find nothing new. */
+  async written(session: Session): Promise<WrittenView> {
+    const { version } = this.state;
+    const text = JSON.stringify(this.view(session));
+    const last = this.#written;
+    if (last?.version === version && last.text === text) return { etag: last.etag, text };
+    const etag = await entityTag(String(version), text);
+    this.#written = { version, etag, text };
+    return { etag, text };
   }
 
   view(session: Session): SessionView {

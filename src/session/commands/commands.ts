@@ -34,6 +34,7 @@ import { logTransitions } from "../records/transition-log.ts";
 export const answeredBy = {
   create: "creation",
   get: "lifecycle",
+  read: "lifecycle",
   delete: "lifecycle",
   timeout: "lifecycle",
   setNetwork: "network",

@@ -7,8 +7,8 @@ import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { Caller, Inspection } from "../../../session/session-api.ts";
 import { ask, briefly } from "../../backend.ts";
 import { readJson, readNoFields } from "../../request/body.ts";
-import { entityTag, ifMatchOf } from "../../request/headers.ts";
-import { type AdminAsk, askSession, json, problem, type Route, serve } from "../../route.ts";
+import { ifMatchOf } from "../../request/headers.ts";
+import { type AdminAsk, askSession, json, problem, type Route, serve, taggedJson } from "../../route.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 /** Ends any tenant's session, with the terminate reason `operator`. */
@@ -76,7 +76,7 @@ async function inspection(from: AdminAsk, reply: Reply<Inspection>): Promise<Res
   if (!reply.ok) return problem(from, reply.problem);
   const { etag, record, session, teardowns } = reply.value;
   const view: InspectionView = { id: from.param("id"), record, session, teardowns: [...teardowns] };
-  return json(200, view, { etag: await entityTag(etag, view) });
+  return await taggedJson(200, { etag, body: view });
 }
 
 export const adminRoutes: readonly Route[] = [

@@ -20,9 +20,9 @@ import { readJson } from "../../request/body.ts";
 import { containerView } from "../../answer/container-view.ts";
 import { badCursor, decodeContainerCursor, encodeContainerCursor } from "../../request/cursor.ts";
 import { askAll } from "../../fan-out.ts";
-import { entityTag, ifMatchOf, readQuery } from "../../request/headers.ts";
+import { ifMatchOf, readQuery } from "../../request/headers.ts";
 import { refused } from "../../answer/problem.ts";
-import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+import { type AdminAsk, json, problem, type Route, serve, taggedJson } from "../../route.ts";
 import { knownTenants } from "../../request/directory.ts";
 
 interface Owned {
@@ -107,7 +107,7 @@ async function shown(from: AdminAsk, reply: Reply<Owned>): Promise<Response> {
   if (!reply.ok) return problem(from, reply.problem);
   const { tenant, listed } = reply.value;
   const view = containerView(tenant, listed);
-  return json(200, view, { etag: await entityTag(String(listed.revision), view) });
+  return await taggedJson(200, { etag: String(listed.revision), body: view });
 }
 
 async function read(from: AdminAsk): Promise<Response> {

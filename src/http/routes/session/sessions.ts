@@ -20,10 +20,10 @@ import type { ListQuery } from "../../../fleet/shard/shard-api.ts";
 import { ask } from "../../backend.ts";
 import { readJson, readNoFields } from "../../request/body.ts";
 import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
-import { entityTag, idempotencyKey, matchesAny, preferredWaitMs, readQuery } from "../../request/headers.ts";
+import { idempotencyKey, matchesAny, preferredWaitMs, readQuery } from "../../request/headers.ts";
 import { idempotentSessionId, requestHash } from "../../request/idempotency.ts";
 import type { Tagged } from "../../../session/session-api.ts";
-import { askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { askSession, json, jsonText, problem, type Route, serve, taggedJson, type TenantAsk } from "../../route.ts";
 import { labelsTooLarge } from "../../guard/size-limits.ts";
 import { sessionRanges } from "../../request/validation.ts";
 
@@ -53,12 +53,15 @@ async function create(from: TenantAsk): Promise<Response> {
   const { body: session, etag, replayed } = reply.value;
   if (replayed && (session.status === "terminating" || session.status === "terminated"))
     return problem(from, replayOfEnded(session));
-  return json(session.status === "provisioning" ? 202 : 201, session, {
-    location: `/v1/sessions/${session.id}`,
-    etag: await entityTag(etag, session),
-    ...(replayed ? { "idempotency-replayed": "true" } : {}),
-    ...(waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` }),
-  });
+  return await taggedJson(
+    session.status === "provisioning" ? 202 : 201,
+    { etag, body: session },
+    {
+      location: `/v1/sessions/${session.id}`,
+      ...(replayed ? { "idempotency-replayed": "true" } : {}),
+      ...(waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` }),
+    },
+  );
 }
 
 /** A create that is answered with a session that is over would fail at the next call, with words about something else. */
@@ -103,13 +106,13 @@ async function list(from: TenantAsk): Promise<Response> {
 }
 
 async function get(from: TenantAsk): Promise<Response> {
-  const reply = await askSession(from, "read", (session) => session.get(from.caller));
+  const reply = await askSession(from, "read", (session) => session.read(from.caller));
   if (!reply.ok) return problem(from, reply.problem);
-  const etag = await entityTag(reply.value.etag, reply.value.body);
+  const { etag, text } = reply.value;
   if (matchesAny(from.request.headers.get("if-none-match"), etag)) {
     return new Response(null, { status: 304, headers: { etag } });
   }
-  return json(200, reply.value.body, { etag });
+  return jsonText(200, text, { etag });
 }
 
 async function remove(from: TenantAsk): Promise<Response> {
@@ -130,7 +133,7 @@ async function moveEnd(from: TenantAsk, kind: "timeout" | "refresh"): Promise<Re
   if (!seconds.ok) return problem(from, seconds.problem);
   const reply = await askSession(from, "write", (session) => session.timeout(from.caller, kind, seconds.value));
   if (!reply.ok) return problem(from, reply.problem);
-  return json(200, reply.value.body, { etag: await entityTag(reply.value.etag, reply.value.body) });
+  return await taggedJson(200, reply.value);
 }
 
 async function update(from: TenantAsk): Promise<Response> {
@@ -140,7 +143,7 @@ async function update(from: TenantAsk): Promise<Response> {
   const { network } = body.value;
   const reply = await askSession(from, "write", (session) => session.setNetwork(from.caller, network));
   if (!reply.ok) return problem(from, reply.problem);
-  return json(200, reply.value.body, { etag: await entityTag(reply.value.etag, reply.value.body) });
+  return await taggedJson(200, reply.value);
 }
 
 async function setBudget(from: TenantAsk): Promise<Response> {
@@ -148,7 +151,7 @@ async function setBudget(from: TenantAsk): Promise<Response> {
   if (!body.ok) return problem(from, body.problem);
   const reply = await askSession(from, "write", (session) => session.budget(from.caller, body.value.max_cost));
   if (!reply.ok) return problem(from, reply.problem);
-  return json(200, reply.value.body, { etag: await entityTag(reply.value.etag, reply.value.body) });
+  return await taggedJson(200, reply.value);
 }
 
 function map<T, U>(reply: Reply<T>, turn: (value: T) => U): Reply<U> {
@@ -183,10 +186,7 @@ async function rebuild(from: TenantAsk): Promise<Response> {
 /** 202: the request is stored. Read `status` for progress. */
 async function suspension(from: TenantAsk, waitMs: number, reply: Reply<Tagged<SessionView>>): Promise<Response> {
   if (!reply.ok) return problem(from, reply.problem);
-  return json(202, reply.value.body, {
-    etag: await entityTag(reply.value.etag, reply.value.body),
-    ...(waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` }),
-  });
+  return await taggedJson(202, reply.value, waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` });
 }
 
 async function keepalive(from: TenantAsk): Promise<Response> {

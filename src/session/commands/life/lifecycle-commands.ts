@@ -10,7 +10,7 @@ import type { SessionView, TeardownView } from "../../../protocol/resources/sess
 import { askedBy, type CommandContext } from "../command-context.ts";
 import { checkBudget, checkSeconds, nanosOf } from "../../steps/open/admission.ts";
 import { endedForData, newerRecord, notRunning, refuse, storageFailed, unreadableRecord } from "../refusals.ts";
-import type { Caller, Tagged } from "../../session-api.ts";
+import type { Caller, Tagged, WrittenView } from "../../session-api.ts";
 import { sessionTeardown } from "../view.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
@@ -24,6 +24,11 @@ export class LifecycleCommands {
   async get(caller: Caller): Promise<Reply<Tagged<SessionView>>> {
     const found = this.#context.find(caller);
     return found.ok ? { ok: true, value: this.#context.tagged(found.value) } : found;
+  }
+
+  async read(caller: Caller): Promise<Reply<WrittenView>> {
+    const found = this.#context.find(caller);
+    return found.ok ? { ok: true, value: await this.#context.written(found.value) } : found;
   }
 
   async delete(

@@ -140,7 +140,7 @@ describe("what a credential opens", () => {
     });
     expect(client.calls).toEqual([
       {
-        method: "get",
+        method: "read",
         object: sampleId,
         args: [
           {

@@ -1,6 +1,6 @@
 /** What object RPC does on a bad day, and what the client then hears. */
 import { describe, expect, it } from "vitest";
-import { expectProblem, httpClient, type HttpClient } from "../../../support/http-client.ts";
+import { expectProblem, httpClient, type HttpClient, writtenSession } from "../../../support/http-client.ts";
 import { sampleId, sampleSession } from "../../../support/sample-views.ts";
 
 const session = `/v1/sessions/${sampleId}`;
@@ -10,7 +10,7 @@ function failing(times: number, error: () => Error) {
   let left = times;
   return async () => {
     if (left-- > 0) throw error();
-    return { ok: true, value: { etag: "7", body: sampleSession() } } as const;
+    return await writtenSession("7", sampleSession());
   };
 }
 
@@ -18,24 +18,24 @@ const methods = (client: HttpClient) => client.calls.map((call) => call.method);
 
 describe("a stub that throws", () => {
   it("a read is sent again once, to a new stub", async () => {
-    const client = await httpClient({ answers: { session: { get: failing(1, lost) } } });
+    const client = await httpClient({ answers: { session: { read: failing(1, lost) } } });
     expect((await client.send("GET", session)).status).toBe(200);
-    expect(methods(client)).toEqual(["get", "get"]);
+    expect(methods(client)).toEqual(["read", "read"]);
   });
 
   it("a read that fails twice is 503 with Retry-After, not a 500 and not a third try [API-5]", async () => {
-    const client = await httpClient({ answers: { session: { get: failing(9, lost) } } });
+    const client = await httpClient({ answers: { session: { read: failing(9, lost) } } });
     const response = await client.send("GET", session);
     expect(response.headers.get("retry-after")).toBe("2");
     expect((await expectProblem(response, "unavailable")).retryable).toBe(true);
-    expect(methods(client)).toEqual(["get", "get"]);
+    expect(methods(client)).toEqual(["read", "read"]);
   });
 
   it("an overloaded object is never asked again", async () => {
     const overloaded = () => Object.assign(new Error("overloaded"), { overloaded: true });
-    const client = await httpClient({ answers: { session: { get: failing(1, overloaded) } } });
+    const client = await httpClient({ answers: { session: { read: failing(1, overloaded) } } });
     await expectProblem(await client.send("GET", session), "unavailable");
-    expect(methods(client)).toEqual(["get"]);
+    expect(methods(client)).toEqual(["read"]);
   });
 
   it.each([
@@ -67,7 +67,7 @@ describe("a stub that throws", () => {
   });
 
   it("the stack is in no log [API-5]", async () => {
-    const client = await httpClient({ answers: { session: { get: failing(2, () => new TypeError("boom")) } } });
+    const client = await httpClient({ answers: { session: { read: failing(2, () => new TypeError("boom")) } } });
     await client.send("GET", session);
     expect(JSON.stringify(client.log)).not.toMatch(/http-backend\.test|node_modules/);
     expect(client.log.filter((line) => line.level === "warn").map((line) => line.fields["error"])).toEqual([

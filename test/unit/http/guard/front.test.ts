@@ -128,8 +128,9 @@ describe("words about a wrong field", () => {
 describe("a strong ETag", () => {
   it("[BUG-60] changes with `idle_at`, and the version in it is what If-Match compares", async () => {
     const view = async (idleAt: string | null) => {
-      const client = await httpClient({ answers: { session: { get: async () => tagged(idleAt) } } });
-      return (await client.send("GET", session)).headers.get("etag");
+      const client = await httpClient({ answers: { session: { timeout: async () => tagged(idleAt) } } });
+      const changed = await client.send("POST", `${session}/timeout`, { json: { timeout_seconds: 60 } });
+      return changed.headers.get("etag");
     };
     const { sampleSession } = await import("../../../support/sample-views.ts");
     const tagged = (idle_at: string | null) =>

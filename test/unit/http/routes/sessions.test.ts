@@ -153,7 +153,7 @@ describe("a create with an Idempotency-Key", () => {
 describe("problems of a session", () => {
   const detail = "What the session said about it, in a whole sentence.";
   const get = async (problem: Parameters<typeof refusal>[0]) => {
-    const client = await httpClient({ answers: { session: { get: async () => refusal(problem) } } });
+    const client = await httpClient({ answers: { session: { read: async () => refusal(problem) } } });
     return await client.send("GET", session);
   };
 

@@ -85,7 +85,7 @@ describe.each(routes.filter((route) => route.path.includes("/sessions/:id")))("$
 });
 
 const sessionMethods = [
-  ...["get", "delete", "timeout", "pause", "resume", "rebuild", "keepalive", "interrupt", "teardown", "events"],
+  ...["get", "read", "delete", "timeout", "pause", "resume", "rebuild", "keepalive", "interrupt", "teardown", "events"],
   ...[
     "createJob",
     "jobs",
@@ -138,7 +138,7 @@ describe("paths and methods", () => {
   });
 
   it("a bug of ours is a 500 problem without a stack, in the reply and in the log [API-5]", async () => {
-    const answers = { session: { get: async () => null as never } };
+    const answers = { session: { read: async () => null as never } };
     const client = await httpClient({ answers });
     await expectProblem(await client.send("GET", session), "internal");
     expect(JSON.stringify(client.log)).not.toMatch(/\.ts\b|node_modules/);
