@@ -13,6 +13,7 @@ import { styleText } from "node:util";
 import { type Figure, type Measure, met } from "../../test/bench/figure.ts";
 import { create } from "../../test/bench/measures/create.ts";
 import { creates } from "../../test/bench/measures/crowd.ts";
+import { fleetHour } from "../../test/bench/measures/fleet-hour.ts";
 import { list } from "../../test/bench/measures/list.ts";
 import { localLife, output, reclaim } from "../../test/bench/measures/local.ts";
 import { calls, life } from "../../test/bench/measures/objects.ts";
@@ -25,7 +26,7 @@ import { readCommandLine } from "../command-line.ts";
 import { repository, toolEnvironment } from "../repository.ts";
 
 const measures: readonly Measure[] = [
-  ...[read, create, creates, localLife, calls, life, list, output, traffic, wrapper, reclaim, simulation],
+  ...[read, create, creates, localLife, calls, life, list, output, traffic, wrapper, reclaim, fleetHour, simulation],
 ];
 
 const usage = "Usage: npm run bench -- [--only NAME]... [--dry] [--small]";
