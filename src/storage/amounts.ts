@@ -4,11 +4,29 @@
  */
 import type { Sql } from "./sql.ts";
 
-type AmountTable = "tallies" | "usage_sums" | "usage_forgotten" | "counters";
+type AmountTable = "tallies" | "counters";
+/** Tables of before: a migration makes them, and a later one puts what they hold into another's row. */
+type FormerTable = "usage_sums" | "usage_forgotten";
+
+/** What a transaction under `amountsOnce` has read, and whether it changed. */
+const open = new WeakMap<Sql, Map<AmountTable, { amounts: ReadonlyMap<string, number>; changed: boolean }>>();
+
+/** Inside a transaction of the caller: whatever `body` moves, each row of amounts is written once, at its end. */
+export function amountsOnce<T>(sql: Sql, body: () => T): T {
+  const read = new Map<AmountTable, { amounts: ReadonlyMap<string, number>; changed: boolean }>();
+  open.set(sql, read);
+  try {
+    const answer = body();
+    for (const [table, { amounts, changed }] of read) if (changed) store(sql, table, amounts);
+    return answer;
+  } finally {
+    open.delete(sql);
+  }
+}
 
 /** For a migration: such a table, filled from one that had a row for each name. */
 export function amountsInOneRow(
-  table: AmountTable,
+  table: AmountTable | FormerTable,
   from: { readonly table: string; readonly name: string; readonly amount: string },
 ): readonly string[] {
   return [
@@ -20,8 +38,12 @@ export function amountsInOneRow(
 
 /** A name that is missing counts nothing. */
 export function readAmounts(sql: Sql, table: AmountTable): ReadonlyMap<string, number> {
+  const known = open.get(sql)?.get(table);
+  if (known !== undefined) return known.amounts;
   const body = sql.run(`SELECT body FROM ${table}`)[0]?.["body"];
-  return new Map(typeof body === "string" ? Object.entries(JSON.parse(body) as Record<string, number>) : []);
+  const amounts = new Map(typeof body === "string" ? Object.entries(JSON.parse(body) as Record<string, number>) : []);
+  open.get(sql)?.set(table, { amounts, changed: false });
+  return amounts;
 }
 
 /** Inside a transaction of the caller. Writes nothing when nothing changes. */
@@ -38,9 +60,19 @@ export function addAmounts(
 }
 
 export function writeAmounts(sql: Sql, table: AmountTable, amounts: ReadonlyMap<string, number>): void {
-  const some = [...amounts].filter(([, amount]) => amount !== 0);
+  const later = open.get(sql);
+  if (later === undefined) store(sql, table, amounts);
+  else later.set(table, { amounts, changed: true });
+}
+
+function store(sql: Sql, table: AmountTable, amounts: ReadonlyMap<string, number>): void {
   sql.run(
     `INSERT INTO ${table} (only, body) VALUES (1, ?) ON CONFLICT (only) DO UPDATE SET body = excluded.body`,
-    JSON.stringify(Object.fromEntries(some)),
+    amountsText(amounts),
   );
+}
+
+/** The body of the row. */
+export function amountsText(amounts: ReadonlyMap<string, number>): string {
+  return JSON.stringify(Object.fromEntries([...amounts].filter(([, amount]) => amount !== 0)));
 }

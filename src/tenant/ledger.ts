@@ -3,7 +3,7 @@
  * in which the two or the rows themselves do not agree, by name. An empty list of imbalances is the claim.
  */
 import type { Generation, SessionId } from "../domain/state/ids.ts";
-import { readAmounts } from "../storage/amounts.ts";
+import { addAmounts, readAmounts } from "../storage/amounts.ts";
 import type { Sql } from "../storage/sql.ts";
 import { reservationStates, type ReservationState } from "./quota/reservations.ts";
 import { vanishedSessions } from "./sessions.ts";
@@ -76,6 +76,16 @@ export function readCounts(sql: Sql): Counts & { readonly version: number } {
 /** How often the kept tallies have changed; asked after every write, so it reads one row. */
 export function countsVersion(sql: Sql): number {
   return readAmounts(sql, "tallies").get("counts_version") ?? 0;
+}
+
+/** The newest version of them that the index is known to have, as far as it was stored. */
+export function countsConfirmed(sql: Sql): number {
+  return readAmounts(sql, "tallies").get("counts_confirmed") ?? 0;
+}
+
+/** Inside a transaction of the caller. An older one changes nothing. */
+export function noteCountsConfirmed(sql: Sql, version: number): void {
+  addAmounts(sql, "tallies", [["counts_confirmed", Math.max(0, version - countsConfirmed(sql))]]);
 }
 
 function unaccounted(sql: Sql): readonly Imbalance[] {

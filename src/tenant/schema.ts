@@ -278,4 +278,32 @@ export const tenantMigrations: readonly Migration[] = [
       ...amountsInOneRow("usage_forgotten", { table: "usage_pruned", name: "status || '/' || provider", amount: "ms" }),
     ],
   },
+  {
+    version: 17,
+    name: "fewer indexes of reservations and statements",
+    statements: [
+      // Only those without a lease are looked for by time; how many are in each state is in the tallies.
+      "DROP INDEX reservation_state",
+      "CREATE INDEX reservation_reserved ON reservation (look_at) WHERE state = 'reserved'",
+      // Both are found by the sequence: what is not signed stands behind the head, and the oldest stand first.
+      "DROP INDEX statement_unsigned",
+      "DROP INDEX statement_stored",
+      // The last sequence given is that of the newest statement, or the head's.
+      "DELETE FROM kept WHERE name = 'statements'",
+    ],
+  },
+  {
+    version: 18,
+    name: "sums of what was used in the row of the tallies",
+    statements: [
+      `UPDATE tallies SET body = (SELECT json_group_object(name, amount) FROM (
+         SELECT key AS name, value AS amount FROM json_each(tallies.body)
+         UNION ALL SELECT 'used:' || key, value FROM usage_sums, json_each(usage_sums.body)
+         UNION ALL SELECT 'used_forgotten:' || key, value FROM usage_forgotten, json_each(usage_forgotten.body)))`,
+      "DROP TABLE usage_sums",
+      "DROP TABLE usage_forgotten",
+      // Stands with the tallies too. The index is told once more what it knows.
+      "DELETE FROM kept WHERE name = 'counts_confirmed'",
+    ],
+  },
 ];

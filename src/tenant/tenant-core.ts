@@ -20,10 +20,18 @@ import type {
   SnapshotOrder,
   SnapshotReply,
 } from "../session/reports/reports.ts";
+import { amountsOnce } from "../storage/amounts.ts";
 import { migrate, schemaVersion } from "../storage/migrate.ts";
 import type { Sql } from "../storage/sql.ts";
 import type { AllowanceReply } from "../fleet/control/control-api.ts";
-import { type AllowanceDraft, allowanceAnswered, covered, draftAllowance, unsettled } from "./quota/allowance.ts";
+import {
+  type AllowanceDraft,
+  allowanceAnswered,
+  covered,
+  draftAllowance,
+  readAllowance,
+  settleAt,
+} from "./quota/allowance.ts";
 import { type Breaker, newBreaker } from "./quota/breaker.ts";
 import { beginAttempt, finishAttempt, resolveContainer, takeDue } from "./containers/container-ends.ts";
 import {
@@ -35,8 +43,15 @@ import {
   reviewOpen,
 } from "./containers/containers.ts";
 import { type ForgottenRow, readForgotten } from "./forgotten.ts";
-import { readNamed, writeNamed } from "./named-values.ts";
-import { countsVersion, noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
+import {
+  countsConfirmed,
+  countsVersion,
+  noLedger,
+  noteCountsConfirmed,
+  readCounts,
+  readLedger,
+  type Ledger,
+} from "./ledger.ts";
 import { admitPause } from "./quota/pauses.ts";
 import { cancelReservation, judge, type Judgement, type QuotaTerms, readBreaker, reserve } from "./quota/quota.ts";
 import { nextPruneAt, pruneIsDue, pruneOnce } from "./pruning.ts";
@@ -96,6 +111,8 @@ export class TenantCore {
   readonly #clock: Pick<Clock, "now">;
   readonly #terms: QuotaTerms;
   #migrated = false;
+  /** The version of the counts that the index has confirmed in this incarnation. */
+  #countsConfirmed = 0;
 
   constructor(sql: Sql, clock: Pick<Clock, "now">, terms: QuotaTerms) {
     this.#sql = sql;
@@ -191,22 +208,45 @@ export class TenantCore {
 
   /** The index has not confirmed the newest counts. */
   countsPending(): boolean {
-    return this.#read((sql) => countsVersion(sql) > readNamed(sql, "counts_confirmed", 0), false);
+    return this.#read((sql) => countsVersion(sql) > Math.max(this.#countsConfirmed, countsConfirmed(sql)), false);
   }
 
+  /** Kept in memory until the tallies are written anyway, or the alarm stores it: told once more, the index changes nothing. */
   countsConfirmed(version: number): void {
-    this.#write((sql) => {
-      const before = readNamed(sql, "counts_confirmed", 0);
-      writeNamed(sql, "counts_confirmed", before, Math.max(before, version));
-    });
+    this.#countsConfirmed = Math.max(this.#countsConfirmed, version);
+  }
+
+  storeCountsConfirmed(): void {
+    if (this.#read(countsConfirmed, Infinity) >= this.#countsConfirmed) return;
+    this.#write((sql) => noteCountsConfirmed(sql, this.#countsConfirmed));
   }
 
   covered(): boolean {
     return this.#read(covered, false);
   }
 
+  /** FleetControl should hear how the tenant stands. */
   unsettled(): boolean {
-    return this.#read(unsettled, false);
+    const now = this.#clock.now();
+    return this.#read((sql) => (settleAt(sql, now) ?? Infinity) <= now, false);
+  }
+
+  /** Until when a place that is not used is kept; null: none is. */
+  spareUntil(): number | null {
+    const now = this.#clock.now();
+    const at = this.#read((sql) => settleAt(sql, now), null);
+    return at === null || at <= now ? null : at;
+  }
+
+  /** The newest order once more, as it would be made anew: control answers it again and writes nothing. */
+  repeatedAllowance(): AllowanceDraft {
+    return this.#read(
+      (sql) => {
+        const { version, allowed } = readAllowance(sql);
+        return { version, held: openCount(sql), wants: allowed };
+      },
+      { version: 0, held: 0, wants: 0 },
+    );
   }
 
   draftAllowance(more: number): AllowanceDraft {
@@ -214,7 +254,7 @@ export class TenantCore {
   }
 
   allowanceAnswered(draft: AllowanceDraft, reply: AllowanceReply): void {
-    this.#write((sql) => allowanceAnswered(sql, draft, reply));
+    this.#write((sql, now) => allowanceAnswered(sql, draft, reply, now));
   }
 
   breaker(): Breaker {
@@ -414,12 +454,13 @@ export class TenantCore {
   /** Whoever left may have been the last: in the same transaction, so that nobody joins in between. */
   #reviewed<T>(sql: Sql, now: number, result: T): T {
     reviewOpen(sql, this.#terms.containers, now);
+    if (countsVersion(sql) > this.#countsConfirmed) noteCountsConfirmed(sql, this.#countsConfirmed);
     return result;
   }
 
   #write<T>(body: (sql: Sql, now: number) => T): T {
     this.#migrate();
-    return this.#sql.transaction(() => body(this.#sql, this.#clock.now()));
+    return this.#sql.transaction(() => amountsOnce(this.#sql, () => body(this.#sql, this.#clock.now())));
   }
 
   #read<T>(body: (sql: Sql) => T, empty: T): T {

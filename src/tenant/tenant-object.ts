@@ -310,7 +310,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
         this.#part("shared containers", () => this.#work()),
         this.#part("snapshots", () => this.#snapshots.work()),
         this.#part("pruning", () => this.#prune()),
-        this.#part("telling the fleet", () => this.#teller.tell()),
+        this.#part("telling the fleet", async () => {
+          await this.#teller.tell();
+          this.#core.storeCountsConfirmed();
+        }),
         this.#part("overdue reservations", () => askOverdue(this.#wiring, this.#core)),
         this.#part("the month's budget", () => tellSpent(this.#wiring, this.#core)),
         this.#part("webhooks", () => this.#courier.run()),
@@ -397,7 +400,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const spent = this.#core.spentAt();
       // A session that did not answer is told again, and not at once.
       const tell = spent === null ? null : Math.max(spent, this.#wiring.clock.now() + alarmRestMs);
-      const look = [later, tell, this.#core.budgetNewsAt()].reduce(earliest, this.#core.nextLook());
+      const look = [later, tell, this.#core.budgetNewsAt(), this.#core.spareUntil()].reduce(
+        earliest,
+        this.#core.nextLook(),
+      );
       if (!this.#teller.untold() && !this.#notary.due) return look;
       const again = this.#wiring.clock.now() + tellAgainMs;
       return look === null ? again : Math.min(look, again);

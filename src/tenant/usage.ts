@@ -18,6 +18,10 @@ export interface TenantUsage {
 
 export const noUsage: TenantUsage = { figures: [], sessions: 0, imbalances: [] };
 
+/** In the row of the tallies, which nearly every report moves: what was ever used, and what of it pruned sessions had used. */
+const used = "used:";
+const forgotten = "used_forgotten:";
+
 /** By status and provider, as the session's row keeps them. */
 type Kept = Readonly<Record<string, number>>;
 
@@ -35,20 +39,24 @@ export function applyUsage(sql: Sql, sessionId: SessionId, figures: readonly Usa
   }
   addAmounts(
     sql,
-    "usage_sums",
-    Array.from(next, ([name, ms]) => [name, ms - (held[name] ?? 0)] as const),
+    "tallies",
+    Array.from(next, ([name, ms]) => [`${used}${name}`, ms - (held[name] ?? 0)] as const),
   );
   return JSON.stringify(Object.fromEntries(next));
 }
 
 /** What the session used is not kept any more; what it counted stays in the sums. */
 export function pruneUsage(sql: Sql, sessionId: SessionId): void {
-  addAmounts(sql, "usage_forgotten", Object.entries(keptOf(sql, sessionId)));
+  addAmounts(
+    sql,
+    "tallies",
+    Object.entries(keptOf(sql, sessionId)).map(([name, ms]) => [`${forgotten}${name}`, ms] as const),
+  );
 }
 
 export function readUsage(sql: Sql): TenantUsage {
-  const sums = readAmounts(sql, "usage_sums");
-  const accounted = new Map(readAmounts(sql, "usage_forgotten"));
+  const sums = sumsUnder(sql, used);
+  const accounted = sumsUnder(sql, forgotten);
   const rows = sql.run("SELECT key, sum(value) AS ms FROM session, json_each(session.usage) GROUP BY key");
   for (const row of rows) {
     const name = row["key"] as string;
@@ -63,6 +71,11 @@ export function readUsage(sql: Sql): TenantUsage {
       .map((name) => ({ ...partsOf(name), byMs: (sums.get(name) ?? 0) - (accounted.get(name) ?? 0) }))
       .filter(({ byMs }) => byMs !== 0),
   };
+}
+
+function sumsUnder(sql: Sql, prefix: string): Map<string, number> {
+  const found = [...readAmounts(sql, "tallies")].filter(([name]) => name.startsWith(prefix));
+  return new Map(found.map(([name, ms]) => [name.slice(prefix.length), ms]));
 }
 
 function keptOf(sql: Sql, sessionId: SessionId): Kept {

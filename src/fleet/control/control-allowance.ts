@@ -10,6 +10,14 @@ import type { TenantId } from "../../domain/state/ids.ts";
 import type { Sql } from "../../storage/sql.ts";
 import type { AllowanceOrder, AllowanceReply, TenantEntry } from "./control-api.ts";
 
+/** Beside half of the cap, this many places must be free for it to be roomy: under a small cap each of them counts, and rows do not. */
+const roomyPlaces = 500;
+
+/** What a tenant keeps without using it is refused to nobody while so much is free. */
+function isRoomy(limit: number, used: number): boolean {
+  return limit - used >= Math.max(limit / 2, roomyPlaces);
+}
+
 /** Inside a transaction of the caller. Registers the tenant when it is new. */
 export function allow(
   sql: Sql,
@@ -21,10 +29,9 @@ export function allow(
   const version = row === undefined ? 0 : (row["version"] as number);
   const before = row === undefined ? 0 : (row["allowed"] as number);
   const total = readTotal(sql);
-  const { limit, draining } = terms;
+  const { limit } = terms;
   // The same order again: its answer was lost, and it is the same one.
-  if (order.version === version && row !== undefined)
-    return { type: "answered", allowed: before, limit, used: total.allowed, draining };
+  if (order.version === version && row !== undefined) return answered(before, total.allowed, terms);
   if (order.version < version) return { type: "stale", version };
   const others = total.allowed - before;
   const room = Math.max(0, limit - others - order.held);
@@ -38,7 +45,15 @@ export function allow(
     sql.run("UPDATE tenant SET version = ?, allowed = ? WHERE tenant = ?", order.version, allowed, order.tenant);
   }
   sql.run("UPDATE total SET allowed = ?, tenants = tenants + ?", others + allowed, row === undefined ? 1 : 0);
-  return { type: "answered", allowed, limit, used: others + allowed, draining };
+  return answered(allowed, others + allowed, terms);
+}
+
+function answered(
+  allowed: number,
+  used: number,
+  { limit, draining }: { readonly limit: number; readonly draining: boolean },
+): AllowanceReply {
+  return { type: "answered", allowed, limit, used, draining, roomy: isRoomy(limit, used) };
 }
 
 export function readTotal(sql: Sql): { readonly allowed: number; readonly tenants: number } {

@@ -10,6 +10,7 @@ import type { TenantId } from "../../domain/state/ids.ts";
 import type { AllowancePort, AllowanceReply } from "../../fleet/control/control-api.ts";
 import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { ReserveOrder, ReserveReply } from "../../session/reports/reports.ts";
+import type { AllowanceDraft } from "./allowance.ts";
 import type { TenantCore } from "../tenant-core.ts";
 
 /** A session waits for its reservation no longer than one look; control must have answered well before. */
@@ -63,6 +64,14 @@ export class AllowanceKeeper {
     const drainKnown = order.purpose !== "create" || this.#clock.now() < this.#notDrainingAt + drainHeardMs;
     const judged = await this.#stored(() => this.#decide(order, drainKnown));
     if ("granted" in judged) return judged;
+    if (this.#core.covered()) {
+      const draining = await this.#isDraining();
+      if (draining === true && order.purpose === "create") return { granted: false, code: "draining" };
+      if (draining !== null) {
+        const covered = await this.#stored(() => this.#decide(order, true));
+        if ("granted" in covered) return covered;
+      }
+    }
     // For all that wait at once, but no more than its own cap lets through.
     const reply = await this.#ask(Math.max(1, Math.min(this.#waiting, judged.room)));
     if (reply.draining && order.purpose === "create") return { granted: false, code: "draining" };
@@ -81,19 +90,36 @@ export class AllowanceKeeper {
     return { room: standing.room };
   }
 
+  /** What is kept covers the order, so only a drain could refuse it: asked without a write here or there. null: control no longer allows as much. */
+  async #isDraining(): Promise<boolean | null> {
+    const order = this.#core.repeatedAllowance();
+    const reply = await this.#order(order);
+    if (reply.type !== "answered" || reply.allowed !== order.wants) return null;
+    this.#noteDrain(reply.draining);
+    return reply.draining;
+  }
+
+  async #order(order: AllowanceDraft): Promise<AllowanceReply> {
+    const reply = await bounded(this.#clock, controlBoundMs, () =>
+      this.#control.allow({ tenant: this.#tenant(), ...order }),
+    );
+    if (reply === timedOut) throw new Error(`FleetControl did not answer within ${controlBoundMs} ms`);
+    return reply;
+  }
+
+  #noteDrain(draining: boolean): void {
+    this.#notDrainingAt = draining ? Number.NEGATIVE_INFINITY : this.#clock.now();
+  }
+
   async #ask(more: number): Promise<Extract<AllowanceReply, { type: "answered" }>> {
     // The second time with a number above the one that control says it has heard.
     for (const attempt of [1, 2]) {
       // The alarm stands before control is asked: an order without its answer is told again.
       const draft = await this.#stored(() => this.#core.draftAllowance(more));
-      const reply = await bounded(this.#clock, controlBoundMs, () =>
-        this.#control.allow({ tenant: this.#tenant(), ...draft }),
-      );
-      if (reply === timedOut) throw new Error(`FleetControl did not answer within ${controlBoundMs} ms`);
+      const reply = await this.#order(draft);
       await this.#stored(() => this.#core.allowanceAnswered(draft, reply));
       if (reply.type === "answered") {
-        if (!reply.draining) this.#notDrainingAt = this.#clock.now();
-        else this.#notDrainingAt = Number.NEGATIVE_INFINITY;
+        this.#noteDrain(reply.draining);
         return reply;
       }
       if (attempt === 2) break;

@@ -4,7 +4,7 @@
  * transaction. Decides nothing: quota.ts and apply-report.ts do.
  */
 import type { ContainerId, Generation, SandboxId, SessionId } from "../../domain/state/ids.ts";
-import { addAmounts } from "../../storage/amounts.ts";
+import { addAmounts, readAmounts } from "../../storage/amounts.ts";
 import type { Sql, SqlRow } from "../../storage/sql.ts";
 
 /** Counted against the cap: something physical may exist. */
@@ -33,8 +33,10 @@ export interface Reservation {
   readonly lookAt: number;
 }
 
-/** Kept amounts: every grant there was, what is in each state, of those what pruning took, and how often any of it changed. */
-export type Tally = "granted" | ReservationState | "pruned_proven" | "pruned_cancelled" | "counts_version";
+/** Kept amounts: every grant there was, what is in each state, of those what pruning took, how often any of it changed, and when a place
+ * was last taken or given back. */
+export type Tally =
+  "granted" | ReservationState | "pruned_proven" | "pruned_cancelled" | "counts_version" | "changed_at";
 
 const columns =
   "session_id, generation, sandbox_id, container, host, state, ghost, listed, reserved_at, changed_at, look_at";
@@ -84,11 +86,10 @@ export function membersOf(sql: Sql, container: ContainerId): readonly Reservatio
   return sql.run(statement, container).map(parse);
 }
 
+/** From the kept tallies, which move in the write that moves a row: an index by state would be a row more for each of its moves. */
 export function openCount(sql: Sql): number {
-  const rows = sql.run(
-    "SELECT count(*) AS open FROM reservation WHERE state IN ('reserved', 'launching', 'held', 'stopping')",
-  );
-  return Number(rows[0]?.["open"]);
+  const tallies = readAmounts(sql, "tallies");
+  return openStates.reduce((sum, state) => sum + (tallies.get(state) ?? 0), 0);
 }
 
 /** Makes the row. `listed` and `ghost` as its report says; a fresh reservation is neither. */
@@ -98,7 +99,7 @@ export function grant(sql: Sql, reservation: Reservation): void {
   const flags = [Number(ghost), Number(listed)];
   const values = [sessionId, generation, sandboxId, container, host, state, ...flags, reservedAt, changedAt, lookAt];
   sql.run(`INSERT INTO reservation (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ...values);
-  tally(sql, ["granted", 1], [state, 1], ["counts_version", 1]);
+  tally(sql, ["granted", 1], [state, 1], ["counts_version", 1], changedAtNow(sql, changedAt));
 }
 
 export type Standing = Pick<Reservation, "state" | "ghost" | "listed" | "host">;
@@ -114,7 +115,8 @@ export function move(sql: Sql, from: Reservation, to: Standing, now: number): vo
     ...[to.state, Number(to.ghost), Number(to.listed), host, stands ? from.changedAt : now],
     ...[from.sessionId, from.generation],
   );
-  if (from.state !== to.state) tally(sql, [from.state, -1], [to.state, 1], ["counts_version", 1]);
+  if (from.state !== to.state)
+    tally(sql, [from.state, -1], [to.state, 1], ["counts_version", 1], changedAtNow(sql, now));
 }
 
 export function lookAgainAt(sql: Sql, reservation: Reservation, at: number): void {
@@ -135,7 +137,16 @@ export function countsChanged(sql: Sql): void {
   tally(sql, ["counts_version", 1]);
 }
 
-function tally(sql: Sql, ...changes: readonly (readonly [name: Tally, change: 1 | -1])[]): void {
+/** When a place was last taken or given back; 0: never, or not since older code counted. */
+export function countsChangedAt(sql: Sql): number {
+  return readAmounts(sql, "tallies").get("changed_at") ?? 0;
+}
+
+function changedAtNow(sql: Sql, now: number): readonly [name: Tally, change: number] {
+  return ["changed_at", now - countsChangedAt(sql)];
+}
+
+function tally(sql: Sql, ...changes: readonly (readonly [name: Tally, change: number])[]): void {
   addAmounts(sql, "tallies", changes);
 }
 

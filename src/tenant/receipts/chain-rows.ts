@@ -30,24 +30,38 @@ export function enterStatement(
 ): void {
   if (sql.run("SELECT 1 FROM statement WHERE session_id = ? AND generation = ?", sessionId, generation).length > 0)
     return;
-  const last = readNamed(sql, "statements", 0);
-  writeNamed(sql, "statements", last, last + 1);
   sql.run(
     "INSERT INTO statement (sequence, session_id, generation, body, signed, stored_at) VALUES (?, ?, ?, ?, 0, ?)",
-    ...[last + 1, sessionId, generation, JSON.stringify(body), now],
+    ...[lastSequence(sql) + 1, sessionId, generation, JSON.stringify(body), now],
   );
 }
 
+/** Never given twice: only what is signed is pruned, and the head stays. A counter of its own would be one more row for each receipt. */
+function lastSequence(sql: Sql): number {
+  const last = sql.run("SELECT max(sequence) AS last FROM statement")[0]?.["last"];
+  return Math.max(headSequence(sql), Number(last ?? 0));
+}
+
+function headSequence(sql: Sql): number {
+  return readHead(sql)?.sequence ?? 0;
+}
+
+/** Signed in the order of the sequence, so what is not signed stands behind the head: no index is needed to find it. */
+const unsigned = "sequence > ? AND signed = 0";
+
 /** null: everything is signed. */
 export function firstUnsigned(sql: Sql): UnsignedStatement | null {
-  const row = sql.run("SELECT sequence, body FROM statement WHERE signed = 0 ORDER BY sequence LIMIT 1")[0];
+  const head = readHead(sql);
+  const statement = `SELECT sequence, body FROM statement WHERE ${unsigned} ORDER BY sequence LIMIT 1`;
+  const row = sql.run(statement, head?.sequence ?? 0)[0];
   if (row === undefined) return null;
   const body = JSON.parse(row["body"] as string) as ReceiptBody;
-  return { sequence: row["sequence"] as number, body, previous: readHead(sql)?.hash ?? null };
+  return { sequence: row["sequence"] as number, body, previous: head?.hash ?? null };
 }
 
 export function unsignedCount(sql: Sql): number {
-  return Number(sql.run("SELECT count(*) AS unsigned FROM statement WHERE signed = 0")[0]?.["unsigned"]);
+  const statement = `SELECT count(*) AS unsigned FROM statement WHERE ${unsigned}`;
+  return Number(sql.run(statement, headSequence(sql))[0]?.["unsigned"]);
 }
 
 /** Only in its turn: one that was signed meanwhile stays as it is. false: it was not its turn. */
@@ -95,13 +109,16 @@ export function chainPage(sql: Sql, after: number, limit: number): ReceiptPage {
   return { data: page.map(receiptIn), next_cursor: next, head: readHead(sql), unsigned: unsignedCount(sql) };
 }
 
-/** From the oldest on and signed ones only, so that what is left is still one chain. true: there may be more. */
+/**
+ * From the oldest on and signed ones only, so that what is left is still one chain: it ends at the first that is not old enough,
+ * which also spares an index. true: there may be more.
+ */
 export function pruneChain(sql: Sql, before: number, limit: number): boolean {
-  const gone = sql.run(
-    `DELETE FROM statement WHERE sequence IN (
-       SELECT sequence FROM statement WHERE signed = 1 AND stored_at < ? ORDER BY sequence LIMIT ?) RETURNING sequence`,
-    ...[before, limit],
-  );
+  const oldest = sql.run("SELECT sequence, signed, stored_at FROM statement ORDER BY sequence LIMIT ?", limit);
+  const kept = oldest.findIndex((row) => row["signed"] !== 1 || Number(row["stored_at"]) >= before);
+  const gone = kept === -1 ? oldest : oldest.slice(0, kept);
+  const last = gone.at(-1)?.["sequence"];
+  if (last !== undefined) sql.run("DELETE FROM statement WHERE sequence <= ?", last);
   return gone.length >= limit;
 }
 
