@@ -8,7 +8,7 @@ import type { ConfigEnv } from "../../src/config/env.ts";
 import type { AuditPlan } from "../../src/fleet/audits/plan.ts";
 import type { FleetControlApi } from "../../src/fleet/control/control-api.ts";
 import type { FleetOperations } from "../../src/fleet/operations-api.ts";
-import { noOutcomes } from "../../src/fleet/control/outcome-log.ts";
+import { noOutcomes } from "../../src/fleet/shard/outcomes.ts";
 import type { FleetShardApi } from "../../src/fleet/shard/shard-api.ts";
 import type { Generation, TenantId } from "../../src/domain/state/ids.ts";
 import { providerNames } from "../../src/domain/state/provider-names.ts";

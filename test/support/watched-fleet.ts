@@ -4,7 +4,6 @@ import type { FleetPoint } from "../../src/fleet/alerts/fleet-point.ts";
 import { watchFleet } from "../../src/fleet/alerts/watch.ts";
 import type { AlertBoard, FleetRun } from "../../src/fleet/control/control-api.ts";
 import { ControlCore } from "../../src/fleet/control/control-core.ts";
-import { OutcomeLog } from "../../src/fleet/control/outcome-log.ts";
 import { layerEveryMs } from "../../src/fleet/layers/run-layers.ts";
 import type { BudgetNews } from "../../src/fleet/shard/shard-api.ts";
 import { ShardIndex } from "../../src/fleet/shard/shard-index.ts";
@@ -27,7 +26,6 @@ export class WatchedFleet {
   };
   readonly control = new ControlCore(nodeSql(), this.clock, { maxSandboxes: 100 });
   readonly index = new ShardIndex(nodeSql(), this.clock);
-  readonly outcomes = new OutcomeLog(nodeSql(), this.clock);
   readonly logged: string[] = [];
   readonly told: AlertNotice[] = [];
   readonly points: FleetPoint[] = [];
@@ -47,25 +45,24 @@ export class WatchedFleet {
 
   async look(): Promise<AlertBoard> {
     const log = (message: string, fields?: unknown) => void this.logged.push(`${message} ${JSON.stringify(fields)}`);
-    const { index, outcomes } = this;
+    const { index } = this;
     const guard = () => {
       if (this.shardFails) throw new Error("shard-1 is gone");
     };
     const empty = new ShardIndex(nodeSql(), this.clock);
-    const none = new OutcomeLog(nodeSql(), this.clock);
-    const api = (rows: ShardIndex, log: OutcomeLog, check: () => void) => ({
+    const api = (rows: ShardIndex, check: () => void) => ({
       stats: async () => (check(), rows.stats()),
       select: async (query: Parameters<ShardIndex["select"]>[0]) => (check(), rows.select(query)),
       overdue: async (before: number, limit: number) => (check(), rows.overdue(before, limit)),
       overdueContainers: async (now: number, limit: number) => (check(), rows.overdueContainers(now, limit)),
       tenantBudgets: async (now: number, limit: number) => (check(), rows.tenantBudgets(now, limit)),
-      outcomes: async (windowMs: number | null) => (check(), log.totals(windowMs)),
+      outcomes: async (windowMs: number | null) => (check(), rows.outcomes(windowMs)),
     });
     return await watchFleet(
       {
         shards: [
-          { name: "shard-0", api: api(index, outcomes, () => {}) },
-          { name: "shard-1", api: api(empty, none, guard) },
+          { name: "shard-0", api: api(index, () => {}) },
+          { name: "shard-1", api: api(empty, guard) },
         ],
         clock: this.clock,
         logger: { info: log, warn: log, error: log },
@@ -106,7 +103,6 @@ export class WatchedFleet {
     this.#version += 1;
     const nextDeadline = this.now + 60 * minute;
     const told = report(sessionId(name), this.#version, { asOf: this.now, nextDeadline, ...changes });
-    this.outcomes.note(told);
     this.index.report(told);
   }
 

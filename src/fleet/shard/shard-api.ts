@@ -90,8 +90,8 @@ export interface FleetQuery {
 }
 
 /**
- * Counts of one shard, kept as they change and never counted. `created` − `destroyed` = provisioning + active + terminating
- * at all times, because they come from the tenants' own tallies, each told as one whole picture.
+ * Counts of one shard. Those of sessions are kept as they change; those of sandboxes are the sums of the tenants' own tallies, each
+ * told as one whole picture: so `created` − `destroyed` = provisioning + active + terminating at all times.
  */
 export interface ShardStats {
   /** Reserved and launching. */

@@ -1,7 +1,8 @@
-/** The kept counters of a shard, and the tenants' tallies that its sandbox counts come from. */
-import { addAmounts, readAmounts, writeAmounts } from "../../storage/amounts.ts";
+/** The kept counters of a shard's sessions, and the tenants' tallies, whose sum its sandbox counts are. */
+import { addAmounts, amountsText, readAmounts, writeAmounts } from "../../storage/amounts.ts";
 import type { Sql } from "../../storage/sql.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
+import { type KeptOutcomes, nothingKept } from "./outcomes.ts";
 import type { BudgetNews, OverdueContainer, ShardStats, TenantCounts } from "./shard-api.ts";
 
 const sandboxCounts = [
@@ -15,16 +16,32 @@ const sandboxCounts = [
   "cancelled",
 ] as const satisfies readonly (keyof TenantCounts)[];
 
-/** Inside a transaction of the caller: the tenant's whole picture takes the place of the one before, and the sums move. */
+/** Inside a transaction of the caller: counters that moved, and outcomes that grew, in one write. Writes nothing when neither did. */
+export function moveCounters(
+  sql: Sql,
+  changes: readonly (readonly [name: string, change: number])[],
+  grown: ((kept: KeptOutcomes) => KeptOutcomes) | null,
+): void {
+  if (grown === null) return addAmounts(sql, "counters", changes);
+  const counters = new Map(readAmounts(sql, "counters"));
+  for (const [name, change] of changes) counters.set(name, (counters.get(name) ?? 0) + change);
+  sql.run(
+    `INSERT INTO counters (only, body, outcomes) VALUES (1, ?, ?)
+     ON CONFLICT (only) DO UPDATE SET body = excluded.body, outcomes = excluded.outcomes`,
+    ...[amountsText(counters), JSON.stringify(grown(readOutcomes(sql)))],
+  );
+}
+
+export function readOutcomes(sql: Sql): KeptOutcomes {
+  const body = sql.run("SELECT outcomes FROM counters")[0]?.["outcomes"];
+  return typeof body === "string" ? (JSON.parse(body) as KeptOutcomes) : nothingKept;
+}
+
+/** Inside a transaction of the caller: the tenant's whole picture takes the place of the one before. */
 export function applyCounts(sql: Sql, counts: TenantCounts, now: number): { readonly version: number } {
-  const row = sql.run("SELECT version, body FROM tenant_counts WHERE tenant = ?", counts.tenant)[0];
+  const row = sql.run("SELECT version FROM tenant_counts WHERE tenant = ?", counts.tenant)[0];
   const version = (row?.["version"] as number | undefined) ?? 0;
   if (row !== undefined && counts.version <= version) return { version };
-  const before = row === undefined ? null : (JSON.parse(row["body"] as string) as TenantCounts);
-  addAmounts(sql, "counters", [
-    ...sandboxCounts.map((name) => [`sandbox:${name}`, counts[name] - (before?.[name] ?? 0)] as const),
-    ["tenants", Number(before === null)],
-  ]);
   sql.run(
     `INSERT OR REPLACE INTO tenant_counts (tenant, version, told_at, body, containers_overdue_from)
      VALUES (?, ?, ?, ?, ?)`,
@@ -79,11 +96,6 @@ export function recount(sql: Sql): void {
     "SELECT 'stuck' AS name, count(*) AS n FROM session WHERE erased_at IS NULL AND stuck_since IS NOT NULL",
     `SELECT 'blocked:' || blocked AS name, count(*) AS n FROM session
      WHERE erased_at IS NULL AND blocked IS NOT NULL GROUP BY blocked`,
-    "SELECT 'tenants' AS name, count(*) AS n FROM tenant_counts",
-    ...sandboxCounts.map(
-      (name) =>
-        `SELECT 'sandbox:${name}' AS name, coalesce(sum(json_extract(body, '$.${name}')), 0) AS n FROM tenant_counts`,
-    ),
   ];
   const counted = groups.flatMap((group) => sql.run(group));
   writeAmounts(sql, "counters", new Map(counted.map((row) => [row["name"] as string, row["n"] as number])));
@@ -103,26 +115,29 @@ export const noStats: ShardStats = {
   asOf: null,
 };
 
+/** The sandbox counts are added up here and not kept: a kept sum would be one more row written with each picture of a tenant. */
 export function readStats(sql: Sql): ShardStats {
   const counters = readAmounts(sql, "counters");
-  const of = (name: string) => counters.get(name) ?? 0;
   const under = (prefix: string) =>
     Object.fromEntries(
       [...counters]
         .filter(([name, amount]) => name.startsWith(prefix) && amount !== 0)
         .map(([name, amount]) => [name.slice(prefix.length), amount]),
     );
-  const asOf = sql.run("SELECT min(told_at) AS at FROM tenant_counts")[0]?.["at"];
+  const sums = sandboxCounts.map((name) => `coalesce(sum(json_extract(body, '$.${name}')), 0) AS ${name}`);
+  const told = sql.run(`SELECT count(*) AS tenants, min(told_at) AS as_of, ${sums.join(", ")} FROM tenant_counts`)[0];
+  const of = (name: (typeof sandboxCounts)[number]) => Number(told?.[name] ?? 0);
+  const asOf = told?.["as_of"];
   return {
-    provisioning: of("sandbox:reserved") + of("sandbox:launching"),
-    active: of("sandbox:held"),
-    terminating: of("sandbox:stopping"),
-    created: of("sandbox:granted"),
-    destroyed: of("sandbox:proven") + of("sandbox:cancelled") + of("sandbox:asserted"),
-    asserted: of("sandbox:asserted"),
-    tenants: of("tenants"),
+    provisioning: of("reserved") + of("launching"),
+    active: of("held"),
+    terminating: of("stopping"),
+    created: of("granted"),
+    destroyed: of("proven") + of("cancelled") + of("asserted"),
+    asserted: of("asserted"),
+    tenants: Number(told?.["tenants"] ?? 0),
     sessions: under("status:"),
-    stuck: of("stuck"),
+    stuck: counters.get("stuck") ?? 0,
     blocked: under("blocked:"),
     asOf: typeof asOf === "number" ? asOf : null,
   };

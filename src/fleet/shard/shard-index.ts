@@ -11,17 +11,27 @@ import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { BlockedMark, SessionReport } from "../../session/reports/reports.ts";
 import { migrate, schemaVersion } from "../../storage/migrate.ts";
 import type { Sql } from "../../storage/sql.ts";
-import type { FleetQuery, FleetRow, ListQuery, OverdueSession, ShardStats, TenantCounts } from "./shard-api.ts";
+import { noOutcomes, outcomeTotals } from "./outcomes.ts";
+import type {
+  FleetQuery,
+  FleetRow,
+  ListQuery,
+  OutcomeTotals,
+  OverdueSession,
+  ShardStats,
+  TenantCounts,
+} from "./shard-api.ts";
 import {
   applyCounts,
   noStats,
+  readOutcomes,
   readOverdueContainers,
   readStats,
   readTenantBudgets,
   recount,
 } from "./shard-counters.ts";
 import { listStatement, selectStatement } from "./shard-queries.ts";
-import { fleetRow, listItem, markRow, readStanding, writeRow } from "./shard-rows.ts";
+import { dropLabels, fleetRow, listItem, markRow, readHeld, writeRow } from "./shard-rows.ts";
 import { shardMigrations } from "./shard-schema.ts";
 
 /** Far longer than any call may be under way: an overtaken report must still find the tombstone. */
@@ -55,7 +65,7 @@ export class ShardIndex {
   /** Answers the version held afterwards: at least the one sent. */
   report(report: SessionReport): { readonly version: number } {
     const now = this.#clock.now();
-    return this.#write((sql) => applyReport(sql, report, now, now));
+    return this.#write((sql) => applyReport(sql, report, { told: true, heardAt: now, now }));
   }
 
   markBlocked(mark: BlockedMark): void {
@@ -81,6 +91,11 @@ export class ShardIndex {
 
   stats(): ShardStats {
     return this.#empty() ? noStats : readStats(this.#sql);
+  }
+
+  /** Of the last `windowMs`, to the minute; null: since the shard began to count. */
+  outcomes(windowMs: number | null): OutcomeTotals {
+    return this.#empty() ? noOutcomes : outcomeTotals(readOutcomes(this.#sql), windowMs, this.#clock.now());
   }
 
   overdueContainers(now: number, limit: number): ReturnType<typeof readOverdueContainers> {
@@ -162,7 +177,7 @@ export class ShardIndex {
       for (const report of reports) {
         const { nextDeadline } = report;
         const horizon = nextDeadline === null ? null : Math.max(nextDeadline, now + restoredGraceMs);
-        applyReport(sql, { ...report, nextDeadline: horizon }, report.asOf, now);
+        applyReport(sql, { ...report, nextDeadline: horizon }, { told: false, heardAt: report.asOf, now });
       }
       if (counts !== null) applyCounts(sql, counts, now);
       // "~" is above every session id: the tenant is done.
@@ -172,9 +187,10 @@ export class ShardIndex {
 
   finishBuild(): void {
     this.#write((sql) => {
-      const unconfirmed = "SELECT session_id FROM session WHERE version = 0 AND erased_at IS NULL";
-      sql.run(`DELETE FROM label WHERE session_id IN (${unconfirmed})`);
-      sql.run(`DELETE FROM session WHERE session_id IN (${unconfirmed})`);
+      const unconfirmed = "version = 0 AND erased_at IS NULL";
+      const rows = sql.run(`SELECT tenant, session_id, labels FROM session WHERE ${unconfirmed}`);
+      for (const row of rows) dropLabels(sql, row);
+      sql.run(`DELETE FROM session WHERE ${unconfirmed}`);
       recount(sql);
       sql.run("UPDATE build SET built_at = ?", this.#clock.now());
     });
@@ -206,16 +222,20 @@ export class ShardIndex {
   }
 }
 
-function applyReport(sql: Sql, report: SessionReport, heardAt: number, now: number): { readonly version: number } {
-  const held = readStanding(sql, report.sessionId);
+function applyReport(
+  sql: Sql,
+  report: SessionReport,
+  heard: { readonly told: boolean; readonly heardAt: number; readonly now: number },
+): { readonly version: number } {
+  const held = readHeld(sql, report.sessionId);
   if (held !== null) {
     // An incarnation that is gone is told its own version, or it would repeat its last words for ever.
     if (report.createdAt < held.createdAt) return { version: report.version };
     const newer = report.version > held.version || (report.version === held.version && report.asOf > held.asOf);
     if (report.createdAt === held.createdAt && !newer) return { version: held.version };
   }
-  writeRow(sql, report, held, heardAt, now);
-  forgetTombstones(sql, now - tombstoneMs);
+  writeRow(sql, report, held, heard);
+  forgetTombstones(sql, heard.now - tombstoneMs);
   return { version: report.version };
 }
 

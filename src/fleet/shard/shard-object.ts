@@ -7,7 +7,6 @@ import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
 import type { BlockedMark, SessionReport } from "../../session/reports/reports.ts";
 import { durableSql } from "../../storage/durable-sql.ts";
 import { ObjectAlarm } from "../../storage/object-alarm.ts";
-import { OutcomeLog } from "../control/outcome-log.ts";
 import type { FleetQuery, FleetShardApi, ListQuery, TenantCounts } from "./shard-api.ts";
 import { type BuildPorts, type BuildTerms, ShardBuilder } from "./shard-build.ts";
 import { ShardIndex } from "./shard-index.ts";
@@ -27,7 +26,6 @@ export function fleetShard<Env>(wire: (env: Env) => ShardWiring) {
     readonly #wiring: ShardWiring;
     readonly #index: ShardIndex;
     readonly #builder: ShardBuilder;
-    readonly #outcomes: OutcomeLog;
     readonly #alarm: ObjectAlarm;
 
     constructor(ctx: DurableObjectState, env: Env) {
@@ -35,12 +33,10 @@ export function fleetShard<Env>(wire: (env: Env) => ShardWiring) {
       this.#wiring = wire(env);
       this.#index = new ShardIndex(durableSql(ctx.storage), this.#wiring.clock);
       this.#alarm = new ObjectAlarm(ctx.storage, () => this.#wiring.clock.now());
-      this.#outcomes = new OutcomeLog(durableSql(ctx.storage), this.#wiring.clock);
       this.#builder = new ShardBuilder(this.#index, this.#wiring, this.#wiring.terms, () => ctx.id.name ?? "unnamed");
     }
 
     async report(report: SessionReport) {
-      this.#outcomes.note(report);
       return this.#index.report(report);
     }
 
@@ -68,7 +64,7 @@ export function fleetShard<Env>(wire: (env: Env) => ShardWiring) {
     }
 
     async outcomes(windowMs: number | null) {
-      return this.#outcomes.totals(windowMs);
+      return this.#index.outcomes(windowMs);
     }
 
     async overdue(before: number, limit: number) {

@@ -3,36 +3,30 @@ import type { SandboxId, SessionId, TenantId } from "../../domain/state/ids.ts";
 import { canonicalJson } from "../../protocol/canonical-json.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
-import type { BlockedMark, LeaseReport, SessionReport } from "../../session/reports/reports.ts";
+import type { BlockedMark, LeaseReport, OutcomeCounts, SessionReport } from "../../session/reports/reports.ts";
 import type { Sql, SqlRow, SqlValue } from "../../storage/sql.ts";
 import type { FleetRow, RowPhase } from "./shard-api.ts";
-import { addAmounts } from "../../storage/amounts.ts";
+import { grownSince, withGrown } from "./outcomes.ts";
+import { moveCounters } from "./shard-counters.ts";
 
-/** What of a row the counters and the order of reports depend on. */
-interface Standing {
+/** What a shard holds of a session: its whole row, and what of it the counters and the order of reports depend on. */
+export interface HeldRow {
   readonly createdAt: number;
   readonly version: number;
   readonly asOf: number;
-  readonly labels: string;
-  readonly counted: readonly string[];
+  readonly row: SqlRow;
 }
 
-export function readStanding(sql: Sql, id: SessionId): Standing | null {
-  const row = sql.run(
-    "SELECT created_at, version, as_of, labels, status, stuck_since, blocked, erased_at FROM session WHERE session_id = ?",
-    id,
-  )[0];
+export function readHeld(sql: Sql, id: SessionId): HeldRow | null {
+  const row = sql.run("SELECT * FROM session WHERE session_id = ?", id)[0];
   if (row === undefined) return null;
-  const gone = row["erased_at"] !== null;
-  return {
-    createdAt: row["created_at"] as number,
-    version: row["version"] as number,
-    asOf: row["as_of"] as number,
-    labels: row["labels"] as string,
-    counted: gone
-      ? []
-      : counted(row["status"] as string, row["stuck_since"] as number | null, row["blocked"] as string),
-  };
+  const { created_at: createdAt, version, as_of: asOf } = row;
+  return { createdAt: Number(createdAt), version: Number(version), asOf: Number(asOf), row };
+}
+
+function countedOf({ row }: HeldRow): readonly string[] {
+  if (row["erased_at"] !== null) return [];
+  return counted(row["status"] as string, row["stuck_since"] as number | null, row["blocked"] as string | null);
 }
 
 /** The counters that a session adds one to. */
@@ -54,12 +48,50 @@ function newestLease(leases: readonly LeaseReport[]): LeaseReport | null {
   );
 }
 
-export function writeRow(sql: Sql, report: SessionReport, held: Standing | null, heardAt: number, now: number): void {
+/** `told`: by the session itself. What a registry holds of it was counted when it was told. */
+export function writeRow(
+  sql: Sql,
+  report: SessionReport,
+  held: HeldRow | null,
+  { told, heardAt, now }: { readonly told: boolean; readonly heardAt: number; readonly now: number },
+): void {
+  const heard = outcomesHeard(held);
+  const isOlder = heard !== null && (!told || report.outcomes.since < heard.since);
+  const row: Record<string, SqlValue> = {
+    ...rowOf(report, held, heardAt, now),
+    outcomes: report.erased ? null : JSON.stringify((isOlder ? heard : report.outcomes) ?? null),
+  };
+  if (held === null) insert(sql, row);
+  else update(sql, report.sessionId, held.row, row);
+  const heldLabels = held === null ? "{}" : (held.row["labels"] as string);
+  if (heldLabels !== row["labels"]) replaceLabels(sql, held?.row ?? null, row);
+  const before = held === null ? [] : countedOf(held);
+  const after = report.erased ? [] : counted(report.status, report.stuckSince, report.blocked);
+  const grown = told ? grownSince(heard, report.outcomes) : null;
+  moveCounters(
+    sql,
+    [
+      ...before.filter((name) => !after.includes(name)).map((name) => [name, -1] as const),
+      ...after.filter((name) => !before.includes(name)).map((name) => [name, 1] as const),
+    ],
+    grown && ((kept) => withGrown(kept, grown, now)),
+  );
+}
+
+/** null: nothing was heard. */
+function outcomesHeard(held: HeldRow | null): OutcomeCounts | null {
+  const outcomes = held?.row["outcomes"];
+  return typeof outcomes === "string" ? (JSON.parse(outcomes) as OutcomeCounts) : null;
+}
+
+/** Confirmed receipts are no longer listed: what is held of the newest generation stays, and is closed by now. */
+function rowOf(report: SessionReport, held: HeldRow | null, heardAt: number, now: number): Record<string, SqlValue> {
   const newest = newestLease(report.leases);
   const ghosts = report.leases.filter((lease) => lease.ghost && lease.phase !== "closed");
   const open = ghosts.length > 0 || (newest !== null && newest.phase !== "closed");
-  const labels = report.erased ? "{}" : canonicalJson(report.labels);
-  const row: Record<string, SqlValue> = {
+  const heldGeneration = (held?.row["generation"] ?? null) as number | null;
+  const wasHeld = newest === null && heldGeneration !== null;
+  return {
     session_id: report.sessionId,
     tenant: report.tenant,
     created_at: report.createdAt,
@@ -77,44 +109,39 @@ export function writeRow(sql: Sql, report: SessionReport, held: Standing | null,
     stuck_since: report.stuckSince,
     // A registry may hold a report from before there was such a thing.
     teardown_overdue_from: report.teardownOverdueFrom ?? null,
-    generation: newest?.generation ?? null,
-    phase: newest?.phase ?? "none",
+    generation: newest === null ? heldGeneration : Math.max(heldGeneration ?? 0, newest.generation),
+    phase: wasHeld ? "closed" : (newest?.phase ?? "none"),
     open: Number(open),
-    sandbox_id: newest?.sandboxId ?? null,
+    sandbox_id: newest?.sandboxId ?? held?.row["sandbox_id"] ?? null,
     ghosts: ghosts.length,
     stop_attempts: Math.max(0, ...report.leases.map((lease) => lease.stopAttempts)),
     last_error: report.leases.findLast((lease) => lease.lastError !== null)?.lastError ?? null,
     provider: report.provider,
     isolation: report.isolation,
-    labels,
+    labels: report.erased ? "{}" : canonicalJson(report.labels),
     agent_type: report.agentType,
     task_id: report.taskId,
     critical: Number(report.critical),
     reported_at: heardAt,
     erased_at: report.erased ? now : null,
   };
-  // Confirmed receipts are no longer listed: what is known of the newest generation stays, and is closed by now.
-  const remembered = ["generation", "sandbox_id"];
-  const replaced = Object.keys(row).filter((name) => name !== "session_id" && !remembered.includes(name));
-  const updates = [
-    ...replaced.filter((name) => name !== "phase").map((name) => `${name} = excluded.${name}`),
-    "phase = CASE WHEN excluded.generation IS NULL AND session.generation IS NOT NULL THEN 'closed' ELSE excluded.phase END",
-    "sandbox_id = coalesce(excluded.sandbox_id, session.sandbox_id)",
-    "generation = nullif(max(coalesce(session.generation, 0), coalesce(excluded.generation, 0)), 0)",
-  ];
+}
+
+function insert(sql: Sql, row: Readonly<Record<string, SqlValue>>): void {
   const names = Object.keys(row);
+  const holes = names.map(() => "?").join(", ");
+  sql.run(`INSERT INTO session (${names.join(", ")}) VALUES (${holes})`, ...Object.values(row));
+}
+
+/** Names only the columns that change: SQLite writes an entry anew in each index with a column that the statement names. */
+function update(sql: Sql, id: SessionId, from: SqlRow, to: Readonly<Record<string, SqlValue>>): void {
+  const changed = Object.entries(to).filter(([name, value]) => from[name] !== value);
+  if (changed.length === 0) return;
   sql.run(
-    `INSERT INTO session (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})
-     ON CONFLICT (session_id) DO UPDATE SET ${updates.join(", ")}`,
-    ...Object.values(row),
+    `UPDATE session SET ${changed.map(([name]) => `${name} = ?`).join(", ")} WHERE session_id = ?`,
+    ...changed.map(([, value]) => value),
+    id,
   );
-  if (held === null ? labels !== "{}" : held.labels !== labels) writeLabels(sql, report);
-  const before = held?.counted ?? [];
-  const after = report.erased ? [] : counted(report.status, report.stuckSince, report.blocked);
-  addAmounts(sql, "counters", [
-    ...before.filter((name) => !after.includes(name)).map((name) => [name, -1] as const),
-    ...after.filter((name) => !before.includes(name)).map((name) => [name, 1] as const),
-  ]);
 }
 
 /** What the last report said stays, but that nobody can read its rows now. One that is not known is not made up. */
@@ -124,19 +151,31 @@ export function markRow(sql: Sql, { sessionId, blocked, nextDeadline }: BlockedM
   sql.run("UPDATE session SET blocked = ?, next_deadline = ? WHERE session_id = ?", blocked, nextDeadline, sessionId);
   if (row["blocked"] === blocked) return;
   const before = row["blocked"] === null ? [] : [[`blocked:${String(row["blocked"])}`, -1] as const];
-  addAmounts(sql, "counters", [...before, [`blocked:${blocked}`, 1]]);
+  moveCounters(sql, [...before, [`blocked:${blocked}`, 1]], null);
 }
 
-/** Only when they differ from those held: nearly every report has the same. */
-function writeLabels(sql: Sql, report: SessionReport): void {
-  sql.run("DELETE FROM label WHERE session_id = ?", report.sessionId);
-  if (report.erased) return;
-  for (const [name, value] of Object.entries(report.labels)) {
+function replaceLabels(sql: Sql, from: SqlRow | null, to: SqlRow): void {
+  if (from !== null) dropLabels(sql, from);
+  for (const [name, value] of labelsOf(to)) {
     sql.run(
       "INSERT INTO label (tenant, name, value, session_id) VALUES (?, ?, ?, ?)",
-      ...[report.tenant, name, value, report.sessionId],
+      ...[to["tenant"] ?? null, name, value, to["session_id"] ?? null],
     );
   }
+}
+
+/** Found by the labels that the session's row holds: an index of labels by session would be one more row for each label. */
+export function dropLabels(sql: Sql, row: SqlRow): void {
+  for (const [name, value] of labelsOf(row)) {
+    sql.run(
+      "DELETE FROM label WHERE tenant = ? AND name = ? AND value = ? AND session_id = ?",
+      ...[row["tenant"] ?? null, name, value, row["session_id"] ?? null],
+    );
+  }
+}
+
+function labelsOf(row: SqlRow): readonly (readonly [name: string, value: string])[] {
+  return Object.entries(JSON.parse(row["labels"] as string) as Record<string, string>);
 }
 
 export function fleetRow(row: SqlRow): FleetRow {

@@ -99,4 +99,46 @@ export const shardMigrations: readonly Migration[] = [
     name: "the counters in one row",
     statements: amountsInOneRow("counters", { table: "counter", name: "name", amount: "amount" }),
   },
+  {
+    version: 5,
+    name: "fewer indexes, and no kept sums of sandboxes",
+    statements: [
+      // Each cost a row with nearly every report. Labels are found by the session's row, and the longest idle are sought among
+      // the sessions that are not over.
+      `DROP INDEX label_of`,
+      `DROP INDEX session_idle`,
+      `DROP INDEX session_status`,
+      // A session that is over has left it, at no cost: most of an old index is over, and is found soon without one.
+      `CREATE INDEX session_current ON session (status, created_at DESC, session_id)
+         WHERE erased_at IS NULL AND status NOT IN ('terminated', 'failed')`,
+      `UPDATE counters SET body = (
+         SELECT json_group_object(key, value) FROM json_each(counters.body) WHERE key <> 'tenants' AND key NOT LIKE 'sandbox:%')`,
+    ],
+  },
+  {
+    version: 6,
+    name: "outcomes in the rows that a report writes anyway",
+    statements: [
+      // Made by the first report that had any, in one of two shapes, so each may be missing.
+      `CREATE TABLE IF NOT EXISTS outcome_total (name TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE IF NOT EXISTS outcome_minute (
+         minute INTEGER NOT NULL, name TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (minute, name)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE IF NOT EXISTS outcomes (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT`,
+      `CREATE TABLE IF NOT EXISTS outcome_seen (session_id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID`,
+      `INSERT INTO outcomes (only, body)
+         SELECT 1, json_object(
+           'totals', (SELECT json_group_object(name, amount) FROM outcome_total),
+           'minutes', (SELECT json_group_object(minute, json(amounts)) FROM (
+             SELECT minute, json_group_object(name, amount) AS amounts FROM outcome_minute GROUP BY minute)))
+         WHERE EXISTS (SELECT 1 FROM outcome_total) AND NOT EXISTS (SELECT 1 FROM outcomes)`,
+      `ALTER TABLE counters ADD COLUMN outcomes TEXT`,
+      `INSERT OR IGNORE INTO counters (only, body) VALUES (1, '{}')`,
+      `UPDATE counters SET outcomes = (SELECT body FROM outcomes)`,
+      // What was heard of a session, of which only what grew since is counted.
+      `ALTER TABLE session ADD COLUMN outcomes TEXT`,
+      `UPDATE session SET outcomes = (SELECT body FROM outcome_seen WHERE outcome_seen.session_id = session.session_id)`,
+      ...["outcome_total", "outcome_minute", "outcomes", "outcome_seen"].map((table) => `DROP TABLE ${table}`),
+    ],
+  },
 ];

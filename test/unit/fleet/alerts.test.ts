@@ -201,11 +201,11 @@ describe("sandbox_timeout_high", () => {
     const fleet = new WatchedFleet();
     for (let told = 0; told < 30; told += 1)
       fleet.session("a", { outcomes: counted({ jobsEnded: 1, jobsTimedOut: 1 }) });
-    expect(fleet.outcomes.totals(null)).toMatchObject({ jobsEnded: 1, jobsTimedOut: 1 });
+    expect(fleet.index.outcomes(null)).toMatchObject({ jobsEnded: 1, jobsTimedOut: 1 });
     // A new incarnation counts from nothing, and an old one's words come late.
     fleet.session("a", { outcomes: counted({ jobsEnded: 2, since: born + 5 }) });
     fleet.session("a", { outcomes: counted({ jobsEnded: 9, since: born }) });
-    expect(fleet.outcomes.totals(null)).toMatchObject({ jobsEnded: 3, jobsTimedOut: 1 });
+    expect(fleet.index.outcomes(null)).toMatchObject({ jobsEnded: 3, jobsTimedOut: 1 });
   });
 });
 

@@ -3,7 +3,7 @@ import type { OutcomeTotals, ShardStats } from "../../../../src/fleet/shard/shar
 import { probesView } from "../../../../src/http/answer/probes-view.ts";
 import { metricsText } from "../../../../src/http/answer/metrics.ts";
 import { expectProblem, httpClient, testSecrets } from "../../../support/http-client.ts";
-import { noOutcomes } from "../../../../src/fleet/control/outcome-log.ts";
+import { noOutcomes } from "../../../../src/fleet/shard/outcomes.ts";
 import { noStats } from "../../../../src/fleet/shard/shard-counters.ts";
 
 const one: ShardStats = {
