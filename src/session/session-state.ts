@@ -15,8 +15,10 @@ import type { JobStore } from "./jobs/job-store.ts";
 import type { SessionPorts } from "./ports.ts";
 import { reportOnlySession, salvage, savedLeft } from "./records/salvage.ts";
 import type { LeaseRemains, PlainSession } from "./records/row-codec.ts";
-import type { Actor } from "./records/history.ts";
-import { firstVersion, type Loaded, type SessionStore } from "./records/store.ts";
+import type { Actor, Happening } from "./records/history.ts";
+import type { StoredActivity } from "./records/activity.ts";
+import type { Loaded } from "./records/load.ts";
+import { firstVersion, type SessionStore } from "./records/store.ts";
 
 export type Mode =
   | { readonly type: "absent" }
@@ -45,6 +47,12 @@ export interface PendingWork {
   /** Another session begins in this object, or its rows are gone: forget everything about the old one. */
   reset(): void;
 }
+
+/**
+ * A write that belongs to an event, in its transaction. Gets the activity as the event leaves it, or null when the event changes
+ * nothing, and answers whether it stored that with a job: the session's row then need not be written for it.
+ */
+export type ExtraWrite = (activity: StoredActivity | null) => boolean;
 
 /** Overdue work is under way or about to be: the alarm is its safety net, and must not fire in a tight loop. */
 const overdueAlarmMs = 2_000;
@@ -167,7 +175,7 @@ export class SessionState {
    * Throws only when the write fails (nothing has changed then) or an invariant would break (a bug: not stored).
    * `extraWrite` runs in the same transaction, also when the event changes nothing.
    */
-  dispatch(event: SessionEvent, actor: Actor, extraWrite?: () => void): Outcome {
+  dispatch(event: SessionEvent, actor: Actor, extraWrite?: ExtraWrite): Outcome {
     const before = this.#session;
     if (before === null) return { type: "ignored", why: "there is no session" };
     const now = this.#ports.clock.now();
@@ -175,7 +183,7 @@ export class SessionState {
     const outcome = transition(before, event, { now, policy });
     if (outcome.type === "rejected") return outcome;
     if (outcome.type === "ignored") {
-      if (extraWrite !== undefined) this.writeWithAlarm(extraWrite);
+      if (extraWrite !== undefined) this.writeWithAlarm(() => void extraWrite(null));
       return outcome;
     }
     const after = outcome.session;
@@ -186,8 +194,8 @@ export class SessionState {
     }
     this.#refuseDefects(event.type, before, after);
     this.#version = this.#inTransaction(() => {
-      extraWrite?.();
-      const version = this.#write(before, after, outcome.effects, actor, now);
+      const isStored = extraWrite !== undefined && this.#store.withActivity(after, extraWrite);
+      const version = this.#write({ before, after, actor, now }, outcome.effects, isStored);
       // Use the new version, so that the alarm for the report is set in this same write.
       this.#ports.alarm.by(this.alarmAt(after, version));
       return version;
@@ -230,7 +238,11 @@ export class SessionState {
     if (odd.size > 0) this.#ports.logger.error("an inconsistent state changed", { event, odd: [...odd].join("; ") });
   }
 
-  #write(before: Session, after: Session, effects: readonly Effect[], actor: Actor, now: number): number {
+  #write(
+    { before, after, actor, now }: Omit<Happening, "notes"> & { readonly before: Session },
+    effects: readonly Effect[],
+    activityIsStored: boolean,
+  ): number {
     const receipts: Closed[] = [];
     for (const effect of effects) {
       if (effect.type === "settleJobs") this.#jobs.settleHanded(effect.generation, effect.as, now);
@@ -239,7 +251,7 @@ export class SessionState {
     }
     const notes = effects.flatMap((effect) => (effect.type === "note" ? [effect.note] : []));
     if (this.#mode.type === "readable") {
-      return this.#store.save(before, after, receipts, notes, actor, now);
+      return this.#store.save({ before, after, notes, actor, now }, receipts, activityIsStored);
     }
     // Unreadable: write lease rows, and what is left of its saved files. The record stays as it is, for code that can read it.
     if (after.newest !== null && after.newest !== before.newest) this.#store.saveLease(after.newest, "newest");
@@ -249,7 +261,7 @@ export class SessionState {
       const left = savedLeft(this.#mode, after);
       if (left !== null) this.#store.saveFiles(left);
     }
-    this.#store.addNotes(before, after, notes, actor, now);
+    this.#store.addNotes({ before, after, notes, actor, now });
     return this.#store.bumpVersion();
   }
 

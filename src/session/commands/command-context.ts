@@ -15,9 +15,9 @@ import { over } from "../../calls/bounded-call.ts";
 import type { JobStore } from "../jobs/job-store.ts";
 import type { SessionPorts } from "../ports.ts";
 import { newerRecord, problemOf, refuse, storageFailed, unreadableRecord } from "./refusals.ts";
-import { adapterMissing } from "../reports/reporter.ts";
+import { adapterMissing } from "../reports/session-report.ts";
 import type { Caller, Tagged, WrittenView } from "../session-api.ts";
-import type { SessionState } from "../session-state.ts";
+import type { ExtraWrite, SessionState } from "../session-state.ts";
 import type { Actor } from "../records/history.ts";
 import type { SessionStore } from "../records/store.ts";
 import { sessionView } from "./view.ts";
@@ -88,7 +88,7 @@ export class CommandContext {
   }
 
   /** `extraWrite` is written in the same transaction, or not at all. */
-  dispatch(event: SessionEvent, actor: Actor, extraWrite?: () => void): Reply<Outcome> {
+  dispatch(event: SessionEvent, actor: Actor, extraWrite?: ExtraWrite): Reply<Outcome> {
     try {
       const outcome = this.state.dispatch(event, actor, extraWrite);
       return outcome.type === "rejected" ? refuse(problemOf(outcome.rejection)) : { ok: true, value: outcome };

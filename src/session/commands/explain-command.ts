@@ -6,7 +6,7 @@ import type { ExplainView } from "../../protocol/resources/session/explain.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import type { CommandContext } from "./command-context.ts";
-import { adapterMissing } from "../reports/reporter.ts";
+import { adapterMissing } from "../reports/session-report.ts";
 import type { Caller } from "../session-api.ts";
 
 export class ExplainCommand {

@@ -1,8 +1,14 @@
-/** The rows of a session's jobs. A job's order is its position; at most 1,000 are kept, ended ones go first. */
+/**
+ * The rows of a session's jobs. A job's order is its position; at most 1,000 are kept, ended ones go first. The first job makes the
+ * table: a session without jobs does not pay for it. A job's row also holds the session's activity as the write left it, so that
+ * a job that begins or ends does not write the session's row too (activity.ts).
+ */
 import type { Generation, JobId } from "../../domain/state/ids.ts";
 import type { JobFailure, LeftRunning, OutputGap } from "../../protocol/job-failure.ts";
 import type { CreateJob, JobState } from "../../protocol/resources/session/jobs.ts";
 import type { Sql, SqlRow, SqlValue } from "../../storage/sql.ts";
+import { jobTable } from "../migrations/session-tables-at-once.ts";
+import type { StoredActivity } from "../records/activity.ts";
 import { parseJson } from "../records/row-codec.ts";
 import type { SealedRow } from "../records/store.ts";
 
@@ -77,20 +83,25 @@ export interface JobStore {
   get(id: JobId): Job | null;
   /** The jobs after that one, in the order of their creation; null: that job is not kept any more. */
   list(after: JobId | null, limit: number): readonly Job[] | null;
+  /** Those that were created last, the last one first. */
+  newest(limit: number): readonly Job[];
   /** The jobs that have not ended, oldest first, without their bodies: the engine reads them at every turn. */
   open(): readonly OpenJob[];
   /** Those that were handed to this generation, as far as they are still kept. */
   summary(generation: Generation): JobSummary;
   /** A transaction was rolled back, or the rows were erased: drop what is cached. */
   forget(): void;
-  /** `full`: 1,000 jobs are there and none has ended. */
-  add(job: Pick<Job, "id" | "body" | "secrets" | "createdAt" | "timeoutMs">): "added" | "full";
+  /** `full`: 1,000 jobs are there and none has ended. `generation`: it is handed over to that one from the start; null: it is queued. */
+  add(
+    job: Pick<Job, "id" | "body" | "secrets" | "createdAt" | "timeoutMs" | "generation">,
+    activity: StoredActivity | null,
+  ): "added" | "full";
   hand(id: JobId, generation: Generation): void;
   takeBack(id: JobId): void;
   /** Stores the intent to end these jobs, until they have ended. */
   markEnding(ids: readonly JobId[], as: "cancelled" | "interrupted"): void;
-  settle(id: JobId, result: JobResult): void;
-  setRunning(id: JobId, startedAt: number): void;
+  settle(id: JobId, result: JobResult, activity: StoredActivity | null): void;
+  setRunning(id: JobId, startedAt: number, activity: StoredActivity | null): void;
   /** Jobs handed to this generation that never reported an end. */
   settleHanded(generation: Generation, as: JobState, at: number): void;
   /** Jobs never handed over. */
@@ -125,6 +136,10 @@ export function jobStore(sql: Sql): JobStore {
       if (position === null) return null;
       return sql.run("SELECT * FROM job WHERE position > ? ORDER BY position LIMIT ?", position, limit).map(decode);
     },
+    newest(limit) {
+      if (!exists()) return [];
+      return sql.run("SELECT * FROM job ORDER BY position DESC LIMIT ?", limit).map(decode);
+    },
     summary(generation) {
       if (!exists()) return { count: 0, last: null };
       const counted = sql.run("SELECT count(*) AS count FROM job WHERE generation = ?", generation)[0];
@@ -149,7 +164,8 @@ export function jobStore(sql: Sql): JobStore {
         }));
       return open;
     },
-    add(job) {
+    add(job, activity) {
+      if (!exists()) sql.run(jobTable);
       const count = Number(sql.run("SELECT count(*) AS count FROM job")[0]?.["count"]);
       if (count >= jobsKept) {
         const oldest = sql.run(
@@ -159,11 +175,14 @@ export function jobStore(sql: Sql): JobStore {
         write("DELETE FROM job WHERE position = ?", oldest["position"] ?? null);
       }
       write(
-        `INSERT INTO job (position, id, state, created_at, timeout_ms, output_bytes, output_truncated, body, secrets)
-         VALUES ((SELECT coalesce(max(position), 0) + 1 FROM job), ?, 'queued', ?, ?, 0, 0, ?, ?)`,
+        `INSERT INTO job (position, id, state, generation, created_at, timeout_ms, output_bytes, output_truncated, activity, body, secrets)
+         VALUES ((SELECT coalesce(max(position), 0) + 1 FROM job), ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)`,
         job.id,
+        job.generation === null ? "queued" : "sent",
+        job.generation,
         job.createdAt,
         job.timeoutMs,
+        json(activity),
         JSON.stringify(job.body),
         job.secrets,
       );
@@ -180,13 +199,19 @@ export function jobStore(sql: Sql): JobStore {
         write("UPDATE job SET ending = coalesce(ending, ?) WHERE id = ? AND state IN ('sent', 'running')", as, id);
       }
     },
-    setRunning(id, startedAt) {
-      write("UPDATE job SET state = 'running', started_at = ? WHERE id = ? AND state = 'sent'", startedAt, id);
+    setRunning(id, startedAt, activity) {
+      write(
+        "UPDATE job SET state = 'running', started_at = ?, activity = coalesce(?, activity) WHERE id = ? AND state = 'sent'",
+        startedAt,
+        json(activity),
+        id,
+      );
     },
-    settle(id, result) {
+    settle(id, result, activity) {
       write(
         `UPDATE job SET state = ?, started_at = coalesce(started_at, ?), ended_at = ?, exit_code = ?, signal = ?, output_bytes = ?,
-           output_truncated = ?, output_gap = ?, failure = ?, left_running = ?, tail = ?, tail_from = ? WHERE id = ? AND state IN ('queued', 'sent', 'running')`,
+           output_truncated = ?, output_gap = ?, failure = ?, left_running = ?, tail = ?, tail_from = ?,
+           activity = coalesce(?, activity) WHERE id = ? AND state IN ('queued', 'sent', 'running')`,
         result.state,
         result.startedAt,
         result.endedAt,
@@ -199,10 +224,12 @@ export function jobStore(sql: Sql): JobStore {
         json(result.leftRunning),
         result.tail,
         result.tailFrom,
+        json(activity),
         id,
       );
     },
     settleHanded(generation, as, at) {
+      if (!exists()) return;
       write(
         "UPDATE job SET state = ?, ended_at = ? WHERE generation = ? AND state IN ('sent', 'running')",
         as,
@@ -211,6 +238,7 @@ export function jobStore(sql: Sql): JobStore {
       );
     },
     dropQueue(at) {
+      if (!exists()) return;
       write("UPDATE job SET state = 'cancelled', ended_at = ? WHERE state = 'queued'", at);
     },
     sealedRows() {

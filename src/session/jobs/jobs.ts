@@ -9,7 +9,7 @@ import type { Held, LeaseIdentity } from "../../domain/state/lease.ts";
 import type { WrapperClient } from "../../sandbox/agent-sandbox.ts";
 import type { WrapperJob, WrapperJobDetail, WrapperJobOrder } from "../../protocol/sandbox/wrapper.ts";
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
-import { isSettled, tailBytes, type Job, type JobStore, type OpenJob } from "./job-store.ts";
+import { isSettled, tailBytes, type Job, type JobResult, type JobStore, type OpenJob } from "./job-store.ts";
 import { orderOf, resultOf, resultWithoutRun } from "./job-wire.ts";
 import type { SessionPorts } from "../ports.ts";
 import type { JobSecrets, SessionSecrets } from "../records/secrets.ts";
@@ -38,6 +38,9 @@ export class JobRunner {
   readonly #endingNow = new Set<JobId>();
   /** Jobs whose send is under way: the wrapper may not know them yet. */
   readonly #sending = new Set<JobId>();
+  /** Jobs that were added as handed over and have not been sent yet, in this incarnation. After another one they may have been. */
+  readonly #unsent = new Set<JobId>();
+  #delivering = false;
   /** Jobs that ended, by their wrapper's report, but whose output could not be read yet. */
   readonly #outputMissing = new Set<JobId>();
   /** How many requests wait for the end of each job. While there are any, one question to its wrapper is under way. */
@@ -61,6 +64,7 @@ export class JobRunner {
     this.#notTaken = null;
     this.#outputMissing.clear();
     this.#sealed.clear();
+    this.#unsent.clear();
   }
 
   wrapperOf(lease: LeaseIdentity): WrapperClient | null {
@@ -133,8 +137,37 @@ export class JobRunner {
     );
   }
 
+  /**
+   * The generation that a job which is added now is handed over to at once, so that its one write is its hand-over too; null: others
+   * come first, or nothing takes jobs now. Whoever adds it calls `added`.
+   */
+  handsOverTo(): Generation | null {
+    const lease = this.admitting();
+    if (lease === null || this.#delivering || this.#coolingDown(this.#ports.clock.now())) return null;
+    const open = this.#jobs.open();
+    const isFree = open.length < this.#ports.policy.maxActiveJobs && open.every(({ state }) => state === "running");
+    return isFree ? lease.generation : null;
+  }
+
+  /** It was stored as handed over, and is sent by the delivery that its write brings about. */
+  added(id: JobId): void {
+    this.#unsent.add(id);
+  }
+
   /** Sends every job that can be sent, one call at a time. The engine's lane keeps two deliveries apart. */
   async deliver(): Promise<void> {
+    this.#delivering = true;
+    try {
+      await this.#deliverAll();
+      // Nothing took it in the end: it waits for its turn like any other.
+      for (const id of this.#unsent) this.#takeBack(id);
+    } finally {
+      this.#delivering = false;
+      this.#unsent.clear();
+    }
+  }
+
+  async #deliverAll(): Promise<void> {
     await this.#endUnended();
     if (this.#queueIsBlocked()) await this.#lookForPlaces();
     for (;;) {
@@ -153,9 +186,10 @@ export class JobRunner {
       const lease = this.admitting();
       const still = this.#deliverable();
       if (lease === null || still?.id !== job.id || still.state !== job.state) continue;
-      const first = job.state === "queued";
+      const queued = job.state === "queued";
+      const first = this.#unsent.delete(job.id) || queued;
       // Store the send first: otherwise the job could also be sent to a successor.
-      if (first) this.#state.writeWithAlarm(() => this.#jobs.hand(job.id, lease.generation));
+      if (queued) this.#state.writeWithAlarm(() => this.#jobs.hand(job.id, lease.generation));
       if (!(await this.#send(lease, orderOf(job, secrets), first))) {
         this.#retryAt = clock.now() + policy.queuePollMs;
         return;
@@ -243,21 +277,18 @@ export class JobRunner {
     if (answer === timedOut) return false;
     if (answer.ok) {
       this.#notTaken = null;
-      await this.#learn(lease, answer.value);
-      const job = this.#jobs.get(id);
-      // The idle clock counts that the job runs, not the tries to send it. One that has ended already noted its end.
-      if (job === null || !isSettled(job))
-        this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "client");
+      // The idle clock counts that the job runs, not the tries to send it. One that has ended notes its end.
+      await this.#learn(lease, answer.value, true);
       return true;
     }
     const { code, effect, message } = answer.failure;
     if (refusesForGood.has(code)) {
-      this.#jobs.settle(
+      // It never ran, and the request itself was counted as activity already.
+      this.#storeEnd(
         id,
         resultWithoutRun("failed", clock.now(), { code: "refused", message: `The sandbox refused it: ${message}` }),
+        0,
       );
-      // It never ran, and the request itself was counted as activity already.
-      this.#noteEnd(0);
       return true;
     }
     this.#notTaken = { id, words: message };
@@ -283,20 +314,19 @@ export class JobRunner {
 
   /** The job can never be sent, and must not hold up the jobs behind it. */
   #settleUnreadable(id: JobId): void {
-    this.#jobs.settle(
+    this.#storeEnd(
       id,
       resultWithoutRun("failed", this.#ports.clock.now(), {
         code: "refused",
         message: "Its record cannot be read, so it was never handed over.",
       }),
+      0,
     );
-    this.#noteEnd(0);
-    this.#state.rearmAndNotify();
   }
 
   /** Ends a job of which nothing ran, or nothing is known. */
   #settleAs(id: JobId, state: "cancelled" | "interrupted"): void {
-    this.#jobs.settle(id, resultWithoutRun(state, this.#ports.clock.now(), null));
+    this.#jobs.settle(id, resultWithoutRun(state, this.#ports.clock.now(), null), null);
   }
 
   /** Stores what a renewal reported about jobs. All at once, in one bound: slow details must not delay the next renewal. */
@@ -304,7 +334,8 @@ export class JobRunner {
     await Promise.all(reports.map((report) => this.#learn(lease, report)));
   }
 
-  async #learn(lease: LeaseIdentity, report: WrapperJob): Promise<void> {
+  /** `begins`: it has just been handed over, so that it runs is activity. */
+  async #learn(lease: LeaseIdentity, report: WrapperJob, begins = false): Promise<void> {
     const id = report.id as JobId;
     const job = this.#jobs.get(id);
     if (job === null || job.generation !== lease.generation) return;
@@ -316,8 +347,15 @@ export class JobRunner {
     const startedAt = this.#ports.clock.now() - report.started_ago_ms;
     if (report.state === "running") {
       if (job.state !== "sent") return;
-      this.#jobs.setRunning(id, startedAt);
-      this.#state.rearmAndNotify();
+      if (begins) {
+        this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active() }, "client", (activity) => {
+          this.#jobs.setRunning(id, startedAt, activity);
+          return true;
+        });
+      } else {
+        this.#jobs.setRunning(id, startedAt, null);
+        this.#state.rearmAndNotify();
+      }
       return;
     }
     const detail = await this.#detail(lease, id);
@@ -351,16 +389,19 @@ export class JobRunner {
     const job = this.#jobs.get(id);
     if (job === null || isSettled(job) || job.generation !== lease.generation || detail.state === "running") return;
     const result = resultOf(detail, this.#ports.clock.now());
-    this.#jobs.settle(id, result);
+    this.#storeEnd(id, result, result.endedAt ?? 0);
     this.#outputMissing.delete(id);
-    this.#noteEnd(result.endedAt ?? 0);
-    // Also wakes the requests that wait for this job.
-    this.#state.rearmAndNotify();
   }
 
-  /** `at`: when the job ended, by the sandbox. The idle clock counts from there, however late the report is. */
-  #noteEnd(at: number): void {
-    this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active(), at }, "sandbox");
+  /**
+   * Stores the end together with the activity it leaves, in the job's row. `at`: when the job ended, by the sandbox: the idle clock
+   * counts from there, however late the report is. Also wakes the requests that wait for the job.
+   */
+  #storeEnd(id: JobId, result: JobResult, at: number): void {
+    this.#state.dispatch({ type: "activityNoted", activeJobs: this.#active(id), at }, "sandbox", (activity) => {
+      this.#jobs.settle(id, result, activity);
+      return true;
+    });
   }
 
   /** Asks the wrapper about one job, which answers at its end or after `waitMs`, and stores the answer. */
@@ -371,7 +412,7 @@ export class JobRunner {
     if (lease?.phase !== "held" || lease.generation !== job.generation) return;
     const detail = await this.#detail(lease, id, waitMs);
     if (detail === null) return;
-    if (detail.state === "running") this.#jobs.setRunning(id, this.#ports.clock.now() - detail.started_ago_ms);
+    if (detail.state === "running") this.#jobs.setRunning(id, this.#ports.clock.now() - detail.started_ago_ms, null);
     else this.#settle(lease, detail);
   }
 
@@ -422,7 +463,8 @@ export class JobRunner {
       .map((job) => job.id);
   }
 
-  #active(): number {
-    return this.#jobs.open().filter((job) => job.state !== "queued").length;
+  /** `but`: does not count any more. */
+  #active(but: JobId | null = null): number {
+    return this.#jobs.open().filter((job) => job.state !== "queued" && job.id !== but).length;
   }
 }

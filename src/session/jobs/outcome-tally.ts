@@ -57,9 +57,9 @@ export class OutcomeTally {
         this.#uncommitted = [];
         store.forget();
       },
-      settle: (id, result) => {
+      settle: (id, result, activity) => {
         const open = store.open().some((job) => job.id === id);
-        store.settle(id, result);
+        store.settle(id, result, activity);
         if (open) this.#uncommitted.push(result.state);
       },
       settleHanded: (generation, as, at) => {

@@ -164,4 +164,14 @@ export const sessionMigrations: readonly Migration[] = [
     // Null until the next write of the row: what such a session saved is not known without its record.
     statements: ["ALTER TABLE session ADD COLUMN saved TEXT"],
   },
+  {
+    version: 9,
+    name: "the newest events in the session's row, and its activity in the rows of its jobs",
+    statements: [
+      // Null until the next event: those before it stay in their own table.
+      "ALTER TABLE session ADD COLUMN recent TEXT",
+      "ALTER TABLE session ADD COLUMN activity_count INTEGER NOT NULL DEFAULT 0",
+      "ALTER TABLE job ADD COLUMN activity TEXT",
+    ],
+  },
 ];

@@ -4,26 +4,18 @@
  * Nothing of it is stored: a report is the whole present picture, and until the newest is confirmed the object's alarm is
  * armed close by. After a crash the first wake reports once more, which changes nothing at a receiver that knew.
  */
-import { expiresAt } from "../../domain/rules/clocks.ts";
-import { reservationKeptFor } from "../../domain/machine/stop/ending.ts";
-import { isolatedSandboxId } from "../../domain/state/ids.ts";
-import type { Closed, Lease } from "../../domain/state/lease.ts";
-import { nextDeadline } from "../../domain/rules/reconcile.ts";
-import { savedBytes, type Session } from "../../domain/state/session.ts";
-import { blockedBy, statusOf } from "../../domain/rules/status.ts";
-import { stuckSince, teardownOverdueFrom } from "../../domain/rules/stuck.ts";
+import type { Session } from "../../domain/state/session.ts";
 import { stillAhead } from "../../domain/rules/instants.ts";
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import type { SessionPorts } from "../ports.ts";
 import type { JobStore } from "../jobs/job-store.ts";
 import type { OutcomeTally } from "../jobs/outcome-tally.ts";
-import type { BlockedMark, LeaseReport, OutcomeCounts, SessionReport } from "./reports.ts";
+import type { BlockedMark, OutcomeCounts } from "./reports.ts";
+import { type ReportParts, sendsHeartbeats, sessionReport } from "./session-report.ts";
 import type { PlainSession } from "../records/row-codec.ts";
-import { receiptBody } from "./receipt-body.ts";
 import type { SessionState } from "../session-state.ts";
 import type { SessionStore } from "../records/store.ts";
 import type { PendingCreate } from "../commands/life/pending-create.ts";
-import { teardownOf } from "../commands/view.ts";
 
 const retryMs = 10_000;
 /** How long a report waits for a session that is between two states: what it comes to is then told once, instead of both. */
@@ -84,6 +76,14 @@ export class Reporter {
     this.#reportAgain = true;
   }
 
+  get #parts(): ReportParts {
+    return {
+      ...{ ports: this.#ports, store: this.#store, tally: this.#tally, jobs: this.#jobs },
+      unreadable: this.#state.mode.type === "unreadable",
+      isActedOn: this.#state.session !== null,
+    };
+  }
+
   #coolingDown(now: number): boolean {
     return stillAhead(this.#retryAt, now, retryMs);
   }
@@ -127,7 +127,7 @@ export class Reporter {
     if (session === null) return false;
     const { version } = this.#state;
     // The erasure is one version more: it must not lose against what was told before.
-    const report = this.#report(session, erased ? version + 1 : version, erased);
+    const report = sessionReport(session, this.#parts, erased ? version + 1 : version, erased);
     // The index keeps no receipts: what is signed goes to the registry alone.
     const indexed = { ...report, leases: report.leases.map(({ statement: _, ...lease }) => lease) };
     const heartbeat = this.#reportAgain || this.#heartbeatIsDue(this.#ports.clock.now());
@@ -210,68 +210,6 @@ export class Reporter {
       this.#retryAt = clock.now() + retryMs;
     }
   }
-
-  /**
-   * By when maintenance should have heard of it again. A held lease's renewals and a parked one's probes move its deadline
-   * without a report, so those promise a heartbeat instead: a tick of the cron must touch no healthy session.
-   */
-  #horizon(session: Session): number | null {
-    const { clock, policy } = this.#ports;
-    // Of one that nobody can act on only its own slow alarm is known.
-    if (this.#state.session === null) return clock.now() + policy.unreadableRetryMs;
-    const deadline = nextDeadline(session, policy);
-    if (!sendsHeartbeats(session)) return deadline;
-    return Math.max(
-      deadline ?? 0,
-      clock.now() + policy.reportEveryMs + policy.renewMs + policy.parkedProbeSlowMs * Number(parked(session)),
-    );
-  }
-
-  #report(session: Session, version: number, erased: boolean): SessionReport {
-    const { policy, providers } = this.#ports;
-    const unreadable = this.#state.mode.type === "unreadable";
-    const open: readonly Lease[] = session.newest === null ? session.ghosts : [...session.ghosts, session.newest];
-    const closed = this.#store
-      .receipts()
-      .filter((receipt) => !open.some((lease) => lease.generation === receipt.generation));
-    const now = this.#ports.clock.now();
-    return {
-      version,
-      asOf: now,
-      sessionId: session.id,
-      tenant: session.tenant,
-      createdAt: session.createdAt,
-      status: statusOf(session),
-      blocked: unreadable ? "unreadable" : (blockedBy(session, adapterMissing(session, providers))?.code ?? null),
-      terminateReason: session.desired.type === "terminated" ? session.desired.reason : null,
-      provider: session.provider,
-      endAt: session.endAt,
-      expiresAt: unreadable ? null : expiresAt(session, policy),
-      nextDeadline: this.#horizon(session),
-      labels: session.profile.labels,
-      agentType: session.profile.agentType,
-      taskId: session.profile.taskId,
-      critical: session.profile.critical,
-      isolation: session.isolation,
-      startedAt: session.startedAt,
-      lastActivityAt: session.activity.lastAt,
-      activeJobs: session.activity.activeJobs,
-      stuckSince: stuckSince(session, now, policy),
-      teardownOverdueFrom: teardownOverdueFrom(session, policy),
-      usage: this.#store.usage(session, now),
-      outcomes: this.#tally.counts,
-      ...successorOf(session),
-      ...(session.forgotten.length === 0 ? {} : { forgotten: session.forgotten }),
-      savedBytes: savedBytes(session),
-      leases: [...closed, ...open].map((lease) => leaseReport(session, lease, this.#jobs, policy.prices.currency)),
-      erased,
-    };
-  }
-}
-
-function successorOf(session: Session): Pick<SessionReport, "successor"> {
-  const generation = reservationKeptFor(session);
-  return generation === null ? {} : { successor: { generation, sandboxId: isolatedSandboxId(session.id, generation) } };
 }
 
 /** It opens or launches a sandbox, or tries for the first time to stop one: what comes of it is near. */
@@ -281,77 +219,4 @@ function isMoving(session: Session | null): boolean {
   if (lease?.phase === "stopping")
     return lease.step.type !== "parked" && lease.attempts.every(({ endedAt }) => endedAt === null);
   return session?.desired.type === "running" && session.desired.provision?.step.type === "opening";
-}
-
-function parked(session: Session): boolean {
-  return [session.newest, ...session.ghosts].some(
-    (lease) => lease?.phase === "stopping" && lease.step.type === "parked",
-  );
-}
-
-function sendsHeartbeats(session: Session): boolean {
-  return session.newest?.phase === "held" || parked(session);
-}
-
-export function adapterMissing(session: Session, providers: SessionPorts["providers"]): boolean {
-  const lease = session.newest;
-  return lease !== null && lease.phase !== "closed" && providers.get(lease.provider) === null;
-}
-
-function leaseReport(
-  session: Session,
-  lease: Lease | Closed,
-  jobs: Pick<JobStore, "summary">,
-  currency: string,
-): LeaseReport {
-  const ghost = session.ghosts.some((other) => other.generation === lease.generation);
-  const common = {
-    generation: lease.generation,
-    sandboxId: lease.sandboxId,
-    phase: lease.phase,
-    ghost,
-    openedAt: lease.openedAt,
-    ...(lease.host === null ? {} : { host: lease.host }),
-    ...(lease.container === undefined ? {} : { container: lease.container }),
-    ...chargeFacts(lease),
-  };
-  switch (lease.phase) {
-    case "stopping":
-      return {
-        ...common,
-        asserted: lease.assertion !== null,
-        stopAttempts: lease.attempts.length + lease.earlierAttempts,
-        lastError: lease.lastError,
-        stopReason: lease.reason,
-        receipt: null,
-      };
-    case "closed": {
-      const statement = receiptBody(session, lease, jobs.summary(lease.generation), currency);
-      return {
-        ...common,
-        asserted: false,
-        stopAttempts: lease.receipt.attempts.length + lease.receipt.earlierAttempts,
-        lastError: null,
-        stopReason: lease.receipt.reason,
-        receipt: teardownOf(session.id, lease),
-        ...(statement === null ? {} : { statement }),
-      };
-    }
-    case "launching":
-    case "held":
-      return { ...common, asserted: false, stopAttempts: 0, lastError: null, stopReason: null, receipt: null };
-  }
-}
-
-function chargeFacts(lease: Lease | Closed): Pick<LeaseReport, "charge"> {
-  if (lease.phase === "held") {
-    const nanosPerSecond = lease.terms?.nanosPerSecond;
-    return nanosPerSecond === undefined ? {} : { charge: { since: lease.heldAt, ms: null, nanosPerSecond } };
-  }
-  const charge =
-    lease.phase === "stopping" ? lease.charge : lease.phase === "closed" ? lease.receipt.facts?.charge : null;
-  const since =
-    lease.phase === "stopping" ? lease.heldAt : lease.phase === "closed" ? lease.receipt.facts?.heldAt : null;
-  if (charge == null || since == null) return {};
-  return { charge: { since, ms: charge.ms, nanosPerSecond: charge.nanosPerSecond } };
 }

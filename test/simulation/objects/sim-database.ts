@@ -66,6 +66,8 @@ export function freshDatabase(): SimDatabase {
 export function usedDatabase(kind: DatabaseKind): SimDatabase {
   const sql = idle[kind].pop() ?? make(kind);
   const empty = () => {
+    // Those that objects make when they first need them go as a whole.
+    for (const name of tableNames(sql)) if (!known(kind, name)) sql.run(`DROP TABLE ${name}`);
     for (const { name, rows } of tables.get(kind) ?? []) {
       sql.run(`DELETE FROM ${name}`);
       for (const row of rows) {
@@ -93,11 +95,18 @@ export function usedDatabase(kind: DatabaseKind): SimDatabase {
 function make(kind: DatabaseKind): NodeSql {
   const sql = nodeSql();
   migrate(sql, migrations[kind]);
-  const rows = sql.run("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'schema_migration'");
-  const names = rows.map((row) => String(row["name"]));
   tables.set(
     kind,
-    names.map((name) => ({ name, rows: sql.run(`SELECT * FROM ${name}`) })),
+    tableNames(sql).map((name) => ({ name, rows: sql.run(`SELECT * FROM ${name}`) })),
   );
   return sql;
+}
+
+function tableNames(sql: NodeSql): readonly string[] {
+  const rows = sql.run("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'schema_migration'");
+  return rows.map((row) => String(row["name"]));
+}
+
+function known(kind: DatabaseKind, name: string): boolean {
+  return tables.get(kind)?.some((table) => table.name === name) ?? false;
 }

@@ -50,7 +50,7 @@ export class StoredReader {
 
   /** Grows whenever what `session` answers may have changed. */
   get writes(): number {
-    return this.#storage.writesTo("session", "lease");
+    return this.#storage.writesTo("session", "lease", "job");
   }
 
   /** null: no row, or no table yet. */
@@ -68,6 +68,8 @@ export class StoredReader {
       if (standing === "ghost") ghosts.push(lease as SeenStopping);
       if (lease.phase === "closed") receipts.push(lease);
     }
+    const record = this.#decode("session", String(row["record"]));
+    const activity = this.#activityOfJobs(Number(row["activity_count"]));
     const session = {
       id: row["id"],
       tenant: row["tenant"],
@@ -75,7 +77,7 @@ export class StoredReader {
       isolation: row["isolation"],
       createdAt: row["created_at"],
       nextGeneration: row["next_generation"],
-      ...this.#decode("session", String(row["record"])),
+      ...(activity === null ? record : { ...record, activity }),
       newest,
       ghosts,
     } as unknown as SeenSession;
@@ -93,8 +95,20 @@ export class StoredReader {
     this.#sessionWrites = writes;
     this.#row =
       this.#storage.run(
-        "SELECT id, tenant, provider, isolation, created_at, next_generation, version, reported_version, record FROM session",
+        "SELECT id, tenant, provider, isolation, created_at, next_generation, version, reported_version, record, activity_count FROM session",
       )[0] ?? null;
+  }
+
+  /** What a job stored after the session's row was written last; null: nothing. */
+  #activityOfJobs(count: number): object | null {
+    const made = this.#storage.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'").length > 0;
+    if (!made) return null;
+    const row = this.#storage.run(
+      "SELECT activity FROM job WHERE activity IS NOT NULL ORDER BY json_extract(activity, '$.count') DESC LIMIT 1",
+    )[0];
+    if (row === undefined) return null;
+    const { count: stored, ...activity } = this.#decode("activity", String(row["activity"])) as { count: number };
+    return stored > count ? activity : null;
   }
 
   #readLeases(): readonly StoredLease[] {

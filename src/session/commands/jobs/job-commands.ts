@@ -51,9 +51,13 @@ export class JobCommands {
     const refused = beginUse(this.#context, found.value);
     if (refused !== null) return refuse(refused);
     const timeoutMs = body.timeout_seconds === undefined ? policy.defaultJobTimeoutMs : body.timeout_seconds * 1_000;
+    // One with secrets waits until they are opened: they may not be, and then it stays queued.
+    const generation = sealed.value.secrets === null ? this.#runner.handsOverTo() : null;
     let added: "added" | "full" = "added";
-    const noted = this.#context.dispatch({ type: "activityNoted", activeJobs: null }, "client", () => {
-      added = this.#context.jobs.add({ id, ...sealed.value, createdAt: clock.now(), timeoutMs });
+    const noted = this.#context.dispatch({ type: "activityNoted", activeJobs: null }, "client", (activity) => {
+      added = this.#context.jobs.add({ id, ...sealed.value, createdAt: clock.now(), timeoutMs, generation }, activity);
+      if (added === "added" && generation !== null) this.#runner.added(id);
+      return added === "added";
     });
     if (!noted.ok) return noted;
     if ((added as "added" | "full") === "full") {
@@ -160,7 +164,7 @@ export class JobCommands {
 
   #settleUnsent(id: JobId): boolean {
     const result = resultWithoutRun("cancelled", this.#context.ports.clock.now(), null);
-    if (!this.#stored("cancelled", () => this.#context.jobs.settle(id, result))) return false;
+    if (!this.#stored("cancelled", () => this.#context.jobs.settle(id, result, null))) return false;
     this.#context.state.rearmAndNotify();
     return true;
   }

@@ -192,23 +192,9 @@ export class InsightCommands {
   }
 
   #jobs(tailBytes: number): readonly JobRow[] {
-    const rows = this.#context.ports.sql.run(
-      `SELECT id, state, started_at, ended_at, exit_code, signal, tail FROM job ORDER BY position DESC LIMIT ?`,
-      jobsShown,
-    );
-    return rows.map((row) => {
-      const kept = row["tail"] instanceof Uint8Array ? row["tail"] : null;
-      const text = kept === null ? null : textOf(kept.subarray(Math.max(0, kept.length - tailBytes)));
-      return {
-        id: String(row["id"]),
-        state: String(row["state"]),
-        startedAt: row["started_at"] === null ? null : Number(row["started_at"]),
-        endedAt: row["ended_at"] === null ? null : Number(row["ended_at"]),
-        exitCode: row["exit_code"] === null ? null : Number(row["exit_code"]),
-        signal: row["signal"] === null ? null : String(row["signal"]),
-        text,
-        tail: text ?? "",
-      };
+    return this.#context.jobs.newest(jobsShown).map(({ id, state, startedAt, endedAt, exitCode, signal, tail }) => {
+      const text = tail === null ? null : textOf(tail.subarray(Math.max(0, tail.length - tailBytes)));
+      return { id, state, startedAt, endedAt, exitCode, signal, text, tail: text ?? "" };
     });
   }
 

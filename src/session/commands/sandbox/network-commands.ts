@@ -32,6 +32,7 @@ export class NetworkCommands {
     // Both in one write: rules without their secrets would let requests out without the header.
     const asked = this.#context.dispatch({ type: "networkChanged", network: rules }, "client", () => {
       if (!this.#context.store.replaceLaunchSecrets(before, after)) throw new Error("sealed anew meanwhile");
+      return false;
     });
     if (!asked.ok) return asked;
     if (asked.value.type !== "moved") return refuse(storageFailed);

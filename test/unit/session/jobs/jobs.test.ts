@@ -29,6 +29,56 @@ async function read(reply: Awaited<ReturnType<SessionRig["commands"]["jobOutput"
   return [reply.value.from, await new Response(reply.value.body).text()];
 }
 
+/** Of a session's rows, which tables each act writes. */
+function writesOf(rig: SessionRig): string[] {
+  const written: string[] = [];
+  const run = rig.sql.run.bind(rig.sql);
+  rig.sql.run = (statement, ...bindings) => {
+    const [, table] = /^\s*(?:INSERT INTO|UPDATE) (\w+)/.exec(statement) ?? [];
+    if (table !== undefined) written.push(table);
+    return run(statement, ...bindings);
+  };
+  return written;
+}
+
+describe("what a job stores of the session's activity", () => {
+  it("stands in the job's own row, and a new incarnation knows it [CLK-8]", async () => {
+    const rig = new SessionRig();
+    await rig.running({ idle_timeout_seconds: 900 });
+    const activity = () => rig.commands.state.session?.activity;
+    await rig.pass(5_000);
+    const written = writesOf(rig);
+    const at = rig.rig.clock.now();
+    await rig.commands.createJob(caller, { id: "long", command: "sleep 20" });
+    await rig.pass(1_000);
+    expect(new Set(written)).toEqual(new Set(["job"]));
+    const running = activity();
+    expect(running).toMatchObject({ activeJobs: 1 });
+    rig.reincarnate();
+    expect(activity()).toEqual(running);
+    // The next renewal brings its end.
+    await rig.pass(90_000);
+    const ended = activity();
+    expect(ended).toMatchObject({ activeJobs: 0 });
+    expect(ended?.lastAt).toBeGreaterThanOrEqual(at + 20_000);
+    expect(ended?.lastAt).toBeLessThan(at + 25_000);
+    rig.reincarnate();
+    expect(activity()).toEqual(ended);
+  });
+
+  it("is older than a later write of the session's own row", async () => {
+    const rig = new SessionRig();
+    await rig.running({ idle_timeout_seconds: 900 });
+    await rig.commands.createJob(caller, { id: "short", command: "true" });
+    await rig.pass(20_000);
+    await rig.commands.keepalive(caller);
+    const kept = rig.commands.state.session?.activity;
+    expect(kept?.lastAt).toBe(rig.rig.clock.now());
+    rig.reincarnate();
+    expect(rig.commands.state.session?.activity).toEqual(kept);
+  });
+});
+
 describe("a job", () => {
   it("sent twice under one id runs once; another body under that id is refused [FEN-7]", async () => {
     const rig = new SessionRig();

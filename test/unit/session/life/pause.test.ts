@@ -113,7 +113,8 @@ describe("a pause", () => {
     rig.fault = ({ op }) => (op === "endJob" ? { type: "fail_before", effect: "unknown" } : { type: "none" });
     await pause(rig);
     // From the moment that one of its writes is stored (this is the last row of it), nothing more is.
-    const said = () => rig.sql.run("SELECT 1 FROM event WHERE type IN ('saving', 'setback')").length > 0;
+    const said = () =>
+      rig.sql.run("SELECT 1 FROM session WHERE recent LIKE '%saving%' OR recent LIKE '%setback%'").length > 0;
     Object.defineProperty(rig, "storageFails", { get: said, configurable: true });
     await rig.pass(rig.policy.drainMs + 10 * second);
     expect(said()).toBe(true);

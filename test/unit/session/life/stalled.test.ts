@@ -5,18 +5,13 @@
 import { describe, expect, it } from "vitest";
 import type { Fault } from "../../../memory/fault-plan.ts";
 import type { SandboxId } from "../../../../src/domain/state/ids.ts";
+import { refuseEvents } from "../../../support/refused-events.ts";
 import { caller, SessionRig } from "../../../support/session-rig.ts";
 
 const second = 1_000;
 const minute = 60 * second;
 const hour = 60 * minute;
 const lasting = { idle_timeout_seconds: null, timeout_seconds: 86_400 } as const;
-
-function refusing(rig: SessionRig, type: string): void {
-  rig.sql.run(
-    `CREATE TRIGGER broken BEFORE INSERT ON event WHEN NEW.type = '${type}' BEGIN SELECT RAISE(ABORT, 'x'); END`,
-  );
-}
 
 describe("a rule of time whose move cannot be stored", () => {
   it("[BUG-8] stops neither the probes of a ghost nor the renewals of its successor", async () => {
@@ -25,7 +20,7 @@ describe("a rule of time whose move cannot be stored", () => {
     rig.fault = (call): Fault => (call.generation === generation ? { type: "hang", deaf: false } : { type: "none" });
     await rig.pass(2 * hour);
     expect(rig.commands.state.session?.ghosts).toHaveLength(1);
-    refusing(rig, "terminating");
+    refuseEvents(rig.sql, "terminating");
     await rig.pass(61 * minute);
     const probes = () => rig.asked.filter((call) => call.generation === generation && call.op === "observe").length;
     const [probed, renewed] = [probes(), rig.calls("renew")];
@@ -41,7 +36,7 @@ describe("a rule of time whose move cannot be stored", () => {
     const rig = new SessionRig();
     await rig.running({ ...lasting, timeout_seconds: 600 });
     await rig.pass(9 * minute);
-    refusing(rig, "terminating");
+    refuseEvents(rig.sql, "terminating");
     await rig.pass(2 * minute);
     const failures = () => rig.logged.filter((line) => line.includes("could not be stored")).length;
     const before = failures();

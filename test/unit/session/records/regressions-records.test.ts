@@ -308,8 +308,9 @@ describe("a create", () => {
     const rig = new SessionRig();
     const run = rig.sql.run.bind(rig.sql);
     rig.sql.run = (statement, ...bindings) => {
-      if (statement.startsWith("INSERT INTO event")) throw new Error("disk full");
-      return run(statement, ...bindings);
+      const rows = run(statement, ...bindings);
+      if (statement.startsWith("INSERT INTO session")) throw new Error("disk full");
+      return rows;
     };
     const create = () => rig.during(3 * second, rig.commands.create(rig.id, caller, {}, "hash", 0));
     expect(await create()).toMatchObject({ ok: false, problem: { code: "storage_failed" } });

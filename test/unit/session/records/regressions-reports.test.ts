@@ -1,5 +1,6 @@
 /** What is told of a session to its tenant's registry and to the index. Each of these failed before its defect was mended. */
 import { describe, expect, it } from "vitest";
+import { refuseEvents } from "../../../support/refused-events.ts";
 import { caller, SessionRig } from "../../../support/session-rig.ts";
 
 const second = 1_000;
@@ -96,9 +97,7 @@ describe("a version that a rolled-back write had counted", () => {
     await rig.pass(5 * second);
     // The job is settled in the write that closes its lease, and that write fails.
     rig.fault = ({ op }) => (op === "endJob" ? { type: "fail_before", effect: "unknown" } : { type: "none" });
-    rig.sql.run(
-      "CREATE TRIGGER broken BEFORE INSERT ON event WHEN NEW.type = 'sandbox_gone' BEGIN SELECT RAISE(ABORT, 'x'); END",
-    );
+    refuseEvents(rig.sql, "sandbox_gone");
     await rig.commands.delete(caller, "requested");
     await rig.pass(200 * second);
     rig.sql.run("DROP TRIGGER broken");

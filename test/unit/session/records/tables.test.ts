@@ -1,19 +1,33 @@
 import { describe, expect, it } from "vitest";
 import { sessionMigrations } from "../../../../src/session/migrations/session-tables.ts";
-import { sessionTablesAtOnce } from "../../../../src/session/migrations/session-tables-at-once.ts";
+import { jobTable, sessionTablesAtOnce } from "../../../../src/session/migrations/session-tables-at-once.ts";
 import { sessionUsage } from "../../../../src/session/records/usage.ts";
 import { migrate, schemaVersion } from "../../../../src/storage/migrate.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
 import { shapeOf } from "../../../support/table-shape.ts";
-import { SessionRig } from "../../../support/session-rig.ts";
+import { caller, SessionRig } from "../../../support/session-rig.ts";
 
 describe("the tables of a session", () => {
-  it("are the same, made at once or step by step", () => {
+  it("are the same, made at once or step by step, but for those that are made when they are needed", () => {
     const [atOnce, stepwise] = [nodeSql(), nodeSql()];
     migrate(atOnce, sessionMigrations, sessionTablesAtOnce);
     migrate(stepwise, sessionMigrations);
+    // Older code made it for every session. What stands there is still read.
+    stepwise.run("DROP TABLE event");
+    expect(shapeOf(atOnce)).not.toEqual(shapeOf(stepwise));
+    atOnce.run(jobTable);
     expect(shapeOf(atOnce)).toEqual(shapeOf(stepwise));
     expect(schemaVersion(atOnce)).toBe(sessionMigrations.length);
+  });
+
+  it("of jobs and of older events are made by the first of them", async () => {
+    const rig = new SessionRig();
+    const names = () =>
+      rig.sql.run("SELECT name FROM sqlite_master WHERE type = 'table'").map(({ name }) => String(name));
+    await rig.running({});
+    expect(names().toSorted()).toEqual(["lease", "schema_migration", "session"]);
+    await rig.commands.createJob(caller, { command: "true" });
+    expect(names()).toContain("job");
   });
 
   it("keep the time in each status that older code stored in tables of its own", async () => {
