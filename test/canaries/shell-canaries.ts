@@ -101,6 +101,20 @@ export const shellCanaries: readonly Canary[] = [
     byTests("model/global-cap"),
   ),
   canary(
+    "the activity that a job stored is forgotten at a load [CLK-8]",
+    "session/records/activity.ts",
+    "if (ofJobs === null || ofJobs.count <= count) return own;",
+    "if (ofJobs === null || ofJobs.count >= 0) return own;",
+    byTests("unit/session/jobs/jobs"),
+  ),
+  canary(
+    "a place of the global cap that is not used is kept for ten minutes [CAP-5]",
+    "tenant/quota/allowance.ts",
+    "Math.min(roomyUntil, changedAt + spareMs)",
+    "roomyUntil",
+    byTests("model/global-cap"),
+  ),
+  canary(
     "lost sandboxes are asserted gone while they may still act [I4]",
     "fleet/audits/assert-lost.ts",
     "if (now < silentFrom)",
