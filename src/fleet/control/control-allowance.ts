@@ -53,7 +53,7 @@ function answered(
   used: number,
   { limit, draining }: { readonly limit: number; readonly draining: boolean },
 ): AllowanceReply {
-  return { type: "answered", allowed, limit, used, draining, roomy: isRoomy(limit, used) };
+  return { type: "answered", allowed, limit, used, draining, ...(isRoomy(limit, used) ? { roomy: true } : {}) };
 }
 
 export function readTotal(sql: Sql): { readonly allowed: number; readonly tenants: number } {

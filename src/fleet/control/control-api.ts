@@ -28,8 +28,8 @@ export type AllowanceReply =
       /** Of all tenants, after this order. */
       readonly used: number;
       readonly draining: boolean;
-      /** So much is free that a tenant may keep, for a while, what it does not use. Absent in what older code answers. */
-      readonly roomy?: boolean;
+      /** So much is free that a tenant may keep, for a while, what it does not use. Absent: it may not. */
+      readonly roomy?: true;
     }
   /** Overtaken: number the next order above `version`. */
   | { readonly type: "stale"; readonly version: number };
