@@ -14,8 +14,9 @@ import { type Figure, type Measure, met } from "../../test/bench/figure.ts";
 import { create } from "../../test/bench/measures/create.ts";
 import { creates } from "../../test/bench/measures/crowd.ts";
 import { fleetHour } from "../../test/bench/measures/fleet-hour.ts";
+import { gone, reclaim } from "../../test/bench/measures/gone.ts";
 import { list } from "../../test/bench/measures/list.ts";
-import { localLife, output, reclaim } from "../../test/bench/measures/local.ts";
+import { localLife, output } from "../../test/bench/measures/local.ts";
 import { calls, life } from "../../test/bench/measures/objects.ts";
 import { read } from "../../test/bench/measures/read.ts";
 import { simulation } from "../../test/bench/measures/simulation.ts";
@@ -26,7 +27,22 @@ import { readCommandLine } from "../command-line.ts";
 import { repository, toolEnvironment } from "../repository.ts";
 
 const measures: readonly Measure[] = [
-  ...[read, create, creates, localLife, calls, life, list, output, traffic, wrapper, reclaim, fleetHour, simulation],
+  ...[
+    read,
+    create,
+    creates,
+    localLife,
+    calls,
+    life,
+    list,
+    output,
+    traffic,
+    wrapper,
+    gone,
+    reclaim,
+    fleetHour,
+    simulation,
+  ],
 ];
 
 const usage = "Usage: npm run bench -- [--only NAME]... [--dry] [--small]";

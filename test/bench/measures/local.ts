@@ -1,10 +1,10 @@
 /**
  * Lives on real processes of the local host: how long from create to the receipt, beside the bare wrapper spawned, healthy
- * and killed; and how soon 50 sandboxes whose deadline comes at once are proven gone.
+ * and killed; and how fast what a job has said comes out.
  */
 import { spawn } from "node:child_process";
 import type { BenchClient } from "../client.ts";
-import { type Measure, median, quantile } from "../figure.ts";
+import { type Measure, median } from "../figure.ts";
 import {
   processesOf,
   disposeInstances,
@@ -16,7 +16,6 @@ import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
 import { withLocalHost } from "./local-host.ts";
 
 const times = 12;
-const crowd = 50;
 
 export const localLife: Measure = {
   name: "local-life",
@@ -59,47 +58,6 @@ async function bareLife(): Promise<number> {
   await until("the processes are gone", () => processesOf(instance.boot.instance_id).length === 0);
   return performance.now() - began;
 }
-
-export const reclaim: Measure = {
-  name: "reclaim",
-  async run(say) {
-    return withLocalHost(async (client) => {
-      const ids: string[] = [];
-      for (let begun = 0; begun < crowd; begun += 5) {
-        const five = await Promise.all(Array.from({ length: 5 }, () => client.create({ idle_timeout_seconds: null })));
-        ids.push(...five.map(({ id }) => id));
-        say(`${ids.length} of ${crowd} run`);
-      }
-      // The same second for all, far enough that all are told before.
-      const endAt = Math.ceil(Date.now() / 1_000) * 1_000 + 10_000;
-      const ends = await Promise.all(
-        ids.map((id) =>
-          client.call<{ readonly end_at: string }>("POST", `/v1/sessions/${id}/timeout`, {
-            timeout_seconds: Math.max(1, Math.round((endAt - Date.now()) / 1_000)),
-          }),
-        ),
-      );
-      const late: number[] = [];
-      for (const [index, id] of ids.entries()) {
-        const receipt = await client.receipt(id, 180_000);
-        late.push(Date.parse(receipt.verified_absent_at ?? "") - Date.parse(ends[index]?.end_at ?? ""));
-        if ((index + 1) % 10 === 0) say(`${index + 1} of ${crowd} proven gone`);
-      }
-      const grace = defaultPolicy.stopGraceMs / 1_000;
-      return [
-        {
-          id: "reclaim.p95",
-          what: `deadline → verified absent, ${crowd} sessions at once: p95`,
-          against: `stop grace (${grace} s) + 3 s`,
-          value: quantile(late, 0.95) / 1_000,
-          unit: "s",
-          bar: { type: "at most", value: grace + 3 },
-          details: { p50_s: quantile(late, 0.5) / 1_000, max_s: Math.max(...late) / 1_000 },
-        },
-      ];
-    });
-  },
-};
 
 /** Of one job: at most 64 MB of its output are kept. Two make 100 MB. */
 const jobBytes = 50 * 1_024 * 1_024;
