@@ -106,6 +106,7 @@ async function start(): Promise<string | null> {
       // Published ports are for this machine only.
       "--ip=127.0.0.1",
       "--mtu=1400",
+      "--userland-proxy=false",
     ],
     { detached: true, stdio: ["ignore", log, log] },
   );

@@ -3,14 +3,16 @@ import { join } from "node:path";
 import { baseImage } from "./base-image.ts";
 import { openEngine } from "./engine.ts";
 import { sidecarImage } from "./sidecar-image.ts";
+import { openStartQueue } from "./start-queue.ts";
 
 export interface LocalContainers {
+  /** Of the engine itself, as in DOCKER_HOST. */
   readonly host: string;
   readonly isOurs: boolean;
   /** For `start({image})`: a name that only this machine's engine knows. */
   readonly image: string;
-  /** The environment of wrangler. */
-  readonly env: Readonly<Record<string, string>>;
+  /** The environment of wrangler. Its DOCKER_HOST is the same engine with starts in a queue. */
+  readonly env: Readonly<Record<"DOCKER_HOST" | "WRANGLER_DOCKER_BIN" | "MINIFLARE_CONTAINER_EGRESS_IMAGE", string>>;
   end(): Promise<void>;
 }
 
@@ -23,13 +25,19 @@ export async function openLocalContainers(say: (line: string) => void): Promise<
   const { engine } = opened;
   try {
     const image = baseImage(engine.host, say);
+    const sidecar = sidecarImage(engine.host, image, say);
+    const queue = openStartQueue(engine.host);
     const env = {
-      DOCKER_HOST: engine.host,
+      DOCKER_HOST: queue?.host ?? engine.host,
       WRANGLER_DOCKER_BIN: join(import.meta.dirname, "docker-shim.sh"),
-      MINIFLARE_CONTAINER_EGRESS_IMAGE: sidecarImage(engine.host, image, say),
+      MINIFLARE_CONTAINER_EGRESS_IMAGE: sidecar,
     };
     const { host, isOurs } = engine;
-    return { type: "ready", containers: { host, isOurs, image, env, end: () => engine.end() } };
+    const end = async (): Promise<void> => {
+      queue?.close();
+      await engine.end();
+    };
+    return { type: "ready", containers: { host, isOurs, image, env, end } };
   } catch (error) {
     await engine.end();
     const why = error instanceof Error ? error.message : String(error);

@@ -27,7 +27,7 @@ async function main(args: readonly string[], secretsFile: string): Promise<numbe
     return 1;
   }
   const { containers } = opened;
-  const config = writeLocalConfig(worker, containers.host);
+  const config = writeLocalConfig(worker, containers.env.DOCKER_HOST);
   try {
     const { secrets } = ensureSecrets(secretsFile);
     console.log(`API key (tenant dev)  ${await freshKey({ tenant: "dev", scopes: [] }, secrets.KEY_SIGNING_SECRET)}`);

@@ -2,11 +2,12 @@
 import { afterEach, expect, it } from "vitest";
 import { until } from "../support/until.ts";
 import { shortLeases } from "./support/leases.ts";
-import { describeOnContainers, freezeAgent } from "./support/real-containers.ts";
+import { describeOnContainers, freezeAgent, say, timed } from "./support/real-containers.ts";
 import { containerOf, containersOf, RealMooring } from "./support/real-mooring.ts";
 
 /** TTL, grace, and room for a busy machine: a bound that only ends a test that has failed. */
 const overMs = 90_000;
+const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 
 describeOnContainers("a control plane that is killed", () => {
   let mooring: RealMooring;
@@ -15,14 +16,20 @@ describeOnContainers("a control plane that is killed", () => {
   it("finds its containers again when it is back at once [CON-4, CON-6]", { timeout: 300_000 }, async () => {
     mooring = new RealMooring();
     await mooring.start();
-    const ids = [await mooring.running(), await mooring.running()];
+    const ids = [await mooring.running(), await mooring.running(), await mooring.running()];
     const before = ids.map(containerOf);
     await mooring.kill();
-    await mooring.start();
-    for (const id of ids) await mooring.becomes(id, "running");
-    expect(await Promise.all(ids.map((id) => mooring.job(id, "echo here")))).toEqual(["here\n", "here\n"]);
+    const started = await timed(() => mooring.start());
+    const found = await timed(async () => {
+      for (const id of ids) await mooring.becomes(id, "running");
+      return Promise.all(ids.map((id) => mooring.job(id, "echo here")));
+    });
+    expect(found.value).toEqual(["here\n", "here\n", "here\n"]);
     expect(ids.map(containerOf)).toEqual(before);
     for (const id of ids) expect((await mooring.ended(id)).teardown?.verified_absent_at).not.toBeNull();
+    say(
+      `wrangler killed with three sessions: back in ${seconds(started.ms)}, a job in each ${seconds(found.ms)} later`,
+    );
   });
 
   it(
@@ -31,12 +38,16 @@ describeOnContainers("a control plane that is killed", () => {
     async () => {
       mooring = new RealMooring(shortLeases);
       await mooring.start();
-      const [alive, frozen] = [await mooring.running(), await mooring.running()];
-      mooring.inContainer(frozen, freezeAgent);
+      const ids = [await mooring.running(), await mooring.running(), await mooring.running()];
+      mooring.inContainer(ids[0] ?? "", freezeAgent);
       await mooring.kill();
-      await until("neither runs", () => containersOf(alive).length + containersOf(frozen).length === 0, overMs);
+      const gone = await timed(() => until("none runs", () => ids.flatMap(containersOf).length === 0, overMs));
       await mooring.start();
-      for (const id of [alive, frozen]) expect((await mooring.ended(id)).teardown?.verified_absent_at).not.toBeNull();
+      const told = await timed(() => Promise.all(ids.map((id) => mooring.ended(id))));
+      for (const { teardown } of told.value) expect(teardown?.verified_absent_at).not.toBeNull();
+      say(
+        `wrangler killed for longer than the TTL of 20 s: nothing of three sessions runs after ${seconds(gone.ms)}; when it is back, all are proven gone in ${seconds(told.ms)}`,
+      );
     },
   );
 });

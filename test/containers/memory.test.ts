@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { must } from "../../scripts/containers/run-command.ts";
 import { until } from "../support/until.ts";
-import { describeOnContainers, say } from "./support/real-containers.ts";
+import { describeOnContainers, say, timed } from "./support/real-containers.ts";
 import { shortLeases } from "./support/leases.ts";
 import { containerOf, containersOf, type JobView, RealMooring, type SessionView } from "./support/real-mooring.ts";
 
@@ -60,10 +60,15 @@ describeOnContainers("memory of a container", () => {
       // Of the agent's memory some 35 MB are its own. The rest is read from files, and can be read again.
       limit(id, 80);
       // Memory that no process has: with nothing to reclaim, the kernel takes the largest process, which is the agent.
-      await mooring.call("POST", `/v1/sessions/${id}/jobs`, {
-        command: "head -c 63M /dev/zero > /dev/shm/full; sleep 100",
+      const { value: lost, ms } = await timed(async () => {
+        await mooring.call("POST", `/v1/sessions/${id}/jobs`, {
+          command: "head -c 63M /dev/zero > /dev/shm/full; sleep 100",
+        });
+        return mooring.becomes(id, "lost");
       });
-      const lost = await mooring.becomes(id, "lost");
+      say(
+        `a container whose agent the kernel kills for memory: lost and proven gone after ${(ms / 1_000).toFixed(1)} s`,
+      );
       expect(containersOf(id)).toEqual([]);
       expect(lost.teardown?.reason).toBe("lost");
       expect(lost.teardown?.verified_absent_at).not.toBeNull();

@@ -9,31 +9,34 @@ export interface Reach {
   readonly interception: { readonly gateway: string; readonly port: number } | null;
 }
 
-export function applyReach({ internet, interception }: Reach): void {
-  iptables(["-F", "OUTPUT"]);
-  iptables(["-t", "nat", "-F", "OUTPUT"]);
-  if (interception !== null) {
-    for (const [protocol, port, to] of redirects)
-      iptables(
-        ["-t", "nat", "-A", "OUTPUT", "-p", protocol, "!", "-d", interception.gateway, "--dport", port].concat([
-          "-j",
-          "REDIRECT",
-          "--to-ports",
-          String(to),
-        ]),
-      );
-  }
-  if (internet) return;
-  const { gateway, port } = interception ?? { gateway: null, port: 0 };
-  // Nothing but loopback, answers to whoever came in by the published port, and the way to workerd, which judges each request.
-  iptables(["-A", "OUTPUT", "-o", "lo", "-j", "ACCEPT"]);
-  // REDIRECT changes a packet's destination to 127.0.0.1, but not the interface that it leaves by, so the rule for `lo` does not match it.
-  iptables(["-A", "OUTPUT", "-d", "127.0.0.0/8", "-j", "ACCEPT"]);
-  iptables(["-A", "OUTPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT"]);
-  if (gateway !== null) iptables(["-A", "OUTPUT", "-p", "tcp", "-d", gateway, "--dport", String(port), "-j", "ACCEPT"]);
-  // Rejected, not dropped: a program sees the refusal at once.
-  iptables(["-A", "OUTPUT", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset"]);
-  iptables(["-A", "OUTPUT", "-j", "REJECT"]);
+/** All rules in one call: a call for each rule took half of the sidecar's start. */
+export function applyReach(reach: Reach): void {
+  const ran = spawnSync("/usr/sbin/iptables-nft-restore", ["--noflush"], { encoding: "utf8", input: rulesOf(reach) });
+  if (ran.status !== 0) throw new Error(`iptables-restore: ${ran.stderr || ran.error?.message}`);
+}
+
+/** In the format of iptables-restore. Each table is replaced in one step: no packet sees half of the rules. */
+export function rulesOf({ internet, interception }: Reach): string {
+  const redirected = redirects.map(
+    ([protocol, port, to]) =>
+      `-A OUTPUT -p ${protocol} ! -d ${interception?.gateway} --dport ${port} -j REDIRECT --to-ports ${to}`,
+  );
+  const workerd = interception && `-A OUTPUT -p tcp -d ${interception.gateway} --dport ${interception.port} -j ACCEPT`;
+  const closed = [
+    // Nothing but loopback, answers to whoever came in by the published port, and the way to workerd, which judges each request.
+    "-A OUTPUT -o lo -j ACCEPT",
+    // REDIRECT changes a packet's destination to 127.0.0.1, but not the interface that it leaves by, so the rule for `lo` does not match it.
+    "-A OUTPUT -d 127.0.0.0/8 -j ACCEPT",
+    "-A OUTPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+    ...(workerd === null ? [] : [workerd]),
+    // Rejected, not dropped: a program sees the refusal at once.
+    "-A OUTPUT -p tcp -j REJECT --reject-with tcp-reset",
+    "-A OUTPUT -j REJECT",
+  ];
+  const tables = { filter: internet ? [] : closed, nat: interception === null ? [] : redirected };
+  return Object.entries(tables)
+    .flatMap(([table, rules]) => [`*${table}`, "-F OUTPUT", ...rules, "COMMIT", ""])
+    .join("\n");
 }
 
 const redirects = [
@@ -41,8 +44,3 @@ const redirects = [
   ["tcp", "80", ports.http],
   ["tcp", "443", ports.https],
 ] as const;
-
-function iptables(args: readonly string[]): void {
-  const ran = spawnSync("/usr/sbin/iptables", ["-w", ...args], { encoding: "utf8" });
-  if (ran.status !== 0) throw new Error(`iptables ${args.join(" ")}: ${ran.stderr || ran.error?.message}`);
-}

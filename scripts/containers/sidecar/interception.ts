@@ -6,18 +6,19 @@ import { request } from "node:http";
 import { createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import type { Certificates } from "./certificates.ts";
+import { Certificates } from "./certificates.ts";
 import { ports } from "./firewall.ts";
-import { placeholder } from "./names.ts";
+import { answerNames, placeholder } from "./names.ts";
 
-interface Judge {
-  /** Where workerd listens; null: nothing is intercepted now. */
-  readonly address: () => { readonly gateway: string; readonly port: number } | null;
-}
+/** Where workerd listens; null: nothing is intercepted now. */
+type Judge = () => { readonly gateway: string; readonly port: number } | null;
 
 const maxHeadBytes = 16_384;
 
-export function takeConnections(judge: Judge, certificates: Certificates): void {
+/** Names too: they are answered with an address whose connections come here. */
+export function takeAll(judge: Judge): void {
+  const certificates = new Certificates();
+  answerNames();
   createServer((client) => void take(client, 80, hostHeader, judge, certificates)).listen(ports.http, "0.0.0.0");
   createServer((client) => void take(client, 443, serverName, judge, certificates)).listen(ports.https, "0.0.0.0");
 }
@@ -32,7 +33,7 @@ async function take(
   client.on("error", () => client.destroy());
   try {
     const { head, name } = await readName(client, nameIn);
-    const address = judge.address();
+    const address = judge();
     if (name === null || address === null) return void client.destroy();
     const { status, upstream } = await offer(address, port, name);
     if (status !== 200 && status !== 202) return void client.destroy();

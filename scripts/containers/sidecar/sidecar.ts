@@ -9,12 +9,10 @@
  * - `CONNECT`, with the address in `x-dst-addr`: a connection to a port of the container. 400 when nobody listens there.
  */
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect } from "node:net";
-import { Certificates } from "./certificates.ts";
+import { authority } from "./authority.ts";
 import { applyReach } from "./firewall.ts";
-import { takeConnections } from "./interception.ts";
-import { answerNames } from "./names.ts";
 
 interface EgressOrder {
   readonly port?: number;
@@ -24,7 +22,7 @@ interface EgressOrder {
 
 /** As far as the orders so far have told. */
 const told = { port: 0, internet: false, hasRules: false };
-const certificates = new Certificates();
+let intercepting: Promise<void> | null = null;
 
 function interception(): { readonly gateway: string; readonly port: number } | null {
   return told.hasRules && told.port > 0 ? { gateway: gateway(), port: told.port } : null;
@@ -40,11 +38,18 @@ function gateway(): string {
   return address;
 }
 
-function take(order: EgressOrder): void {
+/** Loaded with the first rule: most containers have none, and TLS alone would take a tenth of a start. */
+async function intercept(): Promise<void> {
+  const { takeAll } = await import("./interception.ts");
+  takeAll(interception);
+}
+
+async function take(order: EgressOrder): Promise<void> {
   told.port = order.port ?? told.port;
   told.internet = order.internet?.enabled ?? told.internet;
   const names = order.dns?.allowHostnames;
   if (names !== undefined) told.hasRules = names.length > 0;
+  if (interception() !== null) await (intercepting ??= intercept());
   applyReach({ internet: told.internet, interception: interception() });
 }
 
@@ -56,20 +61,21 @@ function portOf(argv: readonly string[]): number {
 const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
   request.on("data", (chunk: Buffer) => chunks.push(chunk));
-  request.on("end", () => {
-    try {
-      if (request.url === "/ca") return void response.end(certificates.authority);
-      if (request.method !== "PUT" || request.url !== "/egress") return void response.writeHead(404).end();
-      const text = Buffer.concat(chunks).toString("utf8");
-      take(JSON.parse(text) as EgressOrder);
-      response.end();
-    } catch (error) {
-      // A container whose network could not be closed must not start.
-      console.error(error);
-      response.writeHead(500).end(String(error));
-    }
-  });
+  request.on("end", () => void answer(request, Buffer.concat(chunks).toString("utf8"), response));
 });
+
+async function answer({ url, method }: IncomingMessage, text: string, response: ServerResponse): Promise<void> {
+  try {
+    if (url === "/ca") return void response.end(readFileSync(authority.certificate));
+    if (method !== "PUT" || url !== "/egress") return void response.writeHead(404).end();
+    await take(JSON.parse(text) as EgressOrder);
+    response.end();
+  } catch (error) {
+    // A container whose network could not be closed must not start.
+    console.error(error);
+    response.writeHead(500).end(String(error));
+  }
+}
 
 server.on("connect", (request, client, head) => {
   const [host, port] = String(request.headers["x-dst-addr"] ?? "").split(":");
@@ -88,6 +94,4 @@ server.on("connect", (request, client, head) => {
 server.listen(portOf(process.argv), "0.0.0.0");
 // Closed until the first order. The rules also start connection tracking: an answer on a connection that it never saw would be rejected.
 applyReach({ internet: false, interception: null });
-answerNames();
-takeConnections({ address: interception }, certificates);
 process.on("SIGTERM", () => process.exit(0));

@@ -381,9 +381,19 @@ export function pauseBackoff(tries: number, policy: Policy): number {
   return backoffAfter(tries, { baseMs: policy.pauseBackoffBaseMs, capMs: policy.pauseBackoffCapMs });
 }
 
-export function launchBackoff(count: number, jitter: number, failure: ProviderFailure | null, policy: Policy): number {
+/**
+ * The delay after the `count`-th failed launch or opening. `failure`: with `retryAfterMs`, the delay is never shorter than that, and spread
+ * beyond it: the tenant's breaker tells all sessions that it holds the same instant, and launches that come back together fail together.
+ */
+export function launchBackoff(
+  count: number,
+  jitter: number,
+  failure: Pick<ProviderFailure, "retryAfterMs"> | null,
+  policy: Policy,
+): number {
   const plain = backoffAfter(count, { baseMs: policy.launchBackoffBaseMs, capMs: policy.launchBackoffCapMs });
-  return Math.max(spread(plain, policy.stopBackoffJitter, jitter), failure?.retryAfterMs ?? 0);
+  const told = Math.round((failure?.retryAfterMs ?? 0) * (1 + policy.stopBackoffJitter * jitter));
+  return Math.max(spread(plain, policy.stopBackoffJitter, jitter), told);
 }
 
 /** When to probe next a lease parked `since`, after a probe at `now`. */

@@ -3,7 +3,8 @@
  * launches costs neither money nor other tenants' capacity. Pure; the tenant's core stores its state.
  *
  * closed → open: `threshold` launches in a row failed within `windowMs`, none accepted between.
- * open → half open: at `closesAt` the next order is let through as the probe, everyone else is told to wait for it.
+ * open → half open: at `closesAt` the next order is let through as the probe. Everyone else is told to ask again
+ * soon: most probes are decided long before their bound.
  * half open → closed: any launch is accepted. → open again, for twice as long: any launch fails.
  */
 export type Breaker =
@@ -18,19 +19,26 @@ export interface BreakerTerms {
   readonly openCapMs: number;
   /** A probe of which nothing is heard for this long no longer keeps others out. */
   readonly probeMs: number;
+  /** How soon those who wait for a probe ask again. */
+  readonly askAgainMs: number;
 }
 
 export const newBreaker: Breaker = { type: "closed", failures: [] };
 
 /** null: let through. Else the instant from which asking again makes sense. */
-export function heldUntil(breaker: Breaker, key: string, now: number): number | null {
+export function heldUntil(
+  breaker: Breaker,
+  key: string,
+  { askAgainMs }: Pick<BreakerTerms, "askAgainMs">,
+  now: number,
+): number | null {
   switch (breaker.type) {
     case "closed":
       return null;
     case "open":
       return now < breaker.closesAt ? breaker.closesAt : null;
     case "halfOpen":
-      return breaker.probe === key || now >= breaker.until ? null : breaker.until;
+      return breaker.probe === key || now >= breaker.until ? null : Math.min(breaker.until, now + askAgainMs);
   }
 }
 

@@ -53,6 +53,8 @@ export function quotaTerms(
       openMs: minute,
       openCapMs: 15 * minute,
       probeMs: policy.launchCallMs + policy.readyWaitMs,
+      // A launch takes one to six seconds where nothing is wrong.
+      askAgainMs: 10 * second,
     },
     containers: { maxMembers, policy },
     pauses,
@@ -91,7 +93,7 @@ export function judge(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: num
     const month = monthSpend(sql, terms.monthlyNanos, now);
     return refused({ granted: false, code: "budget_spent", month, currency: terms.containers.policy.prices.currency });
   }
-  const closesAt = heldUntil(readBreaker(sql), spawnKey(order), now);
+  const closesAt = heldUntil(readBreaker(sql), spawnKey(order), terms.breaker, now);
   if (closesAt !== null) return refused({ granted: false, code: "spawn_breaker_open", closesAt });
   return { type: "free", session, room: limit - used };
 }

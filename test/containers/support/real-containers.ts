@@ -8,6 +8,12 @@ export function say(figure: string): void {
   process.stdout.write(`${figure}\n`);
 }
 
+export async function timed<T>(of: () => Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
+  const began = performance.now();
+  const value = await of();
+  return { value, ms: performance.now() - began };
+}
+
 /** A shell line for a container. The brackets keep the shell that runs it from finding itself. */
 export const killAgent = "kill -KILL $(pgrep -f '[w]rapper.js agent')";
 export const freezeAgent = "kill -STOP $(pgrep -f '[w]rapper.js agent')";

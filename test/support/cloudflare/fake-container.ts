@@ -14,6 +14,8 @@ export interface FakeOptions {
   readonly local?: boolean;
   /** A start returns, and nothing comes up: the platform tells no reason. */
   readonly failsToStart?: boolean;
+  /** True: the loader has the agent, which does not listen yet. */
+  readonly isSlow?: () => boolean;
 }
 
 export interface StartOptions {
@@ -184,7 +186,8 @@ export class FakeContainer {
       fetch: async (url, init) => {
         this.calls.connect += 1;
         const { inside } = this;
-        if (inside === null || this.options.failsToStart === true) throw notListening(port);
+        const isLate = init.method !== "PUT" && this.options.isSlow?.() === true;
+        if (inside === null || isLate || this.options.failsToStart === true) throw notListening(port);
         if (!this.frozen) return inside.request(port, url, init);
         return new Promise<never>((_, reject) =>
           init.signal?.addEventListener("abort", () => reject(new Error("aborted"))),

@@ -100,6 +100,13 @@ describe("who may start a container", () => {
     expect(rig.container.calls.start).toBe(0);
   });
 
+  it("an agent that is slow to listen has all of the call's time: it is not ended to be started again [CON-1]", async () => {
+    let knocks = 0;
+    const rig = new Rig({ isSlow: () => (knocks += 1) < 3 && (rig.ahead += 15_000) > 0 });
+    expect(await rig.object().launch(orderOf(rig.now()), 60_000)).toMatchObject({ ok: true });
+    expect(rig.container).toMatchObject({ running: true, calls: { start: 1, destroy: 0 } });
+  });
+
   it("a stop of another instance ends nothing [CON-1]", async () => {
     const rig = new Rig();
     const object = rig.object();

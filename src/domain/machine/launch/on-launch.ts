@@ -62,9 +62,7 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
   const left = provision.candidate?.generation;
   // At once for the first; a registry that refuses every number must not be asked without end.
   const delay =
-    stale && provision.failures === 0
-      ? 0
-      : Math.max(launchBackoff(failures, event.jitter, null, context.policy), event.failure.retryAfterMs ?? 0);
+    stale && provision.failures === 0 ? 0 : launchBackoff(failures, event.jitter, event.failure, context.policy);
   return moved(
     {
       ...withProvision(session, {

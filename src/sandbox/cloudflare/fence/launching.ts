@@ -141,7 +141,10 @@ export class Launching {
     const refusal = this.#refusal(order);
     if (refusal !== null) return refusal;
     if (!spawned.ok) return spawned;
-    const ready = await this.#spawning.isReady(order, home, isCalledOff, Math.min(readyMs, deadline.left()));
+    // Where the container ends with its agent, one that will never listen is noticed at once. An agent that is only slow, because many start
+    // together, then has what is left of the call: ended and started again, it would be no faster.
+    const readyWithin = this.#parts.platform.native === null ? Math.min(readyMs, deadline.left()) : deadline.left();
+    const ready = await this.#spawning.isReady(order, home, isCalledOff, readyWithin);
     if (!ready) return failed("unavailable", "The wrapper did not come up in time.", "unknown");
     const retired = this.#refusal(order);
     if (retired !== null) return retired;

@@ -160,7 +160,13 @@ describe("the delay after a failed launch", () => {
     expect(delays).toEqual([2, 4, 8, 16, 32, 60, 60, 60]);
     expect(launchBackoff(1, 0, null, policy)).toBe(1_600);
     expect(launchBackoff(1, 0.999_999_999, null, policy)).toBe(2_400);
-    expect(launchBackoff(1, 0.5, failure("no_capacity", "none", 45 * second), policy)).toBe(45 * second);
+    expect(launchBackoff(1, 0, failure("no_capacity", "none", 45 * second), policy)).toBe(45 * second);
     expect(launchBackoff(7, 0.5, failure("no_capacity", "none", 45 * second), policy)).toBe(minute);
+  });
+
+  it("is not the same for all that were told the same instant: they would fail together once more [LEA-22]", () => {
+    const told = failure("no_capacity", "none", 50 * second);
+    const delays = [0, 0.25, 0.5, 0.999].map((jitter) => launchBackoff(1, jitter, told, policy) / second);
+    expect(delays).toEqual([50, 52.5, 55, 59.99]);
   });
 });
