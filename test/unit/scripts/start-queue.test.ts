@@ -73,6 +73,8 @@ function start(name: string): { readonly status: Promise<number>; isAnswered: bo
       resolve(reply.statusCode ?? 0);
     });
   });
+  // Those that nobody answers are cut off with the queue.
+  status.catch(() => {});
   const started = { status, isAnswered: false };
   asking.end();
   return started;
