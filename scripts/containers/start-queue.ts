@@ -103,7 +103,7 @@ const refused = `HTTP/1.1 503 Busy\r\ncontent-type: application/json\r\nconnecti
 const startRequest = /^POST (?:\/v[\d.]+)?\/containers\/([^/? ]+)\/start(?:\?[^ ]*)? HTTP\/1/;
 
 /** The container that the request starts; null: another request, or a part of one. */
-export function startedBy(chunk: Buffer): string | null {
+function startedBy(chunk: Buffer): string | null {
   return startRequest.exec(chunk.toString("latin1", 0, 512))?.[1] ?? null;
 }
 
