@@ -304,12 +304,15 @@ export class JobRunner {
     return false;
   }
 
-  /** Puts the job back into the queue. A job that was cancelled meanwhile ends instead. */
+  /** Puts the job back into the queue. A job that was cancelled meanwhile ends instead, and so does one whose session has ended. */
   #takeBack(id: JobId): void {
-    const ending = this.#jobs.get(id)?.ending ?? null;
-    if (ending === null) this.#jobs.takeBack(id);
-    else this.#settleAs(id, ending);
-    this.#state.rearmAndNotify();
+    this.#state.writeWithAlarm(() => {
+      const ending = this.#jobs.get(id)?.ending ?? null;
+      if (ending !== null) return this.#settleAs(id, ending);
+      this.#jobs.takeBack(id);
+      // The end of the session emptied a queue in which this one was not.
+      if (this.#state.session?.desired.type === "terminated") this.#jobs.dropQueue(this.#ports.clock.now());
+    });
   }
 
   /** The job can never be sent, and must not hold up the jobs behind it. */

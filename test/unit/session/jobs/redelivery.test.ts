@@ -26,3 +26,18 @@ it("a job whose repeated hand-over certainly failed is not run again on a succes
   expect(accepted).toHaveLength(1);
   expect((await rig.job("once")).state).toBe("lost");
 });
+
+it("a job that comes back from its sending into a session that has ended meanwhile ends with it, and waits for nobody [FEN-2]", async () => {
+  const rig = new SessionRig();
+  await rig.running();
+  rig.fault = ({ op }): Fault => {
+    if (op !== "startJob") return { type: "none" };
+    void rig.commands.delete(caller, "requested");
+    return { type: "fail_before", effect: "none" };
+  };
+  await rig.commands.createJob(caller, { id: "late", command: "true" });
+  await rig.pass(60_000);
+  expect(rig.calls("startJob")).toBe(1);
+  expect((await rig.view()).status).toBe("terminated");
+  expect((await rig.job("late")).state).toBe("cancelled");
+});
