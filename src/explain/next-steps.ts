@@ -1,7 +1,7 @@
 /** What to call now about a session, for its client and, where nobody else can, for an operator. Every call is one of next-calls.ts. */
 import type { ClockName } from "../domain/rules/clocks.ts";
 import { budgetIsUsedUp, nanosPerUnit } from "../domain/rules/price.ts";
-import { ghostFrom } from "../domain/state/lease.ts";
+import { ghostFrom } from "../domain/rules/lease-times.ts";
 import { nextCalls, type CallHint } from "../domain/state/next-calls.ts";
 import { failingDeletions, openLeases, type Session } from "../domain/state/session.ts";
 import { statusOf } from "../domain/rules/status.ts";

@@ -1,6 +1,7 @@
 /** Words about each sandbox of a session that may still exist. */
 import type { Policy } from "../domain/rules/policy.ts";
-import { lapsesAt, type OpenLease, type Stopping } from "../domain/state/lease.ts";
+import type { OpenLease, Stopping } from "../domain/state/lease.ts";
+import { lapsesAt } from "../domain/rules/lease-times.ts";
 import { stopReasons } from "../domain/state/reasons.ts";
 import type { Session } from "../domain/state/session.ts";
 import type { ExplainedSandbox } from "./explanation.ts";

@@ -29,7 +29,7 @@ import {
 import { spokenProtocol, wrapperDrained, wrapperFrozen, nothingToTell } from "../protocol/sandbox/wrapper-calls.ts";
 import type { Clock, Ids } from "../runtime/clock-ids-logger.ts";
 import type { CallBound, InstanceRef, JobOutput, WrapperClient } from "./agent-sandbox.ts";
-import { boundedCall } from "./bounded-call.ts";
+import { httpCall } from "./http-call.ts";
 import { jsonOf, shaped, type Shape } from "./http-reply.ts";
 import { wrapperRefusals } from "./wrapper-refusals.ts";
 import { sameText } from "../protocol/bytes.ts";
@@ -149,7 +149,7 @@ export class HttpWrapperClient implements WrapperClient {
   async #ask<T>(ask: Ask, shape: Shape<T>, bound: CallBound): Promise<ProviderResult<T>> {
     const changes = ask.method !== "GET";
     // One bound for head and body together: a reply that trickles is no answer.
-    const answer = await boundedCall(this.#runtime.clock, bound, changes, async (signal) => {
+    const answer = await httpCall(this.#runtime.clock, bound, changes, async (signal) => {
       const sent = await this.#proven(ask, signal);
       return sent.ok ? succeeded(await sent.value.text()) : sent;
     });
@@ -160,7 +160,7 @@ export class HttpWrapperClient implements WrapperClient {
 
   /** The bound ends with the head of the reply; its body lives on until the caller's own signal. */
   async #send(ask: Ask, bound: CallBound): Promise<ProviderResult<Response>> {
-    const answer = await boundedCall(this.#runtime.clock, bound, false, (signal) => this.#proven(ask, signal));
+    const answer = await httpCall(this.#runtime.clock, bound, false, (signal) => this.#proven(ask, signal));
     return answer.ok ? answer.value : this.#lost(answer);
   }
 

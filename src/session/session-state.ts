@@ -5,7 +5,8 @@
  */
 import type { Effect, Note, SessionEvent } from "../domain/machine/events.ts";
 import { moveViolations, stateViolations } from "../domain/machine/invariants.ts";
-import { stoppingFrom, type Closed } from "../domain/state/lease.ts";
+import type { Closed } from "../domain/state/lease.ts";
+import { stoppingFrom } from "../domain/machine/stop/begin-stop.ts";
 import type { Outcome } from "../domain/machine/outcome.ts";
 import { afterReload, sendIsCovered } from "../domain/machine/lifetime/on-renewal.ts";
 import { nextDeadline, owes } from "../domain/rules/reconcile.ts";

@@ -6,7 +6,7 @@
 import { type Config, type ConfigReading, readConfig } from "../config/config.ts";
 import { controlStub, durableBackend, sessionStub, shardStub, tenantStub } from "./durable-backend.ts";
 import type { Env } from "../config/env.ts";
-import { boundedCall } from "../fleet/bounded-call.ts";
+import { outcomeWithin } from "../calls/outcome-within.ts";
 import { shardName } from "../fleet/shard/shard-name.ts";
 import type { ControlWiring } from "../fleet/control/control-object.ts";
 import type { ShardWiring } from "../fleet/shard/shard-object.ts";
@@ -249,7 +249,7 @@ function onPlatform(env: Env, { templates }: Config): ProviderFactories {
 let controlPlane: string | null = null;
 async function controlPlaneOf(env: Env): Promise<string | null> {
   if (controlPlane !== null) return controlPlane;
-  const answer = await boundedCall(systemClock, controlPlaneMs, () => controlStub(env).identity());
+  const answer = await outcomeWithin(systemClock, controlPlaneMs, () => controlStub(env).identity());
   if (answer.type === "answered") controlPlane = answer.value;
   else consoleLogger.warn("FleetControl did not tell the id of this control plane", { outcome: answer.type });
   return controlPlane;

@@ -5,8 +5,10 @@ const proof = "domain/rules/proof.ts";
 const stop = "domain/machine/stop/on-stop.ts";
 const clocks = "domain/rules/clocks.ts";
 const launch = "domain/machine/launch/on-launch.ts";
+const open = "domain/machine/launch/on-open.ts";
 const renewal = "domain/machine/lifetime/on-renewal.ts";
-const lease = "domain/state/lease.ts";
+const beginStop = "domain/machine/stop/begin-stop.ts";
+const leaseTimes = "domain/rules/lease-times.ts";
 const intent = "domain/machine/on-intent.ts";
 const time = "domain/machine/lifetime/on-time.ts";
 const ending = "domain/machine/stop/ending.ts";
@@ -49,7 +51,7 @@ export const domainCanaries: readonly Canary[] = [
   ),
   canary(
     "backoff reset by a second stop request [LEA-5]",
-    lease,
+    beginStop,
     'if (lease.phase === "stopping") return lease;',
     "",
     byTests("unit/domain/stop/stop"),
@@ -124,7 +126,7 @@ export const domainCanaries: readonly Canary[] = [
   ),
   canary(
     "a generation reused [I2]",
-    launch,
+    open,
     "nextGeneration: Math.max(session.nextGeneration, nextGeneration(event.candidate.generation)) as Generation,",
     "nextGeneration: session.nextGeneration,",
     byTests("unit/domain/launch/launch"),
@@ -138,7 +140,7 @@ export const domainCanaries: readonly Canary[] = [
   ),
   canary(
     "a lease is opened though its sandbox was not seen absent [I4]",
-    launch,
+    open,
     'observation.answer !== "absent" ||',
     'observation.answer === "present" ||',
     byTests("unit/domain/launch/launch"),
@@ -215,7 +217,7 @@ export const domainCanaries: readonly Canary[] = [
   ),
   canary(
     "replaced before the lease has certainly expired [I2]",
-    lease,
+    leaseTimes,
     "return lease.certainExpiry + stopGraceOf(lease, policy) + policy.alarmSlipMs;",
     "return lease.requestedAt + stopGraceOf(lease, policy);",
     bySimulation(),

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { certainExpiry } from "../../src/domain/state/lease.ts";
+import { certainExpiry } from "../../src/domain/rules/lease-times.ts";
 import { defaultPolicy as policy } from "../../src/domain/rules/policy.ts";
 import { acceptRenewal, newLeaseClock } from "../../src/protocol/sandbox/lease-clock.ts";
 import { launching } from "../support/sessions.ts";

@@ -50,3 +50,31 @@ export function inAll<E extends EventType>(cell: Cell<E>): Row<E> {
 export function whenFree<E extends EventType>(free: Cell<E>, taken: Cell<E>): Row<E> {
   return { none: free, closed: free, launching: taken, held: taken, stopping: taken };
 }
+
+/** `otherwise` in every phase but the one that is named. */
+export function whenLaunching<E extends EventType>(launching: Cell<E>, otherwise: Cell<E>): Row<E> {
+  return { ...inAll(otherwise), launching };
+}
+
+export function whenHeld<E extends EventType>(held: Cell<E>, otherwise: Cell<E>): Row<E> {
+  return { ...inAll(otherwise), held };
+}
+
+export function whenStopping<E extends EventType>(stopping: Cell<E>, otherwise: Cell<E>): Row<E> {
+  return { ...inAll(otherwise), stopping };
+}
+
+/** With a lease that may run something: launching or held. */
+export function whenLive<E extends EventType>(live: Cell<E>, otherwise: Cell<E>): Row<E> {
+  return { ...inAll(otherwise), launching: live, held: live };
+}
+
+/** While a sandbox is wanted; `otherwise` once the session is paused, lost or ended. */
+export function whileRunning<E extends EventType>(running: Row<E>, otherwise: Cell<E>): Matrix<E> {
+  return { ...always(otherwise), running };
+}
+
+/** The same until the session has ended. */
+export function untilEnded<E extends EventType>(cell: Cell<E>, ended: Cell<E>): Matrix<E> {
+  return { ...always(cell), terminated: inAll(ended) };
+}

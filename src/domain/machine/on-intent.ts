@@ -1,7 +1,8 @@
 /** Cells for what clients, operators and clocks ask for. Named for the event and, where it matters, the situation. */
 import { beginResume, endSession, withoutSandbox } from "./stop/ending.ts";
 import type { EventOf } from "./events.ts";
-import { ghostFrom, type Gate } from "../state/lease.ts";
+import type { Gate } from "../state/lease.ts";
+import { ghostFrom } from "../rules/lease-times.ts";
 import { nextCalls, say } from "../state/next-calls.ts";
 import { backToPaused } from "./lifetime/on-expiry.ts";
 import { budgetIsUsedUp, nanosPerUnit } from "../rules/price.ts";

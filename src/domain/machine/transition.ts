@@ -4,7 +4,20 @@
  * Cells are named functions from the `on-*` files. An event about a lease that is not the newest (a ghost) is handled by the
  * stopping rules alone, through `onLease`. After every move `settle` draws the conclusions that hold whatever happened.
  */
-import { always, byPhase, inAll, ofNewest, whenFree, type Matrix } from "./cells.ts";
+import {
+  always,
+  byPhase,
+  inAll,
+  type Matrix,
+  ofNewest,
+  untilEnded,
+  whenFree,
+  whenHeld,
+  whenLaunching,
+  whenLive,
+  whenStopping,
+  whileRunning,
+} from "./cells.ts";
 import type { EventType, SessionEvent } from "./events.ts";
 import type { Generation } from "../state/ids.ts";
 import type { Stopping } from "../state/lease.ts";
@@ -12,6 +25,7 @@ import * as copy from "./suspend/on-copy.ts";
 import * as intent from "./on-intent.ts";
 import { nextCalls, say } from "../state/next-calls.ts";
 import * as launch from "./launch/on-launch.ts";
+import * as open from "./launch/on-open.ts";
 import * as network from "./on-network.ts";
 import * as orphan from "./stop/on-orphan.ts";
 import * as prepare from "./launch/on-prepare.ts";
@@ -25,27 +39,10 @@ import { ignored, moved, type Context, type Outcome } from "./outcome.ts";
 import { desiredKey, phaseKey, type Session } from "../state/session.ts";
 
 const table: { readonly [E in EventType]: Matrix<E> } = {
-  terminateRequested: {
-    running: inAll(intent.terminate),
-    paused: inAll(intent.terminate),
-    lost: inAll(intent.terminate),
-    terminated: inAll(intent.alreadyEnded),
-  },
+  terminateRequested: untilEnded(intent.terminate, intent.alreadyEnded),
   pauseRequested: {
-    running: {
-      none: intent.pauseWhileStarting,
-      launching: intent.pauseWhileStarting,
-      held: intent.pause,
-      stopping: intent.pauseWhileStarting,
-      closed: intent.pauseWhileStarting,
-    },
-    paused: {
-      none: intent.alreadyPausing,
-      launching: intent.alreadyPausing,
-      held: intent.alreadyPausing,
-      stopping: intent.unqueueResume,
-      closed: intent.alreadyPausing,
-    },
+    running: whenHeld(intent.pause, intent.pauseWhileStarting),
+    paused: whenStopping(intent.unqueueResume, intent.alreadyPausing),
     lost: inAll(intent.refuseLost),
     terminated: inAll(intent.refuseEnded),
   },
@@ -85,86 +82,23 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
     lost: inAll(intent.setEnd),
     terminated: inAll(intent.refuseEnded),
   },
-  networkChanged: {
-    running: inAll(network.change),
-    paused: inAll(network.change),
-    lost: inAll(network.change),
-    terminated: inAll(intent.refuseEnded),
-  },
-  networkApplied: ofNewest({
-    none: network.nothingRuns,
-    launching: network.confirm,
-    held: network.confirm,
-    stopping: network.nothingRuns,
-    closed: network.nothingRuns,
-  }),
-  hostsDenied: ofNewest({
-    none: network.nothingRuns,
-    launching: network.denied,
-    held: network.denied,
-    stopping: network.nothingRuns,
-    closed: network.nothingRuns,
-  }),
-  budgetSet: {
-    running: inAll(intent.setBudget),
-    paused: inAll(intent.setBudget),
-    lost: inAll(intent.setBudget),
-    terminated: inAll(intent.refuseEnded),
-  },
-  tenantBudgetSpent: {
-    running: inAll(intent.noteTenantSpent),
-    paused: inAll(intent.noteTenantSpent),
-    lost: inAll(intent.noteTenantSpent),
-    terminated: inAll(intent.alreadyEnded),
-  },
-  activityNoted: {
-    running: inAll(intent.noteActivity),
-    paused: inAll(intent.activityWithoutSandbox),
-    lost: inAll(intent.activityWithoutSandbox),
-    terminated: inAll(intent.activityWithoutSandbox),
-  },
-  wrapperFailed: ofNewest({
-    none: renewal.notRenewed,
-    launching: renewal.notRenewed,
-    held: renewal.wrapperFailed,
-    stopping: renewal.notRenewed,
-    closed: renewal.notRenewed,
-  }),
+  networkChanged: untilEnded(network.change, intent.refuseEnded),
+  networkApplied: ofNewest(whenLive(network.confirm, network.nothingRuns)),
+  hostsDenied: ofNewest(whenLive(network.denied, network.nothingRuns)),
+  budgetSet: untilEnded(intent.setBudget, intent.refuseEnded),
+  tenantBudgetSpent: untilEnded(intent.noteTenantSpent, intent.alreadyEnded),
+  activityNoted: whileRunning(inAll(intent.noteActivity), intent.activityWithoutSandbox),
+  wrapperFailed: ofNewest(whenHeld(renewal.wrapperFailed, renewal.notRenewed)),
   stopRetryRequested: always((session, event, context) =>
     onStopping(session, event, context, stop.retryStop, "not_stuck"),
   ),
   absenceAsserted: always(stop.assertAbsent),
 
-  openingStarted: {
-    running: whenFree(launch.startOpening, launch.openingIsLate),
-    paused: inAll(launch.openingIsLate),
-    lost: inAll(launch.openingIsLate),
-    terminated: inAll(launch.openingIsLate),
-  },
-  openingFailed: {
-    running: whenFree(launch.openingFailed, launch.openingIsLate),
-    paused: inAll(launch.openingIsLate),
-    lost: inAll(launch.openingIsLate),
-    terminated: inAll(launch.openingIsLate),
-  },
-  leaseOpened: {
-    running: whenFree(launch.openLease, launch.openingIsLate),
-    paused: inAll(launch.openingIsLate),
-    lost: inAll(launch.openingIsLate),
-    terminated: inAll(launch.openingIsLate),
-  },
-  roomMeasured: {
-    running: whenFree(launch.roomMeasured, launch.openingIsLate),
-    paused: inAll(launch.openingIsLate),
-    lost: inAll(launch.openingIsLate),
-    terminated: inAll(launch.openingIsLate),
-  },
-  roomReclaimed: {
-    running: whenFree(launch.roomReclaimed, launch.openingIsLate),
-    paused: inAll(launch.openingIsLate),
-    lost: inAll(launch.openingIsLate),
-    terminated: inAll(launch.openingIsLate),
-  },
+  openingStarted: whileRunning(whenFree(open.startOpening, open.openingIsLate), open.openingIsLate),
+  openingFailed: whileRunning(whenFree(open.openingFailed, open.openingIsLate), open.openingIsLate),
+  leaseOpened: whileRunning(whenFree(open.openLease, open.openingIsLate), open.openingIsLate),
+  roomMeasured: whileRunning(whenFree(open.roomMeasured, open.openingIsLate), open.openingIsLate),
+  roomReclaimed: whileRunning(whenFree(open.roomReclaimed, open.openingIsLate), open.openingIsLate),
   reservationCancelled: always((session, event) =>
     session.cancellations.includes(event.generation)
       ? moved({
@@ -173,49 +107,13 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
         })
       : ignored("no such cancellation is open"),
   ),
-  launchStarted: ofNewest({
-    none: launch.launchIsOver,
-    launching: launch.launchStarted,
-    held: launch.launchIsOver,
-    stopping: launch.launchIsOver,
-    closed: launch.launchIsOver,
-  }),
-  launchSucceeded: ofNewest({
-    none: launch.launchIsOver,
-    launching: launch.launchSucceeded,
-    held: launch.launchIsOver,
-    stopping: launch.launchIsOver,
-    closed: launch.launchIsOver,
-  }),
-  launchFailed: ofNewest({
-    none: launch.launchIsOver,
-    launching: launch.launchFailed,
-    held: launch.launchIsOver,
-    stopping: launch.launchIsOver,
-    closed: launch.launchIsOver,
-  }),
+  launchStarted: ofNewest(whenLaunching(launch.launchStarted, launch.launchIsOver)),
+  launchSucceeded: ofNewest(whenLaunching(launch.launchSucceeded, launch.launchIsOver)),
+  launchFailed: ofNewest(whenLaunching(launch.launchFailed, launch.launchIsOver)),
 
-  renewalStarted: ofNewest({
-    none: renewal.notRenewed,
-    launching: renewal.renewalStarted,
-    held: renewal.renewalStarted,
-    stopping: renewal.notRenewed,
-    closed: renewal.notRenewed,
-  }),
-  renewalAccepted: ofNewest({
-    none: renewal.notRenewed,
-    launching: renewal.renewalAccepted,
-    held: renewal.renewalAccepted,
-    stopping: renewal.notRenewed,
-    closed: renewal.notRenewed,
-  }),
-  renewalFailed: ofNewest({
-    none: renewal.notRenewed,
-    launching: renewal.renewalFailed,
-    held: renewal.renewalFailed,
-    stopping: renewal.notRenewed,
-    closed: renewal.notRenewed,
-  }),
+  renewalStarted: ofNewest(whenLive(renewal.renewalStarted, renewal.notRenewed)),
+  renewalAccepted: ofNewest(whenLive(renewal.renewalAccepted, renewal.notRenewed)),
+  renewalFailed: ofNewest(whenLive(renewal.renewalFailed, renewal.notRenewed)),
   observedPresent: always(renewal.lookChangesNothing),
   observedUnknown: always(renewal.lookChangesNothing),
   observedAbsent: ofNewest({
@@ -233,108 +131,30 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
   probeFinished: always((session, event, context) => onStopping(session, event, context, stop.probeFinished)),
   containerGone: always(stop.containerGone),
   ghostNeeded: {
-    running: {
-      none: launch.openingIsLate,
-      launching: launch.openingIsLate,
-      held: launch.openingIsLate,
-      stopping: intent.replaceWhenExpired,
-      closed: launch.openingIsLate,
-    },
-    paused: {
-      none: launch.openingIsLate,
-      launching: launch.openingIsLate,
-      held: launch.openingIsLate,
-      stopping: intent.makeWayForResume,
-      closed: launch.openingIsLate,
-    },
-    lost: inAll(launch.openingIsLate),
-    terminated: inAll(launch.openingIsLate),
+    running: whenStopping(intent.replaceWhenExpired, open.openingIsLate),
+    paused: whenStopping(intent.makeWayForResume, open.openingIsLate),
+    lost: inAll(open.openingIsLate),
+    terminated: inAll(open.openingIsLate),
   },
   orphanFound: byPhase(whenFree(orphan.foundWhereFree, orphan.foundBesideOpen)),
 
-  preparationAsked: ofNewest({
-    none: prepare.notPreparing,
-    launching: prepare.notPreparing,
-    held: prepare.preparationAsked,
-    stopping: prepare.notPreparing,
-    closed: prepare.notPreparing,
-  }),
-  preparationReported: ofNewest({
-    none: prepare.notPreparing,
-    launching: prepare.notPreparing,
-    held: prepare.preparationReported,
-    stopping: prepare.notPreparing,
-    closed: prepare.notPreparing,
-  }),
-  preparationUnanswered: ofNewest({
-    none: prepare.notPreparing,
-    launching: prepare.notPreparing,
-    held: prepare.preparationUnanswered,
-    stopping: prepare.notPreparing,
-    closed: prepare.notPreparing,
-  }),
+  preparationAsked: ofNewest(whenHeld(prepare.preparationAsked, prepare.notPreparing)),
+  preparationReported: ofNewest(whenHeld(prepare.preparationReported, prepare.notPreparing)),
+  preparationUnanswered: ofNewest(whenHeld(prepare.preparationUnanswered, prepare.notPreparing)),
 
-  drainStarted: ofNewest({
-    none: save.notSaving,
-    launching: save.notSaving,
-    held: save.drainStarted,
-    stopping: save.notSaving,
-    closed: save.notSaving,
-  }),
-  drained: ofNewest({
-    none: save.notSaving,
-    launching: save.notSaving,
-    held: save.drained,
-    stopping: save.notSaving,
-    closed: save.notSaving,
-  }),
-  drainFailed: ofNewest({
-    none: save.notSaving,
-    launching: save.notSaving,
-    held: save.drainFailed,
-    stopping: save.notSaving,
-    closed: save.notSaving,
-  }),
-  saveSucceeded: ofNewest({
-    none: save.notSaving,
-    launching: save.notSaving,
-    held: save.saveSucceeded,
-    stopping: save.notSaving,
-    closed: save.notSaving,
-  }),
-  saveFailed: ofNewest({
-    none: save.notSaving,
-    launching: save.notSaving,
-    held: save.saveFailed,
-    stopping: save.notSaving,
-    closed: save.notSaving,
-  }),
+  drainStarted: ofNewest(whenHeld(save.drainStarted, save.notSaving)),
+  drained: ofNewest(whenHeld(save.drained, save.notSaving)),
+  drainFailed: ofNewest(whenHeld(save.drainFailed, save.notSaving)),
+  saveSucceeded: ofNewest(whenHeld(save.saveSucceeded, save.notSaving)),
+  saveFailed: ofNewest(whenHeld(save.saveFailed, save.notSaving)),
   copyRequested: {
-    running: {
-      none: intent.refuseNotRunning,
-      launching: intent.refuseNotRunning,
-      held: copy.begin,
-      stopping: intent.refuseNotRunning,
-      closed: intent.refuseNotRunning,
-    },
+    running: whenHeld(copy.begin, intent.refuseNotRunning),
     paused: inAll(intent.refusePaused),
     lost: inAll(intent.refuseLost),
     terminated: inAll(intent.refuseEnded),
   },
-  copySucceeded: ofNewest({
-    none: copy.notCopying,
-    launching: copy.notCopying,
-    held: copy.succeeded,
-    stopping: copy.notCopying,
-    closed: copy.notCopying,
-  }),
-  copyFailed: ofNewest({
-    none: copy.notCopying,
-    launching: copy.notCopying,
-    held: copy.failed,
-    stopping: copy.notCopying,
-    closed: copy.notCopying,
-  }),
+  copySucceeded: ofNewest(whenHeld(copy.succeeded, copy.notCopying)),
+  copyFailed: ofNewest(whenHeld(copy.failed, copy.notCopying)),
   copySettled: always(copy.settled),
   snapshotDeletionStarted: always(snapshot.deletionStarted),
   snapshotDeleted: always(snapshot.deleted),

@@ -3,7 +3,7 @@
  * `explain` fold over this table. A new clock is a new row; its words while it stands still (explain/clock-words.ts), its name in
  * the API (protocol/resources/session/explain.ts) and on the console do not compile until they are there.
  */
-import { lapsesAt } from "../state/lease.ts";
+import { lapsesAt } from "./lease-times.ts";
 import type { Policy } from "./policy.ts";
 import { costReachedAt } from "./price.ts";
 import type { TerminateReason } from "../state/reasons.ts";

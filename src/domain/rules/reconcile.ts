@@ -5,7 +5,8 @@
 import { idleAt, idleIsConfirmed, runningClocks } from "./clocks.ts";
 import type { AttemptId, Generation } from "../state/ids.ts";
 import { renewalDue, renewEvery } from "../machine/lifetime/on-renewal.ts";
-import { ghostFrom, lapsesAt, type Held, type Launching, type OpenLease, type Stopping } from "../state/lease.ts";
+import type { Held, Launching, OpenLease, Stopping } from "../state/lease.ts";
+import { ghostFrom, lapsesAt } from "./lease-times.ts";
 import { upgradeAt } from "../machine/launch/on-upgrade.ts";
 import type { Policy } from "./policy.ts";
 import { endIsUndated, type DiscardedSnapshot, type Session } from "../state/session.ts";

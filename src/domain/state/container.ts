@@ -6,7 +6,8 @@
  * - It is gone by the evidence of a lease and by no other: retired, then two looks after the last effect.
  */
 import type { AttemptId, ContainerId, Generation, SandboxId, SessionId } from "./ids.ts";
-import { observationsKept, stopBackoff, type Retirement } from "./lease.ts";
+import { observationsKept, type Retirement } from "./lease.ts";
+import { stopBackoff } from "../rules/backoff.ts";
 import type { Observation } from "./observation.ts";
 import type { Policy } from "../rules/policy.ts";
 import { stillAhead } from "../rules/instants.ts";

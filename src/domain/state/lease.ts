@@ -2,15 +2,12 @@
  * The lease: one per generation, four phases. What physically may exist is exactly what the open leases say.
  * Unions only: a phase holds what it needs and nothing else.
  */
-import type { ProviderFailure } from "./failure.ts";
 import type { AttemptId, ContainerId, Generation, InstanceId, SandboxId } from "./ids.ts";
 import type { Observation } from "./observation.ts";
-import type { Policy } from "../rules/policy.ts";
 import type { ProviderName } from "./provider-names.ts";
 import type { Asker } from "./asker.ts";
 import type { StopReason, TerminateReason } from "./reasons.ts";
 import type { Limits, Provision } from "./session.ts";
-import { backoffAfter, spread } from "../rules/backoff.ts";
 
 /** What a launch will be: minted and stored before quota is asked for, so that a repeat asks for the same. */
 export interface Candidate {
@@ -253,62 +250,6 @@ export function isOpen(lease: Lease | null): lease is OpenLease {
   return lease !== null && lease.phase !== "closed";
 }
 
-/**
- * When no wrapper of this lease can still be alive by its own clock: nothing extends it once it is stopping.
- *
- * A wrapper measures a renewal from its send only once it has learned what a quick one takes (lease-clock.ts). One that was
- * frozen since its start reads its first renewal as late as its own TTL allows, takes that delay for the distance between the
- * two clocks, and adds it to every later one. As long as none was accepted in time, that has to be waited for as well.
- */
-export function certainExpiry(lease: Launching | Held, policy: Policy): number {
-  const { launchNotAfter, openedAt, renewals } = lease;
-  const { lastSentAt, sendsUntil } = renewals;
-  const unrenewed = launchNotAfter + (lease.terms?.ttlMs ?? policy.leaseTtlMs);
-  if (lastSentAt === null) return unrenewed;
-  const longestDelay = lease.phase === "launching" ? unrenewed - openedAt : 0;
-  return Math.max(unrenewed, Math.max(lastSentAt, sendsUntil ?? 0) + longestDelay + sentTtl(renewals, policy));
-}
-
-function sentTtl(renewals: Renewals, policy: Policy): number {
-  return renewals.ttlMs ?? policy.leaseTtlMs;
-}
-
-/** What `Renewals.ttlMs` is once a renewal was sent at `sentAt`: an earlier and longer TTL may have more left than this one gives. */
-export function ttlAfterSend(before: Renewals, sentAt: number, policy: Policy): number {
-  const { lastSentAt } = before;
-  const left = lastSentAt === null ? 0 : lastSentAt + sentTtl(before, policy) - sentAt;
-  return Math.max(policy.leaseTtlMs, left);
-}
-
-/** When its wrapper fences itself, unless it is renewed. */
-export function leaseEndsAt(lease: Held, policy: Policy): number {
-  return lease.acceptedSentAt + (lease.acceptedTtlMs ?? policy.leaseTtlMs);
-}
-
-/** Held, and not renewed since: from here on it is taken for lost. */
-export function lapsesAt(lease: Held, policy: Policy): number {
-  return leaseEndsAt(lease, policy) + stopGraceOf(lease, policy);
-}
-
-function stopGraceOf(lease: LeaseIdentity, policy: Policy): number {
-  return lease.terms?.stopGraceMs ?? policy.stopGraceMs;
-}
-
-/** The terms of a launch under this policy, when it may be the repeat of one under another. */
-export function launchTerms(before: LeaseTerms | undefined, policy: Policy, provider: ProviderName): LeaseTerms {
-  const price = before === undefined ? policy.prices.nanosPerSecond[provider] : before.nanosPerSecond;
-  return {
-    ...(price === undefined ? {} : { nanosPerSecond: price }),
-    ttlMs: Math.max(before?.ttlMs ?? 0, policy.leaseTtlMs),
-    stopGraceMs: Math.max(before?.stopGraceMs ?? 0, policy.stopGraceMs),
-  };
-}
-
-/** A stopping lease may be replaced before it is proven gone only from here on. */
-export function ghostFrom(lease: Stopping, policy: Policy): number {
-  return lease.certainExpiry + stopGraceOf(lease, policy) + policy.alarmSlipMs;
-}
-
 export function identityOf(lease: LeaseIdentity): LeaseIdentity {
   const { generation, instanceId, sandboxId, container, provider, secret, host, openedAt, terms } = lease;
   const { unsettledSave, unproven } = lease;
@@ -319,85 +260,4 @@ export function identityOf(lease: LeaseIdentity): LeaseIdentity {
     ...(unsettledSave === undefined ? {} : { unsettledSave }),
     ...(unproven === undefined ? {} : { unproven }),
   };
-}
-
-/** Any open lease begins to stop. A lease that is stopping already keeps its reason, attempts and backoff. */
-export function beginStop(lease: OpenLease, reason: StopReason, now: number, policy: Policy): Stopping {
-  if (lease.phase === "stopping") return lease;
-  return {
-    ...identityOf(lease),
-    ...(lease.phase === "held" ? { heldAt: lease.heldAt } : {}),
-    phase: "stopping",
-    reason,
-    requestedAt: now,
-    certainExpiry: certainExpiry(lease, policy),
-    step: { type: "waiting", nextAttemptAt: now },
-    attempts: [],
-    earlierAttempts: 0,
-    retired: null,
-    observations: [],
-    lastError: null,
-    assertion: null,
-  };
-}
-
-/**
- * A teardown of which nothing is known but the identity. Its launch may have been sent a moment ago, its first renewal as
- * well, and that may have been read with the longest delay there is (`certainExpiry`).
- */
-export function stoppingFrom(identity: LeaseIdentity, now: number, policy: Policy): Stopping {
-  const lastLaunch = Math.min(now, identity.openedAt + policy.provisionMs) + policy.launchCallMs;
-  const longestDelay = lastLaunch + policy.leaseTtlMs - identity.openedAt;
-  return {
-    ...identity,
-    phase: "stopping",
-    reason: "terminated",
-    requestedAt: now,
-    certainExpiry: now + longestDelay + policy.leaseTtlMs,
-    step: { type: "waiting", nextAttemptAt: now },
-    attempts: [],
-    earlierAttempts: 0,
-    retired: null,
-    observations: [],
-    lastError: null,
-    assertion: null,
-  };
-}
-
-/** The delay after the `count`-th failed stop attempt. `jitter` in [0, 1). */
-export function stopBackoff(count: number, jitter: number, policy: Policy): number {
-  const plain = backoffAfter(count, { baseMs: policy.stopBackoffBaseMs, capMs: policy.stopBackoffCapMs });
-  return spread(plain, policy.stopBackoffJitter, jitter);
-}
-
-/** The delay after the `failures`-th failed deletion of one snapshot. `jitter` in [0, 1). */
-export function deleteBackoff(failures: number, jitter: number, policy: Policy): number {
-  const plain = backoffAfter(failures, { baseMs: policy.deleteBackoffBaseMs, capMs: policy.deleteBackoffCapMs });
-  return spread(plain, policy.stopBackoffJitter, jitter);
-}
-
-/** The delay after the `tries`-th failed save of a session whose clock asks for a pause. */
-export function pauseBackoff(tries: number, policy: Policy): number {
-  return backoffAfter(tries, { baseMs: policy.pauseBackoffBaseMs, capMs: policy.pauseBackoffCapMs });
-}
-
-/**
- * The delay after the `count`-th failed launch or opening. `failure`: with `retryAfterMs`, the delay is never shorter than that, and spread
- * beyond it: the tenant's breaker tells all sessions that it holds the same instant, and launches that come back together fail together.
- */
-export function launchBackoff(
-  count: number,
-  jitter: number,
-  failure: Pick<ProviderFailure, "retryAfterMs"> | null,
-  policy: Policy,
-): number {
-  const plain = backoffAfter(count, { baseMs: policy.launchBackoffBaseMs, capMs: policy.launchBackoffCapMs });
-  const told = Math.round((failure?.retryAfterMs ?? 0) * (1 + policy.stopBackoffJitter * jitter));
-  return Math.max(spread(plain, policy.stopBackoffJitter, jitter), told);
-}
-
-/** When to probe next a lease parked `since`, after a probe at `now`. */
-export function nextProbe(lease: Stopping, since: number, now: number, policy: Policy): number {
-  if (lease.assertion !== null) return now + policy.assertedProbeMs;
-  return now + (now - since < policy.parkedProbeSlowAfterMs ? policy.parkedProbeMs : policy.parkedProbeSlowMs);
 }

@@ -1,7 +1,7 @@
 /** One look at the fleet: a few questions to each shard, all at once, each bounded. A shard that fails any of them is silent. */
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { Clock } from "../../runtime/clock-ids-logger.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { CapacityView, FleetDocument, LayerSummary, TenantEntry } from "../control/control-api.ts";
 import type { FleetRow, FleetShardApi, OutcomeTotals, OverdueSession, ShardStats } from "../shard/shard-api.ts";
 import { parseDrills } from "../../domain/probes/restore-drills.ts";
@@ -62,7 +62,7 @@ export async function lookAtFleet(
   const asked = await Promise.all(
     shards.map(async ({ name, api }) => ({
       name,
-      answer: await boundedCall(clock, callMs, () => lookAt(api, at, terms)),
+      answer: await outcomeWithin(clock, callMs, () => lookAt(api, at, terms)),
     })),
   );
   const looks = asked.flatMap(({ answer }) => (answer.type === "answered" ? [answer.value] : []));

@@ -6,7 +6,7 @@
 import type { AlertNotice } from "../../protocol/resources/operator/alerts.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { AlertBoard, AlertStanding, FleetDocument } from "../control/control-api.ts";
 import { type AlertRule, type AlertState, nextAlertState } from "./alert.ts";
 import { alertPage, alertRules } from "./alert-rules.ts";
@@ -70,7 +70,7 @@ async function tellAll(ports: WatchPorts, control: WatchedControl, looked: Alert
 async function taken({ tell, clock, logger }: WatchPorts, standing: AlertStanding): Promise<boolean> {
   const { untold } = standing;
   if (untold === null || tell === null) return true;
-  const answer = await boundedCall(clock, tellMs, () => tell(noticeOf(standing, untold)));
+  const answer = await outcomeWithin(clock, tellMs, () => tell(noticeOf(standing, untold)));
   if (answer.type === "answered" && answer.value) return true;
   logger.warn("alert not delivered", { alert: standing.name, change: untold, why: answer.type });
   return false;

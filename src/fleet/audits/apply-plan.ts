@@ -7,7 +7,7 @@
 import type { Generation, SandboxId, SessionId } from "../../domain/state/ids.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import { RunRecord, type RunFigures } from "../control/run-record.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 import { countedIds, type CountedRecord, type Inventory, takeInventory } from "./inventory.ts";
@@ -117,7 +117,7 @@ async function applyOne(
     const why = `A second look at its recorded host did not say absent: ${said === "" ? "nobody answered" : said}.`;
     return { outcome: "skipped", why };
   }
-  const poked = await boundedCall(ports.clock, terms.callMs, () =>
+  const poked = await outcomeWithin(ports.clock, terms.callMs, () =>
     ports.session(finding.sessionId).poke("maintenance"),
   );
   if (poked.type !== "answered")
@@ -203,7 +203,7 @@ async function recordOf(
 ) {
   // Strictly after the one before it: the first of the page is this one, or it is not counted.
   const before = { sessionId, generation: (generation - 1) as Generation };
-  const answer = await boundedCall(ports.clock, terms.callMs, () => ports.tenant(tenant).open(before, 1));
+  const answer = await outcomeWithin(ports.clock, terms.callMs, () => ports.tenant(tenant).open(before, 1));
   if (answer.type !== "answered") return "silent" as const;
   const first = answer.value[0];
   return first?.sessionId === sessionId && first.generation === generation ? first : null;
@@ -215,7 +215,7 @@ type Owner =
   | { readonly type: "found"; owns(sandboxId: SandboxId, generation: Generation): boolean };
 
 async function ownerOf(ports: AuditPorts, terms: AuditTerms, id: SessionId): Promise<Owner> {
-  const answer = await boundedCall(ports.clock, terms.callMs, () => ports.session(id).inspect());
+  const answer = await outcomeWithin(ports.clock, terms.callMs, () => ports.session(id).inspect());
   if (answer.type !== "answered") return { type: "silent" };
   const reply = answer.value;
   if (!reply.ok) return reply.problem.code === "not_found" ? { type: "none" } : { type: "silent" };

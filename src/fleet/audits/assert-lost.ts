@@ -13,7 +13,7 @@ import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { TeardownView } from "../../protocol/resources/session/sessions.ts";
 import type { SessionReport } from "../../session/reports/reports.ts";
 import type { Reservation } from "../../tenant/quota/reservations.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 import { lastReport, lastWords } from "./speak-for-lost.ts";
 
@@ -40,7 +40,7 @@ export async function assertLost(
   order: AssertLost,
 ): Promise<Reply<AssertedLost>> {
   const { tenant, sessionId, by, reason } = order;
-  const seen = await boundedCall(ports.clock, terms.callMs, () => ports.session(sessionId).inspect());
+  const seen = await outcomeWithin(ports.clock, terms.callMs, () => ports.session(sessionId).inspect());
   if (seen.type !== "answered")
     return refuse({
       code: "unavailable",

@@ -8,7 +8,7 @@ import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { Enumerated } from "../../sandbox/agent-sandbox.ts";
 import type { OpenCursor } from "../../tenant/tenant-api.ts";
 import type { Reservation } from "../../tenant/quota/reservations.ts";
-import { boundedCall, type CallOutcome } from "../bounded-call.ts";
+import { outcomeWithin, type CallOutcome } from "../../calls/outcome-within.ts";
 import type { FleetRow, ListPosition } from "../shard/shard-api.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 
@@ -79,7 +79,7 @@ async function noteForgotten(
   notes: string[],
   into: Set<string>,
 ): Promise<boolean> {
-  const answer = await boundedCall(ports.clock, terms.callMs, () => ports.tenant(tenant).forgottenSnapshots(page));
+  const answer = await outcomeWithin(ports.clock, terms.callMs, () => ports.tenant(tenant).forgottenSnapshots(page));
   if (answer.type !== "answered") return false;
   for (const { sessionId, id, provider, by, reason } of answer.value) {
     into.add(id);
@@ -96,7 +96,7 @@ async function keptOf(ports: AuditPorts, terms: AuditTerms, tenant: TenantId, in
   let after: string | null = null;
   for (;;) {
     const from: string | null = after;
-    const answer: CallOutcome<readonly { readonly id: string }[]> = await boundedCall(ports.clock, terms.callMs, () =>
+    const answer: CallOutcome<readonly { readonly id: string }[]> = await outcomeWithin(ports.clock, terms.callMs, () =>
       ports.tenant(tenant).unreleasedSnapshots(from, page),
     );
     if (answer.type !== "answered") return false;
@@ -120,7 +120,7 @@ async function listProviders(
       notes.push(`Provider ${name} cannot list its sandboxes: those without a record cannot be found there.`);
       continue;
     }
-    const answer = await boundedCall(ports.clock, terms.callMs, enumerate);
+    const answer = await outcomeWithin(ports.clock, terms.callMs, enumerate);
     if (answer.type === "answered" && answer.value.ok) {
       listed.push(...answer.value.value.map((each) => ({ ...each, provider: name })));
       continue;
@@ -141,7 +141,7 @@ async function allTenants(
 ): Promise<{ readonly names: readonly TenantId[]; readonly complete: boolean }> {
   const names: TenantId[] = [];
   for (;;) {
-    const answer = await boundedCall(ports.clock, terms.callMs, () =>
+    const answer = await outcomeWithin(ports.clock, terms.callMs, () =>
       ports.control.tenants(names.at(-1) ?? null, page),
     );
     if (answer.type !== "answered") {
@@ -158,7 +158,7 @@ async function openOf(ports: AuditPorts, terms: AuditTerms, tenant: TenantId, in
   let after: OpenCursor | null = null;
   for (;;) {
     const from: OpenCursor | null = after;
-    const answer: CallOutcome<readonly Reservation[]> = await boundedCall(ports.clock, terms.callMs, () =>
+    const answer: CallOutcome<readonly Reservation[]> = await outcomeWithin(ports.clock, terms.callMs, () =>
       ports.tenant(tenant).open(from, page),
     );
     if (answer.type !== "answered") return false;
@@ -175,7 +175,7 @@ async function indexRows(ports: AuditPorts, terms: AuditTerms, notes: string[]):
     let after: { readonly after?: ListPosition } = {};
     for (;;) {
       const from = after;
-      const answer: CallOutcome<readonly FleetRow[]> = await boundedCall(ports.clock, terms.callMs, () =>
+      const answer: CallOutcome<readonly FleetRow[]> = await outcomeWithin(ports.clock, terms.callMs, () =>
         api.select({ open: true, order: "oldest", limit: page, ...from }),
       );
       if (answer.type !== "answered") {

@@ -7,7 +7,7 @@ import type { Observation } from "../../domain/state/observation.ts";
 import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { Target } from "../../sandbox/agent-sandbox.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 import { countedIds, type CountedRecord, type Inventory, takeInventory } from "./inventory.ts";
 import { ownerlessFiles } from "./ownerless-files.ts";
@@ -122,7 +122,7 @@ export async function observeEverywhere(
     const adapter = ports.providers.get(name);
     if (adapter === null) return [];
     const beganAt = ports.clock.now();
-    const answer = await boundedCall(ports.clock, terms.policy.observeMs, (bound) =>
+    const answer = await outcomeWithin(ports.clock, terms.policy.observeMs, (bound) =>
       adapter.observe(target, beganAt, bound),
     );
     if (answer.type !== "answered") return [];

@@ -5,7 +5,7 @@
  */
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
-import { boundedCall, type CallOutcome } from "../bounded-call.ts";
+import { outcomeWithin, type CallOutcome } from "../../calls/outcome-within.ts";
 import type { FleetRow, ListPosition } from "../shard/shard-api.ts";
 import type { TenantApi } from "../../tenant/tenant-api.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
@@ -30,7 +30,7 @@ export async function remindMissing(ports: AuditPorts, terms: AuditTerms): Promi
   }
   const told = await inLanes(missing, terms.concurrency, async (sessionId) => {
     if (ports.clock.now() - startedAt >= terms.runMs) return false;
-    const answer = await boundedCall(ports.clock, terms.callMs, () => ports.session(sessionId).poke("maintenance"));
+    const answer = await outcomeWithin(ports.clock, terms.callMs, () => ports.session(sessionId).poke("maintenance"));
     const known = answer.type === "answered" && answer.value.known;
     ports.logger.warn("a registry does not know this session", { session: sessionId, told: known });
     return known;
@@ -45,7 +45,7 @@ async function indexed(ports: AuditPorts, terms: AuditTerms): Promise<readonly F
     let after: { readonly after?: ListPosition } = {};
     for (;;) {
       const from = after;
-      const answer: CallOutcome<readonly FleetRow[]> = await boundedCall(ports.clock, terms.callMs, () =>
+      const answer: CallOutcome<readonly FleetRow[]> = await outcomeWithin(ports.clock, terms.callMs, () =>
         api.select({ statuses: quiet, order: "oldest", limit: page, ...from }),
       );
       if (answer.type !== "answered") break;
@@ -68,7 +68,7 @@ async function registeredOf(
   let after: SessionId | null = null;
   for (;;) {
     const from: SessionId | null = after;
-    const answer: CallOutcome<Awaited<ReturnType<TenantApi["sessions"]>>> = await boundedCall(
+    const answer: CallOutcome<Awaited<ReturnType<TenantApi["sessions"]>>> = await outcomeWithin(
       ports.clock,
       terms.callMs,
       () => ports.tenant(tenant).sessions(from, page),

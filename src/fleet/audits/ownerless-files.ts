@@ -9,7 +9,7 @@ import type { Generation, SandboxId, SessionId } from "../../domain/state/ids.ts
 import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { StoredFile } from "../../sandbox/agent-sandbox.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 import type { Inventory } from "./inventory.ts";
 import { hasNoRecord } from "./owners.ts";
@@ -112,7 +112,7 @@ async function isListed(ports: AuditPorts, terms: AuditTerms, { provider, host, 
 async function removeSnapshot(ports: AuditPorts, terms: AuditTerms, finding: FileFinding): Promise<string | null> {
   const snapshots = ports.providers.get(finding.provider)?.snapshots;
   if (snapshots === undefined) return `Provider ${finding.provider} has no snapshots here.`;
-  const answer = await boundedCall(ports.clock, terms.callMs, (bound) =>
+  const answer = await outcomeWithin(ports.clock, terms.callMs, (bound) =>
     snapshots.remove(finding.sessionId, finding.file.name, bound),
   );
   if (answer.type !== "answered") return `The provider did not answer (${answer.type}).`;
@@ -136,6 +136,6 @@ async function filesOf(
   const adapter = ports.providers.get(provider);
   const files = adapter?.files?.bind(adapter);
   if (files === undefined) return "none";
-  const answer = await boundedCall(ports.clock, terms.callMs, files);
+  const answer = await outcomeWithin(ports.clock, terms.callMs, files);
   return answer.type === "answered" && answer.value.ok ? answer.value.value : "silent";
 }

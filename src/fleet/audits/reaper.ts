@@ -12,7 +12,7 @@ import type { ProviderResult } from "../../domain/state/failure.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import type { TeardownView } from "../../protocol/resources/session/sessions.ts";
 import type { AgentSandbox, CallBound, Target } from "../../sandbox/agent-sandbox.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 
 export type Reaped =
@@ -125,7 +125,7 @@ async function lookOnce(
   timeoutMs: number,
 ): Promise<Observation | null> {
   const beganAt = ports.clock.now();
-  const answer = await boundedCall(ports.clock, timeoutMs, (bound) => adapter.observe(target, beganAt, bound));
+  const answer = await outcomeWithin(ports.clock, timeoutMs, (bound) => adapter.observe(target, beganAt, bound));
   return answer.type === "answered" ? answer.value : null;
 }
 
@@ -134,7 +134,7 @@ async function call<T>(
   timeoutMs: number,
   send: (bound: CallBound) => Promise<ProviderResult<T>>,
 ): Promise<{ readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string }> {
-  const answer = await boundedCall(ports.clock, timeoutMs, send);
+  const answer = await outcomeWithin(ports.clock, timeoutMs, send);
   if (answer.type === "hung") return { ok: false, why: `no answer within ${timeoutMs} ms` };
   if (answer.type === "failed") return { ok: false, why: answer.message };
   if (!answer.value.ok) return { ok: false, why: `${answer.value.failure.code}: ${answer.value.failure.message}` };

@@ -3,7 +3,7 @@
  * ending what must end comes before telling of it.
  */
 import type { Clock, Ids, Logger } from "../../runtime/clock-ids-logger.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { FleetControlApi, FleetRun } from "./control-api.ts";
 
 export interface RunPorts {
@@ -72,7 +72,7 @@ export class RunRecord {
 
   async #put(run: FleetRun): Promise<void> {
     const { clock, control, logger } = this.#ports;
-    const answer = await boundedCall(clock, controlMs, () => control.putRun(run));
+    const answer = await outcomeWithin(clock, controlMs, () => control.putRun(run));
     if (answer.type !== "answered")
       logger.warn("run not recorded", { run: run.id, layer: run.layer, why: answer.type });
   }

@@ -3,7 +3,7 @@ import type { SessionId } from "../../domain/state/ids.ts";
 import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { EndOrder } from "../../session/session-api.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { FleetRow, FleetShardApi } from "../shard/shard-api.ts";
 import type { Choice, Question } from "./choices.ts";
 
@@ -112,7 +112,7 @@ async function rowsOf(
     const last = rows.at(-1);
     const after = last === undefined ? {} : { after: { createdAt: last.createdAt, id: last.sessionId } };
     const limit = Math.min(terms.pageSize, atMost + 1 - rows.length);
-    const page = await boundedCall(ports.clock, terms.callMs, () =>
+    const page = await outcomeWithin(ports.clock, terms.callMs, () =>
       shard.api.select({ ...question.query, ...after, limit }),
     );
     if (page.type !== "answered") return { rows, silent: shard.name, more: false };

@@ -7,7 +7,7 @@ import type { Reply } from "../../protocol/problem.ts";
 import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { EndOrder, EndReply } from "../../session/session-api.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { Choice } from "./choices.ts";
 
 export interface EndPorts {
@@ -48,7 +48,7 @@ export async function endBatch(
   const soFar: EndResult[] = [];
   return await inLanes(choices, terms.concurrency, async ({ sessionId, why, order }) => {
     if (clock.now() - startedAt >= terms.runMs) return { sessionId, why, outcome: "not_reached" as const, detail: "" };
-    const answer = await boundedCall(clock, terms.callMs, () => ports.end(sessionId, order));
+    const answer = await outcomeWithin(clock, terms.callMs, () => ports.end(sessionId, order));
     const result: EndResult = { sessionId, why, ...outcomeOf(answer) };
     soFar.push(result);
     await told(result, soFar);
@@ -56,7 +56,7 @@ export async function endBatch(
   });
 }
 
-function outcomeOf(answer: Awaited<ReturnType<typeof boundedCall<Reply<EndReply>>>>): {
+function outcomeOf(answer: Awaited<ReturnType<typeof outcomeWithin<Reply<EndReply>>>>): {
   readonly outcome: EndOutcome;
   readonly detail: string;
 } {

@@ -8,7 +8,7 @@ import { applyPlan } from "../audits/apply-plan.ts";
 import type { AuditPorts, AuditTerms } from "../audits/audit-ports.ts";
 import { remindMissing } from "../audits/missing-sessions.ts";
 import { makePlan } from "../audits/make-plan.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { FleetControlApi, LayerSummary } from "../control/control-api.ts";
 import { RunRecord } from "../control/run-record.ts";
 import { backstop } from "./choices.ts";
@@ -65,13 +65,13 @@ export interface LayerOutcome {
 }
 
 export async function runLayers(ports: LayerPorts, terms: LayerTerms): Promise<readonly LayerOutcome[]> {
-  const history = await boundedCall(ports.clock, terms.cleanup.callMs, () => ports.control.layers());
+  const history = await outcomeWithin(ports.clock, terms.cleanup.callMs, () => ports.control.layers());
   const due = dueLayers(ports.clock.now(), history.type === "answered" ? history.value : null);
   return await Promise.all(due.map((layer) => runLayer(ports, terms, layer)));
 }
 
 async function runLayer(ports: LayerPorts, terms: LayerTerms, layer: LayerName): Promise<LayerOutcome> {
-  const answer = await boundedCall(ports.clock, layerBoundMs, async () => await bodies[layer](ports, terms));
+  const answer = await outcomeWithin(ports.clock, layerBoundMs, async () => await bodies[layer](ports, terms));
   if (answer.type === "answered") return { layer, outcome: "done" };
   const why = answer.type === "failed" ? answer.message : `no end within ${layerBoundMs} ms`;
   ports.logger.error("layer failed", { layer, error: why.slice(0, 300) });

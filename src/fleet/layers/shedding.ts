@@ -4,7 +4,7 @@
  */
 import type { FleetControlApi } from "../control/control-api.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import { RunRecord } from "../control/run-record.ts";
 import type { FleetShardApi } from "../shard/shard-api.ts";
 import { cleanup, type CleanupPorts, type CleanupResult, type CleanupTerms } from "./cleanup.ts";
@@ -44,7 +44,7 @@ export async function shedding(ports: SheddingPorts, terms: CleanupTerms): Promi
   const { used, limit, terminating } = second;
   ports.logger.error("capacity shedding", { used, limit, terminating, wanted: count, found: result.found, ended });
   const act = { actor: "fleet", action: "cleanup.shedding", target: "", requestId: result.runId };
-  const told = await boundedCall(ports.clock, terms.callMs, () =>
+  const told = await outcomeWithin(ports.clock, terms.callMs, () =>
     ports.control.log({ ...act, reason: words, outcome: `${ended} of ${count} ended` }),
   );
   if (told.type !== "answered") ports.logger.warn("shedding not in the admin log", { run: result.runId });
@@ -58,10 +58,10 @@ async function nothingToDo(ports: SheddingPorts, pressure: Pressure): Promise<nu
 }
 
 async function pressureOf(ports: SheddingPorts, terms: CleanupTerms): Promise<Pressure> {
-  const capacity = await boundedCall(ports.clock, terms.callMs, () => ports.control.capacity());
+  const capacity = await outcomeWithin(ports.clock, terms.callMs, () => ports.control.capacity());
   if (capacity.type !== "answered") throw new Error(`control did not say how much is in use (${capacity.type})`);
   const stats = await inLanes(ports.shards, terms.concurrency, ({ api }) =>
-    boundedCall(ports.clock, terms.callMs, () => api.stats()),
+    outcomeWithin(ports.clock, terms.callMs, () => api.stats()),
   );
   let terminating = 0;
   for (const each of stats) {

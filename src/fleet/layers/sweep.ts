@@ -7,7 +7,7 @@ import type { SessionId } from "../../domain/state/ids.ts";
 import type { Policy } from "../../domain/rules/policy.ts";
 import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import { inLanes } from "../../calls/in-lanes.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { FleetShardApi } from "../shard/shard-api.ts";
 
 export interface SweepPorts {
@@ -61,7 +61,7 @@ export async function sweep(ports: SweepPorts, terms: SweepTerms): Promise<Sweep
   const startedAt = clock.now();
   const before = startedAt - terms.alarmSlipMs;
   const asked = await inLanes(ports.shards, terms.concurrency, async ({ name, api }) => {
-    const outcome = await boundedCall(clock, terms.callMs, () => api.overdue(before, terms.perShard));
+    const outcome = await outcomeWithin(clock, terms.callMs, () => api.overdue(before, terms.perShard));
     return { name, outcome };
   });
   const overdue = asked.flatMap(({ outcome }) => (outcome.type === "answered" ? outcome.value : []));
@@ -69,13 +69,13 @@ export async function sweep(ports: SweepPorts, terms: SweepTerms): Promise<Sweep
   const order = shuffled([...new Set(overdue.map((each) => each.sessionId))], ports);
   const sessions = await inLanes(order, terms.concurrency, async (sessionId) => {
     if (clock.now() - startedAt >= terms.runMs) return { sessionId, outcome: "not_reached" as const, detail: "" };
-    const answer = await boundedCall(clock, terms.callMs, () => ports.poke(sessionId));
+    const answer = await outcomeWithin(clock, terms.callMs, () => ports.poke(sessionId));
     return { sessionId, ...pokeOutcome(answer) };
   });
   return { shards: asked.map(({ name, outcome }) => ({ name, outcome: outcome.type })), sessions };
 }
 
-function pokeOutcome(answer: Awaited<ReturnType<typeof boundedCall<{ readonly known: boolean }>>>): {
+function pokeOutcome(answer: Awaited<ReturnType<typeof outcomeWithin<{ readonly known: boolean }>>>): {
   readonly outcome: PokeOutcome;
   readonly detail: string;
 } {

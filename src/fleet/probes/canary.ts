@@ -8,7 +8,7 @@
  */
 import { type Generation, type InstanceId, isolatedSandboxId, type SessionId } from "../../domain/state/ids.ts";
 import type { ProviderName } from "../../domain/state/provider-names.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { AuditPorts, AuditTerms } from "../audits/audit-ports.ts";
 import { absentAtHost, observeEverywhere } from "../audits/make-plan.ts";
 import { reap, reaperReceiptId } from "../audits/reaper.ts";
@@ -58,7 +58,7 @@ async function plant(ports: CanaryPorts, terms: CanaryTerms, state: CanaryState)
   };
   await put(ports, { ...state, planted });
   const secret = await ports.digest(`${ports.ids.id()}${ports.ids.id()}`);
-  const answer = await boundedCall(ports.clock, policy.launchCallMs, (bound) =>
+  const answer = await outcomeWithin(ports.clock, policy.launchCallMs, (bound) =>
     adapter.launch(
       {
         ...{ sessionId, sandboxId, generation, instanceId: `i-${sandboxId}` as InstanceId },

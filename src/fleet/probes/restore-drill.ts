@@ -11,7 +11,7 @@ import type { ProviderName } from "../../domain/state/provider-names.ts";
 import { drillTenantName } from "../../protocol/primitives.ts";
 import type { CreateSession, SessionView } from "../../protocol/resources/session/sessions.ts";
 import type { Caller, DrillFinding, RestorePoint, SessionApi } from "../../session/session-api.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { AuditPorts } from "../audits/audit-ports.ts";
 import type { CapacityView, FleetControlApi } from "../control/control-api.ts";
 import type { FleetRow } from "../shard/shard-api.ts";
@@ -93,7 +93,7 @@ async function make(ports: DrillPorts, terms: DrillTerms, running: RunningDrill,
     // Nothing of a tenant's files gets out of it, and nothing that is in them can call.
     ...(network ? { network: { mode: "closed" } } : {}),
   };
-  const made = await boundedCall(ports.clock, terms.callMs, () =>
+  const made = await outcomeWithin(ports.clock, terms.callMs, () =>
     ports.session(running.throwaway).create(running.throwaway, callerOf(running), body, null, 0, point.snapshot),
   );
   if (made.type === "answered" && made.value.ok) return;
@@ -104,7 +104,7 @@ async function make(ports: DrillPorts, terms: DrillTerms, running: RunningDrill,
 async function goOn(ports: DrillPorts, terms: DrillTerms, state: DrillState, running: RunningDrill): Promise<void> {
   const throwaway = ports.session(running.throwaway);
   const caller = callerOf(running);
-  const read = await boundedCall(ports.clock, terms.callMs, () => throwaway.get(caller));
+  const read = await outcomeWithin(ports.clock, terms.callMs, () => throwaway.get(caller));
   if (read.type !== "answered") return;
   const view = read.value.ok ? read.value.value.body : null;
   if (running.verdict !== null) return await endThrowaway(ports, terms, state, running, view);
@@ -135,7 +135,7 @@ async function readTree(
   caller: Caller,
 ): Promise<DrillFinding | null> {
   const job = { id: "manifest", command: manifestCommand, timeout_seconds: 1_800 };
-  const answer = await boundedCall(ports.clock, jobWaitMs + 10_000, async () => {
+  const answer = await outcomeWithin(ports.clock, jobWaitMs + 10_000, async () => {
     const made = await throwaway.createJob(caller, job);
     return made.ok ? await throwaway.job(caller, job.id, jobWaitMs) : made;
   });
@@ -213,7 +213,7 @@ async function endThrowaway(
   const gone = (each: SessionView | null) => each?.terminated_at != null;
   const answer = gone(view)
     ? null
-    : await boundedCall(ports.clock, terms.callMs, () =>
+    : await outcomeWithin(ports.clock, terms.callMs, () =>
         ports.session(running.throwaway).delete(callerOf(running), "requested"),
       );
   if (answer !== null && answer.type !== "answered") return;
@@ -250,7 +250,7 @@ async function choose(
 
 /** `silent`: it did not answer, so nothing is known of what it would restore. */
 async function pointOf(ports: DrillPorts, terms: DrillTerms, id: SessionId): Promise<RestorePoint | null | "silent"> {
-  const answer = await boundedCall(ports.clock, terms.callMs, () => ports.session(id).restorePoint());
+  const answer = await outcomeWithin(ports.clock, terms.callMs, () => ports.session(id).restorePoint());
   return answer.type === "answered" ? answer.value : "silent";
 }
 
@@ -260,7 +260,7 @@ async function sample(ports: DrillPorts, terms: DrillTerms): Promise<readonly Fl
   const pages = await Promise.all(
     ports.shards.flatMap(({ api }) =>
       (["oldest", "newest"] as const).map((order) =>
-        boundedCall(ports.clock, terms.callMs, () => api.select({ ...query, order })),
+        outcomeWithin(ports.clock, terms.callMs, () => api.select({ ...query, order })),
       ),
     ),
   );

@@ -1,5 +1,5 @@
 /** What one cron tick tries on Mooring itself, side by side and after the layers: a probe that fails or hangs is logged, and delays nothing. */
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import { type CanaryTerms, tendCanary } from "./canary.ts";
 import { type DrillPorts, type DrillTerms, tendDrills } from "./restore-drill.ts";
 
@@ -15,7 +15,7 @@ export async function runProbes(
   };
   await Promise.all(
     Object.entries(probes).map(async ([probe, run]) => {
-      const answer = await boundedCall(ports.clock, probeMs, run);
+      const answer = await outcomeWithin(ports.clock, probeMs, run);
       if (answer.type === "answered") return;
       const error = answer.type === "failed" ? answer.message : `no end within ${probeMs} ms`;
       ports.logger.error("probe failed", { probe, error: error.slice(0, 300) });

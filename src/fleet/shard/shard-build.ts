@@ -8,7 +8,7 @@
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { TenantApi } from "../../tenant/tenant-api.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { FleetControlApi } from "../control/control-api.ts";
 import type { ShardBuild } from "./shard-api.ts";
 import type { ShardIndex } from "./shard-index.ts";
@@ -133,7 +133,7 @@ export class ShardBuilder {
   }
 
   async #answer<T>(who: string, call: () => Promise<T>): Promise<T> {
-    const outcome = await boundedCall(this.#ports.clock, callMs, call);
+    const outcome = await outcomeWithin(this.#ports.clock, callMs, call);
     if (outcome.type === "answered") return outcome.value;
     throw new Error(`${who} did not answer: ${outcome.type === "failed" ? outcome.message : "no answer in time"}`);
   }

@@ -30,7 +30,7 @@ import type {
   WrapperClient,
 } from "../agent-sandbox.ts";
 import { passHeaders, trafficPrefix } from "../../protocol/sandbox/traffic.ts";
-import { boundedCall, NotSent } from "../bounded-call.ts";
+import { httpCall, NotSent } from "../http-call.ts";
 import { type Runtime, HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
 import type { SnapshotBucket } from "./platform/container-platform.ts";
 import { freshDisk } from "./sdk/fresh-disk.ts";
@@ -184,7 +184,7 @@ function trafficOf({ object, clock }: CloudflareWiring): Traffic {
         return failed("unsupported", "Members of a shared container take no traffic here.", "none");
       const sent = new Headers(headers);
       for (const [name, value] of Object.entries(passHeaders(pass, nonce))) sent.set(name, value);
-      return boundedCall(clock, bound, true, (signal) => {
+      return httpCall(clock, bound, true, (signal) => {
         const request = new Request(`http://sandbox${trafficPrefix}${path}`, {
           method,
           headers: sent,

@@ -6,7 +6,7 @@ import { failed, type ProviderFailureCode, type ProviderResult } from "../../dom
 import { controlPlaneHeader, hostError, type HostError } from "../../protocol/sandbox/host.ts";
 import type { CallBound } from "../agent-sandbox.ts";
 import type { Clock, Ids } from "../../runtime/clock-ids-logger.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { httpCall } from "../http-call.ts";
 import { jsonOf, shaped, type Shape } from "../http-reply.ts";
 
 export interface HostAddress {
@@ -56,7 +56,7 @@ export async function askHost<T>(
   const lost = changes ? "unknown" : "none";
   // Taken out of the object: workerd's fetch refuses to be called as a method.
   const { fetch } = host;
-  const answer = await boundedCall(host.clock, bound, changes, async (signal) => {
+  const answer = await httpCall(host.clock, bound, changes, async (signal) => {
     const controlPlane = await host.controlPlane();
     const response = await fetch(`${host.url}${ask.path}`, {
       method: ask.method,

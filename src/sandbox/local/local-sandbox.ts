@@ -32,7 +32,7 @@ import type {
   Target,
   WrapperClient,
 } from "../agent-sandbox.ts";
-import { NotSent } from "../bounded-call.ts";
+import { NotSent } from "../http-call.ts";
 import { HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
 import { askHost, type HostAddress } from "./host-client.ts";
 import { localContainers } from "./local-containers.ts";

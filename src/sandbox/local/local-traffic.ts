@@ -6,7 +6,7 @@ import { failed, type ProviderResult } from "../../domain/state/failure.ts";
 import { controlPlaneHeader, hostTrafficToken } from "../../protocol/sandbox/host.ts";
 import { type Pass, passHeaders, trafficPrefix } from "../../protocol/sandbox/traffic.ts";
 import type { CallBound, Traffic, TrafficRequest } from "../agent-sandbox.ts";
-import { boundedCall } from "../bounded-call.ts";
+import { httpCall } from "../http-call.ts";
 import type { HostAddress } from "./host-client.ts";
 
 export function localTraffic(host: HostAddress): Traffic {
@@ -24,7 +24,7 @@ async function send(
   const headers = new Headers(request.headers);
   for (const [name, value] of Object.entries(passHeaders(pass, nonce))) headers.set(name, value);
   headers.set(hostTrafficToken, host.token);
-  const answer = await boundedCall(clock, bound, true, async (signal) => {
+  const answer = await httpCall(clock, bound, true, async (signal) => {
     const controlPlane = await host.controlPlane();
     if (controlPlane !== null) headers.set(controlPlaneHeader, controlPlane);
     return fetch(`${host.url}${trafficPrefix}${request.path}`, {

@@ -2,7 +2,8 @@
  * What stands for a session whose record cannot be read: made from the plain columns and the leases that still can be,
  * for teardown and for reports. It is never stored as a whole (docs/decisions/0006).
  */
-import { beginStop, type Lease, type OpenLease, type Stopping } from "../../domain/state/lease.ts";
+import type { Lease, OpenLease, Stopping } from "../../domain/state/lease.ts";
+import { beginStop } from "../../domain/machine/stop/begin-stop.ts";
 import { noBudget, saveUnderWay, toDiscard, type DiscardedSnapshot, type Session } from "../../domain/state/session.ts";
 import type { SessionPorts } from "../ports.ts";
 import type { SavedFiles } from "./record.ts";

@@ -5,18 +5,8 @@
  * Two kinds stay as they are. Facts of the history (`requestedAt`, attempts, observations) are never rewritten. What bounds
  * the life of a wrapper that another clock measures (`launchNotAfter`, `certainExpiry`) may only be too late, never too early.
  */
-import {
-  deleteBackoff,
-  stopBackoff,
-  type Gate,
-  type Held,
-  type Launching,
-  type LaunchStep,
-  type Lease,
-  type Renewals,
-  type Stopping,
-  type StopStep,
-} from "../../state/lease.ts";
+import type { Gate, Held, Launching, LaunchStep, Lease, Renewals, Stopping, StopStep } from "../../state/lease.ts";
+import { deleteBackoff, stopBackoff } from "../../rules/backoff.ts";
 import type { Desired, Session } from "../../state/session.ts";
 import { orDueNow, orNow, orWholeLength } from "../../rules/instants.ts";
 import { measuredMs, openingMs, type Policy } from "../../rules/policy.ts";

@@ -8,7 +8,8 @@
  */
 import { clockDue, clocks, type ClockAction, type ExpiryClock } from "../../rules/clocks.ts";
 import { endSession, stopNewest, withoutCandidate } from "../stop/ending.ts";
-import { pauseBackoff, type Gate, type Held } from "../../state/lease.ts";
+import type { Gate, Held } from "../../state/lease.ts";
+import { pauseBackoff } from "../../rules/backoff.ts";
 import { moved, note, type Context, type Moved } from "../outcome.ts";
 import { ownSnapshot, type PauseTries, type Session } from "../../state/session.ts";
 

@@ -2,14 +2,9 @@
 import { launchAgainLater, loseSandbox } from "../stop/ending.ts";
 import type { Effect, EventOf } from "../events.ts";
 import type { Generation } from "../../state/ids.ts";
-import {
-  identityOf,
-  launchBackoff,
-  ttlAfterSend,
-  type Held,
-  type Launching,
-  type LeaseIdentity,
-} from "../../state/lease.ts";
+import { identityOf, type Held, type Launching, type LeaseIdentity } from "../../state/lease.ts";
+import { launchBackoff } from "../../rules/backoff.ts";
+import { ttlAfterSend } from "../../rules/lease-times.ts";
 import type { Observation } from "../../state/observation.ts";
 import { launchedVersion, renewedVersion } from "../launch/on-upgrade.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";

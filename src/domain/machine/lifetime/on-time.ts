@@ -5,7 +5,8 @@
 import { clocks, idleIsConfirmed, runningClocks } from "../../rules/clocks.ts";
 import { failProvision, launchAgainLater, loseSandbox } from "../stop/ending.ts";
 import type { Effect, EventOf, TimeRule } from "../events.ts";
-import { lapsesAt, launchBackoff } from "../../state/lease.ts";
+import { lapsesAt } from "../../rules/lease-times.ts";
+import { launchBackoff } from "../../rules/backoff.ts";
 import { clockWentBack } from "./on-clock-back.ts";
 import { overdueCopy } from "../suspend/on-copy.ts";
 import { endByClock, expire, spendBudget } from "./on-expiry.ts";

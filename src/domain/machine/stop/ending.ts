@@ -1,7 +1,8 @@
 /** The ways a session or its sandbox comes to an end, shared by every event that can cause one. */
 import type { Asker } from "../../state/asker.ts";
 import type { Effect } from "../events.ts";
-import { beginStop, isOpen } from "../../state/lease.ts";
+import { isOpen } from "../../state/lease.ts";
+import { beginStop } from "./begin-stop.ts";
 import { nextGeneration, type Generation } from "../../state/ids.ts";
 import { desiredAfterLoss } from "../../rules/on-loss.ts";
 import { moved, note, type Context, type Moved } from "../outcome.ts";

@@ -5,8 +5,9 @@
 import { withoutCandidate } from "./ending.ts";
 import type { EventOf } from "../events.ts";
 import { nextGeneration, type Generation } from "../../state/ids.ts";
-import { stoppingFrom, type Stopping } from "../../state/lease.ts";
-import { provisionOf, withProvision } from "../launch/on-launch.ts";
+import type { Stopping } from "../../state/lease.ts";
+import { stoppingFrom } from "./begin-stop.ts";
+import { provisionOf, withProvision } from "../launch/on-open.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";
 import { openLeases, type Session } from "../../state/session.ts";
 

@@ -6,11 +6,8 @@
 import { beginResume, withoutSandbox } from "./ending.ts";
 import type { Effect, EventOf } from "../events.ts";
 import {
-  ghostFrom,
   identityOf,
-  nextProbe,
   observationsKept,
-  stopBackoff,
   type Closed,
   type Lease,
   type ReceiptFacts,
@@ -18,6 +15,8 @@ import {
   type StopAttempt,
   type Stopping,
 } from "../../state/lease.ts";
+import { ghostFrom } from "../../rules/lease-times.ts";
+import { nextProbe, stopBackoff } from "../../rules/backoff.ts";
 import type { Generation } from "../../state/ids.ts";
 import { nextCalls, say } from "../../state/next-calls.ts";
 import type { Observation } from "../../state/observation.ts";

@@ -1,6 +1,7 @@
 /** Cells for saving a sandbox's contents, for a pause or a rebuild. A failed save leaves the sandbox running. */
 import type { EventOf, Note } from "../events.ts";
-import { beginStop, type Gate, type Held } from "../../state/lease.ts";
+import type { Gate, Held } from "../../state/lease.ts";
+import { beginStop } from "../stop/begin-stop.ts";
 import { afterFailedPause } from "../lifetime/on-expiry.ts";
 import { upgradeLater } from "../launch/on-upgrade.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";

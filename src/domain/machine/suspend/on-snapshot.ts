@@ -4,7 +4,7 @@
  * repeats one early. Attempts go on without end; an operator may remove what cannot be deleted from the session's list.
  */
 import type { EventOf } from "../events.ts";
-import { deleteBackoff } from "../../state/lease.ts";
+import { deleteBackoff } from "../../rules/backoff.ts";
 import { nextCalls, say } from "../../state/next-calls.ts";
 import { ignored, moved, note, rejected, type Context, type Outcome } from "../outcome.ts";
 import {

@@ -4,7 +4,8 @@
  */
 import type { TenantId } from "../../../domain/state/ids.ts";
 import { nextCalls, say } from "../../../domain/state/next-calls.ts";
-import { ghostFrom, type Stopping } from "../../../domain/state/lease.ts";
+import type { Stopping } from "../../../domain/state/lease.ts";
+import { ghostFrom } from "../../../domain/rules/lease-times.ts";
 import { failingDeletions, openLeases } from "../../../domain/state/session.ts";
 import type { Reply } from "../../../protocol/problem.ts";
 import type { CommandContext } from "../command-context.ts";

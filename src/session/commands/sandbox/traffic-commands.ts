@@ -4,7 +4,8 @@
  * A pass costs a session nothing but this answer: nothing is stored, and the idle clock hears of traffic from the agent, with the next
  * renewal. What ends a pass early is the retirement of its generation at the provider, not anything here.
  */
-import { type Held, leaseEndsAt } from "../../../domain/state/lease.ts";
+import type { Held } from "../../../domain/state/lease.ts";
+import { leaseEndsAt } from "../../../domain/rules/lease-times.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { Pass } from "../../../protocol/sandbox/traffic.ts";
 import type { Caller } from "../../session-api.ts";

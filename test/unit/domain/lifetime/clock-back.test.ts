@@ -4,7 +4,7 @@ import { clockHasGoneBack } from "../../../../src/domain/machine/lifetime/on-clo
 import { stateViolations } from "../../../../src/domain/machine/invariants.ts";
 import { nextDeadline } from "../../../../src/domain/rules/reconcile.ts";
 import { orDueNow, orNow, orWholeLength, stillAhead } from "../../../../src/domain/rules/instants.ts";
-import { deleteBackoff } from "../../../../src/domain/state/lease.ts";
+import { deleteBackoff } from "../../../../src/domain/rules/backoff.ts";
 import type { Session } from "../../../../src/domain/state/session.ts";
 import {
   at,

@@ -1,7 +1,9 @@
 /** What an instance was told at its launch and with each renewal bounds its life, whatever a deploy has changed since. */
 import { describe, expect, it } from "vitest";
 import { sendIsCovered } from "../../../../src/domain/machine/lifetime/on-renewal.ts";
-import { certainExpiry, ghostFrom, lapsesAt, stoppingFrom, type Held } from "../../../../src/domain/state/lease.ts";
+import type { Held } from "../../../../src/domain/state/lease.ts";
+import { certainExpiry, ghostFrom, lapsesAt } from "../../../../src/domain/rules/lease-times.ts";
+import { stoppingFrom } from "../../../../src/domain/machine/stop/begin-stop.ts";
 import { wrapperProtocol } from "../../../../src/domain/state/wrapper-protocol.ts";
 import {
   at,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { lapsesAt, type Held } from "../../../../src/domain/state/lease.ts";
+import type { Held } from "../../../../src/domain/state/lease.ts";
+import { lapsesAt } from "../../../../src/domain/rules/lease-times.ts";
 import { afterReload, renewEvery, sendIsCovered } from "../../../../src/domain/machine/lifetime/on-renewal.ts";
 import { nextDeadline, quietWakeEnds, reconcile } from "../../../../src/domain/rules/reconcile.ts";
 import type { Session } from "../../../../src/domain/state/session.ts";

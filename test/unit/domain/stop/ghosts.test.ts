@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { ghostFrom, type Stopping } from "../../../../src/domain/state/lease.ts";
+import type { Stopping } from "../../../../src/domain/state/lease.ts";
+import { ghostFrom } from "../../../../src/domain/rules/lease-times.ts";
 import { moveViolations, stateViolations } from "../../../../src/domain/machine/invariants.ts";
 import { nextDeadline, reconcile } from "../../../../src/domain/rules/reconcile.ts";
 import type { Generation } from "../../../../src/domain/state/ids.ts";

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { ContainerId } from "../../../../src/domain/state/ids.ts";
-import { beginStop, observationsKept, stopBackoff, type Stopping } from "../../../../src/domain/state/lease.ts";
+import { observationsKept, type Stopping } from "../../../../src/domain/state/lease.ts";
+import { beginStop } from "../../../../src/domain/machine/stop/begin-stop.ts";
+import { stopBackoff } from "../../../../src/domain/rules/backoff.ts";
 import { reconcile } from "../../../../src/domain/rules/reconcile.ts";
 import type { Session } from "../../../../src/domain/state/session.ts";
 import { wrapperProtocol } from "../../../../src/domain/state/wrapper-protocol.ts";

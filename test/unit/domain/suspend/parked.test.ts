@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { launchBackoff, nextProbe, type Stopping } from "../../../../src/domain/state/lease.ts";
+import type { Stopping } from "../../../../src/domain/state/lease.ts";
+import { launchBackoff, nextProbe } from "../../../../src/domain/rules/backoff.ts";
 import { nextDeadline, reconcile } from "../../../../src/domain/rules/reconcile.ts";
 import type { Session } from "../../../../src/domain/state/session.ts";
 import {

@@ -1,5 +1,5 @@
 /** One call to another object, of which nothing is known: it may fail, or never answer. */
-import { bounded, type CallBound, timedOut } from "../calls/bounded-call.ts";
+import { bounded, type CallBound, timedOut } from "./bounded-call.ts";
 import type { Clock } from "../runtime/clock-ids-logger.ts";
 
 export type CallOutcome<T> =
@@ -9,7 +9,7 @@ export type CallOutcome<T> =
   | { readonly type: "hung" };
 
 /** Never rejects. Object RPC cannot be cancelled, so there the bound ends the waiting, not the call. A provider takes the bound and gives up. */
-export async function boundedCall<T>(
+export async function outcomeWithin<T>(
   clock: Clock,
   boundMs: number,
   call: (bound: CallBound) => Promise<T>,

@@ -11,7 +11,7 @@ import type { CallBound } from "./agent-sandbox.ts";
 export class NotSent extends Error {}
 
 /** `changes`: whether the call may have an effect there. A read never has. */
-export async function boundedCall<T>(
+export async function httpCall<T>(
   clock: Clock,
   bound: CallBound,
   changes: boolean,
