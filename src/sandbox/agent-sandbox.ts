@@ -151,7 +151,7 @@ export interface Capabilities {
   readonly enumerate: boolean;
   /** Sessions may ask for a place in a shared container; `containers` is there. */
   readonly shared: boolean;
-  /** `space` is there: room is measured before a workspace is prepared. Without it only `launch` can say that there is none. */
+  /** `space` is there: space is measured before a workspace is prepared. Without it only `launch` can say that there is none. */
   readonly space: boolean;
   /** Requests with a pass reach the agent: files, processes, terminals, ports. `traffic` is there. */
   readonly traffic: boolean;
@@ -321,7 +321,7 @@ export interface Reclaimed {
 export interface Space {
   /**
    * `space_unmeasurable`: what is free cannot be told (a number is never guessed). `filesystem_unusable`: only on explicit
-   * evidence, a write that was refused as read-only, or for lack of space although room was measured.
+   * evidence, a write that was refused as read-only, or for lack of space although space was measured.
    */
   inspectCapacity(place: Place, bound: CallBound): Promise<ProviderResult<Capacity>>;
   /**

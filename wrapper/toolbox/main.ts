@@ -6,7 +6,7 @@
 import { courier } from "./courier.ts";
 import { look } from "./look.ts";
 import { logs, resources } from "./reports.ts";
-import { space, survey, vacate } from "./room.ts";
+import { space, survey, vacate } from "./space.ts";
 import { stop } from "./stop.ts";
 
 const tools: Readonly<Record<string, (order: unknown) => Promise<object>>> = {

@@ -82,14 +82,14 @@ export type SessionEvent =
     }
   /** On the cold path: a workspace is about to be prepared. */
   | {
-      readonly type: "roomMeasured";
+      readonly type: "spaceMeasured";
       readonly attemptId: AttemptId;
       readonly freeBytes: number;
       readonly totalBytes: number;
       readonly neededBytes: number;
     }
   | {
-      readonly type: "roomReclaimed";
+      readonly type: "spaceReclaimed";
       readonly attemptId: AttemptId;
       readonly removed: number;
       readonly freedBytes: number;

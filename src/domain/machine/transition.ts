@@ -97,8 +97,8 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
   openingStarted: whileRunning(whenFree(open.startOpening, open.openingIsLate), open.openingIsLate),
   openingFailed: whileRunning(whenFree(open.openingFailed, open.openingIsLate), open.openingIsLate),
   leaseOpened: whileRunning(whenFree(open.openLease, open.openingIsLate), open.openingIsLate),
-  roomMeasured: whileRunning(whenFree(open.roomMeasured, open.openingIsLate), open.openingIsLate),
-  roomReclaimed: whileRunning(whenFree(open.roomReclaimed, open.openingIsLate), open.openingIsLate),
+  spaceMeasured: whileRunning(whenFree(open.spaceMeasured, open.openingIsLate), open.openingIsLate),
+  spaceReclaimed: whileRunning(whenFree(open.spaceReclaimed, open.openingIsLate), open.openingIsLate),
   reservationCancelled: always((session, event) =>
     session.cancellations.includes(event.generation)
       ? moved({

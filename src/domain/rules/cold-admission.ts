@@ -2,14 +2,14 @@
  * Whether a workspace may be prepared where it would be: asked before the first byte of it is written, and
  * never of a session whose sandbox runs. Pure; the shell measures and reclaims.
  *
- * Three different noes, because three different people can mend them: too little room (end something, or wait), room that
+ * Three different noes, because three different people can mend them: too little space (end something, or wait), space that
  * cannot be told (look at the provider), a filesystem that refuses writes (replace it). Only the last one, which rests on a
  * refused write and on nothing else, ever allows a sandbox to be given up for it (docs/decisions/0012).
  */
 import type { ProviderFailure, ProviderFailureCode } from "../state/failure.ts";
 
 export type Measured =
-  | { readonly type: "room"; readonly freeBytes: number; readonly totalBytes: number }
+  | { readonly type: "space"; readonly freeBytes: number; readonly totalBytes: number }
   | { readonly type: "failed"; readonly failure: ProviderFailure };
 
 /** What reclaiming came to; null: it was not tried yet. */
@@ -28,10 +28,10 @@ export type ColdStep =
   /** Too little: remove what is stale, then measure again. At most once. */
   | { readonly type: "reclaim" }
   | { readonly type: "refuse"; readonly code: SpaceRefusal; readonly words: string }
-  /** Nobody answered: that says nothing about room, so it is asked again later like any other call. */
+  /** Nobody answered: that says nothing about space, so it is asked again later like any other call. */
   | { readonly type: "ask_later"; readonly words: string };
 
-/** At exactly the threshold there is room. */
+/** At exactly the threshold there is space. */
 export function admitCold(measured: Measured, reclaimed: ReclaimOutcome | null, neededBytes: number): ColdStep {
   if (measured.type === "failed") return afterFailure(measured.failure);
   const { freeBytes, totalBytes } = measured;

@@ -167,12 +167,12 @@ export const defaultPolicy: Policy = {
   prices: noPrices,
 };
 
-/** How long an opening may take until room was measured (quota, then that), or, where it is not, as a whole (quota and a look). */
+/** How long an opening may take until space was measured (quota, then that), or, where it is not, as a whole (quota and a look). */
 export function openingMs(policy: Policy): number {
   return 2 * policy.observeMs + second;
 }
 
-/** From a measurement on: a look; before it, when there was too little, what is stale and room again. */
+/** From a measurement on: a look; before it, when there was too little, what is stale and space again. */
 export function measuredMs(enough: boolean, policy: Policy): number {
   return (enough ? policy.observeMs : policy.reclaimMs + 2 * policy.observeMs) + second;
 }

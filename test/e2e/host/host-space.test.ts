@@ -50,7 +50,7 @@ function smallDisk(megabytes: number): string | undefined {
 async function measured(provider: AgentSandbox, session: ContractSession): Promise<Measured> {
   const told = await provider.space?.inspectCapacity(session.target(), bound());
   if (told === undefined) throw new Error("it cannot measure");
-  return told.ok ? { type: "room", ...told.value } : { type: "failed", failure: told.failure };
+  return told.ok ? { type: "space", ...told.value } : { type: "failed", failure: told.failure };
 }
 
 async function ran(session: ContractSession, id: string, command: string) {
@@ -68,7 +68,7 @@ describe("a quota of the host", () => {
     await ran(busy, "fill", "head -c 50000000 /dev/urandom > big");
     const next = new ContractSession(world);
     const room = await measured(provider, next);
-    expect(room).toMatchObject({ type: "room", totalBytes: 64 * mib });
+    expect(room).toMatchObject({ type: "space", totalBytes: 64 * mib });
     if (room.type !== "room") throw new Error("no room was measured");
     expect(room.freeBytes).toBeLessThan(17_200_000);
     expect(admitCold(room, null, 32 * mib)).toEqual({ type: "reclaim" });
@@ -106,7 +106,7 @@ describe("a filesystem", () => {
     const filled = await ran(busy, "fill", "head -c 90000000 /dev/zero > big");
     expect(filled.state).toBe("failed");
     const next = new ContractSession(world);
-    expect(await measured(world.provider, next)).toMatchObject({ type: "room", freeBytes: 0 });
+    expect(await measured(world.provider, next)).toMatchObject({ type: "space", freeBytes: 0 });
     expect(await next.launch()).toMatchObject({ ok: false, failure: { code: "insufficient_space", effect: "none" } });
     expect((await next.observe()).answer).toBe("absent");
     valueOf(await busy.renew(), "renewal of what runs on the full disk");
@@ -137,7 +137,7 @@ describe("a filesystem", () => {
     const notes = join(state, "sandboxes", busy.order.sandboxId, "workspace", "notes.txt");
     expect(readFileSync(notes, "utf8")).toBe("kept\n");
     expect(remounted("rw")).toBe(true);
-    expect(await measured(world.provider, next)).toMatchObject({ type: "room" });
+    expect(await measured(world.provider, next)).toMatchObject({ type: "space" });
     await next.launched();
   });
 });
@@ -161,12 +161,12 @@ describe("a directory that was deleted behind its back", () => {
     const { host, world } = await hostWith({});
     rmSync(join(host.state, "sandboxes"), { recursive: true });
     const session = new ContractSession(world);
-    expect(await measured(world.provider, session)).toMatchObject({ type: "room" });
+    expect(await measured(world.provider, session)).toMatchObject({ type: "space" });
     await session.launched();
     valueOf(await session.stop(), "stop");
     await session.becomesAbsent();
     rmSync(host.state, { recursive: true });
-    expect(await measured(world.provider, new ContractSession(world))).toMatchObject({ type: "room" });
+    expect(await measured(world.provider, new ContractSession(world))).toMatchObject({ type: "space" });
     expect(existsSync(host.state)).toBe(true);
   });
 });

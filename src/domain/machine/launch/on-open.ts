@@ -78,8 +78,8 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
   );
 }
 
-/** Progress that a client can follow. With too little room what is stale is removed next, which takes longer than a look. */
-export function roomMeasured(session: Session, event: EventOf<"roomMeasured">, { now, policy }: Context): Outcome {
+/** Progress that a client can follow. With too little space what is stale is removed next, which takes longer than a look. */
+export function spaceMeasured(session: Session, event: EventOf<"spaceMeasured">, { now, policy }: Context): Outcome {
   const { attemptId, freeBytes, totalBytes, neededBytes } = event;
   const provision = provisionOf(session);
   if (provision?.step.type !== "opening" || provision.step.attemptId !== attemptId) return ignored("an older opening");
@@ -97,7 +97,7 @@ export function roomMeasured(session: Session, event: EventOf<"roomMeasured">, {
   );
 }
 
-export function roomReclaimed(session: Session, event: EventOf<"roomReclaimed">): Outcome {
+export function spaceReclaimed(session: Session, event: EventOf<"spaceReclaimed">): Outcome {
   const { attemptId, removed, freedBytes, kept, failed } = event;
   const provision = provisionOf(session);
   if (provision?.step.type !== "opening" || provision.step.attemptId !== attemptId) return ignored("an older opening");

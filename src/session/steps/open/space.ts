@@ -55,10 +55,10 @@ async function measure(
 ): Promise<ColdStep | null> {
   const { observeMs, workspaceMinFreeBytes: neededBytes } = ports.policy;
   const result = await calls.call(observeMs, "inspectCapacity", (bound) => space.inspectCapacity(location, bound));
-  const noted = result.ok ? calls.dispatch({ type: "roomMeasured", attemptId, ...result.value, neededBytes }) : null;
+  const noted = result.ok ? calls.dispatch({ type: "spaceMeasured", attemptId, ...result.value, neededBytes }) : null;
   if (noted !== null && noted.type !== "moved") return null;
   const measured: Measured = result.ok
-    ? { type: "room", ...result.value }
+    ? { type: "space", ...result.value }
     : { type: "failed", failure: result.failure };
   return admitCold(measured, reclaimed, neededBytes);
 }
@@ -79,5 +79,5 @@ async function reclaim(
         failed: null,
       }
     : { removed: 0, freedBytes: 0, kept: 0, failed: `${result.failure.code}: ${result.failure.message}` };
-  return calls.dispatch({ type: "roomReclaimed", attemptId, ...outcome }).type === "moved" ? outcome : null;
+  return calls.dispatch({ type: "spaceReclaimed", attemptId, ...outcome }).type === "moved" ? outcome : null;
 }

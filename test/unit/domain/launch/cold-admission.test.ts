@@ -5,7 +5,7 @@ import { providerFailureCodes } from "../../../../src/domain/state/failure.ts";
 import { keptBecause, untouchedForMs, type WorkspaceSeen } from "../../../../src/protocol/sandbox/stale-workspace.ts";
 
 const needed = 1_000;
-const room = (freeBytes: number): Measured => ({ type: "room", freeBytes, totalBytes: 5_000 });
+const room = (freeBytes: number): Measured => ({ type: "space", freeBytes, totalBytes: 5_000 });
 const nothing = { removed: 0, freedBytes: 0, failed: null };
 
 describe("room for a workspace", () => {
