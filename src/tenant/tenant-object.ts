@@ -12,7 +12,7 @@ import type { ContainerId, Generation, SessionId, TenantId } from "../domain/sta
 import type { ProviderName } from "../domain/state/provider-names.ts";
 import type { TakenSnapshot } from "../domain/state/session.ts";
 import type { AllowancePort } from "../fleet/control/control-api.ts";
-import type { ChangeWebhook, CreateWebhook } from "../protocol/resources/tenant/webhooks.ts";
+import type { ChangeWebhook } from "../protocol/resources/tenant/webhooks.ts";
 import type { CountsPort } from "../fleet/shard/shard-api.ts";
 import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
 import type { Clock, Ids, Logger } from "../runtime/clock-ids-logger.ts";
@@ -26,13 +26,13 @@ import type {
   SnapshotReply,
 } from "../session/reports/reports.ts";
 import { durableSql } from "../storage/durable-sql.ts";
+import { forwardMethods, type Implementing } from "../storage/forward-methods.ts";
 import { ObjectAlarm } from "../storage/object-alarm.ts";
 import { AllowanceKeeper, type Stored } from "./quota/allowance-keeper.ts";
 import { askOverdue } from "./ask-overdue.ts";
 import { ContainerKeeper } from "./containers/container-keeper.ts";
 import type { QuotaTerms } from "./quota/quota.ts";
-import type { KeyQuestion } from "./keys.ts";
-import type { DeliveryQuery, OpenCursor, TenantApi } from "./tenant-api.ts";
+import type { TenantApi } from "./tenant-api.ts";
 import { FleetTeller } from "./quota/fleet-teller.ts";
 import { Notary, type NotaryPorts } from "./receipts/notary.ts";
 import { SnapshotKeeper } from "./snapshots/snapshot-keeper.ts";
@@ -79,8 +79,46 @@ function earliest(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
+/** What the core and the desk answer as they are asked: reads, and writes after which no alarm is due. */
+const answeredBy = {
+  snapshotCounts: "core",
+  usage: "core",
+  standing: "core",
+  reports: "core",
+  revokeKey: "core",
+  revokeAllKeys: "core",
+  checkKeys: "core",
+  keys: "core",
+  breaker: "core",
+  forgottenSnapshots: "core",
+  ledger: "core",
+  open: "core",
+  sessions: "core",
+  containers: "core",
+  container: "core",
+  receipt: "core",
+  sessionReceipts: "core",
+  receiptChain: "core",
+  createWebhook: "desk",
+  webhooks: "desk",
+  webhook: "desk",
+  deleteWebhook: "desk",
+  rotateWebhook: "desk",
+  webhookDeliveries: "desk",
+  reseal: "desk",
+} as const satisfies Partial<Readonly<Record<keyof TenantApi, "core" | "desk">>>;
+
+type HandedOn = Pick<TenantApi, keyof typeof answeredBy>;
+
 export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
-  return class TenantObject extends DurableObject<Env> implements TenantApi {
+  class TenantObject extends DurableObject<Env> implements Omit<TenantApi, keyof HandedOn> {
+    static {
+      forwardMethods<TenantObject, HandedOn, typeof answeredBy>(this.prototype, answeredBy, (self) => ({
+        core: self.#core,
+        desk: self.#desk,
+      }));
+    }
+
     readonly #wiring: TenantWiring;
     readonly #core: TenantCore;
     readonly #alarm: ObjectAlarm;
@@ -167,10 +205,6 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#core.unreleasedSnapshots(after, limit).map(({ id }) => ({ id }));
     }
 
-    async snapshotCounts() {
-      return this.#core.snapshotCounts();
-    }
-
     async deleteSnapshot(reference: string, waitMs: number) {
       // Nothing is written for a tenant that never was.
       if (this.#core.snapshot(reference) === null) return null;
@@ -188,60 +222,8 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return { tenant: this.#tenant(), ...this.#core.counts() };
     }
 
-    async usage() {
-      return this.#core.usage();
-    }
-
-    async standing() {
-      return this.#core.standing();
-    }
-
-    async reports(after: SessionId | null, limit: number) {
-      return this.#core.reports(after, limit);
-    }
-
-    async revokeKey(keyId: string) {
-      return this.#core.revokeKey(keyId);
-    }
-
-    async revokeAllKeys() {
-      return this.#core.revokeAllKeys();
-    }
-
-    async checkKeys(question: KeyQuestion) {
-      return this.#core.checkKeys(question);
-    }
-
-    async keys() {
-      return this.#core.keys();
-    }
-
-    createWebhook(body: CreateWebhook) {
-      return this.#desk.create(body);
-    }
-
-    async webhooks() {
-      return this.#desk.list();
-    }
-
-    async webhook(id: string) {
-      return this.#desk.get(id);
-    }
-
     changeWebhook(id: string, body: ChangeWebhook) {
       return this.#armed(() => this.#desk.change(id, body));
-    }
-
-    async deleteWebhook(id: string) {
-      return this.#desk.remove(id);
-    }
-
-    rotateWebhook(id: string) {
-      return this.#desk.rotate(id);
-    }
-
-    async webhookDeliveries(id: string, query: DeliveryQuery) {
-      return this.#desk.deliveries(id, query);
     }
 
     testWebhook(id: string) {
@@ -252,52 +234,8 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#armed(() => this.#desk.redeliver(id, delivery));
     }
 
-    reseal() {
-      return this.#desk.reseal();
-    }
-
-    async breaker() {
-      return this.#core.breaker();
-    }
-
-    async forgottenSnapshots(limit: number) {
-      return this.#core.forgottenSnapshots(limit);
-    }
-
-    async ledger() {
-      return this.#core.ledger();
-    }
-
-    async open(after: OpenCursor | null, limit: number) {
-      return this.#core.open(after, limit);
-    }
-
-    async sessions(after: SessionId | null, limit: number) {
-      return this.#core.sessions(after, limit);
-    }
-
-    async containers(...query: Parameters<TenantCore["containers"]>) {
-      return this.#core.containers(...query);
-    }
-
-    async container(id: ContainerId) {
-      return this.#core.container(id);
-    }
-
     resolveContainer(...order: Parameters<TenantCore["resolveContainer"]>) {
       return this.#armed(() => this.#core.resolveContainer(...order));
-    }
-
-    async receipt(sessionId: SessionId, generation: Generation | null) {
-      return this.#core.receipt(sessionId, generation);
-    }
-
-    async sessionReceipts(sessionId: SessionId) {
-      return this.#core.sessionReceipts(sessionId);
-    }
-
-    async receiptChain(after: number, limit: number) {
-      return this.#core.receiptChain(after, limit);
     }
 
     override async alarm(): Promise<void> {
@@ -408,5 +346,6 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const again = this.#wiring.clock.now() + tellAgainMs;
       return look === null ? again : Math.min(look, again);
     }
-  };
+  }
+  return TenantObject as unknown as Implementing<typeof TenantObject, HandedOn>;
 }

@@ -73,7 +73,7 @@ export class WebhookRig {
   }
 
   async webhook(events?: string[]): Promise<{ id: string; secret: string }> {
-    const made = await this.desk.create({ url, ...(events === undefined ? {} : { events }) });
+    const made = await this.desk.createWebhook({ url, ...(events === undefined ? {} : { events }) });
     if (!made.ok) throw new Error(made.problem.detail);
     return made.value;
   }
@@ -109,13 +109,13 @@ export class WebhookRig {
   }
 
   deliveries(id: string): readonly DeliveryView[] {
-    const page = this.desk.deliveries(id, all);
+    const page = this.desk.webhookDeliveries(id, all);
     if (!page.ok) throw new Error(page.problem.detail);
     return page.value.deliveries;
   }
 
   view(id: string) {
-    const read = this.desk.get(id);
+    const read = this.desk.webhook(id);
     if (!read.ok) throw new Error(read.problem.detail);
     return read.value;
   }

@@ -42,7 +42,7 @@ export class WebhookDesk {
     this.#ports = ports;
   }
 
-  async create(body: CreateWebhook): Promise<Reply<WebhookWithSecret>> {
+  async createWebhook(body: CreateWebhook): Promise<Reply<WebhookWithSecret>> {
     const { core, clock, ids } = this.#ports;
     const fault = this.#addressFault(body.url);
     if (fault !== null) return fault;
@@ -73,14 +73,14 @@ export class WebhookDesk {
     });
   }
 
-  list(): readonly WebhookView[] {
+  webhooks(): readonly WebhookView[] {
     return this.#ports.core.look(
       (sql) => readWebhooks(sql).map((webhook) => view(webhook, pendingCount(sql, webhook.id))),
       [],
     );
   }
 
-  get(id: string): Reply<WebhookView> {
+  webhook(id: string): Reply<WebhookView> {
     return this.#ports.core.look((sql): Reply<WebhookView> => {
       const webhook = readWebhook(sql, id);
       return webhook === null ? unknownWebhook : { ok: true, value: view(webhook, pendingCount(sql, id)) };
@@ -108,7 +108,7 @@ export class WebhookDesk {
     });
   }
 
-  remove(id: string): Reply<null> {
+  deleteWebhook(id: string): Reply<null> {
     return this.#with(id, (sql) => {
       removeWebhook(sql, id);
       return null;
@@ -116,7 +116,7 @@ export class WebhookDesk {
   }
 
   /** The old secret signs beside the new one for a day. */
-  async rotate(id: string): Promise<Reply<WebhookWithSecret>> {
+  async rotateWebhook(id: string): Promise<Reply<WebhookWithSecret>> {
     const secret = this.#mintSecret();
     const sealed = await this.#seal(id, secret);
     if (sealed === null) return noKey;
@@ -129,7 +129,7 @@ export class WebhookDesk {
     });
   }
 
-  deliveries(id: string, query: DeliveryQuery): Reply<DeliveryPage> {
+  webhookDeliveries(id: string, query: DeliveryQuery): Reply<DeliveryPage> {
     return this.#ports.core.look((sql): Reply<DeliveryPage> => {
       if (readWebhook(sql, id) === null) return unknownWebhook;
       const found = deliveriesOf(sql, id, query.state, query.before, query.limit + 1);

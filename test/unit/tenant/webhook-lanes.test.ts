@@ -90,7 +90,7 @@ describe("a receiver that is slow", () => {
     const rig = new WebhookRig();
     const slowUrl = "https://slow.example.com/hook";
     await rig.webhook();
-    const slow = await rig.desk.create({ url: slowUrl });
+    const slow = await rig.desk.createWebhook({ url: slowUrl });
     if (!slow.ok) throw new Error(slow.problem.detail);
     const open: ((outcome: PostOutcome) => void)[] = [];
     rig.receiver = (order) =>
@@ -120,7 +120,7 @@ describe("a receiver that is slow", () => {
     const rig = new WebhookRig();
     const made = [];
     for (let index = 0; index < 7; index += 1) {
-      const hook = await rig.desk.create({ url: `https://r${index}.example.com/hook` });
+      const hook = await rig.desk.createWebhook({ url: `https://r${index}.example.com/hook` });
       if (!hook.ok) throw new Error(hook.problem.detail);
       made.push(hook.value.id);
     }

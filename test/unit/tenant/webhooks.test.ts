@@ -242,20 +242,20 @@ describe("a webhook", () => {
     rig.happened(one, "created", "running");
     const turn = rig.courier.run();
     await expect.poll(() => rig.posted.length).toBe(1);
-    expect(rig.desk.remove(id)).toEqual({ ok: true, value: null });
+    expect(rig.desk.deleteWebhook(id)).toEqual({ ok: true, value: null });
     answer(down);
     await turn;
     await rig.pass(day);
     expect(rig.posted).toHaveLength(1);
     expect(rig.sql.run("SELECT count(*) AS rows FROM delivery")[0]?.["rows"]).toBe(0);
-    expect(rig.desk.get(id)).toMatchObject({ ok: false, problem: { code: "not_found" } });
+    expect(rig.desk.webhook(id)).toMatchObject({ ok: false, problem: { code: "not_found" } });
   });
 
   it("shows its secret when it is made and when it is rotated, never else; for a day both sign [API-7] [SEC-3]", async () => {
     const rig = new WebhookRig();
     const { id, secret } = await rig.webhook();
     expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
-    const rotated = await rig.desk.rotate(id);
+    const rotated = await rig.desk.rotateWebhook(id);
     if (!rotated.ok) throw new Error(rotated.problem.detail);
     const { secret: next } = rotated.value;
     expect(next).not.toBe(secret);
@@ -267,7 +267,7 @@ describe("a webhook", () => {
     await rig.pass(minute);
     expect(rig.posted.at(-1)?.secrets).toEqual([next]);
     const read = JSON.stringify([
-      rig.desk.list(),
+      rig.desk.webhooks(),
       rig.view(id),
       rig.deliveries(id),
       rig.desk.change(id, { events: ["*"] }),
@@ -303,16 +303,16 @@ describe("a webhook", () => {
     const { id } = await rig.webhook();
     rig.seals = instantSeals([]);
     rig.reincarnate();
-    for (const reply of [await rig.desk.create({ url }), await rig.desk.rotate(id)]) {
+    for (const reply of [await rig.desk.createWebhook({ url }), await rig.desk.rotateWebhook(id)]) {
       expect(reply).toMatchObject({ ok: false, problem: { code: "secret_missing" } });
     }
-    expect(rig.desk.list()).toHaveLength(1);
+    expect(rig.desk.webhooks()).toHaveLength(1);
   });
 
   it("to a private address is refused when it is made, when it is changed, and again before each attempt [API-7]", async () => {
     const rig = new WebhookRig();
     for (const bad of ["http://example.com/", "https://169.254.169.254/latest", "https://localhost/"]) {
-      const refused = await rig.desk.create({ url: bad });
+      const refused = await rig.desk.createWebhook({ url: bad });
       expect(refused).toMatchObject({
         ok: false,
         problem: { code: "validation_failed", errors: [{ pointer: "/url" }] },
@@ -331,7 +331,7 @@ describe("a webhook", () => {
   it("is one of ten at most, and its log one of a week [SEC-4]", async () => {
     const rig = new WebhookRig();
     for (let made = 0; made < 10; made += 1) await rig.webhook();
-    expect(await rig.desk.create({ url })).toMatchObject({
+    expect(await rig.desk.createWebhook({ url })).toMatchObject({
       ok: false,
       problem: { code: "quota_exhausted", limit: 10, used: 10 },
     });
@@ -351,7 +351,7 @@ describe("a webhook", () => {
     await rig.pass(minute);
     const seen: string[] = [];
     for (let before: number | null = null, pages = 0; pages < 10; pages += 1) {
-      const page = rig.desk.deliveries(id, { limit: 10, before, state: "delivered" });
+      const page = rig.desk.webhookDeliveries(id, { limit: 10, before, state: "delivered" });
       if (!page.ok) throw new Error(page.problem.detail);
       seen.push(...page.value.deliveries.map((each) => each.event_id));
       before = page.value.next;
