@@ -4,11 +4,7 @@
  * names the var, its value and the rule. A secret's value is never in a message. An unset secret is no fault of the
  * config: the routes that need it refuse by themselves, and /readyz says so.
  *
- * What a provider leaves less time for has its own default (`providerPolicy`).
- * Three values are derived, so that a test which shortens the lease need not know them:
- * - `renewRetryMs` is LEASE_RETRY_SECONDS, but never above the renewal itself (a retry later than the next turn is none);
- * - `staleActivityMs` is two and a half renewals, but at least renewal + slip + observe bound;
- * - `sleepAfterMs` is the default, moved as little as needed to lie between TTL + stop grace + slip and twice that.
+ * The timers and the rules between them are in config-timers.ts.
  */
 import { z } from "zod";
 import { readRotating, readSecret, refuseSharedSecrets, type Secrets } from "./config-secrets.ts";
@@ -23,12 +19,9 @@ import {
   readRate,
   type Refuse,
   shown,
-  timerVars,
-  type TimerVar,
-  type TimerVarName,
-  wholeNumber,
 } from "./config-vars.ts";
-import { defaultPolicy, type Policy, type ProviderTimers, policyMisfits } from "../domain/rules/policy.ts";
+import { type ConfigMisfit, readPolicy, timerMisfits } from "./config-timers.ts";
+import { defaultPolicy, type Policy } from "../domain/rules/policy.ts";
 import type { ProviderName } from "../domain/state/provider-names.ts";
 import type { ConfigEnv } from "./env.ts";
 import { type AlertTerms, defaultAlertTerms } from "../fleet/alerts/alert-terms.ts";
@@ -96,14 +89,6 @@ export interface Config {
     { readonly mode: "open" | "closed" } | { readonly mode: "allow"; readonly allow: readonly string[] };
   /** What containers start from, by the names that clients use. */
   readonly templates: Templates;
-}
-
-/** One reason not to start. */
-export interface ConfigMisfit {
-  /** The var or secret to change first. */
-  readonly name: string;
-  /** For operators: the var, its value and the rule. */
-  readonly message: string;
 }
 
 /**
@@ -184,21 +169,6 @@ export function readConfig(env: ConfigEnv, built: readonly ProviderName[]): Conf
   return { ok: false, misfits, fallback: { ...config, policy: defaultPolicy } };
 }
 
-/** The rules between timers that these break, in the words of an operator. */
-export function timerMisfits(policy: Policy, provider: ProviderTimers): readonly ConfigMisfit[] {
-  const broken = policyMisfits(policy, provider).map(({ fields, rule }) => {
-    const [first, ...others] = fields.map((field) => wordsFor(field, policy));
-    const beside = others.length === 0 ? "" : ` with ${others.map((each) => each.text).join(", ")}`;
-    return { name: first?.name ?? "policy", message: `${first?.text ?? "policy"}${beside} breaks the rule: ${rule}.` };
-  });
-  if (policy.defaultTimeoutMs > policy.maxTimeoutMs) {
-    const name = "DEFAULT_TIMEOUT_SECONDS";
-    const text = `${wordsFor("defaultTimeoutMs", policy).text} with ${wordsFor("maxTimeoutMs", policy).text}`;
-    broken.push({ name, message: `${text} breaks the rule: default timeout ≤ maximum timeout.` });
-  }
-  return broken;
-}
-
 /** One that ended has its seat until its files are removed: as many as live must have room beside them. */
 function refuseTooManyMembers({ sharedMaxMembers }: Config, refuse: Refuse): void {
   if (2 * sharedMaxMembers <= seatCount) return;
@@ -206,52 +176,6 @@ function refuseTooManyMembers({ sharedMaxMembers }: Config, refuse: Refuse): voi
     "SHARED_MAX_MEMBERS",
     `SHARED_MAX_MEMBERS=${sharedMaxMembers} with SANDBOX_PROVIDER=cloudflare breaks the rule: members ≤ half the ${seatCount} seats of a container.`,
   );
-}
-
-function wordsFor(field: keyof Policy, policy: Policy): { readonly name: string; readonly text: string } {
-  const value = policy[field];
-  const seconds = (typeof value === "number" ? value : 0) / 1_000;
-  for (const [name, timer] of Object.entries(timerVars)) {
-    if (timer.field === field) return { name, text: `${name}=${seconds}` };
-  }
-  return { name: field, text: `${field} (no var: ${seconds} s)` };
-}
-
-/** Where a provider leaves less time than the defaults take. */
-const providerPolicy: { readonly [Name in ProviderName]?: Partial<Policy> } = {
-  cloudflare: { jobGraceMs: 3_000, stopGraceMs: 5_000 },
-  "sandbox-sdk": { jobGraceMs: 3_000, stopGraceMs: 5_000 },
-};
-
-function readPolicy(env: ConfigEnv, provider: ProviderName | null, refuse: Refuse): Policy {
-  const read: [keyof Policy, number | null][] = [];
-  for (const name of Object.keys(timerVars) as TimerVarName[]) {
-    const timer: TimerVar = timerVars[name];
-    const raw = env[name];
-    if (raw === undefined) continue;
-    if (timer.off === true && raw === "off") {
-      read.push([timer.field, null]);
-      continue;
-    }
-    const seconds = wholeNumber(timer.min, timer.max).safeParse(String(raw));
-    const orOff = timer.off === true ? ", or `off`" : "";
-    if (seconds.success) read.push([timer.field, seconds.data * 1_000]);
-    else
-      refuse(
-        name,
-        `${name}=${shown(raw)} must be a whole number of seconds from ${timer.min} to ${timer.max}${orOff}.`,
-      );
-  }
-  const defaults = { ...defaultPolicy, ...(provider === null ? {} : providerPolicy[provider]) };
-  const asked: Policy = { ...defaults, ...Object.fromEntries(read) };
-  const turn = asked.renewMs + asked.alarmSlipMs + asked.observeMs;
-  const fenced = asked.leaseTtlMs + asked.stopGraceMs + asked.alarmSlipMs;
-  return {
-    ...asked,
-    renewRetryMs: Math.min(asked.renewRetryMs, asked.renewMs),
-    staleActivityMs: Math.max(2.5 * asked.renewMs, turn),
-    sleepAfterMs: Math.min(Math.max(defaultPolicy.sleepAfterMs, fenced), 2 * fenced),
-  };
 }
 
 function readAlertTerms(env: ConfigEnv, refuse: Refuse): Config["alerts"] {
