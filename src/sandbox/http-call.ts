@@ -10,6 +10,9 @@ import type { CallBound } from "./agent-sandbox.ts";
 /** Thrown by whoever sends for us when the request certainly never left: nothing can have happened. */
 export class NotSent extends Error {}
 
+/** The caller gave up before the call was sent: nothing can have happened. */
+export const givenUp = failed("timed_out", "The call was given up before it was sent.", "none");
+
 /** `changes`: whether the call may have an effect there. A read never has. */
 export async function httpCall<T>(
   clock: Clock,
@@ -18,7 +21,7 @@ export async function httpCall<T>(
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<ProviderResult<T>> {
   const effect = changes ? "unknown" : "none";
-  if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
+  if (bound.signal.aborted) return givenUp;
   try {
     const answer = await bounded(clock, bound.timeoutMs, ({ signal }) => call(signal), bound.signal);
     if (answer !== timedOut) return succeeded(answer);

@@ -30,7 +30,7 @@ import type {
   WrapperClient,
 } from "../agent-sandbox.ts";
 import { passHeaders, trafficPrefix } from "../../protocol/sandbox/traffic.ts";
-import { httpCall, NotSent } from "../http-call.ts";
+import { givenUp, httpCall, NotSent } from "../http-call.ts";
 import { type Runtime, HttpWrapperClient, type WrapperReach } from "../wrapper-client.ts";
 import type { SnapshotBucket } from "./platform/container-platform.ts";
 import { freshDisk } from "./sdk/fresh-disk.ts";
@@ -143,12 +143,12 @@ function spaceOf(caller: ObjectCaller): Space {
   return {
     // An isolated sandbox gets a container that nobody was ever in: there is nothing to ask, and no object to wake for it.
     inspectCapacity: async (place, bound) => {
-      if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
+      if (bound.signal.aborted) return givenUp;
       if (place.container === undefined) return succeeded(freshDisk);
       return caller.ask(place, objectCapacity, bound, false, (object, ms) => object.inspectCapacity(place, ms));
     },
     reclaim: async (place, bound) => {
-      if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
+      if (bound.signal.aborted) return givenUp;
       if (place.container === undefined) return succeeded({ removed: [], freedBytes: 0, kept: [] });
       const told = await caller.ask(place, objectReclaimed, bound, true, (object, ms) => object.reclaim(place, ms));
       if (!told.ok) return told;
@@ -165,7 +165,7 @@ function snapshotsOf(wiring: CloudflareWiring, caller: ObjectCaller, bucket: Sna
     remove: async (sessionId, snapshotId, bound) => {
       const names = snapshotNames(sessionId, snapshotId);
       if (names === null) return failed("invalid", "That is no name of a snapshot.", "none");
-      if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
+      if (bound.signal.aborted) return givenUp;
       const removed = await limited(wiring.clock, bound.timeoutMs, true, () => removeSnapshot(bucket, names));
       return removed.ok ? succeeded(null) : removed;
     },

@@ -6,6 +6,7 @@ import { objectAnswer, objectLook } from "../../protocol/sandbox/sandbox-object.
 import type { ProviderName } from "../../domain/state/provider-names.ts";
 import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { CallBound, ContainerTarget, Target } from "../agent-sandbox.ts";
+import { givenUp } from "../http-call.ts";
 import { shaped, type Shape } from "../http-reply.ts";
 import { limited } from "./platform/limited-call.ts";
 import type { ObjectAim, ObjectLook, SandboxObjectApi } from "./object-api.ts";
@@ -107,7 +108,7 @@ export class ObjectCaller {
     changes: boolean,
     call: (object: SandboxObjectApi, timeoutMs: number) => Promise<T>,
   ): Promise<ProviderResult<T>> {
-    if (bound.signal.aborted) return failed("timed_out", "The call was given up before it was sent.", "none");
+    if (bound.signal.aborted) return givenUp;
     const { timeoutMs } = bound;
     const forObject = timeoutMs - Math.min(returnMs, timeoutMs / 10);
     return limited(this.#clock, timeoutMs, changes, () =>
