@@ -1,5 +1,5 @@
 /** One call to the Sandbox object of a container: inside the caller's bound, its failures mapped, its answer parsed before it is believed. */
-import { failed, type ProviderFailure, type ProviderResult } from "../../domain/state/failure.ts";
+import type { ProviderFailure, ProviderResult } from "../../domain/state/failure.ts";
 import type { ContainerId, InstanceId, SandboxId } from "../../domain/state/ids.ts";
 import type { Observation } from "../../domain/state/observation.ts";
 import { objectAnswer, objectLook } from "../../protocol/sandbox/sandbox-object.ts";

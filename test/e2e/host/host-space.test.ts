@@ -69,7 +69,7 @@ describe("a quota of the host", () => {
     const next = new ContractSession(world);
     const room = await measured(provider, next);
     expect(room).toMatchObject({ type: "space", totalBytes: 64 * mib });
-    if (room.type !== "room") throw new Error("no room was measured");
+    if (room.type !== "space") throw new Error("no space was measured");
     expect(room.freeBytes).toBeLessThan(17_200_000);
     expect(admitCold(room, null, 32 * mib)).toEqual({ type: "reclaim" });
     const reclaimed = valueOf(
