@@ -12,7 +12,7 @@ import { bounded } from "../calls/bounded-call.ts";
 import { Lanes } from "./lanes.ts";
 import type { WatchedClock } from "./watched-clock.ts";
 import type { SessionPorts } from "./ports.ts";
-import type { JobRunner } from "./jobs/jobs.ts";
+import type { JobDelivery } from "./jobs/job-delivery.ts";
 import type { Reporter } from "./reports/reporter.ts";
 import type { SessionSecrets } from "./records/secrets.ts";
 import type { PendingWork, SessionState } from "./session-state.ts";
@@ -38,7 +38,7 @@ export class SessionEngine implements PendingWork {
   readonly #ports: SessionPorts;
   readonly #state: SessionState;
   readonly #steps: StepContext;
-  readonly #jobs: JobRunner;
+  readonly #jobs: JobDelivery;
   readonly #reporter: Reporter;
   readonly #secrets: SessionSecrets;
   readonly #lanes = new Lanes();
@@ -51,7 +51,7 @@ export class SessionEngine implements PendingWork {
     ports: SessionPorts,
     state: SessionState,
     steps: StepContext,
-    jobs: JobRunner,
+    jobs: JobDelivery,
     reporter: Reporter,
     secrets: SessionSecrets,
     clock: WatchedClock,

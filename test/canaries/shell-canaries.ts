@@ -151,7 +151,7 @@ export const shellCanaries: readonly Canary[] = [
   ),
   canary(
     "jobs wait for the next renewal to be handed over [LEA-14]",
-    "session/jobs/jobs.ts",
+    "session/jobs/job-delivery.ts",
     "return waiting ? now + this.#ports.policy.queuePollMs : null;",
     "return null;",
     bySimulation(),

@@ -8,7 +8,8 @@ import { GuardedEnd } from "./operator/guarded-end.ts";
 import { InsightCommands } from "./sandbox/insight-commands.ts";
 import { JobCommands } from "./jobs/job-commands.ts";
 import { jobStore } from "../jobs/job-store.ts";
-import { JobRunner } from "../jobs/jobs.ts";
+import { JobDelivery } from "../jobs/job-delivery.ts";
+import { JobResults } from "../jobs/job-results.ts";
 import { LifecycleCommands } from "./life/lifecycle-commands.ts";
 import { NetworkCommands } from "./sandbox/network-commands.ts";
 import { OperatorCommands } from "./operator/operator-commands.ts";
@@ -95,19 +96,20 @@ class Commands {
     tally.watch(this.state);
     logTransitions(this.state, ports.logger);
     const secrets = new SessionSecrets(ports, this.state, store, jobs);
-    const runner = new JobRunner(ports, this.state, jobs, secrets);
+    const results = new JobResults(ports, this.state, jobs);
+    const delivery = new JobDelivery(ports, this.state, jobs, secrets, results);
     const calls = new ProviderCalls(ports, this.state, tally);
     const pendingCreate = new PendingCreate(() => this.state.rearmAndNotify());
     const reporter = new Reporter(ports, this.state, store, tally, jobs, pendingCreate);
     const shared = { ports, state: this.state, calls, secrets, reporter, pendingCreate };
-    const steps: StepContext = { ...shared, jobs: runner, workspaceVersions: new Map() };
-    this.engine = new SessionEngine(ports, this.state, steps, runner, reporter, secrets, clock);
+    const steps: StepContext = { ...shared, jobs: results, workspaceVersions: new Map() };
+    this.engine = new SessionEngine(ports, this.state, steps, delivery, reporter, secrets, clock);
     const context = new CommandContext(ports, this.state, store, jobs, () => this.engine.noticeClock());
     this.handlers = {
       creation: new Creation(context, this.engine, steps),
       lifecycle: new LifecycleCommands(context),
       network: new NetworkCommands(context, steps),
-      jobs: new JobCommands(context, runner, secrets),
+      jobs: new JobCommands(context, delivery, results, secrets),
       operator: new OperatorCommands(context),
       guarded: new GuardedEnd(context),
       suspension: new SuspensionCommands(context),

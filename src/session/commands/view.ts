@@ -14,7 +14,7 @@ import type { JobView } from "../../protocol/resources/session/jobs.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import { type SessionView, type TeardownView, viewOfLook } from "../../protocol/resources/session/sessions.ts";
 import type { Job } from "../jobs/job-store.ts";
-import type { HeldBackBy } from "../jobs/jobs.ts";
+import type { HeldBackBy } from "../jobs/job-delivery.ts";
 
 export interface ViewContext {
   readonly now: number;

@@ -1,7 +1,7 @@
 /** What the functions that carry out steps work with. Made once for each session's object. */
 import type { Generation } from "../../domain/state/ids.ts";
 import type { PendingCreate } from "../commands/life/pending-create.ts";
-import type { JobRunner } from "../jobs/jobs.ts";
+import type { JobResults } from "../jobs/job-results.ts";
 import type { SessionPorts } from "../ports.ts";
 import type { SessionSecrets } from "../records/secrets.ts";
 import type { Reporter } from "../reports/reporter.ts";
@@ -12,7 +12,7 @@ export interface StepContext {
   readonly ports: SessionPorts;
   readonly state: SessionState;
   readonly calls: ProviderCalls;
-  readonly jobs: JobRunner;
+  readonly jobs: JobResults;
   readonly secrets: SessionSecrets;
   readonly reporter: Reporter;
   readonly pendingCreate: PendingCreate;

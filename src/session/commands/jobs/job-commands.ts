@@ -11,7 +11,8 @@ import type { CommandContext } from "../command-context.ts";
 import { bounded, timedOut } from "../../../calls/bounded-call.ts";
 import { isSettled, type Job, jobsKept } from "../../jobs/job-store.ts";
 import { resultWithoutRun } from "../../jobs/job-wire.ts";
-import type { JobRunner } from "../../jobs/jobs.ts";
+import type { JobDelivery } from "../../jobs/job-delivery.ts";
+import type { JobResults } from "../../jobs/job-results.ts";
 import { OutputReader, type Output } from "./output.ts";
 import { endedForData, jobsRefused, noKeyForSecrets, refuse, secretsUnreadable, storageFailed } from "../refusals.ts";
 import type { SessionSecrets } from "../../records/secrets.ts";
@@ -25,15 +26,17 @@ const stdinWaitMs = 30_000;
 
 export class JobCommands {
   readonly #context: CommandContext;
-  readonly #runner: JobRunner;
+  readonly #delivery: JobDelivery;
+  readonly #results: JobResults;
   readonly #output: OutputReader;
   readonly #secrets: SessionSecrets;
 
-  constructor(context: CommandContext, runner: JobRunner, secrets: SessionSecrets) {
+  constructor(context: CommandContext, delivery: JobDelivery, results: JobResults, secrets: SessionSecrets) {
     this.#context = context;
-    this.#runner = runner;
+    this.#delivery = delivery;
+    this.#results = results;
     this.#secrets = secrets;
-    this.#output = new OutputReader(context, runner);
+    this.#output = new OutputReader(context, results);
   }
 
   async createJob(caller: Caller, body: CreateJob): Promise<Reply<{ job: JobView; replayed: boolean }>> {
@@ -52,11 +55,11 @@ export class JobCommands {
     if (refused !== null) return refuse(refused);
     const timeoutMs = body.timeout_seconds === undefined ? policy.defaultJobTimeoutMs : body.timeout_seconds * 1_000;
     // One with secrets waits until they are opened: they may not be, and then it stays queued.
-    const generation = sealed.value.secrets === null ? this.#runner.handsOverTo() : null;
+    const generation = sealed.value.secrets === null ? this.#delivery.handsOverTo() : null;
     let added: "added" | "full" = "added";
     const noted = this.#context.dispatch({ type: "activityNoted", activeJobs: null }, "client", (activity) => {
       added = this.#context.jobs.add({ id, ...sealed.value, createdAt: clock.now(), timeoutMs, generation }, activity);
-      if (added === "added" && generation !== null) this.#runner.added(id);
+      if (added === "added" && generation !== null) this.#delivery.added(id);
       return added === "added";
     });
     if (!noted.ok) return noted;
@@ -88,7 +91,7 @@ export class JobCommands {
   }
 
   #view(session: Session, job: Job): JobView {
-    return jobView(session, job, this.#runner.heldBackBy(job.id));
+    return jobView(session, job, this.#delivery.heldBackBy(job.id));
   }
 
   async jobs(caller: Caller | null, after: string | null, limit: number): Promise<Reply<readonly JobListItem[]>> {
@@ -109,13 +112,13 @@ export class JobCommands {
     const jobId = id as JobId;
     if (this.#context.jobs.get(jobId) === null) return refuse(jobNotFound);
     if (waitMs > 0) await this.#ended(jobId, waitMs);
-    else await this.#runner.refresh(jobId);
+    else await this.#results.refresh(jobId);
     const job = this.#context.jobs.get(jobId);
     return job === null ? refuse(jobNotFound) : { ok: true, value: this.#view(this.#context.now(found.value), job) };
   }
 
   async #ended(id: JobId, waitMs: number): Promise<void> {
-    const done = this.#runner.awaitEnd(id);
+    const done = this.#results.awaitEnd(id);
     const isOver = () => {
       const job = this.#context.jobs.get(id);
       return job === null || isSettled(job);
@@ -158,7 +161,7 @@ export class JobCommands {
     const { policy } = this.#context.ports;
     // Stored before the first signal: a crash in between ends them all the same.
     if (!this.#stored("ending", () => this.#context.jobs.markEnding(ids, as))) return false;
-    if (lease?.phase === "held") await this.#runner.end(lease, ids, as, policy.jobGraceMs + policy.observeMs);
+    if (lease?.phase === "held") await this.#results.end(lease, ids, as, policy.jobGraceMs + policy.observeMs);
     return true;
   }
 
@@ -200,7 +203,7 @@ export class JobCommands {
     const lease = session.newest;
     if (lease?.phase !== "held" || job.generation !== lease.generation)
       return refuse(jobsRefused(session) ?? notBegun(session));
-    const wrapper = this.#runner.wrapperOf(lease);
+    const wrapper = this.#results.wrapperOf(lease);
     const { clock, policy } = this.#context.ports;
     const answer =
       wrapper === null

@@ -11,7 +11,7 @@ import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { WrapperClient } from "../../../sandbox/agent-sandbox.ts";
 import { bounded, over, timedOut } from "../../../calls/bounded-call.ts";
 import { isSettled, type Job } from "../../jobs/job-store.ts";
-import type { JobRunner } from "../../jobs/jobs.ts";
+import type { JobResults } from "../../jobs/job-results.ts";
 import type { CommandContext } from "../command-context.ts";
 import { bytesOf, passThrough, startedLater } from "./output-body.ts";
 import { refuse } from "../refusals.ts";
@@ -28,12 +28,12 @@ const waitAgainMs = 60_000;
 
 export class OutputReader {
   readonly #context: CommandContext;
-  readonly #runner: JobRunner;
+  readonly #results: JobResults;
   readonly #open = new Map<AbortController, Generation>();
 
-  constructor(context: CommandContext, runner: JobRunner) {
+  constructor(context: CommandContext, results: JobResults) {
     this.#context = context;
-    this.#runner = runner;
+    this.#results = results;
     context.state.onChange(() => this.#endStale());
   }
 
@@ -89,7 +89,7 @@ export class OutputReader {
   async #live(job: Job, offset: number): Promise<Reply<Output> | null> {
     const lease = this.#context.state.session?.newest;
     if (lease?.phase !== "held" || lease.generation !== job.generation) return null;
-    const wrapper = this.#runner.wrapperOf(lease);
+    const wrapper = this.#results.wrapperOf(lease);
     if (wrapper === null) return null;
     const { clock, policy } = this.#context.ports;
     const ended = new AbortController();
@@ -109,7 +109,7 @@ export class OutputReader {
       ended: async () => {
         close();
         // The end of the output is the first we hear of the job's end: learn its exit code now.
-        await this.#runner.refresh(job.id);
+        await this.#results.refresh(job.id);
       },
       // A client that goes away ends its stream, never the job.
       cancelled: close,
