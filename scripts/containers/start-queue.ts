@@ -22,7 +22,7 @@ export interface StartQueue {
 
 /** On two cores: some wait for the engine while the programs of others start. */
 const startsAtOnce = 4;
-/** Of a sidecar. A launch has a minute, and its container and agent have to start after that. */
+/** How long a sidecar may wait for its turn. Its container and agent start after it, and the whole launch has a minute. */
 const longestWaitMs = 30_000;
 /** A sidecar that does not listen by then never will. Its start is answered all the same, and workerd gives it up. */
 const listenMs = 15_000;

@@ -5,7 +5,7 @@ import type { Ids } from "../../src/runtime/clock-ids-logger.ts";
 import type { IndexPort, TenantPort } from "../../src/session/reports/reports.ts";
 import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import type { Call } from "../memory/fault-plan.ts";
-import type { SeededRandom } from "../support/seeded-random.ts";
+import { seededIds, type SeededRandom } from "../support/seeded-random.ts";
 import type { VirtualClock, VirtualTime } from "../support/virtual-time.ts";
 import { callViolation } from "./checks/call-checks.ts";
 import { SessionWatch } from "./checks/session-watch.ts";
@@ -191,12 +191,4 @@ export class SimObjects {
       markBlocked: (mark) => this.#net.call("index mark", mark.sessionId, async () => index.markBlocked(mark)),
     };
   }
-}
-
-function seededIds(random: SeededRandom): Ids {
-  return {
-    id: () => random.text(20, "abcdefghijklmnopqrstuvwxyz0123456789"),
-    secret: () => random.text(64, "0123456789abcdef"),
-    random: () => random.next(),
-  };
 }

@@ -1,4 +1,6 @@
 /** Randomness that a seed decides completely (mulberry32 over a mixed seed). Streams of other names share nothing with each other. */
+import type { Ids } from "../../src/runtime/clock-ids-logger.ts";
+
 export class SeededRandom {
   readonly #seed: number;
   #state: number;
@@ -62,4 +64,13 @@ function mix(seed: number): number {
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
   value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
   return (value ^ (value >>> 16)) >>> 0;
+}
+
+/** Ids that the seed decides. */
+export function seededIds(random: SeededRandom): Ids {
+  return {
+    id: () => random.text(20, "abcdefghijklmnopqrstuvwxyz0123456789"),
+    secret: () => random.text(64, "0123456789abcdef"),
+    random: () => random.next(),
+  };
 }

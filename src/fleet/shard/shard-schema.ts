@@ -135,7 +135,7 @@ export const shardMigrations: readonly Migration[] = [
       `ALTER TABLE counters ADD COLUMN outcomes TEXT`,
       `INSERT OR IGNORE INTO counters (only, body) VALUES (1, '{}')`,
       `UPDATE counters SET outcomes = (SELECT body FROM outcomes)`,
-      // What was heard of a session, of which only what grew since is counted.
+      // The counts of a session's last report: of the next report only what grew since then is added to the sums.
       `ALTER TABLE session ADD COLUMN outcomes TEXT`,
       `UPDATE session SET outcomes = (SELECT body FROM outcome_seen WHERE outcome_seen.session_id = session.session_id)`,
       ...["outcome_total", "outcome_minute", "outcomes", "outcome_seen"].map((table) => `DROP TABLE ${table}`),

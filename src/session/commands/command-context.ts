@@ -113,7 +113,7 @@ export class CommandContext {
     return { etag: String(this.state.version), body: this.view(session) };
   }
 
-  /** What was answered before has its tag already: most who ask again find nothing new. */
+  /** The view as text, with its tag. The last text is remembered with its tag: most reads find nothing new, and need no digest then. */
   async written(session: Session): Promise<WrittenView> {
     const { version } = this.state;
     const text = JSON.stringify(this.view(session));

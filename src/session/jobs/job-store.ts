@@ -116,10 +116,10 @@ export function jobStore(sql: Sql): JobStore {
     open = null;
     sql.run(statement, ...bindings);
   };
-  let made = false;
-  /** The first create makes the tables; a session that does not exist has no jobs. */
+  /** Whether the table is there, which only `add` makes; null: not looked for since. */
+  let made: boolean | null = null;
   const exists = (): boolean =>
-    (made ||= sql.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'").length > 0);
+    (made ??= sql.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'").length > 0);
   const positionOf = (id: JobId): number | null => {
     const row = sql.run("SELECT position FROM job WHERE id = ?", id)[0];
     return row === undefined ? null : Number(row["position"]);
@@ -148,7 +148,7 @@ export function jobStore(sql: Sql): JobStore {
     },
     forget() {
       open = null;
-      made = false;
+      made = null;
     },
     open() {
       if (!exists()) return [];
@@ -166,6 +166,7 @@ export function jobStore(sql: Sql): JobStore {
     },
     add(job, activity) {
       if (!exists()) sql.run(jobTable);
+      made = true;
       const count = Number(sql.run("SELECT count(*) AS count FROM job")[0]?.["count"]);
       if (count >= jobsKept) {
         const oldest = sql.run(

@@ -14,7 +14,7 @@ export interface LeaseRows {
   write(before: Session, after: Session, receipts: readonly Closed[]): void;
   /** The closed ones, oldest first. */
   receipts(): readonly Closed[];
-  /** What was read inside a transaction that was rolled back, or of an earlier session. */
+  /** Forgets what it remembers: a transaction was rolled back after it was read, or another session begins in this object. */
   forget(): void;
 }
 

@@ -33,8 +33,10 @@ export interface Reservation {
   readonly lookAt: number;
 }
 
-/** Kept amounts: every grant there was, what is in each state, of those what pruning took, how often any of it changed, and when a place
- * was last taken or given back. */
+/**
+ * Kept amounts: every grant there was, what is in each state, of those what pruning took, how often any of it changed, and when a
+ * place was last taken or given back.
+ */
 export type Tally =
   "granted" | ReservationState | "pruned_proven" | "pruned_cancelled" | "counts_version" | "changed_at";
 

@@ -5,13 +5,12 @@
 import "../../support/cloudflare/node-workers-module.ts";
 import type { SessionId } from "../../../src/domain/state/ids.ts";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
-import type { Ids } from "../../../src/runtime/clock-ids-logger.ts";
 import type { SessionApi } from "../../../src/session/session-api.ts";
 import { memorySandbox } from "../../memory/memory-sandbox.ts";
 import { MemoryWorld } from "../../memory/memory-world.ts";
 import type { ObjectSurroundings } from "../../simulation/objects/sim-object.ts";
 import { instantTrafficKeys } from "../../support/instant-traffic-keys.ts";
-import { SeededRandom } from "../../support/seeded-random.ts";
+import { seededIds, SeededRandom } from "../../support/seeded-random.ts";
 import { VirtualClock, VirtualTime } from "../../support/virtual-time.ts";
 import type { Figure, Measure } from "../figure.ts";
 
@@ -164,11 +163,3 @@ async function hourOf(count: number): Promise<Hour> {
 const caller = { tenant: "acme", requestId: "bench", scopes: [] } as unknown as Parameters<SessionApi["get"]>[0];
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, each) => all + each, 0);
-
-function seededIds(random: SeededRandom): Ids {
-  return {
-    id: () => random.text(20, "abcdefghijklmnopqrstuvwxyz0123456789"),
-    secret: () => random.text(64, "0123456789abcdef"),
-    random: () => random.next(),
-  };
-}

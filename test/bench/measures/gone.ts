@@ -2,11 +2,11 @@
  * Time to gone and deadline slip, as docs/benchmarks.md describes them: until the operating system shows nothing of the sandbox any
  * more, from the moment at which a delete is sent, or from the end that was promised. What Mooring says about it stands beside it.
  */
-import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
 import type { BenchClient } from "../client.ts";
 import { type Figure, type Measure, median, quantile } from "../figure.ts";
+import { allPids, environmentOf, isAlive } from "../../support/processes.ts";
 import { withLocalHost } from "./local-host.ts";
 
 const lookEveryMs = 20;
@@ -129,7 +129,7 @@ async function instantsOfGone(ids: readonly string[]): Promise<readonly number[]
   let known = alive();
   while (found.size < ids.length && Date.now() < until) {
     const left = ids.filter((id) => !found.has(id));
-    const unseen = (id: string) => sessionOf(known.get(id) ?? "") !== id;
+    const unseen = (id: string) => sessionOf(known.get(id) ?? -1) !== id;
     if (left.some(unseen)) known = alive();
     for (const id of left) if (!known.has(id)) found.set(id, Date.now());
     await pause(lookEveryMs);
@@ -137,27 +137,20 @@ async function instantsOfGone(ids: readonly string[]): Promise<readonly number[]
   return ids.map((id) => found.get(id) ?? until);
 }
 
-/** Of each session that a live process says it is of, by the environment that the kernel keeps, the pid of one. */
-function alive(): ReadonlyMap<string, string> {
+/** Of each session that a live process says it is of, the pid of one. */
+function alive(): ReadonlyMap<string, number> {
   return new Map(
-    readdirSync("/proc").flatMap((pid) => {
+    allPids().flatMap((pid) => {
       const session = sessionOf(pid);
       return session === null ? [] : [[session, pid]];
     }),
   );
 }
 
-/** null: no live process, or of no session. */
-function sessionOf(pid: string): string | null {
-  if (!/^\d+$/.test(pid) || !/\) [^ZX] /.test(textOf(`/proc/${pid}/stat`))) return null;
-  return /(?:^|\0)MOORING_SESSION_ID=([^\0]+)/.exec(textOf(`/proc/${pid}/environ`))?.[1] ?? null;
+/** null: it does not live, or is of no session. */
+function sessionOf(pid: number): string | null {
+  const entry = isAlive(pid) ? environmentOf(pid).find((each) => each.startsWith(sessionEntry)) : undefined;
+  return entry === undefined ? null : entry.slice(sessionEntry.length);
 }
 
-/** "" of a process that has ended meanwhile. */
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, "latin1");
-  } catch {
-    return "";
-  }
-}
+const sessionEntry = "MOORING_SESSION_ID=";

@@ -12,7 +12,7 @@ import { orDueNow, orNow, orWholeLength } from "../../rules/instants.ts";
 import { measuredMs, openingMs, type Policy } from "../../rules/policy.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";
 
-/** Of a backoff's spread, for the longest that it can be. */
+/** With this much of its spread a backoff is the longest that it can be. */
 const mostJitter = 1;
 
 export function clockWentBack(session: Session, context: Context): Outcome {
