@@ -3,13 +3,13 @@
  *
  * One look is synchronous but takes time: a process that forks and exits while /proc is walked can hide its child. So
  * absence takes two looks (host/processes/residue.ts). Zombies and dead entries are not alive. Marks stand in the
- * environment, which exec replaces, so they are never cached. An empty environment is read again, because a process in the
- * middle of exec shows one too.
+ * environment, which exec replaces, so they are never cached.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { readRow } from "./process-table.ts";
 import { markers } from "../../src/protocol/sandbox/wrapper.ts";
-import { isForbidden, isGone } from "./errno.ts";
+import { patienceOfOneLook, readEnvironmentText, type Patience } from "./environment.ts";
+import { isGone } from "./errno.ts";
+import { readRow } from "./process-table.ts";
 
 export interface Marks {
   readonly session: string;
@@ -29,30 +29,26 @@ export interface LiveProcess {
   /** Clock ticks since boot: with the pid, the identity of a process. */
   readonly startTime: number;
   readonly name: string;
-  /** `hidden`: the process runs as this user, and yet its environment may not be read. */
+  /** `hidden`: the process runs as this user, and yet its environment may not be read, or is not there yet. */
   readonly marks: Marks | "unmarked" | "hidden";
 }
 
 /** The entry of one pid, or null when it is not alive. */
-export function readProcess(pid: number): LiveProcess | null {
+export function readProcess(pid: number, patience: Patience = patienceOfOneLook()): LiveProcess | null {
   const stat = readStat(pid);
   if (stat === null) return null;
-  let environment = readEnvironment(pid);
-  // A kernel thread, `env -i`, or a process in the middle of exec. Only the last one changes when it is read again.
-  for (let again = 0; environment === "" && stat.parent !== 2 && stat.pid !== 2 && again < 3; again += 1) {
-    environment = readEnvironment(pid);
-  }
-  if (environment === null)
-    return readStat(pid)?.startTime === stat.startTime ? { ...stat, marks: hiddenOrForeign(pid) } : null;
-  return { ...stat, marks: parseMarks(environment) };
+  const environment = readEnvironmentText(pid, patience);
+  if ("text" in environment) return { ...stat, marks: parseMarks(environment.text) };
+  return readStat(pid)?.startTime === stat.startTime ? { ...stat, marks: hiddenOrForeign(pid) } : null;
 }
 
 export function readProcesses(): readonly LiveProcess[] {
   const found: LiveProcess[] = [];
+  const patience = patienceOfOneLook();
   for (const entry of readdirSync("/proc")) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const read = readProcess(pid);
+    const read = readProcess(pid, patience);
     if (read !== null) found.push(read);
   }
   return found;
@@ -77,44 +73,6 @@ function readStat(pid: number): Omit<LiveProcess, "marks"> | null {
   if (stat === null) return null;
   const { session: terminal, ...rest } = stat;
   return { ...rest, terminal };
-}
-
-/** null: it exists and may not be read. */
-function readEnvironment(pid: number): string | null {
-  try {
-    const environment = readIfThere(`/proc/${pid}/environ`);
-    return environment === "" ? environmentOfThreads(pid) : environment;
-  } catch (error) {
-    if (isForbidden(error)) return null;
-    throw error;
-  }
-}
-
-/** A first thread that has exited shows no environment; the other threads still do. */
-function environmentOfThreads(pid: number): string {
-  for (const thread of threadsOf(pid)) {
-    const environment = readIfThere(`/proc/${pid}/task/${thread}/environ`);
-    if (environment !== "") return environment;
-  }
-  return "";
-}
-
-function threadsOf(pid: number): readonly string[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).filter((thread) => Number(thread) !== pid);
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
-  }
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isGone(error)) return "";
-    throw error;
-  }
 }
 
 /**

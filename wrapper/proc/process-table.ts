@@ -3,7 +3,8 @@
  * again, so it is never enough to signal. Zombies are not alive.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { isForbidden, isGone } from "./errno.ts";
+import { patienceOfOneLook, readEnvironmentText, type Patience } from "./environment.ts";
+import { isGone } from "./errno.ts";
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -69,28 +70,9 @@ export function readTable(): ProcessRow[] {
 }
 
 /** `NAME=value` entries; empty when it cannot be read (another user's, or gone). */
-export function readEnvironment(pid: number): readonly string[] {
-  const read = (path: string): string => {
-    try {
-      return readFileSync(path, "latin1");
-    } catch (error) {
-      if (isGone(error) || isForbidden(error)) return "";
-      throw error;
-    }
-  };
-  const own = read(`/proc/${pid}/environ`);
-  if (own !== "") return own.split("\0");
-  // The exited leader of a process that still has threads has no environment of its own; its threads do.
-  try {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) {
-      if (Number(thread) === pid) continue;
-      const text = read(`/proc/${pid}/task/${thread}/environ`);
-      if (text !== "") return text.split("\0");
-    }
-  } catch (error) {
-    if (!isGone(error) && !isForbidden(error)) throw error;
-  }
-  return [];
+export function readEnvironment(pid: number, patience: Patience = patienceOfOneLook()): readonly string[] {
+  const read = readEnvironmentText(pid, patience);
+  return "text" in read && read.text !== "" ? read.text.split("\0") : [];
 }
 
 /** The real user of a process; null: it is gone. Not the owner of /proc/pid, which is root for a process that is not dumpable. */

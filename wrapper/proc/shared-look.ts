@@ -6,6 +6,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { type ProcessOwner, readEnvironmentsAs, readOwner } from "./foreign-environments.ts";
+import { patienceOfOneLook } from "./environment.ts";
 import { readEnvironment, readTable, readUser, type ProcessRow } from "./process-table.ts";
 
 export interface Look {
@@ -39,12 +40,13 @@ function take(): Look | null {
   try {
     const environments = new Map<number, readonly string[]>();
     const table = readTable();
+    const patience = patienceOfOneLook();
     return {
       table,
       environment: (pid) => {
         const known = environments.get(pid);
         if (known !== undefined) return known;
-        const read = readEnvironment(pid);
+        const read = readEnvironment(pid, patience);
         environments.set(pid, read);
         // Nothing to read, or nothing that we may read: then its own user may.
         if (read.length === 0) for (const [each, found] of ofItsUser(pid, table)) environments.set(each, found);

@@ -1,6 +1,7 @@
 /** Environments of another user's processes, read by a helper of that user: what root may not do in a container without CAP_SYS_PTRACE. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { afterEach, describe, expect, it } from "vitest";
+import { isStarting, patienceOf } from "../../../wrapper/proc/environment.ts";
 import { readEnvironmentsAs, readOwner } from "../../../wrapper/proc/foreign-environments.ts";
 
 const owner = { uid: 61_234, gid: 61_235 };
@@ -18,6 +19,8 @@ function processOf(value: string): number {
   });
   children.push(child);
   if (child.pid === undefined) throw new Error("no process");
+  // `spawn` comes back before a busy kernel has put the environment there.
+  for (const patience = patienceOf(5_000); isStarting(child.pid) && patience(););
   return child.pid;
 }
 

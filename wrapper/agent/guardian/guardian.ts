@@ -19,6 +19,7 @@ import { leanNodeFlags } from "../lean-node.ts";
 import { baseEnvironment, markedEnvironment } from "../../proc/marked-environment.ts";
 import type { Claim } from "../../proc/membership.ts";
 import { markers } from "../../../src/protocol/sandbox/markers.ts";
+import { patienceOfOneLook } from "../../proc/environment.ts";
 import { readEnvironment, readTable, type ProcessIdentity } from "../../proc/process-table.ts";
 import { sharedLook } from "../../proc/shared-look.ts";
 import { takeStartLock, writeReady } from "./start-lock.ts";
@@ -70,9 +71,10 @@ export async function readBoot(): Promise<string> {
 
 /** Of an earlier start of this instance. Other starters are none: the lock refuses them. */
 function hasSurvivors(boot: GuardianBoot): boolean {
+  const patience = patienceOfOneLook();
   return readTable().some(({ pid }) => {
     // Read once: between two reads a starter may exit, and would look like something else.
-    const entries = readEnvironment(pid);
+    const entries = readEnvironment(pid, patience);
     return entries.includes(`${markers.instance}=${boot.instanceId}`) && !entries.includes(`${markers.role}=guardian`);
   });
 }

@@ -7,8 +7,8 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { isStarting, patienceOf, readEnvironmentText } from "../../proc/environment.ts";
 import { readEnvironmentsAs } from "../../proc/foreign-environments.ts";
-import { isForbidden } from "../../proc/errno.ts";
 
 export interface RunAs {
   readonly uid: number;
@@ -84,14 +84,13 @@ function startProbe(user: RunAs): ChildProcess | null {
   }
 }
 
-/** Root reads it itself where it may, else a helper of that user does. */
+/** Root reads it itself where it may, else a helper of that user does. Empty: it shows nothing in all the time that a probe has. */
 function environmentOf(pid: number, user: RunAs): readonly string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");
-  } catch (error) {
-    if (!isForbidden(error)) throw error;
-    return readEnvironmentsAs(user, [pid]).get(pid) ?? [];
-  }
+  const patience = patienceOf(probeMs);
+  const own = readEnvironmentText(pid, patience);
+  if ("text" in own) return own.text.split("\0");
+  while (isStarting(pid) && patience());
+  return readEnvironmentsAs(user, [pid]).get(pid) ?? [];
 }
 
 /** Why that user cannot work in a directory of its own: one above may be closed to it. null: it can. */
