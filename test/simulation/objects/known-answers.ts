@@ -47,6 +47,8 @@ function keyOf(bindings: readonly SqlValue[]): SqlValue | undefined {
   return bindings.some((each) => typeof each === "object" && each !== null) ? undefined : JSON.stringify(bindings);
 }
 
+/** Written whenever a table is made, changed or dropped. */
+export const anyTable = "sqlite_master";
 /** Statements are constants: each is looked at once. */
 const read = new Map<string, readonly string[] | null>();
 
@@ -55,10 +57,10 @@ function tablesOf(statement: string): readonly string[] | null {
   const known = read.get(statement);
   if (known !== undefined) return known;
   const names = Array.from(statement.matchAll(/\b(?:FROM|JOIN)\s+(\w+)/g), ([, name]) => String(name));
-  // SQLite's own tables change with statements that name others; a second table after a comma would not be found.
-  const plain =
-    /^\s*SELECT\b/.test(statement) && !/\b(?:sqlite|pragma|json)_|\bFROM\s+\w+(?:\s+\w+)?\s*,/i.test(statement);
-  const tables = plain && names.length > 0 ? names : null;
+  // A second table after a comma would not be found. What SQLite says of its tables changes with the tables alone.
+  const plain = /^\s*SELECT\b/.test(statement) && !/\bFROM\s+\w+(?:\s+\w+)?\s*,/i.test(statement);
+  const tables =
+    plain && names.length > 0 ? names.map((name) => (/^(?:sqlite|pragma)_/.test(name) ? anyTable : name)) : null;
   read.set(statement, tables);
   return tables;
 }

@@ -3,7 +3,7 @@
  * An alarm set inside a transaction that fails is rolled back with it, as on the platform.
  */
 import type { Sql, SqlRow, SqlValue } from "../../../src/storage/sql.ts";
-import { KnownAnswers } from "./known-answers.ts";
+import { anyTable, KnownAnswers } from "./known-answers.ts";
 import { closedDatabase, freshDatabase, usedDatabase, type DatabaseKind, type SimDatabase } from "./sim-database.ts";
 
 /** `before`: nothing of it runs. `commit`: all of it runs, and is rolled back at its end. */
@@ -58,6 +58,7 @@ export class SimStorage implements Sql {
     if (!this.#inTransaction && this.fails() !== null) throw cannotWrite();
     const rows = run();
     this.#written(table);
+    if (/^\s*(?:CREATE|ALTER|DROP)\b/.test(statement)) this.#written(anyTable);
     return rows;
   }
 
@@ -65,6 +66,7 @@ export class SimStorage implements Sql {
   damage(statement: string, ...bindings: readonly SqlValue[]): void {
     this.#database.sql.run(statement, ...bindings);
     this.#written(writtenTable(statement) ?? unknownTable);
+    this.#written(anyTable);
   }
 
   transaction<T>(body: () => T): T {
