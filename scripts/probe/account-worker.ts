@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { readWith } from "../deploy/deploy-config.ts";
 import { repository, toolEnvironment } from "../repository.ts";
 import { applicationId } from "./application-id.ts";
+import { askOver } from "./ask-over.ts";
 import type { Ask } from "./questions.ts";
 
 export const managedImage = "cloudflare/debian-trixie";
@@ -116,20 +117,6 @@ function removalsOf({ worker, application }: Names): readonly string[] {
     `npx wrangler delete --name ${worker} --force`,
     `npx wrangler containers list, and npx wrangler containers delete <the id of ${application}>`,
   ];
-}
-
-function askOver(url: string, token: string, timeoutMs: number): Ask {
-  return async (box, call, argument = null) => {
-    const reply = await fetch(`${url}/${box}/${call}`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}` },
-      body: JSON.stringify(argument),
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    const text = await reply.text();
-    if (!reply.ok) throw new Error(`${call}: ${reply.status} ${text.slice(0, 300)}`);
-    return JSON.parse(text) as never;
-  };
 }
 
 async function untilReady(ask: Ask): Promise<void> {

@@ -26,6 +26,9 @@ export interface TimerVar {
 /** Var → the policy field it sets (whole seconds there, ms in the policy), and the range that makes sense at all. */
 export const timerVars = {
   PROVISION_TIMEOUT_SECONDS: { field: "provisionMs", min: 1, max: day },
+  // A launch is called from an alarm, and the platform ends an alarm after 15 minutes.
+  LAUNCH_TIMEOUT_SECONDS: { field: "launchCallMs", min: 1, max: 600 },
+  READY_TIMEOUT_SECONDS: { field: "readyWaitMs", min: 1, max: 600 },
   LEASE_RENEW_SECONDS: { field: "renewMs", min: 1, max: 3_600 },
   LEASE_RETRY_SECONDS: { field: "renewRetryMs", min: 1, max: 3_600 },
   LEASE_TTL_SECONDS: { field: "leaseTtlMs", min: 1, max: day },

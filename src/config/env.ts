@@ -34,6 +34,8 @@ export interface Env {
 
   readonly SANDBOX_PROVIDER?: Var;
   readonly PROVISION_TIMEOUT_SECONDS?: Var;
+  readonly LAUNCH_TIMEOUT_SECONDS?: Var;
+  readonly READY_TIMEOUT_SECONDS?: Var;
   readonly LEASE_RENEW_SECONDS?: Var;
   readonly LEASE_RETRY_SECONDS?: Var;
   readonly LEASE_TTL_SECONDS?: Var;

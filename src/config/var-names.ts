@@ -10,6 +10,8 @@ import type { ConfigEnv } from "./env.ts";
 const known: Readonly<Record<keyof ConfigEnv, true>> = {
   SANDBOX_PROVIDER: true,
   PROVISION_TIMEOUT_SECONDS: true,
+  LAUNCH_TIMEOUT_SECONDS: true,
+  READY_TIMEOUT_SECONDS: true,
   LEASE_RENEW_SECONDS: true,
   LEASE_RETRY_SECONDS: true,
   LEASE_TTL_SECONDS: true,

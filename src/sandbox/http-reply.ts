@@ -27,5 +27,9 @@ export function shaped<T>(shape: Shape<T>, body: unknown, effect: "none" | "unkn
   if (parsed.success) return succeeded(parsed.data);
   const issue = parsed.error.issues[0];
   const where = issue?.path.map(String).join(".") || "body";
-  return failed("malformed", `The reply is not the protocol's: ${where}: ${issue?.message ?? "wrong"}`, effect);
+  return failed(
+    "malformed",
+    `The reply does not follow Mooring's protocol, so it was not used. ${where}: ${issue?.message ?? "wrong"}`,
+    effect,
+  );
 }

@@ -78,7 +78,11 @@ export class HttpWrapperClient implements WrapperClient {
     const reply = await this.#ask(ask, spokenProtocol, bound);
     if (!reply.ok) return reply;
     if (wrapperStanding(reply.value.protocol) === "unsupported") {
-      return failed("protocol_unsupported", `The wrapper speaks protocol ${reply.value.protocol}.`, "unknown");
+      return failed(
+        "protocol_unsupported",
+        `The agent in the sandbox speaks protocol ${reply.value.protocol}, which this Mooring does not. A new sandbox has the agent of this version.`,
+        "unknown",
+      );
     }
     return this.#ours(shaped(renewalReply, reply.value, "unknown"));
   }
@@ -99,11 +103,11 @@ export class HttpWrapperClient implements WrapperClient {
   async output(id: JobId, offset: number, bound: CallBound): Promise<ProviderResult<JobOutput>> {
     const sent = await this.#send({ method: "GET", path: `${pathOf(id)}/output?offset=${offset}` }, bound);
     if (!sent.ok) return sent;
-    if (sent.value.body === null) return failed("malformed", "The output reply has no body.", "none");
+    if (sent.value.body === null) return failed("malformed", "The agent answered without the job's output.", "none");
     const from = Number(sent.value.headers.get(wrapperHeaders.offset) ?? offset);
     if (!Number.isSafeInteger(from) || from < offset) {
       await sent.value.body.cancel();
-      return failed("malformed", "The output reply does not say where it begins.", "none");
+      return failed("malformed", "The agent sent output without saying where it begins, so it was not used.", "none");
     }
     return succeeded({ from, body: sent.value.body });
   }
@@ -187,14 +191,18 @@ export class HttpWrapperClient implements WrapperClient {
       this.#reach.forget();
       return failed(
         "foreign_instance",
-        "Whoever answered could not prove to be the instance.",
+        "What answered could not prove to be the agent of this sandbox, so its answer was not used.",
         changes ? "unknown" : "none",
       );
     }
     if (response.ok) return succeeded(response);
     const refusal = wrapperError.safeParse(jsonOf(await response.text()));
     if (!refusal.success) {
-      return failed("malformed", `Status ${response.status} without a known error code.`, changes ? "unknown" : "none");
+      return failed(
+        "malformed",
+        `The agent answered with status ${response.status} and no error that this version knows.`,
+        changes ? "unknown" : "none",
+      );
     }
     const { code, effect } = wrapperRefusals[refusal.data.code];
     return failed(code, `${refusal.data.code}: ${refusal.data.message}`, changes ? effect : "none");
@@ -210,7 +218,11 @@ export class HttpWrapperClient implements WrapperClient {
     const { instance_id: instanceId, generation } = result.value;
     if (instanceId === this.#instance.instanceId && generation === this.#instance.generation) return result;
     this.#reach.forget();
-    return failed("foreign_instance", `Instance ${instanceId} of generation ${generation} answered.`, "unknown");
+    return failed(
+      "foreign_instance",
+      `Another instance answered: ${instanceId} of generation ${generation}. Its answer was not used.`,
+      "unknown",
+    );
   }
 }
 

@@ -18,14 +18,51 @@ export interface Listener {
 
 const listening = "0A";
 
-/** Those of IPv4 first. Empty: nobody listens there. */
+/** As files of /proc/net have them. */
+interface SocketTables {
+  readonly tcp: string;
+  readonly tcp6: string;
+  readonly ifInet6: string;
+}
+
+/** Those of IPv4 first. Empty: nobody listens there whom this machine could reach. */
 export function listenersOn(port: number): readonly Listener[] {
-  return [...read("/proc/net/tcp", port), ...read("/proc/net/tcp6", port)];
+  return listenersIn(tablesNow(), port);
 }
 
 /** On every port. */
 export function allListeners(): readonly Listener[] {
-  return [...read("/proc/net/tcp", null), ...read("/proc/net/tcp6", null)];
+  return listenersIn(tablesNow(), null);
+}
+
+/**
+ * `port` null: any.
+ *
+ * A server on `::` usually takes IPv4 too. Containers often have no IPv6 address, not even on the loopback: there it is reached over IPv4. But
+ * not past a listener of IPv4 on the same port: that one would answer, and may be somebody else's.
+ */
+export function listenersIn({ tcp, tcp6, ifInet6 }: SocketTables, port: number | null): readonly Listener[] {
+  const overFour = found(tcp, port, "127.0.0.1");
+  const hasLoopback = ifInet6.split("\n").some((line) => line.startsWith(loopbackInHex));
+  if (hasLoopback) return [...overFour, ...found(tcp6, port, "::1")];
+  const taken = new Set(overFour.map((each) => each.port));
+  return [...overFour, ...found(tcp6, port, "127.0.0.1").filter((each) => !taken.has(each.port))];
+}
+
+const loopbackInHex = `${"0".repeat(31)}1 `;
+
+function tablesNow(): SocketTables {
+  return { tcp: table("tcp"), tcp6: table("tcp6"), ifInet6: table("if_inet6") };
+}
+
+/** Empty: a kernel without IPv6. */
+function table(name: string): string {
+  try {
+    return readFileSync(`/proc/net/${name}`, "latin1");
+  } catch (error) {
+    if (isGone(error)) return "";
+    throw error;
+  }
 }
 
 /** Sockets of the file system, and abstract ones, that take connections. */
@@ -40,39 +77,31 @@ export function unixListeners(): readonly { readonly inode: string; readonly nam
     });
 }
 
-/** `port` null: any. */
-function read(path: string, port: number | null): Listener[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "latin1");
-  } catch (error) {
-    // A kernel without IPv6.
-    if (isGone(error)) return [];
-    throw error;
-  }
+/** `loopback`: where one that listens on every address is reached. */
+function found(text: string, port: number | null, loopback: string): Listener[] {
   const wanted = port === null ? ":" : `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
-  const found: Listener[] = [];
+  const listeners: Listener[] = [];
   for (const line of text.split("\n")) {
     if (!line.includes(wanted)) continue;
     const [, local = "", , state, , , , uid, , inode = ""] = line.trim().split(/\s+/);
     const [address = "", digits = ""] = local.split(":");
     const on = Number.parseInt(digits, 16);
     if (state !== listening || (port !== null && on !== port)) continue;
-    found.push({ port: on, address: reachable(address), inode, uid: Number(uid) });
+    listeners.push({ port: on, address: reachable(address, loopback), inode, uid: Number(uid) });
   }
-  return found;
+  return listeners;
 }
 
 /** The kernel writes an address as 32-bit words in its own byte order. A wildcard is reached over the loopback. */
-function reachable(hex: string): string {
+function reachable(hex: string, loopback: string): string {
   const bytes = hex.match(/.{8}/g)?.flatMap((word) => word.match(/../g)?.reverse() ?? []) ?? [];
   if (bytes.length === 4) {
     const address = bytes.map((byte) => Number.parseInt(byte, 16)).join(".");
-    return address === "0.0.0.0" ? "127.0.0.1" : address;
+    return address === "0.0.0.0" ? loopback : address;
   }
   const groups = Array.from({ length: 8 }, (_, at) => `${bytes[2 * at]}${bytes[2 * at + 1]}`);
   const address = groups.map((group) => Number.parseInt(group, 16).toString(16)).join(":");
-  return /^[0:]+$/.test(address) ? "::1" : address;
+  return /^[0:]+$/.test(address) ? loopback : address;
 }
 
 /** Whether that process has one of these sockets open. A process that is gone has none; one that may not be read throws. */

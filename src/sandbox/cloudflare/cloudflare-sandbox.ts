@@ -38,7 +38,7 @@ import { launchRetriesMs } from "./fence/launching.ts";
 import { limited } from "./platform/limited-call.ts";
 import type { NetworkObjectApi, SandboxObjectApi } from "./object-api.ts";
 import { aimOf, atContainer, ObjectCaller, objectNameOf, type ObjectOf } from "./object-caller.ts";
-import { removeSnapshot, snapshotNames, storedUnder } from "./files/snapshot-shelf.ts";
+import { notAName, removeSnapshot, snapshotNames, storedUnder } from "./files/snapshot-shelf.ts";
 
 /** What the platform itself leaves a container between TERM and KILL when it is stopped. */
 const stopGraceMs = 5_000;
@@ -86,7 +86,11 @@ export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
       const call = (object: SandboxObjectApi, ms: number) => object.retire(aimOf(target), ms);
       const retired = await caller.ask(target, objectPlace, bound, true, call);
       if (!retired.ok || target.host === null || target.host === retired.value.host) return retired;
-      return failed("unavailable", `Object ${retired.value.host} answered, not ${target.host}.`, "unknown");
+      return failed(
+        "unavailable",
+        `Object ${retired.value.host} answered, and the lease is on object ${target.host}: only that one can prove anything about it.`,
+        "unknown",
+      );
     },
     observe: (target, beganAt, bound) => caller.look(target, beganAt, bound),
     stop: async (target, graceMs, bound) => {
@@ -116,7 +120,11 @@ function containersOf(caller: ObjectCaller): Containers {
         object.retireContainer(ms),
       );
       if (!retired.ok || host === null || host === retired.value.host) return retired;
-      return failed("unavailable", `Object ${retired.value.host} answered, not ${host}.`, "unknown");
+      return failed(
+        "unavailable",
+        `Object ${retired.value.host} answered, and the container is on object ${host}: only that one can prove anything about it.`,
+        "unknown",
+      );
     },
     observe: (container, beganAt, bound) => caller.lookAtContainer(container, beganAt, bound),
     destroy: ({ id, host }, bound) =>
@@ -164,14 +172,14 @@ function snapshotsOf(wiring: CloudflareWiring, caller: ObjectCaller, bucket: Sna
     // Needs no container, and must not construct the object of one.
     remove: async (sessionId, snapshotId, bound) => {
       const names = snapshotNames(sessionId, snapshotId);
-      if (names === null) return failed("invalid", "That is no name of a snapshot.", "none");
+      if (names === null) return notAName;
       if (bound.signal.aborted) return givenUp;
       const removed = await limited(wiring.clock, bound.timeoutMs, true, () => removeSnapshot(bucket, names));
       return removed.ok ? succeeded(null) : removed;
     },
     inspect: async (sessionId, snapshotId, bound) => {
       const names = snapshotNames(sessionId, snapshotId);
-      if (names === null) return failed("invalid", "That is no name of a snapshot.", "none");
+      if (names === null) return notAName;
       return limited(wiring.clock, bound.timeoutMs, false, () => storedUnder(bucket, names));
     },
   };
@@ -181,7 +189,11 @@ function trafficOf({ object, clock }: CloudflareWiring): Traffic {
   return {
     send: async (pass, nonce, { method, path, headers, body }, bound) => {
       if (pass.container !== undefined)
-        return failed("unsupported", "Members of a shared container take no traffic here.", "none");
+        return failed(
+          "unsupported",
+          "Files, processes and ports of sandboxes in a shared container cannot be reached with this provider. Use `isolation: session`.",
+          "none",
+        );
       const sent = new Headers(headers);
       for (const [name, value] of Object.entries(passHeaders(pass, nonce))) sent.set(name, value);
       return httpCall(clock, bound, true, (signal) => {

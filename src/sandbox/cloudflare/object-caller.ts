@@ -89,14 +89,18 @@ export class ObjectCaller {
     const residue = seen.value.residue.map((one) => ({ ...one, instanceId: one.instanceId as InstanceId | null }));
     const told = { ...about, host, boot, residue };
     if (expected !== null && expected !== host) {
-      return { ...told, answer: "unknown", detail: `Object ${host} answered; the lease is on ${expected}.` };
+      return {
+        ...told,
+        answer: "unknown",
+        detail: `Object ${host} answered, and the lease is on object ${expected}: only that one can prove anything about it.`,
+      };
     }
     // It must not contradict itself.
     if ((answer === "present") !== residue.length > 0) {
       return {
         ...told,
         answer: "unknown",
-        detail: `It says ${answer} and shows ${residue.length} processes. ${detail}`,
+        detail: `The object says ${answer} and shows ${residue.length} processes, which do not fit together. ${detail}`,
       };
     }
     return { ...told, answer, detail, ...(containment === undefined ? {} : { containment }) };

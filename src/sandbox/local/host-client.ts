@@ -77,7 +77,11 @@ export async function askHost<T>(
   if (status === 200) return shaped(shape, body, lost);
   const refusal = hostError.safeParse(body);
   if (!refusal.success)
-    return failed(status >= 500 ? "unavailable" : "malformed", `The host answered ${status}.`, lost);
+    return failed(
+      status >= 500 ? "unavailable" : "malformed",
+      `The sandbox host answered with status ${status} and no error that this version knows.`,
+      lost,
+    );
   const { code, effect } = failureOf[refusal.data.code];
   return failed(
     code,

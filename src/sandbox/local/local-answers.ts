@@ -18,5 +18,5 @@ export function isAnotherHost({ host }: Recorded, answered: string): boolean {
 }
 
 export function anotherHostWords({ host }: Recorded, answered: string): string {
-  return `Host ${answered} answered; the record says host ${host ?? "(none)"}.`;
+  return `Host ${answered} answered, and the record says host ${host ?? "(none)"}: only that one can prove anything about it.`;
 }

@@ -103,7 +103,7 @@ async function launch(host: HostAddress, order: LaunchOrder, bound: CallBound): 
   if (instanceId !== order.instanceId || generation !== order.generation) {
     return failed(
       "foreign_instance",
-      `The host launched instance ${instanceId} of generation ${generation}.`,
+      `The host answered for another instance (${instanceId} of generation ${generation}) than the one that was to be launched.`,
       "unknown",
     );
   }
@@ -120,7 +120,12 @@ async function retire(host: HostAddress, target: Target, bound: CallBound): Prom
   if (!reply.ok) return reply;
   const { host_id, boot_id, retired_through: through } = reply.value;
   if (isAnotherHost(target, host_id)) return failed("unavailable", anotherHostWords(target, host_id), "unknown");
-  if (through < target.generation) return failed("malformed", `Retired through ${through} only.`, "unknown");
+  if (through < target.generation)
+    return failed(
+      "malformed",
+      `The host retired generations up to ${through} alone, so generation ${target.generation} may still start.`,
+      "unknown",
+    );
   return succeeded({ host: host_id, boot: boot_id });
 }
 
@@ -147,7 +152,11 @@ async function observe(host: HostAddress, target: Target, beganAt: number, bound
   const seen = { ...about, host: host_id, boot: boot_id, residue, containment };
   if (isAnotherHost(target, host_id)) return { ...seen, answer: "unknown", detail: anotherHostWords(target, host_id) };
   if ((answer === "absent") !== (residue.length === 0)) {
-    return { ...seen, answer: "unknown", detail: `The host says ${answer} and shows ${residue.length} processes.` };
+    return {
+      ...seen,
+      answer: "unknown",
+      detail: `The host says ${answer} and shows ${residue.length} processes, which do not fit together.`,
+    };
   }
   return { ...seen, answer, detail };
 }
@@ -236,7 +245,8 @@ async function askAddress(host: HostAddress, instance: InstanceRef, signal: Abor
   const bound: CallBound = { timeoutMs: addressMs, signal: signal ?? new AbortController().signal };
   const path = `/instances/${encodeURIComponent(instance.instanceId)}`;
   const reply = await askHost(host, { method: "GET", path }, hostInstance, bound);
-  if (!reply.ok) throw new NotSent(`Where the wrapper listens is not known: ${reply.failure.message}`);
+  if (!reply.ok)
+    throw new NotSent(`The host did not say where the agent listens, so it was not asked. ${reply.failure.message}`);
   if (isAnotherHost(instance, reply.value.host_id)) throw new NotSent(anotherHostWords(instance, reply.value.host_id));
   return reply.value.url;
 }

@@ -217,6 +217,17 @@ describe("rules between values", () => {
       { PROVISION_TIMEOUT_SECONDS: "119" },
       /launch bound \+ ready wait ≤ provision deadline/,
     ],
+    [
+      "PROVISION_TIMEOUT_SECONDS",
+      { LAUNCH_TIMEOUT_SECONDS: "541" },
+      /LAUNCH_TIMEOUT_SECONDS=541.*launch bound \+ ready wait ≤/,
+    ],
+    [
+      "PROVISION_TIMEOUT_SECONDS",
+      { READY_TIMEOUT_SECONDS: "541" },
+      /READY_TIMEOUT_SECONDS=541.*launch bound \+ ready wait ≤/,
+    ],
+    ["LAUNCH_TIMEOUT_SECONDS", { LAUNCH_TIMEOUT_SECONDS: "19" }, /launch retries \(20000 ms\) ≤ launch bound/],
     ["DEFAULT_TIMEOUT_SECONDS", { MAX_TIMEOUT_SECONDS: "3599" }, /MAX_TIMEOUT_SECONDS=3599.*default timeout ≤ maximum/],
   ] as const)("%s: refused with the var, its value and the rule [LEA-24]", (name, env, words) => {
     const misfits = refusals(env);
@@ -240,6 +251,9 @@ describe("rules between values", () => {
     { STOP_GRACE_SECONDS: "60", STOP_ATTEMPT_SECONDS: "101" },
     { STOP_ATTEMPT_SECONDS: "51" },
     { PROVISION_TIMEOUT_SECONDS: "120" },
+    { LAUNCH_TIMEOUT_SECONDS: "540" },
+    { LAUNCH_TIMEOUT_SECONDS: "20" },
+    { READY_TIMEOUT_SECONDS: "540" },
     { MAX_TIMEOUT_SECONDS: "3600" },
   ])("%o is exactly on its rule's boundary and fits [LEA-24]", (env) => {
     expect(refusals(env)).toEqual([]);
@@ -247,7 +261,6 @@ describe("rules between values", () => {
 
   /** The rules about values without a var: reached through the same words, with a policy made by hand. */
   it.each([
-    [{ launchCallMs: 19_999 }, "launchCallMs", /the provider's launch retries \(20000 ms\) ≤ launch bound/],
     [{ staleActivityMs: 129_999 }, "staleActivityMs", /stale activity ≥ renewal \+ alarm slip \+ observe bound/],
     [{ sleepAfterMs: 369_999 }, "sleepAfterMs", /lease TTL \+ stop grace \+ alarm slip ≤ sleepAfter ≤ twice that/],
     [{ sleepAfterMs: 740_001 }, "sleepAfterMs", /sleepAfter ≤ twice that/],

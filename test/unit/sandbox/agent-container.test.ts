@@ -196,6 +196,30 @@ describe("what keeps a container", () => {
     expect(rig.container).toMatchObject({ running: false, calls: { destroy: 1 } });
   });
 
+  it("a launch that takes longer than the hold keeps its container, and the first renewal has a whole hold [CON-4]", async () => {
+    let knocks = 0;
+    const alarm = vi.fn<() => Promise<void>>();
+    const rig = new Rig({
+      isSlow: () => {
+        knocks += 1;
+        if (knocks === 1) rig.ahead += sleepAfterMs + 1_000;
+        if (knocks === 1) void alarm();
+        return knocks < 4;
+      },
+    });
+    const object = rig.object();
+    alarm.mockImplementation(() => object.alarm());
+    const order = orderOf(rig.now(), { launchNotAfter: rig.now() + 2 * sleepAfterMs });
+    expect(await object.launch(order, 2 * sleepAfterMs)).toMatchObject({ ok: true });
+    await alarm.mock.results[0]?.value;
+    await object.alarm();
+    expect(rig.container).toMatchObject({ running: true, calls: { start: 1, destroy: 0 } });
+    expect(rig.container.holds.at(-1)).toBeGreaterThan(sleepAfterMs - 60_000);
+    rig.ahead += sleepAfterMs + 1_000;
+    await object.alarm();
+    expect(rig.container).toMatchObject({ running: false, calls: { destroy: 1 } });
+  });
+
   it("at rest nothing is pending and the one alarm is the stored instant [CON-5]", async () => {
     const rig = new Rig();
     await rig.object().launch(orderOf(rig.now()), ms);

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { startRefused } from "../../../src/sandbox/cloudflare/fence/start-gate.ts";
 import { codeMeanings, nameMeanings, sdkFailure } from "../../../src/sandbox/cloudflare/sdk/sdk-failure.ts";
 
 const directory = join(import.meta.dirname, "../../../node_modules/@cloudflare/sandbox/dist");
@@ -86,7 +87,8 @@ describe("what a failure says about the effect", () => {
       "none",
     ],
     ["nobody listens", new Error("Container is not listening to port 8080"), "unavailable", "none"],
-    ["refused by the fence", thrown("INTERNAL_ERROR"), "unavailable", "unknown"],
+    ["refused by the fence", new Error(`${startRefused}: no launch is under way.`), "refused_retired", "none"],
+    ["an error of nobody's own", thrown("INTERNAL_ERROR"), "unavailable", "unknown"],
     [
       "an overloaded object",
       Object.assign(new Error("Durable Object is overloaded."), { overloaded: true }),

@@ -119,7 +119,11 @@ export class Ending {
   async #left(aim: ObjectAim, ms: number): Promise<ProviderResult<Stopped>> {
     const seen = await this.#looking.look(aim, Math.max(ms, 1));
     if (seen.answer === "unknown")
-      return failed("unavailable", `What is left cannot be told: ${seen.detail}`, "unknown");
+      return failed(
+        "unavailable",
+        `The sandbox was told to end, and what is left of it could not be seen. ${seen.detail}`,
+        "unknown",
+      );
     return succeeded({ remaining: seen.residue });
   }
 }

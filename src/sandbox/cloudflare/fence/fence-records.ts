@@ -81,7 +81,9 @@ export class FenceRecords {
     if (stored === undefined || stored === null) return { sandboxId, armed: null, retiredThrough: null };
     const row = stored as Partial<PlaceRecord>;
     if (row.sandboxId !== sandboxId || row.armed === undefined || row.retiredThrough === undefined) {
-      throw new Error(`The record of sandbox ${sandboxId} cannot be understood.`);
+      throw new Error(
+        `The stored record of sandbox ${sandboxId} cannot be understood: it is broken, or a newer Mooring wrote it. It is left as it is.`,
+      );
     }
     return row as PlaceRecord;
   }
@@ -134,7 +136,9 @@ export class FenceRecords {
     const stored = this.#storage.get(objectKey);
     if (stored === undefined || stored === null) return null;
     if (typeof (stored as Partial<ObjectRecord>).boot !== "string") {
-      throw new Error("The record of this container cannot be understood.");
+      throw new Error(
+        "The stored record of this container cannot be understood: it is broken, or a newer Mooring wrote it. It is left as it is.",
+      );
     }
     return stored as ObjectRecord;
   }

@@ -28,7 +28,7 @@ import { Reports } from "./reports.ts";
 import { Room } from "../seats/room.ts";
 import { Saving } from "../files/saving.ts";
 import { SharedContainer } from "../seats/shared-container.ts";
-import { StartGate } from "./start-gate.ts";
+import { startRefused, StartGate } from "./start-gate.ts";
 import { Vacating } from "../seats/vacating.ts";
 
 /** The platform's own end of an idle container comes this late at most: how often its loop looks. */
@@ -67,13 +67,18 @@ export class Fence implements SandboxObjectApi {
 
   /** For the shell, at every starting path. Throws what the SDK passes on. */
   refuseToStart(): void {
-    const why = this.#wiped ? "Refused by the fence: everything here was erased." : this.#gate.refusal();
+    const why = this.#wiped ? `${startRefused}: all that is stored of it was erased.` : this.#gate.refusal();
     if (why !== null) throw new Error(why);
   }
 
   launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>> {
     return this.#answer("launch", async () => {
-      if (this.#wiped) return failed("unavailable", "This object was just erased; it is made again.", "none");
+      if (this.#wiped)
+        return failed(
+          "unavailable",
+          "The container's object was erased a moment ago and is about to be built anew, so nothing was started.",
+          "none",
+        );
       return this.#launching.launch(order, timeoutMs);
     });
   }
@@ -89,7 +94,11 @@ export class Fence implements SandboxObjectApi {
       await records.sync();
       // From here on no launch begins; one that is under way may just be starting its process.
       if (!(await this.#launching.settled(timeoutMs, aim.sandboxId))) {
-        return failed("timed_out", "A launch of it is still under way.", "unknown");
+        return failed(
+          "timed_out",
+          "The sandbox is retired, but a launch of it is still under way, so something may still start.",
+          "unknown",
+        );
       }
       return succeeded({ host: platform.objectId, boot: records.boot });
     });
@@ -112,9 +121,18 @@ export class Fence implements SandboxObjectApi {
       const { records, platform, clock } = this.#parts;
       const { retiredThrough } = records.place(aim.sandboxId);
       if (retiredThrough === null || retiredThrough < aim.generation)
-        return failed("unavailable", "Only what is retired is erased.", "none");
+        return failed(
+          "unavailable",
+          "The sandbox is not retired, so its records are kept: a launch may still come.",
+          "none",
+        );
       if (aim.container !== undefined) return this.#eraseMember(aim, timeoutMs);
-      if (platform.running()) return failed("unavailable", "The container still runs.", "none");
+      if (platform.running())
+        return failed(
+          "unavailable",
+          "The container still runs, so its records are kept. It has to be stopped first.",
+          "none",
+        );
       if (records.erasedAt === null) records.erase(clock.now());
       await platform.storage.setAlarm((records.erasedAt ?? clock.now()) + tombstoneMs);
       return succeeded(null);
@@ -197,7 +215,8 @@ export class Fence implements SandboxObjectApi {
       records.stayAwakeUntil(clock.now() + terms.sleepAfterMs);
       return false;
     }
-    if (clock.now() < awakeUntil) return false;
+    // A launch may take longer than the hold. It has a bound of its own, and ends what did not come up by then.
+    if (clock.now() < Math.max(awakeUntil, this.#launching.underWayUntil)) return false;
     logger.warn("a container that nobody renewed is ended", { object: platform.objectId });
     await this.#ending.endContainer(deadlineIn(clock, deadManMs).left());
     return true;
@@ -207,7 +226,8 @@ export class Fence implements SandboxObjectApi {
     const { records, platform, clock } = this.#parts;
     const vacated = await this.#launching.inTurn(aim.sandboxId, () => this.#vacating.vacate(aim, null, timeoutMs));
     if (!vacated.ok) return vacated;
-    if ("kept" in vacated.value) return failed("unavailable", `It is not removed: ${vacated.value.kept}.`, "none");
+    if ("kept" in vacated.value)
+      return failed("unavailable", `The files of the member are not removed: ${vacated.value.kept}.`, "none");
     // Nothing was ever launched here as far as anything here remembers. Not a tombstone: the container may be about to be used.
     if (!records.roster.known) {
       records.forget(clock.now() + tombstoneMs);
@@ -246,7 +266,7 @@ export class Fence implements SandboxObjectApi {
       return await call();
     } catch (error) {
       this.#parts.logger.error("the fence failed", { what, error: words(error) });
-      return failed("unavailable", `${what}: ${words(error)}`, "unknown");
+      return failed("unavailable", `The container's object failed (${what}): ${words(error)}`, "unknown");
     }
   }
 }

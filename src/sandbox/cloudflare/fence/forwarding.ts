@@ -32,14 +32,24 @@ export class Forwarding {
     const { platform, records, clock, terms } = this.#parts;
     const { armed, retiredThrough } = records.place(call.aim.sandboxId);
     const renewal = call.method === "POST" && call.path === "/lease";
-    if (!platform.running()) return failed("unavailable", "The container does not run.", "none");
+    if (!platform.running())
+      return failed("unavailable", "The sandbox's container does not run, so nobody is there to answer.", "none");
     // An older fencing token still goes through: it is the wrapper that refuses it, and proves who it is.
     const home = homeOf(call.aim, this.#parts);
     if (armed?.instanceId !== call.aim.instanceId || home === null) {
-      return failed("unavailable", `The container does not serve instance ${call.aim.instanceId}.`, "none");
+      const { instanceId } = call.aim;
+      return failed(
+        "unavailable",
+        `Instance ${instanceId} is not what runs in the container, so it was not asked.`,
+        "none",
+      );
     }
     if (renewal && retiredThrough !== null && armed.generation <= retiredThrough) {
-      return failed("refused_retired", "A retired generation is not renewed.", "none");
+      return failed(
+        "refused_retired",
+        "The sandbox is retired, so its lease is not renewed any more: it is to end.",
+        "none",
+      );
     }
     const changes = call.method !== "GET";
     const answered = await limited(clock, timeoutMs, changes, (signal) =>
@@ -69,11 +79,15 @@ export class Forwarding {
     const generation = Number(headers.get(trafficHeaders.generation));
     const { armed, retiredThrough } = records.place(sandboxId);
     if (armed === null || armed.generation !== generation || armed.instanceId !== headers.get(trafficHeaders.instance))
-      return refusal("retired", `This object does not serve generation ${generation}.`);
+      return refusal(
+        "retired",
+        `Generation ${generation} of the sandbox is not what runs: it was replaced, or has ended.`,
+      );
     if (retiredThrough !== null && generation <= retiredThrough)
-      return refusal("retired", `Generation ${generation} is retired.`);
+      return refusal("retired", `Generation ${generation} of the sandbox is retired: it is being ended or replaced.`);
     const home = homeOf({ sandboxId }, this.#parts);
-    if (home === null || !platform.running()) return refusal("unreachable", "The container does not run.");
+    if (home === null || !platform.running())
+      return refusal("unreachable", "The sandbox's container does not run, so nobody is there to answer.");
     const sent = new Headers(headers);
     for (const name of forObject) sent.delete(name);
     const { pathname, search } = new URL(request.url);

@@ -34,6 +34,9 @@ const abandonMs = 4_000;
 /** The longest that a launch may take, its own retries included. */
 export const launchRetriesMs = startMs + readyMs + abandonMs;
 const lastWordsBytes = 300;
+const tooSlow =
+  "The agent did not answer within the time of one launch, so its start was given up. Where sandboxes start slowly, an operator raises LAUNCH_TIMEOUT_SECONDS.";
+const endedEarly = "The container ended before its agent answered.";
 /** No sandbox id: the turn of whoever starts the container. */
 const startingTurn = "the container";
 
@@ -58,6 +61,8 @@ export class Launching {
   readonly #spawning: Spawning;
   /** Input gates do not hold across the SDK's awaits. */
   readonly #turns = new KeyedQueue();
+  /** When the bound of each launch under way is over, epoch ms. */
+  readonly #bounds = new Set<{ readonly at: number }>();
 
   constructor(parts: FenceParts, gate: StartGate, { ending, saving, room, vacating, reports }: LaunchHands) {
     this.#parts = parts;
@@ -72,8 +77,18 @@ export class Launching {
 
   launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>> {
     const kept = Math.min(abandonMs, timeoutMs / 4);
-    const deadline = deadlineIn(this.#parts.clock, timeoutMs - kept);
-    return this.#turns.run(order.sandboxId, () => this.#launch(order, deadline));
+    const { clock } = this.#parts;
+    const deadline = deadlineIn(clock, timeoutMs - kept);
+    const bound = { at: clock.now() + timeoutMs };
+    this.#bounds.add(bound);
+    return this.#turns
+      .run(order.sandboxId, () => this.#launch(order, deadline))
+      .finally(() => this.#bounds.delete(bound));
+  }
+
+  /** Epoch ms: until then a launch may still be under way; 0: none is. Bounded even if a launch never ends. */
+  get underWayUntil(): number {
+    return Math.max(0, ...[...this.#bounds].map(({ at }) => at));
   }
 
   /** Until no launch of that sandbox, or of any, is under way; false: not within that time. */
@@ -97,7 +112,12 @@ export class Launching {
     const known = records.place(order.sandboxId).armed;
     // A repeat learns what the first one did, even when that has ended since: an instance runs once.
     if (known?.ready === true) return succeeded(this.#launched());
-    if (deadline.left() === 0) return failed("timed_out", "Earlier launches took all its time.", "none");
+    if (deadline.left() === 0)
+      return failed(
+        "timed_out",
+        "An earlier launch of this sandbox took all the time of this one, so nothing was started.",
+        "none",
+      );
     const files =
       order.restore === undefined
         ? null
@@ -111,7 +131,12 @@ export class Launching {
     let armed = this.#arm(order, false, starts);
     if (armed === null && order.container !== undefined && (await this.#vacating.freeOne(order.container, deadline)))
       armed = this.#arm(order, false, starts);
-    if (armed === null) return failed("no_capacity", "All seats of that shared container are taken.", "none");
+    if (armed === null)
+      return failed(
+        "no_capacity",
+        "Every seat of the shared container is taken, so nothing was started. A seat is free again once a member that ended was removed.",
+        "none",
+      );
     await records.sync();
     const launched = await this.#bringUp(order, armed, starts, files?.value ?? null, deadline);
     if (launched.ok) return launched;
@@ -145,7 +170,7 @@ export class Launching {
     // together, then has what is left of the call: ended and started again, it would be no faster.
     const readyWithin = this.#parts.platform.native === null ? Math.min(readyMs, deadline.left()) : deadline.left();
     const ready = await this.#spawning.isReady(order, home, isCalledOff, readyWithin);
-    if (!ready) return failed("unavailable", "The wrapper did not come up in time.", "unknown");
+    if (!ready) return failed("unavailable", this.#parts.platform.running() ? tooSlow : endedEarly, "unknown");
     const retired = this.#refusal(order);
     if (retired !== null) return retired;
     this.#arm(order, true, starts);
@@ -197,12 +222,11 @@ export class Launching {
     const { sessionId, generation, instanceId } = order;
     const armed: Armed = { sessionId, generation, instanceId, ready, starts };
     records.arm(sandboxId, armed);
-    if (!ready) {
-      const until = clock.now() + terms.sleepAfterMs;
-      records.stayAwakeUntil(until);
-      // The SDK's object has an alarm loop of its own.
-      if (platform.native !== null) platform.renewActivity(until);
-    }
+    // Again when it is ready: a slow launch may have used up the first hold, and the first renewal must still find the container.
+    const until = clock.now() + terms.sleepAfterMs;
+    records.stayAwakeUntil(until);
+    // The SDK's object has an alarm loop of its own.
+    if (platform.native !== null) platform.renewActivity(until);
     return homeOf(container === undefined ? { sandboxId } : { sandboxId, container }, this.#parts);
   }
 
@@ -214,15 +238,33 @@ export class Launching {
     const { records, clock } = this.#parts;
     const { armed, retiredThrough } = records.place(order.sandboxId);
     if (records.erasedAt !== null || (retiredThrough !== null && order.generation <= retiredThrough)) {
-      return failed("refused_retired", `Sandbox ${order.sandboxId} is retired.`, "none");
+      return failed(
+        "refused_retired",
+        `Sandbox ${order.sandboxId} is retired: it was ended or replaced before this launch came. Nothing was started.`,
+        "none",
+      );
     }
-    if (records.roster.retired) return failed("refused_retired", "The shared container is retired.", "none");
+    if (records.roster.retired)
+      return failed(
+        "refused_retired",
+        "The shared container is retired and takes no new member, so nothing was started.",
+        "none",
+      );
     if (armed !== null && (armed.instanceId !== order.instanceId || armed.generation !== order.generation)) {
       const whom = `instance ${armed.instanceId} of generation ${armed.generation}`;
-      return failed("foreign_instance", `Sandbox ${order.sandboxId} serves ${whom}.`, "none");
+      return failed(
+        "foreign_instance",
+        `Sandbox ${order.sandboxId} serves ${whom}, so nothing was started. That instance has to end first.`,
+        "none",
+      );
     }
     if (armed?.ready !== true && clock.now() > order.launchNotAfter) {
-      return failed("refused_late", `It came ${clock.now() - order.launchNotAfter} ms after launchNotAfter.`, "none");
+      const lateMs = clock.now() - order.launchNotAfter;
+      return failed(
+        "refused_late",
+        `The launch came ${lateMs} ms after the end of its time, so nothing was started.`,
+        "none",
+      );
     }
     return null;
   }
@@ -245,11 +287,19 @@ export class Launching {
   async #taken(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<Launched> | null> {
     const seen = await this.#inside(order, deadline);
     if (!seen.ok)
-      return failed("unavailable", `Who is in the container cannot be told: ${seen.failure.message}`, "none");
+      return failed(
+        "unavailable",
+        `The container runs, and who is in it could not be found out, so nothing was started. ${seen.failure.message}`,
+        "none",
+      );
     const foreign = seen.value.find(({ instanceId }) => instanceId !== order.instanceId);
     if (foreign !== undefined) {
       const who = `Process ${foreign.pid ?? "?"} of instance ${foreign.instanceId ?? "(legacy)"}`;
-      return failed("foreign_instance", `${who} is in the container.`, "none");
+      return failed(
+        "foreign_instance",
+        `${who} is in the container, so nothing was started. It has to end first.`,
+        "none",
+      );
     }
     if (seen.value.length === 0 && this.#parts.platform.native === null) return null;
     const home = homeOf(order, this.#parts);
@@ -261,6 +311,10 @@ export class Launching {
     }
     // Of this very instance, and it does not come up: the next start must find nothing of it.
     if (await this.#abandon(order, Math.min(abandonMs, deadline.left()))) return null;
-    return failed("unavailable", "An earlier start of this instance is stuck in the container.", "unknown");
+    return failed(
+      "unavailable",
+      "An earlier start of this instance did not come up and could not be ended. It has to end before another start.",
+      "unknown",
+    );
   }
 }

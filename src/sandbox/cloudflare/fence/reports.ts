@@ -17,7 +17,8 @@ export class Reports {
   async logs(aim: ObjectAim, tailBytes: number, timeoutMs: number): Promise<ProviderResult<SandboxLogs>> {
     const { platform, records, toolbox, terms } = this.#parts;
     const instanceId = aim.instanceId ?? records.place(aim.sandboxId).armed?.instanceId ?? null;
-    if (!platform.running() || instanceId === null) return failed("not_found", "The container does not run.", "none");
+    if (!platform.running() || instanceId === null)
+      return failed("not_found", "The sandbox does not run, so it has no log that could be read.", "none");
     const order = { state_dir: `${terms.paths.state}/${instanceId}`, tail_bytes: tailBytes };
     const read = await toolbox.run("logs", order, logsReport, timeoutMs, false);
     return read.ok ? succeeded({ text: read.value.text, lastWrittenAgoMs: read.value.last_written_ago_ms }) : read;
@@ -25,7 +26,8 @@ export class Reports {
 
   async resources(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<SandboxResources>> {
     const { platform, toolbox } = this.#parts;
-    if (!platform.running()) return failed("not_found", "The container does not run.", "none");
+    if (!platform.running())
+      return failed("not_found", "The sandbox does not run, so it uses nothing that could be measured.", "none");
     const member = memberOf(aim, this.#parts);
     const order = {
       aim: toolAim({ ...aim, instanceId: null }),

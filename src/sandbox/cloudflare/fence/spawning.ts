@@ -9,6 +9,7 @@ import { twoLines } from "../sdk/job-user.ts";
 import { deadlineIn, limited } from "../platform/limited-call.ts";
 import { processIdOf } from "../platform/toolbox-calls.ts";
 
+const calledOff = "The launch was called off, because its session ended the sandbox or its time was over.";
 const readyPollMs = 100;
 const knockMs = 2_000;
 const maxOutputBytes = 64 * 1024 * 1024;
@@ -51,7 +52,7 @@ export class Spawning {
     const { native } = platform;
     if (native !== null) {
       return limited(clock, ms, true, (signal) => {
-        if (isCalledOff()) throw new Error("The launch was called off.");
+        if (isCalledOff()) throw new Error(calledOff);
         return native.handOver(JSON.stringify(full), signal);
       });
     }
@@ -72,7 +73,7 @@ export class Spawning {
     return limited(clock, ms, true, async (signal) => {
       await platform.writeFile(boot, hasOther ? twoLines(full, document) : JSON.stringify(full));
       // Given up, or retired, while the file was written: a start that nobody waits for must not happen.
-      if (signal.aborted || isCalledOff()) throw new Error("The launch was called off.");
+      if (signal.aborted || isCalledOff()) throw new Error(calledOff);
       await platform.startProcess(command, processIdOf(order.instanceId, starts), env);
     });
   }

@@ -8,6 +8,9 @@ import type { Generation, SandboxId } from "../../../domain/state/ids.ts";
 import type { Clock } from "../../../runtime/clock-ids-logger.ts";
 import type { FenceRecords } from "./fence-records.ts";
 
+/** How every refusal begins. The failure table knows a refusal by it, because an error's class does not survive the SDK. */
+export const startRefused = "Mooring did not start the container";
+
 interface Opening {
   readonly sandboxId: SandboxId;
   readonly generation: Generation;
@@ -24,16 +27,17 @@ export class StartGate {
     this.#clock = clock;
   }
 
-  /** null: it may. Otherwise why not, beginning with words that the failure table knows. */
+  /** null: it may. Otherwise why not, beginning with `startRefused`. */
   refusal(): string | null {
     const opening = this.#opening;
-    if (opening === null) return "Refused by the fence: no launch is under way.";
-    if (this.#clock.now() > opening.launchNotAfter) return "Refused by the fence: the launch came too late.";
+    if (opening === null) return `${startRefused}: no launch is under way.`;
+    if (this.#clock.now() > opening.launchNotAfter)
+      return `${startRefused}: the launch came after the end of its time.`;
     const { armed, retiredThrough } = this.#records.place(opening.sandboxId);
-    if (this.#records.roster.retired) return "Refused by the fence: the shared container is retired.";
-    if (armed?.generation !== opening.generation) return "Refused by the fence: that generation is not armed.";
+    if (this.#records.roster.retired) return `${startRefused}: the shared container is retired.`;
+    if (armed?.generation !== opening.generation) return `${startRefused}: another generation was launched meanwhile.`;
     if (retiredThrough !== null && opening.generation <= retiredThrough)
-      return "Refused by the fence: that generation is retired.";
+      return `${startRefused}: its generation was retired meanwhile.`;
     return null;
   }
 

@@ -22,6 +22,8 @@ import {
   acknowledgement,
   isRemoved,
   isSame,
+  noBucket,
+  notAName,
   snapshotNames,
   sumOf,
   upload,
@@ -64,7 +66,12 @@ export class Saving {
     if ("ok" in shelf) return shelf;
     const found = await this.#ask(deadline, false, () => acknowledgement(shelf.bucket, shelf.names));
     if (!found.ok) return found;
-    if (found.value === null) return failed("not_found", `There is no snapshot ${name} of that session.`, "none");
+    if (found.value === null)
+      return failed(
+        "not_found",
+        `The bucket has no snapshot ${name} of that session, so nothing was restored.`,
+        "none",
+      );
     return succeeded({ names: shelf.names, sum: found.value });
   }
 
@@ -72,7 +79,7 @@ export class Saving {
   async restore(order: LaunchOrder, home: Home, files: KeptFiles, ms: number): Promise<ProviderResult<null>> {
     const deadline = deadlineIn(this.#parts.clock, ms);
     const { bucket, native } = this.#parts.platform;
-    if (bucket === null) return failed("unsupported", "This deployment has no bucket for snapshots.", "none");
+    if (bucket === null) return noBucket;
     if (native !== null) {
       const { platform } = this.#parts;
       return this.#ask(deadline, true, async () => {
@@ -90,7 +97,11 @@ export class Saving {
     });
     if (!came.ok) return came;
     if (isSame(came.value, files.sum)) return succeeded(null);
-    return failed("unavailable", "What came out of the bucket is not what was saved.", "unknown");
+    return failed(
+      "unavailable",
+      "The saved archive was read back with another size or checksum than it was packed with, so it does not count as saved.",
+      "unknown",
+    );
   }
 
   async #save(aim: ObjectAim, name: string, deadline: Deadline): Promise<ProviderResult<{ readonly bytes: number }>> {
@@ -103,7 +114,8 @@ export class Saving {
       sum: await acknowledgement(bucket, names),
     }));
     if (!earlier.ok) return earlier;
-    if (earlier.value.removed) return failed("refused_retired", `Snapshot ${name} was removed.`, "none");
+    if (earlier.value.removed)
+      return failed("refused_retired", `Snapshot ${name} was deleted before, and its name is not used again.`, "none");
     if (earlier.value.sum !== null) return succeeded({ bytes: earlier.value.sum.bytes });
     const { armed } = records.place(aim.sandboxId);
     const here =
@@ -112,7 +124,7 @@ export class Saving {
       (aim.instanceId === null || armed.instanceId === aim.instanceId);
     const home = homeOf(aim, this.#parts);
     if (!here || home === null || !platform.running()) {
-      return failed("not_found", "Nothing runs there whose files could be saved.", "none");
+      return failed("not_found", "The sandbox does not run, so there are no files to save.", "none");
     }
     const { native } = platform;
     if (native !== null) {
@@ -148,9 +160,9 @@ export class Saving {
     name: string,
   ): Refused | { readonly bucket: SnapshotBucket; readonly names: SnapshotNames } {
     const { bucket } = this.#parts.platform;
-    if (bucket === null) return failed("unsupported", "This deployment has no bucket for snapshots.", "none");
+    if (bucket === null) return noBucket;
     const names = snapshotNames(sessionId, name);
-    return names === null ? failed("invalid", "That is no name of a snapshot.", "none") : { bucket, names };
+    return names === null ? notAName : { bucket, names };
   }
 
   #ask<T>(deadline: Deadline, changes: boolean, call: (signal: AbortSignal) => Promise<T>): Promise<ProviderResult<T>> {
@@ -204,7 +216,11 @@ export class Saving {
       if (ready.ok) return succeeded(courier);
       await this.#parts.clock.sleep(Math.min(pollMs, until.left()));
     }
-    return failed("unavailable", "The program that carries files did not come up in time.", "unknown");
+    return failed(
+      "unavailable",
+      "The program that carries files into and out of the sandbox did not start in time, so none were carried.",
+      "unknown",
+    );
   }
 }
 

@@ -15,6 +15,17 @@ import type { Digest, SnapshotBucket, UploadedPart } from "../platform/container
 const partBytes = 8 * 1024 * 1024;
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 
+export const notAName = failed(
+  "invalid",
+  "The id of the snapshot is not one that Mooring gives, so there can be no such snapshot.",
+  "none",
+);
+export const noBucket = failed(
+  "unsupported",
+  "This deployment has no bucket for snapshots (binding SNAPSHOTS), so files can be neither saved nor restored.",
+  "none",
+);
+
 export interface SnapshotNames {
   readonly archive: string;
   readonly acknowledged: string;
@@ -100,12 +111,16 @@ export async function acknowledge(
 ): Promise<ProviderResult<{ readonly bytes: number }>> {
   if (stored === null || !isSame(stored, packed)) {
     await bucket.delete([names.archive]);
-    return failed("unavailable", "What the bucket keeps is not what the container packed.", "none");
+    return failed(
+      "unavailable",
+      "The bucket keeps an archive of another size or checksum than the sandbox packed, so it does not count as saved.",
+      "none",
+    );
   }
   await bucket.put(names.acknowledged, JSON.stringify(packed));
   if (!(await isRemoved(bucket, names))) return succeeded({ bytes: packed.bytes });
   await bucket.delete([names.acknowledged, names.archive]);
-  return failed("refused_retired", "That snapshot was removed.", "none");
+  return failed("refused_retired", "That snapshot was deleted before, and its name is not used again.", "none");
 }
 
 export function isSame(one: CourierSum, other: CourierSum): boolean {

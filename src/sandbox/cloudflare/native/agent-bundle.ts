@@ -12,7 +12,10 @@ export const agentBundlePath = "/agent/bundle.json";
 
 export async function readAgentBundle(assets: Pick<Fetcher, "fetch">): Promise<AgentBundle> {
   const reply = await assets.fetch(`https://assets.invalid${agentBundlePath}`);
-  if (reply.status !== 200) throw new Error(`The agent is not among the files of this Worker (${reply.status}).`);
+  if (reply.status !== 200)
+    throw new Error(
+      `The agent is not among the files of this Worker (status ${reply.status}), so no sandbox can start. \`node scripts/builds/build-agent.ts\` makes it; deploy again.`,
+    );
   const bytes = new Uint8Array(await reply.arrayBuffer());
   return { bytes, digest: toHex(await sha256(bytes)) };
 }

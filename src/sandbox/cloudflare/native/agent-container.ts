@@ -16,7 +16,7 @@ import type { Seals } from "../../../storage/seals.ts";
 import { ContainerNetwork } from "../network/container-network.ts";
 import type { NetworkGateProps } from "../network/network-gate.ts";
 import type { LaunchOrder, NetworkRules } from "../../agent-sandbox.ts";
-import type { FenceStorage, SnapshotBucket } from "../platform/container-platform.ts";
+import { type FenceStorage, noContainer, type SnapshotBucket } from "../platform/container-platform.ts";
 import { durableFenceStorage } from "../platform/durable-fence-storage.ts";
 import { Fence } from "../fence/fence.ts";
 import { fenceAnswers, type FromFence } from "../fence/fence-answers.ts";
@@ -82,8 +82,7 @@ export function agentContainer<Env extends object>(wire: (env: Env) => AgentCont
       const wiring = wire(env);
       const { clock, ids, logger, sleepAfterMs, bucket, assets, terms, seals } = wiring;
       const storage = durableFenceStorage(ctx.storage);
-      if (ctx.container === undefined)
-        throw new Error("This class has no container: see [[containers]] in wrangler.toml.");
+      if (ctx.container === undefined) throw noContainer("AgentContainer");
       const network = new ContainerNetwork({
         objectId: ctx.id.toString(),
         container: ctx.container,
@@ -178,13 +177,22 @@ export function agentContainer<Env extends object>(wire: (env: Env) => AgentCont
         if (!this.#platform.running()) await this.#network.keep(order.network);
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
-        return failed("unavailable", `The rules for its network cannot be kept: ${why}`, "none");
+        return failed(
+          "unavailable",
+          `The network rules of the sandbox could not be stored, so nothing was started. ${why}`,
+          "none",
+        );
       }
       return this.#fence.launch({ ...order, env: { ...this.#network.environment, ...order.env } }, timeoutMs);
     }
     async changeNetwork(aim: ObjectAim, rules: NetworkRules): Promise<ProviderResult<NetworkChanged>> {
       const { armed } = this.#records.place(aim.sandboxId);
-      if (armed?.generation !== aim.generation) return failed("not_found", "Nothing of it runs here.", "none");
+      if (armed?.generation !== aim.generation)
+        return failed(
+          "not_found",
+          "The sandbox does not run, so there was nothing to change the network rules of.",
+          "none",
+        );
       try {
         return succeeded({ enforced: await this.#network.change(rules) });
       } catch (error) {

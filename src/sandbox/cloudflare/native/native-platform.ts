@@ -6,17 +6,18 @@
  */
 import type { Clock } from "../../../runtime/clock-ids-logger.ts";
 import { wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
-import type {
-  CommandResult,
-  ContainerPlatform,
-  Digest,
-  FenceStorage,
-  Inspected,
-  ListedProcess,
-  NativeCalls,
-  SnapshotBucket,
-  StartOrder,
-  StreamedProcess,
+import {
+  type CommandResult,
+  type ContainerPlatform,
+  type Digest,
+  type FenceStorage,
+  type Inspected,
+  type ListedProcess,
+  type NativeCalls,
+  noContainer,
+  type SnapshotBucket,
+  type StartOrder,
+  type StreamedProcess,
 } from "../platform/container-platform.ts";
 import { digestStream } from "../platform/digest-stream.ts";
 import { defaultTemplate } from "../../../domain/state/template.ts";
@@ -72,8 +73,7 @@ export class NativePlatform implements ContainerPlatform {
 
   constructor(parts: NativeParts) {
     const { ctx, storage, bucket } = parts;
-    if (ctx.container === undefined)
-      throw new Error("This class has no container: see [[containers]] in wrangler.toml.");
+    if (ctx.container === undefined) throw noContainer("AgentContainer");
     this.#parts = parts;
     this.#container = ctx.container;
     this.objectId = ctx.id.toString();
@@ -97,7 +97,10 @@ export class NativePlatform implements ContainerPlatform {
   async start(_timeoutMs: number, _signal: AbortSignal, order: StartOrder): Promise<void> {
     const { terms, bundle, refuseToStart, network } = this.#parts;
     const template = terms.templates[order.template ?? defaultTemplate];
-    if (template === undefined) throw new Error(`There is no template ${order.template ?? defaultTemplate}.`);
+    if (template === undefined)
+      throw new Error(
+        `This deployment has no template "${order.template ?? defaultTemplate}" any more, so nothing was started. TEMPLATES in wrangler.toml lists them.`,
+      );
     const { digest } = await bundle();
     // Before anything runs: a container without its rules would be open.
     await network.register();
@@ -116,7 +119,10 @@ export class NativePlatform implements ContainerPlatform {
 
   #origin({ image, snapshot }: ContainerTemplate) {
     if (snapshot !== null) return { containerSnapshot: { id: snapshot } as never };
-    if (image === null) throw new Error("A template needs an image or a snapshot.");
+    if (image === null)
+      throw new Error(
+        "The template names neither an image nor a snapshot, so nothing was started. Mend it in TEMPLATES.",
+      );
     const images = this.#container.images as Readonly<Record<string, string>> | undefined;
     return { image: images?.[image] ?? image };
   }
@@ -135,7 +141,7 @@ export class NativePlatform implements ContainerPlatform {
   }
 
   async startProcess(): Promise<void> {
-    throw new Error("The agent is handed over to the loader here.");
+    throw new Error("This platform hands the agent to the loader. It starts no process and writes no file.");
   }
 
   async listProcesses(): Promise<readonly ListedProcess[]> {
@@ -143,7 +149,7 @@ export class NativePlatform implements ContainerPlatform {
   }
 
   async writeFile(): Promise<void> {
-    throw new Error("The agent is handed over to the loader here.");
+    throw new Error("This platform hands the agent to the loader. It starts no process and writes no file.");
   }
 
   connect(port: number, path: string, init: RequestInit): Promise<Response> {
@@ -189,16 +195,22 @@ export class NativePlatform implements ContainerPlatform {
         const reply = await this.connect(wrapperPort, "/agent", { method: "PUT", headers, body, signal });
         await reply.arrayBuffer();
         // 409: a repeat. 401: the agent itself answers already. 403 alone is a loader with another bundle.
-        if (reply.status === 403) throw new Error("The loader refused the agent: it was started with another one.");
+        if (reply.status === 403)
+          throw new Error(
+            "The container was started for another version of the agent and refused this one. The next start takes the newer version.",
+          );
         return;
       } catch (error) {
         const isNotUp =
           error instanceof Error && /not listening to port|ingress proxy is not running/i.test(error.message);
         if (!isNotUp || signal.aborted) throw error;
         if (!this.running())
-          throw new Error("The container failed to start: it ended before its agent could be handed over.", {
-            cause: error,
-          });
+          throw new Error(
+            "The container failed to start: it ended before it took the agent. An image needs a shell as /bin/sh and Node on its PATH.",
+            {
+              cause: error,
+            },
+          );
         await clock.sleep(handOverPollMs, signal);
       }
     }

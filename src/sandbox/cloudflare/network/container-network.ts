@@ -46,6 +46,9 @@ export interface ContainerNetworkParts {
   readonly logger: Logger;
 }
 
+const noGate =
+  "This build of Mooring has no NetworkGate, so it cannot keep network rules. The Worker's main module has to export one, as src/index.ts does.";
+
 export class ContainerNetwork {
   readonly #parts: ContainerNetworkParts;
 
@@ -77,7 +80,10 @@ export class ContainerNetwork {
     const stored = this.#stored;
     if (stored === null || stored.sealed === "") return;
     const opened = await this.#parts.seals.open(stored.sealed, placeOf(this.#parts.objectId));
-    if (!opened.ok) throw new Error(`The rules for the network cannot be read: ${opened.why}.`);
+    if (!opened.ok)
+      throw new Error(
+        `The stored network rules of the sandbox cannot be read (${opened.why}), so they cannot be applied.`,
+      );
     await this.#intercept(JSON.parse(opened.text) as NetworkRules);
   }
 
@@ -112,7 +118,7 @@ export class ContainerNetwork {
 
   async #store(rules: NetworkRules, startedOpen: boolean): Promise<void> {
     const { seals, objectId, storage, gate } = this.#parts;
-    if (gate === null) throw new Error("This build of Mooring cannot keep a container from the network.");
+    if (gate === null) throw new Error(noGate);
     const text = JSON.stringify(rules);
     const sealed = await seals.seal(text, placeOf(objectId));
     // Without a key no session can have secrets, so there are none in these rules.
@@ -122,7 +128,7 @@ export class ContainerNetwork {
 
   async #intercept(rules: NetworkRules): Promise<void> {
     const { gate, container, objectId } = this.#parts;
-    if (gate === null) throw new Error("This build of Mooring cannot keep a container from the network.");
+    if (gate === null) throw new Error(noGate);
     const fetcher = gate({ objectId, rules });
     await container.interceptOutboundHttp("*", fetcher);
     await container.interceptOutboundHttps("*", fetcher);

@@ -130,3 +130,10 @@ export interface UploadedPart {
   readonly partNumber: number;
   readonly etag: string;
 }
+
+/** Of a class that was deployed, or run locally, without its container. */
+export function noContainer(className: string): Error {
+  return new Error(
+    `The class ${className} has no container here. It needs its [[containers]] in wrangler.toml, and wrangler has to run with containers enabled.`,
+  );
+}

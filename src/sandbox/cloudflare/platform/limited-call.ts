@@ -23,7 +23,8 @@ export async function limited<T>(
   changes: boolean,
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<ProviderResult<T>> {
-  if (ms <= 0) return failed("timed_out", "There was no time left for the call.", "none");
+  if (ms <= 0)
+    return failed("timed_out", "Earlier steps took all the time of the call, so this one was not tried.", "none");
   try {
     const answer = await bounded(clock, ms, ({ signal }) => call(signal));
     if (answer !== timedOut) return succeeded(answer);

@@ -95,7 +95,11 @@ export class Toolbox {
     const { exitCode, stdout, stderr } = ran.value;
     if (exitCode !== 0) {
       const said = stderr.trim().split("\n").at(-1)?.slice(0, 300) ?? "";
-      return failed("unavailable", `${tool} ended with ${exitCode}: ${said || "it said nothing"}`, effect);
+      return failed(
+        "unavailable",
+        `The program "${tool}" in the container ended with code ${exitCode}: ${said || "it said nothing"}`,
+        effect,
+      );
     }
     return shaped(shape, jsonOf(stdout), effect);
   }

@@ -95,7 +95,7 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
     }
 
     override async setKeepAlive(keepAlive: boolean): Promise<void> {
-      if (keepAlive) throw new Error("keepAlive is refused: only a renewed lease keeps a container awake.");
+      if (keepAlive) throw new Error("keepAlive is refused: only a renewed lease keeps a container running.");
     }
 
     /** The SDK's own idea of activity is wrong both ways: the fence's stored deadline decides. */

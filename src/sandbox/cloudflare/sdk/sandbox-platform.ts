@@ -11,6 +11,7 @@ import {
   type Digest,
   type FenceStorage,
   type ListedProcess,
+  noContainer,
   sdkPort,
   type SnapshotBucket,
 } from "../platform/container-platform.ts";
@@ -46,8 +47,7 @@ export class SandboxPlatform implements ContainerPlatform {
   readonly #calls: SdkCalls;
 
   constructor(ctx: DurableObjectState, sandbox: object, calls: SdkCalls, bucket: SnapshotBucket | null) {
-    if (ctx.container === undefined)
-      throw new Error("This class has no container: see [[containers]] in wrangler.toml.");
+    if (ctx.container === undefined) throw noContainer("SandboxContainer");
     this.objectId = ctx.id.toString();
     this.storage = durableFenceStorage(ctx.storage);
     this.bucket = bucket;
@@ -63,7 +63,10 @@ export class SandboxPlatform implements ContainerPlatform {
    */
   guard(refuseToStart: () => void): void {
     const container = this.#container;
-    if (this.#internals.container !== container) throw new Error("The SDK keeps its container elsewhere: no guard.");
+    if (this.#internals.container !== container)
+      throw new Error(
+        "This version of @cloudflare/sandbox keeps its container in another field, so its starts could not be guarded. Use the version in package.json.",
+      );
     this.#internals.container = new Proxy(container, {
       get: (_, name) => {
         if (name === "start") {
@@ -85,7 +88,10 @@ export class SandboxPlatform implements ContainerPlatform {
    */
   connectClient(): void {
     const { connOptions } = this.#internals.client;
-    if (connOptions?.stub !== this.#sandbox) throw new Error("The SDK's client reaches its server in another way.");
+    if (connOptions?.stub !== this.#sandbox)
+      throw new Error(
+        "This version of @cloudflare/sandbox reaches its server in another way than Mooring knows. Use the version in package.json.",
+      );
     connOptions.stub = { fetch: (request: Request) => this.#calls.fetch(request) };
   }
 

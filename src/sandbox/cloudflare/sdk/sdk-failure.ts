@@ -7,6 +7,7 @@
  * every code and class that the installed SDK has.
  */
 import type { ProviderFailure, ProviderFailureCode } from "../../../domain/state/failure.ts";
+import { startRefused } from "../fence/start-gate.ts";
 
 interface Meaning {
   readonly code: ProviderFailureCode;
@@ -106,7 +107,7 @@ const messageMeanings: readonly (readonly [RegExp, Meaning])[] = [
     refused("no_capacity"),
   ],
   [/too many containers per second/i, refused("no_capacity")],
-  [/refused by the fence/i, refused("refused_retired")],
+  [new RegExp(startRefused, "i"), refused("refused_retired")],
   // Nobody was there to act. `is not running` is what the runtime says of a stopped container.
   [/is not listening|container is not running|container port not found|connection refused/i, refused("unavailable")],
   [/no such image|no application that matches|no container application assigned/i, refused("invalid")],

@@ -38,7 +38,11 @@ export class Room {
     const { platform, terms } = this.#parts;
     if (platform.running()) return this.#measure(place, ms);
     if (terms.freshDisk !== null) return succeeded(terms.freshDisk);
-    return failed("space_unmeasurable", "The container does not run, and what it will have is not known.", "none");
+    return failed(
+      "space_unmeasurable",
+      "The container does not run yet, and how much disk it will have is not known, so space could not be measured.",
+      "none",
+    );
   }
 
   /** Of a member that is about to be started: the only launch that meets a disk which others wrote to. */
@@ -140,15 +144,15 @@ export class Room {
     return turns.inTurn(sandboxId, async () => {
       const { records, terms } = this.#parts;
       const { armed } = records.place(sandboxId);
-      if (armed === null || place.container === undefined) return { kept: "nothing is known of it" };
+      if (armed === null || place.container === undefined) return { kept: "no record says whose they are" };
       // Retiring what was launched meanwhile would end it.
-      if (this.#startsOf(sandboxId) !== starts) return { kept: "it was started meanwhile" };
+      if (this.#startsOf(sandboxId) !== starts) return { kept: "its sandbox was started meanwhile" };
       records.retire(sandboxId, armed.generation);
       await records.sync();
       const { sessionId, generation } = armed;
       const aim = { sessionId, sandboxId, container: place.container, generation, instanceId: null };
       const vacated = await this.#vacating.vacate(aim, terms.untouchedForMs, deadline.left());
-      if (!vacated.ok) return { kept: `it could not be removed: ${vacated.failure.message}` };
+      if (!vacated.ok) return { kept: `they could not be removed (${vacated.failure.message})` };
       return vacated.value;
     });
   }

@@ -84,7 +84,9 @@ export class Roster {
     if (stored === undefined || stored === null) return null;
     const row = stored as Partial<RosterRow>;
     if (typeof row.retired !== "boolean" || typeof row.last !== "number" || typeof row.seats !== "object") {
-      throw new Error("The roster of this container cannot be understood.");
+      throw new Error(
+        "The stored list of this container's members cannot be understood: it is broken, or a newer Mooring wrote it. It is left as it is.",
+      );
     }
     return row as RosterRow;
   }

@@ -29,17 +29,26 @@ export class SharedContainer {
     await records.sync();
     // From here on no launch begins; one that is under way may just be starting its process.
     if (!(await this.#launching.settled(timeoutMs))) {
-      return failed("timed_out", "A launch in it is still under way.", "unknown");
+      return failed(
+        "timed_out",
+        "The container is retired, but a launch in it is still under way, so something may still start.",
+        "unknown",
+      );
     }
     return succeeded({ host: platform.objectId, boot: records.boot });
   }
 
   async destroy(timeoutMs: number): Promise<ProviderResult<null>> {
     const { records, platform, clock } = this.#parts;
-    if (!records.roster.retired) return failed("invalid", "That container is not retired.", "none");
+    if (!records.roster.retired)
+      return failed(
+        "invalid",
+        "The container is not retired, so it was not ended: a member may still be launched in it.",
+        "none",
+      );
     const deadline = deadlineIn(clock, timeoutMs);
     if (!(await this.#ending.endContainer(deadline.left())))
-      return failed("unavailable", "The container still runs.", "unknown");
+      return failed("unavailable", "The container was told to end and still runs.", "unknown");
     // Its own word is not enough to forget who is in it.
     const seen = await this.#looking.lookAtContainer(Math.max(1, deadline.left()));
     if (seen.answer !== "absent") return failed("unavailable", seen.detail, "unknown");
