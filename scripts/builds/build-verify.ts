@@ -21,19 +21,21 @@ const commandLine = `
 const { readFileSync, realpathSync } = await import("node:fs");
 const { argv } = await import("node:process");
 if (argv[1] !== undefined && import.meta.filename === realpathSync(argv[1])) {
+  const usage = "node verify.mjs RECEIPTS.json KEYS.json [--gaps]";
   const [receiptsFile, keysFile, gaps] = argv.slice(2);
   const listIn = (file, member) => {
     const read = JSON.parse(readFileSync(file, "utf8"));
     return Array.isArray(read) ? read : Array.isArray(read?.[member]) ? read[member] : [read];
   };
   try {
+    if (keysFile === undefined) throw new Error("two files are needed.");
     const receipts = listIn(receiptsFile, "data");
     const { ok, faults } = await verifyReceipts(receipts, listIn(keysFile, "keys"), { linked: gaps !== "--gaps" });
     for (const { receipt, code, detail } of faults) console.log(\`receipt \${receipt + 1}: \${code}: \${detail}\`);
-    console.log(ok ? \`\${receipts.length} verified\` : \`\${faults.length} faults in \${receipts.length} receipts\`);
+    console.log(ok ? \`\${receipts.length} verified\` : \`\${receipts.length} looked at, faults: \${faults.length}\`);
     process.exitCode = ok && receipts.length > 0 ? 0 : 1;
   } catch (error) {
-    console.error(\`node verify.mjs RECEIPTS.json KEYS.json [--gaps]: \${error.message}\`);
+    console.error(\`\${usage}: \${error.message}\`);
     process.exitCode = 2;
   }
 }

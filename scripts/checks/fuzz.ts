@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { readCommandLine } from "../command-line.ts";
 import { repository, toolEnvironment } from "../repository.ts";
+import { runTool } from "./vitest-run.ts";
 
 const usage = "Usage: npm run fuzz -- [REQUESTS] [SEED]   (whole numbers from 1)";
 const { positionals } = readCommandLine(usage, { allowPositionals: true });
@@ -9,6 +10,12 @@ const [requests = "10000", seed = String(Date.now() % 1_000_000_000)] = position
 if (positionals.length > 2 || ![requests, seed].every((each) => /^[1-9]\d{0,9}$/.test(each))) {
   process.stderr.write(`REQUESTS and SEED are whole numbers, not "${positionals.join(" ")}".\n${usage}\n`);
   process.exit(2);
+}
+// Without its pages the console answers 404 everywhere, and nothing behind its assets would be reached.
+const unbuilt = await runTool("node", ["scripts/builds/build-pages.ts"], {});
+if (unbuilt !== null) {
+  process.stderr.write(`The console and the docs could not be built (${unbuilt}): nothing was sent.\n`);
+  process.exit(1);
 }
 const child = spawn("vitest", ["run", "--project", "workers", "test/http/fuzz.test.ts"], {
   cwd: repository,

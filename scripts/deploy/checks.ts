@@ -51,8 +51,11 @@ export function checkDeployment(ports: CheckPorts): readonly Finding[] {
   const here = [versions(ports), ...docker(ports), domain(ports)];
   const login = loggedIn(ports);
   if (login.state !== "fine") {
-    const names = ["plan and containers", "R2 bucket", "secrets"];
-    return [...here, login, ...names.map((name) => unknown(name, "not looked at: wrangler is not logged in", null))];
+    const buckets = ports.config.buckets.map((name) => `R2 bucket ${name}`);
+    const unseen = ["plan and containers", ...buckets, "secrets"].map((name) =>
+      unknown(name, "not looked at: wrangler is not logged in", null),
+    );
+    return [...here, login, ...unseen, ...analytics(ports)];
   }
   return [
     ...here,
@@ -95,24 +98,26 @@ function docker({ run, config }: CheckPorts): readonly Finding[] {
         `https://docs.docker.com/engine/install/\nor: ${without}`,
       ),
     ];
-  if (engine.status !== 0)
-    return [
-      missing(
-        "Docker",
-        "Docker is installed and its engine does not answer",
-        `sudo systemctl start docker   # or start Docker Desktop\nor: ${without}`,
-      ),
-    ];
-  if (run("docker", ["buildx", "version"]).status !== 0)
-    return [
-      fine("Docker", "its engine answers"),
-      missing(
-        "Docker buildx",
-        "wrangler builds the image with buildx, and it is not there",
-        "sudo apt-get install docker-buildx   # docker-buildx-plugin with Docker's own packages",
-      ),
-    ];
-  return [fine("Docker", "its engine answers, buildx is there")];
+  // Both are looked at in any case: whoever reads this should not find the second only once the first is mended.
+  const answers =
+    engine.status === 0
+      ? fine("Docker", "its engine answers")
+      : missing(
+          "Docker",
+          "Docker is installed and its engine does not answer",
+          `sudo systemctl start docker   # or start Docker Desktop\nor: ${without}`,
+        );
+  return [answers, buildx(run)];
+}
+
+function buildx(run: CheckPorts["run"]): Finding {
+  const what = "Docker buildx";
+  const said = run("docker", ["buildx", "version"]);
+  if (said.status === 0) return fine(what, "it is there");
+  const mend = "sudo apt-get install docker-buildx   # docker-buildx-plugin with Docker's own packages";
+  return said.stderr.startsWith("no answer")
+    ? unknown(what, `docker gave ${said.stderr}: this machine is busy`, "docker buildx version")
+    : missing(what, "wrangler builds the image with buildx, and it is not there", mend);
 }
 
 function domain({ config: { trafficDomain, routes } }: CheckPorts): Finding {

@@ -50,10 +50,29 @@ const operations: readonly DescribedOperation[] = Object.entries(document.paths)
 );
 
 /** What exists by now, so that requests also reach what is behind the lookups. */
+interface Made {
+  readonly id: string;
+  readonly tenant: number;
+}
 const world = {
-  sessions: [] as { readonly id: string; readonly tenant: number }[],
+  sessions: [] as Made[],
   jobs: new Map<string, string[]>(),
+  webhooks: [] as Made[],
+  snapshots: [] as Made[],
+  audits: [] as Made[],
 };
+
+/** What the first name in a path is the id of, and which of those that were made `pick` means. */
+function subjectOf(path: string, pick: number): Made | undefined {
+  const kind = path.startsWith("/v1/webhooks/")
+    ? world.webhooks
+    : path.startsWith("/v1/snapshots/")
+      ? world.snapshots
+      : path.startsWith("/v1/admin/audits/")
+        ? world.audits
+        : world.sessions;
+  return kind.at(-1 - (pick % Math.max(1, Math.min(6, kind.length))));
+}
 const tally = new Map<string, number>();
 
 interface Answered {
@@ -65,10 +84,12 @@ interface Answered {
 
 function send(request: FuzzRequest): Promise<Answered> {
   const { operation, pick } = request;
-  const known = world.sessions.at(-1 - (pick % Math.max(1, Math.min(6, world.sessions.length))));
-  const tenant = known !== undefined && operation.path.includes("{id}") ? known.tenant : pick % tenants.length;
+  const known = subjectOf(operation.path, pick);
+  const owned = /\{(id|snapshot)\}/.test(operation.path);
+  const tenant = known !== undefined && owned ? known.tenant : pick % tenants.length;
   const existing: Readonly<Record<string, string>> = {
     id: known?.id ?? "neverexisted00000000",
+    snapshot: known?.id ?? "neverexisted00000000",
     job: world.jobs.get(known?.id ?? "")?.at(-1 - (pick % 3)) ?? "job-1",
     tenant: tenants[tenant] ?? "",
     key: "zzzzzz.0.0123456789",
@@ -127,18 +148,25 @@ async function learn(request: FuzzRequest, response: Response, session: string |
   }
 }
 
-/** Requests that end sessions come often: without new ones the others would soon meet nothing but ended ones. */
-async function freshSession(turn: number): Promise<void> {
+/** Requests that end things come often: without new ones the others would soon meet nothing but ended ones. */
+async function freshThings(turn: number): Promise<void> {
   const tenant = turn % tenants.length;
-  const headers = { authorization: `Bearer ${keys[tenant]}`, "content-type": "application/json", prefer: "wait=5" };
-  const post = async (path: string, body: unknown) => {
+  const post = async (path: string, body: unknown, credential: string | undefined = keys[tenant]) => {
+    const headers = { authorization: `Bearer ${credential}`, "content-type": "application/json", prefer: "wait=5" };
     const request = new Request(`https://mooring.test${path}`, { method: "POST", headers, body: JSON.stringify(body) });
     const response = await workerFetch(request);
     return response.ok ? ((await response.json()) as { readonly id: string }).id : null;
   };
+  // An address that the schema cannot spell out, so chance would never find one that is taken.
+  const webhook = await post("/v1/webhooks", { url: `https://hooks-${turn}.example.com/`, events: ["session.*"] });
+  if (webhook !== null) world.webhooks.push({ id: webhook, tenant });
+  const audit = turn % 4 === 0 ? await post("/v1/admin/audits", {}, adminToken) : null;
+  if (audit !== null) world.audits.push({ id: audit, tenant });
   const id = await post("/v1/sessions", { auto_resume: turn % 2 === 0 });
   if (id === null) return;
   world.sessions.push({ id, tenant });
+  const snapshot = turn % 3 === 0 ? await post(`/v1/sessions/${id}/snapshots`, {}) : null;
+  if (snapshot !== null) world.snapshots.push({ id: snapshot, tenant });
   const job = await post(`/v1/sessions/${id}/jobs`, { command: "cat", stdin_open: true });
   if (job !== null) world.jobs.set(id, [job]);
 }
@@ -156,7 +184,7 @@ it(
     let sent = 0;
     await fc.assert(
       fc.asyncProperty(anyRequest, async (request) => {
-        if (sent % 20 === 0) await freshSession(sent / 20);
+        if (sent % 20 === 0) await freshThings(sent / 20);
         sent += 1;
         const { response, path, session } = await send(request);
         const { method, operationId } = request.operation;

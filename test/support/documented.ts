@@ -129,13 +129,13 @@ function violations(schema: Json, value: Json): readonly string[] {
     .concat(JSON.stringify(value).slice(0, 300));
 }
 
-/** Every object refuses what it does not describe, except a part of a whole (`allOf`), which cannot know the rest. */
+/** Every object refuses what it does not describe, except a part of a whole (in `allOf`, or beside `$ref`), which cannot know the rest. */
 function closed(schema: Json, part = false): Json {
   if (Array.isArray(schema)) return schema.map((each: Json) => closed(each, part));
   if (schema === null || typeof schema !== "object") return schema;
   const walked = Object.fromEntries(
     Object.entries(schema).map(([key, value]) => [key, closed(value, key === "allOf")]),
   );
-  const open = "properties" in walked && !("additionalProperties" in walked) && !part;
+  const open = "properties" in walked && !("additionalProperties" in walked) && !("$ref" in walked) && !part;
   return open ? { ...walked, additionalProperties: false } : walked;
 }

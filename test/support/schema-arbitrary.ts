@@ -8,6 +8,8 @@ export interface JsonSchema {
   readonly const?: unknown;
   readonly anyOf?: readonly JsonSchema[];
   readonly oneOf?: readonly JsonSchema[];
+  readonly if?: JsonSchema;
+  readonly else?: JsonSchema;
   readonly pattern?: string;
   readonly format?: string;
   readonly minLength?: number;
@@ -67,8 +69,8 @@ function object(schema: JsonSchema): Arbitrary<unknown> {
     const names = propertyNames === undefined ? fc.string() : (fitting(propertyNames) as Arbitrary<string>);
     return fc.dictionary(names, fitting(additionalProperties), { maxKeys: 4 });
   }
-  // Alternatives by what must be there (`oneOf` with `required`): one of them is, and nothing of the others.
-  const alternatives = schema.oneOf?.map((each) => each.required ?? []) ?? [];
+  // Alternatives by what must be there (`if` and `else` with `required`): one of them is, and nothing of the other.
+  const alternatives = [schema.if?.required ?? [], schema.else?.required ?? []].filter((names) => names.length > 0);
   if (alternatives.length > 0) {
     const without = (names: readonly string[]) =>
       Object.fromEntries(Object.entries(properties).filter(([name]) => !names.includes(name)));

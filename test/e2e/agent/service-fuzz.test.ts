@@ -1,7 +1,8 @@
 /**
  * A hostile job against its own agent: it speaks to every door that it can see from inside the sandbox. The wrapper's port, a service that
  * was opened with a true pass, and every named pipe and socket of the service process get garbage, huge heads, half messages and nonsense
- * lengths. The agent must go on serving, must not grow, and must not be ended by it. The seed decides all of it: FUZZ_SEED repeats a run.
+ * lengths. The agent must go on serving, must not grow, and must not be ended by it. The seed decides all of it: FUZZ_SEED repeats a run,
+ * FUZZ_MESSAGES makes it longer than the 240 of `npm test`.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect } from "node:net";
@@ -19,7 +20,7 @@ import {
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 20_261_130);
 const random = new SeededRandom(seed);
-const rounds = 240;
+const messageCount = Number(process.env["FUZZ_MESSAGES"] ?? 240);
 
 let instance: Instance;
 beforeAll(async () => {
@@ -147,13 +148,13 @@ async function serves(): Promise<void> {
 
 it(
   `nothing that a job sends to its agent ends it, or makes it grow (seed ${seed}) [SEC-4]`,
-  { timeout: 240_000 },
+  { timeout: 240_000 + messageCount * 200 },
   async () => {
     await Promise.all(Array.from({ length: 40 }, async () => spoken(await message(false))));
     const before = agents();
     expect(before.length).toBeGreaterThanOrEqual(2);
     const weights = new Map(before.map((pid) => [pid, megabytesOf(pid)]));
-    for (let round = 0; round < rounds; round += 24) {
+    for (let sent = 0; sent < messageCount; sent += 24) {
       const messages = await Promise.all(Array.from({ length: 24 }, () => message(random.chance(0.6))));
       await Promise.all(messages.map(spoken));
       await serves();

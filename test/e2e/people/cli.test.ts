@@ -75,6 +75,9 @@ it(
     const inside = await cli(["run", "-s", id, "echo $((6 * 7))"], tenant);
     expect([inside.code, inside.out]).toEqual([0, "42\n"]);
     await cli(["api", "delete-session", "--yes", id], tenant);
+    await until("it has ended", async () => (await cli(["why", id], tenant)).out.includes("terminated"), 30_000);
+    // No clock runs after the end, all for one reason: it is said once.
+    expect((await cli(["why", id], tenant)).out.match(/no clock runs/g)).toHaveLength(1);
   },
 );
 

@@ -93,8 +93,9 @@ it("holds the client and the command line, and nothing of the Worker [PEO-8]", (
     expect(readFileSync(join(project, "node_modules/mooring/THIRD-PARTY.txt"), "utf8")).toContain(name);
 });
 
-/** The system's Node (20) and the repository's (24). */
-const nodes = [...new Set(["/usr/bin/node", process.execPath])];
+/** The system's Node (20) and the repository's (24); MOORING_NODES names others, with colons: paths of programs. */
+const others = (process.env["MOORING_NODES"] ?? "").split(":").filter((path) => path !== "");
+const nodes = [...new Set(["/usr/bin/node", process.execPath, ...others])];
 it.each(nodes)("its command runs and its client is imported with %s [PEO-8]", (node) => {
   const bin = join(project, "node_modules/.bin/mooring");
   expect(run(node, [bin, "--help"], project)).toContain("Agent sandboxes as leased sessions");

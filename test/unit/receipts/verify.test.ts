@@ -54,10 +54,12 @@ describe("receipts that others can check", () => {
     expect(run({ data: chain })).toEqual([0, "4 verified"]);
     expect(run(chain[2])).toEqual([0, "1 verified"]);
     expect(run([chain[0], chain[3]], "--gaps")).toEqual([0, "2 verified"]);
-    expect(run([chain[0], chain[3]])[0]).toBe(1);
+    expect(run([chain[0], chain[3]])).toEqual([1, expect.stringMatching(/missing_before.*\n2 looked at, faults: 1$/)]);
     const forged = { ...chain[1], statement: { ...chain[1]?.statement, exit_code: 1 } };
     expect(run(forged)).toEqual([1, expect.stringContaining("hash_differs")]);
     expect(spawnSync(process.execPath, [verify, join(folder, "none.json"), keys]).status).toBe(2);
+    const bare = spawnSync(process.execPath, [verify], { encoding: "utf8" });
+    expect([bare.status, bare.stderr]).toEqual([2, expect.stringMatching(/RECEIPTS\.json KEYS\.json.*two files/)]);
   });
 
   it("[EVI-1] every receipt of a run verifies, alone and as a chain", async () => {

@@ -86,7 +86,7 @@ describe("npm run deploy -- --check", () => {
     expect(loggedOut.map(({ what, state }) => `${what} ${state}`)).toEqual([
       "login missing",
       "plan and containers unknown",
-      "R2 bucket unknown",
+      "R2 bucket mooring-snapshots unknown",
       "secrets unknown",
     ]);
     // As seen on a busy machine: wrangler was told to end after a minute, ended with 0, and was taken for logged in.
@@ -95,9 +95,10 @@ describe("npm run deploy -- --check", () => {
     expect(late.map(({ what, state }) => `${what} ${state}`)).toEqual([
       "versions unknown",
       "Docker missing",
+      "Docker buildx unknown",
       "login unknown",
       "plan and containers unknown",
-      "R2 bucket unknown",
+      "R2 bucket mooring-snapshots unknown",
       "secrets unknown",
     ]);
     const coloured = wanting(ports({ "wrangler r2 bucket info": bad("\u001b[31mERROR\u001b[0m something failed") }));
@@ -111,6 +112,26 @@ describe("npm run deploy -- --check", () => {
     expect(read(null, true).analytics_engine_datasets).toEqual([{ binding: "ANALYTICS", dataset: "mooring" }]);
     expect(wanting(ports({}, { config: { ...config, datasets: ["mooring"] } }))).toMatchObject([
       { what: "Analytics Engine" },
+    ]);
+  });
+
+  it("[BUG-91] names at once all that is missing, also what could be seen only after the first was mended", () => {
+    const bare = ports(
+      {
+        "wrangler whoami": bad("not authenticated"),
+        "docker info": bad("Cannot connect"),
+        "docker buildx": bad("'buildx' is not a docker command"),
+      },
+      { config: { ...config, datasets: ["mooring"] } },
+    );
+    expect(wanting(bare).map(({ what }) => what)).toEqual([
+      "Docker",
+      "Docker buildx",
+      "login",
+      "plan and containers",
+      "R2 bucket mooring-snapshots",
+      "secrets",
+      "Analytics Engine",
     ]);
   });
 

@@ -114,8 +114,7 @@ function show(
     ],
   ]);
   const { canary, restore_drill: drills } = stats;
-  const found =
-    canary.found_after_seconds === null ? "none yet" : `found after ${Math.round(canary.found_after_seconds)} s`;
+  const found = canaryWords(canary, now);
   screen.line(`\n${bold("Tried on itself")}`);
   screen.facts([
     ["canary", canary.missed ? bad(`${found}: missed`) : found],
@@ -150,4 +149,15 @@ function snapshotsOf({ count, bytes, deleting }: Told<"ledger">["total"]["snapsh
 function bar(share: number, width = 24): string {
   const full = Math.round(Math.min(1, Math.max(0, share)) * width);
   return "█".repeat(full) + "░".repeat(width - full);
+}
+
+/** What became of the last canary, and whether one is out now. */
+export function canaryWords(
+  { planted_at: planted, found_after_seconds: after }: Told<"stats">["canary"],
+  now: number,
+): string {
+  const last = after === null ? [] : [`found after ${Math.round(after)} s`];
+  const out = planted === null ? [] : [`one is out, planted ${relative(planted, now)}`];
+  const words = [...last, ...out].join("; ");
+  return words === "" ? "none yet" : words;
 }

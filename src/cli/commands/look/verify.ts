@@ -36,7 +36,7 @@ export function verifyCommand(shell: Shell): Command {
         exitCodes.found,
         receipts.length === 0
           ? "There is no receipt in it."
-          : `${faults.length} faults in ${receipts.length} receipts.`,
+          : `${receipts.length} looked at, faults: ${faults.length}.`,
       );
     if (!screen.form.json) screen.line(`${screen.colours.good("✓")} ${receipts.length} verified`);
   });

@@ -39,7 +39,11 @@ function show(context: Context, told: Explanation): void {
     const rest = `, since ${relative(since, now)}. ${says}${again}`;
     screen.line(`\n${warn(blocked)}${prose(rest, blocked.length, 0)}`);
   }
-  if (told.clocks.length > 0) {
+  const [first] = told.clocks;
+  if (first !== undefined && told.clocks.every(({ due_at: due, says }) => due === null && says === first.says)) {
+    // After the end none runs, all for one reason: nine lines that say so would hide what to do next.
+    screen.line(`\n${bold("Clocks")}\n  ${dim(prose(first.says, 2))}`);
+  } else if (first !== undefined) {
     screen.line(`\n${bold("Clocks")}`);
     for (const clock of told.clocks.toSorted((a, b) => Number(a.due_at === null) - Number(b.due_at === null))) {
       // What one that stands still would do is of no interest now.

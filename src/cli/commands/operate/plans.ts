@@ -33,7 +33,7 @@ export function auditCommand(shell: Shell): Command {
       if (plan.findings.length > 0)
         throw new CliFault(
           exitCodes.found,
-          `${plan.findings.length} findings.`,
+          `Findings: ${plan.findings.length}.`,
           `mooring audit apply ${plan.id}`,
           context.page(`audits/${plan.id}`),
         );

@@ -5,6 +5,8 @@ import { identityView, signInBody, ticketView } from "../../resources/service/co
 
 const service = { access: "open", tag: "Service" } as const;
 const html = { 200: { means: "For a browser.", media: { "text/html": "text" } } } as const;
+/** A deployment may have been built without the console's pages. */
+const notBuilt = ["not_found"] as const;
 const segment = z.string().meta({ description: "As the console's own links have it." });
 
 export const consoleContracts = {
@@ -15,6 +17,7 @@ export const consoleContracts = {
     path: "/console",
     summary: "The console",
     answers: html,
+    problems: notBuilt,
   }),
   signIn: contract({
     ...service,
@@ -89,6 +92,7 @@ export const consoleContracts = {
     summary: "A view of the console",
     parameters: { view: segment },
     answers: html,
+    problems: notBuilt,
   }),
   subject: contract({
     ...service,
@@ -98,5 +102,6 @@ export const consoleContracts = {
     summary: "A view of one thing",
     parameters: { view: segment, subject: segment },
     answers: html,
+    problems: notBuilt,
   }),
 } as const;

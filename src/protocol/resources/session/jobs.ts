@@ -63,7 +63,8 @@ export const createJob = z
     timeout_seconds: z.int().min(1).max(86_400).optional(),
   })
   .refine((job) => (job.command === undefined) !== (job.argv === undefined), "Exactly one of `command` and `argv`.")
-  .meta({ oneOf: [{ required: ["command"] }, { required: ["argv"] }] });
+  // Not as `oneOf`: generators of clients make a union of that, and the request loses its fields.
+  .meta({ if: { required: ["command"] }, then: { not: { required: ["argv"] } }, else: { required: ["argv"] } });
 export type CreateJob = z.infer<typeof createJob>;
 
 export const jobView = z.object({

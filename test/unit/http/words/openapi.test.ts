@@ -1,6 +1,7 @@
 /** The OpenAPI document: valid, whole, and honest about every route of the table. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Schema, Validator as JsonSchemaValidator } from "@cfworker/json-schema";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { expect, it } from "vitest";
 import type { Contract } from "../../../../src/protocol/contract.ts";
@@ -48,6 +49,44 @@ it("every example of a body is one that the route takes, and every body that mus
     if (body.required) expect(body.example, `${operation}: what a reader may send as it is`).toBeDefined();
     expect(body.schema.safeParse(body.example ?? {}).error, operation).toBeUndefined();
   }
+});
+
+interface SchemaOfBody {
+  readonly $ref?: string;
+  readonly type?: unknown;
+}
+type Contents = Readonly<Record<string, { readonly schema?: SchemaOfBody }>>;
+
+it("a generated client has one class for all problems, and a class with fields for every request [API-4]", () => {
+  for (const [path, methods] of Object.entries(document.paths ?? {}))
+    for (const [method, operation] of Object.entries(methods as Readonly<Record<string, unknown>>)) {
+      const where = `${method} ${path}`;
+      const { requestBody, responses } = operation as {
+        readonly requestBody?: { readonly content: Contents };
+        readonly responses: Readonly<Record<string, { readonly content?: Contents }>>;
+      };
+      for (const { content } of Object.values(responses)) {
+        const problem = content?.["application/problem+json"]?.schema;
+        if (problem !== undefined) expect(problem.$ref, where).toBe("#/components/schemas/Problem");
+      }
+      // Generators make a union without fields of what stands in `oneOf` or `anyOf` beside the properties.
+      const body = requestBody?.content["application/json"]?.schema;
+      if (body === undefined || body.$ref !== undefined) continue;
+      expect(body.type, where).toBe("object");
+      for (const word of ["oneOf", "anyOf", "allOf"]) expect(body, where).not.toHaveProperty(word);
+    }
+});
+
+it("a job is described as one of `command` and `argv`, never both [API-4]", () => {
+  const body = document.paths?.["/v1/sessions/{id}/jobs"]?.post?.requestBody as { readonly content: Contents };
+  const schema = JSON.parse(JSON.stringify(body.content["application/json"]?.schema)) as Schema;
+  const fits = (value: unknown): boolean => new JsonSchemaValidator(schema, "2020-12").validate(value).valid;
+  expect([{ command: "true" }, { argv: ["true"] }].map(fits)).toEqual([true, true]);
+  expect([{}, { command: "true", argv: ["true"] }, { command: "true", what: 1 }].map(fits)).toEqual([
+    false,
+    false,
+    false,
+  ]);
 });
 
 it("a route that names a segment which nothing describes cannot be put into the document [API-4]", () => {
