@@ -64,7 +64,7 @@ export const createJob = z
   })
   .refine((job) => (job.command === undefined) !== (job.argv === undefined), "Exactly one of `command` and `argv`.")
   // Not as `oneOf`: generators of clients make a union of that, and the request loses its fields.
-  .meta({ if: { required: ["command"] }, then: { not: { required: ["argv"] } }, else: { required: ["argv"] } });
+  .meta({ if: { required: ["command"] }, else: { required: ["argv"] }, not: { required: ["command", "argv"] } });
 export type CreateJob = z.infer<typeof createJob>;
 
 export const jobView = z.object({
