@@ -10,7 +10,7 @@ import type { SessionListItem } from "../../protocol/resources/session/sessions.
 import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { BlockedMark, SessionReport } from "../../session/reports/reports.ts";
 import { migrate, schemaVersion } from "../../storage/migrate.ts";
-import type { Sql } from "../../storage/sql.ts";
+import type { Sql, SqlRow } from "../../storage/sql.ts";
 import { noOutcomes, outcomeTotals } from "./outcomes.ts";
 import type {
   FleetQuery,
@@ -30,7 +30,7 @@ import {
   readTenantBudgets,
   recount,
 } from "./shard-counters.ts";
-import { listStatement, selectStatement } from "./shard-queries.ts";
+import { asFleetQuery, rareLabel, selectStatement } from "./shard-queries.ts";
 import { dropLabels, fleetRow, listItem, markRow, readHeld, writeRow } from "./shard-rows.ts";
 import { shardMigrations } from "./shard-schema.ts";
 
@@ -79,14 +79,17 @@ export class ShardIndex {
   /** Newest first. Filters run in SQL, so a page is short only when there is no more. */
   list(query: ListQuery): readonly SessionListItem[] {
     if (this.#empty()) return [];
-    const { text, bindings } = listStatement(query);
-    return this.#sql.run(text, ...bindings).map(listItem);
+    return this.#selected(asFleetQuery(query)).map(listItem);
   }
 
   select(query: FleetQuery): readonly FleetRow[] {
     if (this.#empty()) return [];
-    const { text, bindings } = selectStatement(query);
-    return this.#sql.run(text, ...bindings).map(fleetRow);
+    return this.#selected(query).map(fleetRow);
+  }
+
+  #selected(query: FleetQuery): readonly SqlRow[] {
+    const { text, bindings } = selectStatement(query, rareLabel(this.#sql, query));
+    return this.#sql.run(text, ...bindings);
   }
 
   stats(): ShardStats {

@@ -1,6 +1,6 @@
 /** The reads of a shard as SQL: a tenant's page, and an operator's selection. Filters run in SQL, so a page is never short. */
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
-import type { SqlValue } from "../../storage/sql.ts";
+import type { Sql, SqlValue } from "../../storage/sql.ts";
 import type { FleetQuery, ListQuery } from "./shard-api.ts";
 
 export interface Statement {
@@ -11,8 +11,8 @@ export interface Statement {
 /** What one call may ask for at most: a row is about a kilobyte, and the answer travels whole. */
 export const selectAtMost = 1_000;
 
-export function listStatement(query: ListQuery): Statement {
-  return selectStatement({
+export function asFleetQuery(query: ListQuery): FleetQuery {
+  return {
     tenant: query.tenant,
     limit: query.limit,
     order: "newest",
@@ -20,7 +20,29 @@ export function listStatement(query: ListQuery): Statement {
     ...(query.after === null ? {} : { after: query.after }),
     ...(query.status === null ? {} : { statuses: [query.status] }),
     ...(query.createdAfter === null ? {} : { createdAfter: query.createdAfter }),
+  };
+}
+
+/**
+ * A label that at most so many sessions of a tenant have is where a page begins: all of them are read, and sorted. Otherwise the page walks
+ * the sessions in their order and looks at the labels of each. Smaller: a walk passes more sessions until 50 have the label. Larger: more to
+ * read and sort for each page.
+ */
+const rareAtMost = 1_000;
+
+/** The name of the label of the query that the fewest sessions have, if those are few; null: walk the sessions. */
+export function rareLabel(sql: Sql, { tenant, labels = {} }: FleetQuery): string | null {
+  // The table of labels is sorted by tenant: without one there is nothing to begin with.
+  if (tenant === undefined) return null;
+  const counted = Object.entries(labels).map(([name, value]) => {
+    const [row] = sql.run(
+      `SELECT COUNT(*) AS sessions FROM (SELECT 1 FROM label WHERE tenant = ? AND name = ? AND value = ? LIMIT ?)`,
+      ...[tenant, name, value, rareAtMost + 1],
+    );
+    return { name, sessions: Number(row?.["sessions"]) };
   });
+  const fewest = counted.toSorted((one, other) => one.sessions - other.sessions)[0];
+  return fewest === undefined || fewest.sessions > rareAtMost ? null : fewest.name;
 }
 
 const orders = {
@@ -32,7 +54,8 @@ const orders = {
 const over: ReadonlySet<SessionListItem["status"]> = new Set(["terminated", "failed"]);
 const notOver = "status NOT IN ('terminated', 'failed')";
 
-export function selectStatement(query: FleetQuery): Statement {
+/** `rare`: what `rareLabel` says of the same query. */
+export function selectStatement(query: FleetQuery, rare: string | null): Statement {
   const conditions = ["erased_at IS NULL"];
   const bindings: SqlValue[] = [];
   const where = (condition: string, ...values: readonly SqlValue[]) => {
@@ -66,17 +89,25 @@ export function selectStatement(query: FleetQuery): Statement {
     where("teardown_overdue_from IS NOT NULL AND teardown_overdue_from <= ?", query.teardownOverdueBefore);
   if (query.expiredBefore !== undefined) where("expires_at <= ?", query.expiredBefore);
   if (query.idleBefore !== undefined) where("active_jobs = 0 AND last_activity_at <= ?", query.idleBefore);
+  const from: { text: string; readonly bindings: SqlValue[] } = { text: "session", bindings: [] };
   for (const [name, value] of Object.entries(query.labels ?? {})) {
     if (query.tenant === undefined)
       where("session_id IN (SELECT session_id FROM label WHERE name = ? AND value = ?)", name, value);
+    else if (name === rare) {
+      // CROSS JOIN: SQLite, which counts no rows, would walk the sessions first.
+      from.text =
+        "(SELECT session_id AS labelled FROM label WHERE tenant = ? AND name = ? AND value = ?) CROSS JOIN session ON session_id = labelled";
+      from.bindings.push(query.tenant, name, value);
+    }
+    // Not `IN (SELECT …)`: that makes a list of every session that has the label before it reads the first.
     else
       where(
-        "session_id IN (SELECT session_id FROM label WHERE tenant = ? AND name = ? AND value = ?)",
+        "EXISTS (SELECT 1 FROM label WHERE label.tenant = ? AND name = ? AND value = ? AND label.session_id = session.session_id)",
         ...[query.tenant, name, value],
       );
   }
-  const text = `SELECT * FROM session WHERE ${conditions.join(" AND ")} ORDER BY ${order.by} LIMIT ?`;
-  return { text, bindings: [...bindings, Math.min(query.limit, selectAtMost)] };
+  const text = `SELECT session.* FROM ${from.text} WHERE ${conditions.join(" AND ")} ORDER BY ${order.by} LIMIT ?`;
+  return { text, bindings: [...from.bindings, ...bindings, Math.min(query.limit, selectAtMost)] };
 }
 
 function places(values: readonly unknown[]): string {

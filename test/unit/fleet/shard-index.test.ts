@@ -57,6 +57,70 @@ describe("a shard of the index", () => {
     ]);
   });
 
+  describe("filtered by labels", () => {
+    const all = 2_200;
+    const labelsOf = (at: number) => ({
+      half: String(at % 2),
+      third: String(at % 3),
+      ...(at % 500 === 0 ? { few: "yes" } : {}),
+    });
+    const idOf = (at: number) => sessionId(`n${at + 10_000}x`);
+    /** What SQLite does for the page: its plan, step by step. */
+    const planOf = (labels: Readonly<Record<string, string>>): readonly string[] => {
+      const seen: (readonly string[])[] = [];
+      const watched = {
+        transaction: <T>(body: () => T) => sql.transaction(body),
+        run: (text: string, ...bindings: Parameters<NodeSql["run"]>[1][]) => {
+          if (text.includes("ORDER BY created_at"))
+            seen.push(sql.run(`EXPLAIN QUERY PLAN ${text}`, ...bindings).map(({ detail }) => String(detail)));
+          return sql.run(text, ...bindings);
+        },
+      };
+      new ShardIndex(watched, { now: () => now }).list(query({ labels, limit: 50 }));
+      return seen[0] ?? [];
+    };
+
+    beforeEach(() => {
+      for (let at = 0; at < all; at += 1)
+        index.report(report(idOf(at), 1, { createdAt: born + at, labels: labelsOf(at) }));
+    });
+
+    it.each([
+      [{ half: "1" }],
+      [{ few: "yes" }],
+      [{ half: "0", third: "1" }],
+      [{ few: "yes", third: "2" }],
+      [{ third: "1", few: "no" }],
+    ])("%j: the page holds exactly the newest sessions that have them", (labels: Readonly<Record<string, string>>) => {
+      const fits = (at: number) =>
+        Object.entries(labels).every(([name, value]) =>
+          Object.entries(labelsOf(at)).some(([n, v]) => n === name && v === value),
+        );
+      const expected = Array.from({ length: all }, (_, at) => all - 1 - at).filter(fits);
+      const page = index.list(query({ labels, limit: 50 }));
+      expect(page.map(({ id }) => id)).toEqual(expected.slice(0, 50).map(idOf));
+      const last = page.at(-1);
+      if (expected.length <= 50 || last === undefined) return;
+      const after = { createdAt: Date.parse(last.created_at), id: last.id as SessionId };
+      const next = index.list(query({ labels, limit: 50, after }));
+      expect(next.map(({ id }) => id)).toEqual(expected.slice(50, 100).map(idOf));
+    });
+
+    it("a label that many have is looked up for each session on the way, and no list of all that have it is made", () => {
+      const plan = planOf({ half: "1" });
+      expect(plan[0]).toMatch(/SEARCH session USING INDEX/);
+      expect(plan.join("; ")).not.toContain("LIST SUBQUERY");
+    });
+
+    it("a label that few have is where the page begins, and no other session is read", () => {
+      for (const labels of [{ few: "yes" }, { half: "0", few: "yes" }]) {
+        const plan = planOf(labels);
+        expect(plan[0]).toMatch(/SEARCH label USING PRIMARY KEY/);
+        expect(plan[1]).toMatch(/SEARCH session USING PRIMARY KEY/);
+      }
+    });
+  });
+
   it("an older report, and the same one again, never overwrite a newer one [FLT-2]", () => {
     expect(index.report(report(a, 5, { status: "terminated" }))).toEqual({ version: 5 });
     expect(index.report(report(a, 4, { status: "running" }))).toEqual({ version: 5 });

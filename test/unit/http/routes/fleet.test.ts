@@ -140,7 +140,7 @@ describe("10,000 sessions in the index, through the real write path", () => {
       { limit: 50, order: "idlest", open: true, idleBefore: born },
       { limit: 50, order: "oldest", stuckBefore: born },
     ] as const) {
-      const { text, bindings } = selectStatement(query);
+      const { text, bindings } = selectStatement(query, null);
       const plan = sql.run(`EXPLAIN QUERY PLAN ${text}`, ...bindings).map((row) => String(row["detail"]));
       expect(
         plan.some((each) => /USING (COVERING )?INDEX/.test(each)),
