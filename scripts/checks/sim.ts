@@ -22,6 +22,7 @@ import {
   type CallCounts,
   type CoverageCounts,
 } from "../../test/simulation/coverage.ts";
+import { addLeaks, type Leaks, noLeaks } from "../../test/simulation/checks/leak-watch.ts";
 import type { SimOptions, SimResult } from "../../test/simulation/simulation.ts";
 
 // Not before the platform's module has its stand-in.
@@ -65,6 +66,7 @@ interface Figures {
   readonly failed: readonly { readonly seed: number; readonly violations: readonly string[] }[];
   readonly coverage: CoverageCounts;
   readonly calls: CallCounts;
+  readonly leaks: Leaks;
 }
 
 const failuresTold = 5;
@@ -136,6 +138,7 @@ async function many(
   const coverage: CoverageCounts = {};
   const calls = { calls: {}, hits: {} };
   const failed: Played[] = [];
+  let leaks = noLeaks;
   const total = { schedules: 0, sessions: 0, fewestSessions: Number.POSITIVE_INFINITY, steps: 0 };
   const heard = (played: Played): void => {
     total.schedules += 1;
@@ -144,6 +147,7 @@ async function many(
     total.steps += played.steps;
     addCoverage(coverage, played.coverage);
     addCalls(calls, played.calls);
+    leaks = addLeaks(leaks, played.leaks);
     if (played.violations.length > 0) {
       failed.push(played);
       process.stderr.write(`seed ${played.seed}: ${String(played.violations[0])}\n`);
@@ -171,8 +175,7 @@ async function many(
     workers: shares.length,
     schedulesPerMinute: (total.schedules / seconds) * 60,
     failed: failed.map(({ seed, violations }) => ({ seed, violations })).toSorted((a, b) => a.seed - b.seed),
-    coverage,
-    calls,
+    ...{ coverage, calls, leaks },
   };
 }
 
@@ -199,8 +202,7 @@ function sum(files: readonly string[]): Figures {
     workers: Math.max(...runs.map((run) => run.workers)),
     schedulesPerMinute: (schedules / seconds) * 60,
     failed: runs.flatMap((run) => run.failed),
-    coverage,
-    calls,
+    ...{ coverage, calls, leaks: runs.map((run) => run.leaks).reduce(addLeaks, noLeaks) },
   };
 }
 
@@ -214,11 +216,18 @@ async function tell(figures: Figures, ignore: string | null): Promise<void> {
     [
       `${schedules} schedules from seed ${from}, ${sessions} sessions (each at least ${fewestSessions}), ${steps} steps`,
       `${seconds.toFixed(1)} s on ${workers} workers, ${((1_000 * cpuSeconds) / schedules).toFixed(0)} ms of CPU each: ${Math.round(figures.schedulesPerMinute)} schedules a minute`,
+      leakLine(figures),
       `${failed.length} failed`,
     ].join("\n"),
   );
   for (const { seed, violations } of failed) console.log(`  seed ${seed}: ${violations[0]}`);
   for (const { seed } of failed.slice(0, failuresTold)) await tellFailure(seed, ignore);
+}
+
+/** docs/benchmarks.md says what it counts. */
+function leakLine({ leaks, sessions }: Figures): string {
+  const of10_000 = (ms: number) => ((ms / 1_000 / sessions) * 10_000).toFixed(0);
+  return `${of10_000(leaks.runningMs)} sandbox-seconds past the limit for 10,000 sessions (${leaks.sandboxes} sandboxes, the longest ${(leaks.longestMs / 1_000).toFixed(0)} s), and ${of10_000(leaks.frozenMs)} frozen`;
 }
 
 /** Plays a share to its end, in as many workers as it takes: one that hangs is ended, and the next goes on after its seed. */
@@ -264,7 +273,7 @@ function oneWorker(share: Share, heard: (played: Played) => void): Promise<numbe
 
 function hangs(seed: number): Played {
   const violations = [`SIM-9: the schedule did not end within ${hungMs} ms`];
-  return { seed, violations, steps: 0, sessions: 0, coverage: {}, calls: { calls: {}, hits: {} } };
+  return { seed, violations, steps: 0, sessions: 0, coverage: {}, calls: { calls: {}, hits: {} }, leaks: noLeaks };
 }
 
 /** The end of a failed schedule, around the session that it is about. */

@@ -23,6 +23,8 @@ export interface Process extends ProcessIdentity {
   readonly bornAt: number;
   readonly diedAt: number | null;
   readonly frozen: boolean;
+  /** When it last went on after it was frozen; null: never. */
+  readonly thawedAt: number | null;
 }
 
 export type JournalEntry = { readonly at: number } & (

@@ -7,7 +7,7 @@ import type { EventQueue } from "./event-queue.ts";
 import type { Journal, Process, ProcessIdentity, Signal, StopAim } from "./journal.ts";
 
 type Mutable = { -readonly [Key in keyof Process]: Process[Key] };
-export type Birth = Omit<Process, "pid" | "startTime" | "bornAt" | "diedAt" | "frozen">;
+export type Birth = Omit<Process, "pid" | "startTime" | "bornAt" | "diedAt" | "frozen" | "thawedAt">;
 
 /** What a process does when it gets SIGTERM; SIGKILL is never asked. `died` is called once, whatever ended it. */
 export interface Behaviour {
@@ -47,6 +47,7 @@ export class ProcessTable {
       bornAt: this.#queue.time,
       diedAt: null,
       frozen: false,
+      thawedAt: null,
     };
     this.#alive.set(process.pid, { process, behaviour });
     return process;
@@ -83,7 +84,9 @@ export class ProcessTable {
 
   setFrozen(identity: ProcessIdentity, frozen: boolean): void {
     const entry = this.#find(identity);
-    if (entry !== null) entry.process.frozen = frozen;
+    if (entry === null) return;
+    if (entry.process.frozen && !frozen) entry.process.thawedAt = this.#queue.time;
+    entry.process.frozen = frozen;
   }
 
   alive(): readonly Process[] {

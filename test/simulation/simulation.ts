@@ -14,6 +14,7 @@ import { VirtualClock, VirtualTime } from "../support/virtual-time.ts";
 import { snapshotFaults, tenantSnapshots } from "./checks/snapshot-checks.ts";
 import { notErased, notGone, notWatched, unsettled, untrue } from "./checks/end-checks.ts";
 import type { SessionWatch } from "./checks/session-watch.ts";
+import { type Leaks, LeakWatch } from "./checks/leak-watch.ts";
 import { WorldChecks } from "./checks/world-checks.ts";
 import { Coverage, type CallCounts, type CoverageCounts } from "./coverage.ts";
 import { SimFleet } from "./objects/sim-fleet.ts";
@@ -41,6 +42,7 @@ export interface SimResult {
   readonly sessions: number;
   readonly coverage: CoverageCounts;
   readonly calls: CallCounts;
+  readonly leaks: Leaks;
   readonly trace: readonly string[];
 }
 
@@ -109,6 +111,7 @@ class Simulation {
   readonly #objects: SimObjects;
   readonly #ledger: LedgerWatch;
   readonly #checks: WorldChecks;
+  readonly #leaks: LeakWatch;
   readonly #violations: string[] = [];
   readonly #cpuBefore = cpuMs();
   #faulty = true;
@@ -179,6 +182,11 @@ class Simulation {
       ...{ evidence, timers: plan.policy, jumps: this.#jumps },
       elapsed: () => this.#time.elapsed,
     });
+    this.#leaks = new LeakWatch(this.#world, {
+      ...{ timers: plan.policy, intents: this.#watches },
+      worldNow: () => beganAt + this.#time.elapsed,
+      now: () => this.#clock.now(),
+    });
   }
 
   result(): SimResult {
@@ -189,6 +197,7 @@ class Simulation {
       sessions: this.#watches.size,
       coverage: this.#coverage.counts,
       calls: this.#coverage.calls,
+      leaks: this.#leaks.leaks,
       trace: this.#trace.lines,
     };
   }
@@ -349,6 +358,7 @@ class Simulation {
       writes += watch.object.storage.writes;
     }
     found.push(...this.#checks.check(this.#ledger.reservations, writes));
+    this.#leaks.look(writes);
     this.#report(found);
   }
 
