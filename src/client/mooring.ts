@@ -23,6 +23,14 @@ import { Webhooks } from "./webhooks.ts";
 export { MooringAdmin, type Inspected, type MooringAdminOptions } from "./admin.ts";
 export type { ConnectionOptions, Credential } from "./wire/connection.ts";
 export {
+  computeProvider,
+  type ComputeCreateOptions,
+  type ComputeProvider,
+  type ComputeResult,
+  type ComputeRunOptions,
+  type ComputeSandbox,
+} from "./compute-sdk.ts";
+export {
   ConnectionError,
   isProblem,
   MooringError,

@@ -154,7 +154,7 @@ export const life: Measure = {
 };
 
 function polls({ calls: made }: Counts): number {
-  return made["worker>session.get"] ?? 0;
+  return made["worker>session.read"] ?? 0;
 }
 
 function lifeFigures(renewed: Counts, renewals: number, lived: Counts, livedRenewals: number): readonly Figure[] {
@@ -166,6 +166,12 @@ function lifeFigures(renewed: Counts, renewals: number, lived: Counts, livedRene
   const rows = Object.fromEntries(
     Object.entries(lived.objects).map(([name, one]) => [`${name}_rows_and_alarms`, one.rowsWritten + one.alarmsSet]),
   );
+  const calls = Object.fromEntries(
+    Object.entries(lived.objects).map(([name, one]) => [
+      `calls_of_${name}`,
+      one.calls - (name === "session" ? polls(lived) : 0),
+    ]),
+  );
   return [
     {
       id: "life.rows",
@@ -175,7 +181,13 @@ function lifeFigures(renewed: Counts, renewals: number, lived: Counts, livedRene
       unit: "rows",
       bar: { type: "at most", value: 60 },
       // The measure itself asks for the receipt every few ms: no client does.
-      details: { ...rows, renewals: livedRenewals, rows_read: whole.rowsRead, calls: whole.calls - polls(lived) },
+      details: {
+        ...rows,
+        renewals: livedRenewals,
+        rows_read: whole.rowsRead,
+        calls: whole.calls - polls(lived),
+        ...calls,
+      },
     },
     {
       id: "life.renewal",
