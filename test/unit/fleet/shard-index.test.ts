@@ -251,12 +251,14 @@ describe("a shard of the index", () => {
     watched.list(query({ after: { createdAt: born, id: a } }));
     watched.list(query({ labels: { x: "1" } }));
     watched.overdue(born, 10);
-    const plans = spied.filter((text) => text.includes("FROM session")).map(plan);
+    const plans = spied.filter((text) => /(FROM|JOIN) session/.test(text)).map(plan);
     expect(plans).toHaveLength(3);
     expect(plans[0]).toContain("USING INDEX session_list");
     expect(plans[1]).toMatch(/SEARCH label USING PRIMARY KEY|SEARCH label USING INDEX/);
     expect(plans[2]).toContain("session_due");
-    for (const each of plans) expect(each).not.toMatch(/SCAN session(?! USING)|TEMP B-TREE FOR ORDER BY(?!.*label)/);
+    for (const each of plans) expect(each).not.toMatch(/SCAN session(?! USING)/);
+    // The few sessions of a rare label are sorted; nothing else is.
+    for (const each of [plans[0], plans[2]]) expect(each).not.toContain("TEMP B-TREE FOR ORDER BY");
   });
 });
 
