@@ -5,7 +5,8 @@
  * sandbox side with it. What stands against a request is decided by the session when it gives the pass: unknown, ended, paused, lost.
  * When the sandbox side refuses a pass that was kept, the session is asked again, and its answer is the client's.
  *
- * A request is sent twice only when the first one was certainly not served, and has no body: a body that was read cannot be read again.
+ * A request is sent twice only when the first one was certainly not served, and only with a body that is held in memory. A longer body
+ * can be read once, so it is never risked on a pass that was kept: the session is asked first.
  */
 import type { SessionId, TenantId } from "../domain/state/ids.ts";
 import { bodyTooLarge, type Problem, type Reply } from "../protocol/problem.ts";
@@ -44,6 +45,8 @@ export interface TrafficOrder extends TrafficRequest {
 const resumeMs = 60_000;
 /** A server may compute for minutes before its first byte. A frozen sandbox never answers. */
 const answerMs = 600_000;
+/** Bodies up to this length are read before they are sent, so that they can be sent again. */
+const heldBodyBytes = 65_536;
 
 export class TrafficGate {
   readonly #parts: GateParts;
@@ -56,9 +59,11 @@ export class TrafficGate {
 
   /** `caller` null: whoever has a signed address of the session; "anyone": whoever knows its host name. The answer comes without our headers; a refusal of ours comes as a problem. */
   async send(caller: Entrant, id: SessionId, order: TrafficOrder): Promise<Reply<Response>> {
-    const kept = this.#passes.get(holderOf(caller), id);
+    const kept = canBeHeld(order) ? this.#passes.get(holderOf(caller), id) : null;
+    const eachTime = kept === null ? () => order : await held(order);
+    if (eachTime === null) return { ok: false, problem: brokenOff };
     if (kept !== null) {
-      const answer = await this.#through(kept, order);
+      const answer = await this.#through(kept, eachTime());
       if (answer.type === "answered") return { ok: true, value: answer.response };
       if (answer.type === "final") return { ok: false, problem: answer.problem };
       this.#passes.drop(id, kept);
@@ -66,9 +71,7 @@ export class TrafficGate {
     const given = await this.#ask(caller, id, order.quiet !== true);
     if (!given.ok) return given;
     this.#passes.keep(holderOf(caller), given.value);
-    // What the session gave just now is newer than what refused the request, whose body has been read.
-    if (kept !== null && order.body !== null) return { ok: false, problem: sendAgain };
-    const answer = await this.#through(given.value, order);
+    const answer = await this.#through(given.value, eachTime());
     if (answer.type === "answered") return { ok: true, value: answer.response };
     this.#passes.drop(id, given.value);
     return { ok: false, problem: answer.type === "final" ? answer.problem : notServed };
@@ -117,6 +120,24 @@ export class TrafficGate {
   }
 }
 
+/** A body that says how long it is, and is short. Everything that a client asks of files and processes is, other than files themselves. */
+function canBeHeld({ body, headers }: TrafficOrder): boolean {
+  if (body === null) return true;
+  const length = headers.get("content-length");
+  return length !== null && Number(length) <= heldBodyBytes;
+}
+
+/** The order as often as it is asked for. null: its body broke off. */
+async function held(order: TrafficOrder): Promise<(() => TrafficOrder) | null> {
+  if (order.body === null) return () => order;
+  try {
+    const bytes = await new Response(order.body).arrayBuffer();
+    return () => ({ ...order, body: new Response(bytes).body });
+  } catch {
+    return null;
+  }
+}
+
 export type Entrant = Caller | null | "anyone";
 
 function holderOf(caller: Entrant): TenantId | null | "*" {
@@ -142,10 +163,9 @@ function ownHeadersOff(response: Response): Response {
   return new Response(body, { status, statusText, headers });
 }
 
-const sendAgain: Problem = {
-  code: "session_not_running",
-  detail:
-    "The sandbox changed while this request was on its way, and did not take it. The session is ready now: send the request again.",
+const brokenOff: Problem = {
+  code: "validation_failed",
+  detail: "The body of this request broke off, so nothing of it was sent to the sandbox.",
 };
 const notServed: Problem = {
   code: "session_not_running",

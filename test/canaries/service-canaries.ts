@@ -26,10 +26,10 @@ export const serviceCanaries: readonly Canary[] = [
     byTests("unit/traffic/traffic-gate"),
   ),
   canary(
-    "a request whose body was read is sent a second time [TRA-5]",
+    "a body that can be read once is risked on a pass that may be stale [TRA-5]",
     gate,
-    "if (kept !== null && order.body !== null) return",
-    "if (kept === null && order.body !== null) return",
+    "length !== null && Number(length) <= heldBodyBytes",
+    "length === null || Number(length) <= heldBodyBytes",
     byTests("unit/traffic/traffic-gate"),
   ),
   canary(

@@ -134,16 +134,26 @@ describe("the gate", () => {
     expect(passes).toHaveLength(2);
   });
 
-  it("never sends a body twice: it was read, and could arrive in part [TRA-5]", async () => {
-    const sides: Side[] = ["agent", "retired"];
+  it("sends a short body again with the new pass, whole both times: a paused sandbox that was resumed is another one [TRA-5]", async () => {
+    const sides: Side[] = ["agent", "retired", "agent"];
     const { send, requests, passes } = gateTo(() => sides.shift() ?? "agent");
-    expect(code(await send("first"))).toBe("served");
-    const refused = await send("second");
-    expect(code(refused)).toBe("session_not_running");
-    expect([requests.length, passes.length]).toEqual([2, 2]);
-    // The pass that was given meanwhile serves the next try.
-    expect(code(await send("second"))).toBe("served");
+    expect(code(await send("first", { "content-length": "5" }))).toBe("served");
+    expect(code(await send("second", { "content-length": "6" }))).toBe("served");
     expect(passes).toHaveLength(2);
+    const bodies = await Promise.all(requests.map(({ body }) => new Response(body).text()));
+    expect(bodies).toEqual(["first", "second", "second"]);
+  });
+
+  it("never sends twice a body that can be read once: it asks for a new pass first [TRA-5]", async () => {
+    for (const headers of [{}, { "content-length": "65537" }]) {
+      const sides: Side[] = ["agent", "agent", "retired"];
+      const { send, requests, passes } = gateTo(() => sides.shift() ?? "agent");
+      await send(null);
+      expect(code(await send("long", headers))).toBe("served");
+      expect([requests.length, passes.length]).toEqual([2, 2]);
+      expect(code(await send("long", headers))).toBe("session_not_running");
+      expect([requests.length, passes.length]).toEqual([3, 3]);
+    }
   });
 
   it.each(["nobody_listens", "too_many", "unreachable"] as const)(
