@@ -8,7 +8,10 @@ import { isolatedSandboxId, type Generation, type SessionId } from "../../src/do
 import { markers } from "../../src/protocol/sandbox/wrapper.ts";
 import { seatPorts } from "../../src/protocol/sandbox/toolbox.ts";
 import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
+import { freePort } from "../../scripts/stack/ports.ts";
 import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
+// Traffic crosses as a request of the platform, whose body may be a stream.
+import "../support/cloudflare/workers-module.ts";
 import { objectCallsOf } from "../support/cloudflare/object-rpc.ts";
 import { StandInAccount, type AccountOptions } from "../support/cloudflare/stand-in-account.ts";
 import type { StandInContainer } from "../support/cloudflare/stand-in-container.ts";
@@ -71,6 +74,15 @@ export class CloudflareWorld implements ProviderWorld {
         else this.account.rpc.disturb(objectCallsOf[call], fault);
       },
       containers: true,
+      traffic: true,
+      inside: {
+        server: (port) => [
+          process.execPath,
+          "-e",
+          `require("http").createServer((_, r) => r.end("inside")).listen(${port}, "127.0.0.1")`,
+        ],
+        port: async () => (await freePort(0)) ?? 0,
+      },
       workspaces: {
         inOneContainer: true,
         age: async (ms) => {

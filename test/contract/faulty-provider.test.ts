@@ -20,8 +20,11 @@ import type {
   Snapshots,
   Space,
   Target,
+  Traffic,
   WrapperClient,
 } from "../../src/sandbox/agent-sandbox.ts";
+import { type TrafficRefusal, trafficHeaders } from "../../src/protocol/sandbox/traffic.ts";
+import { instantTrafficKeys } from "../support/instant-traffic-keys.ts";
 import type { Observation } from "../../src/domain/state/observation.ts";
 import { memoryHarness } from "./memory-harness.ts";
 import { providerChecks, runCheck } from "./provider-check.ts";
@@ -338,6 +341,47 @@ const faulty: readonly Faulty[] = [
     broken: (honest) => ({ capabilities: { ...honest.capabilities, snapshot: false } }),
   },
   {
+    sins: "takes traffic that it does not declare",
+    caughtBy: "it takes traffic exactly when",
+    broken: (honest) => ({ capabilities: { ...honest.capabilities, traffic: false } }),
+  },
+  {
+    sins: "serves whatever pass it is shown",
+    caughtBy: "a pass with a wrong token",
+    broken: (honest) => servingWhatIs("unauthorized", honest),
+  },
+  {
+    sins: "serves traffic of a generation that it has retired",
+    caughtBy: "a pass of a retired generation",
+    broken: (honest) => servingWhatIs("retired", honest),
+  },
+  {
+    sins: "serves traffic while a drain holds it",
+    caughtBy: "a drained wrapper takes no traffic",
+    broken: (honest) => servingWhatIs("held", honest),
+  },
+  {
+    sins: "passes on an answer that proves nothing",
+    caughtBy: "traffic reaches the agent",
+    broken: (honest) => ({
+      traffic: {
+        send: async (...call) => {
+          const sent = await taking(honest).send(...call);
+          if (sent.ok) sent.value.headers.delete(trafficHeaders.proof);
+          return sent;
+        },
+      },
+    }),
+  },
+  {
+    sins: "takes an order to cut and cuts nothing",
+    caughtBy: "an order to cut",
+    broken: (honest) => ({
+      wrapper: (instance) =>
+        Object.assign(honest.wrapper(instance), { cutTraffic: () => Promise.resolve(succeeded(null)) }),
+    }),
+  },
+  {
     sins: "ignores the fencing token",
     caughtBy: "an old fencing token",
     broken: (honest) => {
@@ -584,6 +628,25 @@ function measuring({ space }: AgentSandbox): Space {
   return space;
 }
 
+function taking({ traffic }: AgentSandbox): Traffic {
+  if (traffic === undefined) throw new Error("the memory provider takes traffic");
+  return traffic;
+}
+
+/** As if the agent had served what it refused with this code. */
+function servingWhatIs(refused: TrafficRefusal, honest: AgentSandbox): Partial<AgentSandbox> {
+  return {
+    traffic: {
+      send: async (pass, nonce, ...rest) => {
+        const sent = await taking(honest).send(pass, nonce, ...rest);
+        if (!sent.ok || sent.value.headers.get(trafficHeaders.refused) !== refused) return sent;
+        const proof = await instantTrafficKeys.proof(pass.key, nonce);
+        return succeeded(new Response("served", { headers: { [trafficHeaders.proof]: proof } }));
+      },
+    },
+  };
+}
+
 function reclaiming(honest: AgentSandbox, reclaim: Space["reclaim"]): Partial<AgentSandbox> {
   return { space: { ...measuring(honest), reclaim } };
 }
@@ -647,12 +710,14 @@ function breaking({ broken }: Faulty): ProviderHarness {
         snapshots: saving(honest),
         space: measuring(honest),
         containers: sharing(honest),
+        traffic: taking(honest),
         ...broken(honest),
       };
       return {
         provider,
         jobs: world.jobs,
         can: world.can,
+        trafficKeys: instantTrafficKeys,
         sessionId: () => world.sessionId(),
         now: () => world.now(),
         wait: (ms) => world.wait(ms),

@@ -57,6 +57,7 @@ it("is told by name what it does not do yet, and what was not looked at", { time
       "it can measure room exactly when it says",
       "it can save exactly when it says that it",
       "it can share containers exactly when it ",
+      "it takes traffic exactly when it says th",
       "what a provider declares about its timer",
     ]
   `);

@@ -17,6 +17,13 @@ export const insideChecks: readonly ProviderCheck[] = [
     needs,
     run: ports,
   },
+  { name: "a directory comes out as an archive, and goes in again as one, file by file [TRA-1]", needs, run: archives },
+  { name: "a watcher is told of a file while it watches", needs, run: watches },
+  {
+    name: "output comes while its program runs, and a cut breaks the stream instead of ending it [TRA-9]",
+    needs,
+    run: streams,
+  },
 ];
 
 interface Inside {
@@ -85,6 +92,61 @@ async function started(ask: Inside["ask"], order: object): Promise<number> {
   const text = await reply.text();
   assert.equal(reply.ok, true, text);
   return (JSON.parse(text) as { readonly pid: number }).pid;
+}
+
+async function archives(world: ProviderWorld): Promise<void> {
+  const { ask } = await inside(world);
+  const bytes = Uint8Array.from({ length: 70_000 }, (_, index) => (index * 17) % 253);
+  for (const path of ["packed/one", "packed/deep/two"]) {
+    const written = await ask("PUT", `files?path=${encodeURIComponent(path)}`, bytes);
+    assert.equal(written.ok, true, await written.text());
+  }
+  const packed = await ask("GET", "files/archive?path=packed");
+  assert.equal(packed.status, 200);
+  const archive = new Uint8Array(await packed.arrayBuffer());
+  const unpacked = await ask("PUT", "files/archive?path=unpacked", archive);
+  assert.equal(unpacked.ok, true, await unpacked.text());
+  for (const path of ["unpacked/one", "unpacked/deep/two"]) {
+    const read = await ask("GET", `files?path=${encodeURIComponent(path)}`);
+    assert.deepEqual(new Uint8Array(await read.arrayBuffer()), bytes);
+  }
+}
+
+/** Reads on until what has come so far holds these words. */
+async function readUntil(reader: ReadableStreamDefaultReader<Uint8Array>, words: RegExp): Promise<void> {
+  const decoder = new TextDecoder();
+  for (let seen = ""; !words.test(seen);) {
+    const { done, value } = await reader.read();
+    assert.equal(done, false, `the stream ended before ${String(words)} came: ${seen}`);
+    seen += decoder.decode(value, { stream: true });
+  }
+}
+
+function readerOf(reply: Response): ReadableStreamDefaultReader<Uint8Array> {
+  assert.equal(reply.status, 200);
+  assert.ok(reply.body);
+  return reply.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+}
+
+async function watches(world: ProviderWorld): Promise<void> {
+  const { ask } = await inside(world);
+  const reader = readerOf(await ask("GET", "files/watch?path=."));
+  // Its first event says that it watches.
+  await readUntil(reader, /\n\n/);
+  await (await ask("PUT", "files?path=appears", "here")).body?.cancel();
+  await readUntil(reader, /event: created\ndata: [^\n]*appears/);
+  await reader.cancel();
+}
+
+async function streams(world: ProviderWorld): Promise<void> {
+  const { session, ask } = await inside(world);
+  const pid = await started(ask, { command: "echo begun; sleep 300" });
+  const reader = readerOf(await ask("GET", `processes/${pid}/output`));
+  await readUntil(reader, /event: stdout/);
+  valueOf(await world.settle(session.wrapper().cutTraffic(bound())), "cut");
+  await assert.rejects(async () => {
+    while (!(await reader.read()).done);
+  }, "the stream that was cut came to an end of its own");
 }
 
 async function programs(world: ProviderWorld): Promise<void> {

@@ -4,6 +4,11 @@ import { bound, ContractSession, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
 export const trafficChecks: readonly ProviderCheck[] = [
+  {
+    name: "it takes traffic exactly when it says that it does, and its harness then has that looked at",
+    needs: [],
+    run: asDeclared,
+  },
   { name: "traffic reaches the agent of a running instance, which proves itself", needs: ["traffic"], run: reaches },
   { name: "a pass of a retired generation is refused at once [TRA-6]", needs: ["traffic"], run: retired },
   {
@@ -47,6 +52,12 @@ export async function heldSession(world: ProviderWorld): Promise<ContractSession
   const session = new ContractSession(world);
   await session.held();
   return session;
+}
+
+/** A harness that forgets the power would have every check of traffic skipped. */
+async function asDeclared({ provider, can }: ProviderWorld): Promise<void> {
+  assert.equal(provider.traffic !== undefined, provider.capabilities.traffic);
+  assert.equal(can.traffic === true, provider.capabilities.traffic, "the harness has the power `traffic`");
 }
 
 async function reaches(world: ProviderWorld): Promise<void> {
