@@ -27,7 +27,9 @@ const packages = [
   ..."base-files base-passwd bash coreutils dash debianutils diffutils findutils grep gzip hostname sed tar util-linux".split(
     " ",
   ),
-  ..."libc-bin login passwd procps libstdc++6 ca-certificates git python3 curl ripgrep mawk patch less".split(" "),
+  ..."libc-bin login passwd procps libstdc++6 ca-certificates git python3 python-is-python3 ncurses-base ncurses-bin curl ripgrep mawk patch less".split(
+    " ",
+  ),
 ];
 
 /** Raise it when the steps below change: the name of an image says what is in it. */

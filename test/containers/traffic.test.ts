@@ -28,6 +28,8 @@ describeOnContainers("traffic of a container", () => {
       const sum = await session.exec("sha256sum < 'in and out'; id -un");
       expect(sum).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^[0-9a-f]{64} .*\nuser\n$/) as string });
       expect(Buffer.from(await session.files.read("in and out")).equals(bytes)).toBe(true);
+      // The home of the sandbox's user is the workspace, which is what a pause keeps.
+      expect(await session.exec("echo kept > /home/user/in-home && cat in-home")).toMatchObject({ stdout: "kept\n" });
       expect(await session.exec("echo told >&2; exit 7")).toMatchObject({ exitCode: 7, stderr: "told\n" });
 
       let shown = "";

@@ -9,6 +9,7 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { agentPlaces } from "../../src/protocol/sandbox/agent-places.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { ensureAgentUser } from "./user/agent-user.ts";
+import { homeInWorkspace } from "./user/home-in-workspace.ts";
 import { parseGuardianBoot } from "./guardian/guardian-boot.ts";
 import type { TellGuardian } from "./guardian/guardian-link.ts";
 import { readBoot } from "./guardian/guardian.ts";
@@ -32,6 +33,9 @@ export async function runOneProcessAgent(): Promise<void> {
   if (whose.type === "refused") return refuse(exitCodes.badBoot, whose.why);
   const problem = makePlaces(guardian, whose);
   if (problem !== null) return refuse(exitCodes.badBoot, problem);
+  // The place was given to its user as a directory: a link is followed by nobody who gives something away.
+  const home = whose.type === "own" ? whose.user.homeDir : null;
+  if (home !== null) homeInWorkspace(home, guardian.workspaceDir);
   const boot = parseBoot(document);
   if (boot === null) process.exit(exitCodes.badBoot);
   const log = boundedLog(boot.state_dir, "guardian");

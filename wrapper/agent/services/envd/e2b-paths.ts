@@ -1,8 +1,8 @@
 /**
  * Paths as E2B's programs write them: their home is `/home/user`, and relative paths begin there.
  *
- * Here that is the workspace, which is what a pause keeps. Where `/home/user` leads to the workspace for real, or is the real home of the
- * user, paths stay as they are. Elsewhere (the local host runs sandboxes as a developer's processes) the name is translated both ways,
+ * Here that is the workspace, which is what a pause keeps. Where `/home/user` leads to the workspace for real (a container of its own, see
+ * user/home-in-workspace.ts), or is the real home of the user, paths stay as they are. Elsewhere (the local host runs sandboxes as a developer's processes) the name is translated both ways,
  * so that a program which writes `/home/user/a` neither fails nor touches the home of somebody else. Commands see the real path.
  */
 import { realpathSync } from "node:fs";
@@ -15,11 +15,14 @@ export class E2bPaths {
   readonly #places: Places;
   readonly #home: string;
   readonly #translates: boolean;
+  /** What the kernel calls the home; null: as it is called here. */
+  readonly #realHome: string | null;
 
   constructor(places: Places) {
-    const isReal = places.home === usualHome || leadsTo(usualHome, places.workspace);
-    this.#translates = !isReal;
-    this.#home = leadsTo(usualHome, places.workspace) ? usualHome : places.workspace;
+    const isWorkspace = leadsTo(usualHome, places.workspace);
+    this.#translates = places.home !== usualHome && !isWorkspace;
+    this.#home = isWorkspace ? usualHome : places.workspace;
+    this.#realHome = isWorkspace ? realpathSync(usualHome) : null;
     this.#places = { workspace: this.#home, home: this.#translates ? places.workspace : places.home };
   }
 
@@ -36,6 +39,11 @@ export class E2bPaths {
   /** Where the name of the home is translated, that of its owner is too: `user` means the one user of the sandbox. */
   owner(id: number, name: string, own: number | undefined): string {
     return this.#translates && id === own ? usualUser : name;
+  }
+
+  /** Where a link leads, as the client reads it: the kernel names the home by what is behind it. */
+  shownTarget(path: string): string {
+    return this.#realHome === null ? this.shown(path) : moved(path, this.#realHome, usualHome);
   }
 
   /** As the client reads it. */

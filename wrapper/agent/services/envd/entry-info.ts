@@ -64,7 +64,7 @@ function shown(entry: FileEntry, metadata: Metadata, paths: E2bPaths): object {
     mode: (isLink ? (link?.mode ?? 0) : mode) & 0o777,
     permissions: permissionsOf(type, mode),
     ...{ owner, group, modifiedTime },
-    ...(isLink ? { symlinkTarget: paths.shown(link?.path ?? path) } : {}),
+    ...(isLink ? { symlinkTarget: paths.shownTarget(link?.path ?? path) } : {}),
     ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
   };
 }
