@@ -6,6 +6,7 @@
  */
 import type { Config } from "../../config/config.ts";
 import { looksLikeApiKey } from "../../protocol/api-keys.ts";
+import { verifyAccess } from "../../protocol/compat/e2b-access.ts";
 import { isLabelSigned, readPortToken } from "../../protocol/port-access.ts";
 import type { Problem, Reply } from "../../protocol/problem.ts";
 import type { Caller } from "../../session/session-api.ts";
@@ -21,6 +22,7 @@ import type { Entrant as Entrance } from "../../traffic/traffic-gate.ts";
 import {
   answeredHeaders,
   cookieOf,
+  e2bTokenHeader,
   onwardHeaders,
   onwardPath,
   type Spent,
@@ -95,7 +97,7 @@ export class PortFront {
     if (!sent.ok && caller === "anyone")
       return isGone.has(sent.problem.code)
         ? noSandbox(place.session)
-        : this.#refuse(request, await this.#gate.strangerRefused(request, sent.problem));
+        : this.#refuse(request, asForbidden(await this.#gate.strangerRefused(request, sent.problem)));
     if (!sent.ok) return this.#refuse(request, sent.problem, headers);
     const answer = sent.value;
     const { status, statusText, webSocket, body } = answer;
@@ -135,6 +137,8 @@ export class PortFront {
     // By path the origin is Mooring's own: no cookie of a sandbox's page counts there.
     const inCookie = place.by === "host" ? tokenInCookie(request) : null;
     const token = headerCredential(request, tokenHeader) ?? inAddress ?? inCookie;
+    const e2bToken = request.headers.get(e2bTokenHeader);
+    if (token === null && e2bToken !== null) return this.#enterByE2bToken(request, place, e2bToken, keys);
     if (token === null && place.by === "host") {
       const problem =
         (await this.#gate.strangerTooOften(request)) ?? (await this.#gate.tooOften(request, place.session));
@@ -151,6 +155,21 @@ export class PortFront {
     if (problem !== null) return refused(problem);
     const caller: Caller = { tenant: grant.tenant, requestId: this.#around.ids.id(), scopes: [] };
     return entrant(caller, token === inAddress ? { token, endsAt: grant.endsAt } : null);
+  }
+
+  /** Of a sandbox that E2B's API made without public ports. It opens all of them, for as long as there is the sandbox. */
+  async #enterByE2bToken(
+    request: Request,
+    place: PortAddress,
+    token: string,
+    keys: readonly string[],
+  ): Promise<Reply<Entrant>> {
+    const tenant = await verifyAccess(token, place.session, keys, "ports");
+    if (tenant === null) return refused(await this.#gate.strangerRefused(request, wrongE2bToken));
+    const problem = await this.#gate.tooOften(request, tenant);
+    if (problem !== null) return refused(problem);
+    const caller: Caller = { tenant, requestId: this.#around.ids.id(), scopes: [] };
+    return { ok: true, value: { caller, spent: e2bTokenHeader, headers: {}, moveToCookie: null } };
   }
 
   #moved(url: URL, place: PortAddress, { token, endsAt }: NonNullable<Entrant["moveToCookie"]>): Response {
@@ -182,6 +201,11 @@ function keyIn(request: Request): { readonly key: string; readonly name: "author
 /** As E2B's own router says it, because whoever opens such an address expects its words. */
 const isGone: ReadonlySet<string> = new Set(["session_gone", "session_ended", "sandbox_lost", "session_paused"]);
 
+/** Nobody asked this stranger for a credential, and E2B's clients know "it wants the traffic token" by 403. */
+function asForbidden(problem: Problem): Problem {
+  return problem.code === "unauthorized" ? { ...problem, code: "forbidden" } : problem;
+}
+
 function noSandbox(sandboxId: string): Response {
   const body = { sandboxId, message: "The sandbox was not found", code: 502 };
   return Response.json(body, { status: 502, headers: { "cache-control": "no-store" } });
@@ -195,6 +219,10 @@ const noCredential: Problem = {
 const wrongAddress: Problem = {
   code: "unauthorized",
   detail: `This address does not open this port: it has ended or was changed, it is another session's or another port's, or the API key that made it was revoked. ${makeOne} makes a new one.`,
+};
+const wrongE2bToken: Problem = {
+  code: "unauthorized",
+  detail: `The token in \`${e2bTokenHeader}\` does not open the ports of this sandbox. Create and connect give it as \`trafficAccessToken\`, for that one sandbox.`,
 };
 const noSuchHost: Problem = {
   code: "not_found",

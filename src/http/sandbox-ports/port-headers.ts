@@ -8,10 +8,12 @@ import type { PortAddress } from "./port-address.ts";
 
 export const tokenQuery = "mooring_token";
 export const tokenHeader = "mooring-token";
+/** E2B's own name for the token that opens the ports of one sandbox (protocol/compat/e2b-access.ts). */
+export const e2bTokenHeader = "e2b-traffic-access-token";
 const tokenCookie = "mooring_port";
 
 /** Headers of a request that carried Mooring's credential; they stay here. */
-export type Spent = "authorization" | "x-api-key" | null;
+export type Spent = "authorization" | "x-api-key" | typeof e2bTokenHeader | null;
 
 export function onwardHeaders(request: Request, place: PortAddress, spent: Spent): Headers {
   const headers = new Headers(request.headers);

@@ -13,6 +13,39 @@ const seconds = z
 /** Asked for and not to be had here: refused where it would change what the sandbox may do, never skipped in silence. */
 const wish = z.unknown().optional();
 
+/** Names, addresses and ranges in one list. */
+const destinations = z.array(plainText(256)).max(200, "At most 200 destinations.");
+
+/** What a sandbox may reach. */
+export const e2bRules = z.object({
+  allow_internet_access: z.boolean().nullish(),
+  allowOut: destinations.nullish(),
+  denyOut: destinations
+    .nullish()
+    .describe("`0.0.0.0/0`: everything but what `allowOut` names. No other destination can be denied."),
+  rules: z
+    .record(
+      z.string(),
+      z.array(
+        z.object({
+          transform: z
+            .object({ headers: z.record(z.string(), z.string()).nullish() })
+            .nullish()
+            .describe("What requests for that host get on their way out."),
+        }),
+      ),
+    )
+    .nullish()
+    .describe("By host name. A rule opens nothing: the host must be reachable without it."),
+  egressProxy: wish.describe("Refused."),
+});
+export type E2bRules = z.infer<typeof e2bRules>;
+
+const e2bNetwork = e2bRules.omit({ allow_internet_access: true }).extend({
+  allowPublicTraffic: z.boolean().nullish(),
+  maskRequestHost: wish.describe("Refused."),
+});
+
 export const e2bNewSandbox = z.object({
   /** Kept and shown again. Every sandbox here starts from the same image. */
   templateID: plainText(256).min(1).optional(),
@@ -23,7 +56,7 @@ export const e2bNewSandbox = z.object({
   autoPauseMemory: z.boolean().nullish(),
   autoResume: z.object({ enabled: z.boolean().nullish() }).nullish(),
   allow_internet_access: z.boolean().nullish(),
-  network: wish,
+  network: e2bNetwork.nullish(),
   volumeMounts: wish,
   mcp: wish,
   iam: wish,
@@ -43,6 +76,10 @@ export const e2bSandbox = z.object({
   envdVersion: z.string(),
   /** Opens the data plane of this sandbox: files, commands, terminals. Absent: the API key may not run things. */
   envdAccessToken: z.string().exactOptional(),
+  trafficAccessToken: z
+    .string()
+    .exactOptional()
+    .describe("Opens the host names of its ports, as `e2b-traffic-access-token`. Only where they are not public."),
   /** What the SDK builds the host names of ports from. Never empty: it would fall back to another company's domain. */
   domain: z.string(),
 });

@@ -85,10 +85,14 @@ it("a watcher hears of a write, also in a directory that came later [TRA-13]", {
 });
 
 /** As a browser would: the host name that the SDK gave, and nothing else. */
-function open(host: string, path = "/"): Promise<{ readonly status: number; readonly text: string }> {
+function open(
+  host: string,
+  path = "/",
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ readonly status: number; readonly text: string }> {
   const { hostname, port } = new URL(world.stack.url);
   return new Promise((resolve, reject) => {
-    const request = sendRequest({ host: hostname, port, path, headers: { host } });
+    const request = sendRequest({ host: hostname, port, path, headers: { host, ...headers } });
     request.once("error", reject);
     request.once("response", (answer) => {
       void textOf(answer).then((text) => resolve({ status: answer.statusCode ?? 0, text }), reject);
@@ -96,6 +100,26 @@ function open(host: string, path = "/"): Promise<{ readonly status: number; read
     request.end();
   });
 }
+
+it(
+  "without public traffic a port wants the sandbox's own token, and a request after a resume is served at once [TRA-11] [TRA-13]",
+  { timeout: 120_000 },
+  async () => {
+    const closed = await Sandbox.create("base", { ...options, network: { allowPublicTraffic: false } });
+    const port = (await freePort(0)) ?? 0;
+    await closed.files.write("index.html", "a page");
+    await closed.commands.run(`exec node -e '${server(port)}'`, { background: true, timeoutMs: 0 });
+    const host = closed.getHost(port);
+    const token = { "e2b-traffic-access-token": closed.trafficAccessToken ?? "" };
+    await until("the server answers", async () => (await open(host, "/", token)).status === 200);
+    expect((await open(host)).status).toBe(403);
+    // The Worker still keeps the pass of the sandbox that was paused.
+    await closed.pause();
+    await closed.connect();
+    expect((await closed.commands.run("cat index.html")).stdout).toBe("a page");
+    await closed.kill();
+  },
+);
 
 it(
   "getHost names a host that reaches the port, without a credential, until the sandbox is gone [TRA-11] [TRA-13]",
@@ -146,10 +170,10 @@ it(
     const hostOf = (id: string, port: number) => `${port}-${id}.localhost:${ours}`;
     const closed = await mooring.create({}, { waitSeconds: 60 });
     const opened = await mooring.create({ public_ports: true }, { waitSeconds: 60 });
-    expect((await open(hostOf(closed.id, 8_000))).status).toBe(401);
+    expect((await open(hostOf(closed.id, 8_000))).status).toBe(403);
     expect(JSON.parse((await open(hostOf(opened.id, 8_000))).text)).toMatchObject({ code: "port_closed" });
     // Whether there is such a session is nobody's business.
-    expect((await open(hostOf("a".repeat(20), 8_000))).status).toBe(401);
+    expect((await open(hostOf("a".repeat(20), 8_000))).status).toBe(403);
     await Promise.all([closed.end(), opened.end()]);
   },
 );

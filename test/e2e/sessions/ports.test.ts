@@ -183,9 +183,7 @@ it(
     const nobody = await send("/", { host: host.replace(String(port), "1"), headers: withKey() });
     expect(await codeOf(nobody)).toBe("502 port_closed");
     // The server's own authorization is not ours: without another credential it opens nothing, with one it goes through.
-    expect(await codeOf(await send("/echo", { host, headers: { authorization: "Basic eA==" } }))).toBe(
-      "401 unauthorized",
-    );
+    expect(await codeOf(await send("/echo", { host, headers: { authorization: "Basic eA==" } }))).toBe("403 forbidden");
     const { token } = await shared(id, { port });
     const both = { authorization: "Basic eA==", "mooring-token": token ?? "" };
     const basic = await bodyOf(await send("/echo", { host, headers: both }));

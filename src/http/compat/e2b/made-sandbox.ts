@@ -2,19 +2,22 @@
 import type { SessionId } from "../../../domain/state/ids.ts";
 import type { E2bSandbox } from "../../../protocol/compat/e2b.ts";
 import { hasRight } from "../../../protocol/api-keys.ts";
-import { signAccess } from "../../../protocol/compat/e2b-access.ts";
+import { type Opens, signAccess } from "../../../protocol/compat/e2b-access.ts";
 import type { SessionView } from "../../../protocol/resources/session/sessions.ts";
 import type { TenantAsk } from "../../route.ts";
 import { sandboxOf } from "./view.ts";
 
-/** With the token that opens its data plane, for a key that may run things in it: that token has no scopes of its own. */
+/** With the tokens that open its data plane and ports, for a key that may run things in it: they have no scopes of their own. */
 export async function sandboxFor(from: TenantAsk, session: SessionView): Promise<E2bSandbox> {
   // Authentication went through it, so it is set.
   const secret = from.config.secrets.keySigning?.[0] ?? "";
-  const token = hasRight(from.caller.scopes, "run")
-    ? await signAccess(from.caller.tenant, session.id as SessionId, secret)
-    : null;
-  return sandboxOf(session, token, domainOf(from));
+  if (!hasRight(from.caller.scopes, "run")) return sandboxOf(session, {}, domainOf(from));
+  const token = (opens: Opens) => signAccess(from.caller.tenant, session.id as SessionId, secret, opens);
+  const envdAccessToken = await token("data");
+  const tokens = session.public_ports
+    ? { envdAccessToken }
+    : { envdAccessToken, trafficAccessToken: await token("ports") };
+  return sandboxOf(session, tokens, domainOf(from));
 }
 
 /**

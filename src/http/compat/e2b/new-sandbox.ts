@@ -6,6 +6,7 @@ import type { CreateSession } from "../../../protocol/resources/session/sessions
 import { refused } from "../../answer/problem.ts";
 import { validationFailed } from "../../request/validation.ts";
 import { labelsOf } from "./metadata.ts";
+import { networkOf } from "./network.ts";
 import { defaultTemplate } from "./view.ts";
 
 /** E2B's own, for whoever names none. */
@@ -38,6 +39,8 @@ export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSe
   if (long !== null) return long;
   const labels = labelsOf(body.metadata ?? {}, body.templateID ?? defaultTemplate);
   if (!labels.ok) return labels;
+  const network = networkOf({ ...body.network, allow_internet_access: body.allow_internet_access }, "/network");
+  if (!network.ok) return network;
   return {
     ok: true,
     value: {
@@ -47,8 +50,9 @@ export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSe
       // There a sandbox that is lost is gone; `lost` with a rebuild on offer has no word in that API.
       on_loss: "terminate",
       auto_resume: body.autoResume?.enabled === true,
-      // There whoever knows the host name of a port reaches it.
-      public_ports: true,
+      // There whoever knows the host name of a port reaches it, unless this was said.
+      public_ports: body.network?.allowPublicTraffic !== false,
+      ...(network.value === null ? {} : { network: network.value }),
       labels: labels.value,
       ...(body.envVars == null ? {} : { env: body.envVars }),
     },
@@ -57,24 +61,18 @@ export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSe
 
 /** What was asked for that a sandbox here would not have; in words. */
 function notOffered(body: E2bNewSandbox): string | null {
-  if (body.allow_internet_access === false) return "`allow_internet_access: false` asks for a sandbox without network.";
-  if (says(body.network) && !isPublicTraffic(body.network)) return "`network` asks for rules on the sandbox's traffic.";
+  if (says(body.network?.maskRequestHost)) return "`network.maskRequestHost` asks for another `Host` at its servers.";
+  if (says(body.network?.egressProxy)) return noProxy;
   if (says(body.volumeMounts)) return "`volumeMounts` asks for volumes.";
   if (says(body.mcp)) return "`mcp` asks for an MCP gateway in the sandbox.";
   if (says(body.iam)) return "`iam` asks for workload identity.";
   return null;
 }
 
-/** The default said aloud, as the SDK does. */
-function isPublicTraffic(network: unknown): boolean {
-  if (typeof network !== "object" || network === null) return false;
-  return Object.entries(network).every(
-    ([name, value]) => !says(value) || (name === "allowPublicTraffic" && value === true),
-  );
-}
+export const noProxy = "`egressProxy` asks for a proxy on the way out.";
 
 /** Anything but nothing: null, false, and empty lists and objects ask for nothing. */
-function says(wish: unknown): boolean {
+export function says(wish: unknown): boolean {
   if (wish === undefined || wish === null || wish === false) return false;
   return typeof wish !== "object" || Object.keys(wish).length > 0;
 }

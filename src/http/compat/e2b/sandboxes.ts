@@ -4,14 +4,17 @@
  */
 import type { SessionId } from "../../../domain/state/ids.ts";
 import { e2bContracts } from "../../../protocol/contracts/compat/e2b-contracts.ts";
-import { e2bConnect, e2bNewSandbox, e2bPause, e2bRefresh, e2bTimeout } from "../../../protocol/compat/e2b.ts";
+import type { Config } from "../../../config/config.ts";
+import { e2bConnect, e2bNewSandbox, e2bPause, e2bRefresh, e2bRules, e2bTimeout } from "../../../protocol/compat/e2b.ts";
+import type { NetworkOrder } from "../../../protocol/resources/session/network.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { SessionView } from "../../../protocol/resources/session/sessions.ts";
 import type { ChangeReply, AttachOrder } from "../../../session/session-api.ts";
 import { ask } from "../../backend.ts";
 import { askSession, json, type Route, serve, type TenantAsk } from "../../route.ts";
 import { readLenient } from "../lenient-body.ts";
-import { createOrder, defaultSeconds, tooLong } from "./new-sandbox.ts";
+import { networkOf } from "./network.ts";
+import { createOrder, defaultSeconds, noProxy, says, tooLong } from "./new-sandbox.ts";
 import { e2bAnswer, refuse } from "./refusal.ts";
 import { operatorsTemplate, snapshotFor } from "./snapshots.ts";
 import { domainOf, sandboxFor } from "./made-sandbox.ts";
@@ -87,6 +90,28 @@ async function moveEnd(
   if (long?.ok === false) return refuse(from, long.problem);
   const reply = await askSession(from, "write", (session) => session.timeout(from.caller, kind, Math.max(0, seconds)));
   return reply.ok ? done() : refuse(from, reply.problem);
+}
+
+/** All of its rules anew: what is left out is as the operator has set it, as in a create. */
+async function setNetwork(from: TenantAsk): Promise<Response> {
+  const body = await readLenient(from.request, e2bRules);
+  if (!body.ok) return refuse(from, body.problem);
+  if (says(body.value.egressProxy))
+    return refuse(from, {
+      code: "validation_failed",
+      detail: `${noProxy} Mooring does not offer that, so nothing was changed.`,
+    });
+  const order = networkOf(body.value, "");
+  if (!order.ok) return refuse(from, order.problem);
+  const rules = order.value ?? usualRules(from.config);
+  const reply = await askSession(from, "write", (session) => session.setNetwork(from.caller, rules));
+  return reply.ok ? done() : refuse(from, reply.problem);
+}
+
+function usualRules({ defaultNetwork }: Config): NetworkOrder {
+  return defaultNetwork.mode === "allow"
+    ? { mode: "allow", allow: [...defaultNetwork.allow] }
+    : { mode: defaultNetwork.mode };
 }
 
 async function pause(from: TenantAsk): Promise<Response> {
@@ -173,4 +198,5 @@ export const sandboxRoutes: readonly Route[] = e2bContracts.flatMap((contracts):
   serve(contracts.pause, pause),
   serve(contracts.timeout, setTimeout),
   serve(contracts.refresh, refresh),
+  serve(contracts.network, setNetwork),
 ]);

@@ -42,13 +42,17 @@ export function madeByE2b(session: SessionView): boolean {
   return Object.hasOwn(session.labels, templateLabel);
 }
 
-export function sandboxOf(session: SessionView, envdAccessToken: string | null, domain: string): E2bSandbox {
+export function sandboxOf(
+  session: SessionView,
+  tokens: Pick<E2bSandbox, "envdAccessToken" | "trafficAccessToken">,
+  domain: string,
+): E2bSandbox {
   return {
     sandboxID: session.id,
     templateID: session.labels[templateLabel] ?? defaultTemplate,
     clientID,
     envdVersion,
-    ...(envdAccessToken === null ? {} : { envdAccessToken }),
+    ...tokens,
     domain,
   };
 }

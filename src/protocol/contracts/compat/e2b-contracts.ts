@@ -15,6 +15,7 @@ import {
   e2bNewSnapshot,
   e2bPause,
   e2bRefresh,
+  e2bRules,
   e2bSandbox,
   e2bSandboxDetail,
   e2bSnapshot,
@@ -168,6 +169,17 @@ function under<const P extends "/sandboxes" | "/v2/sandboxes">(base: P, version:
       summary: "Move a sandbox's end out (older clients)",
       body: { schema: e2bRefresh, required: false, lenient: true },
       answers: { 204: { means: "It is stored." }, ...refused(...everywhere, 404, 409, 413) },
+    }),
+    network: contract({
+      ...tenant,
+      operation: `e2bNetwork${version}`,
+      method: "PUT",
+      path: `${base}/:id/network`,
+      summary: "Change what a sandbox may reach",
+      description:
+        "In place of all rules before. By host name: all traffic denied, hosts allowed beside that, headers for hosts. A rule about an address is refused.",
+      body: { schema: e2bRules, required: false, lenient: true },
+      answers: { 204: { means: "It is stored, and the sandbox was told." }, ...refused(...everywhere, 404, 413) },
     }),
     fork: contract({
       ...tenant,

@@ -114,7 +114,12 @@ export function checkNetwork(
   return {
     code: "unsupported_by_provider",
     detail: `The provider ${provider} cannot keep a sandbox from the network, so nothing was changed. ${why}`,
-    errors: [{ pointer: "/network", detail: "Only `open` with this provider." }],
+    errors: [
+      {
+        pointer: "/network",
+        detail: `The provider ${provider} cannot keep a sandbox from the network: only \`open\`, without headers.`,
+      },
+    ],
   };
 }
 

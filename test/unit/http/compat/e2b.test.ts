@@ -131,12 +131,65 @@ describe.each(bases)("POST %s", (base) => {
   });
 
   it.each([
-    ["no network", { allow_internet_access: false }],
-    ["traffic rules", { network: { denyOut: ["0.0.0.0/0"] } }],
+    ["no internet", { allow_internet_access: false }, { mode: "closed" }],
+    ["nothing at all", { network: { denyOut: ["0.0.0.0/0"] } }, { mode: "closed" }],
+    [
+      "two hosts",
+      { network: { denyOut: ["0.0.0.0/0"], allowOut: ["API.example.com", "*.pypi.org"] } },
+      { mode: "allow", allow: ["api.example.com", "*.pypi.org"] },
+    ],
+    [
+      "a header for a host that may be reached, and none for another, which a rule does not open",
+      {
+        network: {
+          denyOut: ["0.0.0.0/0"],
+          allowOut: ["*.example.com"],
+          rules: {
+            "api.example.com": [{ transform: { headers: { "X-Key": "v" } } }],
+            "other.test": [{ transform: { headers: { "X-Key": "v" } } }],
+          },
+        },
+      },
+      { mode: "allow", allow: ["*.example.com"], inject: [{ host: "api.example.com", header: "X-Key", secret: "v" }] },
+    ],
+    [
+      "a header, and everything else as it is",
+      { network: { rules: { "api.example.com": [{ transform: { headers: { "X-Key": "v" } } }] } } },
+      { mode: "open", inject: [{ host: "api.example.com", header: "X-Key", secret: "v" }] },
+    ],
+    ["exceptions without a rule", { network: { allowOut: ["1.1.1.1"] } }, undefined],
+    ["everything denied and allowed", { network: { denyOut: ["0.0.0.0/0"], allowOut: ["0.0.0.0/0"] } }, undefined],
+    ["nothing said", { network: {}, allow_internet_access: true }, undefined],
+  ])("rules for traffic are the native ones: %s [API-8]", async (_what, json, network) => {
+    const client = await httpClient();
+    expect((await client.send("POST", base, { json })).status).toBe(201);
+    expect((client.calls[0]?.args[2] as CreateSession).network).toEqual(network);
+  });
+
+  it("without public traffic its ports want a token, which the answer has [API-8] [SEC-6]", async () => {
+    const made = async (publicPorts: boolean) => {
+      const client = await withSession(standing({ ...born, status: "running", public_ports: publicPorts }));
+      const response = await client.send("POST", base, { json: { network: { allowPublicTraffic: publicPorts } } });
+      expect((client.calls[0]?.args[2] as CreateSession).public_ports).toBe(publicPorts);
+      return e2bSandbox.strict().parse(await response.json());
+    };
+    expect((await made(true)).trafficAccessToken).toBeUndefined();
+    expect((await made(false)).trafficAccessToken).toMatch(/^mrt_acme_/);
+  });
+
+  it.each([
+    ["an address that is denied", { network: { denyOut: ["8.8.8.8"] } }],
+    ["an address that alone is allowed", { network: { denyOut: ["0.0.0.0/0"], allowOut: ["1.1.1.1"] } }],
+    [
+      "a range that alone is allowed",
+      { network: { denyOut: ["0.0.0.0/0"], allowOut: ["a.example", "2001:db8::/32"] } },
+    ],
+    ["a host that is none", { network: { denyOut: ["0.0.0.0/0"], allowOut: ["a_b"] } }],
+    ["a proxy on the way out", { network: { egressProxy: { url: "socks5://x" } } }],
     ["volumes", { volumeMounts: [{ name: "v", path: "/data" }] }],
     ["an MCP gateway", { mcp: { browserbase: {} } }],
     ["workload identity", { iam: { tokens: { a: {} } } }],
-    ["closed ports", { network: { allowPublicTraffic: false, maskRequestHost: "x" } }],
+    ["another host header", { network: { maskRequestHost: "x" } }],
     ["no time", { timeout: 0 }],
     ["less than no time", { timeout: -5 }],
     ["more time than there is", { timeout: 86_401 }],
@@ -222,6 +275,23 @@ describe.each(bases)("one sandbox under %s", (base) => {
       expect(client.calls).toEqual([]);
     },
   );
+
+  it("new rules take the place of all before, and none are the operator's own [API-8]", async () => {
+    const env = { SANDBOX_PROVIDER: "memory", ...testSecrets, NETWORK_DEFAULT: "allow:api.example.com" };
+    const client = await httpClient({ env, answers: { session: { setNetwork: standing({}).get as never } } });
+    const change = async (json?: object) =>
+      (await client.send("PUT", `${path}/network`, json === undefined ? {} : { json })).status;
+    expect(await change({ denyOut: ["0.0.0.0/0"] })).toBe(204);
+    expect(await change({})).toBe(204);
+    expect(await change()).toBe(204);
+    expect(await change({ denyOut: ["8.8.8.8"] })).toBe(400);
+    expect(await change({ egressProxy: { url: "socks5://x" } })).toBe(400);
+    expect(client.calls.map(({ args }) => args[1])).toEqual([
+      { mode: "closed" },
+      { mode: "allow", allow: ["api.example.com"] },
+      { mode: "allow", allow: ["api.example.com"] },
+    ]);
+  });
 
   it("a refresh extends only, and without a duration by the default [API-8]", async () => {
     const client = await httpClient();
@@ -384,7 +454,7 @@ describe("refusals of a session", () => {
     const client = await httpClient();
     await expectRefusal(sandbox, await client.send("PATCH", sandbox), "method_not_allowed");
     for (const [method, path] of [
-      ["PUT", `${sandbox}/network`],
+      ["PUT", `${sandbox}/metadata`],
       ["GET", "/templates"],
       ["GET", "/v2/templates/x"],
     ] as const) {
