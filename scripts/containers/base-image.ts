@@ -32,21 +32,47 @@ const packages = [
   ),
 ];
 
+/**
+ * What a template is prepared from on this machine: a small Debian with apt and none of the tools of agents, like the platform's managed image. Its
+ * apt reads from where this machine's does.
+ */
+const packagesWithApt = [
+  ..."base-files base-passwd bash coreutils dash debianutils diffutils dpkg findutils grep gzip hostname".split(" "),
+  ..."init-system-helpers libc-bin login mawk ncurses-bin perl-base sed sysvinit-utils tar util-linux".split(" "),
+  ..."apt debian-archive-keyring gpgv passwd libstdc++6 ca-certificates".split(" "),
+];
+
 /** Raise it when the steps below change: the name of an image says what is in it. */
 const recipe = "1";
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** Answers the name of an image that the engine has. */
 export function baseImage(host: string, say: (line: string) => void): string {
+  return made(host, imageNames.base, packages, "not recorded", say);
+}
+
+/** As `baseImage`, with apt. */
+export function imageWithApt(host: string, say: (line: string) => void): string {
+  return made(host, imageNames.apt, packagesWithApt, "recorded", say);
+}
+
+function made(
+  host: string,
+  image: string,
+  contents: readonly string[],
+  record: "recorded" | "not recorded",
+  say: (line: string) => void,
+): string {
   const node = join(repository, "node_modules", "node", "bin", "node");
-  const name = `${imageNames.base}:${contentTag([recipe, ...packages, versionOf(node)])}`;
+  const name = `${image}:${contentTag([recipe, ...contents, versionOf(node)])}`;
   if (hasImage(host, name)) return name;
-  say("Making the base image from Debian packages.");
+  say("Making an image from Debian packages.");
   const root = join(enginePlaces.packages, "base");
   rmSync(root, { recursive: true, force: true });
   try {
-    unpackPackages(packages, root);
+    unpackPackages(contents, root, record);
     complete(root, node);
+    if (record === "recorded") takeSources(root);
     importTree(host, root, name, [`ENV PATH=${path}`, "WORKDIR /", 'CMD ["/bin/sleep", "infinity"]']);
   } finally {
     rmSync(root, { recursive: true, force: true });
@@ -60,6 +86,19 @@ export function contentTag(parts: readonly string[]): string {
 
 export function hasImage(host: string, name: string): boolean {
   return run("docker", ["image", "inspect", name], { env: { DOCKER_HOST: host } }).ok;
+}
+
+/** Where this machine's apt gets packages from, and how. */
+function takeSources(root: string): void {
+  const apt = join(root, "etc/apt");
+  for (const folder of ["sources.list.d", "apt.conf.d"]) mkdirSync(join(apt, folder), { recursive: true });
+  for (const file of ["sources.list", "sources.list.d/debian.sources"]) {
+    if (existsSync(join("/etc/apt", file))) copyFileSync(join("/etc/apt", file), join(apt, file));
+  }
+  const settings = must("apt-config", ["dump"])
+    .split("\n")
+    .filter((line) => line.startsWith("Acquire::"));
+  writeFileSync(join(apt, "apt.conf.d/this-machine"), `${settings.join("\n")}\n`);
 }
 
 /** What the scripts of the packages would have done. */

@@ -1,10 +1,15 @@
 /** Unpacks Debian packages, with all that they depend on, into a folder. Nothing is installed on this machine and no script of a package runs. */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { enginePlaces } from "./places.ts";
 import { must, run } from "./run-command.ts";
 
-export function unpackPackages(names: readonly string[], root: string): void {
+/** `recorded`: in the folder's own list of installed packages too. */
+export function unpackPackages(
+  names: readonly string[],
+  root: string,
+  record: "recorded" | "not recorded" = "not recorded",
+): void {
   const archives = join(enginePlaces.packages, "archives");
   rmSync(archives, { recursive: true, force: true });
   mkdirSync(join(archives, "partial"), { recursive: true });
@@ -24,5 +29,14 @@ export function unpackPackages(names: readonly string[], root: string): void {
   mkdirSync(root, { recursive: true });
   const files = readdirSync(archives).filter((name) => name.endsWith(".deb"));
   for (const file of files) must("dpkg", ["-x", join(archives, file), root]);
+  if (record === "recorded") {
+    // So that apt in there takes them for installed, and adds to them.
+    const database = join(root, "var/lib/dpkg");
+    mkdirSync(join(database, "info"), { recursive: true });
+    for (const file of files) {
+      const about = must("dpkg-deb", ["--field", join(archives, file)]);
+      appendFileSync(join(database, "status"), `${about.trimEnd()}\nStatus: install ok installed\n\n`);
+    }
+  }
   rmSync(archives, { recursive: true, force: true });
 }

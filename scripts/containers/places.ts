@@ -16,4 +16,8 @@ export const enginePlaces = {
 } as const;
 
 /** Local names; nothing is ever pushed or pulled. */
-export const imageNames = { base: "mooring-local/base", sidecar: "mooring-local/sidecar" } as const;
+export const imageNames = {
+  base: "mooring-local/base",
+  apt: "mooring-local/apt",
+  sidecar: "mooring-local/sidecar",
+} as const;

@@ -22,9 +22,9 @@ async function main(args: readonly string[]): Promise<void> {
       ? { ...opened.containers.env, MOORING_LOCAL_IMAGE: opened.containers.image }
       : { MOORING_NO_CONTAINERS: opened.why };
   try {
-    const own = ["--clean", "--conformance"];
+    const own = ["--clean", "--recipes"];
     const flags = ["--config", "test/containers/vitest.config.ts", ...args.filter((arg) => !own.includes(arg))];
-    const also: Readonly<Record<string, string>> = args.includes("--conformance") ? { MOORING_CONFORMANCE: "yes" } : {};
+    const also: Readonly<Record<string, string>> = args.includes("--recipes") ? { MOORING_RECIPES: "yes" } : {};
     close(await runVitest(flags, { ...env, ...also }), opened.type === "missing" ? "skipped" : "failure");
   } finally {
     if (containers !== null) await end(containers);

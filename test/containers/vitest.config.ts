@@ -7,8 +7,8 @@ export default defineConfig({
     name: "containers",
     environment: "node",
     include: ["test/containers/**/*.test.ts"],
-    // Minutes long, and only on request: `npm run test:containers -- --conformance`.
-    exclude: process.env["MOORING_CONFORMANCE"] === "yes" ? [] : ["test/containers/provider/**"],
+    // Downloads hundreds of megabytes, and only on request: `npm run test:containers -- --recipes`.
+    exclude: process.env["MOORING_RECIPES"] === "yes" ? [] : ["test/containers/recipes/**"],
     passWithNoTests: false,
     fileParallelism: false,
     maxWorkers: 1,

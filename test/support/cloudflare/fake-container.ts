@@ -74,6 +74,8 @@ export class FakeContainer {
   readonly holds: number[] = [];
   readonly options: FakeOptions;
   frozen = false;
+  /** So many times the platform shows no container although it runs: right after its object was built anew. */
+  unseen = 0;
   readonly #makeInside: MakeInside;
   #up: Started | null = null;
   /** The engine's own container, where it outlives what the API says. */
@@ -171,7 +173,9 @@ export class FakeContainer {
 
   async inspect(): Promise<{ image: string; labels: Record<string, string> } | null> {
     this.calls.inspect += 1;
-    const there = this.frozen ? null : (this.#up ?? this.#zombie);
+    const isUnseen = this.unseen > 0;
+    if (isUnseen) this.unseen -= 1;
+    const there = this.frozen || isUnseen ? null : (this.#up ?? this.#zombie);
     return there === null ? null : { image: "", labels: there.labels };
   }
 

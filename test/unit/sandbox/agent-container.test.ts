@@ -139,6 +139,16 @@ describe("what absence takes", () => {
     expect(await object.look(aim, ms)).toMatchObject({ answer: "absent" });
   });
 
+  it("a container that the platform does not show for a moment, after its object was built anew, is present [CON-2]", async () => {
+    const rig = new Rig();
+    await rig.object().launch(orderOf(rig.now()), ms);
+    rig.container.unseen = 2;
+    expect(await rig.object().look(aim, ms)).toMatchObject({
+      answer: "present",
+      residue: [{ instanceId: "instance" }],
+    });
+  });
+
   it("a container that the engine started again is present although it says that it does not run [CON-2, CON-3]", async () => {
     const rig = new Rig({ local: true });
     const object = rig.object();

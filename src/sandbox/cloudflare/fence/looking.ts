@@ -15,6 +15,9 @@ import type { ObjectAim, ObjectLook } from "../object-api.ts";
 
 /** Nobody listening is told at once; a silent port is no answer. */
 const knockMs = 2_000;
+/** How long a container that runs may be without a sign at the platform, as it is for a moment after its object was built anew. */
+const showsWithinMs = 1_000;
+const showsPollMs = 100;
 /** Beside the SDK's own server, which is there as long as the container runs. */
 const knockedMembers = 4;
 
@@ -86,7 +89,13 @@ export class Looking {
 
   /** The container is that sandbox's alone: as long as there is one, something of it is there. */
   async #inspected(native: NativeCalls, aim: ObjectAim, deadline: Deadline): Promise<ObjectLook> {
-    const seen = await limited(this.#parts.clock, deadline.left(), false, () => native.inspect());
+    const { clock } = this.#parts;
+    const shown = deadlineIn(clock, Math.min(showsWithinMs, deadline.left()));
+    let seen = await limited(clock, deadline.left(), false, () => native.inspect());
+    while (seen.ok && seen.value === null && shown.left() > 0) {
+      await clock.sleep(Math.min(showsPollMs, shown.left()));
+      seen = await limited(clock, deadline.left(), false, () => native.inspect());
+    }
     if (!seen.ok) return this.#seen("unknown", [], `The platform does not answer: ${seen.failure.code}`);
     if (seen.value === null)
       return this.#seen("unknown", [], "The container runs, and the platform shows none: it starts, or is frozen.");
