@@ -28,7 +28,7 @@ export class CliFault extends Error {
 /** Thrown by whoever notices a Ctrl-C. What was begun has been undone already. */
 export class Interrupted extends Error {}
 
-const laterCodes = new Set(["rate_limited", "quota_exhausted", "too_many_jobs", "stdin_full"]);
+const laterCodes = new Set(["rate_limited", "quota_exhausted", "too_many_jobs", "stdin_full", "lease_not_expired"]);
 
 /** Any error in the words of the command line. A bug keeps its own message: hiding it would help nobody. */
 export function faultOf(error: unknown): CliFault {

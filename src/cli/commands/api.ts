@@ -129,9 +129,21 @@ function filled(path: string, parameters: Readonly<Record<string, string>>): str
   return path.replace(/:([a-z]+)/g, (_, name: string) => parameters[name] ?? "");
 }
 
+/** They end a sandbox, or take an operator's word for its end. */
+const endings: ReadonlySet<string> = new Set([
+  "rebuildSession",
+  "resolveSession",
+  "assertLostSession",
+  "resolveContainer",
+] satisfies OperationId[]);
+
 /** What ends or deletes something, for one session or many. */
 function endsSomething({ method, tag, operation }: Contract): boolean {
-  return method === "DELETE" || (tag === "Cleanup and audits" && method === "POST" && operation !== "planAudit");
+  return (
+    endings.has(operation) ||
+    method === "DELETE" ||
+    (tag === "Cleanup and audits" && method === "POST" && operation !== "planAudit")
+  );
 }
 
 /** A field of the API wins over a shared option of the same name: `url` of a webhook over `--url`. */

@@ -27,11 +27,11 @@ afterEach(async () => {
   }
 });
 
-function demo(): Run {
+function demo(flags: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Run {
   const directory = mkdtempSync(join(tmpdir(), "mooring-demo-test-"));
-  const child = spawn("node", ["scripts/demo/demo.ts"], {
+  const child = spawn("node", ["scripts/demo/demo.ts", ...flags], {
     cwd: repository,
-    env: toolEnvironment({ TMPDIR: directory, NO_COLOR: "1" }),
+    env: toolEnvironment({ TMPDIR: directory, NO_COLOR: "1", ...env }),
     stdio: ["ignore", "pipe", "pipe"],
   });
   let said = "";
@@ -96,6 +96,31 @@ it(
     expect(await run.ended).toBe(1);
     expect(run.said()).toContain("The local sandbox host ended by itself");
     expect(processesOf(run.directory)).toEqual([]);
+    expect(readdirSync(run.directory)).toEqual([]);
+  },
+);
+
+it(
+  "with --open it says where the console shows the story, signed in, and ends by itself where nobody can press Ctrl-C",
+  { timeout: 180_000 },
+  async () => {
+    // No display: there is no browser that could be opened.
+    const run = demo(["--open"], { DISPLAY: "", WAYLAND_DISPLAY: "" });
+    const address = await until(
+      "the console's address is told",
+      () => /Open the console within a minute: (\S+)/.exec(run.said())?.[1] ?? null,
+      60_000,
+    );
+    const { origin, pathname, hash } = new URL(address);
+    expect([pathname, (await fetch(`${origin}${pathname}`)).status]).toEqual(["/console/login", 200]);
+    const exchanged = await fetch(`${origin}/console/login`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-mooring-console": "1", origin },
+      body: JSON.stringify({ ticket: hash.slice(1) }),
+    });
+    expect(exchanged.headers.getSetCookie().join()).toContain("mooring_tenant=");
+    expect(await run.ended).toBe(0);
+    expect(run.said()).toContain("Everything held.");
     expect(readdirSync(run.directory)).toEqual([]);
   },
 );

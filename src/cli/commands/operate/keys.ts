@@ -2,6 +2,7 @@
 import { randomInt } from "node:crypto";
 import { type Command, Option } from "commander";
 import { type ApiKeyScope, apiKeyScopes, e2bFormOf, keyLifetimeMs, signApiKey } from "../../../protocol/api-keys.ts";
+import type { Context } from "../../context.ts";
 import { exitCodes } from "../../exit-codes.ts";
 import { CliFault } from "../../fault.ts";
 import { askedForSecret, confirmed } from "../../screen/confirm.ts";
@@ -68,20 +69,7 @@ export function keysCommand(shell: Shell): Command {
     ]).action(async (tenant: string, flags: object) => {
       const context = contextOf(shell, flags);
       const { data } = await context.admin().keys(tenant, { signal: context.signal });
-      const now = Date.now();
-      context.screen.rows(
-        data,
-        [
-          { title: "key", text: ({ key_id: id }) => id },
-          { title: "scopes", text: ({ scopes }) => scopes.join(" ") || "all but critical" },
-          { title: "made", text: ({ issued_at: at }) => relative(at, now) },
-          { title: "last used", text: ({ last_used_at: at }) => relative(at, now) },
-          { title: "ends", text: ({ expires_at: at }) => relative(at, now) },
-          { title: "revoked", text: ({ revoked_at: at }) => relative(at, now) },
-        ],
-        ({ key_id: id }) => id,
-        `No key of ${tenant} was used or revoked yet. A key is known from its first use on.`,
-      );
+      showKeys(context, tenant, data);
     }),
   );
   keys.addCommand(
@@ -97,19 +85,49 @@ export function keysCommand(shell: Shell): Command {
       const body = flags.reason === undefined ? {} : { reason: flags.reason };
       if ((flags.all === true) === (keyId !== undefined))
         throw new CliFault(exitCodes.usage, "Name one key, or give --all for every key of the tenant.");
+      if (flags.yes !== true) await showTouched(context, tenant, keyId);
       if (keyId === undefined) {
-        if (flags.yes !== true && context.screen.isLive)
+        if (flags.yes !== true)
           await confirmed(context.screen, `Every key of ${tenant} that was made until now stops working for ever`);
         const all = await context.admin().revokeAllKeys(tenant, body);
         if (context.screen.form.json) return context.screen.json(all);
         return context.screen.line(`Revoked all keys of ${tenant}; they stop working within a minute.`);
       }
-      if (flags.yes !== true && context.screen.isLive)
-        await confirmed(context.screen, `Key ${keyId} of ${tenant} stops working for ever`);
+      if (flags.yes !== true) await confirmed(context.screen, `Key ${keyId} of ${tenant} stops working for ever`);
       const done = await context.admin().revokeKey(tenant, keyId, body);
       if (context.screen.form.json) return context.screen.json(done);
       context.screen.line(`Revoked ${done.key_id} of ${done.tenant}; it stops working within a minute.`);
     }),
   );
   return keys;
+}
+
+type Keys = Awaited<ReturnType<ReturnType<Context["admin"]>["keys"]>>["data"];
+
+function showKeys({ screen }: Context, tenant: string, keys: Keys): void {
+  const now = Date.now();
+  screen.rows(
+    keys,
+    [
+      { title: "key", text: ({ key_id: id }) => id },
+      { title: "scopes", text: ({ scopes }) => scopes.join(" ") || "all but critical" },
+      { title: "made", text: ({ issued_at: at }) => relative(at, now) },
+      { title: "last used", text: ({ last_used_at: at }) => relative(at, now) },
+      { title: "ends", text: ({ expires_at: at }) => relative(at, now) },
+      { title: "revoked", text: ({ revoked_at: at }) => relative(at, now) },
+    ],
+    ({ key_id: id }) => id,
+    `No key of ${tenant} was used or revoked yet. A key is known from its first use on.`,
+  );
+}
+
+/** The keys that would stop working, before anybody is asked. `keyId` undefined: all that are known and still work. */
+async function showTouched(context: Context, tenant: string, keyId: string | undefined): Promise<void> {
+  if (context.screen.form.json) return;
+  const { data } = await context.admin().keys(tenant, { signal: context.signal });
+  showKeys(
+    context,
+    tenant,
+    data.filter((each) => (keyId === undefined ? each.revoked_at === null : each.key_id === keyId)),
+  );
 }
