@@ -49,9 +49,9 @@ export class MooringAdmin {
     return { inspection: body, etag: headers.get("etag") ?? "*" };
   }
 
-  /** Ends a session of any tenant with the reason `operator`. Safe to repeat. */
-  endSession(id: string, options: CallOptions = {}): Promise<AnswerOf<"endSession">> {
-    return this.#transport.json({ operation: "endSession", parameters: { id }, repeatable: true }, options);
+  /** Ends a session of any tenant with the terminate reason `operator`. Your own reason is kept in the admin log. Safe to repeat. */
+  endSession(id: string, body: BodyFor<"endSession"> = {}, options: CallOptions = {}): Promise<AnswerOf<"endSession">> {
+    return this.#transport.json({ operation: "endSession", parameters: { id }, json: body, repeatable: true }, options);
   }
 
   /** The way out of a stuck teardown. `etag` is of what was decided on: what changed since is refused with `precondition_failed`. */

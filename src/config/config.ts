@@ -174,7 +174,7 @@ function refuseTooManyMembers({ sharedMaxMembers }: Config, refuse: Refuse): voi
   if (2 * sharedMaxMembers <= seatCount) return;
   refuse(
     "SHARED_MAX_MEMBERS",
-    `SHARED_MAX_MEMBERS=${sharedMaxMembers} with SANDBOX_PROVIDER=cloudflare breaks the rule: members ≤ half the ${seatCount} seats of a container.`,
+    `SHARED_MAX_MEMBERS=${sharedMaxMembers} with SANDBOX_PROVIDER=cloudflare breaks the rule: members ≤ half the ${seatCount} slots of a container.`,
   );
 }
 

@@ -15,6 +15,7 @@ import { blockedWords, leftoverWords, whyAlive } from "./why-alive.ts";
 
 export function explain(session: Session, context: ExplainContext): Explanation {
   const { now, policy } = context;
+  const { desired } = session;
   const status = statusOf(session);
   const all = (Object.keys(clocks) as ClockName[]).map((name) => clockOf(session, name, context));
   const running = all.filter(({ dueAt, name }) => dueAt !== null && clocks[name].action.type !== "announce");
@@ -40,6 +41,7 @@ export function explain(session: Session, context: ExplainContext): Explanation 
     clocks: all,
     nextClock,
     nextLookAt: nextDeadline(session, policy),
+    lostSince: desired.type === "suspended" && desired.cause === "loss" ? desired.since : null,
     blocked: blocked === null || says === null ? null : { ...blocked, says },
     sandboxes: openLeases(session).map((lease) => sandboxOf(session, lease, now, policy)),
     ...advice,

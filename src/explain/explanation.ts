@@ -68,6 +68,8 @@ export interface Explanation extends Advice {
   readonly nextClock: ExplainedClock | null;
   /** When Mooring itself looks again, whatever for; null: there is nothing left to do. */
   readonly nextLookAt: number | null;
+  /** Epoch ms; null: its sandbox is not lost. */
+  readonly lostSince: number | null;
   readonly blocked: (Blocked & { readonly says: string }) | null;
   /** What physically may exist of it, oldest first. */
   readonly sandboxes: readonly ExplainedSandbox[];

@@ -110,7 +110,7 @@ function provisioningSteps(session: Session, make: Make, end: NextCall): Advice 
   const provision = session.desired.type === "running" ? session.desired.provision : null;
   if (provision?.lastError?.code === "quota_exhausted")
     return {
-      next: make(nextCalls.list, "End another of your sessions to make room; this one goes on by itself then."),
+      next: make(nextCalls.list, "End another of your sessions to free quota; this one goes on by itself then."),
       others: [end],
     };
   if (provision?.lastError?.code === "budget_spent") return { next: monthsBudget(make), others: [end] };
@@ -137,7 +137,7 @@ function pausedSteps(session: Session, make: Make): Advice {
   if (setback?.code === "budget_spent") return { next: monthsBudget(make), others: [resume, end] };
   if (setback?.code !== "quota_exhausted") return { next: resume, others: [end] };
   return {
-    next: make(nextCalls.list, "End another of your sessions to make room, then resume this one."),
+    next: make(nextCalls.list, "End another of your sessions to free quota, then resume this one."),
     others: [resume, end],
   };
 }

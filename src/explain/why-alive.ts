@@ -107,7 +107,7 @@ export function blockedWords(session: Session, blocked: Blocked, policy: Policy)
       return `It cannot be started: ${error ?? "nobody answered"} It is tried again.`;
     }
     case "no_capacity":
-      return "There is no room for its sandbox at the moment; it is asked for again.";
+      return "There is no capacity for its sandbox at the moment; it is asked for again.";
     case "quota_exhausted":
       return "Its tenant has as many sandboxes as it may; it is asked for again.";
     case "budget_spent": {

@@ -27,7 +27,8 @@ export function adminTools(server: McpServer, admin: MooringAdmin): void {
     "fleet_stats",
     {
       title: "The fleet in figures",
-      description: "Sandboxes and sessions by status, caps, drain, and what is blocked. Changes nothing.",
+      description:
+        "Sandboxes and sessions by status, caps, drain, what is blocked, timeouts, cost per hour. Changes nothing.",
       inputSchema: nothing,
       annotations: reads,
     },

@@ -15,7 +15,7 @@ export function snapshotTools(server: McpServer, mooring: Mooring): void {
     {
       title: "Keep the files of a session",
       description:
-        "Saves the files of a session under a name; the session runs on. The snapshot outlives it and takes room until delete_snapshot. Begin with it: create_session with `snapshot`. It holds no processes and no memory. When `status` is `taking` it is still being saved: look with list_snapshots. `replace` deletes an older snapshot of that name, which CANNOT BE UNDONE.",
+        "Saves the files of a session under a name; the session runs on. The snapshot outlives it and takes disk space until delete_snapshot. Begin with it: create_session with `snapshot`. It holds no processes and no memory. When `status` is `taking` it is still being saved: look with list_snapshots. `replace` deletes an older snapshot of that name, which CANNOT BE UNDONE.",
       inputSchema: z.strictObject({ session_id, ...createSnapshot.shape }),
       annotations: { ...changes, destructiveHint: true },
     },

@@ -9,7 +9,11 @@ const subjects: readonly (readonly [RegExp, (...parts: string[]) => string])[] =
     (id, job) => `sessions/${id}?tab=jobs&job=${job}`,
   ],
   [/^\/v1\/(?:admin\/)?sessions\/([a-z0-9]{20})\/events/, (id) => `sessions/${id}?tab=events`],
-  [/^\/v1\/(?:admin\/)?sessions\/([a-z0-9]{20})\/(?:files|terminal|ports|logs|resources)/, (id) => `sessions/${id}`],
+  [
+    /^\/v1\/(?:admin\/)?sessions\/([a-z0-9]{20})\/(files|terminal|ports|logs|resources)(?:\/|$)/,
+    (id, tab) => `sessions/${id}?tab=${tab}`,
+  ],
+  [/^\/v1\/(?:admin\/)?sessions\/([a-z0-9]{20})\/(?:receipts|teardown)/, (id) => `sessions/${id}?tab=receipt`],
   [/^\/v1\/(?:admin\/)?sessions\/([a-z0-9]{20})(?:\/|$)/, (id) => `sessions/${id}`],
   [/^\/api\/sandbox\/([a-z0-9]{20})(?:\/|$)/, (id) => `sessions/${id}`],
   [/^\/v1\/(?:admin\/)?sessions/, () => "sessions"],
@@ -22,6 +26,7 @@ const subjects: readonly (readonly [RegExp, (...parts: string[]) => string])[] =
   [/^\/v1\/admin\/(?:stats|alerts|cleanup|drain|shards)/, () => "fleet"],
   [/^\/api\/sandbox/, () => "fleet"],
   [/^\/v1\/admin\/log/, () => "log"],
+  [/^\/v1\/snapshots/, () => "snapshots"],
   [/^\/v1\/webhooks\/(wh_[a-z0-9]{20})/, (id) => `webhooks/${id}`],
   [/^\/v1\/webhooks/, () => "webhooks"],
 ];

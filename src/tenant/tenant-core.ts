@@ -100,7 +100,16 @@ import {
   type TenantKeys,
 } from "./keys.ts";
 import { budgetIsNews, budgetNewsAt, noteBudget, notedBudget } from "./quota/budget-news.ts";
-import { isSpent, markTold, monthSpend, nothingSpent, spentAt, tellLater, untold } from "./quota/spending.ts";
+import {
+  isSpent,
+  markTold,
+  monthSpend,
+  nothingSpent,
+  spendRate,
+  spentAt,
+  tellLater,
+  untold,
+} from "./quota/spending.ts";
 import { markVanished, type RegisteredSession, reportsAfter, sessionsAfter } from "./sessions.ts";
 import type { ContainerReply, OpenCursor, TenantStanding } from "./tenant-api.ts";
 import { noUsage, readUsage, type TenantUsage } from "./usage.ts";
@@ -201,8 +210,13 @@ export class TenantCore {
   counts(): Omit<TenantCounts, "tenant"> {
     const { policy } = this.#terms.containers;
     return this.#read(
-      (sql) => ({ ...readCounts(sql), overdueContainers: overdueContainers(sql, policy), budget: notedBudget(sql) }),
-      { ...noLedger.counts, version: 0, overdueContainers: [], budget: null },
+      (sql) => ({
+        ...readCounts(sql),
+        overdueContainers: overdueContainers(sql, policy),
+        budget: notedBudget(sql),
+        nanosPerSecond: spendRate(sql),
+      }),
+      { ...noLedger.counts, version: 0, overdueContainers: [], budget: null, nanosPerSecond: 0 },
     );
   }
 

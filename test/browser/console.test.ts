@@ -150,6 +150,39 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     await visited.close();
   });
 
+  // Before the acts: they end the faults that keep a session stuck.
+  it.each([
+    ["light", "desktop"],
+    ["dark", "desktop"],
+    ["light", "phone"],
+    ["dark", "phone"],
+  ] as const)(
+    "shows every page, %s, %s: nothing refused by its policy, nothing that a screen reader or a thumb cannot use",
+    { timeout: 240_000 },
+    async (theme, size) => {
+      const visited = await enter("both", { theme, size });
+      const findings: string[] = [];
+      for (const [name, path] of Object.entries(views())) {
+        await open(visited, path);
+        await visited.page.screenshot({ path: join(pictures, `${name}-${theme}-${size}.png`), fullPage: true });
+        // The README shows what a screen holds of these two.
+        if (size === "desktop" && (name === "attention" || name === "session-stuck"))
+          await visited.page.screenshot({
+            path: join(pictures, `readme-${name}-${theme}.png`),
+            clip: { x: 0, y: 0, width: 1280, height: name === "attention" ? 430 : 860 },
+          });
+        // The same markup in the other two: contrast differs by theme, layout by size, and both are covered.
+        if ((theme === "light") === (size === "desktop"))
+          findings.push(...(await axeFindings(visited.page)).map((finding) => `${name}: ${finding}`));
+        const wide = await visited.page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth");
+        if (wide > 1) findings.push(`${name}: ${wide} px wider than the screen`);
+      }
+      expect(findings).toEqual([]);
+      expect(visited.faults).toEqual([]);
+      await visited.close();
+    },
+  );
+
   it("shows a tenant its own sessions and nothing of another's, anywhere [PEO-5]", { timeout: 180_000 }, async () => {
     const visited = await enter("stranger");
     const foreign = [scene.running, scene.paused, scene.ended, scene.stuck, scene.lost].map(({ id }) => id);
@@ -197,6 +230,23 @@ describe.skipIf(browserMissing !== null)("the console", () => {
       }
     },
   );
+
+  it("makes no call on any page that is hidden for a day [PEO-2]", { timeout: 240_000 }, async () => {
+    const visited = await enter("both");
+    const { page, calls } = visited;
+    await page.clock.install();
+    const inside = ["terminal", "files", "ports"].map((tab) => `/sessions/${scene.running.id}?tab=${tab}`);
+    for (const path of [...Object.values(views()), ...inside]) {
+      await open(visited, path);
+      // A stream of events never comes to rest.
+      await page.waitForLoadState("networkidle", { timeout: 1_500 }).catch(() => {});
+      await show(page, "hidden");
+      const hidden = calls.length;
+      for (let hour = 0; hour < 24; hour += 1) await page.clock.fastForward(3_600_000);
+      expect(calls.slice(hidden), path).toEqual([]);
+    }
+    await visited.close();
+  });
 
   it("finds sessions by label, status and id, and keeps what is shown in its address", async () => {
     const visited = await enter("operator");
@@ -298,6 +348,7 @@ describe.skipIf(browserMissing !== null)("the console", () => {
       // Between plan and apply one of them pauses.
       await scene.api.pause(second.id);
       await until("it is paused", async () => (await scene.api.session(second.id)).status === "paused", 60_000);
+      await dialog.getByLabel("Why").fill("they were bulk");
       await dialog.getByLabel("to say that you have seen the list").fill("2");
       await apply.click();
       await expect.poll(() => dialog.getByRole("status").textContent(), { timeout: 60_000 }).toBe("2 of 2 done.");
@@ -373,10 +424,17 @@ describe.skipIf(browserMissing !== null)("the console", () => {
       const dialog = page.getByRole("dialog");
       expect(await dialog.textContent()).toContain("What is not saved is lost");
       expect((await scene.api.session(doomed.id)).status).toBe("running");
+      // Not without a reason, which the log keeps.
+      expect(await dialog.getByRole("button", { name: "End it" }).isDisabled()).toBe(true);
+      await dialog.getByLabel("Why").fill("it runs away");
       await dialog.getByRole("button", { name: "End it" }).click();
       await dialog.getByRole("button", { name: "Close", exact: true }).last().click({ timeout: 30_000 });
       // Nothing is reloaded: the page follows the history of the session.
       await page.getByText("its sandbox is proven gone").waitFor({ timeout: 60_000 });
+      await open(visited, "/log");
+      const acts = page.locator("tr", { hasText: "session.delete" });
+      expect(await acts.filter({ hasText: doomed.id }).textContent()).toContain("it runs away");
+      expect(await page.locator("main").textContent()).toContain("they were bulk");
       expect(visited.faults).toEqual([]);
       await visited.close();
     },
@@ -419,6 +477,8 @@ describe.skipIf(browserMissing !== null)("the console", () => {
           findings.push(...(await axeFindings(page)).map((finding) => `${path}: ${finding}`));
           const wide = await page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth");
           if (wide > 1) findings.push(`${path}: ${wide} px wider than the screen`);
+          const title = await page.locator("article h1").first().boundingBox();
+          if (title === null || title.y > 300) findings.push(`${path}: its title is not on the first screen`);
           const unseen = await page.evaluate<readonly string[]>(
             "Promise.all([...document.images].map((each) => each.decode().then(() => [], () => [each.src]))).then((all) => all.flat())",
           );
@@ -448,30 +508,4 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     await visited.page.getByRole("heading", { level: 1, name: scene.ended.id }).waitFor();
     await visited.close();
   });
-
-  it.each([
-    ["light", "desktop"],
-    ["dark", "desktop"],
-    ["light", "phone"],
-    ["dark", "phone"],
-  ] as const)(
-    "shows every page, %s, %s: nothing refused by its policy, nothing that a screen reader or a thumb cannot use",
-    { timeout: 240_000 },
-    async (theme, size) => {
-      const visited = await enter("both", { theme, size });
-      const findings: string[] = [];
-      for (const [name, path] of Object.entries(views())) {
-        await open(visited, path);
-        await visited.page.screenshot({ path: join(pictures, `${name}-${theme}-${size}.png`), fullPage: true });
-        // The same markup in the other two: contrast differs by theme, layout by size, and both are covered.
-        if ((theme === "light") === (size === "desktop"))
-          findings.push(...(await axeFindings(visited.page)).map((finding) => `${name}: ${finding}`));
-        const wide = await visited.page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth");
-        if (wide > 1) findings.push(`${name}: ${wide} px wider than the screen`);
-      }
-      expect(findings).toEqual([]);
-      expect(visited.faults).toEqual([]);
-      await visited.close();
-    },
-  );
 });

@@ -40,6 +40,7 @@ export function sampleExplanation(): ExplainView {
     clocks: [{ name: "end_at", due_at: at, does: "it ends", moved_by: "timeout", says: "The session's own end." }],
     next_clock: "end_at",
     next_look_at: at,
+    lost_since: null,
     blocked: null,
     sandboxes: [
       {

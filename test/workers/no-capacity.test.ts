@@ -141,7 +141,7 @@ describe("a create while the provider has no instance", () => {
     const explained = await bodyOf(await client.send("GET", `${path}/explain`), explainView);
     expect(explained).toMatchObject({
       status: "provisioning",
-      blocked: { code: "no_capacity", says: expect.stringContaining("no room") },
+      blocked: { code: "no_capacity", says: expect.stringContaining("no capacity") },
       next_call: { method: "GET", path },
     });
     expect(explained.alive).toContain("no container instance is available");

@@ -26,10 +26,11 @@ export function htmlOf(page: DocsPage, pages: readonly DocsPage[], files: SiteFi
 <header class="top">
 <a class="brand" href="/docs">Mooring <span>docs</span></a>
 <form role="search" class="find" action="/docs" data-index="/docs/${files.search}"><input type="search" name="q" aria-label="Search the docs" placeholder="Search ( / )" autocomplete="off"><ol class="found" hidden></ol></form>
+<a class="to-pages" href="#pages">Pages</a>
 <a href="/console">Console</a>
 </header>
 <div class="site">
-<nav aria-label="Pages">${groups.map((group) => groupHtml(group, pages, page)).join("")}</nav>
+<nav id="pages" aria-label="Pages">${groups.map((group) => groupHtml(group, pages, page)).join("")}</nav>
 <main id="content" tabindex="-1">
 <article>${page.html.replaceAll("<pre>", '<pre tabindex="0">')}</article>
 </main>

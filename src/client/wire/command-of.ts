@@ -8,7 +8,7 @@ type NamedCall = Pick<NextCall, "method" | "path" | "body">;
 /** Calls that have a command of their own. The rest goes through `mooring api`. */
 const own: Readonly<Record<string, (body: NextCall["body"], id: string) => string>> = {
   deleteSession: (_, id) => `mooring end ${id}`,
-  endSession: (_, id) => `mooring end ${id}`,
+  endSession: (body, id) => `mooring end ${id}${body === null ? "" : ` --reason ${quoted(text(body["reason"]))}`}`,
   rebuildSession: (_, id) => `mooring rebuild ${id}`,
   explainSession: (_, id) => `mooring why ${id}`,
   explainAnySession: (_, id) => `mooring why ${id}`,

@@ -42,26 +42,28 @@ const lanes = 4;
 
 export async function applyEnds(
   plan: Plan,
-  operator: boolean,
+  /** An operator's, for the log; null: a tenant ends its own. */
+  reason: string | null,
   tell: (id: string, outcome: Outcome) => void,
 ): Promise<void> {
   const due = plan.items.filter(({ skip }) => skip === null);
   await inLanes(due, lanes, async (item) => {
     tell(item.id, { type: "ending" });
-    const outcome = await endOne(item, operator).catch(
+    const outcome = await endOne(item, reason).catch(
       (error: unknown) => ({ type: "failed", words: problemIn(error).detail }) as const,
     );
     tell(item.id, outcome);
   });
 }
 
-async function endOne({ id, status }: PlanItem, operator: boolean): Promise<Outcome> {
+async function endOne({ id, status }: PlanItem, reason: string | null): Promise<Outcome> {
+  const operator = reason !== null;
   const base = operator ? `/v1/admin/sessions/${id}` : `/v1/sessions/${id}`;
   const seen = operator
     ? (await readTagged<"inspectSession">(base)).body.session?.status
     : (await readTagged<"getSession">(base)).body.status;
   if (seen !== status)
     return { type: "skipped", words: `it was ${status} when you looked and is ${seen ?? "unreadable"} now` };
-  await act<"endSession">("DELETE", base);
+  await act<"endSession">("DELETE", base, operator ? { body: { reason } } : {});
   return { type: "ended", words: "its end is stored, its receipt follows" };
 }

@@ -5,7 +5,7 @@ import { read } from "../data/call.ts";
 import { identity } from "../data/identity.ts";
 import { useLive } from "../data/live.ts";
 import { now } from "../data/clock.ts";
-import { Chip, Figure, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Chip, Figure, Problem, Waiting, When, Words } from "../parts/bits.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { NextCallButton } from "../parts/next-call.tsx";
 import { attentionCount, Page } from "../parts/shell.tsx";
@@ -144,7 +144,9 @@ function Item({ item, onDone }: { readonly item: AttentionItem; readonly onDone:
         </a>
         {item.tenant !== null && <span class="faint"> of {item.tenant}</span>}
       </div>
-      <p class="why">{item.why}</p>
+      <p class="why">
+        <Words of={item.why} />
+      </p>
       <div class="do">
         {item.next_call !== null && (
           <NextCallButton call={item.next_call} subject={item.subject} summary={item.why} onDone={onDone} />

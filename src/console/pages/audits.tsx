@@ -50,7 +50,7 @@ function List() {
           {data.data.length === 0 ? (
             <Empty title="No audit was planned yet.">Plan one: it takes some seconds and ends nothing.</Empty>
           ) : (
-            <div class="table">
+            <div class="table rows">
               <table>
                 <thead>
                   <tr>
@@ -72,8 +72,10 @@ function List() {
                       <td>
                         <When at={each.created_at} />
                       </td>
-                      <td>{each.by}</td>
-                      <td class="number">{each.findings}</td>
+                      <td data-label="By">{each.by}</td>
+                      <td class="number" data-label="Findings">
+                        {each.findings}
+                      </td>
                       <td class="small">
                         {each.looked.tenants} tenants, {each.looked.records} records, {each.looked.sandboxes} sandboxes
                         {each.complete ? "" : ", not all"}

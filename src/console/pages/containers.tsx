@@ -59,7 +59,7 @@ function List() {
               A session made with <code>isolation: "shared"</code> founds one.
             </Empty>
           ) : (
-            <div class="table">
+            <div class="table rows">
               <table>
                 <thead>
                   <tr>
@@ -79,15 +79,17 @@ function List() {
                       <td>
                         <Id of={each.id} href={`/console/containers/${each.id}?tenant=${each.tenant}`} />
                       </td>
-                      <td>{each.tenant}</td>
+                      <td data-label="Tenant">{each.tenant}</td>
                       <td>
                         <Chip tone={phaseTone[each.phase] ?? "quiet"}>{each.phase}</Chip>
                       </td>
-                      <td>
+                      <td data-label="Since">
                         <When at={each.since} />
                       </td>
-                      <td class="number">{each.members.length}</td>
-                      <td class="small">
+                      <td class="number" data-label="Members">
+                        {each.members.length}
+                      </td>
+                      <td class={`small ${each.end === null ? "blank" : ""}`}>
                         {each.end === null
                           ? "–"
                           : (each.end.evidence ?? each.end.last_error ?? `${each.end.attempts} attempts`)}
@@ -170,7 +172,7 @@ function One({ id }: { readonly id: string }) {
               <p>
                 <Id of={id} /> with {data.body.members.length} members that are not proven gone.{" "}
                 {asking.value === "assert_absent"
-                  ? "Your word frees its room; it is kept apart from proof, and Mooring goes on looking hourly."
+                  ? "Your word frees its capacity; it is kept apart from proof, and Mooring goes on looking hourly."
                   : "A new round of attempts begins at once."}
               </p>
             ),

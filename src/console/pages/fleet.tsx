@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
+import { now } from "../data/clock.ts";
 import { useLive } from "../data/live.ts";
 import { Chip, Figure, Problem, Waiting, When } from "../parts/bits.tsx";
 import { FleetActs } from "../parts/fleet-acts.tsx";
@@ -117,6 +118,7 @@ function Lines({ stats }: { readonly stats: Stats }) {
 }
 
 function Statuses({ stats }: { readonly stats: Stats }) {
+  const { timeouts, oldest_running: oldest, cost } = stats;
   return (
     <div class="figures">
       {Object.entries(stats.sessions).map(([status, count]) => (
@@ -160,6 +162,23 @@ function Statuses({ stats }: { readonly stats: Stats }) {
         </Figure>
       )}
       <Figure label="tenants" value={stats.tenants} href="/console/ledger" />
+      <Figure label="timeouts" value={`${timeouts.percent} %`} tone={timeouts.percent > 5 ? "warn" : undefined}>
+        of {timeouts.samples} in {timeouts.window_seconds / 60} min
+      </Figure>
+      {oldest !== null && (
+        <Figure
+          label="oldest running"
+          value={duration(now.value - Date.parse(oldest.created_at))}
+          href={`/console/sessions/${oldest.id}`}
+        >
+          of {oldest.tenant}
+        </Figure>
+      )}
+      {cost !== null && (
+        <Figure label="cost per hour" value={Number(cost.per_hour.toPrecision(3))}>
+          {cost.currency}
+        </Figure>
+      )}
     </div>
   );
 }
@@ -192,7 +211,11 @@ function Alerts({ alerts }: { readonly alerts: AnswerOf<"listAlerts"> }) {
           </li>
         ))}
         <li class="small faint">
-          {clear.length === 0 ? "None is clear." : <>Clear: {clear.map(({ name }) => plain(name)).join(", ")}.</>}
+          {alerts.looked_at === null
+            ? "They are judged from the first tenant on."
+            : clear.length === 0
+              ? "None is clear."
+              : `Clear: ${clear.map(({ name }) => plain(name)).join(", ")}.`}
         </li>
       </ul>
     </section>
@@ -206,7 +229,9 @@ function Layers({ runs }: { readonly runs: AnswerOf<"listCleanupRuns"> }) {
         <h2>Layers of maintenance</h2>
       </header>
       <ul class="lines">
-        {runs.layers.length === 0 && <li class="faint">None has run yet: they begin with the first tenant.</li>}
+        {runs.layers.length === 0 && (
+          <li class="faint">None has run yet. They run by the clock, from the first tenant on.</li>
+        )}
         {runs.layers.map((layer) => (
           <li key={layer.layer}>
             <b>{plain(layer.layer)}</b>{" "}

@@ -111,7 +111,7 @@ function Known({ tenant }: { readonly tenant: string }) {
           {data.data.length === 0 ? (
             <Empty title="None of its keys was used or revoked yet." />
           ) : (
-            <div class="table" tabIndex={0}>
+            <div class="table rows">
               <table>
                 <thead>
                   <tr>
@@ -129,9 +129,18 @@ function Known({ tenant }: { readonly tenant: string }) {
                       <td>
                         <code>{each.key_id}</code>
                       </td>
-                      <td>{each.scopes.join(", ") || "all but critical"}</td>
-                      {[each.issued_at, each.last_used_at, each.expires_at, each.revoked_at].map((at, column) => (
-                        <td key={column}>{at === null ? "–" : <When at={at} />}</td>
+                      <td data-label="May">{each.scopes.join(", ") || "all but critical"}</td>
+                      {(
+                        [
+                          ["Made", each.issued_at],
+                          ["Last used", each.last_used_at],
+                          ["Ends", each.expires_at],
+                          ["Revoked", each.revoked_at],
+                        ] as const
+                      ).map(([label, at]) => (
+                        <td key={label} data-label={label} class={at === null ? "blank" : ""}>
+                          <When at={at} />
+                        </td>
                       ))}
                     </tr>
                   ))}

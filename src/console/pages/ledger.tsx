@@ -31,7 +31,7 @@ export function LedgerPage() {
               <Bar counts={data.total} />
               <p class="small faint">
                 The global cap is {data.global.limit}; {data.global.booked} are booked for tenants, {data.total.used}{" "}
-                used. Tenants keep {data.total.snapshots.count} snapshots, {sizeOf(data.total.snapshots.bytes)}.
+                used. Snapshots that tenants keep: {data.total.snapshots.count}, {sizeOf(data.total.snapshots.bytes)}.
               </p>
             </div>
           </section>

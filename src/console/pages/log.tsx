@@ -3,7 +3,7 @@ import { read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { place } from "../data/route.ts";
 import { idIn } from "../data/session-list.ts";
-import { Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Empty, Id, Problem, Waiting, When, Words } from "../parts/bits.tsx";
 import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
 
@@ -51,7 +51,9 @@ export function Log() {
                         )}
                       </td>
                       <td>{each.reason}</td>
-                      <td class="small">{each.outcome}</td>
+                      <td class="small">
+                        <Words of={each.outcome} />
+                      </td>
                     </tr>
                   ))}
                 </tbody>

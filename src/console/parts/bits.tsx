@@ -31,6 +31,12 @@ export function When({ at }: { readonly at: string | null }) {
   );
 }
 
+/** A sentence of Mooring's. The instants in it are shown as all others are; what it says of `at` one then reads `in 5 min`. */
+export function Words({ of }: { readonly of: string }) {
+  const parts = of.split(/(?:\bat )?(\d{4}-\d\d-\d\dT[\d:.]+Z)/);
+  return <>{parts.map((part, index) => (index % 2 === 1 ? <When key={index} at={part} /> : part))}</>;
+}
+
 export function Id({ of, href }: { readonly of: string; readonly href?: string }) {
   return href === undefined ? (
     <code class="id">{of}</code>

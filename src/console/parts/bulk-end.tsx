@@ -27,6 +27,7 @@ export function BulkEnd({
   const outcomes = useSignal<ReadonlyMap<string, Outcome>>(new Map());
   const phase = useSignal<"plan" | "running" | "done">("plan");
   const typed = useSignal("");
+  const reason = useSignal("");
   useEffect(() => {
     void planEnds(rows).then((made) => (plan.value = made));
   }, []);
@@ -35,7 +36,7 @@ export function BulkEnd({
   async function run(): Promise<void> {
     if (plan.value === null) return;
     phase.value = "running";
-    await applyEnds(plan.value, operator, (id, outcome) => {
+    await applyEnds(plan.value, operator ? reason.value.trim() : null, (id, outcome) => {
       outcomes.value = new Map(outcomes.value).set(id, outcome);
     });
     phase.value = "done";
@@ -89,6 +90,18 @@ export function BulkEnd({
           </tbody>
         </table>
       </div>
+      {phase.value === "plan" && operator && (
+        <div class="field">
+          <label for="reason">Why</label>
+          <input
+            id="reason"
+            maxLength={500}
+            placeholder="Kept in the log"
+            value={reason.value}
+            onInput={(event) => (reason.value = event.currentTarget.value)}
+          />
+        </div>
+      )}
       {phase.value === "plan" && (
         <div class="field">
           <label for="sure">
@@ -124,7 +137,7 @@ export function BulkEnd({
           <button
             type="button"
             class="danger primary"
-            disabled={due === 0 || typed.value.trim() !== String(due)}
+            disabled={due === 0 || typed.value.trim() !== String(due) || (operator && reason.value.trim().length < 3)}
             onClick={() => void run()}
           >
             End {due}

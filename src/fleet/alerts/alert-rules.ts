@@ -5,6 +5,7 @@
  *
  * A judgement is pure. It answers `unknown` when the figures it needs were not seen; `unknown` moves no alert.
  */
+import { timeoutRate } from "../../domain/rules/timeout-rate.ts";
 import { canaryIsMissed } from "../../domain/probes/canary.ts";
 import { certainlyFailing } from "../../domain/probes/restore-drills.ts";
 import { type AlertRule, type Judgement, type NamedSession, naming } from "./alert.ts";
@@ -27,7 +28,6 @@ const namedAtMost = 5;
 
 export const alertRules: readonly AlertRule[] = [
   {
-    // Planned ends (a session's own clocks) never count.
     name: "sandbox_timeout_high",
     severity: "warning",
     summary: "Too many jobs, launches and provider calls run into their time limits.",
@@ -35,10 +35,7 @@ export const alertRules: readonly AlertRule[] = [
     fireAfterMs: atOnce,
     judge({ outcomes }, terms) {
       if (outcomes === null) return unknown;
-      const late = outcomes.jobsTimedOut + outcomes.provisionTimeouts + outcomes.callsTimedOut;
-      const samples = outcomes.jobsEnded + outcomes.launches;
-      // Provider calls are no samples, so a dead provider can bring more late calls than samples: cap at 100 %.
-      const percent = samples === 0 ? 0 : Math.min(100, (100 * late) / samples);
+      const { late, samples, percent } = timeoutRate(outcomes);
       const context = {
         percent: Math.round(percent * 10) / 10,
         samples,

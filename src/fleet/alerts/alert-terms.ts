@@ -1,4 +1,6 @@
 /** The thresholds of every alert, each with its default; those with a var are set in `config.ts`. */
+import { recentMs } from "../../domain/rules/timeout-rate.ts";
+
 export interface AlertTerms {
   /** ALERT_TIMEOUT_HIGH_PERCENT, ALERT_TIMEOUT_CLEAR_PERCENT, ALERT_TIMEOUT_MIN_SAMPLES. */
   readonly timeoutHighPercent: number;
@@ -38,7 +40,7 @@ export const defaultAlertTerms: Omit<AlertTerms, "layerEveryMs"> = {
   activeVeryHigh: 50,
   activeVeryHighMs: 30 * minute,
   settleMs: 2 * minute,
-  outcomeWindowMs: 15 * minute,
+  outcomeWindowMs: recentMs,
   provisionFailures: 3,
   // One failed run is followed by another before anybody could look.
   layerFailures: 2,

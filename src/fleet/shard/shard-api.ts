@@ -114,6 +114,12 @@ export interface ShardStats {
   readonly blocked: Readonly<Record<string, number>>;
   /** When the oldest picture among the tenants' was told. null: there is none. */
   readonly asOf: number | null;
+  /** How launches, jobs and provider calls went in the last `recentMs`. This and what follows is absent in what older code told. */
+  readonly recent?: OutcomeTotals;
+  /** The session that has run the longest. null: none runs. */
+  readonly oldestRunning?: Pick<FleetRow, "sessionId" | "tenant" | "createdAt"> | null;
+  /** What all that runs now costs a second, in billionths of the currency of the operator's prices. */
+  readonly nanosPerSecond?: number;
 }
 
 /** A tenant's tallies (ledger.ts), as one picture. */
@@ -133,6 +139,8 @@ export interface TenantCounts {
   readonly overdueContainers?: readonly OverdueContainer[];
   /** How it stands to its budget for the month; null: nothing to tell. Absent in what older code told. */
   readonly budget?: BudgetNews | null;
+  /** What its sandboxes that run now cost a second. Absent in what older code told. */
+  readonly nanosPerSecond?: number;
 }
 
 /** A tenant is near its budget for the month, or has used it up. */

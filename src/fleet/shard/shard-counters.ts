@@ -113,6 +113,8 @@ export const noStats: ShardStats = {
   stuck: 0,
   blocked: {},
   asOf: null,
+  oldestRunning: null,
+  nanosPerSecond: 0,
 };
 
 /** The sandbox counts are added up here and not kept: a kept sum would be one more row written with each picture of a tenant. */
@@ -125,7 +127,10 @@ export function readStats(sql: Sql): ShardStats {
         .map(([name, amount]) => [name.slice(prefix.length), amount]),
     );
   const sums = sandboxCounts.map((name) => `coalesce(sum(json_extract(body, '$.${name}')), 0) AS ${name}`);
-  const told = sql.run(`SELECT count(*) AS tenants, min(told_at) AS as_of, ${sums.join(", ")} FROM tenant_counts`)[0];
+  const rate = "coalesce(sum(json_extract(body, '$.nanosPerSecond')), 0) AS nanos_per_second";
+  const told = sql.run(
+    `SELECT count(*) AS tenants, min(told_at) AS as_of, ${rate}, ${sums.join(", ")} FROM tenant_counts`,
+  )[0];
   const of = (name: (typeof sandboxCounts)[number]) => Number(told?.[name] ?? 0);
   const asOf = told?.["as_of"];
   return {
@@ -140,5 +145,6 @@ export function readStats(sql: Sql): ShardStats {
     stuck: counters.get("stuck") ?? 0,
     blocked: under("blocked:"),
     asOf: typeof asOf === "number" ? asOf : null,
+    nanosPerSecond: Number(told?.["nanos_per_second"] ?? 0),
   };
 }

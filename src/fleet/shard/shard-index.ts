@@ -11,6 +11,7 @@ import type { Clock } from "../../runtime/clock-ids-logger.ts";
 import type { BlockedMark, SessionReport } from "../../session/reports/reports.ts";
 import { migrate, schemaVersion } from "../../storage/migrate.ts";
 import type { Sql, SqlRow } from "../../storage/sql.ts";
+import { recentMs } from "../../domain/rules/timeout-rate.ts";
 import { noOutcomes, outcomeTotals } from "./outcomes.ts";
 import type {
   FleetQuery,
@@ -93,7 +94,12 @@ export class ShardIndex {
   }
 
   stats(): ShardStats {
-    return this.#empty() ? noStats : readStats(this.#sql);
+    if (this.#empty()) return { ...noStats, recent: noOutcomes };
+    // Of one status, in the order of its index: one row of each instant is read, however many run.
+    const [oldest] = this.select({ statuses: ["running"], order: "oldest", limit: 1 });
+    const oldestRunning =
+      oldest === undefined ? null : { sessionId: oldest.sessionId, tenant: oldest.tenant, createdAt: oldest.createdAt };
+    return { ...readStats(this.#sql), recent: this.outcomes(recentMs), oldestRunning };
   }
 
   /** Of the last `windowMs`, to the minute; null: since the shard began to count. */

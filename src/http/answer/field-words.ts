@@ -17,7 +17,7 @@ export const fieldWords: Readonly<Record<string, string>> = {
     "false: nothing can be reached from the sandbox. 400 where the provider cannot keep it from the network.",
   allowOut: "With all traffic denied: host names that may be reached all the same, over HTTP and HTTPS. No addresses.",
   allowPublicTraffic: "false: the host names of its ports want `trafficAccessToken`.",
-  allowed: "Sandboxes of the tenant that the global cap has room for: at least `used`.",
+  allowed: "Sandboxes that the global cap has granted to the tenant: at least `used`.",
   answer: "What the provider answered. `unknown` never counts as absent.",
   applied_at: "When the plan was applied.",
   argv: "Program and arguments, started without a shell. Give this or `command`.",

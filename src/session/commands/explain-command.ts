@@ -47,6 +47,7 @@ function explainOf(id: string, now: number, explained: Explanation): ExplainView
     clocks: explained.clocks.map(clockOf),
     next_clock: explained.nextClock?.name ?? null,
     next_look_at: at(explained.nextLookAt),
+    lost_since: at(explained.lostSince),
     blocked:
       blocked === null
         ? null

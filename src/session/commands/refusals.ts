@@ -107,7 +107,7 @@ function setbackProblem(setback: Setback, status: "paused" | "lost"): Problem {
     case "quota_exhausted":
       return {
         code: "quota_exhausted",
-        detail: `There is no room for another sandbox: the session stays ${status}, and what is saved is kept. End another session of yours (${say(nextCalls.list)}, then ${say(nextCalls.end)}), then send this again.`,
+        detail: `There is no quota left for another sandbox: the session stays ${status}, and what is saved is kept. End another session of yours (${say(nextCalls.list)}, then ${say(nextCalls.end)}), then send this again.`,
       };
     case "budget_spent":
       return {
@@ -161,7 +161,7 @@ export function refusalProblem(refusal: Refusal): Problem {
     case "capacity_exhausted":
       return {
         code: "capacity_unavailable",
-        detail: `There is no room for another sandbox. ${words} Nothing was made. Try again when some have ended.`,
+        detail: `There is no capacity for another sandbox. ${words} Nothing was made. Try again when some have ended.`,
         limit: refusal.limit,
         used: refusal.used,
       };
@@ -174,12 +174,12 @@ export function refusalProblem(refusal: Refusal): Problem {
     case "insufficient_space":
       return {
         code: "insufficient_space",
-        detail: `There is too little room for a workspace. ${words} Nothing was made. End a session there or give it more room, then try again.`,
+        detail: `There is too little disk space for a workspace. ${words} Nothing was made. End a session there or give it more disk, then try again.`,
       };
     case "space_unmeasurable":
       return {
         code: "space_unmeasurable",
-        detail: `Whether there is room for a workspace could not be told, so nothing was made. ${words} Try again; if it stays so, its operator should look at the provider.`,
+        detail: `Whether there is enough disk space for a workspace could not be told, so nothing was made. ${words} Try again; if it stays so, its operator should look at the provider.`,
       };
     case "filesystem_unusable":
       return {

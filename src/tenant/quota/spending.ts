@@ -75,6 +75,11 @@ function spentIn(sql: Sql, now: number): Pick<MonthSpend, "nanos" | "nanosPerSec
   return { nanos, nanosPerSecond };
 }
 
+/** What all of the tenant's sandboxes that run now cost a second. Prices are off by default: then no row is read. */
+export function spendRate(sql: Sql): number {
+  return rows(sql, "until IS NULL").reduce((sum, { nanosPerSecond }) => sum + nanosPerSecond, 0);
+}
+
 export function monthSpend(sql: Sql, budget: number | null, now: number): MonthSpend {
   const { begin: from, end: until } = monthOf(now);
   return { from, until, ...spentIn(sql, now), maxNanos: budget };

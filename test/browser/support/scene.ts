@@ -54,6 +54,11 @@ export async function setScene(): Promise<Scene> {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   };
+  const post = async (path: string, body: object): Promise<void> => {
+    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+    const answer = await fetch(`${stack.url}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`POST ${path}: ${await answer.text()}`);
+  };
   const strangers = await stranger.create({ ...seen, labels: { owner: "stranger" } });
   const running = await create({ ...seen, task_id: "build-42" });
   await api.run(running.id, { id: "build", command: "for n in 1 2 3 4 5; do echo compiling module $n of 5; done" });
@@ -69,6 +74,10 @@ export async function setScene(): Promise<Scene> {
   const lost = await create({ ...seen, labels: { team: "web" }, task_id: "index" });
   for (const each of await stack.residue()) if (each.session_id === lost.id) kill(each.pid);
   await until("it is lost", async () => (await api.session(lost.id)).status === "lost", 90_000);
+  await create({ ...seen, isolation: "shared", task_id: "review" });
+  // Of an event that does not happen here: nothing is sent to anybody.
+  await post("/v1/webhooks", { url: "https://example.com/mooring", events: ["session.snapshots_forgotten"] });
+  await post(`/v1/sessions/${running.id}/snapshots`, { name: "after-build" });
   const stuck = await create({ ...seen, labels: { team: "data" }, task_id: "crawl" });
   // Neither stopped nor seen: its wrapper ends itself when its lease lapses, but nobody can prove it.
   await send("POST", { op: "stop", mode: "error", count: 10_000 });

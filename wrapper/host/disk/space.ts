@@ -63,7 +63,7 @@ function refusedWrite(error: unknown): Refusal | null {
   if (errnoOf(error) === "EROFS")
     return new Refusal("filesystem_unusable", "A write was refused: the filesystem is read-only (EROFS).");
   if (isFull(error)) {
-    const why = "A write was refused for want of space although room was measured";
+    const why = "A write was refused for want of space although space was measured as free";
     return new Refusal(
       "filesystem_unusable",
       `${why} (${errnoOf(error)}): out of inodes, or over a quota of the system.`,
@@ -109,5 +109,5 @@ function tryToWrite(directory: string): void {
 }
 
 function unmeasurable(error: unknown): Refusal {
-  return new Refusal("space_unmeasurable", `The free room cannot be measured: ${errnoOf(error)}.`);
+  return new Refusal("space_unmeasurable", `The free disk space cannot be measured: ${errnoOf(error)}.`);
 }

@@ -83,7 +83,7 @@ export class DurableFiles {
     if (earlier === undefined && this.#tryInPlace(name, text)) return;
     throw new Refusal(
       "insufficient_space",
-      "The disk of the sandbox host is full, and so is the room that it keeps for ending sandboxes. Free some space on it.",
+      "The disk of the sandbox host is full, and so is the space that it keeps for ending sandboxes. Free some space on it.",
     );
   }
 

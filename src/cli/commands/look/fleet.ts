@@ -84,6 +84,7 @@ function show(
   const now = Date.now();
   const { limit } = stats.global;
   const inUse = ledger.total.used;
+  const { timeouts, oldest_running: oldest, cost } = stats;
   const sessions = Object.entries(stats.sessions)
     .map(([status, count]) => `${count} ${screen.status(status)}`)
     .join(", ");
@@ -105,6 +106,15 @@ function show(
         .map(([code, count]) => `${count} ${code}`)
         .join(", ") || "none",
     ],
+    [
+      "oldest",
+      oldest === null ? "none runs" : `${oldest.id} of ${oldest.tenant}, begun ${relative(oldest.created_at, now)}`,
+    ],
+    [
+      "timeouts",
+      `${timeouts.percent} % of ${timeouts.samples} jobs and launches in the last ${timeouts.window_seconds / 60} min`,
+    ],
+    ["cost", cost === null ? "no prices are set" : `${Number(cost.per_hour.toPrecision(3))} ${cost.currency} an hour`],
     ["tenants", String(stats.tenants)],
     [
       "draining",

@@ -25,13 +25,17 @@ export function endCommand(shell: Shell): Command {
     ["mooring end ID --no-wait", "store the end and do not wait"],
   ])
     .argument("<sessions...>", "ids of sessions")
+    .option("--reason <text>", "as an operator: why; kept in the admin log")
     .option("-y, --yes", "do it without being asked")
     .option("--no-wait", "do not wait for the proof");
   return withSharedOptions(made, ["json", "ids"]).action(
-    async (ids: string[], flags: { yes?: boolean; wait: boolean; json?: boolean; quiet?: boolean }) => {
+    async (
+      ids: string[],
+      flags: { yes?: boolean; reason?: string; wait: boolean; json?: boolean; quiet?: boolean },
+    ) => {
       const context = contextOf(shell, flags);
       if (flags.yes !== true) await ask(context, ids);
-      const outcomes = await endAll(context, ids, flags.wait);
+      const outcomes = await endAll(context, ids, flags);
       const { screen } = context;
       if (screen.form.json) screen.json(outcomes);
       else if (screen.form.quiet)
@@ -86,12 +90,17 @@ async function ask(context: Context, ids: readonly string[]): Promise<void> {
 /** Each end is stored by its own object. */
 const atOnce = 8;
 
-async function endAll(context: Context, ids: readonly string[], wait: boolean): Promise<readonly Outcome[]> {
+interface EndFlags {
+  readonly wait: boolean;
+  readonly reason?: string;
+}
+
+async function endAll(context: Context, ids: readonly string[], flags: EndFlags): Promise<readonly Outcome[]> {
   const bar = startBar(context.screen, ids.length, ids.length === 1 ? "Ending" : `Ending ${ids.length} sessions`);
   const outcomes = new Map<string, Outcome>();
   await inLanes(ids, atOnce, async (id) => {
     if (context.signal.aborted) return;
-    const outcome = await endOne(context, id, wait);
+    const outcome = await endOne(context, id, flags);
     outcomes.set(id, outcome);
     bar.advance(1, `${id} ${outcome.outcome}`);
   });
@@ -100,10 +109,11 @@ async function endAll(context: Context, ids: readonly string[], wait: boolean): 
   return ids.map((id) => outcomes.get(id) ?? { id, outcome: "failed", detail: "not reached", receipt: null });
 }
 
-async function endOne(context: Context, id: string, wait: boolean): Promise<Outcome> {
+async function endOne(context: Context, id: string, { wait, reason }: EndFlags): Promise<Outcome> {
   const { signal } = context;
+  const body = reason === undefined ? {} : { reason };
   try {
-    if (context.actsAsOperator) await context.admin().endSession(id, { signal });
+    if (context.actsAsOperator) await context.admin().endSession(id, body, { signal });
     else await context.mooring().session(id).delete({ signal });
     if (!wait) return { id, outcome: "not proven yet", detail: "its end is stored", receipt: null };
     const receipt = context.actsAsOperator

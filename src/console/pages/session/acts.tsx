@@ -52,7 +52,7 @@ function callsOf({ id, explanation, session, own }: Subject): readonly NextCall[
   const end: NextCall = {
     method: "DELETE",
     path: `/v1/admin/sessions/${id}`,
-    body: null,
+    body: { reason: "what you saw" },
     headers: {},
     access: "admin",
     not_before: null,

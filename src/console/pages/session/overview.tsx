@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { now } from "../../data/clock.ts";
 import { useLive } from "../../data/live.ts";
 import { readEvents, type Explanation, type SessionView, type Subject } from "../../data/session.ts";
-import { Chip, Id, When } from "../../parts/bits.tsx";
+import { Chip, Id, When, Words } from "../../parts/bits.tsx";
 import { plain } from "../../words/states.ts";
 import { duration, utc } from "../../words/time.ts";
 import { Timeline } from "./timeline.tsx";
@@ -52,24 +52,32 @@ function Why({ explanation, session }: { readonly explanation: Explanation; read
   return (
     <section class="card why-card" aria-label="Why">
       <div class="body">
-        <p class="big">{capital(explanation.alive)}</p>
+        <p class="big">
+          <Words of={capital(explanation.alive)} />
+        </p>
         {explanation.blocked !== null && (
           <p class="note bad">
             <strong>{capital(plain(explanation.blocked.code))}</strong> <When at={explanation.blocked.since} />.{" "}
-            {explanation.blocked.says}
+            <Words of={explanation.blocked.says} />
           </p>
         )}
-        {session?.failure != null && <p class="note warn">{session.failure}</p>}
+        {session?.failure != null && (
+          <p class="note warn">
+            <Words of={session.failure} />
+          </p>
+        )}
         {explanation.sandboxes.map((sandbox) => (
           <p key={sandbox.generation} class="small">
             <Chip tone={sandbox.phase === "held" ? "good" : sandbox.phase === "stopping" ? "warn" : "busy"}>
               {sandbox.ghost ? "ghost" : sandbox.phase}
             </Chip>{" "}
-            <code>{sandbox.sandbox_id}</code> {sandbox.says}
+            <code>{sandbox.sandbox_id}</code> <Words of={sandbox.says} />
           </p>
         ))}
         {explanation.next_call !== null && !["terminated", "failed"].includes(explanation.status) && (
-          <p class="small faint">Next: {explanation.next_call.why}</p>
+          <p class="small faint">
+            Next: <Words of={explanation.next_call.why} />
+          </p>
         )}
       </div>
     </section>

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useLive } from "../../data/live.ts";
 import { read } from "../../data/call.ts";
 import type { Subject, Teardown } from "../../data/session.ts";
-import { Chip, copyText, Empty, Problem, Waiting, When } from "../../parts/bits.tsx";
+import { Chip, copyText, Empty, Problem, Waiting, When, Words } from "../../parts/bits.tsx";
 import { Icon } from "../../parts/icon.tsx";
 import { Verify } from "../../parts/verify.tsx";
 import { plain, type Tone } from "../../words/states.ts";
@@ -37,7 +37,11 @@ export function TeardownCard({ teardown }: { readonly teardown: Teardown }) {
             </>
           )}
         </p>
-        {teardown.evidence !== null && <p class="note good">{teardown.evidence}</p>}
+        {teardown.evidence !== null && (
+          <p class="note good">
+            <Words of={teardown.evidence} />
+          </p>
+        )}
         <Attempts teardown={teardown} />
         <Looks teardown={teardown} />
       </div>
@@ -64,7 +68,7 @@ function Standing({ teardown }: { readonly teardown: Teardown }) {
 function Attempts({ teardown, dated = false }: { readonly teardown: Teardown; readonly dated?: boolean }) {
   if (teardown.attempts.length === 0) return null;
   return (
-    <div class="table" tabIndex={0}>
+    <div class="table rows">
       <table>
         <caption>Stop attempts</caption>
         <thead>
@@ -78,9 +82,9 @@ function Attempts({ teardown, dated = false }: { readonly teardown: Teardown; re
         <tbody>
           {teardown.attempts.map((each) => (
             <tr key={each.attempt}>
-              <td>{each.attempt}</td>
-              <td>{dated ? utc(each.started_at) : <When at={each.started_at} />}</td>
-              <td>
+              <td data-label="Attempt">{each.attempt}</td>
+              <td class="when">{dated ? utc(each.started_at) : <When at={each.started_at} />}</td>
+              <td class="when" data-label="Took">
                 {each.ended_at === null ? "–" : fineDuration(Date.parse(each.ended_at) - Date.parse(each.started_at))}
               </td>
               <td>
@@ -98,7 +102,7 @@ function Attempts({ teardown, dated = false }: { readonly teardown: Teardown; re
 function Looks({ teardown, dated = false }: { readonly teardown: Teardown; readonly dated?: boolean }) {
   if (teardown.observations.length === 0) return null;
   return (
-    <div class="table" tabIndex={0}>
+    <div class="table rows">
       <table>
         <caption>Looks at it, the newest {teardown.observations.length}</caption>
         <thead>
@@ -111,7 +115,7 @@ function Looks({ teardown, dated = false }: { readonly teardown: Teardown; reado
         <tbody>
           {teardown.observations.map((each) => (
             <tr key={`${each.at} ${each.asked}`}>
-              <td>{dated ? utc(each.at) : <When at={each.at} />}</td>
+              <td class="when">{dated ? utc(each.at) : <When at={each.at} />}</td>
               <td>
                 <Chip tone={answerTone[each.answer] ?? "quiet"}>{each.answer}</Chip>
               </td>

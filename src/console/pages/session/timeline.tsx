@@ -199,12 +199,14 @@ function Axis({ from, to, x, y, now }: AxisProps) {
     { length: Math.max(0, Math.floor((to - first) / step) + 1) },
     (_, index) => first + index * step,
   );
+  const isNear = (at: number) => now !== null && Math.abs(x(at) - x(now)) < 44;
   return (
     <g class="axis">
       {ticks.map((at) => (
         <g key={at}>
           <line x1={x(at)} x2={x(at)} y1={0} y2={y - 4} />
-          <text x={x(at)} y={y + 12} class={now !== null && Math.abs(x(at) - x(now)) < 44 ? "covered" : ""}>
+          {/* At the edge it would be cut. */}
+          <text x={x(at)} y={y + 12} class={x(at) > width - 26 || isNear(at) ? "covered" : ""}>
             {step >= 86_400_000 ? utc(at).slice(5, 10) : step >= 60_000 ? utcTime(at).slice(0, 5) : utcTime(at)}
           </text>
         </g>

@@ -90,7 +90,7 @@ export function spaceMeasured(session: Session, event: EventOf<"spaceMeasured">,
     withProvision(session, { ...provision, step }),
     note(
       "space_measured",
-      `there is ${enough ? "room" : "too little room"} for a workspace`,
+      `there is ${enough ? "enough" : "too little"} disk space for a workspace`,
       provision.candidate?.generation ?? null,
       { free_bytes: freeBytes, total_bytes: totalBytes, needed_bytes: neededBytes },
     ),

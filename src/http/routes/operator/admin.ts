@@ -1,24 +1,25 @@
 /** What the admin token opens. It is no tenant: no route of a tenant takes it, and none of these takes an API key. */
 import type { SessionId, TenantId } from "../../../domain/state/ids.ts";
 import { assertLostBody, type InspectionView, resolveBody } from "../../../protocol/resources/operator/admin.ts";
+import { optionalReasonBody } from "../../../protocol/resources/operator/fleet.ts";
 import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
 import { sessionIdPattern } from "../../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { Caller, Inspection } from "../../../session/session-api.ts";
 import { ask, briefly } from "../../backend.ts";
-import { readJson, readNoFields } from "../../request/body.ts";
+import { readJson } from "../../request/body.ts";
 import { ifMatchOf } from "../../request/headers.ts";
 import { type AdminAsk, askSession, json, problem, type Route, serve, taggedJson } from "../../route.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 /** Ends any tenant's session, with the terminate reason `operator`. */
 async function remove(from: AdminAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
+  const given = await readJson(from.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
+  if (!given.ok) return problem(from, given.problem);
   // Whose session it is only the session knows; for this reason it does not compare (session-api.ts).
   const caller: Caller = { tenant: "operator" as TenantId, requestId: from.requestId, scopes: [] };
   const reply = await askSession(from, "write", (session) => session.delete(caller, "operator"));
-  await note(from, "session.delete", "", reply);
+  await note(from, "session.delete", given.value.reason ?? "", reply);
   if (!reply.ok) return problem(from, reply.problem);
   return json(reply.value.done ? 200 : 202, reply.value.session);
 }

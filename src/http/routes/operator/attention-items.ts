@@ -7,11 +7,16 @@ import type { FleetRow } from "../../../fleet/shard/shard-api.ts";
 
 export function sessionItem(
   row: FleetRow,
-  told: Pick<ExplainView, "summary" | "next_call"> | null,
+  told: Pick<ExplainView, "summary" | "next_call" | "blocked" | "lost_since"> | null,
   now: number,
 ): AttentionItem {
   const overdue = row.teardownOverdueFrom !== null && row.teardownOverdueFrom <= now;
-  const since = [row.stuckSince, overdue ? row.teardownOverdueFrom : null].filter((each) => each !== null);
+  const since = [
+    row.stuckSince,
+    overdue ? row.teardownOverdueFrom : null,
+    // Absent in the words of an object that still runs older code.
+    ...[told?.blocked?.since, told?.lost_since].map((each) => (each == null ? null : Date.parse(each))),
+  ].filter((each) => each !== null);
   const what = overdue
     ? "Its sandbox is not proven gone in time"
     : row.status === "lost"

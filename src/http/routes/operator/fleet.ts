@@ -6,6 +6,8 @@ import {
   logQuery,
 } from "../../../protocol/contracts/operator/admin-contracts.ts";
 import { sessionContracts } from "../../../protocol/contracts/session/session-contracts.ts";
+import { nanosPerUnit, type PriceTable } from "../../../domain/rules/price.ts";
+import { recentMs, timeoutRate, type TimedOutcomes } from "../../../domain/rules/timeout-rate.ts";
 import type { TenantId } from "../../../domain/state/ids.ts";
 import type { FleetQuery, FleetRow, ShardStats } from "../../../fleet/shard/shard-api.ts";
 import {
@@ -55,9 +57,46 @@ async function stats(from: AdminAsk): Promise<Response> {
     tenants: sum((each) => each.tenants),
     global: { limit, booked: used },
     draining: draining === null ? null : { ...draining, since: rfc3339(draining.since) },
+    timeouts: timeoutsOf(shards.value),
+    oldest_running: oldestOf(shards.value),
+    cost: costOf(shards.value, from.config.policy.prices),
     ...probesView(...probes.value, from.clock.now()),
   };
   return json(200, view);
+}
+
+function timeoutsOf(shards: readonly ShardStats[]): StatsView["timeouts"] {
+  const sum = (name: keyof TimedOutcomes) => shards.reduce((total, each) => total + (each.recent?.[name] ?? 0), 0);
+  const recent: TimedOutcomes = {
+    launches: sum("launches"),
+    provisionTimeouts: sum("provisionTimeouts"),
+    jobsEnded: sum("jobsEnded"),
+    jobsTimedOut: sum("jobsTimedOut"),
+    callsTimedOut: sum("callsTimedOut"),
+  };
+  const { percent, samples } = timeoutRate(recent);
+  return {
+    window_seconds: recentMs / 1_000,
+    percent: Math.round(percent * 10) / 10,
+    samples,
+    jobs: recent.jobsTimedOut,
+    launches: recent.provisionTimeouts,
+    provider_calls: recent.callsTimedOut,
+  };
+}
+
+function oldestOf(shards: readonly ShardStats[]): StatsView["oldest_running"] {
+  const [oldest] = shards
+    .flatMap(({ oldestRunning }) => oldestRunning ?? [])
+    .toSorted((one, other) => one.createdAt - other.createdAt);
+  if (oldest === undefined) return null;
+  return { id: oldest.sessionId, tenant: oldest.tenant, created_at: rfc3339(oldest.createdAt) };
+}
+
+function costOf(shards: readonly ShardStats[], prices: PriceTable): StatsView["cost"] {
+  if (Object.keys(prices.nanosPerSecond).length === 0) return null;
+  const nanosPerSecond = shards.reduce((sum, each) => sum + (each.nanosPerSecond ?? 0), 0);
+  return { per_hour: (nanosPerSecond * 3_600) / nanosPerUnit, currency: prices.currency };
 }
 
 function added(parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {

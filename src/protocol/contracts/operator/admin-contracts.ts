@@ -76,8 +76,9 @@ export const adminContracts = {
     method: "DELETE",
     path: "/v1/admin/sessions/:id",
     summary: "End a session of any tenant",
-    description: "With the reason `operator`. Logged. Also stored for a record that cannot be read.",
-    body: "no fields",
+    description:
+      "With the terminate reason `operator`. Logged with the reason that you give. Also stored for a record that cannot be read.",
+    body: { schema: optionalReasonBody, required: false, example: { reason: "it runs away with the budget" } },
     answers: {
       200: { means: "It had ended already and is proven gone.", body: sessionView },
       202: { means: "It is being torn down.", body: sessionView },

@@ -95,6 +95,29 @@ export const statsView = z.object({
   tenants: z.int(),
   global: z.object({ limit: z.int(), booked: z.int() }),
   draining: z.object({ since: instant, by: z.string(), reason: z.string() }).nullable(),
+  timeouts: z
+    .object({
+      window_seconds: z.int().describe("How far back these figures look."),
+      percent: z
+        .number()
+        .describe("Of `samples`, with one decimal: what met its time limit. `sandbox_timeout_high` watches it."),
+      samples: z.int().describe("Jobs that ended and launches that were begun."),
+      jobs: z.int().describe("Jobs that met their own time limit."),
+      launches: z.int().describe("Sessions that ended because no sandbox became ready in time."),
+      provider_calls: z.int().describe("Provider calls without an answer within their bound."),
+    })
+    .describe("What met a time limit lately. A session's own clocks never count: they are planned."),
+  oldest_running: z
+    .object({ id: z.string(), tenant: z.string(), created_at: instant })
+    .nullable()
+    .describe("The session that has run the longest; null: none runs."),
+  cost: z
+    .object({
+      per_hour: z.number().describe("What an hour of all that runs now costs."),
+      currency: z.string().describe("The currency of the operator's prices."),
+    })
+    .nullable()
+    .describe("null: the operator has set no prices."),
   canary: z
     .object({
       planted_at: instant.nullable().describe("Since when one is out; null: none is."),

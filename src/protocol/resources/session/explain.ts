@@ -52,6 +52,9 @@ export const explainView = z.object({
   next_clock: clockView.shape.name.nullable(),
   /** When Mooring itself looks at it again, whatever for; null: there is nothing left to do. */
   next_look_at: instant.nullable(),
+  lost_since: instant
+    .nullable()
+    .describe("Since when its sandbox is lost and nothing replaces it; null: it is not lost."),
   blocked: z
     .object({ code: z.enum(blockedCodes), since: instant, retry_at: instant.nullable(), says: z.string() })
     .nullable(),

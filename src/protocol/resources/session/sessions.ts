@@ -19,7 +19,7 @@ export const onLoss = z.enum(["hold", "relaunch", "terminate"]);
 export const isolation = z.enum(["session", "shared"]);
 
 export const createSession = z.strictObject({
-  /** `shared`: a place in one container with other sessions of the tenant, with a workspace and a wrapper of its own. */
+  /** `shared`: a slot in one container with other sessions of the tenant, with a workspace and a wrapper of its own. */
   isolation: isolation.optional(),
   template: plainText(64)
     .optional()

@@ -134,7 +134,7 @@ export class Launching {
     if (armed === null)
       return failed(
         "no_capacity",
-        "Every seat of the shared container is taken, so nothing was started. A seat is free again once a member that ended was removed.",
+        "Every slot of the shared container is taken, so nothing was started. A slot is free again once a member that ended was removed.",
         "none",
       );
     await records.sync();

@@ -159,7 +159,7 @@ function noPlace(reply: Extract<SnapshotReply, { granted: false }>, name: string
     case "snapshots":
       return {
         code: "quota_exhausted",
-        detail: `The tenant may have ${reply.limit} snapshots and has ${reply.used} (TENANT_MAX_SNAPSHOTS). None was taken. DELETE /v1/snapshots/{id} makes room.`,
+        detail: `The tenant may have ${reply.limit} snapshots and has ${reply.used} (TENANT_MAX_SNAPSHOTS). None was taken. DELETE /v1/snapshots/{id} frees one.`,
         ...{ limit: reply.limit, used: reply.used },
       };
     case "snapshot_bytes": {

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { nanosPerUnit } from "../../../../src/domain/rules/price.ts";
 import type { TenantId } from "../../../../src/domain/state/ids.ts";
 import type { FleetShardApi } from "../../../../src/fleet/shard/shard-api.ts";
 import { ShardIndex } from "../../../../src/fleet/shard/shard-index.ts";
@@ -9,7 +10,7 @@ import { sessionPage } from "../../../../src/protocol/resources/session/sessions
 import type { SessionReport } from "../../../../src/session/reports/reports.ts";
 import type { TenantApi } from "../../../../src/tenant/tenant-api.ts";
 import { tenantFace } from "../../../support/fleet-cores.ts";
-import { expectProblem, httpClient, testKey } from "../../../support/http-client.ts";
+import { expectProblem, httpClient, testKey, testSecrets } from "../../../support/http-client.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
 import { born, lease, order, report, sessionId } from "../../../support/reports.ts";
 
@@ -26,6 +27,30 @@ function face(index: ShardIndex): Partial<FleetShardApi> {
     stats: async () => index.stats(),
   };
 }
+
+it("stats tell what met a time limit lately, and what all that runs now costs in an hour", async () => {
+  const index = new ShardIndex(nodeSql(), clock);
+  const registry = tenantFace("acme" as TenantId, clock, 10);
+  const id = sessionId("priced");
+  await registry.reserve(order(id, 1));
+  // A thousandth of the currency a second, and 1 of 4 jobs met its limit.
+  const charge = { since: born, ms: null, nanosPerSecond: nanosPerUnit / 1_000 };
+  const outcomes = { ...report(id, 1).outcomes, launches: 1, launched: 1, jobsEnded: 4, jobsTimedOut: 1 };
+  const told = report(id, 2, { outcomes, leases: [lease(id, 1, "held", { charge })] });
+  await registry.report(told);
+  index.report(told);
+  index.counts(await registry.counts());
+  const http = await httpClient({
+    env: { SANDBOX_PROVIDER: "memory", ...testSecrets, PRICE_PER_HOUR: "local=3.6" },
+    answers: { shards: [face(index)] },
+  });
+  const stats = statsView.parse(await (await http.send("GET", "/v1/admin/stats")).json());
+  expect(stats).toMatchObject({
+    timeouts: { percent: 20, samples: 5, jobs: 1, launches: 0, provider_calls: 0 },
+    oldest_running: { id, tenant: "acme", created_at: new Date(born).toISOString() },
+    cost: { per_hour: 3.6, currency: "USD" },
+  });
+});
 
 describe("10,000 sessions in the index, through the real write path", () => {
   const indexes = Array.from({ length: shards }, () => new ShardIndex(nodeSql(), clock));
@@ -75,6 +100,10 @@ describe("10,000 sessions in the index, through the real write path", () => {
       total_destroyed: sessions - seen.running,
       sessions: { running: seen.running, terminated: sessions - seen.running },
       tenants: tenantNames.length,
+      oldest_running: { created_at: new Date(born).toISOString() },
+      timeouts: { window_seconds: 900, percent: 0 },
+      // No provider has a price.
+      cost: null,
     });
     expect(http.calls).toHaveLength(shards);
   });
