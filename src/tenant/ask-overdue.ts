@@ -18,7 +18,7 @@ const pokeBoundMs = 10_000;
 const pokesAtOnce = 6;
 
 export async function askOverdue(ports: AskPorts, core: TenantCore): Promise<void> {
-  await Promise.all(core.takeOverdue(pokesAtOnce).map((each) => ask(ports, core, each)));
+  await Promise.all(core.quota.takeOverdue(pokesAtOnce).map((each) => ask(ports, core, each)));
 }
 
 async function ask(ports: AskPorts, core: TenantCore, reservation: Reservation): Promise<void> {
@@ -26,7 +26,7 @@ async function ask(ports: AskPorts, core: TenantCore, reservation: Reservation):
   const { sessionId, generation, sandboxId } = reservation;
   const answer = await bounded(clock, pokeBoundMs, () => ports.poke(sessionId)).catch(() => null);
   const reply = answer === timedOut ? null : answer;
-  if (reply?.known === false) core.sessionVanished(reservation);
+  if (reply?.known === false) core.quota.sessionVanished(reservation);
   const said = reply === null ? "no answer" : reply.known ? "known" : "no such session";
   logger.warn("reservation without a lease", { session: sessionId, generation, sandbox: sandboxId, said });
 }

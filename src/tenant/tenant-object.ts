@@ -39,6 +39,7 @@ import { SnapshotKeeper } from "./snapshots/snapshot-keeper.ts";
 import type { SnapshotQuery } from "./snapshots/snapshot-rows.ts";
 import { snapshotViewOf } from "./snapshots/snapshot-view.ts";
 import { tellSpent } from "./quota/tell-spent.ts";
+import type { TenantContainers } from "./containers/tenant-containers.ts";
 import { TenantCore } from "./tenant-core.ts";
 import { WebhookCourier } from "./webhooks/webhook-courier.ts";
 import { WebhookDesk } from "./webhooks/webhook-desk.ts";
@@ -79,26 +80,26 @@ function earliest(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
-/** What the core and the desk answer as they are asked: reads, and writes after which no alarm is due. */
+/** What the parts answer as they are asked: reads, and writes after which no alarm is due. */
 const answeredBy = {
-  snapshotCounts: "core",
+  snapshotCounts: "snapshots",
   usage: "core",
-  standing: "core",
+  standing: "budget",
   reports: "core",
-  revokeKey: "core",
-  revokeAllKeys: "core",
-  checkKeys: "core",
-  keys: "core",
-  breaker: "core",
+  revokeKey: "keys",
+  revokeAllKeys: "keys",
+  checkKeys: "keys",
+  keys: "keys",
+  breaker: "quota",
   forgottenSnapshots: "core",
   ledger: "core",
-  open: "core",
+  open: "quota",
   sessions: "core",
-  containers: "core",
-  container: "core",
-  receipt: "core",
-  sessionReceipts: "core",
-  receiptChain: "core",
+  containers: "containers",
+  container: "containers",
+  receipt: "receipts",
+  sessionReceipts: "receipts",
+  receiptChain: "receipts",
   createWebhook: "desk",
   webhooks: "desk",
   webhook: "desk",
@@ -106,17 +107,22 @@ const answeredBy = {
   rotateWebhook: "desk",
   webhookDeliveries: "desk",
   reseal: "desk",
-} as const satisfies Partial<Readonly<Record<keyof TenantApi, "core" | "desk">>>;
+} as const satisfies Partial<
+  Readonly<
+    Record<keyof TenantApi, "core" | "desk" | "quota" | "budget" | "containers" | "snapshots" | "receipts" | "keys">
+  >
+>;
 
 type HandedOn = Pick<TenantApi, keyof typeof answeredBy>;
 
 export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
   class TenantObject extends DurableObject<Env> implements Omit<TenantApi, keyof HandedOn> {
     static {
-      forwardMethods<TenantObject, HandedOn, typeof answeredBy>(this.prototype, answeredBy, (self) => ({
-        core: self.#core,
-        desk: self.#desk,
-      }));
+      forwardMethods<TenantObject, HandedOn, typeof answeredBy>(this.prototype, answeredBy, (self) => {
+        const core = self.#core;
+        const { quota, budget, containers, snapshots, receipts, keys } = core;
+        return { core, desk: self.#desk, quota, budget, containers, snapshots, receipts, keys };
+      });
     }
 
     readonly #wiring: TenantWiring;
@@ -147,13 +153,13 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const core = this.#core;
       const callMs = terms.containers.policy.observeMs;
       this.#snapshots = new SnapshotKeeper({ clock, logger, providers, callMs }, core, stored);
-      const store: WebhookPorts["store"] = (body) => this.#stored(() => core.change(body));
-      const ports = { ...webhooks, core, store, tenant: () => this.#tenant(), clock, logger };
+      const store: WebhookPorts["store"] = (body) => this.#stored(() => core.rows.write(body));
+      const ports = { ...webhooks, rows: core.rows, store, tenant: () => this.#tenant(), clock, logger };
       this.#desk = new WebhookDesk(ports);
       this.#courier = new WebhookCourier(ports);
       this.#notary = new Notary({
         sign: (statement) => this.#wiring.sign(statement),
-        look: (body, empty) => core.look(body, empty),
+        look: (body, empty) => core.rows.read(body, empty),
         store,
         tenant: () => this.#tenant(),
         logger,
@@ -177,41 +183,41 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     }
 
     cancelReservation(sessionId: SessionId, generation: Generation): Promise<void> {
-      return this.#armed(() => this.#core.cancelReservation(sessionId, generation));
+      return this.#armed(() => this.#core.quota.cancel(sessionId, generation));
     }
 
     admitPause(order: PauseOrder): Promise<PauseReply> {
-      return this.#armed(() => this.#core.admitPause(order));
+      return this.#armed(() => this.#core.quota.admitPause(order));
     }
 
     reserveSnapshot(order: SnapshotOrder): Promise<SnapshotReply> {
-      return this.#armed(() => this.#core.reserveSnapshot(order));
+      return this.#armed(() => this.#core.snapshots.reserve(order));
     }
 
     settleSnapshot(sessionId: SessionId, taken: TakenSnapshot): Promise<void> {
-      return this.#armed(() => this.#core.settleSnapshot(sessionId, taken));
+      return this.#armed(() => this.#core.snapshots.settle(sessionId, taken));
     }
 
     async snapshot(reference: string) {
-      const found = this.#core.snapshot(reference);
+      const found = this.#core.snapshots.get(reference);
       return found && snapshotViewOf(found);
     }
 
     async snapshots(query: SnapshotQuery) {
-      return this.#core.snapshots(query).map(snapshotViewOf);
+      return this.#core.snapshots.list(query).map(snapshotViewOf);
     }
 
     async unreleasedSnapshots(after: string | null, limit: number) {
-      return this.#core.unreleasedSnapshots(after, limit).map(({ id }) => ({ id }));
+      return this.#core.snapshots.unreleased(after, limit).map(({ id }) => ({ id }));
     }
 
     async deleteSnapshot(reference: string, waitMs: number) {
       // Nothing is written for a tenant that never was.
-      if (this.#core.snapshot(reference) === null) return null;
-      const found = await this.#stored(() => this.#core.deleteSnapshot(reference));
+      if (this.#core.snapshots.get(reference) === null) return null;
+      const found = await this.#stored(() => this.#core.snapshots.delete(reference));
       if (found === null) return null;
       await bounded(this.#wiring.clock, waitMs, () => this.#snapshots.work());
-      return snapshotViewOf(this.#core.snapshot(found.id) ?? found);
+      return snapshotViewOf(this.#core.snapshots.get(found.id) ?? found);
     }
 
     report(report: SessionReport): Promise<{ readonly version: number }> {
@@ -234,15 +240,15 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return this.#armed(() => this.#desk.redeliver(id, delivery));
     }
 
-    resolveContainer(...order: Parameters<TenantCore["resolveContainer"]>) {
-      return this.#armed(() => this.#core.resolveContainer(...order));
+    resolveContainer(...order: Parameters<TenantContainers["resolve"]>) {
+      return this.#armed(() => this.#core.containers.resolve(...order));
     }
 
     override async alarm(): Promise<void> {
       const { clock, logger } = this.#wiring;
       await this.#alarm.fired(clock.now() + alarmFallbackMs);
       // Before the fleet is told: it is among what is told.
-      await this.#part("the budget's news", () => void this.#core.noteBudget());
+      await this.#part("the budget's news", () => void this.#core.budget.note());
       // Side by side: a container that cannot be ended, or a receiver that is slow, holds up nothing else.
       const done = await Promise.all([
         this.#part("shared containers", () => this.#work()),
@@ -250,7 +256,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
         this.#part("pruning", () => this.#prune()),
         this.#part("telling the fleet", async () => {
           await this.#teller.tell();
-          this.#core.storeCountsConfirmed();
+          this.#core.rows.storeCountsConfirmed();
         }),
         this.#part("overdue reservations", () => askOverdue(this.#wiring, this.#core)),
         this.#part("the month's budget", () => tellSpent(this.#wiring, this.#core)),
@@ -302,7 +308,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     #kick(): void {
       if (this.#teller.untold()) void this.#teller.tell();
       if (this.#courier.due) void this.#courier.run();
-      if (this.#core.containersDue()) void this.#work();
+      if (this.#core.containers.due()) void this.#work();
       if (this.#snapshots.due) void this.#part("snapshots", () => this.#snapshots.work());
       if (this.#notary.due) void this.#notary.sign();
     }
@@ -335,10 +341,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const hooks = this.#courier.nextLook();
       // What is due is worked on beside the answer: the alarm is for when that comes to nothing.
       const later = hooks === null ? null : Math.max(hooks, this.#wiring.clock.now() + courierNetMs);
-      const spent = this.#core.spentAt();
+      const spent = this.#core.budget.spentAt();
       // A session that did not answer is told again, and not at once.
       const tell = spent === null ? null : Math.max(spent, this.#wiring.clock.now() + alarmRestMs);
-      const look = [later, tell, this.#core.budgetNewsAt(), this.#core.spareUntil()].reduce(
+      const look = [later, tell, this.#core.budget.newsAt(), this.#core.allowance.spareUntil()].reduce(
         earliest,
         this.#core.nextLook(),
       );

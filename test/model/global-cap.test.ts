@@ -82,11 +82,11 @@ class World {
       tenant.made += 1;
       return tenant.keeper.reserve(order(sessionId(`${tenant.name}${tenant.made}x`), 1)).catch(() => null);
     };
-    const [open] = core.open(null, 1);
+    const [open] = core.quota.open(null, 1);
     if (kind === "reserve") await reserve();
     else if (kind === "burst") await Promise.all([reserve(), reserve(), reserve(), reserve(), reserve()]);
     else if (kind === "time passes") time += 25_000;
-    else if (kind === "give back" && open !== undefined) core.cancelReservation(open.sessionId, open.generation);
+    else if (kind === "give back" && open !== undefined) core.quota.cancel(open.sessionId, open.generation);
     else if (kind === "end" && open !== undefined) {
       const leases = [lease(open.sessionId, 1, "closed", { generation: open.generation })];
       core.report(report(open.sessionId, ++tenant.version, { status: "terminated", leases }));
@@ -186,8 +186,8 @@ describe("a tenant that creates often in a fleet with room", () => {
       made += 1;
       const id = sessionId(`a${made}x`);
       const reply = await keeper.reserve(order(id, 1));
-      core.cancelReservation(id, order(id, 1).generation);
-      if (core.unsettled()) await keeper.settle();
+      core.quota.cancel(id, order(id, 1).generation);
+      if (core.allowance.unsettled()) await keeper.settle();
       return reply;
     };
     const versions = () => new Set(asked.map(({ version }) => version)).size;
@@ -202,11 +202,11 @@ describe("a tenant that creates often in a fleet with room", () => {
     }
     expect(versions()).toBe(1);
     expect(control.capacity().used).toBe(1);
-    expect(core.spareUntil()).toBe(time + 60_000);
+    expect(core.allowance.spareUntil()).toBe(time + 60_000);
     time += 60_000;
-    expect(core.unsettled()).toBe(true);
+    expect(core.allowance.unsettled()).toBe(true);
     expect(await keeper.settle()).toBe(true);
-    expect([control.capacity().used, core.spareUntil()]).toEqual([0, null]);
+    expect([control.capacity().used, core.allowance.spareUntil()]).toEqual([0, null]);
   });
 
   it("hears of a drain all the same, and gives back at once under a small cap", async () => {

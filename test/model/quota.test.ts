@@ -179,7 +179,7 @@ class World {
     switch (message.type) {
       case "reserve": {
         const used = this.tenant.ledger().used;
-        const reply = this.tenant.reserve(message.order);
+        const reply = this.tenant.quota.reserve(message.order);
         const key = `${session.id} ${message.order.generation}`;
         if (reply.granted) expect(this.released, "a released generation was granted again").not.toContain(key);
         else if (reply.code === "quota_exhausted") expect(reply).toMatchObject({ limit: cap, used });
@@ -196,7 +196,7 @@ class World {
         return;
       }
       case "cancel":
-        return this.tenant.cancelReservation(session.id, message.generation);
+        return this.tenant.quota.cancel(session.id, message.generation);
       case "report": {
         const { version } = this.tenant.report(message.report);
         expect(version).toBeGreaterThanOrEqual(message.report.version);
@@ -206,7 +206,7 @@ class World {
   }
 
   check(): void {
-    const open = this.tenant.open(null, 1_000);
+    const open = this.tenant.quota.open(null, 1_000);
     const counted = new Set(
       open.filter((each) => each.state !== "asserted").map((each) => `${each.sessionId} ${each.generation}`),
     );

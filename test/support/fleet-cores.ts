@@ -14,22 +14,25 @@ import { snapshotPort } from "./snapshot-port.ts";
 import type { SnapshotQuery } from "../../src/tenant/snapshots/snapshot-rows.ts";
 import { snapshotViewOf } from "../../src/tenant/snapshots/snapshot-view.ts";
 
-/** Every method of `core` as a promise, but for those that the object's shell answers itself. */
-function face(core: object, own: object = {}): unknown {
-  return new Proxy(core, {
-    get(target, name) {
+/** Every method of the parts as a promise, but for those that the object's shell answers itself. */
+function face(parts: readonly object[], own: object = {}): unknown {
+  return new Proxy(own, {
+    get(_own, name) {
       // A promise that resolves to this must not take it for one.
       if (name === "then") return undefined;
       if (name in own) return Reflect.get(own, name) as unknown;
-      const method: unknown = Reflect.get(target, name, target);
-      if (typeof method !== "function") return undefined;
-      return async (...args: unknown[]) => Reflect.apply(method, target, args) as unknown;
+      for (const part of parts) {
+        const method: unknown = Reflect.get(part, name, part);
+        if (typeof method === "function")
+          return async (...args: unknown[]) => Reflect.apply(method, part, args) as unknown;
+      }
+      return undefined;
     },
   });
 }
 
 export function controlFace(clock: Pick<Clock, "now">, maxSandboxes = 100): FleetControlApi {
-  return face(new ControlCore(nodeSql(), clock, { maxSandboxes })) as FleetControlApi;
+  return face([new ControlCore(nodeSql(), clock, { maxSandboxes })]) as FleetControlApi;
 }
 
 /** What the object's shell answers from the desk. Nothing is sent: that is the courier's, and there is none. */
@@ -37,8 +40,8 @@ function webhookFace(core: TenantCore, tenant: TenantId, clock: Pick<Clock, "now
   let minted = 0;
   const id = () => `id${String((minted += 1)).padStart(18, "0")}`;
   const desk = new WebhookDesk({
-    core,
-    store: async (body) => core.change(body),
+    rows: core.rows,
+    store: async (body) => core.rows.write(body),
     tenant: () => tenant,
     clock: { now: () => clock.now(), sleep: () => new Promise(() => {}) },
     ids: { id, secret: () => "5e".repeat(32), random: () => 0.5 },
@@ -64,12 +67,16 @@ function webhookFace(core: TenantCore, tenant: TenantId, clock: Pick<Clock, "now
 
 export function tenantFace(tenant: TenantId, clock: Pick<Clock, "now">, maxSandboxes = 10): TenantApi {
   const core = new TenantCore(nodeSql(), clock, quotaTerms(defaultPolicy, maxSandboxes));
-  return face(core, {
+  const { quota, budget, containers, receipts, keys } = core;
+  return face([core, quota, budget, containers, receipts, keys], {
+    cancelReservation: async (...of: Parameters<typeof quota.cancel>) => quota.cancel(...of),
+    resolveContainer: async (...order: Parameters<typeof containers.resolve>) => containers.resolve(...order),
+    snapshotCounts: async () => core.snapshots.snapshotCounts(),
     counts: async () => ({ tenant, ...core.counts() }),
     ...snapshotPort(() => core),
-    snapshots: async (query: SnapshotQuery) => core.snapshots(query).map(snapshotViewOf),
+    snapshots: async (query: SnapshotQuery) => core.snapshots.list(query).map(snapshotViewOf),
     deleteSnapshot: async (reference: string) => {
-      const found = core.deleteSnapshot(reference);
+      const found = core.snapshots.delete(reference);
       return found && snapshotViewOf(found);
     },
     ...webhookFace(core, tenant, clock),

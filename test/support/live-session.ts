@@ -117,9 +117,9 @@ export class LiveSession {
       trace: new Trace(systemIds),
       tenant: () =>
         life.port("tenant", {
-          reserve: async (order) => registry.reserve(order),
-          cancelReservation: async (session, generation) => registry.cancelReservation(session, generation),
-          admitPause: async (order) => registry.admitPause(order),
+          reserve: async (order) => registry.quota.reserve(order),
+          cancelReservation: async (session, generation) => registry.quota.cancel(session, generation),
+          admitPause: async (order) => registry.quota.admitPause(order),
           ...snapshotPort(() => registry),
           report: async (report) => registry.report(report),
         }),

@@ -99,10 +99,10 @@ export class SessionRig {
       void this.logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
     const snapshots = snapshotPort(() => this.registry);
     const tenantPort: TenantPort = {
-      reserve: (order) => this.registryFate("reserve").then(() => this.registry.reserve(order)),
+      reserve: (order) => this.registryFate("reserve").then(() => this.registry.quota.reserve(order)),
       cancelReservation: (session, generation) =>
-        this.registryFate("cancelReservation").then(() => this.registry.cancelReservation(session, generation)),
-      admitPause: (order) => this.registryFate("admitPause").then(() => this.registry.admitPause(order)),
+        this.registryFate("cancelReservation").then(() => this.registry.quota.cancel(session, generation)),
+      admitPause: (order) => this.registryFate("admitPause").then(() => this.registry.quota.admitPause(order)),
       reserveSnapshot: (order) => this.registryFate("reserveSnapshot").then(() => snapshots.reserveSnapshot(order)),
       settleSnapshot: (session, taken) =>
         this.registryFate("settleSnapshot").then(() => snapshots.settleSnapshot(session, taken)),

@@ -7,10 +7,10 @@ export function snapshotPort(
   registry: () => TenantCore,
 ): Pick<TenantPort, "reserveSnapshot" | "settleSnapshot" | "snapshot"> {
   return {
-    reserveSnapshot: async (order) => registry().reserveSnapshot(order),
-    settleSnapshot: async (session, taken) => registry().settleSnapshot(session, taken),
+    reserveSnapshot: async (order) => registry().snapshots.reserve(order),
+    settleSnapshot: async (session, taken) => registry().snapshots.settle(session, taken),
     snapshot: async (reference) => {
-      const found = registry().snapshot(reference);
+      const found = registry().snapshots.get(reference);
       return found && snapshotViewOf(found);
     },
   };

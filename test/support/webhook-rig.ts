@@ -49,8 +49,8 @@ export class WebhookRig {
   reincarnate(): [WebhookDesk, WebhookCourier] {
     const id = () => `id${String((this.#minted += 1)).padStart(18, "0")}`;
     const ports: WebhookPorts = {
-      core: this.core,
-      store: async (body) => this.core.change(body),
+      rows: this.core.rows,
+      store: async (body) => this.core.rows.write(body),
       tenant: () => tenant,
       clock: { now: () => this.now, sleep: () => new Promise(() => {}) },
       ids: { id, secret: () => String((this.#minted += 1)).padStart(64, "0"), random: () => 0 },

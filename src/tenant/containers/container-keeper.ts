@@ -39,7 +39,7 @@ export class ContainerKeeper {
 
   /** Every attempt that is due, side by side; one at a time for each container. */
   async work(): Promise<void> {
-    const due = await this.#stored(() => this.#core.takeDueContainers(() => this.#ports.ids.random(), attemptsAtOnce));
+    const due = await this.#stored(() => this.#core.containers.takeDue(() => this.#ports.ids.random(), attemptsAtOnce));
     await Promise.all(due.map((container) => this.#end(container)));
   }
 
@@ -49,13 +49,13 @@ export class ContainerKeeper {
     const { clock, ids, logger } = this.#ports;
     const attemptId = ids.id() as AttemptId;
     try {
-      const begun = await this.#stored(() => this.#core.beginContainerAttempt(id, attemptId));
+      const begun = await this.#stored(() => this.#core.containers.beginAttempt(id, attemptId));
       if (begun === null) return;
       const { retired, error } = await this.#destroy(begun);
       const settledAt = clock.now();
       const looks = await this.#lookTwice(begun);
       const result = { attemptId, retired, looks, settledAt, error, jitter: ids.random() };
-      const after = await this.#stored(() => this.#core.containerAttemptFinished(id, result));
+      const after = await this.#stored(() => this.#core.containers.attemptFinished(id, result));
       if (after?.phase === "gone") {
         logger.info("a shared container is gone", { container: id, reason: after.reason });
         await this.#tellMembers(id);
@@ -75,7 +75,7 @@ export class ContainerKeeper {
 
   /** Its members can be proven gone now: they need not wait for their own next try. One that is not reached makes that try. */
   async #tellMembers(id: ContainerId): Promise<void> {
-    const members = this.#core.container(id)?.members ?? [];
+    const members = this.#core.containers.container(id)?.members ?? [];
     const { policy } = this.#ports;
     const sessions = new Set(members.map(({ sessionId }) => sessionId));
     await Promise.all(

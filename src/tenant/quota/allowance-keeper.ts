@@ -54,9 +54,9 @@ export class AllowanceKeeper {
   /** Tells control how it stands, when that is not what control last heard. true: it is now. */
   settle(): Promise<boolean> {
     return this.#inTurn(async () => {
-      if (!this.#core.unsettled()) return true;
+      if (!this.#core.allowance.unsettled()) return true;
       await this.#ask(0);
-      return !this.#core.unsettled();
+      return !this.#core.allowance.unsettled();
     });
   }
 
@@ -64,7 +64,7 @@ export class AllowanceKeeper {
     const drainKnown = order.purpose !== "create" || this.#clock.now() < this.#notDrainingAt + drainHeardMs;
     const judged = await this.#stored(() => this.#decide(order, drainKnown));
     if ("granted" in judged) return judged;
-    if (this.#core.covered()) {
+    if (this.#core.allowance.covered()) {
       const draining = await this.#isDraining();
       if (draining === true && order.purpose === "create") return { granted: false, code: "draining" };
       if (draining !== null) {
@@ -85,14 +85,15 @@ export class AllowanceKeeper {
    * report that comes between the two may turn a refusal into a grant that nothing covers.
    */
   #decide(order: ReserveOrder, mayGrant: boolean): ReserveReply | { readonly room: number } {
-    const standing = this.#core.judge(order);
-    if (standing.type !== "free" || (mayGrant && this.#core.covered())) return this.#core.reserve(order);
+    const standing = this.#core.quota.judge(order);
+    if (standing.type !== "free" || (mayGrant && this.#core.allowance.covered()))
+      return this.#core.quota.reserve(order);
     return { room: standing.room };
   }
 
   /** What is kept covers the order, so only a drain could refuse it: asked without a write here or there. null: control no longer allows as much. */
   async #isDraining(): Promise<boolean | null> {
-    const order = this.#core.repeatedAllowance();
+    const order = this.#core.allowance.repeated();
     const reply = await this.#order(order);
     if (reply.type !== "answered" || reply.allowed !== order.wants) return null;
     this.#noteDrain(reply.draining);
@@ -115,9 +116,9 @@ export class AllowanceKeeper {
     // The second time with a number above the one that control says it has heard.
     for (const attempt of [1, 2]) {
       // The alarm stands before control is asked: an order without its answer is told again.
-      const draft = await this.#stored(() => this.#core.draftAllowance(more));
+      const draft = await this.#stored(() => this.#core.allowance.draft(more));
       const reply = await this.#order(draft);
-      await this.#stored(() => this.#core.allowanceAnswered(draft, reply));
+      await this.#stored(() => this.#core.allowance.answered(draft, reply));
       if (reply.type === "answered") {
         this.#noteDrain(reply.draining);
         return reply;

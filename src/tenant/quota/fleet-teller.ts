@@ -28,7 +28,7 @@ export class FleetTeller {
   }
 
   untold(): boolean {
-    return this.#core.unsettled() || this.#core.countsPending();
+    return this.#core.allowance.unsettled() || this.#core.rows.countsPending();
   }
 
   /** Never rejects. One at a time: what changes meanwhile is told by the round after it. */
@@ -38,7 +38,7 @@ export class FleetTeller {
     try {
       for (let round = 0; this.untold() && round < tellRounds; round += 1) {
         await this.#keeper.settle();
-        if (this.#core.countsPending()) await tellCounts(this.#ports, this.#tenant(), this.#core);
+        if (this.#core.rows.countsPending()) await tellCounts(this.#ports, this.#tenant(), this.#core);
       }
     } catch (error) {
       this.#ports.logger.warn("the fleet was not told", { tenant: this.#tenant(), error: String(error) });

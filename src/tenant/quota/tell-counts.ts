@@ -19,5 +19,5 @@ export async function tellCounts(ports: CountsPorts, tenant: TenantId, core: Ten
   const counts = { tenant, ...core.counts() };
   const reply = await bounded(ports.clock, tellBoundMs, () => ports.index(tenant).counts(counts));
   if (reply === timedOut) throw new Error(`the shard did not confirm the counts within ${tellBoundMs} ms`);
-  core.countsConfirmed(reply.version);
+  core.rows.countsConfirmed(reply.version);
 }

@@ -18,7 +18,7 @@ const againMs = 60_000;
 const atOnce = 20;
 
 export async function tellSpent(ports: SpentPorts, core: TenantCore): Promise<void> {
-  await Promise.all(core.sessionsToTellSpent(atOnce).map((each) => tell(ports, core, each)));
+  await Promise.all(core.budget.sessionsToTell(atOnce).map((each) => tell(ports, core, each)));
 }
 
 async function tell(
@@ -29,9 +29,9 @@ async function tell(
   const answer = await bounded(clock, boundMs, () => budgetSpent(sessionId)).catch(() => null);
   if (answer === null || answer === timedOut) {
     logger.warn("a session was not told that the budget is used up", { session: sessionId });
-    core.tellSpentLater(sessionId, generation, clock.now() + againMs);
+    core.budget.tellLater(sessionId, generation, clock.now() + againMs);
     return;
   }
   // Also when there is no session of that id: nothing of it is to be paused.
-  core.toldSpent(sessionId, generation);
+  core.budget.told(sessionId, generation);
 }

@@ -32,12 +32,12 @@ export class SnapshotKeeper {
   }
 
   get due(): boolean {
-    return this.#core.snapshotsDue();
+    return this.#core.snapshots.due();
   }
 
   /** Every deletion that is due, side by side. */
   async work(): Promise<void> {
-    const due = await this.#stored(() => this.#core.takeDueSnapshots(atOnce));
+    const due = await this.#stored(() => this.#core.snapshots.takeDue(atOnce));
     await Promise.all(due.map((snapshot) => this.#delete(snapshot)));
   }
 
@@ -47,7 +47,7 @@ export class SnapshotKeeper {
     this.#busy.add(id);
     try {
       const result = await this.#removed(snapshot);
-      await this.#stored(() => this.#core.snapshotDeletionFinished(id, result));
+      await this.#stored(() => this.#core.snapshots.deletionFinished(id, result));
       if (result.type === "failed")
         this.#ports.logger.warn("a snapshot is not proven deleted yet", { snapshot: id, why: result.why });
     } catch (error) {

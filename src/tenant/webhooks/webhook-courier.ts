@@ -64,7 +64,7 @@ export class WebhookCourier {
 
   /** When to look again; null: nothing waits. For what has no room now, when a call under way would have been lost. */
   nextLook(): number | null {
-    return this.#ports.core.look((sql) => {
+    return this.#ports.rows.read((sql) => {
       const now = this.#ports.clock.now();
       const times = [this.#reading.size < readsAtOnce ? firstReadAt(sql) : now + readAgainMs];
       for (const webhook of activeWebhooks(sql)) {
@@ -95,14 +95,14 @@ export class WebhookCourier {
   /** Never throws: rows that cannot be read now are looked at again by the alarm. */
   #start(): void {
     try {
-      const { core, clock } = this.#ports;
+      const { rows, clock } = this.#ports;
       const now = clock.now();
-      for (const session of core.look((sql) => sessionsToRead(sql, now, readsAtOnce), [])) {
+      for (const session of rows.read((sql) => sessionsToRead(sql, now, readsAtOnce), [])) {
         if (this.#reading.size >= readsAtOnce || this.#reading.has(session.sessionId)) continue;
         this.#reading.add(session.sessionId);
         this.#call(this.#read(session), () => this.#reading.delete(session.sessionId));
       }
-      const active = core.look(activeWebhooks, []);
+      const active = rows.read(activeWebhooks, []);
       for (const [id, lane] of this.#lanes)
         if (lane.underWay.size === 0 && !active.some((webhook) => webhook.id === id)) this.#lanes.delete(id);
       // Those that have waited longest for a turn first, one more for each: nobody takes the connection of a receiver that
@@ -121,7 +121,7 @@ export class WebhookCourier {
     const lane = this.#laneOf(webhookId);
     const { underWay } = lane;
     if (underWay.size >= atMost || this.#roomFor(webhookId) <= 0) return;
-    const due = this.#ports.core.look((sql) => headsDue(sql, webhookId, now, underWay.size + 1), []);
+    const due = this.#ports.rows.read((sql) => headsDue(sql, webhookId, now, underWay.size + 1), []);
     const next = due.find((delivery) => !underWay.has(delivery.id));
     if (next === undefined) return;
     lane.turn = this.#turns += 1;

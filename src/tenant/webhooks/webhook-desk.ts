@@ -43,7 +43,7 @@ export class WebhookDesk {
   }
 
   async createWebhook(body: CreateWebhook): Promise<Reply<WebhookWithSecret>> {
-    const { core, clock, ids } = this.#ports;
+    const { rows, clock, ids } = this.#ports;
     const fault = this.#addressFault(body.url);
     if (fault !== null) return fault;
     const id = `wh_${ids.id()}`;
@@ -51,7 +51,7 @@ export class WebhookDesk {
     const sealed = await this.#seal(id, secret);
     if (sealed === null) return noKey;
     const now = clock.now();
-    return core.change((sql): Reply<WebhookWithSecret> => {
+    return rows.write((sql): Reply<WebhookWithSecret> => {
       const used = readWebhooks(sql).length;
       if (used >= webhookLimits.perTenant) return refuse(tooMany(used));
       const webhook: Webhook = {
@@ -74,14 +74,14 @@ export class WebhookDesk {
   }
 
   webhooks(): readonly WebhookView[] {
-    return this.#ports.core.look(
+    return this.#ports.rows.read(
       (sql) => readWebhooks(sql).map((webhook) => view(webhook, pendingCount(sql, webhook.id))),
       [],
     );
   }
 
   webhook(id: string): Reply<WebhookView> {
-    return this.#ports.core.look((sql): Reply<WebhookView> => {
+    return this.#ports.rows.read((sql): Reply<WebhookView> => {
       const webhook = readWebhook(sql, id);
       return webhook === null ? unknownWebhook : { ok: true, value: view(webhook, pendingCount(sql, id)) };
     }, unknownWebhook);
@@ -130,7 +130,7 @@ export class WebhookDesk {
   }
 
   webhookDeliveries(id: string, query: DeliveryQuery): Reply<DeliveryPage> {
-    return this.#ports.core.look((sql): Reply<DeliveryPage> => {
+    return this.#ports.rows.read((sql): Reply<DeliveryPage> => {
       if (readWebhook(sql, id) === null) return unknownWebhook;
       const found = deliveriesOf(sql, id, query.state, query.before, query.limit + 1);
       const page = found.slice(0, query.limit);
@@ -178,18 +178,18 @@ export class WebhookDesk {
 
   /** Seals anew what an older key sealed. */
   async reseal(): Promise<SealCount> {
-    const { core, seals, tenant, logger } = this.#ports;
+    const { rows, seals, tenant, logger } = this.#ports;
     const count = { current: 0, renewed: 0, unreadable: 0 };
-    for (const { id } of core.look(readWebhooks, [])) {
+    for (const { id } of rows.read(readWebhooks, [])) {
       for (const field of ["secret", "previous"] as const) {
-        const stored = core.look((sql) => storedSecret(readWebhook(sql, id), field), null);
+        const stored = rows.read((sql) => storedSecret(readWebhook(sql, id), field), null);
         if (stored === null) continue;
         const outcome = await seals.renew(stored, secretPlace(tenant(), id));
         count[outcome.type] += 1;
         if (outcome.type === "unreadable")
           logger.error("a webhook's secret cannot be read", { webhook: id, why: outcome.why });
         if (outcome.type !== "renewed") continue;
-        core.change((sql) => {
+        rows.write((sql) => {
           const webhook = readWebhook(sql, id);
           // It may have been rotated or removed meanwhile.
           if (webhook === null || storedSecret(webhook, field) !== stored) return;
@@ -204,8 +204,8 @@ export class WebhookDesk {
 
   #with<T>(id: string, body: (sql: Parameters<typeof readWebhook>[0], webhook: Webhook) => T): Reply<T> {
     // A tenant that never had one writes nothing by asking.
-    if (this.#ports.core.look((sql) => readWebhook(sql, id), null) === null) return unknownWebhook;
-    return this.#ports.core.change((sql): Reply<T> => {
+    if (this.#ports.rows.read((sql) => readWebhook(sql, id), null) === null) return unknownWebhook;
+    return this.#ports.rows.write((sql): Reply<T> => {
       const webhook = readWebhook(sql, id);
       return webhook === null ? unknownWebhook : { ok: true, value: body(sql, webhook) };
     });

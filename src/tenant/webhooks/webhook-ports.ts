@@ -1,4 +1,5 @@
 /** What the webhooks of a tenant touch outside its rows. */
+import type { TenantRows } from "../tenant-rows.ts";
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { EventView } from "../../protocol/resources/session/events.ts";
 import type { Reply } from "../../protocol/problem.ts";
@@ -34,16 +35,8 @@ export interface WebhookTerms {
   readonly disableAfterMs: number;
 }
 
-/** The tenant's tables. */
-export interface WebhookTables {
-  /** One transaction. */
-  change<T>(body: (sql: Sql) => T): T;
-  /** Of a tenant that never was: `empty`, and nothing is written. */
-  look<T>(body: (sql: Sql) => T, empty: T): T;
-}
-
 export interface WebhookPorts {
-  readonly core: WebhookTables;
+  readonly rows: Pick<TenantRows, "read" | "write">;
   /** One transaction, with the alarm for what it leaves to be done. */
   readonly store: <T>(body: (sql: Sql) => T) => Promise<T>;
   readonly tenant: () => TenantId;

@@ -72,10 +72,9 @@ class Fleet {
       trafficKeys: webTrafficKeys,
       defaultNetwork: { mode: "open" },
       tenant: () => ({
-        reserve: (order) => Promise.resolve(this.registry.reserve(order)),
-        cancelReservation: (session, generation) =>
-          Promise.resolve(this.registry.cancelReservation(session, generation)),
-        admitPause: (order) => Promise.resolve(this.registry.admitPause(order)),
+        reserve: (order) => Promise.resolve(this.registry.quota.reserve(order)),
+        cancelReservation: (session, generation) => Promise.resolve(this.registry.quota.cancel(session, generation)),
+        admitPause: (order) => Promise.resolve(this.registry.quota.admitPause(order)),
         ...snapshotPort(() => this.registry),
         report: (report) => Promise.resolve(this.registry.report(report)),
       }),
@@ -140,11 +139,11 @@ it("two sessions are members of one container, work, end one by one, each with i
     "the container to be proven gone",
     async () => {
       await keeper.work();
-      return registry.containers(null, 10).every(({ container: each }) => each.phase === "gone");
+      return registry.containers.containers(null, 10).every(({ container: each }) => each.phase === "gone");
     },
     30_000,
   );
-  const [gone] = registry.containers(null, 10);
+  const [gone] = registry.containers.containers(null, 10);
   expect(gone?.container).toMatchObject({ id: container, phase: "gone", reason: "empty" });
   expect(world.account.object(container!).container.runs).toBe(false);
   expect(world.account.object(container!).container.pids()).toEqual([]);

@@ -72,18 +72,18 @@ describe("a snapshot of a running session", () => {
     const rig = new SessionRig();
     await rig.running();
     const { id } = await taken(rig);
-    rig.registry.deleteSnapshot("base");
+    rig.registry.snapshots.delete("base");
     rig.fault = always("inspectSnapshot", { type: "fail_before", effect: "none" });
     await registryWorks(rig);
-    expect(rig.registry.snapshot(id)).toMatchObject({
+    expect(rig.registry.snapshots.get(id)).toMatchObject({
       phase: "deleting",
       deletion: { attempts: 1, verifiedAbsentAt: null },
     });
     rig.fault = null;
     await rig.pass(minute);
     await registryWorks(rig);
-    expect(rig.registry.snapshot(id)).toMatchObject({ phase: "gone", deletion: { attempts: 2, lastError: null } });
-    expect(rig.registry.snapshot(id)?.deletion?.evidence).toContain("found no file");
+    expect(rig.registry.snapshots.get(id)).toMatchObject({ phase: "gone", deletion: { attempts: 2, lastError: null } });
+    expect(rig.registry.snapshots.get(id)?.deletion?.evidence).toContain("found no file");
     expect(shelf(rig)).toEqual([]);
     await rig.commands.delete(caller, "requested");
     await rig.pass(rig.policy.retentionMs + 10 * minute);
@@ -100,7 +100,7 @@ describe("a snapshot of a running session", () => {
     expect(reply).toMatchObject({ ok: false, problem: { code: "snapshot_failed" } });
     expect(await ran(rig, "echo goes on")).toBe("goes on\n");
     await registryWorks(rig);
-    expect([shelf(rig), rig.registry.snapshotCounts().count]).toEqual([[], 0]);
+    expect([shelf(rig), rig.registry.snapshots.snapshotCounts().count]).toEqual([[], 0]);
     // The name is free again.
     expect((await taken(rig)).status).toBe("ready");
   });
@@ -113,8 +113,8 @@ describe("a snapshot of a running session", () => {
     expect(again).toMatchObject({ ok: false, problem: { code: "already_exists" } });
     const second_ = await taken(rig, { replace: true });
     await registryWorks(rig);
-    expect(rig.registry.snapshot("base")?.id).toBe(second_.id);
-    expect(rig.registry.snapshot(first.id)?.phase).toBe("gone");
+    expect(rig.registry.snapshots.get("base")?.id).toBe(second_.id);
+    expect(rig.registry.snapshots.get(first.id)?.phase).toBe("gone");
     expect(shelf(rig)).toEqual([second_.id]);
   });
 });
@@ -139,7 +139,7 @@ describe("what interrupts the taking of a snapshot", () => {
     rig.reincarnate();
     rig.commands.engine.pump();
     await rig.pass(5 * minute);
-    const snapshot = rig.registry.snapshot("base");
+    const snapshot = rig.registry.snapshots.get("base");
     expect(snapshot?.phase).toBe("kept");
     expect(shelf(rig)).toEqual([snapshot?.id]);
     expect(await ran(rig, "echo goes on")).toBe("goes on\n");
@@ -155,7 +155,7 @@ describe("what interrupts the taking of a snapshot", () => {
     // The save was under way when its session ended: what it may still write is looked for once it must be over.
     await rig.pass(rig.policy.snapshotMs + minute);
     await registryWorks(rig);
-    expect([shelf(rig), rig.registry.snapshotCounts()]).toEqual([[], { count: 0, bytes: 0, deleting: 0 }]);
+    expect([shelf(rig), rig.registry.snapshots.snapshotCounts()]).toEqual([[], { count: 0, bytes: 0, deleting: 0 }]);
     expect((await rig.view()).status).toBe("terminated");
   });
 
@@ -187,11 +187,11 @@ describe("what interrupts the taking of a snapshot", () => {
 
   it("a session that is never heard of again: its registry deletes what may have been saved [TRA-15]", async () => {
     const { rig } = await takingSlowly();
-    const id = rig.registry.snapshot("base")?.id ?? "";
+    const id = rig.registry.snapshots.get("base")?.id ?? "";
     rig.registryFate = (call) => (call === "settleSnapshot" ? Promise.reject(new Error("down")) : Promise.resolve());
     await rig.pass(30 * minute);
     await registryWorks(rig);
-    expect(rig.registry.snapshot(id)).toMatchObject({
+    expect(rig.registry.snapshots.get(id)).toMatchObject({
       phase: "gone",
       failure: "Nobody told in time what became of it.",
     });
@@ -201,7 +201,7 @@ describe("what interrupts the taking of a snapshot", () => {
     rig.registryFate = () => Promise.resolve();
     await rig.pass(10 * minute);
     expect(rig.commands.state.session?.taken).toEqual([]);
-    expect(rig.registry.snapshot(id)?.phase).toBe("gone");
+    expect(rig.registry.snapshots.get(id)?.phase).toBe("gone");
   });
 });
 
@@ -213,26 +213,26 @@ describe("a save that may still be under way when it is given up", () => {
     const reply = await rig.during(aWhile, rig.commands.snapshot(caller, wish, 5_000));
     expect(reply).toMatchObject({ ok: false, problem: { code: "snapshot_failed" } });
     await registryWorks(rig);
-    const [snapshot] = rig.registry.snapshots({ sessionId: null, name: null, after: null, limit: 1 });
+    const [snapshot] = rig.registry.snapshots.list({ sessionId: null, name: null, after: null, limit: 1 });
     return { rig, id: snapshot?.id ?? "" };
   };
 
   it("is not called gone before it must have ended, so what lands late is found and removed [TRA-15]", async () => {
     const { rig, id } = await givenUp("unknown");
-    expect(rig.registry.snapshot(id)).toMatchObject({
+    expect(rig.registry.snapshots.get(id)).toMatchObject({
       phase: "deleting",
       deletion: { verifiedAbsentAt: null, lastError: expect.stringContaining("may still be under way") },
     });
     rig.rig.world.snapshots.landLate(rig.id, id);
     await rig.pass(rig.policy.snapshotMs + 6 * minute);
     await registryWorks(rig);
-    expect(rig.registry.snapshot(id)).toMatchObject({ phase: "gone", deletion: { lastError: null } });
+    expect(rig.registry.snapshots.get(id)).toMatchObject({ phase: "gone", deletion: { lastError: null } });
     expect(shelf(rig)).toEqual([]);
   });
 
   it("that certainly did nothing is gone at once [TRA-15]", async () => {
     const { rig } = await givenUp("none");
-    expect(rig.registry.snapshotCounts()).toEqual({ count: 0, bytes: 0, deleting: 0 });
+    expect(rig.registry.snapshots.snapshotCounts()).toEqual({ count: 0, bytes: 0, deleting: 0 });
   });
 
   it("deleted by its tenant while it is taken, is called gone only when the session has told of its end [TRA-15]", async () => {
@@ -241,13 +241,13 @@ describe("a save that may still be under way when it is given up", () => {
     rig.fault = once("save", { type: "slow", ms: minute });
     const answer = rig.commands.snapshot(caller, wish, 5 * minute);
     await rig.pass(2 * second);
-    const { id = "" } = rig.registry.deleteSnapshot("base") ?? {};
+    const { id = "" } = rig.registry.snapshots.delete("base") ?? {};
     await registryWorks(rig);
-    expect(rig.registry.snapshot(id)?.phase).toBe("deleting");
+    expect(rig.registry.snapshots.get(id)?.phase).toBe("deleting");
     await rig.pass(2 * minute);
     await answer;
     await registryWorks(rig);
-    expect(rig.registry.snapshot(id)?.phase).toBe("gone");
+    expect(rig.registry.snapshots.get(id)?.phase).toBe("gone");
     expect(shelf(rig)).toEqual([]);
   });
 });
@@ -266,41 +266,41 @@ describe("the registry", () => {
 
   it("gives no more places than there are, counts what is not proven gone, and never twice for one id [TRA-15]", () => {
     const rig = new SessionRig({}, 10, { maxPaused: 10, maxSnapshots: 2, maxSnapshotBytes: 1_000 });
-    const ask = (id: string) => rig.registry.reserveSnapshot(order(rig, id));
+    const ask = (id: string) => rig.registry.snapshots.reserve(order(rig, id));
     expect([ask("a"), ask("a"), ask("b")]).toEqual([{ granted: true }, { granted: true }, { granted: true }]);
     expect(ask("c")).toEqual({ granted: false, of: "snapshots", limit: 2, used: 2 });
-    rig.registry.settleSnapshot(rig.id, { id: "a", outcome: "saved", bytes: 1, generation: 1 as never });
-    rig.registry.deleteSnapshot("a");
+    rig.registry.snapshots.settle(rig.id, { id: "a", outcome: "saved", bytes: 1, generation: 1 as never });
+    rig.registry.snapshots.delete("a");
     expect(ask("c")).toMatchObject({ granted: false });
-    rig.registry.takeDueSnapshots(10);
-    rig.registry.snapshotDeletionFinished("a", { type: "absent", at: 1, evidence: "nothing" });
+    rig.registry.snapshots.takeDue(10);
+    rig.registry.snapshots.deletionFinished("a", { type: "absent", at: 1, evidence: "nothing" });
     expect(ask("c")).toEqual({ granted: true });
   });
 
   it("refuses more bytes than the tenant may have saved [TRA-15]", () => {
     const rig = new SessionRig({}, 10, { maxPaused: 10, maxSnapshots: 10, maxSnapshotBytes: 1_000 });
-    rig.registry.reserveSnapshot(order(rig, "a"));
-    rig.registry.settleSnapshot(rig.id, { id: "a", outcome: "saved", bytes: 1_000, generation: 1 as never });
-    expect(rig.registry.reserveSnapshot(order(rig, "b"))).toMatchObject({ granted: false, of: "snapshot_bytes" });
+    rig.registry.snapshots.reserve(order(rig, "a"));
+    rig.registry.snapshots.settle(rig.id, { id: "a", outcome: "saved", bytes: 1_000, generation: 1 as never });
+    expect(rig.registry.snapshots.reserve(order(rig, "b"))).toMatchObject({ granted: false, of: "snapshot_bytes" });
   });
 
   it("keeps one of a name: what was still being taken when another replaced it does not come beside it [TRA-15]", () => {
     const rig = new SessionRig();
     const saved = (id: string) =>
-      rig.registry.settleSnapshot(rig.id, { id, outcome: "saved", bytes: 1, generation: 1 as never });
-    rig.registry.reserveSnapshot({ ...order(rig, "a"), name: "base" });
-    rig.registry.reserveSnapshot({ ...order(rig, "b"), name: "base", replaces: true });
+      rig.registry.snapshots.settle(rig.id, { id, outcome: "saved", bytes: 1, generation: 1 as never });
+    rig.registry.snapshots.reserve({ ...order(rig, "a"), name: "base" });
+    rig.registry.snapshots.reserve({ ...order(rig, "b"), name: "base", replaces: true });
     saved("b");
     saved("a");
-    expect(rig.registry.snapshot("base")?.id).toBe("b");
-    expect(rig.registry.snapshot("a")).toMatchObject({ phase: "deleting", failure: expect.stringContaining("b") });
+    expect(rig.registry.snapshots.get("base")?.id).toBe("b");
+    expect(rig.registry.snapshots.get("a")).toMatchObject({ phase: "deleting", failure: expect.stringContaining("b") });
   });
 
   it("believes nobody but the session that takes it [TRA-15]", () => {
     const rig = new SessionRig();
-    rig.registry.reserveSnapshot(order(rig, "a"));
+    rig.registry.snapshots.reserve(order(rig, "a"));
     const other = "b".repeat(20) as SessionId;
-    rig.registry.settleSnapshot(other, { id: "a", outcome: "saved", bytes: 1, generation: 1 as never });
-    expect(rig.registry.snapshot("a")?.phase).toBe("taking");
+    rig.registry.snapshots.settle(other, { id: "a", outcome: "saved", bytes: 1, generation: 1 as never });
+    expect(rig.registry.snapshots.get("a")?.phase).toBe("taking");
   });
 });

@@ -23,28 +23,28 @@ describe("a tenant's registry", () => {
     tenant = new TenantCore(sql, { now: () => now }, { ...quotaTerms(defaultPolicy, 10), orphanAfterMs: 720_000 });
   });
 
-  const states = () => tenant.open(null, 100).map((each) => [each.generation - born, each.state]);
+  const states = () => tenant.quota.open(null, 100).map((each) => [each.generation - born, each.state]);
 
   it("reading a tenant that never was writes nothing [API-12]", () => {
     expect(tenant.ledger()).toEqual(noLedger);
-    expect(tenant.open(null, 10)).toEqual([]);
+    expect(tenant.quota.open(null, 10)).toEqual([]);
     expect(tenant.sessions(null, 10)).toEqual([]);
-    expect(tenant.receipt(a, null)).toBeNull();
+    expect(tenant.receipts.receipt(a, null)).toBeNull();
     expect(tenant.nextLook()).toBeNull();
     expect(sql.run("SELECT name FROM sqlite_master")).toEqual([]);
   });
 
   it("tables of newer code are neither read nor written [LEA-19]", () => {
-    tenant.reserve(order(a, 1));
+    tenant.quota.reserve(order(a, 1));
     sql.run("INSERT INTO schema_migration (version, name) VALUES (99, 'from the future')");
     const older = new TenantCore(sql, { now: () => now }, { ...quotaTerms(defaultPolicy, 10), orphanAfterMs: 1 });
-    expect(() => older.reserve(order(a, 2))).toThrow(/newer/);
+    expect(() => older.quota.reserve(order(a, 2))).toThrow(/newer/);
     expect(() => older.ledger()).toThrow(/newer/);
     expect(sql.run("SELECT count(*) AS rows FROM reservation")[0]?.["rows"]).toBe(1);
   });
 
   it("a reservation follows its lease, and only verified absence gives it back [CAP-6]", () => {
-    tenant.reserve(order(a, 1));
+    tenant.quota.reserve(order(a, 1));
     for (const [version, phase] of [
       [2, "launching"],
       [3, "held"],
@@ -57,7 +57,7 @@ describe("a tenant's registry", () => {
     tenant.report(report(a, 5, { status: "terminated", leases: [lease(a, 1, "closed")] }));
     expect(states()).toEqual([]);
     expect(tenant.ledger()).toMatchObject({ used: 0, counts: { granted: 1, proven: 1 }, imbalances: [] });
-    expect(tenant.receipt(a, generation(1))).toEqual(receipt(a, 1));
+    expect(tenant.receipts.receipt(a, generation(1))).toEqual(receipt(a, 1));
   });
 
   it("[BUG-7] keeps the snapshots that an operator took off a session, also when that is erased", () => {
@@ -75,20 +75,21 @@ describe("a tenant's registry", () => {
     const closing = (version: number, changes: Partial<SessionReport> = {}) =>
       report(a, version, { leases: [lease(a, 1, "closed")], successor, ...changes });
     const fillUp = () => {
-      for (let count = 1; count <= 10; count += 1) tenant.reserve(order(count === 1 ? a : sessionId(`s${count}`), 1));
+      for (let count = 1; count <= 10; count += 1)
+        tenant.quota.reserve(order(count === 1 ? a : sessionId(`s${count}`), 1));
       tenant.report(report(a, 2, { leases: [lease(a, 1, "held")] }));
       expect(tenant.ledger().used).toBe(10);
     };
 
     it("[BUG-6] is handed on in the write that frees it: nobody takes it meanwhile, and none is counted twice", () => {
       fillUp();
-      expect(tenant.reserve(order(b, 1))).toMatchObject({ granted: false, code: "quota_exhausted" });
+      expect(tenant.quota.reserve(order(b, 1))).toMatchObject({ granted: false, code: "quota_exhausted" });
       // Its own order may come before the report: it is refused like any other, and asked again.
-      expect(tenant.reserve({ ...order(a, 2), purpose: "upgrade" })).toMatchObject({ granted: false });
+      expect(tenant.quota.reserve({ ...order(a, 2), purpose: "upgrade" })).toMatchObject({ granted: false });
       tenant.report(closing(3));
       expect(tenant.ledger()).toMatchObject({ used: 10, imbalances: [] });
-      expect(tenant.reserve(order(b, 1))).toMatchObject({ granted: false, code: "quota_exhausted" });
-      expect(tenant.reserve({ ...order(a, 2), purpose: "upgrade" })).toEqual({ granted: true });
+      expect(tenant.quota.reserve(order(b, 1))).toMatchObject({ granted: false, code: "quota_exhausted" });
+      expect(tenant.quota.reserve({ ...order(a, 2), purpose: "upgrade" })).toEqual({ granted: true });
       tenant.report(closing(4));
       expect(tenant.ledger()).toMatchObject({ used: 10, imbalances: [] });
     });
@@ -96,7 +97,7 @@ describe("a tenant's registry", () => {
     it("[BUG-6] is given back when the session gives the upgrade up, and is not handed on again by an old report", () => {
       fillUp();
       tenant.report(closing(3));
-      tenant.cancelReservation(a, successor.generation);
+      tenant.quota.cancel(a, successor.generation);
       expect(tenant.ledger()).toMatchObject({ used: 9, imbalances: [] });
       tenant.report(closing(4));
       expect(tenant.ledger()).toMatchObject({ used: 9, imbalances: [] });
@@ -139,23 +140,23 @@ describe("a tenant's registry", () => {
   it("what is found alive after its release or assertion counts again, above the cap if it must", () => {
     const full = new TenantCore(sql, { now: () => now }, { ...quotaTerms(defaultPolicy, 1), orphanAfterMs: 1 });
     full.report(report(a, 1, { status: "terminated", leases: [lease(a, 1, "closed")] }));
-    full.reserve(order(b, 1));
+    full.quota.reserve(order(b, 1));
     full.report(report(a, 2, { status: "terminated", leases: [lease(a, 1, "stopping")] }));
     expect(full.ledger()).toMatchObject({ used: 2, counts: { granted: 2, proven: 0, stopping: 1 }, imbalances: [] });
-    expect(full.reserve(order(b, 2))).toMatchObject({ code: "quota_exhausted", used: 2 });
+    expect(full.quota.reserve(order(b, 2))).toMatchObject({ code: "quota_exhausted", used: 2 });
   });
 
   it("a lease that was never reserved is counted, and its generation is never granted anew", () => {
     tenant.report(report(a, 1, { leases: [lease(a, 3, "stopping")] }));
     expect(tenant.ledger()).toMatchObject({ used: 1, counts: { granted: 1 }, imbalances: [] });
-    expect(tenant.reserve(order(a, 3))).toEqual({ granted: true });
+    expect(tenant.quota.reserve(order(a, 3))).toEqual({ granted: true });
     tenant.report(report(a, 2, { leases: [lease(a, 3, "closed")] }));
-    expect(tenant.reserve(order(a, 3))).toMatchObject({ code: "stale_generation", above: generation(3) });
+    expect(tenant.quota.reserve(order(a, 3))).toMatchObject({ code: "stale_generation", above: generation(3) });
   });
 
   it("a reservation that a report does not show stays while its session may open it [CAP-6]", () => {
     tenant.report(report(a, 1));
-    tenant.reserve(order(a, 1));
+    tenant.quota.reserve(order(a, 1));
     tenant.report(report(a, 2, { status: "provisioning" }));
     expect(states()).toEqual([[1, "reserved"]]);
   });
@@ -165,7 +166,7 @@ describe("a tenant's registry", () => {
     ["its session is erased", report(a, 2, { status: "terminated", erased: true })],
     ["a later generation has a lease", report(a, 2, { leases: [lease(a, 2, "launching")] })],
   ])("a reservation that was never used comes back when %s [CAP-6]", (_, evidence) => {
-    tenant.reserve(order(a, 1));
+    tenant.quota.reserve(order(a, 1));
     tenant.report(evidence);
     expect(states().filter(([count]) => count === 1)).toEqual([]);
     expect(tenant.ledger()).toMatchObject({ counts: { cancelled: 1, proven: 0 }, imbalances: [] });
@@ -183,7 +184,7 @@ describe("a tenant's registry", () => {
   it("a session made anew under an erased id is heard, and the one before it no longer", () => {
     tenant.report(report(a, 40, { status: "terminated", leases: [lease(a, 1, "closed")], erased: true }));
     const createdAt = born + 1_000;
-    expect(tenant.reserve({ ...order(a, 1_000), createdAt })).toEqual({ granted: true });
+    expect(tenant.quota.reserve({ ...order(a, 1_000), createdAt })).toEqual({ granted: true });
     expect(tenant.report(report(a, 41, { status: "terminated", erased: true }))).toEqual({ version: 41 });
     expect(states()).toEqual([[1_000, "reserved"]]);
     tenant.report(report(a, 1, { createdAt, leases: [lease(a, 1_000, "held")] }));
@@ -191,19 +192,19 @@ describe("a tenant's registry", () => {
   });
 
   it("receipts outlive their session and go 30 days after they came; the generation stays refused for ever", () => {
-    tenant.reserve(order(a, 1));
+    tenant.quota.reserve(order(a, 1));
     tenant.report(report(a, 2, { status: "terminated", leases: [lease(a, 1, "closed")] }));
     tenant.report(report(a, 3, { status: "terminated", erased: true }));
     now += receiptRetentionMs;
     tenant.prune();
-    expect(tenant.receipt(a, null)?.evidence).toBe("two looks found nothing");
+    expect(tenant.receipts.receipt(a, null)?.evidence).toBe("two looks found nothing");
     now += 1;
     tenant.prune();
-    expect(tenant.receipt(a, null)).toBeNull();
+    expect(tenant.receipts.receipt(a, null)).toBeNull();
     expect(tenant.sessions(null, 10)).toEqual([]);
     expect(tenant.nextLook()).toBeNull();
     expect(tenant.ledger()).toMatchObject({ counts: { granted: 1, proven: 1 }, imbalances: [] });
-    expect(tenant.reserve(order(a, 1))).toMatchObject({ code: "stale_generation", above: generation(1) });
+    expect(tenant.quota.reserve(order(a, 1))).toMatchObject({ code: "stale_generation", above: generation(1) });
   });
 
   it("[BUG-14] a tenant that is used every hour still prunes once a day: a use does not put the round off", () => {
@@ -236,12 +237,12 @@ describe("a tenant's registry", () => {
     }
     expect(rounds).toBe(4);
     expect(tenant.sessions(null, 10)).toEqual([]);
-    tenant.reserve(order(b, 1));
+    tenant.quota.reserve(order(b, 1));
     expect(tenant.pruneDue()).toBe(false);
   });
 
   it("[BUG-14] a clock that was set back does not put pruning off", () => {
-    tenant.reserve(order(a, 1));
+    tenant.quota.reserve(order(a, 1));
     tenant.prune();
     now -= 400 * 86_400_000;
     expect(tenant.pruneDue()).toBe(true);
@@ -259,21 +260,21 @@ describe("a tenant's registry", () => {
   it("pages of sessions and of what is open neither skip nor repeat", () => {
     const ids = ["c", "a", "d", "b"].map(sessionId);
     for (const id of ids) {
-      tenant.reserve(order(id, 1));
+      tenant.quota.reserve(order(id, 1));
       tenant.report(report(id, 2, { leases: [lease(id, 1, "stopping", { ghost: true })] }));
-      tenant.reserve(order(id, 2));
+      tenant.quota.reserve(order(id, 2));
     }
     const first = tenant.sessions(null, 3).map((each) => each.sessionId);
     const rest = tenant.sessions(first[2] ?? null, 3).map((each) => each.sessionId);
     expect([...first, ...rest]).toEqual(ids.toSorted());
-    const page = tenant.open(null, 3);
-    const next = tenant.open(page.at(-1) ?? null, 10);
+    const page = tenant.quota.open(null, 3);
+    const next = tenant.quota.open(page.at(-1) ?? null, 10);
     const keys = [...page, ...next].map((each) => `${each.sessionId} ${each.generation - born}`);
     expect(keys).toEqual(ids.toSorted().flatMap((id) => [`${id} 1`, `${id} 2`]));
   });
 
   it("the ledger notices a row that was changed past it, and a tally that does not add up", () => {
-    tenant.reserve(order(a, 1));
+    tenant.quota.reserve(order(a, 1));
     sql.run("UPDATE reservation SET state = 'proven'");
     expect(tenant.ledger().imbalances.map((each) => (each.type === "tally" ? each.name : each.type))).toEqual([
       "reserved",

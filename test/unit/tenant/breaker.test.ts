@@ -27,7 +27,7 @@ describe("the spawn breaker", () => {
   /** Granted, launched, and then it came to this. */
   function launch(comesTo: StopReason | "held"): void {
     const id = next();
-    expect(tenant.reserve(order(id, 1))).toEqual({ granted: true });
+    expect(tenant.quota.reserve(order(id, 1))).toEqual({ granted: true });
     tenant.report(report(id, 1, { leases: [lease(id, 1, "launching")] }));
     settle(id, comesTo);
   }
@@ -37,7 +37,7 @@ describe("the spawn breaker", () => {
     tenant.report(report(id, 2, { leases: [told] }));
   }
   const trip = () => Array.from({ length: threshold }).forEach(() => launch("launch_failed"));
-  const asked = () => tenant.reserve(order(next(), 1));
+  const asked = () => tenant.quota.reserve(order(next(), 1));
 
   it("a row of failed launches opens it, and it says when it closes [CAP-8]", () => {
     for (let i = 1; i < threshold; i += 1) launch(i % 2 === 0 ? "launch_failed" : "launch_timeout");
@@ -69,9 +69,9 @@ describe("the spawn breaker", () => {
     trip();
     now += openMs;
     const probe = next();
-    expect(tenant.reserve(order(probe, 1))).toEqual({ granted: true });
+    expect(tenant.quota.reserve(order(probe, 1))).toEqual({ granted: true });
     // The probe's own repetition is the same grant; everybody else waits for it.
-    expect(tenant.reserve(order(probe, 1))).toEqual({ granted: true });
+    expect(tenant.quota.reserve(order(probe, 1))).toEqual({ granted: true });
     // Soon, although its bound is minutes away: until then nobody knows that it has succeeded long ago.
     expect(askAgainMs).toBeLessThan(probeMs);
     expect(asked()).toEqual({ granted: false, code: "spawn_breaker_open", closesAt: now + askAgainMs });
@@ -98,8 +98,8 @@ describe("the spawn breaker", () => {
     trip();
     now += openMs;
     const first = next();
-    expect(tenant.reserve(order(first, 1))).toEqual({ granted: true });
-    tenant.cancelReservation(first, order(first, 1).generation);
+    expect(tenant.quota.reserve(order(first, 1))).toEqual({ granted: true });
+    tenant.quota.cancel(first, order(first, 1).generation);
     expect(asked()).toEqual({ granted: true });
     now += probeMs;
     expect(asked()).toEqual({ granted: true });
@@ -114,7 +114,7 @@ describe("the spawn breaker", () => {
     expect(asked()).toEqual({ granted: true });
     launch("launch_failed");
     const again = new TenantCore(sql, { now: () => now }, terms);
-    expect(again.reserve(order(next(), 1))).toMatchObject({ code: "spawn_breaker_open" });
-    expect(again.breaker()).toEqual({ type: "open", trips: 1, closesAt: now + openMs });
+    expect(again.quota.reserve(order(next(), 1))).toMatchObject({ code: "spawn_breaker_open" });
+    expect(again.quota.breaker()).toEqual({ type: "open", trips: 1, closesAt: now + openMs });
   });
 });

@@ -22,7 +22,7 @@ class Registry {
   #versions = 1;
 
   join(session: SessionId, count = 1, shared: SharedWish = wish): ContainerId {
-    const reply = this.core.reserve({ ...order(session, count), shared });
+    const reply = this.core.quota.reserve({ ...order(session, count), shared });
     if (!reply.granted || reply.container === undefined) throw new Error(JSON.stringify(reply));
     return reply.container;
   }
@@ -44,7 +44,7 @@ class Registry {
   }
 
   all(): readonly Peopled[] {
-    return this.core.containers(null, 100);
+    return this.core.containers.containers(null, 100);
   }
 
   phase(id: ContainerId): string | undefined {
@@ -52,7 +52,7 @@ class Registry {
   }
 
   due(): readonly ContainerId[] {
-    return this.core.takeDueContainers(() => 0.5, 10).map(({ id }) => id);
+    return this.core.containers.takeDue(() => 0.5, 10).map(({ id }) => id);
   }
 
   look(id: ContainerId, answer: Observation["answer"], beganAt: number): Observation {
@@ -64,13 +64,13 @@ class Registry {
   /** One attempt that sees this, twice. */
   attempt(id: ContainerId, answer: Observation["answer"], name = "one"): string | undefined {
     const attemptId = name as AttemptId;
-    if (this.core.beginContainerAttempt(id, attemptId) === null) return "not due";
+    if (this.core.containers.beginAttempt(id, attemptId) === null) return "not due";
     const settledAt = this.now;
     const looks = [this.look(id, answer, this.now), this.look(id, answer, this.now + policy.absenceLookGapMs)];
     this.now += policy.absenceLookGapMs;
     const retired = { at: settledAt, host: "h", boot: "b" };
     const result = { attemptId, retired, looks, settledAt, error: null, jitter: 0.5 };
-    return this.core.containerAttemptFinished(id, result)?.phase;
+    return this.core.containers.attemptFinished(id, result)?.phase;
   }
 }
 
@@ -98,7 +98,7 @@ describe("a shared container", () => {
   it("keeps providers, and sessions that want one of their own, apart", () => {
     const memory = registry.join(a);
     expect(registry.join(b, 1, { provider: "local" })).not.toBe(memory);
-    const reply = registry.core.reserve(order(c, 1));
+    const reply = registry.core.quota.reserve(order(c, 1));
     expect(reply).toEqual({ granted: true });
     expect(registry.all().flatMap(({ members }) => members)).toHaveLength(2);
   });
@@ -130,7 +130,7 @@ describe("a shared container", () => {
     expect(registry.phase(id)).toBe("open");
     const other = registry.join(b);
     expect(other).toBe(id);
-    registry.core.cancelReservation(b, order(b, 1).generation);
+    registry.core.quota.cancel(b, order(b, 1).generation);
     expect(registry.all()[0]?.members.map((each) => each.sessionId)).toEqual([a]);
   });
 
@@ -184,7 +184,7 @@ describe("a shared container", () => {
 it("reads the open and the ending ones without the month of receipts behind them", () => {
   const sql = nodeSql();
   const core = new TenantCore(sql, { now: () => born }, quotaTerms(policy, 100, 3));
-  core.reserve({ ...order(a, 1), shared: wish });
+  core.quota.reserve({ ...order(a, 1), shared: wish });
   for (const phase of ["open", "stopping"]) {
     const plan = sql.run(`EXPLAIN QUERY PLAN SELECT body FROM container WHERE phase = '${phase}' ORDER BY id`);
     expect(plan.map((row) => String(row["detail"])).join()).toMatch(/USING INDEX container_(open|ending)/);
@@ -219,11 +219,11 @@ describe("the end of a shared container", () => {
     ];
     for (const [index, lie] of wrong.entries()) {
       const attemptId = `lie-${index}` as AttemptId;
-      expect(registry.core.beginContainerAttempt(id, attemptId), String(index)).not.toBeNull();
+      expect(registry.core.containers.beginAttempt(id, attemptId), String(index)).not.toBeNull();
       const settledAt = registry.now;
       const looks = [registry.look(id, "absent", settledAt), registry.look(id, "absent", settledAt + 1_000)].map(lie);
       const retired = { at: settledAt, host: "h", boot: "b" };
-      const after = registry.core.containerAttemptFinished(id, {
+      const after = registry.core.containers.attemptFinished(id, {
         ...{ attemptId, retired, looks, settledAt, error: null, jitter: 0.5 },
       });
       expect(after?.phase, String(index)).toBe("stopping");
@@ -233,10 +233,10 @@ describe("the end of a shared container", () => {
     const fresh = new Registry();
     const other = fresh.join(a);
     fresh.leave(a);
-    fresh.core.beginContainerAttempt(other, attemptId);
+    fresh.core.containers.beginAttempt(other, attemptId);
     const looks = [fresh.look(other, "absent", fresh.now), fresh.look(other, "absent", fresh.now + 1_000)];
     const result = { attemptId, retired: null, looks, settledAt: fresh.now, error: null, jitter: 0.5 };
-    expect(fresh.core.containerAttemptFinished(other, result)?.phase).toBe("stopping");
+    expect(fresh.core.containers.attemptFinished(other, result)?.phase).toBe("stopping");
   });
 
   it("waits between attempts by the stop backoff, and goes on slowly after the last, for ever [LEA-10] [LEA-11]", () => {
@@ -255,7 +255,7 @@ describe("the end of a shared container", () => {
 
   it("goes on after a crash in the middle of an attempt, whose late result changes nothing [LEA-7] [LEA-8]", () => {
     const lost = "lost" as AttemptId;
-    expect(registry.core.beginContainerAttempt(id, lost)).not.toBeNull();
+    expect(registry.core.containers.beginAttempt(id, lost)).not.toBeNull();
     expect(registry.core.nextLook()).toBe(registry.now + containerAttemptMs(policy));
     registry.now += containerAttemptMs(policy);
     expect(registry.due()).toEqual([]);
@@ -263,7 +263,7 @@ describe("the end of a shared container", () => {
     const looks = [registry.look(id, "absent", settledAt), registry.look(id, "absent", settledAt + 1_000)];
     const retired = { at: settledAt, host: "h", boot: "b" };
     const late = { attemptId: lost, retired, looks, settledAt, error: null, jitter: 0.5 };
-    expect(registry.core.containerAttemptFinished(id, late)).toBeNull();
+    expect(registry.core.containers.attemptFinished(id, late)).toBeNull();
     registry.now += policy.stopBackoffCapMs;
     expect(registry.due()).toEqual([id]);
     expect(registry.attempt(id, "absent", "next")).toBe("gone");

@@ -20,7 +20,7 @@ describe("a tenant's pauses", () => {
     tenant = new TenantCore(nodeSql(), { now: () => now }, terms);
   });
 
-  const ask = (id: SessionId) => tenant.admitPause({ sessionId: id, createdAt: born });
+  const ask = (id: SessionId) => tenant.quota.admitPause({ sessionId: id, createdAt: born });
   const full = { admitted: false, of: "paused_sessions", limit: 2, used: 2 };
 
   it("[BUG-17] pauses that are asked for at once cannot all take the last place, and a repeat is admitted again", () => {

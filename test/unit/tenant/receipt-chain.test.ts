@@ -25,8 +25,8 @@ describe("a tenant's chain of receipts", () => {
   const notary = () =>
     new Notary({
       sign: async (statement) => (keyIsSet ? ((await signer.sign(statement)) as SignedReceiptView) : null),
-      look: (body, empty) => tenant.look(body, empty),
-      store: async (body) => tenant.change(body),
+      look: (body, empty) => tenant.rows.read(body, empty),
+      store: async (body) => tenant.rows.write(body),
       tenant: () => "acme" as TenantId,
       logger: { info: () => {}, warn: () => {}, error: () => {} },
     });
@@ -47,11 +47,11 @@ describe("a tenant's chain of receipts", () => {
     close(a, 2, 1, "another text, later");
     close(a, 3, 2);
     await notary().sign();
-    const chain = tenant.receiptChain(0, 10);
+    const chain = tenant.receipts.receiptChain(0, 10);
     expect(chain.data.map((each) => each.statement.evidence)).toEqual([`${a} 1`, `${b} 1`, `${a} 2`]);
     expect(chain).toMatchObject({ next_cursor: null, head: { sequence: 3, hash: chain.data[2]!.hash }, unsigned: 0 });
     expect(await verifyReceipts(chain.data, await signer.publicKeys())).toMatchObject({ ok: true, checked: 3 });
-    expect(tenant.sessionReceipts(a).data).toHaveLength(2);
+    expect(tenant.receipts.sessionReceipts(a).data).toHaveLength(2);
   });
 
   it("[EVI-1] a row that is deleted from the chain shows, also when it is the last", async () => {
@@ -59,16 +59,16 @@ describe("a tenant's chain of receipts", () => {
     await notary().sign();
     const keys = await signer.publicKeys();
     sql.run("DELETE FROM statement WHERE sequence = 2");
-    expect((await verifyReceipts(tenant.receiptChain(0, 10).data, keys)).faults).toMatchObject([
+    expect((await verifyReceipts(tenant.receipts.receiptChain(0, 10).data, keys)).faults).toMatchObject([
       { code: "missing_before" },
     ]);
     sql.run("DELETE FROM statement WHERE sequence = 3");
-    const cut = tenant.receiptChain(0, 10);
+    const cut = tenant.receipts.receiptChain(0, 10);
     expect(cut.data.at(-1)?.hash).not.toBe(cut.head?.hash);
     // What comes next names the one that is gone.
     close(a, 9, 9);
     await notary().sign();
-    expect((await verifyReceipts(tenant.receiptChain(0, 10).data, keys)).ok).toBe(false);
+    expect((await verifyReceipts(tenant.receipts.receiptChain(0, 10).data, keys)).ok).toBe(false);
   });
 
   it("without a key it keeps the statements and signs them, in order, once there is one", async () => {
@@ -79,24 +79,24 @@ describe("a tenant's chain of receipts", () => {
     expect(waiting.due).toBe(true);
     await waiting.sign();
     expect(waiting.due).toBe(false);
-    expect(tenant.receiptChain(0, 10)).toMatchObject({ data: [], unsigned: 2, head: null });
+    expect(tenant.receipts.receiptChain(0, 10)).toMatchObject({ data: [], unsigned: 2, head: null });
     keyIsSet = true;
     await notary().sign();
-    expect(tenant.receiptChain(0, 10)).toMatchObject({ unsigned: 0, head: { sequence: 2 } });
+    expect(tenant.receipts.receiptChain(0, 10)).toMatchObject({ unsigned: 0, head: { sequence: 2 } });
   });
 
   it("pages in the order of the sequence, and forgets from the oldest on without ever giving a sequence twice", async () => {
     for (const count of [1, 2, 3]) close(a, count, count);
     await notary().sign();
-    const first = tenant.receiptChain(0, 2);
+    const first = tenant.receipts.receiptChain(0, 2);
     expect(first.next_cursor).toBe("2");
-    expect(tenant.receiptChain(2, 2).data.map((each) => each.statement.sequence)).toEqual([3]);
+    expect(tenant.receipts.receiptChain(2, 2).data.map((each) => each.statement.sequence)).toEqual([3]);
     now += receiptRetentionMs + 1;
     for (let round = 0; round < 5 && tenant.prune(); round += 1);
-    expect(tenant.receiptChain(0, 10)).toMatchObject({ data: [], head: { sequence: 3 } });
+    expect(tenant.receipts.receiptChain(0, 10)).toMatchObject({ data: [], head: { sequence: 3 } });
     close(b, 1, 1);
     await notary().sign();
-    const [next] = tenant.receiptChain(0, 10).data;
+    const [next] = tenant.receipts.receiptChain(0, 10).data;
     expect(next?.statement).toMatchObject({ sequence: 4, previous: first.head?.hash });
   });
 
@@ -108,10 +108,10 @@ describe("a tenant's chain of receipts", () => {
     await notary().sign();
     now += receiptRetentionMs + 1;
     for (let round = 0; round < 5 && tenant.prune(); round += 1);
-    expect(tenant.receiptChain(0, 10)).toMatchObject({ data: [], unsigned: 1 });
+    expect(tenant.receipts.receiptChain(0, 10)).toMatchObject({ data: [], unsigned: 1 });
     keyIsSet = true;
     await notary().sign();
-    expect(tenant.receiptChain(0, 10).data.map(({ statement }) => statement.sequence)).toEqual([2]);
+    expect(tenant.receipts.receiptChain(0, 10).data.map(({ statement }) => statement.sequence)).toEqual([2]);
   });
 
   it("[EVI-1] a signature that was overtaken is not kept: each receipt names the hash of the one before it", async () => {
@@ -122,19 +122,19 @@ describe("a tenant's chain of receipts", () => {
         signer.sign({ ...body("e"), type: "mooring.receipt/1", tenant: "acme", sequence, previous: null }),
       ),
     );
-    const keep = (receipt: unknown) => tenant.change((rows) => keepSigned(rows, receipt as SignedReceiptView));
+    const keep = (receipt: unknown) => tenant.rows.write((rows) => keepSigned(rows, receipt as SignedReceiptView));
     // Not its turn yet; then its turn, but signed as if it were the first.
     expect(keep(second)).toBe(false);
     expect(keep(first)).toBe(true);
     expect(keep(second)).toBe(false);
-    expect(tenant.receiptChain(0, 10)).toMatchObject({ unsigned: 1, head: { sequence: 1 } });
+    expect(tenant.receipts.receiptChain(0, 10)).toMatchObject({ unsigned: 1, head: { sequence: 1 } });
   });
 
   it("two that sign at once make one chain", async () => {
     for (const count of [1, 2, 3, 4]) close(a, count, count);
     await Promise.all([notary().sign(), notary().sign()]);
     await notary().sign();
-    const { data } = tenant.receiptChain(0, 10);
+    const { data } = tenant.receipts.receiptChain(0, 10);
     expect(await verifyReceipts(data, await signer.publicKeys())).toMatchObject({ ok: true, checked: 4 });
   });
 });

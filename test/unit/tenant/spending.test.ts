@@ -57,26 +57,26 @@ describe("what a tenant spends in a month", () => {
     rig.tell("b", { since, ms: null, nanosPerSecond: 2 * rate });
     rig.tell("free", undefined);
     rig.now += 100 * second;
-    expect(rig.core.standing().month).toMatchObject({ nanos: 300 * rate, nanosPerSecond: 3 * rate });
+    expect(rig.core.budget.standing().month).toMatchObject({ nanos: 300 * rate, nanosPerSecond: 3 * rate });
     rig.tell("b", { since, ms: 60 * second, nanosPerSecond: 2 * rate }, "stopping");
     rig.tell("b", { since, ms: 60 * second, nanosPerSecond: 2 * rate }, "stopping");
     rig.now += 100 * second;
-    expect(rig.core.standing().month).toMatchObject({ nanos: (200 + 120) * rate, nanosPerSecond: rate });
+    expect(rig.core.budget.standing().month).toMatchObject({ nanos: (200 + 120) * rate, nanosPerSecond: rate });
   });
 
   it("[EVI-4] used up: those that cost something are told, once, and again when they did not answer; nothing new is granted", async () => {
     const rig = new Rig();
     rig.tell("a", { since: rig.now, ms: null, nanosPerSecond: rate });
     rig.tell("free", undefined);
-    expect(rig.core.spentAt()).toBe(rig.now + 1_000 * second);
+    expect(rig.core.budget.spentAt()).toBe(rig.now + 1_000 * second);
     await rig.alarm();
     expect(rig.told).toEqual([]);
     rig.now += 1_000 * second;
-    expect(rig.core.spentAt()).toBe(rig.now);
+    expect(rig.core.budget.spentAt()).toBe(rig.now);
     rig.silent = true;
     await rig.alarm();
     rig.silent = false;
-    const again = rig.core.spentAt() ?? 0;
+    const again = rig.core.budget.spentAt() ?? 0;
     expect(again).toBeGreaterThan(rig.now);
     await rig.alarm();
     expect(rig.told).toEqual([]);
@@ -84,8 +84,8 @@ describe("what a tenant spends in a month", () => {
     await rig.alarm();
     await rig.alarm();
     expect(rig.told).toEqual([sessionId("a")]);
-    expect(rig.core.spentAt()).toBeNull();
-    const refused = rig.core.reserve(order(sessionId("new"), 1));
+    expect(rig.core.budget.spentAt()).toBeNull();
+    const refused = rig.core.quota.reserve(order(sessionId("new"), 1));
     expect(refused).toMatchObject({ granted: false, code: "budget_spent", currency: "USD" });
     expect(refused).toMatchObject({ month: { from: begin, until: nextMonth, maxNanos: nanosPerUnit } });
   });
@@ -97,7 +97,7 @@ describe("what a tenant spends in a month", () => {
     rig.tell("stopped", undefined, "stopping");
     rig.tell("closed", undefined, "closed");
     rig.now += 100 * second;
-    expect(rig.core.standing().month).toMatchObject({ nanos: 200 * rate, nanosPerSecond: 0 });
+    expect(rig.core.budget.standing().month).toMatchObject({ nanos: 200 * rate, nanosPerSecond: 0 });
   });
 
   it("[EVI-3] ends with a session that was erased, whatever its last words list", () => {
@@ -106,7 +106,7 @@ describe("what a tenant spends in a month", () => {
     rig.tell("a", charge);
     const id = sessionId("a");
     rig.core.report(report(id, 9, { leases: [lease(id, 1, "held", { charge })], erased: true }));
-    expect(rig.core.standing().month.nanosPerSecond).toBe(0);
+    expect(rig.core.budget.standing().month.nanosPerSecond).toBe(0);
   });
 
   it("[EVI-3] is read without the rows of what ended, and comes to the same as with them", () => {
@@ -117,12 +117,12 @@ describe("what a tenant spends in a month", () => {
       rig.now += 2 * second;
       rig.tell(`s${nth}x`, { since, ms: second, nanosPerSecond: rate }, "stopping");
     }
-    const before = rig.core.standing().month;
+    const before = rig.core.budget.standing().month;
     expect(before).toMatchObject({ nanos: 50 * rate, nanosPerSecond: 0 });
     rig.sql.run("DELETE FROM spend");
-    expect(rig.core.standing().month).toMatchObject(before);
+    expect(rig.core.budget.standing().month).toMatchObject(before);
     rig.now = nextMonth;
-    expect(rig.core.standing().month.nanos).toBe(0);
+    expect(rig.core.budget.standing().month.nanos).toBe(0);
   });
 
   it("[EVI-3] counts once what is corrected after it ended, also over the end of a month", () => {
@@ -133,9 +133,9 @@ describe("what a tenant spends in a month", () => {
     rig.tell("b", { since, ms: null, nanosPerSecond: rate });
     rig.now = nextMonth + 60 * second;
     rig.tell("a", undefined, "stopping");
-    expect(rig.core.standing().month.nanos).toBe((60 + 60) * rate);
+    expect(rig.core.budget.standing().month.nanos).toBe((60 + 60) * rate);
     rig.tell("a", { since, ms: 110 * second, nanosPerSecond: rate }, "closed");
-    expect(rig.core.standing().month.nanos).toBe((60 + 10) * rate);
+    expect(rig.core.budget.standing().month.nanos).toBe((60 + 10) * rate);
   });
 
   it("[EVI-4] those that do not answer are not told for ever before those that do", async () => {
@@ -154,10 +154,10 @@ describe("what a tenant spends in a month", () => {
     rig.now = nextMonth - 500 * second;
     rig.tell("a", { since: rig.now - 400 * second, ms: null, nanosPerSecond: rate });
     // 400 of the thousand seconds are used, and the month ends before the rest is.
-    expect(rig.core.spentAt()).toBe(nextMonth);
+    expect(rig.core.budget.spentAt()).toBe(nextMonth);
     rig.now = nextMonth + 10 * second;
-    expect(rig.core.standing().month.nanos).toBe(10 * rate);
-    expect(rig.core.spentAt()).toBe(nextMonth + 1_000 * second);
+    expect(rig.core.budget.standing().month.nanos).toBe(10 * rate);
+    expect(rig.core.budget.spentAt()).toBe(nextMonth + 1_000 * second);
   });
 
   it("[EVI-4] the index hears once when it is near, once when it is used up, and again in the next month", () => {
@@ -166,36 +166,40 @@ describe("what a tenant spends in a month", () => {
     /** As the alarm of the tenant does. */
     const pass = (at: number) => {
       rig.now = at;
-      expect(rig.core.budgetNewsAt()).toBe(at);
-      expect(rig.core.noteBudget()).toBe(true);
-      expect(rig.core.noteBudget()).toBe(false);
-      expect(rig.core.countsPending()).toBe(true);
-      rig.core.countsConfirmed(rig.core.counts().version);
+      expect(rig.core.budget.newsAt()).toBe(at);
+      expect(rig.core.budget.note()).toBe(true);
+      expect(rig.core.budget.note()).toBe(false);
+      expect(rig.core.rows.countsPending()).toBe(true);
+      rig.core.rows.countsConfirmed(rig.core.counts().version);
     };
     const since = rig.now;
     rig.tell("a", { since, ms: null, nanosPerSecond: rate });
-    rig.core.countsConfirmed(rig.core.counts().version);
-    expect([told(), rig.core.noteBudget()]).toEqual([null, false]);
-    expect(rig.core.budgetNewsAt()).toBe(since + 800 * second);
+    rig.core.rows.countsConfirmed(rig.core.counts().version);
+    expect([told(), rig.core.budget.note()]).toEqual([null, false]);
+    expect(rig.core.budget.newsAt()).toBe(since + 800 * second);
     pass(since + 800 * second);
     expect(told()).toEqual({ level: "near", until: nextMonth });
-    expect(rig.core.budgetNewsAt()).toBe(since + 1_000 * second);
+    expect(rig.core.budget.newsAt()).toBe(since + 1_000 * second);
     pass(since + 1_000 * second);
     expect(told()).toEqual({ level: "used_up", until: nextMonth });
-    expect(rig.core.budgetNewsAt()).toBeNull();
+    expect(rig.core.budget.newsAt()).toBeNull();
     rig.tell("a", { since, ms: 1_000 * second, nanosPerSecond: rate }, "stopping");
-    rig.core.countsConfirmed(rig.core.counts().version);
+    rig.core.rows.countsConfirmed(rig.core.counts().version);
     pass(nextMonth);
     expect(told()).toBeNull();
   });
 
   it("[EVI-4] without a bound, and of a tenant that never was, nothing is told", () => {
     const rig = new Rig();
-    expect(rig.core.standing()).toEqual({
+    expect(rig.core.budget.standing()).toEqual({
       sandboxes: { used: 0, limit: 10 },
       month: { from: begin, until: nextMonth, nanos: 0, nanosPerSecond: 0, maxNanos: nanosPerUnit },
     });
     const free = new TenantCore(nodeSql(), { now: () => begin }, quotaTerms(defaultPolicy, 10));
-    expect([free.budgetNewsAt(), free.noteBudget(), free.standing().month.maxNanos]).toEqual([null, false, null]);
+    expect([free.budget.newsAt(), free.budget.note(), free.budget.standing().month.maxNanos]).toEqual([
+      null,
+      false,
+      null,
+    ]);
   });
 });

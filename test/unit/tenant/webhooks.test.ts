@@ -321,7 +321,7 @@ describe("a webhook", () => {
     const { id } = await rig.webhook();
     expect(rig.desk.change(id, { url: "https://10.0.0.1/" })).toMatchObject({ ok: false });
     // As a deployment would have left it that allowed such addresses before.
-    rig.core.change((sql) => sql.run("UPDATE webhook SET url = 'https://127.0.0.1/'"));
+    rig.core.rows.write((sql) => sql.run("UPDATE webhook SET url = 'https://127.0.0.1/'"));
     rig.happened(one, "created");
     await rig.pass(minute);
     expect(rig.posted).toEqual([]);

@@ -23,14 +23,14 @@ describe("a container that is being ended", () => {
     now = born;
     sql.now = nodeSql();
     core = new TenantCore(sql.now, { now: () => now }, quotaTerms(policy, 100, 3));
-    const reply = core.reserve({ ...order(member, 1), shared: { provider: "memory" } });
+    const reply = core.quota.reserve({ ...order(member, 1), shared: { provider: "memory" } });
     if (!reply.granted || reply.container === undefined) throw new Error("no container");
     id = reply.container;
     core.report(report(member, 2, { status: "terminated", leases: [lease(member, 1, "closed")] }));
   });
 
   const stopping = (): StoppingContainer => {
-    const container = core.container(id)?.container;
+    const container = core.containers.container(id)?.container;
     if (container?.phase !== "stopping") throw new Error(`it is ${container?.phase}`);
     return container;
   };
@@ -42,7 +42,7 @@ describe("a container that is being ended", () => {
   const attempt = (answer: Observation["answer"]) => {
     now = Math.max(now, due());
     const attemptId = `at-${now}` as AttemptId;
-    expect(core.beginContainerAttempt(id, attemptId)).not.toBeNull();
+    expect(core.containers.beginAttempt(id, attemptId)).not.toBeNull();
     const settledAt = now;
     const look = (beganAt: number): Observation => ({
       ...{ provider: "memory", host: "h", boot: "b", residue: [], detail: answer, answer, beganAt },
@@ -51,10 +51,10 @@ describe("a container that is being ended", () => {
     const looks = [look(now), look(now + policy.absenceLookGapMs)];
     now += policy.absenceLookGapMs;
     const retired = answer === "unknown" ? null : { at: settledAt, host: "h", boot: "b" };
-    return core.containerAttemptFinished(id, { attemptId, retired, looks, settledAt, error: null, jitter: 0.5 });
+    return core.containers.attemptFinished(id, { attemptId, retired, looks, settledAt, error: null, jitter: 0.5 });
   };
   const resolve = (action: "retry_stop" | "assert_absent", revision: number | null = null) =>
-    core.resolveContainer(id, { action, ...by }, revision);
+    core.containers.resolve(id, { action, ...by }, revision);
   const overdue = () => core.counts().overdueContainers;
 
   it("is overdue once all attempts of a round may be over, whatever came of them, and the index is told when [FLT-13]", () => {
@@ -93,12 +93,12 @@ describe("a container that is being ended", () => {
     });
     now = from;
     const attemptId = "in-flight" as AttemptId;
-    core.beginContainerAttempt(id, attemptId);
+    core.containers.beginAttempt(id, attemptId);
     expect(resolve("retry_stop")).toMatchObject({ rejection: { code: "not_stuck", retryAt: due() } });
     expect(resolve("assert_absent")).toMatchObject({ type: "moved", container: { overdueFrom: null } });
     expect(stopping().assertion).toEqual({ at: now, ...by });
     const late = { attemptId, retired: null, looks: [], settledAt: now, error: null, jitter: 0.5 };
-    expect(core.containerAttemptFinished(id, late)).toBeNull();
+    expect(core.containers.attemptFinished(id, late)).toBeNull();
     expect(due()).toBe(now + policy.assertedProbeMs);
     expect(overdue()).toEqual([]);
     expect(resolve("assert_absent")).toMatchObject({ type: "rejected", rejection: { code: "not_stuck" } });
@@ -129,11 +129,11 @@ describe("a container that is being ended", () => {
     resolve("assert_absent");
     now += receiptRetentionMs;
     core.prune();
-    expect(core.container(id)).not.toBeNull();
+    expect(core.containers.container(id)).not.toBeNull();
     now += 1;
     core.prune();
-    expect(core.container(id)).toBeNull();
-    expect(core.takeDueContainers(() => 0.5, 10)).toEqual([]);
+    expect(core.containers.container(id)).toBeNull();
+    expect(core.containers.takeDue(() => 0.5, 10)).toEqual([]);
   });
 
   it("without anybody's word is never forgotten, however long it takes [I4]", () => {
@@ -143,13 +143,13 @@ describe("a container that is being ended", () => {
   });
 
   it("is changed only as it was looked at, and says how often it changed [LEA-20]", () => {
-    const { revision = 0 } = core.container(id) ?? {};
+    const { revision = 0 } = core.containers.container(id) ?? {};
     attempt("unknown");
     expect(resolve("retry_stop", revision)).toEqual({ type: "changed" });
-    const { revision: newer = 0 } = core.container(id) ?? {};
+    const { revision: newer = 0 } = core.containers.container(id) ?? {};
     expect(newer).toBeGreaterThan(revision);
     expect(resolve("retry_stop", newer)).toMatchObject({ type: "moved", container: { revision: newer + 1 } });
-    expect(core.resolveContainer("shared-x" as ContainerId, { action: "retry_stop", ...by }, null)).toEqual({
+    expect(core.containers.resolve("shared-x" as ContainerId, { action: "retry_stop", ...by }, null)).toEqual({
       type: "unknown",
     });
   });
@@ -157,9 +157,9 @@ describe("a container that is being ended", () => {
   it("stored by older code, which knew neither rounds nor words, goes on and can be resolved [LEA-17]", () => {
     sql.now.run("UPDATE container SET body = json_remove(body, '$.earlierAttempts', '$.assertion', '$.revision')");
     expect(stopping()).toMatchObject({ earlierAttempts: 0, assertion: null });
-    expect(core.container(id)?.revision).toBe(0);
+    expect(core.containers.container(id)?.revision).toBe(0);
     attempt("present");
-    expect(resolve("retry_stop", core.container(id)?.revision)).toMatchObject({ type: "moved" });
+    expect(resolve("retry_stop", core.containers.container(id)?.revision)).toMatchObject({ type: "moved" });
     expect(attempt("absent")).toMatchObject({ phase: "gone", attempts: 1, earlierAttempts: 1 });
   });
 });

@@ -176,7 +176,7 @@ describe("attaching", () => {
     await pause(full);
     await full.pass(aWhile);
     const other = { sessionId: "b".repeat(20) as typeof full.id, generation: 1, sandboxId: "other-g1", createdAt: 1 };
-    full.registry.reserve(other as Parameters<typeof full.registry.reserve>[0]);
+    full.registry.quota.reserve(other as Parameters<typeof full.registry.quota.reserve>[0]);
     const refused = full.commands.attach(caller, auto, 20 * second);
     await full.pass(aWhile);
     expect(await refused).toMatchObject({ ok: false, problem: { code: "quota_exhausted" } });

@@ -47,7 +47,7 @@ describe("quota", () => {
           "SELECT json_extract(record, '$.desired.provision.candidate.generation') AS g FROM session",
         );
         const generation = Number(row?.["g"]);
-        rig.registry.reserve({
+        rig.registry.quota.reserve({
           sessionId: rig.id,
           generation: generation as never,
           sandboxId: `${rig.id}-g${generation}` as never,
@@ -94,7 +94,7 @@ describe("quota", () => {
       purpose: "create" as const,
     };
     rig.registryFate = (call) => {
-      if (call === "reserve") rig.registry.reserve({ ...other, sandboxId: "bbbbbbbbbbbbbbbbbbbb-g5" as never });
+      if (call === "reserve") rig.registry.quota.reserve({ ...other, sandboxId: "bbbbbbbbbbbbbbbbbbbb-g5" as never });
       return Promise.resolve();
     };
     await rig.pass(2 * minute);
@@ -102,7 +102,7 @@ describe("quota", () => {
     expect(waiting).toMatchObject({ status: "provisioning", blocked: { code: "quota_exhausted" } });
     expect(waiting.blocked?.retry_at).not.toBeNull();
     rig.registryFate = () => Promise.resolve();
-    rig.registry.cancelReservation(other.sessionId, other.generation);
+    rig.registry.quota.cancel(other.sessionId, other.generation);
     await rig.pass(3 * minute);
     expect(await rig.view()).toMatchObject({ status: "running", blocked: null });
   });

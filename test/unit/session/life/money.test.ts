@@ -22,7 +22,10 @@ describe("a session with a budget", () => {
     expect(overrun).toBeGreaterThan(0);
     expect(overrun).toBeLessThanOrEqual(rig.policy.leaseTtlMs / second);
     // The registry hears the same, so the month is not charged for the outage either.
-    expect(rig.registry.standing().month).toMatchObject({ nanosPerSecond: 0, nanos: (view.cost ?? 0) * 1_000_000_000 });
+    expect(rig.registry.budget.standing().month).toMatchObject({
+      nanosPerSecond: 0,
+      nanos: (view.cost ?? 0) * 1_000_000_000,
+    });
   });
 });
 

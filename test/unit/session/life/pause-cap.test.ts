@@ -84,13 +84,13 @@ describe("a pause over the tenant's cap", () => {
     const rig = new SessionRig({}, 10, { maxPaused: 10, maxSnapshots: 10, maxSnapshotBytes: 1 });
     expect((await pausedWith(rig, "kept")).status).toBe("paused");
     const asked = { sessionId: other, createdAt: 1 };
-    const reply = rig.registry.admitPause(asked);
+    const reply = rig.registry.quota.admitPause(asked);
     expect(reply).toMatchObject({ admitted: false, of: "snapshot_bytes", limit: 1 });
     rig.reincarnate();
     await rig.commands.delete(caller, "requested");
     await rig.pass(2 * minute);
     expect(savedOf(rig)).toEqual([]);
-    expect(rig.registry.admitPause(asked)).toEqual({ admitted: true });
+    expect(rig.registry.quota.admitPause(asked)).toEqual({ admitted: true });
   });
 });
 

@@ -257,13 +257,15 @@ describe("a resume", () => {
     const rig = new SessionRig({}, 1);
     await pausedWith(rig, "kept");
     const other = { sessionId: "b".repeat(20) as typeof rig.id, generation: 1, sandboxId: "other-g1", createdAt: 1 };
-    expect(rig.registry.reserve(other as Parameters<typeof rig.registry.reserve>[0])).toMatchObject({ granted: true });
+    expect(rig.registry.quota.reserve(other as Parameters<typeof rig.registry.quota.reserve>[0])).toMatchObject({
+      granted: true,
+    });
     const refused = await rig.during(aWhile, rig.commands.resume(caller, null, 5_000));
     expect(refused).toMatchObject({ ok: false, problem: { code: "quota_exhausted" } });
     expect((await rig.view()).status).toBe("paused");
     expect(savedOf(rig)).toHaveLength(1);
     expect(rig.registry.ledger().imbalances).toEqual([]);
-    rig.registry.cancelReservation(other.sessionId, other.generation as never);
+    rig.registry.quota.cancel(other.sessionId, other.generation as never);
     await rig.during(aWhile, rig.commands.resume(caller, null, 5_000));
     expect(await ran(rig, "cat notes.txt")).toBe("kept\n");
   });

@@ -151,7 +151,7 @@ describe("a rebuild of a lost session", () => {
     await lose(rig);
     rig.fault = null;
     const other = { sessionId: "b".repeat(20), generation: 1, sandboxId: "other-g1", createdAt: 1 };
-    rig.registry.reserve(other as Parameters<typeof rig.registry.reserve>[0]);
+    rig.registry.quota.reserve(other as Parameters<typeof rig.registry.quota.reserve>[0]);
     expect(await rebuild(rig)).toMatchObject({ ok: false, problem: { code: "quota_exhausted" } });
     expect((await rig.view()).status).toBe("lost");
     expect(rig.calls("launch")).toBe(1);

@@ -95,9 +95,10 @@ describe("a create", () => {
     expect(await create(rig)).toMatchObject({ ok: false, problem: { code: "insufficient_space" } });
     expect(rig.registry.ledger().used).toBe(1);
     // What its object does when it asks the session and hears that there is none.
-    const overdue = (): readonly Parameters<typeof rig.registry.sessionVanished>[0][] => rig.registry.takeOverdue(10);
+    const overdue = (): readonly Parameters<typeof rig.registry.quota.sessionVanished>[0][] =>
+      rig.registry.quota.takeOverdue(10);
     await rig.pass(20 * minute);
-    for (const each of overdue()) rig.registry.sessionVanished(each);
+    for (const each of overdue()) rig.registry.quota.sessionVanished(each);
     expect(rig.registry.ledger()).toMatchObject({ used: 0, imbalances: [] });
   });
 });

@@ -27,7 +27,7 @@ describe("a shared session", () => {
     const view = await rig.view();
     expect(view).toMatchObject({ status: "running", isolation: "shared" });
     expect(view.container_id).toMatch(/^shared-/);
-    const [peopled] = rig.registry.containers(null, 10);
+    const [peopled] = rig.registry.containers.containers(null, 10);
     expect(peopled).toMatchObject({
       container: { id: view.container_id, phase: "open" },
       members: [{ state: "held" }],
@@ -71,13 +71,13 @@ describe("a shared session", () => {
     rig.fault = (call) => (call.op === "observe" ? { type: "hang", deaf: true } : { type: "none" });
     void rig.commands.create(rig.id, caller, { isolation: "shared" }, null, 0);
     await rig.pass(100);
-    const [before] = rig.registry.containers(null, 10);
+    const [before] = rig.registry.containers.containers(null, 10);
     expect(before?.members).toMatchObject([{ state: "reserved" }]);
     rig.fault = null;
     rig.reincarnate();
     await rig.pass(2 * minute);
     expect((await rig.view()).container_id).toBe(before?.container.id);
-    expect(rig.registry.containers(null, 10)).toHaveLength(1);
+    expect(rig.registry.containers.containers(null, 10)).toHaveLength(1);
   });
 
   it("that is replaced after a loss joins a container, and leaves the old one by proof only [LEA-18] [CAP-10]", async () => {
@@ -90,7 +90,7 @@ describe("a shared session", () => {
     expect(second.generation).toBeGreaterThan(first.generation ?? 0);
     // The old one had no member left, so it was not joined again.
     expect(second.container_id).not.toBe(first.container_id);
-    const phases = rig.registry.containers(null, 10).map(({ container }) => [container.id, container.phase]);
+    const phases = rig.registry.containers.containers(null, 10).map(({ container }) => [container.id, container.phase]);
     expect(phases).toContainEqual([first.container_id, "stopping"]);
     expect(phases).toContainEqual([second.container_id, "open"]);
   });
@@ -107,7 +107,7 @@ describe("a shared session", () => {
     await rig.pass(2 * minute);
     const { container_id, status } = await rig.view();
     expect(status).toBe("running");
-    const all = rig.registry.containers(null, 10);
+    const all = rig.registry.containers.containers(null, 10);
     expect(all).toHaveLength(2);
     expect(all.find(({ container }) => container.id === container_id)?.members).toHaveLength(1);
     expect(all.find(({ container }) => container.id !== container_id)?.members).toEqual([]);

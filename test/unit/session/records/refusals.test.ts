@@ -9,7 +9,7 @@ const minute = 60_000;
 function tripped(rig: SessionRig): void {
   for (let i = 0; i < 5; i += 1) {
     const id = sessionId(`f${i}x`);
-    rig.registry.reserve(order(id, 1));
+    rig.registry.quota.reserve(order(id, 1));
     rig.registry.report(report(id, 1, { leases: [lease(id, 1, "stopping", { stopReason: "launch_failed" })] }));
   }
 }
@@ -30,7 +30,7 @@ describe("a create that gets no reservation", () => {
     await rig.running();
     expect((await rig.view()).status).toBe("running");
     await rig.pass(minute);
-    expect(rig.registry.breaker()).toEqual({ type: "closed", failures: [] });
+    expect(rig.registry.quota.breaker()).toEqual({ type: "closed", failures: [] });
   });
 
   it.each([
@@ -38,7 +38,7 @@ describe("a create that gets no reservation", () => {
     [{ granted: false, code: "draining" }, "draining"],
   ] as const)("refused with %j it leaves nothing behind either, and says so [CAP-7]", async (refusal, code) => {
     const rig = new SessionRig({}, 100);
-    rig.registry.reserve = (): ReserveReply => refusal;
+    rig.registry.quota.reserve = (): ReserveReply => refusal;
     const reply = await rig.during(2_000, rig.commands.create(rig.id, caller, {}, null, 1_000));
     expect(reply).toMatchObject({ ok: false, problem: { code } });
     if (refusal.code === "capacity_exhausted") expect(reply).toMatchObject({ problem: { limit: 7, used: 7 } });
@@ -49,13 +49,18 @@ describe("a create that gets no reservation", () => {
   it("a session that exists waits for the fleet's room, visibly, and goes on when there is some [CAP-9]", async () => {
     const rig = new SessionRig({}, 100);
     await rig.running({ on_loss: "relaunch" });
-    const reserve = rig.registry.reserve.bind(rig.registry);
-    rig.registry.reserve = (): ReserveReply => ({ granted: false, code: "capacity_exhausted", limit: 7, used: 7 });
+    const reserve = rig.registry.quota.reserve.bind(rig.registry);
+    rig.registry.quota.reserve = (): ReserveReply => ({
+      granted: false,
+      code: "capacity_exhausted",
+      limit: 7,
+      used: 7,
+    });
     rig.fault = (call) => (call.op === "renew" ? { type: "disappear" } : { type: "none" });
     await rig.pass(2 * minute);
     rig.fault = null;
     expect(await rig.view()).toMatchObject({ status: "provisioning", blocked: { code: "no_capacity" } });
-    rig.registry.reserve = reserve;
+    rig.registry.quota.reserve = reserve;
     await rig.pass(3 * minute);
     expect(await rig.view()).toMatchObject({ status: "running", blocked: null });
   });

@@ -197,7 +197,7 @@ describe("a session whose record cannot be read", () => {
     await rig.pass(rig.policy.retentionMs + hour);
     expect([rig.commands.state.mode.type, rig.alarm]).toEqual(["absent", null]);
     expect(rig.indexed.at(-1)?.erased).toBe(true);
-    expect(rig.registry.receipt(rig.id, null)).toMatchObject({ phase: "closed", generation });
+    expect(rig.registry.receipts.receipt(rig.id, null)).toMatchObject({ phase: "closed", generation });
   });
 
   it("is looked at slowly past its retention while a lease row stays unreadable too, and is not erased [DEL-3]", async () => {

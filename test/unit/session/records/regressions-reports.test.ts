@@ -27,7 +27,7 @@ it("an id used again in the life that erased it is reported anew, to its end [FL
   await rig.pass(3 * second);
   expect(since().at(-1)).toBe("terminated");
   expect(rig.registry.ledger()).toMatchObject({ used: 0, counts: { granted: 2, proven: 2 }, imbalances: [] });
-  expect(rig.registry.receipt(rig.id, null)).toMatchObject({ phase: "closed", generation });
+  expect(rig.registry.receipts.receipt(rig.id, null)).toMatchObject({ phase: "closed", generation });
   await rig.pass(20 * second);
   expect(since().at(-1)).toBe("erased");
 });
@@ -84,7 +84,7 @@ describe("a version that a rolled-back write had counted", () => {
     await rig.commands.delete(caller, "requested");
     await rig.pass(300 * second);
     expect(rig.registry.ledger()).toMatchObject({ used: 0, imbalances: [] });
-    expect(rig.registry.receipt(rig.id, null)).toMatchObject({ phase: "closed" });
+    expect(rig.registry.receipts.receipt(rig.id, null)).toMatchObject({ phase: "closed" });
     await rig.pass(rig.policy.retentionMs + 3_600 * second);
     expect(rig.commands.state.mode.type).toBe("absent");
     expect(rig.indexed.at(-1)).toMatchObject({ erased: true });

@@ -171,7 +171,7 @@ describe("an upgrade that nobody asked for", () => {
     for (let passed = 0; passed < 30; passed += 1) {
       await rig.pass(second);
       const order = { ...rival, createdAt: 1, purpose: "create" } as const;
-      if (rig.registry.reserve(order).granted) granted += 1;
+      if (rig.registry.quota.reserve(order).granted) granted += 1;
     }
     const after = await rig.view();
     expect(granted).toBe(0);
