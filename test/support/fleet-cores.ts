@@ -71,6 +71,8 @@ export function tenantFace(tenant: TenantId, clock: Pick<Clock, "now">, maxSandb
   return face([core, quota, budget, containers, receipts, keys], {
     cancelReservation: async (...of: Parameters<typeof quota.cancel>) => quota.cancel(...of),
     resolveContainer: async (...order: Parameters<typeof containers.resolve>) => containers.resolve(...order),
+    unreleasedSnapshots: async (...page: Parameters<TenantApi["unreleasedSnapshots"]>) =>
+      core.snapshots.unreleased(...page),
     snapshotCounts: async () => core.snapshots.snapshotCounts(),
     counts: async () => ({ tenant, ...core.counts() }),
     ...snapshotPort(() => core),
