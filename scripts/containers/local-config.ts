@@ -4,6 +4,7 @@
  */
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { withSdkApplication } from "../deploy/deploy-config.ts";
 import { repository } from "../repository.ts";
 
 export interface LocalConfig {
@@ -22,17 +23,9 @@ export function writeLocalConfig(worker: string, host: string, sdkDockerfile: st
 }
 
 export function localConfig(toml: string, worker: string, host: string, sdkDockerfile: string | null = null): string {
-  const tables = toml.split(/^(?=\[)/m);
-  const from = tables.findIndex((table) => table.startsWith("[[containers]]") && table.includes('"SandboxContainer"'));
-  if (from === -1) throw new Error("wrangler.toml has no container application of the SDK.");
-  // With the application go the tables below it.
-  let to = from + 1;
-  while (tables[to]?.startsWith("[containers.") === true) to += 1;
-  const sdk = tables.slice(from, to).map((table) => table.replace(/^image = ".*"$/m, `image = "${sdkDockerfile}"`));
-  const kept = [...tables.slice(0, from), ...(sdkDockerfile === null ? [] : sdk), ...tables.slice(to)];
+  const image = (table: string) => table.replace(/^image = ".*"$/m, `image = "${sdkDockerfile}"`);
   return (
-    kept
-      .join("")
+    withSdkApplication(toml, (tables) => (sdkDockerfile === null ? [] : tables.map(image)))
       .replace(/^name = ".*"$/m, `name = "${worker}"`)
       // The flag of wrangler alone would leave it with the default socket of the engine.
       .replace(/^enable_containers = false$/m, `enable_containers = true\ncontainer_engine = "${host}"`)

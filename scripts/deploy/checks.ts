@@ -88,7 +88,7 @@ function versions({ run, nodeVersion, wranglerWanted }: CheckPorts): Finding {
 
 function docker({ run, config }: CheckPorts): readonly Finding[] {
   if (config.builtImages === 0) return [fine("Docker", "not needed: no image is built here")];
-  const without = "npm run deploy -- --containers-rollout=none   # the Worker beside the image that is there";
+  const without = "npm run deploy -- --without-sdk   # where no session of `sandbox-sdk` runs";
   const engine = run("docker", ["info"]);
   if (engine.status === null)
     return [

@@ -14,6 +14,8 @@ export interface DeployOrder {
   readonly environment: string | null;
   /** Metrics go to Analytics Engine as well, which an account must have switched on. */
   readonly analytics: boolean;
+  /** Without the container application of `sandbox-sdk`, whose image is the only one that is built: the deploy needs no Docker. */
+  readonly withoutSdk: boolean;
 }
 
 /** The parts of wrangler's reading of a configuration that are used here. Wrangler's types say `any`. */
@@ -55,17 +57,29 @@ export function isEnvironment(name: string): boolean {
 
 /** null: wrangler.toml itself will do. Beside it, because the paths in it are relative to its place. */
 export function writeDeployConfig(order: DeployOrder): { readonly path: string; remove(): void } | null {
-  if (order.environment === null && !order.analytics) return null;
+  if (order.environment === null && !order.analytics && !order.withoutSdk) return null;
   const path = join(repository, `.wrangler-${workerName(order.environment)}.toml`);
   writeFileSync(path, deployConfig(readFileSync(join(repository, "wrangler.toml"), "utf8"), order));
   return { path, remove: () => rmSync(path, { force: true }) };
 }
 
-export function deployConfig(toml: string, { environment, analytics }: DeployOrder): string {
-  const own = environment === null ? toml : withOwnNames(toml, environment);
+export function deployConfig(toml: string, { environment, analytics, withoutSdk }: DeployOrder): string {
+  const named = environment === null ? toml : withOwnNames(toml, environment);
+  const own = withoutSdk ? withSdkApplication(named, () => []) : named;
   if (!analytics) return own;
   const dataset = workerName(environment).replaceAll("-", "_");
   return `${own.trimEnd()}\n\n[[analytics_engine_datasets]]\nbinding = "ANALYTICS"\ndataset = "${dataset}"\n`;
+}
+
+/** `change` gets the tables of the container application of `sandbox-sdk`, in the order of the file, and answers what stands there instead. */
+export function withSdkApplication(toml: string, change: (tables: readonly string[]) => readonly string[]): string {
+  const tables = toml.split(/^(?=\[)/m);
+  const from = tables.findIndex((table) => table.startsWith("[[containers]]") && table.includes('"SandboxContainer"'));
+  if (from === -1) throw new Error("wrangler.toml has no container application of the SDK.");
+  // With the application go the tables below it.
+  let to = from + 1;
+  while (tables[to]?.startsWith("[containers.") === true) to += 1;
+  return [...tables.slice(0, from), ...change(tables.slice(from, to)), ...tables.slice(to)].join("");
 }
 
 function withOwnNames(toml: string, environment: string): string {

@@ -1,10 +1,12 @@
 /**
- * `npm run deploy [-- --check] [-- --env NAME] [-- --analytics] [-- --dry-run] [any flag of wrangler deploy]`: checks that the secrets are set
+ * `npm run deploy [-- --check] [-- --env NAME] [-- --analytics] [-- --without-sdk] [-- --dry-run] [any flag of wrangler deploy]`: checks that the secrets are set
  * and that the image can be built, builds what goes into it, and deploys.
  *
  * - `--check`: looks at everything that a deployment needs, says what is missing and what mends it, and deploys nothing.
  * - `--env NAME`: the Worker `mooring-NAME` with names of its own for everything (deploy-config.ts); without it: production.
  * - `--analytics`: metrics go to Analytics Engine as well.
+ * - `--without-sdk`: without the containers of `sandbox-sdk`, whose image is the only one that is built: no Docker is needed. For a Worker in which no session of
+ *   that provider runs: one that did would lose the way to its container.
  * - `--dry-run`: nothing is asked of an account and nothing is changed; without Docker the image is left out, and it says so.
  *
  * Exit 1: something is missing, named with the command that mends it. Else wrangler's own exit code.
@@ -19,7 +21,7 @@ import { dockerIsThere } from "../stack/docker.ts";
 import { repository, toolEnvironment } from "../repository.ts";
 
 const noContainers = "--containers-rollout=none";
-const usage = `Usage: npm run deploy -- [--check] [--env NAME] [--analytics] [--dry-run] [--name NAME] [any flag of wrangler deploy]`;
+const usage = `Usage: npm run deploy -- [--check] [--env NAME] [--analytics] [--without-sdk] [--dry-run] [--name NAME] [any flag of wrangler deploy]`;
 
 interface Order extends DeployOrder {
   readonly check: boolean;
@@ -31,12 +33,13 @@ interface Order extends DeployOrder {
 /** A string: what is wrong with the command line. */
 function readOrder(args: readonly string[]): Order | string {
   let environment: string | null = null;
-  let [analytics, check] = [false, false];
+  let [analytics, check, withoutSdk] = [false, false, false];
   const rest: string[] = [];
   for (let at = 0; at < args.length; at += 1) {
     const arg = args[at] ?? "";
     if (arg === "--analytics") analytics = true;
     else if (arg === "--check") check = true;
+    else if (arg === "--without-sdk") withoutSdk = true;
     else if (arg === "--env" || arg.startsWith("--env=")) {
       const name = arg === "--env" ? (args[(at += 1)] ?? "") : arg.slice("--env=".length);
       if (name !== "production" && !isEnvironment(name))
@@ -44,7 +47,7 @@ function readOrder(args: readonly string[]): Order | string {
       environment = name === "production" ? null : name;
     } else rest.push(arg);
   }
-  return { environment, analytics, check, dryRun: rest.includes("--dry-run"), rest };
+  return { environment, analytics, withoutSdk, check, dryRun: rest.includes("--dry-run"), rest };
 }
 
 function wrangler(args: readonly string[], stdio: "inherit" | "pipe") {
@@ -116,6 +119,7 @@ function check(config: string, order: Order): number {
   const flags = [
     ...(order.environment === null ? [] : ["--env", order.environment]),
     ...(order.analytics ? ["--analytics"] : []),
+    ...(order.withoutSdk ? ["--without-sdk"] : []),
   ];
   console.log(checkReport(findings, ["npm run deploy", ...(flags.length === 0 ? [] : ["--", ...flags])].join(" ")));
   return findings.some(({ state }) => state === "missing") ? 1 : 0;
@@ -124,10 +128,10 @@ function check(config: string, order: Order): number {
 function deploy(order: Order, config: readonly string[]): number {
   const { rest, dryRun } = order;
   const without = rest.some((arg) => arg.startsWith("--containers-rollout") && rest.join(" ").includes("none"));
-  const docker = without || dockerIsThere();
+  const docker = without || order.withoutSdk || dockerIsThere();
   if (!docker && !dryRun) {
     console.error(
-      `Docker is not running here, and the container image cannot be built without it: start it, or pass ${noContainers} to deploy the Worker beside the image that is there. \`npm run deploy -- --check\` looks at all that is needed.`,
+      `Docker is not running here, and the image of the provider \`sandbox-sdk\` cannot be built without it. Nothing was deployed. Where no session of that provider runs, leave it out: \`npm run deploy -- --without-sdk\`. Else start Docker, or pass ${noContainers} to deploy the Worker beside the image that is there. \`npm run deploy -- --check\` looks at all that is needed.`,
     );
     return 1;
   }

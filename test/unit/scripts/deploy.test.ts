@@ -153,16 +153,36 @@ describe("npm run deploy -- --check", () => {
 });
 
 /** As wrangler reads it. */
-function read(environment: string | null, analytics: boolean) {
+function read(environment: string | null, analytics: boolean, withoutSdk = false) {
   // Beside wrangler.toml, as the real one: wrangler looks for the Dockerfile from there.
   const path = join(repository, `.wrangler-test-${process.pid}.toml`);
-  writeFileSync(path, deployConfig(toml, { environment, analytics }));
+  writeFileSync(path, deployConfig(toml, { environment, analytics, withoutSdk }));
   try {
     return readWith(path);
   } finally {
     rmSync(path);
   }
 }
+
+describe("a deployment without sandbox-sdk", () => {
+  it("[BUG-91] builds no image, and is the same in all else", () => {
+    const [whole, without] = [read(null, false), read(null, false, true)];
+    const classes = (of: typeof whole) => of.containers?.map(({ class_name: name }) => name);
+    expect(classes(whole)).toEqual(["AgentContainer", "SandboxContainer"]);
+    expect(classes(without)).toEqual(["AgentContainer"]);
+    expect(without.containers).toEqual(whole.containers?.filter(({ image }) => image?.endsWith("Dockerfile") !== true));
+    // Objects of that provider are still there: an end that is under way goes on.
+    for (const key of ["name", "durable_objects", "migrations", "vars", "r2_buckets", "triggers"] as const)
+      expect(without[key]).toEqual(whole[key]);
+    expect(read("staging", false, true).containers).toMatchObject([{ name: "mooring-staging-agents" }]);
+  });
+
+  it("[BUG-91] is what the check names where there is no Docker", () => {
+    const found = checkDeployment(ports({ "docker info": bad("", null) })).find(({ what }) => what === "Docker");
+    expect(found?.mend).toContain("npm run deploy -- --without-sdk");
+    expect(wanting(ports({ "docker info": bad("", null) }, { config: { ...config, builtImages: 0 } }))).toEqual([]);
+  });
+});
 
 describe("environments", () => {
   it("[BUG-92] share nothing that an account holds once: Worker, bucket, containers, dataset, counters", () => {
@@ -204,7 +224,7 @@ describe("environments", () => {
         'main = "src/index.ts"\nroutes = [{ pattern = "mooring.mine.test", custom_domain = true }]',
       )
       .replace('TRAFFIC_DOMAIN = ""', 'TRAFFIC_DOMAIN = "sandboxes.mine.test"');
-    const staging = deployConfig(routed, { environment: "staging", analytics: false });
+    const staging = deployConfig(routed, { environment: "staging", analytics: false, withoutSdk: false });
     expect(staging).not.toContain("mine.test");
     expect([workerName(null), workerName("staging")]).toEqual(["mooring", "mooring-staging"]);
     expect(["staging", "Staging", "production", "a b", ""].map(isEnvironment)).toEqual([
