@@ -209,8 +209,8 @@ async function commandRun(session: Session, command: string, options: ComputeRun
 }
 
 async function followedRun(session: Session, order: StartProcess, options: ComputeRunOptions): Promise<Executed> {
-  const process = await session.start(order);
-  return executed(process.pid, told(process.output(), options));
+  const started = await session.start(order);
+  return executed(started.pid, told(started.output(), options));
 }
 
 /** Hands each chunk to the callbacks as text on its way. */

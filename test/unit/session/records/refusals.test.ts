@@ -49,7 +49,7 @@ describe("a create that gets no reservation", () => {
   it("a session that exists waits for the fleet's room, visibly, and goes on when there is some [CAP-9]", async () => {
     const rig = new SessionRig({}, 100);
     await rig.running({ on_loss: "relaunch" });
-    const reserve = rig.registry.quota.reserve.bind(rig.registry);
+    const reserve = rig.registry.quota.reserve.bind(rig.registry.quota);
     rig.registry.quota.reserve = (): ReserveReply => ({
       granted: false,
       code: "capacity_exhausted",
