@@ -101,7 +101,7 @@ it("output resumes at the exact byte after every broken connection, text and byt
 });
 
 it("events are each told once and in order, however often the connection breaks [API-6] [API-10]", async () => {
-  const { seen, fetch } = flaky(300);
+  const { seen, fetch } = flaky(600);
   const quiet = await client("client-events");
   const session = await quiet.create({}, { waitSeconds: 20 });
   await session.until("running");

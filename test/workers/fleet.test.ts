@@ -157,7 +157,11 @@ describe("what an operator reads", () => {
       const page = await bodyOf(await send("GET", "/v1/sessions", { key }), sessionPage);
       return page.data.map((each) => [each.id, each.status, each.generation]);
     };
-    const stats = async () => await bodyOf(await send("GET", "/v1/admin/stats", admin), statsView);
+    // How many answers came late is counted for a quarter of an hour by the index itself; the registries know nothing of it.
+    const stats = async () => {
+      const { timeouts: _recent, ...books } = await bodyOf(await send("GET", "/v1/admin/stats", admin), statsView);
+      return books;
+    };
     await vi.waitFor(async () => expect((await listed()).every(([, status]) => status === "running")).toBe(true));
     const before = await listed();
     const counted = await stats();

@@ -19,6 +19,7 @@ export async function walkCompatible(key: string): Promise<void> {
     expect((await send("GET", `${path}/metrics`, { key })).status).toBe(200);
     expect((await send("GET", "/health", { key, headers: { "e2b-sandbox-id": sandboxID } })).status).toBe(204);
     expect([await post("timeout", { timeout: 600 }), await post("refreshes", { duration: 900 })]).toEqual([204, 204]);
+    expect((await send("PUT", `${path}/network`, { key, json: {} })).status).toBe(204);
     expect([await post("connect"), await post("pause"), await post("connect")]).toEqual([200, 204, 201]);
     expect([await post("pause"), await post("resume")]).toEqual([204, 201]);
     for (const [call, field] of [

@@ -46,7 +46,7 @@ describe("a create that gets no reservation", () => {
     expect(rig.sql.run("SELECT name FROM sqlite_master WHERE type = 'table'")).toEqual([]);
   });
 
-  it("a session that exists waits for the fleet's room, visibly, and goes on when there is some [CAP-9]", async () => {
+  it("a session that exists waits until the fleet has capacity, visibly, and then goes on [CAP-9]", async () => {
     const rig = new SessionRig({}, 100);
     await rig.running({ on_loss: "relaunch" });
     const reserve = rig.registry.quota.reserve.bind(rig.registry.quota);
