@@ -1,5 +1,6 @@
 /** The state machine of webhooks: what is sent, in which order, again and when, and when it stops. */
 import { describe, expect, it } from "vitest";
+import { eventTypes } from "../../../src/domain/state/event-types.ts";
 import { rfc3339 } from "../../../src/protocol/primitives.ts";
 import { webhookMessage } from "../../../src/protocol/resources/tenant/webhooks.ts";
 import type { DeliveryView } from "../../../src/protocol/resources/tenant/webhooks.ts";
@@ -36,6 +37,20 @@ describe("what happened to a session", () => {
       data: { session_id: one, sequence: 1, actor: "client" },
     });
     expect(rig.courier.nextLook()).toBeNull();
+  });
+
+  it("is sent for every kind of event that there is, and those for people to whoever asked for them by name [API-7]", async () => {
+    const rig = new WebhookRig();
+    const people = ["ending_soon", "budget_warning", "setback"];
+    const every = await rig.webhook(["session.*"]);
+    const named = await rig.webhook(people.map((type) => `session.${type}`));
+    rig.happened(one, ...eventTypes);
+    await rig.pass(minute);
+    const told = (id: string) => rig.deliveries(id).map((each) => [each.type, each.state]);
+    const sent = (types: readonly string[]) => types.map((type) => [`session.${type}`, "delivered"]);
+    expect(told(every.id).toReversed()).toEqual(sent(eventTypes));
+    expect(told(named.id).toReversed()).toEqual(sent(eventTypes.filter((type) => people.includes(type))));
+    expect(told(named.id)).toHaveLength(people.length);
   });
 
   it("before the webhook was made is not sent", async () => {
