@@ -17,7 +17,7 @@ import { executed, type Executed, type ProcessChunk } from "./session/process.ts
 import type { Session } from "./session/session.ts";
 import type { CreateSession, FileEntry, ProcessExit, SessionView, Snapshot, StartProcess } from "./types.ts";
 
-/** What of ComputeSDK's options means something here. It hands over others as well (sizes, images): they are left alone. */
+/** The options of ComputeSDK that Mooring follows. ComputeSDK passes others too, such as sizes and images; those are ignored. */
 export interface ComputeCreateOptions {
   /** From the creation until its end, ms; rounded up to whole seconds. */
   readonly timeout?: number | undefined;

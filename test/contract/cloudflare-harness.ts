@@ -8,7 +8,6 @@ import { isolatedSandboxId, type Generation, type SessionId } from "../../src/do
 import { markers } from "../../src/protocol/sandbox/wrapper.ts";
 import { seatPorts } from "../../src/protocol/sandbox/toolbox.ts";
 import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
-import { freePort } from "../../scripts/stack/ports.ts";
 import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
 // Traffic crosses as a request of the platform, whose body may be a stream.
 import "../support/cloudflare/workers-module.ts";
@@ -21,6 +20,7 @@ import { DisturbedBucket } from "./disturbed-bucket.ts";
 import { takeItsPlace } from "./impostor.ts";
 import { shellJobs } from "./shell-jobs.ts";
 import type { ForeignMarks, Power, ProviderHarness, ProviderWorld, WorldPowers } from "./provider-harness.ts";
+import { insideThisMachine } from "./inside-this-machine.ts";
 
 /** What it takes to break the disk, or the sight, of a stand-in for real. Without it those checks are reported as skipped. */
 const mayMount =
@@ -75,14 +75,7 @@ export class CloudflareWorld implements ProviderWorld {
       },
       containers: true,
       traffic: true,
-      inside: {
-        server: (port) => [
-          process.execPath,
-          "-e",
-          `require("http").createServer((_, r) => r.end("inside")).listen(${port}, "127.0.0.1")`,
-        ],
-        port: async () => (await freePort(0)) ?? 0,
-      },
+      inside: insideThisMachine,
       workspaces: {
         inOneContainer: true,
         age: async (ms) => {

@@ -5,7 +5,6 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { join } from "node:path";
 import type { SessionId } from "../../src/domain/state/ids.ts";
-import { freePort } from "../../scripts/stack/ports.ts";
 import { markers } from "../../src/protocol/sandbox/wrapper.ts";
 import { localSandbox } from "../../src/sandbox/local/local-sandbox.ts";
 import { makeRepository, type GitRepository } from "../support/git-repository.ts";
@@ -23,6 +22,7 @@ import type {
   ProviderWorld,
   WorldPowers,
 } from "./provider-harness.ts";
+import { insideThisMachine } from "./inside-this-machine.ts";
 
 const callOf: { readonly [Call in FaultyCall]: RegExp } = {
   launch: /\/instances\/[^/]+$/,
@@ -83,14 +83,7 @@ class LocalWorld implements ProviderWorld {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
       containers: true,
       traffic: true,
-      inside: {
-        server: (port) => [
-          process.execPath,
-          "-e",
-          `require("http").createServer((_, r) => r.end("inside")).listen(${port}, "127.0.0.1")`,
-        ],
-        port: async () => (await freePort(0)) ?? 0,
-      },
+      inside: insideThisMachine,
       workspaces: {
         age: async (ms) => {
           this.#agedMs += ms;

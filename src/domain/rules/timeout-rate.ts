@@ -3,7 +3,7 @@
 /** How far back the stats look, and the alert on timeouts unless it is told otherwise. */
 export const recentMs = 900_000;
 
-/** What was counted in a window of time. */
+/** Launches, jobs and provider calls of the last minutes, and how many of them met their time limit. */
 export interface TimedOutcomes {
   readonly launches: number;
   readonly provisionTimeouts: number;

@@ -95,7 +95,7 @@ export class ShardIndex {
 
   stats(): ShardStats {
     if (this.#empty()) return { ...noStats, recent: noOutcomes };
-    // Of one status, in the order of its index: one row of each instant is read, however many run.
+    // The index by status is sorted by creation: this reads the first row and those made in the same instant, however many sessions run.
     const [oldest] = this.select({ statuses: ["running"], order: "oldest", limit: 1 });
     const oldestRunning =
       oldest === undefined ? null : { sessionId: oldest.sessionId, tenant: oldest.tenant, createdAt: oldest.createdAt };

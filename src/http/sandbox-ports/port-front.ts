@@ -157,7 +157,7 @@ export class PortFront {
     return entrant(caller, token === inAddress ? { token, endsAt: grant.endsAt } : null);
   }
 
-  /** Of a sandbox that E2B's API made without public ports. It opens all of them, for as long as there is the sandbox. */
+  /** E2B's API gives a sandbox without public ports one token. The token opens every port of that sandbox, and is valid until the sandbox ends. */
   async #enterByE2bToken(
     request: Request,
     place: PortAddress,

@@ -4,7 +4,7 @@
  *   mra_<tenant>_<session>_<signature>   the data plane of that session: files, commands, terminals
  *   mrt_<tenant>_<session>_<signature>   the host names of that session's ports
  *
- * What is signed begins with words of its own, so none of them can be made from another, nor from an API key. Runs in the Worker and in Node.
+ * Each kind of token signs a text with a first word of its own. So no token can be used as one of another kind, or as an API key. Runs in the Worker and in Node.
  */
 import { hmacHex, isHmac } from "../bytes.ts";
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
