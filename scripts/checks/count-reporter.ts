@@ -1,15 +1,25 @@
 /** Writes what a vitest run came to, as JSON, to the file named by MOORING_TEST_COUNT: the closing line of `npm test` reads it. */
 import { writeFileSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
 import type { Reporter, TestModule } from "vitest/node";
+
+/** Characters of an error that are told. */
+const longest = 300;
 
 export interface TestCount {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
-  /** The failed tests, `file > suite > test`: a long log is read from its end. */
+  /** The failed tests, `file > suite > test: first line of the error`: a long log is read from its end. */
   readonly failures: readonly string[];
   /** Files that could not be collected, hooks and suites that failed, errors outside any test: each counts as one failure. */
   readonly broken: readonly string[];
+}
+
+/** The first line of an error, without colours. */
+function firstLine(message: string): string {
+  const line = stripVTControlCharacters(message).trim().split("\n", 1)[0] ?? "";
+  return line.length > longest ? `${line.slice(0, longest)}…` : line;
 }
 
 export default class CountReporter implements Reporter {
@@ -25,13 +35,15 @@ export default class CountReporter implements Reporter {
       let failedHere = 0;
       for (const test of module.children.allTests()) {
         tests += 1;
-        const { state } = test.result();
+        const { state, errors } = test.result();
         if (state === "passed") passed += 1;
         else if (state === "skipped") skipped += 1;
         else {
           // A test still pending at the end of the run never ended: a failure.
           failedHere += 1;
-          failures.push(`${name} > ${test.fullName}`);
+          failures.push(
+            `${name} > ${test.fullName}: ${firstLine(errors?.[0]?.message ?? "it did not come to its end")}`,
+          );
         }
       }
       failed += failedHere;
