@@ -70,7 +70,7 @@ export function readRotating(
   return current === null ? null : [current, ...previous];
 }
 
-/** One value for two purposes would let the holder of one pass for the other (SEC-2). */
+/** One value for two purposes would let the holder of one pass for the other. */
 export function refuseSharedSecrets(secrets: Secrets, hostToken: string | null, refuse: Refuse): void {
   const owners = new Map<string, string>();
   const values: readonly (readonly [string, string | null])[] = [

@@ -1,7 +1,7 @@
 /**
  * The HTTP front: request ids, one log line per request, security headers, the refusals that need no route (config,
  * unknown path, wrong method, too long a URL), authentication, and the catch for our own bugs. It never logs or
- * answers a header, a body, a key or a stack (SEC-3, API-5).
+ * answers a header, a body, a key or a stack.
  */
 import { type Context, Hono } from "hono";
 import type { Config } from "../config/config.ts";

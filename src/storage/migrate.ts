@@ -2,7 +2,7 @@
  * Brings one object's tables to the shape this code knows, one transaction for each step.
  *
  * The version lives in a table of its own, because PRAGMA user_version is refused in Durable Objects. Reading it never
- * creates that table: a lookup of an id that never existed must write nothing (API-12). A schema newer than the code
+ * creates that table: a lookup of an id that never existed must write nothing. A schema newer than the code
  * (after a rollback) is reported and left alone: only the code that wrote it knows what its rows mean.
  */
 import type { Sql } from "./sql.ts";

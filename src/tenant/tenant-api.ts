@@ -28,7 +28,7 @@ import type { RegisteredSession } from "./sessions.ts";
 import type { SnapshotCounts, SnapshotQuery } from "./snapshots/snapshot-rows.ts";
 import type { TenantUsage } from "./usage.ts";
 
-/** A tenant that never reserved anything answers with nothing, and nothing is written for it (API-12). */
+/** A tenant that never reserved anything answers with nothing, and nothing is written for it. */
 export interface TenantApi extends TenantPort {
   ledger(): Promise<Ledger>;
   /** Snapshots that operators took off sessions: their files may still be there. At most `limit`. */

@@ -6,7 +6,7 @@ import { describeOnContainers, say, timed } from "./support/real-containers.ts";
 import { shortLeases } from "./support/leases.ts";
 import { containerOf, containersOf, type JobView, RealMooring, type SessionView } from "./support/real-mooring.ts";
 
-/** What DESIGN allows an idle agent, everything that idles with it included. */
+/** What an idle agent may take, with everything that idles beside it. */
 const idleMegabytes = 75;
 /** Of every process in the container but the shell that asks, in kB and with its name. */
 const residents =

@@ -1,8 +1,8 @@
 /**
  * One launch of a wrapper: guardian, wrapper and jobs, with the rules the real one keeps.
- * - It does nothing before its first accepted renewal, and starts at all only before `launchNotAfter` (I8).
- * - It answers its own generation only; a greater one from its own controller makes it fence itself (I2).
- * - When its lease runs out it ends its jobs and exits; when the wrapper is killed or frozen the guardian does (I8).
+ * - It does nothing before its first accepted renewal, and starts at all only before `launchNotAfter`.
+ * - It answers its own generation only; a greater one from its own controller makes it fence itself.
+ * - When its lease runs out it ends its jobs and exits; when the wrapper is killed or frozen the guardian does.
  * It keeps time by the world's clock alone: what a controller's clock says enters only through the lease clock.
  */
 import { acceptRenewal, newLeaseClock, type LeaseClock } from "../../src/protocol/sandbox/lease-clock.ts";

@@ -199,7 +199,7 @@ export class MemoryWorld {
       if (process.kind === "wrapper" || process.kind === "legacy") this.#processes.signal(process, "SIGTERM", aim);
     }
     this.#queue.schedule(graceMs, () => {
-      // Who is struck is decided now, not when the order was given: a stop that comes late kills nothing newer (I6).
+      // Who is struck is decided now, not when the order was given: a stop that comes late kills nothing newer.
       for (const process of this.aimedAt(target)) this.#processes.signal(process, "SIGKILL", aim);
     });
     this.changed();

@@ -1,6 +1,6 @@
 /**
  * Every process of the world, alive or lately dead. Owns pids (which are used again, as a kernel does) and is the only
- * place where a signal meets a process: a signal names pid *and* start time, so that a recycled pid is never hit (PHY-18).
+ * place where a signal meets a process: a signal names pid *and* start time, so that a recycled pid is never hit.
  */
 import type { SandboxId, SessionId } from "../../src/domain/state/ids.ts";
 import type { EventQueue } from "./event-queue.ts";
@@ -97,7 +97,7 @@ export class ProcessTable {
     return this.alive().filter((process) => process.sandboxId === sandboxId);
   }
 
-  /** Of that session in that sandbox, a legacy wrapper whose sandbox nobody recorded included. Ids match exactly (PHY-3). */
+  /** Of that session in that sandbox, a legacy wrapper whose sandbox nobody recorded included. Ids match exactly. */
   inSandbox(sandboxId: SandboxId, sessionId: SessionId): readonly Process[] {
     return this.alive().filter((process) => belongs(process, sandboxId, sessionId));
   }

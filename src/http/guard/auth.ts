@@ -1,6 +1,6 @@
 /**
- * Who asks. Two kinds of credential that are never taken for each other (SEC-2): a tenant's signed API key, and the
- * admin token. A route whose secret is unset refuses everyone: nothing is open by default (SEC-1).
+ * Who asks. Two kinds of credential that are never taken for each other: a tenant's signed API key, and the
+ * admin token. A route whose secret is unset refuses everyone: nothing is open by default.
  */
 import type { TenantId } from "../../domain/state/ids.ts";
 import { hasRight, type KeyRight, looksLikeApiKey } from "../../protocol/api-keys.ts";

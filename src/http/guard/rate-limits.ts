@@ -1,5 +1,5 @@
 /**
- * How often a tenant may ask, reads and writes apart, and how often an address may fail to say who it is (SEC-6).
+ * How often a tenant may ask, reads and writes apart, and how often an address may fail to say who it is.
  *
  * Two counters, either of which may refuse. One in this isolate's memory: exact for what passes here, and the source of
  * the numbers in the headers. And, where it is bound, the platform's: approximate, over all isolates of one location. Without the

@@ -1,7 +1,7 @@
 /**
  * What stands before every handler that is not open: who asks, how often, and how much they send. In this order, because
  * only a tenant that is known has a budget, and only a request within it is read at all. What is refused here has reached no
- * object: it used up no Idempotency-Key and cost nobody else anything (SEC-6).
+ * object: it used up no Idempotency-Key and cost nobody else anything.
  *
  * An API key is checked before its address's failures are looked at: its signature cannot be guessed, so whoever shares an
  * address with an attacker is not locked out. The admin token could be, so there the failures come first.

@@ -1,5 +1,5 @@
 /**
- * What a request may weigh, as configured (SEC-4). The schemas of the protocol hold the ceilings; an operator may set less,
+ * What a request may weigh, as configured. The schemas of the protocol hold the ceilings; an operator may set less,
  * and then these refuse. Every refusal says the limit and changes nothing.
  */
 import type { Config } from "../../config/config.ts";

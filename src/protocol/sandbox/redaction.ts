@@ -1,5 +1,5 @@
 /**
- * Takes known secrets out of a text before it is shown (SEC-3): the values of an environment, whole and line by line, and
+ * Takes known secrets out of a text before it is shown: the values of an environment, whole and line by line, and
  * an `authorization` in the forms in which tools print it. A value that was encoded, cut or shorter than four characters
  * is not recognised: output is the client's own, and this is the second line of defence, not the first.
  */

@@ -145,7 +145,7 @@ function workspaceIn(session: Session, generation: Generation, restored: boolean
   return { ...session.workspace, generation, steps: [], state: restored ? "restored" : "preparing" };
 }
 
-/** What is said when a sandbox is there: cold or warm, the history tells what its workspace begins with (API-9). */
+/** What is said when a sandbox is there: cold or warm, the history tells what its workspace begins with. */
 function arrivals(
   session: Session,
   lease: Launching,

@@ -1,4 +1,4 @@
-/** Addresses with an end for a port of a sandbox. What they lead to is served by ../ports/port-front.ts. */
+/** Addresses with an end for a port of a sandbox. What they lead to is served by ../sandbox-ports/port-front.ts. */
 import { trafficContracts } from "../../../protocol/contracts/sandbox/traffic-contracts.ts";
 import { signPortLabel, signPortToken } from "../../../protocol/port-access.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";

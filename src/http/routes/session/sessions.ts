@@ -116,7 +116,7 @@ async function get(from: TenantAsk): Promise<Response> {
 }
 
 async function remove(from: TenantAsk): Promise<Response> {
-  // From a client the reason is always `requested` (SEC-7): the route takes no field that could say otherwise.
+  // From a client the reason is always `requested`: the route takes no field that could say otherwise.
   const none = await readNoFields(from.request);
   if (!none.ok) return problem(from, none.problem);
   const reply = await askSession(from, "write", (session) => session.delete(from.caller, "requested"));
