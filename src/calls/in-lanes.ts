@@ -8,7 +8,7 @@ export async function inLanes<Item, Answer>(
   work: (item: Item, index: number) => Promise<Answer>,
 ): Promise<Answer[]> {
   const answers: Answer[] = [];
-  // One iterator for all: each lane takes the next item that nobody has.
+  // All lanes share one iterator, so each takes the next item that no other lane has taken.
   const queue = items.entries();
   const lane = async () => {
     for (const [index, item] of queue) answers[index] = await work(item, index);

@@ -168,7 +168,7 @@ export function readPrices(env: ConfigEnv, refuse: Refuse): PriceTable {
   return { currency, nanosPerSecond };
 }
 
-/** Of one tenant in one month, in billionths of the currency; null: `off`. */
+/** The budget of one tenant for one month, in billionths of the currency. null: `off`. */
 export function readMonthlyBudget(env: ConfigEnv, refuse: Refuse): number | null {
   const raw = String(env.TENANT_MAX_COST_PER_MONTH ?? "off");
   if (raw === "off") return null;

@@ -169,7 +169,7 @@ export function readConfig(env: ConfigEnv, built: readonly ProviderName[]): Conf
   return { ok: false, misfits, fallback: { ...config, policy: defaultPolicy } };
 }
 
-/** One that ended has its seat until its files are removed: as many as live must have room beside them. */
+/** An ended member keeps its seat until its files are removed, so a container needs more seats than members that may live. */
 function refuseTooManyMembers({ sharedMaxMembers }: Config, refuse: Refuse): void {
   if (2 * sharedMaxMembers <= seatCount) return;
   refuse(
@@ -193,7 +193,7 @@ function readAlertTerms(env: ConfigEnv, refuse: Refuse): Config["alerts"] {
   };
   return {
     ...terms,
-    // One that clears above where it fires would do both at every look.
+    // An alert that clears above its own firing threshold would fire and clear at every look.
     timeoutClearPercent: Math.min(terms.timeoutClearPercent, terms.timeoutHighPercent),
     activeClear: Math.min(terms.activeClear, terms.activeHigh),
   };

@@ -26,7 +26,7 @@ export interface JobSymptom {
 
 export interface Symptoms {
   readonly now: number;
-  /** Of one generation, oldest first. */
+  /** Samples of one generation, oldest first. */
   readonly samples: readonly ResourceSample[];
   /** The newest, newest first. */
   readonly jobs: readonly JobSymptom[];
@@ -61,7 +61,7 @@ export interface Hint {
 const second = 1_000;
 const minute = 60 * second;
 
-/** Whoever takes this much without reading or writing computes and does nothing else. Not near 100: on a full host a loop gets its share. */
+/** A process above this share of a processor only computes. Not near 100: on a full host a busy loop gets less than a whole one. */
 const busyPercent = 30;
 /** Less than this is the wrapper's own housekeeping. */
 const idlePercent = 2;

@@ -102,7 +102,7 @@ interface Seen {
   readonly trace: TraceContext;
   route: string;
   tenant: string | null;
-  /** Of the gate, for the answer. */
+  /** Headers that the gate wants on the answer. */
   headers: Readonly<Record<string, string>>;
 }
 type Variables = { Variables: { seen: Seen } };

@@ -1,5 +1,5 @@
 /**
- * What the routes need from the rest of Mooring. The composition root supplies Durable Object stubs, unit tests an
+ * What the routes need from the rest of Mooring. The composition root supplies Durable Object stubs; unit tests supply an
  * in-process recording one.
  *
  * Object RPC rules live in `ask`: a stub is made for each call, because one that threw is broken for good; only reads are

@@ -14,7 +14,7 @@ const path = z.string().min(1).max(4_096).describe("Absolute, or relative to the
 const mostRead = 256 * 1_024;
 const mostEntries = 500;
 const mostOutput = 64 * 1_024;
-/** A server that has not begun to listen by then is told so; it may still. */
+/** How long a server may take to begin to listen. After that the tool says so; the server may still come up. */
 const listenWithinMs = 30_000;
 const lookMs = 500;
 

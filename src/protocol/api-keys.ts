@@ -82,7 +82,7 @@ function inSeconds(instant: number): string {
   return Math.floor(instant / 1_000).toString(36);
 }
 
-/** What the middle part of a key says. Only of one that was read from a key. */
+/** What the middle part of a key says. Only for a text that was recognised as a key. */
 export function readKeyId(keyId: string): Pick<ApiKeyClaims, "issuedAt" | "scopes" | "expiresAt"> {
   const [issued = "0", letters = "", , end = "0"] = keyId.split(".");
   const seconds = Number.parseInt(end, 36);
@@ -110,7 +110,7 @@ export function e2bFormOf(key: string): string {
 
 const e2bForm = /^e2b_((?:[0-9a-f]{2}){10,80})([0-9a-f]{64})$/;
 
-/** The usual form of a key. What has neither form comes back as it is. */
+/** Turns a key into its usual form. A text in neither form comes back unchanged. */
 function usualForm(presented: string): string {
   const [, named, signature] = e2bForm.exec(presented) ?? [];
   return named === undefined || signature === undefined

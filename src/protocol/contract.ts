@@ -55,7 +55,7 @@ export type RequestBody =
       readonly schema: z.ZodType;
       /** false: an empty body means `{}`. */
       readonly required: boolean;
-      /** One that a reader may send as it is. */
+      /** An example that a reader may send as it is. */
       readonly example?: unknown;
       /** A JSON body of any Content-Type is taken. */
       readonly lenient?: true;
@@ -93,7 +93,7 @@ export function contract<const A extends Access, const C extends Contract<A>>(de
   return described;
 }
 
-/** What stands for a segment of this name, unless a contract says otherwise. */
+/** The schema of a path segment of this name, unless a contract gives its own. */
 export const pathParameters: Readonly<Record<string, z.ZodType>> = {
   id: sessionIdText,
   job: jobIdText,

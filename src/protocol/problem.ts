@@ -110,7 +110,7 @@ export interface Problem {
   readonly retryAt?: number;
   readonly limit?: number;
   readonly used?: number;
-  /** Of the output, with `offset_past_end`. */
+  /** Length of the output, with `offset_past_end`. */
   readonly length?: number;
   readonly errors?: readonly z.infer<typeof fieldError>[];
 }

@@ -57,7 +57,7 @@ export interface LaunchOrder {
   readonly network?: NetworkRules;
 }
 
-/** What a sandbox may reach. Of the injected headers the values are there too: nothing of it may get into the sandbox. */
+/** What a sandbox may reach. The values of injected headers are here too, and must never get into the sandbox. */
 export interface NetworkRules {
   readonly mode: NetworkMode;
   readonly allow: readonly string[];
@@ -69,7 +69,7 @@ export function opensEverything({ mode, inject }: NetworkRules): boolean {
   return mode === "open" && inject.length === 0;
 }
 
-/** What is aimed at. `instanceId` null: every instance of that generation. */
+/** Names what a call is about. `instanceId` null: every instance of that generation. */
 export interface Target {
   readonly sessionId: SessionId;
   readonly sandboxId: SandboxId;
@@ -81,7 +81,7 @@ export interface Target {
   readonly host: string | null;
 }
 
-/** What it takes to talk to a running wrapper. */
+/** What a caller needs to talk to a running wrapper. */
 export interface InstanceRef extends Target {
   readonly instanceId: InstanceId;
   readonly secret: string;
@@ -225,7 +225,7 @@ export interface Network {
     rules: NetworkRules,
     bound: CallBound,
   ): Promise<ProviderResult<{ readonly enforced: "all" | "web" }>>;
-  /** What was refused since the last such call. An answer that is lost loses its counts, never a refusal. */
+  /** Counts of refused connections since the last such call. When the answer is lost, its counts are lost; nothing was let through. */
   denied(target: Target, bound: CallBound): Promise<ProviderResult<readonly DeniedHost[]>>;
 }
 
@@ -261,7 +261,7 @@ export interface Snapshots {
    * the same snapshot and finds it done. `retire` aborts it. Absent: `launch` restores within its own bound.
    */
   restore?(order: RestoreOrder, bound: CallBound): Promise<ProviderResult<Restoring>>;
-  /** Durable: a save of that name that lands later is refused. What is not there is success. */
+  /** Durable: a save of that name that lands later is refused. Removing a name that does not exist succeeds. */
   remove(sessionId: SessionId, snapshotId: string, bound: CallBound): Promise<ProviderResult<null>>;
   /** What is stored of it now, whole or not: the proof of a deletion is that nothing is. A doubt is a failure, never "nothing". */
   inspect(sessionId: SessionId, snapshotId: string, bound: CallBound): Promise<ProviderResult<StoredSnapshot>>;

@@ -38,7 +38,7 @@ import { sameText } from "../protocol/bytes.ts";
 export interface WrapperReach {
   /** `path` begins with a slash. Rejects when there is no answer; with `NotSent` when it certainly never left. */
   fetch(path: string, init: RequestInit): Promise<Response>;
-  /** What was remembered about where the wrapper is led to nobody, or to somebody else. */
+  /** Drops the remembered address of the wrapper: it led to nobody, or to somebody else. */
   forget(): void;
 }
 

@@ -110,7 +110,7 @@ export class TrafficGate {
       const problem = problems[refusal];
       return problem === null ? { type: "refused" } : { type: "final", problem };
     }
-    // Whoever answers without proof took over the agent's port.
+    // An answer without proof came from a process that took over the agent's port.
     if (response.headers.get(trafficHeaders.proof) !== (await this.#parts.keys.proof(pass.key, nonce))) {
       await response.body?.cancel();
       this.#parts.log.warn("traffic was answered by a stranger", { session: pass.sessionId });
@@ -146,7 +146,7 @@ function holderOf(caller: Entrant): TenantId | null | "*" {
 
 type Through =
   | { readonly type: "answered"; readonly response: Response }
-  /** Not served, because the pass or the moment was wrong: the session knows more. */
+  /** Not served: the pass was too old, or the moment was wrong. Only the session knows more. */
   | { readonly type: "refused" }
   | { readonly type: "final"; readonly problem: Problem };
 

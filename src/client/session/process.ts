@@ -74,7 +74,7 @@ export class Process {
     await this.#transport.text(call, options);
   }
 
-  /** What it writes, from the byte `offset` on; returns how it ended. A broken connection goes on at the exact byte. */
+  /** Yields what the process writes, from byte `offset` on, and returns its exit. A broken connection is reopened at the exact byte. */
   output(options: CallOptions & { readonly offset?: number } = {}): AsyncGenerator<ProcessChunk, ProcessExit, void> {
     return this.following(options, null);
   }

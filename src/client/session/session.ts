@@ -41,7 +41,7 @@ const startingSeconds = 45;
 export class Session {
   readonly #transport: Transport;
   readonly id: string;
-  /** Of its sandbox while it runs. */
+  /** The files of its sandbox, while that runs. */
   readonly files: Files;
 
   constructor(transport: Transport, id: string) {

@@ -73,7 +73,7 @@ async function* messages(
   }
 }
 
-/** The body's bytes. Whoever stops reading closes the connection; one that breaks or goes silent is a ConnectionError. */
+/** Yields the body's bytes. When the reader stops, the connection is closed. A broken or silent connection throws a ConnectionError. */
 export async function* chunks(
   response: Response,
   order: { readonly what: string; readonly signal?: AbortSignal | undefined },

@@ -128,7 +128,7 @@ export class Transport {
       if (!response.ok && response.status !== 304) return { ok: false, error: await refusal(response, words) };
       return { ok: true, value: await read(response) };
     } catch (error) {
-      // Whoever aborted wants to hear their own reason.
+      // The caller aborted, so it gets its own reason back.
       signal?.throwIfAborted();
       const what = `Mooring at ${this.#options.url} could not be asked: ${reasonOf(error)}`;
       return { ok: false, error: new ConnectionError(what, words, { cause: error }) };

@@ -45,8 +45,8 @@ export function stateViolations(session: Session, policy: Policy): readonly stri
 
 export function moveViolations(before: Session, after: Session, policy: Policy): readonly string[] {
   const found: string[] = [];
-  // Of the move, not of the state: an orphan, or a ghost whose assertion proves wrong, may be one too many, and must be
-  // stored all the same. None may be left behind to be replaced.
+  // Checked for the move, not for the state: an orphan, or a ghost whose assertion proves wrong, may be one ghost too many and must be
+  // stored all the same. A replacement must not add one more.
   const replaced = after.ghosts.some(
     (ghost) => ghost.assertion === null && ghost.generation === before.newest?.generation,
   );

@@ -11,7 +11,7 @@ export function settle(outcome: Moved, context: Context, before: Session): Moved
   return dateEnd(stopLifetime(charged, context), context);
 }
 
-/** Who ended a sandbox is kept with its lease in the move that begins the stop: the session may be told something else before the proof. */
+/** Stores who ended the sandbox with its lease, in the move that begins the stop: until the proof the session may change again. */
 function withCause(outcome: Moved): Moved {
   const { session } = outcome;
   const { newest } = session;

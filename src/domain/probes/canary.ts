@@ -10,7 +10,7 @@ export interface PlantedCanary {
   readonly generation: Generation;
   /** null: its launch was not answered. */
   readonly host: string | null;
-  /** What has to end it: the audit, or, where the provider cannot list, its own fence. */
+  /** What must end it: the audit, or the wrapper's own fence where the provider cannot list. */
   readonly by: "audit" | "itself";
   /** Later than this is too late. */
   readonly dueAt: number;
@@ -29,12 +29,12 @@ export interface CanaryState {
 
 export const noCanary: CanaryState = { planted: null, last: null };
 
-/** Of what is kept; undefined: nothing is yet. */
+/** Reads the stored state; undefined: nothing is stored yet. */
 export function parseCanary(body: string | undefined): CanaryState {
   return body === undefined ? noCanary : (JSON.parse(body) as CanaryState);
 }
 
-/** One that certainly is out was not found in time, or the last one was not. */
+/** True when a canary that was certainly planted was not found in time, this one or the last. */
 export function canaryIsMissed({ planted, last }: CanaryState, now: number): boolean {
   return last?.by === "nobody" || (planted !== null && planted.host !== null && now > planted.dueAt);
 }

@@ -4,12 +4,12 @@ import type { SessionId } from "../state/ids.ts";
 export interface RunningDrill {
   readonly startedAt: number;
   readonly tenant: string;
-  /** Whose files are tried. Nothing of it is touched. */
+  /** The session whose files are restored. The drill changes nothing of it. */
   readonly sessionId: SessionId;
   readonly snapshotId: string;
   /** The session that they are restored into. */
   readonly throwaway: SessionId;
-  /** What was found: from here on the throwaway only has to be proven gone. null: not known yet. */
+  /** The result; from here on only the throwaway session must be proven gone. null: not known yet. */
   readonly verdict: "proven" | "failed" | "inconclusive" | null;
 }
 
@@ -46,7 +46,7 @@ export const noDrills: DrillState = {
   failing: [],
 };
 
-/** Of what is kept; undefined: nothing is yet. */
+/** Reads the stored state; undefined: nothing is stored yet. */
 export function parseDrills(body: string | undefined): DrillState {
   return body === undefined ? noDrills : (JSON.parse(body) as DrillState);
 }

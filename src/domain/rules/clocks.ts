@@ -177,7 +177,7 @@ export function idleAt(session: Session, policy: Policy): number | null {
 function quietUntil(session: Session, policy: Policy): number | null {
   const { idleTimeoutMs } = session.limits;
   if (idleTimeoutMs === null || session.desired.type !== "running" || session.newest?.phase !== "held") return null;
-  // Nobody can use it yet.
+  // While the workspace is being prepared nobody can use the sandbox.
   if (session.newest.gate.type === "preparing") return null;
   const { lastAt, activeJobs, reportedAt } = session.activity;
   if (activeJobs === 0) return lastAt + idleTimeoutMs;

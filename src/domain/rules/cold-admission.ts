@@ -28,7 +28,7 @@ export type ColdStep =
   /** Too little: remove what is stale, then measure again. At most once. */
   | { readonly type: "reclaim" }
   | { readonly type: "refuse"; readonly code: SpaceRefusal; readonly words: string }
-  /** Nobody answered: that says nothing about space, so it is asked again later like any other call. */
+  /** The provider did not answer. That says nothing about space, so the call is repeated later like any other. */
   | { readonly type: "ask_later"; readonly words: string };
 
 /** At exactly the threshold there is space. */

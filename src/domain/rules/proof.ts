@@ -3,7 +3,7 @@ import type { Retirement, Stopping } from "../state/lease.ts";
 import type { Observation } from "../state/observation.ts";
 import type { Policy } from "./policy.ts";
 
-/** Of what absence is to be proven: a lease, or a sandbox that no lease owns any more. */
+/** Whose absence is to be proven: a lease, or a sandbox that no lease owns any more. */
 export type Absentee = Pick<Stopping, "sandboxId" | "generation" | "provider" | "host">;
 
 export type Verdict =

@@ -12,7 +12,7 @@ export function stuckSince(session: Session, now: number, policy: Policy): numbe
   if (desired.type === "running" && desired.provision !== null && newest?.phase !== "launching") {
     since.push(desired.provision.deadline - policy.provisionMs);
   }
-  // An ended session waits for nothing but this. One that goes on is not ended for a file that its store will not delete.
+  // An ended session waits only for these deletions. A session that continues is not ended for a file that its store will not delete.
   if (desired.type === "terminated") {
     since.push(...failingDeletions(session).map(({ discardedAt }) => Math.max(discardedAt, desired.at)));
   }
@@ -25,8 +25,8 @@ export function stuckSince(session: Session, now: number, policy: Policy): numbe
 }
 
 /**
- * From when on a teardown of it, the newest lease's or a ghost's, is past its bound; null: none is under way. One that an
- * operator has asserted gone is not waited for. May lie ahead: nothing else has to happen for it to come true.
+ * From when a teardown of this session counts as overdue: the newest lease's or a ghost's. null: no teardown is under way. A lease that
+ * an operator asserted gone does not count. The instant may lie in the future.
  */
 export function teardownOverdueFrom(session: Session, policy: Policy): number | null {
   const from = openLeases(session).flatMap((lease) => {

@@ -17,7 +17,7 @@ export interface TimeoutRate {
   readonly samples: number;
   /** Jobs, launches and provider calls that met their limit. */
   readonly late: number;
-  /** Of the samples; 0 when there are none. */
+  /** `late` in percent of `samples`; 0 when there are none. */
   readonly percent: number;
 }
 

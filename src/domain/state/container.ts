@@ -19,7 +19,7 @@ interface Identity {
   readonly provider: ProviderName;
   /** Epoch ms. */
   readonly createdAt: number;
-  /** Of the first member that said where it was launched; null before. */
+  /** The host that its first launched member named; null before. */
   readonly host: string | null;
 }
 
@@ -218,7 +218,7 @@ export function attemptFinished(
     const host = container.host ?? retired.host;
     return { ...kept, phase: "gone", host, retired, observations, verifiedAbsentAt: verdict.at };
   }
-  // Whoever said that it is gone was wrong: the word is no answer any more, and the end begins in earnest again.
+  // The operator's assertion was wrong: drop it and begin a new round of attempts.
   if (verdict.type === "present" && container.assertion !== null) {
     const lastError = `${verdict.why}, although ${container.assertion.by} had said that it is gone`;
     return newRound({ ...container, retired, observations, lastError, assertion: null }, now);

@@ -39,7 +39,7 @@ export interface ProviderFailure {
   readonly progress?: RestoreProgress;
 }
 
-/** Of an archive that is unpacked into a workspace. */
+/** How far the unpacking of a saved archive into a workspace is. */
 export interface RestoreProgress {
   readonly doneBytes: number;
   /** null: it has not begun. */

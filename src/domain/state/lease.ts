@@ -61,7 +61,7 @@ export type LaunchStep =
   | { readonly type: "confirming"; readonly nextAt: number };
 
 export interface Renewals {
-  /** Of the last one sent; it counts up for the life of the instance. */
+  /** The sequence of the last renewal sent. It counts up for the life of the instance. */
   readonly sequence: number;
   /** null before the first. A wrapper may live `ttlMs` from here, accepted or not: the reply may have been lost. */
   readonly lastSentAt: number | null;

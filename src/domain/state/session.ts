@@ -28,7 +28,7 @@ export interface Profile {
   readonly critical: boolean;
   /** A new job, stdin or connect resumes a paused session; reads never do. The shell asks; the machine only resumes. */
   readonly autoResume: boolean;
-  /** Whoever knows the host name of a port reaches it. Absent: a key or a signed address is needed. */
+  /** Anybody who knows the host name of a port reaches it. Absent: a key or a signed address is needed. */
   readonly publicPorts?: true;
 }
 
@@ -43,7 +43,7 @@ export interface FailedTry {
   readonly at: number;
   /** Since when every try met this. Absent in a row that older code wrote: `at`. */
   readonly since?: number;
-  /** Of a restore that goes on. */
+  /** How far a restore under way is. */
   readonly progress?: RestoreProgress;
 }
 
@@ -250,7 +250,7 @@ export function phaseKey(session: Session): PhaseKey {
   return session.newest === null ? "none" : session.newest.phase;
 }
 
-/** What is saved of this session itself. A tenant's snapshot that it is to begin with is not: the tenant has it anyway. */
+/** This session's own saved files. A tenant's snapshot that it is to start from is not among them: the tenant keeps that. */
 export function ownSnapshot({ snapshot }: Pick<Session, "snapshot">): SnapshotRef | null {
   return snapshot?.source === undefined ? snapshot : null;
 }
@@ -260,7 +260,7 @@ export function currentRestoreProof({ snapshot, restoreProof }: Session): Restor
   return restoreProof?.snapshotId === snapshot?.id ? restoreProof : null;
 }
 
-/** Nobody will restore it: its deletion is due now. A snapshot of the tenant stays: only the tenant deletes it. */
+/** Nobody will restore this snapshot, so its deletion is due now. A tenant's snapshot is left alone: only the tenant deletes it. */
 export function discard(session: Session, snapshot: SnapshotRef | null, now: number): Session {
   if (snapshot === null || snapshot.source !== undefined) return session;
   return { ...session, discarded: [...session.discarded, toDiscard(snapshot, now)] };

@@ -1,6 +1,6 @@
 /**
- * The workspace that a session asked for, and how far it is. What the steps are made of (commands, addresses, secrets) is
- * not here: the machine knows their names and how each of them went, and nothing that could not be shown to anybody.
+ * The workspace that a session asked for, and how far its preparation is. The contents of the steps (commands, addresses, secrets)
+ * are not here: the machine knows only their names and results, which may be shown to anybody.
  */
 import type { Generation } from "./ids.ts";
 
@@ -33,7 +33,7 @@ export function plannedWorkspace(planned: readonly string[]): Workspace | null {
   return planned.length === 0 ? null : { planned, state: "pending", generation: null, steps: [] };
 }
 
-/** What is known after a report: an instant once told stays, because each report measures it anew by its age. */
+/** Merges a new report into what is known. An instant that was told once stays, because each report measures it anew. */
 export function withReport(workspace: Workspace, told: readonly StepReport[]): Workspace {
   const steps = told.slice(0, workspace.planned.length).map((step, index): StepReport => {
     const known = workspace.steps[index];

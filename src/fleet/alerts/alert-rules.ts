@@ -236,7 +236,7 @@ export const alertRules: readonly AlertRule[] = [
     },
   },
   {
-    // The orphan that the deployment planted itself. What does not find this one finds no other.
+    // The canary is an orphan that Mooring planted itself. An audit that misses it would miss any other.
     name: "canary_missed",
     severity: "critical",
     summary: "The orphan that Mooring planted itself was not found and ended in time: a real one would not be either.",

@@ -37,7 +37,7 @@ export interface LookTerms {
 }
 
 const callMs = 10_000;
-/** Of each shard and kind: a context names five. */
+/** Sessions fetched for each shard and kind: an alert's context names only five. */
 const namedAtMost = 20;
 const tenantsAtOnce = 1_000;
 

@@ -223,7 +223,7 @@ async function ownerOf(ports: AuditPorts, terms: AuditTerms, id: SessionId): Pro
   return {
     type: "found",
     owns(sandboxId, generation) {
-      // What cannot be read may own anything.
+      // A record that cannot be read may own anything.
       if (record !== "readable" || session === null) return true;
       if (teardowns.some((each) => each.sandbox_id === sandboxId)) return true;
       const ended = session.status === "terminated" || session.status === "failed";

@@ -71,7 +71,7 @@ export async function takeInventory(ports: AuditPorts, terms: AuditTerms): Promi
   };
 }
 
-/** Nobody deletes them any more, and no provider lists its snapshots: the audit repeats them for whoever cleans the store. */
+/** Mooring gave up deleting these, and no provider lists its snapshots: the audit repeats them for the operator who cleans the store. */
 async function noteForgotten(
   ports: AuditPorts,
   terms: AuditTerms,

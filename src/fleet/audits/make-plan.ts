@@ -14,7 +14,7 @@ import { ownerlessFiles } from "./ownerless-files.ts";
 import { hasNoRecord } from "./owners.ts";
 import { type AuditPlan, type Finding, isRipe, isYoung, planText } from "./plan.ts";
 
-/** What was found may change: an hour is enough to read a plan. ms */
+/** How long a plan may be applied, ms. Its findings may change; an hour is enough to read it. */
 const planLifeMs = 3_600_000;
 
 export async function makePlan(ports: AuditPorts, terms: AuditTerms, by: string): Promise<AuditPlan> {

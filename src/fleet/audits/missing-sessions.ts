@@ -11,10 +11,10 @@ import type { TenantApi } from "../../tenant/tenant-api.ts";
 import type { AuditPorts, AuditTerms } from "./audit-ports.ts";
 
 const page = 500;
-/** Nothing of these moves by itself for days. All others report of themselves every few minutes. */
+/** Sessions in these statuses report nothing by themselves for days. All others report every few minutes. */
 const quiet = ["paused", "lost", "terminated", "failed"] as const;
 
-/** Answers how many were told. What is left for lack of time is found again by the next audit. */
+/** Answers how many sessions were told. The next audit finds those for which there was no time. */
 export async function remindMissing(ports: AuditPorts, terms: AuditTerms): Promise<number> {
   const startedAt = ports.clock.now();
   const byTenant = new Map<TenantId, SessionId[]>();

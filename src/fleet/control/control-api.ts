@@ -25,7 +25,7 @@ export type AllowanceReply =
       /** How many sandboxes the tenant may have, in all: at least `held`, at most `wants`. Until its next order. */
       readonly allowed: number;
       readonly limit: number;
-      /** Of all tenants, after this order. */
+      /** How much of the cap is booked by all tenants together, after this order. */
       readonly used: number;
       readonly draining: boolean;
       /** So much is free that a tenant may keep, for a while, what it does not use. Absent: it may not. */
@@ -106,7 +106,7 @@ export interface RunQuery {
   readonly before: number | null;
 }
 
-/** Of the last 100 ended runs of a layer. */
+/** Counted over the last 100 ended runs of a layer. */
 export interface LayerSummary {
   readonly layer: string;
   readonly lastStartedAt: number;

@@ -29,7 +29,7 @@ export interface IndexTerms {
 
 export interface Chosen {
   readonly choices: readonly Choice[];
-  /** Shards that did not answer a question. What they know is missing here, and said. */
+  /** Shards that did not answer a question. What they know is missing from this result. */
   readonly silent: readonly string[];
   /** There may be more than was chosen. */
   readonly more: boolean;

@@ -101,7 +101,7 @@ export function agedBeyond(
   ];
 }
 
-/** They hold no sandbox, or are giving it back. What is left of them is files that were saved, which nothing brings back. */
+/** These hold no sandbox, or are giving it back. Ending them would delete saved files, which nothing brings back. */
 const withoutSandbox: readonly FleetStatus[] = ["pausing", "paused", "lost"];
 
 export function holdsOnlyFiles(status: FleetStatus): boolean {

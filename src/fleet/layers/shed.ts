@@ -11,7 +11,7 @@ export interface Pressure {
   readonly limit: number;
   /** Counts against the cap now, as the ledger says. */
   readonly used: number;
-  /** Of these: on their way out already. They come free without us. */
+  /** Sandboxes among them that are ending already. They come free without shedding. */
   readonly terminating: number;
 }
 
@@ -24,7 +24,7 @@ export function isAbove(pressure: Pressure): boolean {
   return pressure.used > shedAbove * pressure.limit;
 }
 
-/** How many must end to come below the lower mark. What is terminating counts as gone: a tick must not shed for it again. */
+/** How many must end to fall below the lower mark. A terminating session counts as gone, so no tick sheds twice for it. */
 export function toShed({ limit, used, terminating }: Pressure): number {
   return Math.max(0, Math.floor(used - terminating - shedBelow * limit) + 1);
 }

@@ -19,7 +19,7 @@ const minute = 60_000;
 const everyMs = 24 * 60 * minute - 5 * minute;
 /** The end is seen at a tick, and a tick may be late or left out. */
 const tickSlackMs = 15 * minute;
-/** What is overdue by this long is ended from here. */
+/** A canary this long overdue is ended from here. */
 const giveUpMs = 60 * minute;
 
 export interface CanaryTerms {
@@ -34,7 +34,7 @@ export interface CanaryTerms {
 
 type CanaryPorts = Pick<AuditPorts, "control" | "providers" | "clock" | "ids" | "logger" | "digest">;
 
-/** One look, at every tick. What it throws is the tick's to log. */
+/** One look, at every tick. It may throw; the tick logs it. */
 export async function tendCanary(ports: CanaryPorts, terms: CanaryTerms): Promise<void> {
   const state = parseCanary((await ports.control.document("probe", "canary"))?.body);
   if (state.planted !== null) return await look(ports, terms, state, state.planted);
@@ -62,7 +62,7 @@ async function plant(ports: CanaryPorts, terms: CanaryTerms, state: CanaryState)
     adapter.launch(
       {
         ...{ sessionId, sandboxId, generation, instanceId: `i-${sandboxId}` as InstanceId },
-        // Nobody will ever renew it, so nobody has to know this.
+        // The canary is never renewed, so the secret is not kept.
         secret,
         launchNotAfter: now + policy.launchCallMs,
         // Where the audit is measured, the fence must not come before it. It still ends the canary if all else fails.
@@ -83,7 +83,7 @@ async function plant(ports: CanaryPorts, terms: CanaryTerms, state: CanaryState)
   const why =
     answer.type === "answered" ? (answer.value.ok ? "" : answer.value.failure.message) : `no answer (${answer.type})`;
   ports.logger.warn("canary not planted", { sandbox: sandboxId, provider: terms.provider, error: why.slice(0, 300) });
-  // Certainly nothing came of it: the next tick tries again. Else it may be there, and is looked for until its time is over.
+  // With effect `none` nothing was started, and the next tick tries again. Otherwise it may exist and is looked for until its time is over.
   const nothing = answer.type === "answered" && !answer.value.ok && answer.value.failure.effect === "none";
   if (nothing) await put(ports, { ...state, planted: null });
 }

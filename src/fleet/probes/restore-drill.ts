@@ -26,21 +26,21 @@ import { differenceOf, manifestCommand, readManifest, type TreeManifest } from "
 const minute = 60_000;
 /** The tenant of all throwaways. No key opens it. */
 export const drillTenant = drillTenantName as TenantId;
-/** Of the throwaway: more than a drill may take, so that its own clock is the last to end it. */
+/** Timeout of the throwaway session. Longer than a drill may take, so that its own clock ends it last. */
 const timeoutSeconds = 3_600;
 /** From the start of a drill to its verdict. What takes longer says nothing. */
 const drillMs = 40 * minute;
 const jobWaitMs = 60_000;
 /** Paused sessions that one drill chooses among, of each shard and from either end. */
 const sampled = 100;
-/** Of the chosen, so many are asked for what they would restore: they may have gone on since the index heard of them. */
+/** At most this many of the chosen are asked what they would restore: they may have changed since the index heard of them. */
 const askedAtMost = 5;
 const failingKept = 20;
 /** Above this share of the global cap work comes first. */
 const busyShare = 0.7;
 
 export interface DrillTerms {
-  /** null: off. One that is under way is still brought to its end. */
+  /** null: off. A drill that is under way is still finished. */
   readonly everyMs: number | null;
   readonly provider: ProviderName;
   readonly callMs: number;
@@ -58,7 +58,7 @@ export async function tendDrills(ports: DrillPorts, terms: DrillTerms): Promise<
   if (state.running !== null) return await goOn(ports, terms, state, state.running);
   const now = ports.clock.now();
   if (terms.everyMs === null) return;
-  // A first failure is settled at once: it is a bad minute of the provider's, or somebody has to know.
+  // A first failure is tried again at once: it may have been a bad minute of the provider, or an operator has to know.
   const suspected = state.failing.some(({ tries }) => tries === 1);
   if (!suspected && now - (state.lastStartedAt ?? 0) < terms.everyMs - minute) return;
   await start(ports, terms, state);
@@ -90,7 +90,7 @@ async function make(ports: DrillPorts, terms: DrillTerms, running: RunningDrill,
     on_loss: "hold",
     labels: { drill_of: running.sessionId },
     agent_type: "restore-drill",
-    // Nothing of a tenant's files gets out of it, and nothing that is in them can call.
+    // The throwaway has no network: none of the tenant's files leave it, and no program in them can call out.
     ...(network ? { network: { mode: "closed" } } : {}),
   };
   const made = await outcomeWithin(ports.clock, terms.callMs, () =>
@@ -254,7 +254,7 @@ async function pointOf(ports: DrillPorts, terms: DrillTerms, id: SessionId): Pro
   return answer.type === "answered" ? answer.value : "silent";
 }
 
-/** Of the oldest and the newest paused sessions of each shard, some by chance. A silent shard is left out. */
+/** Candidates: some of the oldest and of the newest paused sessions of each shard, in random order. A silent shard is left out. */
 async function sample(ports: DrillPorts, terms: DrillTerms): Promise<readonly FleetRow[]> {
   const query = { statuses: ["paused"], provider: terms.provider, limit: sampled } as const;
   const pages = await Promise.all(

@@ -64,7 +64,7 @@ export function withGrown({ totals, minutes }: KeptOutcomes, grown: Amounts, now
   };
 }
 
-/** Of the last `windowMs`, to the minute; null: since the shard began to count. */
+/** Sums over the last `windowMs`, to the minute. null: since the shard began to count. */
 export function outcomeTotals({ totals, minutes }: KeptOutcomes, windowMs: number | null, now: number): OutcomeTotals {
   if (windowMs === null) return { ...noOutcomes, ...totals };
   const after = Math.floor((now - windowMs) / minuteMs);

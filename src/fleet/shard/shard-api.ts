@@ -23,7 +23,7 @@ export interface OverdueSession {
   readonly nextDeadline: number;
 }
 
-/** Of the newest open lease, or the newest of all. `none`: no lease was reported yet. */
+/** Phase of the newest open lease, or of the newest of all. `none`: no lease was reported yet. */
 export type RowPhase = "none" | "launching" | "held" | "stopping" | "closed";
 
 /** One session as the fleet sees it: its newest report, as old as `asOf`. Instants in epoch ms. */
@@ -180,7 +180,7 @@ export interface FleetShardApi extends IndexPort, CountsPort {
   overdueContainers(now: number, limit: number): Promise<readonly (OverdueContainer & { readonly tenant: TenantId })[]>;
   /** Tenants that are near their budget for the month, or have used it up: at most `limit`, those first. */
   tenantBudgets(now: number, limit: number): Promise<readonly (BudgetNews & { readonly tenant: TenantId })[]>;
-  /** Of the last `windowMs`, to the minute; null: since the shard began to count. */
+  /** Sums over the last `windowMs`, to the minute. null: since the shard began to count. */
   outcomes(windowMs: number | null): Promise<OutcomeTotals>;
   /** Begins to build its rows anew from the registries, and works on it until done or for some seconds; its alarm goes on. */
   rebuild(): Promise<ShardBuild>;

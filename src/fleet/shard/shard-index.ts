@@ -39,7 +39,7 @@ import { shardMigrations } from "./shard-schema.ts";
 export const tombstoneMs = 86_400_000;
 /** Each report removes at most this many old tombstones, so that none of them pays for all. */
 const tombstonesAtOnce = 20;
-/** What was rebuilt was heard of long ago: its next heartbeat may take this long (twice the default, in ms). */
+/** A rebuilt row was heard of long ago, so its next heartbeat may take this long: twice the default, ms. */
 const restoredGraceMs = 1_800_000;
 
 /** How far the rows were built, and for how many shards. */
@@ -102,7 +102,7 @@ export class ShardIndex {
     return { ...readStats(this.#sql), recent: this.outcomes(recentMs), oldestRunning };
   }
 
-  /** Of the last `windowMs`, to the minute; null: since the shard began to count. */
+  /** Sums over the last `windowMs`, to the minute. null: since the shard began to count. */
   outcomes(windowMs: number | null): OutcomeTotals {
     return this.#empty() ? noOutcomes : outcomeTotals(readOutcomes(this.#sql), windowMs, this.#clock.now());
   }

@@ -144,7 +144,7 @@ function update(sql: Sql, id: SessionId, from: SqlRow, to: Readonly<Record<strin
   );
 }
 
-/** What the last report said stays, but that nobody can read its rows now. One that is not known is not made up. */
+/** Keeps the last report and marks that its rows can no longer be read. A session that was never reported is not made up. */
 export function markRow(sql: Sql, { sessionId, blocked, nextDeadline }: BlockedMark): void {
   const row = sql.run("SELECT blocked FROM session WHERE session_id = ? AND erased_at IS NULL", sessionId)[0];
   if (row === undefined) return;

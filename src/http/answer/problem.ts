@@ -89,7 +89,7 @@ export interface ProblemContext {
   readonly requestId: string;
   /** Epoch ms. */
   readonly now: number;
-  /** Of the request. */
+  /** The request's id. */
   readonly url: string;
 }
 

@@ -1,4 +1,4 @@
-/** Where a request carries a credential. What could not be one of ours is none: it is not hashed at all. */
+/** Finds the credential of a request. A text that cannot be one of ours is ignored and not even hashed. */
 import { limits } from "../../protocol/primitives.ts";
 
 export function bearer(request: Request): string | null {

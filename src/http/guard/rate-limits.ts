@@ -91,7 +91,7 @@ export class RateLimits {
     const id = `${name} ${key}`;
     const now = this.#clock.now();
     const known = this.#windows.get(id);
-    // One that ends later than any we open was opened before the clock went back.
+    // A window that ends more than windowMs ahead means that the clock was set back. Start a new one.
     const running = known !== undefined && known.until > now && known.until <= now + windowMs;
     const window = running ? known : { until: now + windowMs, used: 0 };
     this.#windows.delete(id);

@@ -108,7 +108,7 @@ export class RequestGate {
     return { tenant: problem === null ? tenant : refused(problem), headers: {} };
   }
 
-  /** Of an otherwise valid credential that names the key it came from: whether that was revoked, or has ended. */
+  /** Whether the key that an otherwise valid credential comes from was revoked or has ended. */
   isRevoked(tenant: TenantId, keyId: string): Promise<Reply<boolean>> {
     if (keyHasEnded(keyId, this.#clock.now())) return Promise.resolve({ ok: true, value: true });
     return this.#keys.isRevoked(tenant, keyId);

@@ -25,13 +25,13 @@ export function headersTooLarge(request: Request, sizes: Sizes): Problem | null 
   };
 }
 
-/** Of a request that goes on to a sandbox unread. null: it says no length, or one that fits. The agent counts what really comes. */
+/** For a body that is passed on unread. null: the request names no length, or one that fits. The agent counts the bytes that really come. */
 export function trafficTooLarge(request: Request): Problem | null {
   const said = Number(request.headers.get("content-length") ?? 0);
   return said > maxTrafficBodyBytes ? bodyTooLarge(maxTrafficBodyBytes) : null;
 }
 
-/** The same request with its body read whole, when the body fits. What is too long is read on and dropped. */
+/** The same request with its body read whole, when the body fits. A body that is too long is read to its end and dropped. */
 export async function withinBody(request: Request, sizes: Sizes): Promise<Reply<Request>> {
   if (request.body === null) return { ok: true, value: request };
   const bytes = await readBytesUpTo(request, sizes.bodyBytes);

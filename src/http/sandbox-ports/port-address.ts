@@ -7,7 +7,7 @@ export interface PortAddress extends NamedPort {
   readonly by: "host" | "path";
   /** As the server in the sandbox gets it, with the query. */
   readonly path: string;
-  /** What stands before it in the address; "" by host. */
+  /** What stands before the port's own path in the address; "" when the address is a host name. */
   readonly prefix: string;
 }
 

@@ -94,7 +94,7 @@ export const hostRestored = z.object({
   host_id: z.string(),
   boot_id: z.string(),
   done: z.boolean(),
-  /** Of the archive. */
+  /** How much of the archive is unpacked. */
   done_bytes: z.int().nonnegative(),
   /** null: it has not begun. */
   total_bytes: z.int().nonnegative().nullable(),

@@ -24,7 +24,7 @@ const objectResidue = z.object({
   pid: z.int().nullable(),
 });
 
-/** Of a launch and a retirement. */
+/** The answer to a launch and to a retirement. */
 export const objectPlace = z.object({ host: z.string().min(1), boot: z.string() });
 export const objectLook = z.object({
   host: z.string().min(1),

@@ -10,7 +10,7 @@ export const untouchedForMs = 20 * 60_000;
 const ours = /^([a-z0-9]{20})-g(\d{1,16})$/;
 
 export interface WorkspaceSeen {
-  /** Of its directory. */
+  /** Name of the directory. */
   readonly name: string;
   /** The provider remembers what was launched in it. */
   readonly recorded: boolean;

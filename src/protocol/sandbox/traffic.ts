@@ -25,7 +25,7 @@ export const trafficHeaders = {
   proof: wrapperHeaders.proof,
   sandbox: "mooring-sandbox",
   instance: "mooring-instance",
-  /** Of a request that must not put the idle clock off: a watcher, a look. */
+  /** Marks a request that does not move the idle clock: a watcher, a look. */
   quiet: "mooring-quiet",
   /** On a refusal that is ours, and on nothing else: one of `trafficRefusals`. */
   refused: "mooring-refused",
@@ -85,7 +85,7 @@ export interface Pass {
 
 /** How passes and proofs are made. A port, because the fault simulation must not wait for real cryptography. */
 export interface TrafficKeys {
-  /** Of one instance. Never sent. */
+  /** The key of one instance, from its secret. Never sent. */
   key(secret: string): Promise<string>;
   /** What opens the traffic of that instance, and is worth nothing to any other. */
   token(key: string): Promise<string>;

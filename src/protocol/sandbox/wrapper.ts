@@ -77,7 +77,7 @@ export const wrapperHealth = z.object({
   instance_id: z.string(),
   generation: z.int(),
   version: z.string(),
-  /** What it speaks with whoever asked. */
+  /** The protocol version that it speaks with this caller. */
   protocol: z.int(),
   pid: z.int(),
   uptime_ms: z.int(),

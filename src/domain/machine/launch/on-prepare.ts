@@ -21,7 +21,7 @@ function preparing(session: Session): Preparing | null {
   return { lease, gate: lease.gate, workspace };
 }
 
-/** Of what a step wrote, in one line of history. */
+/** How much of a step's output one history event keeps, in characters. */
 const saidInHistory = 1_000;
 
 /** Stored before it is asked, as if no answer would come: a crash in between asks again. */
@@ -56,7 +56,7 @@ export function preparationReported(
     ...session,
     workspace,
     newest: { ...now.lease, gate: { type: "open" } },
-    // Nobody had anything to use before now.
+    // Until now nobody could use the sandbox, so the idle clock starts here.
     activity: { ...session.activity, lastAt: Math.max(session.activity.lastAt, context.now) },
   };
   return moved(ready, ...notes, note("running", "the workspace is prepared", now.lease.generation));
@@ -107,7 +107,7 @@ export function overduePreparation(session: Session, context: Context): Outcome 
 }
 
 /**
- * A session that was just asked for has failed. One that existed before keeps what it has: it is lost, as if its new sandbox
+ * A session that is being created fails. A session that existed before keeps what it has: it becomes lost, as if its new sandbox
  * had not come up, and a rebuild tries again.
  */
 function failPreparation(session: Session, words: string, notes: readonly Effect[], context: Context): Moved {

@@ -1,14 +1,14 @@
 /**
  * Replacing a wrapper that is older than this code: its jobs are let finish, then its files are carried over into a sandbox
- * with today's wrapper, as a rebuild does it. What cannot be carried over is left where it is until the session ends:
- * an older wrapper is understood, an empty workspace is a loss.
+ * with today's wrapper, as a rebuild does. What cannot be carried over stays in the old sandbox until the session ends:
+ * an old wrapper still works, an empty workspace would be a loss.
  */
 import type { Held, WrapperVersion } from "../../state/lease.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";
 import type { Session } from "../../state/session.ts";
 import { wrapperProtocol, wrapperStanding } from "../../state/wrapper-protocol.ts";
 
-/** Of one that was just launched: were it older, its host would have nothing newer, and replacing it would never end. */
+/** For a wrapper that was just launched. If it is old, its host has no newer one, and replacing it would never end. */
 export function launchedVersion(protocol: number): WrapperVersion {
   return { protocol, launchedBy: wrapperProtocol, replacement: { type: "none" } };
 }

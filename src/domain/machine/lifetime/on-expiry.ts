@@ -19,7 +19,7 @@ export function expire(session: Session, clock: ExpiryClock, context: Context): 
   const { reason } = clocks[clock].action;
   if (ownSnapshot(session) !== null) return pauseAsSaved(session, endWords[clock], context);
   if (session.lifecycle.onTimeout === "kill") return endSession(session, reason, null, context);
-  // What is half prepared is worth nothing saved: a session whose end comes before it ran ends, or stays as it was saved.
+  // A half-prepared workspace is not worth saving: the session ends, or stays paused with what it had saved.
   const lease = session.newest;
   if (session.desired.type === "running" && lease?.phase === "held" && lease.gate.type !== "preparing")
     return saveAndPause(session, lease, lease.gate, clock, context);

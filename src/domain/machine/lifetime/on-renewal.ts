@@ -126,7 +126,7 @@ function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalA
     newest: held,
     setback: null,
     startedAt: session.startedAt ?? now,
-    // Nobody asked for an upgrade: the idle clock goes on where it stood.
+    // A client did not ask for the upgrade, so the idle clock continues where it stood.
     activity: {
       lastAt: purpose === "upgrade" ? session.activity.lastAt : Math.max(now, session.activity.lastAt),
       activeJobs: event.activeJobs,
@@ -134,7 +134,7 @@ function becomeHeld(session: Session, lease: Launching, event: EventOf<"renewalA
     },
     desired: session.desired.type === "running" ? { type: "running", provision: null } : session.desired,
   };
-  // Never silently: whoever reads the history learns that this is another box.
+  // Always noted: a reader of the history must see that this is another sandbox.
   return purpose === "relaunch" || purpose === "rebuild" || purpose === "upgrade"
     ? moved(running, ...notes, note("sandbox_replaced", purpose, lease.generation))
     : moved(running, ...notes);
@@ -145,7 +145,7 @@ function workspaceIn(session: Session, generation: Generation, restored: boolean
   return { ...session.workspace, generation, steps: [], state: restored ? "restored" : "preparing" };
 }
 
-/** What is said when a sandbox is there: cold or warm, the history tells what its workspace begins with. */
+/** The history notes of a sandbox that has started. They say whether its workspace starts empty (cold) or restored (warm). */
 function arrivals(
   session: Session,
   lease: Launching,
@@ -223,7 +223,7 @@ export function renewalFailed(session: Session, event: EventOf<"renewalFailed">,
   return moved({ ...session, newest: { ...lease, step: { type: "confirming", nextAt: now + confirmRetryMs } } });
 }
 
-/** A call to its wrapper failed: it is renewed at once, so that a look follows if it is gone. At most as often as a renewal is tried again. */
+/** A call to its wrapper failed: renew now, so that a look follows if it is gone. Never more often than a failed renewal is retried. */
 export function wrapperFailed(session: Session, _event: EventOf<"wrapperFailed">, context: Context): Outcome {
   const lease = session.newest;
   if (lease?.phase !== "held") return ignored("nothing here is renewed");

@@ -45,7 +45,7 @@ export function withoutCandidate(session: Session): Session {
   };
 }
 
-/** Nobody resumes it any more: what was saved, or is being saved, goes. */
+/** Nobody will resume the session, so its saved files, and a save under way, are discarded. */
 function withoutSnapshots(session: Session, now: number): Session {
   return { ...discard(discard(session, session.snapshot, now), saveUnderWay(session, now), now), snapshot: null };
 }
@@ -137,7 +137,7 @@ export function failProvision(session: Session, reason: "provision_timeout" | "f
   const { purpose, lastError } = session.desired.provision;
   const words = lastError === null ? "no launch succeeded" : `${lastError.code}: ${lastError.message}`;
   if (purpose === "create") return endSession(session, reason, `The sandbox could not be started. ${words}`, context);
-  // Nothing of it was ever started: it is no failed launch, and the tenant's breaker hears of none.
+  // The provider never had an instance for it. That is no failed launch and does not count for the tenant's breaker.
   const full =
     lastError?.code === "no_capacity" &&
     session.newest?.phase === "launching" &&

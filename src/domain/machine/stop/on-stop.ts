@@ -211,7 +211,7 @@ export function hastenProbe(lease: Stopping, _event: EventOf<"probeRequested">, 
 
 export function probeFinished(lease: Stopping, event: EventOf<"probeFinished">, context: Context): LeaseOutcome {
   if (lease.step.type !== "parked") return ignored("it is not parked any more");
-  // What an older probe saw may be of before an operator's word, or before a new round.
+  // An older probe may have looked before an operator's assertion, or before a new round of attempts.
   if (lease.step.attemptId !== event.attemptId) return ignored("the result of an older probe");
   const seen = withEvidence(lease, event.retired, event.looks);
   const verdict = judgeAbsence(seen, seen.retired, event.looks, event.settledAt, context.policy);

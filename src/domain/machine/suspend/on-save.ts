@@ -82,7 +82,7 @@ export function reopenGate(session: Session, lease: Held, why: string, context: 
       // It may still land: its name is to be deleted all the same.
       ...discard(session, saveUnderWay(session, context.now), context.now),
       pauseTries,
-      // Nobody asked for an upgrade, so nobody has to be told that it failed but by the history.
+      // A client did not ask for the upgrade, so only the history says that it failed.
       setback:
         purpose === "upgrade"
           ? session.setback

@@ -75,7 +75,7 @@ function tryAgainLater(
   return moved(replaced(session, waiting), ...news);
 }
 
-/** An operator's word: what could not be deleted is no longer waited for. One that was not tried yet is still deleted. */
+/** An operator gives up: deletions that keep failing are no longer waited for. A deletion that was not tried yet is still tried. */
 export function forget(session: Session, { by, reason }: EventOf<"snapshotsForgotten">, { now }: Context): Outcome {
   const failing = failingDeletions(session);
   if (failing.length === 0)

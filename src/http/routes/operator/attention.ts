@@ -30,7 +30,7 @@ import { type blockedCodes } from "../../../protocol/resources/session/sessions.
 const partMs = 4_000;
 /** For the whole look: sessions that could not be asked for their own words by then are listed without them. */
 const wholeMs = 6_000;
-/** Of each kind that is asked of each shard. */
+/** How many sessions of each kind are asked of each shard. */
 const rowsOfKind = 20;
 /** Sessions that are asked for their own words. */
 const explained = 20;

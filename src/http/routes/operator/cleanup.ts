@@ -58,7 +58,7 @@ interface Planned {
 
 export async function carryOut(from: AdminAsk, act: Act, { dryRun, planHash, run }: Planned): Promise<Response> {
   const body = async (): Promise<Reply<CleanupResult>> => {
-    // What was looked at is what is done: a plan that would choose others now is not carried out.
+    // Only what was shown is ended: a plan that would choose other sessions now is refused.
     if (!dryRun && planHash !== undefined && (await hashOf(await run(true))) !== planHash) return refused(anotherPlan);
     return { ok: true, value: await run(dryRun) };
   };
@@ -67,7 +67,7 @@ export async function carryOut(from: AdminAsk, act: Act, { dryRun, planHash, run
   return json(200, cleanupView(reply.value, dryRun ? await hashOf(reply.value) : null));
 }
 
-/** Of what would be ended and why; in no order, because the index is asked in parts. */
+/** A hash over what would be ended and why. The order is left out, because the index is asked in parts. */
 async function hashOf({ results }: CleanupResult): Promise<string> {
   const due = results
     .filter(({ outcome }) => outcome === "would_end")

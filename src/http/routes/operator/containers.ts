@@ -84,7 +84,7 @@ async function collect(
   return { ok: true, value: found };
 }
 
-/** Of the tenant that the query names, or of whichever has it. */
+/** Asks the tenant that the query names, or else every tenant until one has it. */
 async function find(from: AdminAsk): Promise<Reply<Owned>> {
   const query = readQuery(from.request, containerOwnerQuery);
   if (!query.ok) return query;

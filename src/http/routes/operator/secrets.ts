@@ -83,7 +83,7 @@ async function page(from: AdminAsk, start: Place | null): Promise<Reply<ResealVi
     await inLanes(known.value, lanes, async (id) => {
       const counted = await ask("write", from.log, () => from.backend.session(id).reseal());
       view.sessions += 1;
-      // What is not there has nothing sealed.
+      // An object without rows has nothing sealed.
       if (!counted.ok && counted.problem.code === "not_found") return;
       if (!counted.ok) {
         left.push({ name: `session/${id}`, why: counted.problem.detail });

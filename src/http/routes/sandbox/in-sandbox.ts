@@ -13,7 +13,7 @@ import { problem, type TenantAsk } from "../../route.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 export interface ServiceCall {
-  /** Of the agent, after `/traffic/`. */
+  /** The agent's path, after `/traffic/`. */
   readonly path: string;
   readonly query?: z.ZodObject | undefined;
   readonly body?: ReadableStream<Uint8Array> | null;
@@ -68,7 +68,7 @@ export async function inSandbox(from: TenantAsk, call: ServiceCall): Promise<Res
     const value = request.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
-  // As it came: a path in it need not be UTF-8.
+  // The raw query, never decoded: a path in it need not be UTF-8.
   const { search } = new URL(request.url);
   const reply = await from.traffic.send(from.caller, id as SessionId, {
     method: request.method,

@@ -135,7 +135,7 @@ export async function forksOf(
   if (taken.value.status !== "ready") return { ok: false, problem: tooSlow };
   const body = { ...recipe.value, ...changes, snapshot: taken.value.id };
   const forks = await Promise.all(Array.from({ length: count }, () => made(from, body)));
-  // One that still starts needs it: then its own end comes later, by the registry's clock.
+  // A new session may still need the snapshot to start; then the registry's clock ends it later.
   if (forks.every((each) => !each.ok || each.value.status !== "provisioning"))
     await askTenant(from, "write", (tenant) => tenant.deleteSnapshot(taken.value.id, 0));
   return { ok: true, value: forks };
@@ -153,7 +153,7 @@ async function made(from: TenantAsk, body: CreateSession): Promise<Reply<Session
     from.backend.session(id).create(id, from.caller, body, null, startingMs),
   );
   if (reply.ok) return { ok: true, value: reply.value.body };
-  // Nobody has the id of what got lost on the way: it is ended, not left to its clock.
+  // The client never learned this id, so end the session now instead of waiting for its timeout.
   if (reply.problem.code === "unavailable")
     await ask("write", from.log, () => from.backend.session(id).delete(from.caller, "requested"));
   return reply;

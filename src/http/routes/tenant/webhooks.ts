@@ -28,7 +28,7 @@ async function registry<T>(
   return refused({ ...reply.problem, detail });
 }
 
-/** One whose form is wrong is nobody's: no call is made for it. */
+/** An id of the wrong form belongs to no webhook, so no call is made. */
 function idOf(from: TenantAsk, name: string, form: z.ZodType<string>): string | null {
   const id = from.param(name);
   return form.safeParse(id).success ? id : null;
