@@ -26,7 +26,7 @@ export class ArmedAlarm implements AlarmPort {
 
   by(at: number): void {
     const armed = this.#at ?? null;
-    // One whose time has passed and that has not fired yet may have been lost.
+    // An alarm whose time has passed without firing may have been lost, so it does not count.
     if (armed !== null && armed <= at && armed > this.#clock.now()) return;
     this.set(at);
   }

@@ -19,7 +19,7 @@ export interface AlarmPort {
   /** At exactly `at`. */
   set(at: number): void;
   clear(): void;
-  /** What an earlier incarnation set; null: nothing. undefined: this incarnation has set it since, so the earlier one is replaced. */
+  /** The alarm that an earlier incarnation set; null: none. undefined: this incarnation has replaced it. */
   inherited(): Promise<number | null | undefined>;
   /** What this incarnation set and has not fired yet; null: nothing, or not known. */
   armedFor(): number | null;

@@ -5,7 +5,7 @@
 import type { Sql } from "./sql.ts";
 
 type AmountTable = "tallies" | "counters";
-/** Tables of before: a migration makes them, and a later one puts what they hold into another's row. */
+/** Tables of earlier releases: a migration creates them, and a later one moves what they hold. */
 type FormerTable = "usage_sums" | "usage_forgotten";
 
 /** What a transaction under `amountsOnce` has read, and whether it changed. */

@@ -54,7 +54,7 @@ export function applyReport(
 ): { readonly version: number } {
   const held = readSession(sql, report.sessionId) ?? unknownSession(sql, report.sessionId, report.createdAt);
   if (!isNewer(report, held)) {
-    // An incarnation that is gone is told its own version, or it would repeat its last words for ever.
+    // A report of an older incarnation gets its own version back; otherwise it would be repeated for ever.
     return { version: report.createdAt < held.createdAt ? report.version : held.version };
   }
   const reservations = new Map(reservationsOf(sql, report.sessionId).map((each) => [each.generation, each]));
@@ -127,7 +127,7 @@ function handOn(
 
 const failedLaunch: ReadonlySet<StopReason> = new Set(["launch_failed", "launch_timeout", "protocol"]);
 
-/** Each launch is told to the breaker once: when it is first heard that its lease was accepted, or what it came to. */
+/** Counts each launch for the breaker once: when its lease is first reported as accepted, failed or given back. */
 function tellBreaker(
   sql: Sql,
   sessionId: SessionId,

@@ -61,7 +61,7 @@ export function revokeKey(sql: Sql, keyId: string, now: number): Revocation {
 }
 
 /**
- * Every key that there is becomes void; those made later work. Whoever made one may have a clock that is ahead, so the bound is
+ * Voids every existing key; keys made later work. A key may have been made on a clock that is ahead, so the bound is
  * never before the issue time of a key that was seen.
  */
 export function revokeAllKeys(sql: Sql, now: number): number {

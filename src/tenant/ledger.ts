@@ -32,7 +32,7 @@ export interface Ledger {
   readonly imbalances: readonly Imbalance[];
 }
 
-/** Of a tenant that never reserved anything. */
+/** The ledger of a tenant that never reserved anything. */
 export const noLedger: Ledger = {
   counts: { granted: 0, reserved: 0, launching: 0, held: 0, stopping: 0, asserted: 0, proven: 0, cancelled: 0 },
   used: 0,

@@ -13,7 +13,7 @@ import { forgetQuietSessions } from "./webhooks/session-news.ts";
 
 /** Receipts and watermarks live for weeks: a day more or less does not matter. */
 const everyMs = 86_400_000;
-/** Of each kind in one transaction: some 10 ms of work. */
+/** Rows of each kind deleted in one transaction: some 10 ms of work. */
 const atOnce = 500;
 
 /** Inside a transaction of the caller. true: there is more. */

@@ -7,7 +7,7 @@ import type { Sql, SqlRow } from "../storage/sql.ts";
 export interface RegisteredSession {
   readonly sessionId: SessionId;
   readonly createdAt: number;
-  /** Of the newest report; 0 before the first. */
+  /** The version of the newest report; 0 before the first. */
   readonly version: number;
   /** null before the first report. */
   readonly status: SessionReport["status"] | null;
@@ -40,7 +40,7 @@ export function markVanished(sql: Sql, sessionId: SessionId, now: number): void 
   sql.run("UPDATE session SET vanished_at = coalesce(vanished_at, ?) WHERE session_id = ?", now, sessionId);
 }
 
-/** What the row keeps of the newest report besides. */
+/** Columns of the row that come from the newest report. */
 interface Told {
   readonly report: SessionReport;
   /** `usage.ts` */

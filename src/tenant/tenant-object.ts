@@ -65,7 +65,7 @@ export interface TenantWiring {
   readonly webhooks: Pick<WebhookPorts, "seals" | "ids" | "terms" | "events" | "post">;
 }
 
-/** What control or the index was not told, or did not confirm, is told again after this long. */
+/** Control and the index are told again after this long when they did not confirm. */
 const tellAgainMs = 10_000;
 /** How soon the alarm takes over from a courier that was started beside an answer. */
 const courierNetMs = 2_000;
@@ -247,7 +247,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     override async alarm(): Promise<void> {
       const { clock, logger } = this.#wiring;
       await this.#alarm.fired(clock.now() + alarmFallbackMs);
-      // Before the fleet is told: it is among what is told.
+      // Noted first, because it is part of what the fleet is told.
       await this.#part("the budget's news", () => void this.#core.budget.note());
       // Side by side: a container that cannot be ended, or a receiver that is slow, holds up nothing else.
       const done = await Promise.all([
@@ -339,10 +339,10 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
 
     #nextWake(): number | null {
       const hooks = this.#courier.nextLook();
-      // What is due is worked on beside the answer: the alarm is for when that comes to nothing.
+      // Due deliveries are sent beside the answer. The alarm comes later, in case that fails.
       const later = hooks === null ? null : Math.max(hooks, this.#wiring.clock.now() + courierNetMs);
       const spent = this.#core.budget.spentAt();
-      // A session that did not answer is told again, and not at once.
+      // A session that did not answer is told again, but not at once.
       const tell = spent === null ? null : Math.max(spent, this.#wiring.clock.now() + alarmRestMs);
       const look = [later, tell, this.#core.budget.newsAt(), this.#core.allowance.spareUntil()].reduce(
         earliest,

@@ -41,7 +41,7 @@ export class TenantRows {
     return body(this.sql);
   }
 
-  /** Whoever left may have been the last: in the same transaction, so that nobody joins in between. */
+  /** The member that left may have been the last: review in the same transaction, so that nobody joins in between. */
   reviewed<T>(sql: Sql, now: number, result: T): T {
     reviewOpen(sql, this.terms.containers, now);
     if (countsVersion(sql) > this.#countsConfirmed) noteCountsConfirmed(sql, this.#countsConfirmed);

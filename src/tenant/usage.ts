@@ -45,7 +45,7 @@ export function applyUsage(sql: Sql, sessionId: SessionId, figures: readonly Usa
   return JSON.stringify(Object.fromEntries(next));
 }
 
-/** What the session used is not kept any more; what it counted stays in the sums. */
+/** Drops the session's own usage row; its amounts stay in the tenant's sums. */
 export function pruneUsage(sql: Sql, sessionId: SessionId): void {
   addAmounts(
     sql,

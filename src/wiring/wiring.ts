@@ -35,7 +35,7 @@ import { platformSpans } from "./platform-spans.ts";
 import { postWebhook } from "./webhook-post.ts";
 import { runWatch } from "./wire-watch.ts";
 
-/** What one build of the Worker consists of besides the code every build has. */
+/** What a build of the Worker adds to the common code. */
 export interface Build {
   /** Adapters beside the product's own: the builds for tests and the bench bring the simulator, the deployed one brings none. */
   readonly providers: ProviderFactories;
@@ -210,7 +210,7 @@ function providers(env: Env, config: Config, build: Build, trace: Trace | null =
 
 /**
  * Both adapters over Durable Objects. `cloudflare` was the SDK's name before the container API: a lease whose recorded host is an object of
- * the SDK's namespace is looked after there until it ends, and whatever is launched anew goes to the container API.
+ * the SDK's namespace stays with the SDK until it ends, and every new launch goes to the container API.
  */
 function onPlatform(env: Env, { templates }: Config): ProviderFactories {
   const { CONTAINERS: agents, SANDBOXES: sdk, SNAPSHOTS: bucket = null } = env;

@@ -18,7 +18,7 @@ export function boundedLog(stateDir: string, role: string): Log {
         path,
         `${JSON.stringify({ at: new Date().toISOString(), role, pid: process.pid, message, ...facts })}\n`,
       );
-      // Both processes may rotate at once; then an older file is lost, never more.
+      // Wrapper and guardian may rotate at once; then one older file is lost, never more.
       if (statSync(path).size > maxBytes) renameSync(path, `${path}.1`);
     } catch {
       // A full disk must not end an instance.

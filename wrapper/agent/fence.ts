@@ -74,7 +74,7 @@ export class Fence {
     this.#lease = next;
     this.#dependencies.tell({ type: "deadline", at: next.deadline });
     this.#arm();
-    // One that was under way for longer than its TTL ends the lease instead of extending it.
+    // A renewal that was under way for longer than its TTL ends the lease instead of extending it.
     if (this.lost !== null) return { type: "ending" };
     return { type: "accepted", expiresInMs: Math.max(0, Math.floor(next.deadline - now)) };
   }

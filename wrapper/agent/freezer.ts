@@ -54,8 +54,8 @@ export class Freezer {
   }
 
   /**
-   * Of that snapshot; null: of any. Does nothing when nothing stands still, or for another snapshot: a thaw may come late.
-   * false: not everything could be let go on. It is tried again by itself.
+   * Thaws that snapshot's freeze; null: any. Does nothing when nothing is frozen, or another snapshot froze it: a thaw may come late.
+   * false: not every process could be continued. It is tried again by itself.
    */
   async thaw(snapshot: string | null): Promise<boolean> {
     const isOfAnother = snapshot !== null && this.#snapshot !== null && snapshot !== this.#snapshot;

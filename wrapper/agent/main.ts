@@ -2,7 +2,7 @@
  * `node wrapper.js guardian`: boot document on stdin, see src/protocol/sandbox/wrapper.ts. The role `wrapper` is for the guardian; `agent` is both in one, in
  * a container of its own, where PID 1 watches it (one-process-agent.ts).
  *
- * This file is the guardian, which must be small. What the other roles need lies behind it in the same file, unread until it is needed
+ * This file is the guardian, which must be small. The code of the other roles comes later in the same bundle, and is read only when needed
  * (program-parts.ts).
  *
  * Environment: MOORING_PORT (default 0, a free one), MOORING_BIND (default 127.0.0.1; 0.0.0.0 in a container).

@@ -79,7 +79,7 @@ export async function serveInstance(order: InstanceOrder): Promise<void> {
     tell({ type: "ending", by: by + endSlackMs });
     // Before the first signal: a client must not read the end of a killed server as the end of its answer.
     traffic?.cut(by);
-    // What stands still hears no SIGTERM.
+    // A frozen process does not get SIGTERM.
     void freezer?.thaw(null);
     jobs.endAll(by);
     bootstrap.end(by);

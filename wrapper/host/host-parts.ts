@@ -1,4 +1,4 @@
-/** What the operations of the host stand on, and what their answers have in common. */
+/** The parts that the host's operations work with, and the fields that their answers share. */
 import type { HostResidue } from "../../src/protocol/sandbox/host.ts";
 import type { Containers } from "./containers.ts";
 import type { Snapshots } from "./disk/snapshots.ts";
@@ -33,7 +33,7 @@ export interface HostParts {
   readonly agedMs: number;
 }
 
-/** Who answers: every answer that proves something names the host and its boot. */
+/** Names the host and its boot in every answer that proves something. */
 export function identityOf({ state }: Pick<HostParts, "state">): { host_id: string; boot_id: string } {
   return { host_id: state.hostId, boot_id: state.bootId };
 }

@@ -44,7 +44,7 @@ export async function holdClaimed(claimed: Claimed, signal: "SIGSTOP" | "SIGCONT
       }
     }
   }
-  // What goes on forks, so each look may find new ones; none of those stands still.
+  // Continued processes may fork, so each look may find new ones; a new one is never stopped.
   return signal === "SIGCONT" && reachedAll;
 }
 

@@ -59,7 +59,7 @@ function take(): Look | null {
   }
 }
 
-/** Of all processes of the user of that one: one helper reads them all. */
+/** The environments of all processes that run as the same user as `pid`: one helper reads them all. */
 function ofItsUser(pid: number, table: readonly ProcessRow[]): Iterable<[number, readonly string[]]> {
   const owner = process.geteuid?.() === 0 ? readOwner(pid) : null;
   if (owner === null || owner.uid === 0) return [];

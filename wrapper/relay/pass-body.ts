@@ -69,7 +69,7 @@ export function passBody(from: Readable, to: Writable, passed: (piece: Buffer) =
     to.end();
   };
   to.on("drain", () => from.resume());
-  // Nobody reads any more. What the sender does about it is up to whoever closed.
+  // Nobody reads any more, so stop reading too. The code that closed decides what happens to the sender.
   to.once("close", () => from.pause());
   from.on("data", take);
   from.once("end", end);

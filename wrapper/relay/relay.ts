@@ -14,7 +14,7 @@ function tooLargeWords(maxBytes: number): string {
   return `The body is longer than ${maxBytes} bytes.`;
 }
 
-/** Of the head of a request or an answer. Browsers with many cookies come near it. */
+/** Size limit of a head, request or answer. Browsers with many cookies come near it. */
 export const maxHeadBytes = 65_536;
 
 export interface RelayRules {
@@ -23,7 +23,7 @@ export interface RelayRules {
   readonly answered: ReadonlySet<string>;
   /** The refusal that a broken connection becomes when nothing was answered yet. */
   readonly broken: (error: Error) => TrafficRefused;
-  /** Of the body of a request. Left out: `maxTrafficBodyBytes`. */
+  /** Size limit of a request's body. Left out: `maxTrafficBodyBytes`. */
   readonly maxBodyBytes?: number;
   /** Bytes went through. `from` tells in which direction. */
   readonly passed: (chunk: Buffer, from: "client" | "server" | "socket", answer: IncomingMessage | null) => void;

@@ -54,7 +54,7 @@ export class CommandContext {
     return this.state.session?.tenant === caller.tenant ? found : refuse(sessionNotFound);
   }
 
-  /** As it is once a delete that was stored earlier has been carried out: nobody may be shown, or act on, what was before it. */
+  /** Carries out a delete that was stored earlier, then answers the session: nobody may see, or act on, the state before it. */
   #upToDate(): Reply<Session> {
     try {
       this.state.applyStoredDelete("client");
@@ -104,7 +104,7 @@ export class CommandContext {
     return session === null ? refuse(sessionNotFound) : { ok: true, value: make(session) };
   }
 
-  /** As it stands now, or as it stood when its rows went. */
+  /** The stored session, or `before` when its rows are gone by now. */
   now(before: Session): Session {
     return this.state.session ?? before;
   }

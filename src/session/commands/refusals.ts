@@ -144,7 +144,7 @@ export function pauseRefused({ words, limit, used }: PauseRefusal): Problem {
   return { code: "quota_exhausted", detail, limit, used };
 }
 
-/** A create that got no reservation. Nothing of it is left behind, so it may be sent again as it is. */
+/** Why a create got no reservation. It left nothing behind, so the same request may be sent again. */
 export function refusalProblem(refusal: Refusal): Problem {
   const words = refusalWords(refusal);
   switch (refusal.code) {

@@ -111,8 +111,8 @@ export class JobDelivery {
   }
 
   /**
-   * The generation that a job which is added now is handed over to at once, so that its one write is its hand-over too; null: others
-   * come first, or nothing takes jobs now. Whoever adds it calls `added`.
+   * The generation to which a newly added job is handed at once, so that storing the job is its hand-over too. null: other jobs
+   * come first, or nothing takes jobs now. The caller that adds the job calls `added`.
    */
   handsOverTo(): Generation | null {
     const lease = this.admitting();
@@ -220,7 +220,7 @@ export class JobDelivery {
     if (answer === timedOut) return false;
     if (answer.ok) {
       this.#notTaken = null;
-      // The idle clock counts that the job runs, not the tries to send it. One that has ended notes its end.
+      // The idle clock counts running jobs, not tries to send one. The end of a job is noted by its own event.
       await this.#results.learn(lease, answer.value, true);
       return true;
     }

@@ -83,11 +83,11 @@ export interface JobStore {
   get(id: JobId): Job | null;
   /** The jobs after that one, in the order of their creation; null: that job is not kept any more. */
   list(after: JobId | null, limit: number): readonly Job[] | null;
-  /** Those that were created last, the last one first. */
+  /** The jobs that were created last, newest first. */
   newest(limit: number): readonly Job[];
   /** The jobs that have not ended, oldest first, without their bodies: the engine reads them at every turn. */
   open(): readonly OpenJob[];
-  /** Those that were handed to this generation, as far as they are still kept. */
+  /** Counts of the jobs that were handed to this generation, of those that are still kept. */
   summary(generation: Generation): JobSummary;
   /** A transaction was rolled back, or the rows were erased: drop what is cached. */
   forget(): void;

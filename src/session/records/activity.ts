@@ -28,7 +28,7 @@ export function newestOfJobs(sql: Sql): StoredActivity | null {
   return storedActivity.safeParse(parseJson(row?.["activity"])).data ?? null;
 }
 
-/** What the session last knew: of its own record, written under `count`, or of a job's row that was written after it. */
+/** The newer of two stored activities: the session record's own, written under `count`, or a job row's that was written later. */
 export function newerActivity(own: Activity, count: number, ofJobs: StoredActivity | null): Activity {
   if (ofJobs === null || ofJobs.count <= count) return own;
   const { lastAt, activeJobs, reportedAt } = ofJobs;

@@ -17,7 +17,7 @@ export type Actor = EventView["actor"];
 
 const eventsKept = 5_000;
 const eventsKeptMs = 7 * 24 * 3_600_000;
-/** Of each text in an event: what a provider says may be as long as it likes. */
+/** Characters kept of each text in an event: a provider's message may be of any length. */
 const eventTextKept = 2_000;
 /** How many events stand in the session's row, and how long they may be in all: the row is read whole at each load. */
 const recentAtMost = 24;
@@ -44,8 +44,8 @@ export interface Happening {
 
 export interface SessionHistory {
   /**
-   * What the session's row holds from here on; null: nothing happened. Inside a transaction of the caller's, which writes it in the
-   * statement that it writes the row with. Moves older events into a row of their own when there are many.
+   * The events to store in the session's row; null: nothing happened. Inside a transaction of the caller, which writes them in the
+   * same statement as the row. Moves older events into a row of their own when there are many.
    */
   add(happening: Happening): string | null;
   /** Those after that sequence, oldest first. */

@@ -28,7 +28,7 @@ export interface StandingLease {
   readonly lease: Lease;
 }
 
-/** What the plain columns still say of a lease whose record cannot be read: enough to aim a stop. */
+/** The plain columns of a lease whose record cannot be read: enough to aim a stop. */
 export interface LeaseRemains extends LeaseIdentity {
   readonly standing: "newest" | "ghost" | "past";
 }

@@ -1,6 +1,6 @@
 /**
- * What stands for a session whose record cannot be read: made from the plain columns and the leases that still can be,
- * for teardown and for reports. It is never stored as a whole (docs/decisions/0006).
+ * Builds a stand-in for a session whose record cannot be read, from the plain columns and the leases that can be read. It serves
+ * teardown and reports, and is never stored as a whole (docs/decisions/0006).
  */
 import type { Lease, OpenLease, Stopping } from "../../domain/state/lease.ts";
 import { beginStop } from "../../domain/machine/stop/begin-stop.ts";
@@ -10,7 +10,7 @@ import type { SavedFiles } from "./record.ts";
 import { savedOf, type PlainSession, type StandingLease } from "./row-codec.ts";
 
 /**
- * What can be torn down of a session whose spec cannot be read: stops under way, and everything once a delete was asked for.
+ * The leases of an unreadable session that may be torn down: stops under way, and all of them once a delete was asked for.
  * Each lease keeps its place: a ghost written back as the newest would push the real one out.
  */
 export function salvage(plain: PlainSession, leases: readonly StandingLease[], ports: SessionPorts): Session | null {
@@ -66,7 +66,7 @@ export function savedLeft(
   return { files, settled: [...plain.saved.settled, ...toDelete.filter((id) => !left.has(id))] };
 }
 
-/** Nothing of it may be acted on: it stands there for reports alone, with the newest lease that can be read. */
+/** A stand-in for reports alone, with the newest lease that can be read. Nothing of it may be acted on. */
 export function reportOnlySession(plain: PlainSession, leases: readonly StandingLease[]): Session | null {
   const newest = leases.findLast((each) => each.standing === "newest")?.lease ?? null;
   const ghosts = leases.flatMap(({ standing, lease }) =>

@@ -10,7 +10,7 @@ import type { Sql } from "../../storage/sql.ts";
 export const samplesKept = 60;
 
 export interface SampleStore {
-  /** Of that generation, oldest first. */
+  /** The samples of that generation, oldest first. */
   of(generation: Generation): readonly ResourceSample[];
   add(generation: Generation, sample: ResourceSample): void;
 }

@@ -101,7 +101,7 @@ export class SessionSecrets {
     return await this.#seals.seal(hash, placeOf(id, "request"));
   }
 
-  /** Of the create that made this session; null: it had no key, or its digest cannot be read. */
+  /** The hash of the create that made this session; null: it had no Idempotency-Key, or the hash cannot be read. */
   async requestHash(id: SessionId): Promise<Read<string | null>> {
     const stored = this.#store.requestHash();
     if (stored === null) return { ok: true, value: null };

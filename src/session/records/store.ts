@@ -24,7 +24,7 @@ export const firstVersion = 1;
 
 /** A text that is sealed, or should be. */
 export interface SealedRow {
-  /** What its seal is bound to, within the session. */
+  /** What the seal is bound to, within the session. */
   readonly place: string;
   /** null: it is gone by now. */
   read(): string | null;
@@ -50,11 +50,11 @@ export interface SessionStore {
   /** Inside the transaction of a write that moves the activity: `write` may store it in the row of a job, and answers whether it did. */
   withActivity(session: Session, write: (activity: StoredActivity) => boolean): boolean;
   saveLease(lease: Lease, standing: StandingLease["standing"]): void;
-  /** Of a record that is not written: what of its saved files is left. */
+  /** For a record that is not written: stores which of its saved files are left. */
   saveFiles(saved: SavedFiles): void;
   requestDelete(at: number): void;
   addNotes(happening: Happening): void;
-  /** For what is told of a record that is not written: the next row version, stored. */
+  /** For news about a record that is not written: stores and answers the next row version. */
   bumpVersion(): number;
   /** The next row version above one that somebody holds of this session although its row never reached it. */
   raiseVersion(above: number): number;

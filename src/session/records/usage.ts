@@ -10,9 +10,9 @@ import type { UsageFigure } from "../reports/reports.ts";
 import { parseJson } from "./row-codec.ts";
 
 export interface SessionUsage {
-  /** What is stored of a session that begins. */
+  /** The text to store when a session begins. */
   begun(session: Session): string;
-  /** What is stored instead from here on; null: it stays as it is. */
+  /** The text to store after this move; null: it stays as it is. */
   moved(before: Session, after: Session, now: number): string | null;
   /** Up to `now`. */
   figures(session: Session, now: number): readonly UsageFigure[];

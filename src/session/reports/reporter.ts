@@ -161,7 +161,7 @@ export class Reporter {
     }
     // A heartbeat that failed takes nothing back of what both have heard.
     const heard = this.#confirmed.tenant >= report.version && this.#confirmed.index >= report.version;
-    // That a record cannot be read stays to be taken back, whoever has heard it (session-state.ts).
+    // A mark that the record cannot be read is taken back by announceReadable, whoever has heard it (session-state.ts).
     if (this.#state.mode.type !== "readable") return both;
     // Once: its tries, ten seconds apart, must not each cost a row.
     if (both || (heard && this.#store.reported().version < report.version))

@@ -97,13 +97,13 @@ export interface SessionReport {
   readonly usage: readonly UsageFigure[];
   readonly outcomes: OutcomeCounts;
   /**
-   * The place of a proven lease goes on to this sandbox instead of being given back: the session replaces its own sandbox.
+   * The reservation of a proven lease passes to this sandbox instead of being given back: the session replaces its own sandbox.
    * Absent: nothing is handed on.
    */
   readonly successor?: { readonly generation: Generation; readonly sandboxId: SandboxId };
   /** Snapshots that an operator took off the session. The registry keeps them with the report. Absent: none. */
   readonly forgotten?: readonly ForgottenSnapshot[];
-  /** What its snapshots take, those that are still to be deleted included. Absent: told by code that did not know. */
+  /** Bytes of all its snapshots, including those still to be deleted. Absent: older code reported, which did not count them. */
   readonly savedBytes?: number;
   /** Every open lease, and every closed one whose receipt is not confirmed yet. */
   readonly leases: readonly LeaseReport[];
@@ -137,7 +137,7 @@ export type ReserveReply =
   /** `container`: where, when a place in a shared one was asked for. A repeat is told the same. */
   | { readonly granted: true; readonly container?: ContainerId }
   | { readonly granted: false; readonly code: "quota_exhausted"; readonly limit: number; readonly used: number }
-  /** What the tenant may spend in a month is used up. */
+  /** The tenant's budget for the month is used up. */
   | {
       readonly granted: false;
       readonly code: "budget_spent";
@@ -215,7 +215,7 @@ export interface TenantPort {
   admitPause(order: PauseOrder): Promise<PauseReply>;
   /** A place for a snapshot, before anything is saved. Atomic, idempotent by id. */
   reserveSnapshot(order: SnapshotOrder): Promise<SnapshotReply>;
-  /** What became of it. A snapshot of which this is never heard is deleted. */
+  /** The outcome of taking it. A snapshot whose outcome never arrives is deleted. */
   settleSnapshot(sessionId: SessionId, taken: TakenSnapshot): Promise<void>;
   /** By id or by name; null: there is none. */
   snapshot(reference: string): Promise<SnapshotView | null>;
@@ -223,7 +223,7 @@ export interface TenantPort {
   report(report: SessionReport): Promise<{ readonly version: number }>;
 }
 
-/** What can be told of a session whose rows newer code wrote: they are not read, so there is no report. */
+/** Stands in for a report when newer code wrote the session's rows, which are then not read. */
 export interface BlockedMark {
   readonly sessionId: SessionId;
   readonly blocked: "newer_record";
@@ -233,6 +233,6 @@ export interface BlockedMark {
 /** The index of lists and stats. Derived: may be lost and rebuilt. */
 export interface IndexPort {
   report(report: SessionReport): Promise<{ readonly version: number }>;
-  /** Of a session that it knows; the next report of it takes the place of the mark. */
+  /** Ignored for an unknown session. The next report of the session replaces the mark. */
   markBlocked(mark: BlockedMark): Promise<void>;
 }

@@ -17,7 +17,7 @@ import type { Sql } from "../../storage/sql.ts";
 import { containerById, dueContainers, readContainer, reviewOpen, storeContainer } from "./containers.ts";
 import type { ContainerReply } from "../tenant-api.ts";
 
-/** Those whose end begins or goes on now. An attempt of which nothing was heard in time is over. */
+/** The containers whose next attempt is due. An attempt that did not report back within its bound is abandoned first. */
 export function takeDue(
   sql: Sql,
   jitter: () => number,

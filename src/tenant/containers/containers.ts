@@ -61,7 +61,7 @@ function listed(sql: Sql, row: SqlRow, policy: Policy): ListedContainer {
   };
 }
 
-/** Those whose end is, or will be, past its bound, the first of them first: what the index is told, for the alerts. */
+/** Containers being ended, with the instant from which that is overdue, earliest first. The index gets them for the alerts. */
 export function overdueContainers(sql: Sql, policy: Policy): readonly OverdueContainer[] {
   return sql
     .run("SELECT body FROM container WHERE phase = 'stopping'")
@@ -113,7 +113,7 @@ export function reviewOpen(sql: Sql, terms: ContainerTerms, now: number): void {
   }
 }
 
-/** Of one whose step or evidence changed. */
+/** Stores a container whose step or evidence changed. */
 export function storeContainer(sql: Sql, container: Container, terms: ContainerTerms, now: number): void {
   write(sql, container, nextReviewAt(container, membersIn(sql, container.id), terms.policy), terms, now);
 }
@@ -179,7 +179,7 @@ function write(sql: Sql, container: Container, look: number | null, { policy }: 
   if (before !== containerOverdueFrom(container, policy)) countsChanged(sql);
 }
 
-/** Rows of before had neither rounds nor assertions. */
+/** Fields that rows of earlier releases lack. */
 const ofBefore = { earlierAttempts: 0, assertion: null };
 
 function parse(row: SqlRow): Container {

@@ -32,12 +32,12 @@ export class TenantContainers {
     return this.#rows.write((sql, now) => resolveContainer(sql, id, order, revision, this.#rows.terms.containers, now));
   }
 
-  /** Something of a container is to be done now. */
+  /** True when something of a container is due now. */
   due(): boolean {
     return this.#rows.read((sql) => (earliestContainerLook(sql) ?? Infinity) <= this.#rows.now(), false);
   }
 
-  /** Those whose end begins or goes on now. An attempt of which nothing was heard in time is over. */
+  /** The containers whose next attempt is due. An attempt that did not report back within its bound is abandoned first. */
   takeDue(jitter: () => number, limit: number): readonly StoppingContainer[] {
     return this.#rows.write((sql, now) => takeDue(sql, jitter, limit, this.#rows.terms.containers, now));
   }
@@ -47,7 +47,7 @@ export class TenantContainers {
     return this.#rows.write((sql, now) => beginAttempt(sql, id, attemptId, this.#rows.terms.containers, now));
   }
 
-  /** What it is after this attempt; null: the attempt was given up before, and changes nothing. */
+  /** The container after this attempt; null: the attempt was abandoned before, and changes nothing. */
   attemptFinished(id: ContainerId, result: AttemptResult): Container | null {
     return this.#rows.write((sql, now) => finishAttempt(sql, id, result, this.#rows.terms.containers, now));
   }

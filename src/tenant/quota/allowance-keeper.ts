@@ -1,9 +1,9 @@
 /**
  * Reservations under the global cap: one at a time, each covered by what FleetControl has allowed before it is granted.
  *
- * The order is everything: judged locally (a refusal costs no call), then control is asked for the whole picture, then the
- * answer is stored and the reservation granted in one turn. Control silent or throwing means no grant: the caller hears the
- * exception and asks again. What is no longer used is handed back by `settle`, at leisure: it may only come late, never early.
+ * The order is everything: the order is judged locally (a refusal costs no call), then control is asked for the whole picture, then the
+ * answer is stored and the reservation granted in one turn. When control is silent or throws, nothing is granted: the caller gets the
+ * exception and asks again. Unused allowance is handed back later by `settle`: that may come late, never early.
  */
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import type { TenantId } from "../../domain/state/ids.ts";
@@ -91,7 +91,7 @@ export class AllowanceKeeper {
     return { room: standing.room };
   }
 
-  /** What is kept covers the order, so only a drain could refuse it: asked without a write here or there. null: control no longer allows as much. */
+  /** The kept allowance covers the order, so only a drain could refuse it. Asks without a write. null: control no longer allows as much. */
   async #isDraining(): Promise<boolean | null> {
     const order = this.#core.allowance.repeated();
     const reply = await this.#order(order);

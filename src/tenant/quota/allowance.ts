@@ -1,6 +1,6 @@
 /**
- * The tenant's side of the global cap: how many sandboxes FleetControl has allowed it, as stored here. What is in use never
- * passes what control has booked: the allowance is given up in the same write that makes an order, and taken back only from
+ * The tenant's side of the global cap: how many sandboxes FleetControl has allowed it, as stored here. Sandboxes in use never
+ * exceed what control has booked: the allowance is given up in the same write that makes an order, and taken back only from
  * the answer to the newest order (see fleet/control/control-allowance.ts).
  *
  * What was given back is kept for a minute when the last answer said that the fleet has plenty: the next sandbox of a tenant that
@@ -12,7 +12,7 @@ import { readNamed, writeNamed } from "../named-values.ts";
 import { countsChangedAt, openCount } from "./reservations.ts";
 
 export interface Allowance {
-  /** Of the newest order. */
+  /** The version of the newest order. */
   readonly version: number;
   readonly allowed: number;
   /** The newest order was answered. */

@@ -38,7 +38,7 @@ export function admitPause(
   const paused = pausedBeside(sql, sessionId, now);
   if (paused >= terms.maxPaused)
     return { admitted: false, of: "paused_sessions", limit: terms.maxPaused, used: paused };
-  // What the session itself has saved is left out: a new snapshot takes its place.
+  // The session's own saved bytes do not count: its new snapshot replaces them.
   const bytes = savedBeside(sql, sessionId) + snapshotBytes(sql);
   if (bytes >= terms.maxSnapshotBytes)
     return { admitted: false, of: "snapshot_bytes", limit: terms.maxSnapshotBytes, used: bytes };
@@ -80,7 +80,7 @@ function pausedBeside(sql: Sql, sessionId: SessionId, now: number): number {
   return Number(paused[0]?.["n"]) + Number(admitted[0]?.["n"]);
 }
 
-/** What the sessions of the tenant have saved for themselves; `sessionId` null: all of them. */
+/** Bytes that the tenant's sessions saved for themselves, without this session's; null: of all sessions. */
 export function savedBeside(sql: Sql, sessionId: SessionId | null): number {
   const rows = sql.run(
     "SELECT coalesce(sum(saved_bytes), 0) AS bytes FROM session WHERE saved_bytes > 0 AND session_id <> ?",
@@ -89,7 +89,7 @@ export function savedBeside(sql: Sql, sessionId: SessionId | null): number {
   return Number(rows[0]?.["bytes"]);
 }
 
-/** Of the tenant's own snapshots, until they are proven gone. */
+/** Bytes of the tenant's own snapshots, until they are proven gone. */
 function snapshotBytes(sql: Sql): number {
   const rows = sql.run("SELECT coalesce(sum(bytes), 0) AS bytes FROM snapshot WHERE phase <> 'gone'");
   return Number(rows[0]?.["bytes"]);

@@ -1,7 +1,7 @@
 /**
  * Who may start a sandbox: reserve and cancel. Each runs inside one transaction of the caller.
  *
- * A generation is granted at most once. What was released, cancelled or passed by stays below the session's watermark, so
+ * A generation is granted at most once. Generations that were released, cancelled or skipped stay below the session's watermark, so
  * an order or a cancel that arrives late or twice frees and grants nothing. Only the exact open reservation is
  * answered `granted` again, because its first reply may have been lost.
  */
@@ -29,13 +29,13 @@ export interface QuotaTerms {
   readonly monthlyNanos: number | null;
 }
 
-/** Of one shared container. A lite instance holds some twenty idle wrappers; figures: docs/shared.md. */
+/** Members of one shared container. A lite instance holds some twenty idle wrappers; figures: docs/shared.md. */
 const defaultMaxMembers = 20;
 
 const second = 1_000;
 const minute = 60 * second;
 
-/** What has nothing physical converges within the provision deadline and two stop attempts; then it is asked about. */
+/** A reservation without a sandbox settles within the provision deadline and two stop attempts; after that its session is asked. */
 export function quotaTerms(
   policy: Policy,
   maxSandboxes: number,
@@ -142,7 +142,7 @@ function granted(container: ContainerId | null): ReserveReply {
   return container === null ? { granted: true } : { granted: true, container };
 }
 
-/** What is held of the session that asks. One made anew under an erased id starts without the reports of the one before. */
+/** What is stored of the session that asks. A session made anew under an erased id starts without the old session's reports. */
 function incarnationOf(sql: Sql, order: ReserveOrder): RegisteredSession {
   const held = readSession(sql, order.sessionId);
   const fresh = unknownSession(sql, order.sessionId, order.createdAt);
@@ -152,7 +152,7 @@ function incarnationOf(sql: Sql, order: ReserveOrder): RegisteredSession {
 
 /**
  * Gives back a reservation for which no lease was ever opened, and refuses it for ever when it was not even made yet.
- * One that a report showed as a lease is not this call's to free: only proof is.
+ * Once a report has shown it as a lease, this call frees nothing: only proof does.
  */
 export function cancelReservation(sql: Sql, sessionId: SessionId, generation: Generation, now: number): void {
   const known = readReservation(sql, sessionId, generation);

@@ -21,7 +21,7 @@ export interface Reservation {
   readonly sandboxId: SandboxId;
   /** The shared container it is a place in; null: a container of its own. */
   readonly container: ContainerId | null;
-  /** The host that answered its launch first; null: none has been reported. Nobody else's word about it proves anything. */
+  /** The host that answered its launch first; null: none was reported. No other host's answer proves anything about it. */
   readonly host: string | null;
   readonly state: ReservationState;
   readonly ghost: boolean;
@@ -81,7 +81,7 @@ export function earliestLook(sql: Sql): number | null {
   return typeof look === "number" ? look : null;
 }
 
-/** Of one container: those that were not released. */
+/** The reservations in one container that were not released. */
 export function membersOf(sql: Sql, container: ContainerId): readonly Reservation[] {
   const statement = `SELECT ${columns} FROM reservation
     WHERE container = ? AND state NOT IN ('proven', 'cancelled') ORDER BY session_id, generation`;

@@ -85,7 +85,7 @@ export function monthSpend(sql: Sql, budget: number | null, now: number): MonthS
   return { from, until, ...spentIn(sql, now), maxNanos: budget };
 }
 
-/** Of a tenant that never was. */
+/** The spending of a tenant without rows. */
 export function nothingSpent(budget: number | null, now: number): MonthSpend {
   const { begin: from, end: until } = monthOf(now);
   return { from, until, nanos: 0, nanosPerSecond: 0, maxNanos: budget };
@@ -114,7 +114,7 @@ export function spentAt(sql: Sql, budget: number | null, now: number): number | 
 
 const isUntold = "until IS NULL AND nanos_per_second > 0 AND (told_at IS NULL OR told_at < ?)";
 
-/** Sessions that cost something and were not told of this month's end of the budget. Those that did not answer lately wait. */
+/** Sessions that cost something and were not told that this month's budget is used up. Sessions that did not answer lately wait. */
 export function untold(
   sql: Sql,
   now: number,

@@ -1,4 +1,4 @@
-/** Tells the sessions that cost something that the tenant's budget for the month is used up. What does not answer is told again. */
+/** Tells the sessions that cost something that the tenant's budget for the month is used up. A session that does not answer is told again. */
 import { bounded, timedOut } from "../../calls/bounded-call.ts";
 import type { Generation, SessionId } from "../../domain/state/ids.ts";
 import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
@@ -12,7 +12,7 @@ interface SpentPorts {
 }
 
 const boundMs = 10_000;
-/** What did not answer is told again after this. A session that newer code wrote does not answer for days. */
+/** A session that did not answer is told again after this. One that newer code wrote does not answer for days. */
 const againMs = 60_000;
 /** Told at once in one alarm; the rest come in the next. */
 const atOnce = 20;

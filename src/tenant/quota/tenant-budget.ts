@@ -1,4 +1,4 @@
-/** What one tenant spends in the month, who is to be told that it is used up, and when that is news for the index. */
+/** What one tenant spends in the month, which sessions must be told that it is used up, and when the index must hear of it. */
 import type { Generation, SessionId } from "../../domain/state/ids.ts";
 import type { MonthSpend } from "../../session/reports/reports.ts";
 import type { TenantStanding } from "../tenant-api.ts";
@@ -14,7 +14,7 @@ export class TenantBudget {
     this.#rows = rows;
   }
 
-  /** Who is to be told now that the month's budget is used up. */
+  /** The sessions to tell now that the month's budget is used up. */
   sessionsToTell(limit: number): readonly { readonly sessionId: SessionId; readonly generation: Generation }[] {
     const { monthlyNanos } = this.#rows.terms;
     const now = this.#rows.now();

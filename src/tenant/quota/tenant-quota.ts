@@ -66,7 +66,7 @@ export class TenantQuota {
   /**
    * The session of `reservation` says that it has no record of itself. A session stores that it will launch before it does,
    * and keeps that until its receipt is told: so a reservation that no report ever listed was never used (a create that was
-   * refused, whose request arrived once more), and is given back with its tombstone. One that was listed proves a
+   * refused, whose request arrived once more), and is given back with its tombstone. A reservation that was listed proves a
    * sandbox that nobody accounts for: nothing is freed, the ledger names it, and an audit has the sandbox id to look at.
    */
   sessionVanished(reservation: Reservation): void {

@@ -1,9 +1,9 @@
 /**
  * What happens to a tenant's snapshots, each inside one transaction of the caller.
  *
- * A place is given before anything is saved. What was not heard of in time is deleted, never kept: a save that lands later is
- * refused by the provider, because a deletion leaves a tombstone. The tombstone alone is no proof: a writer that was past its last look
- * for it, and then crashed, leaves files behind. So while a save may be under way, no look that finds nothing makes it `gone`.
+ * A slot is reserved before anything is saved. A snapshot whose save did not report in time is deleted, never kept: a save that lands
+ * later is refused by the provider, because a deletion leaves a tombstone. The tombstone alone is no proof: a writer that passed its last
+ * check for it and then crashed leaves files behind. So while a save may be under way, no look that finds nothing makes it `gone`.
  */
 import type { TakenSnapshot } from "../../domain/state/session.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
@@ -54,7 +54,7 @@ export function reserveSnapshot(sql: Sql, order: SnapshotOrder, terms: PauseTerm
   return { granted: true };
 }
 
-/** Told once or more, late or never. What was deleted meanwhile stays deleted; its save has ended now. */
+/** The outcome of a save. It may arrive late or twice. A snapshot deleted meanwhile stays deleted; its save has ended now. */
 export function settleSnapshot(sql: Sql, sessionId: SessionId, taken: TakenSnapshot, now: number): void {
   const snapshot = readSnapshot(sql, taken.id);
   if (snapshot === null || snapshot.sessionId !== sessionId) return;
@@ -66,7 +66,7 @@ export function settleSnapshot(sql: Sql, sessionId: SessionId, taken: TakenSnaps
     return void deleted(sql, { ...snapshot, failure: taken.why, mayLandUntil: hasEnded ? null : snapshot.lookAt }, now);
   const kept = snapshot.name === null ? [] : named(sql, snapshot.name).filter(({ phase }) => phase === "kept");
   const [holder] = kept;
-  // One that replaces came meanwhile: the name is its own, and two of one name there are not.
+  // Another snapshot that replaces this name was kept meanwhile, and no two snapshots share a name.
   if (holder !== undefined && !snapshot.replaces) {
     const failure = `Meanwhile another snapshot, ${holder.id}, took the place of those of this name.`;
     return void deleted(sql, { ...snapshot, failure }, now);

@@ -130,7 +130,7 @@ export interface SnapshotCounts {
   /** All whose bytes may be there. */
   readonly count: number;
   readonly bytes: number;
-  /** Of them, those that are to be deleted and are not proven gone. */
+  /** Of these, how many are being deleted and are not proven gone. */
   readonly deleting: number;
 }
 

@@ -1,9 +1,9 @@
 /**
  * The deliveries of a tenant's webhooks, each with its attempts. All of it inside a transaction of the caller's.
  *
- * What waits for one webhook of one session is a queue, in the order of the session's events. Only its head may be sent,
+ * The deliveries of one session to one webhook form a queue, in the order of the session's events. Only its head may be sent,
  * so a receiver hears a session's events in order, and one session does not wait for another. `head = 1` marks the head:
- * it is the pending delivery with the lowest position of its queue. Whoever changes what is pending keeps that true.
+ * it is the pending delivery with the lowest position of its queue. Every write that changes what is pending must keep that true.
  */
 import type { WebhookMessage } from "../../protocol/resources/tenant/webhooks.ts";
 import type { Sql, SqlRow } from "../../storage/sql.ts";
@@ -31,7 +31,7 @@ export interface Delivery {
   readonly attempts: number;
   readonly nextAt: number;
   readonly endedAt: number | null;
-  /** Of all rounds, the newest `logKept`. */
+  /** The newest `logKept` attempts of all rounds. */
   readonly log: readonly Attempt[];
   readonly logged: number;
 }
@@ -116,7 +116,7 @@ export function storeEnded(sql: Sql, delivery: Delivery, state: "delivered" | "f
   addPending(sql, delivery.webhookId, -1);
 }
 
-/** From the start, whatever became of it. It takes its old place in its queue again. */
+/** Sends it from the start, whatever its last outcome. It takes its old position in its queue again. */
 export function storeAgain(sql: Sql, known: Delivery, now: number): Delivery {
   const { webhookId, sessionId } = known;
   const again: Delivery = { ...known, state: "pending", attempts: 0, nextAt: now, endedAt: null };

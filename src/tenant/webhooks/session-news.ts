@@ -10,7 +10,7 @@ import type { Sql } from "../../storage/sql.ts";
 import { enqueue } from "./delivery-rows.ts";
 import { pendingCount, readWebhooks, type Webhook, writeWebhook } from "./webhook-rows.ts";
 
-/** A session of which something is to be read. */
+/** A session whose new events are to be read. */
 export interface PendingSession {
   readonly sessionId: SessionId;
   readonly createdAt: number;
@@ -56,7 +56,7 @@ export function firstReadAt(sql: Sql): number | null {
   return row?.["at"] == null ? null : Number(row["at"]);
 }
 
-/** What was read, as deliveries; `whole`: nothing newer was there when it was asked. */
+/** Turns the events read into deliveries. `whole`: there was nothing newer at the time of the read. */
 export function keepEvents(
   sql: Sql,
   session: PendingSession,

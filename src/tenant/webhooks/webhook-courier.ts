@@ -30,14 +30,14 @@ const readsAtOnce = 4;
 const sendsAtOnce = 6;
 /** To one receiver. */
 const sendsToOne = 2;
-/** Of one session in one call. */
+/** Events read of one session in one call. */
 const eventsAtOnce = 100;
 /** A healthy session answers in some ms. */
 const readBoundMs = 10_000;
 const readAgainMs = 10_000;
 /** A crash while it is sent: by then it is certain that nobody waits for the answer any more. Longer than the bound of a post. */
 const sendAgainMs = 60_000;
-/** As long as the alarm waits for what it started. What takes longer goes on beside it. */
+/** How long the alarm waits for the sends that it started. Slower ones finish beside it. */
 const turnMs = 20_000;
 
 interface Lane {
@@ -105,7 +105,7 @@ export class WebhookCourier {
       const active = rows.read(activeWebhooks, []);
       for (const [id, lane] of this.#lanes)
         if (lane.underWay.size === 0 && !active.some((webhook) => webhook.id === id)) this.#lanes.delete(id);
-      // Those that have waited longest for a turn first, one more for each: nobody takes the connection of a receiver that
+      // Webhooks that waited longest for a turn come first, one more send for each: a webhook never takes the connection of a receiver that
       // has none.
       const ready = active
         .filter((webhook) => webhook.notBefore <= now)

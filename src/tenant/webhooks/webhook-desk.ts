@@ -164,7 +164,7 @@ export class WebhookDesk {
     });
   }
 
-  /** Whatever became of it: it is sent again, as often as a new one would be. */
+  /** Sends it again, whatever its last outcome, with as many tries as a new delivery. */
   redeliver(id: string, deliveryId: string): Reply<DeliveryView> {
     const now = this.#ports.clock.now();
     const reply = this.#with(id, (sql) => {
@@ -241,7 +241,7 @@ function tooMany(used: number): Problem {
   return { code: "quota_exhausted", detail, limit, used };
 }
 
-/** What was written a line ago. */
+/** A row that was written in this same transaction, so it must be there. */
 function written<T>(value: T | null): T {
   if (value === null) throw new Error("a row that was just written is not there");
   return value;

@@ -2,7 +2,7 @@
  * Prepares the workspace of an instance, once: the steps of one order, one after the other, each a process group with a
  * time limit of its own that leaves nothing behind. It owns the progress; whoever asks is told how far it is.
  *
- * It runs only while the instance may act, and what it runs ends with the instance like any job. What it tells holds no
+ * It runs only while the instance may act, and its processes end with the instance like any job. Its answers hold no
  * value of the environment it was given: the whole output stays in the state directory.
  */
 import { statfs } from "node:fs/promises";
@@ -80,7 +80,7 @@ export class Bootstrap {
     this.#dependencies = dependencies;
   }
 
-  /** From the order on until its last step has ended well: no job is taken. One that failed never ends well. */
+  /** True from the order until its last step has ended well; until then no job is taken. A failed step never ends well. */
   get preparing(): boolean {
     if (this.#digest === null) return false;
     return !(this.#begun.length === this.#planned && this.#begun.every((step) => step.end?.state === "succeeded"));
@@ -223,7 +223,7 @@ export class Bootstrap {
     const margin = longestOf(this.#secrets);
     const tail = await job.output.tail(shownBytes + 4 * margin).catch(() => ({ offset: 0, bytes: Buffer.alloc(0) }));
     const text = redacted(tail.bytes.toString("utf8"), this.#secrets);
-    // What was cut in the middle may begin with the rest of a secret.
+    // A text that was cut in the middle may begin with the rest of a secret.
     return lastOutput(tail.offset > 0 ? text.slice(margin) : text);
   }
 

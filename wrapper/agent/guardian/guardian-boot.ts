@@ -70,7 +70,7 @@ export function parseGuardianBoot(text: string, environment: NodeJS.ProcessEnv):
   return marked ? boot : "the environment does not carry the markers of this instance with the role guardian";
 }
 
-/** One that is there and wrong is refused: its jobs would run as root. */
+/** A job user that is present but malformed is refused: the jobs would run as root. */
 function parseJobUser(given: unknown, refuse: () => void): GuardianJobUser | null {
   if (given === undefined) return null;
   const {

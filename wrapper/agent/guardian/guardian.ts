@@ -69,7 +69,7 @@ export async function readBoot(): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** Of an earlier start of this instance. Other starters are none: the lock refuses them. */
+/** True while processes of an earlier start of this instance live. No other starter can exist: the lock refuses it. */
 function hasSurvivors(boot: GuardianBoot): boolean {
   const patience = patienceOfOneLook();
   return readTable().some(({ pid }) => {

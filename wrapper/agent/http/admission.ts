@@ -1,5 +1,5 @@
 /**
- * Who may ask: the controller's token in constant time, then the fencing token, then the lease. In this order, so that
+ * Checks a caller: the controller's token in constant time, then the fencing token, then the lease. In this order, so that
  * a stranger learns nothing about generations, and so that nobody but the controller can make a wrapper fence itself.
  */
 import type { IncomingHttpHeaders } from "node:http";
@@ -16,7 +16,7 @@ export type Admitted =
   | { readonly type: "admitted" }
   | { readonly type: "refused"; readonly answer: Answer; readonly newerGeneration: boolean };
 
-/** What the controller speaks; null: it says nothing, as those of protocol 1 do. */
+/** The protocol version that the controller names; null: it names none, as a controller of protocol 1 does. */
 export function protocolOf(headers: IncomingHttpHeaders): number | null {
   const text = headers[wrapperHeaders.protocol];
   return typeof text === "string" && /^\d{1,6}$/.test(text) ? Number(text) : null;

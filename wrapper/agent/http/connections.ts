@@ -1,8 +1,8 @@
 /**
  * Bounds the connections of a server that strangers can reach: jobs share the loopback with their wrapper.
  *
- * A connection has little time to show who it is. Of those that did not yet, only so many are kept, and the oldest goes when
- * another comes: a controller shows its token with its first bytes, so it is let in however many idle connections a job holds.
+ * A new connection has little time to show its token. Only so many unproven connections are kept, and the oldest is closed when
+ * another comes: a controller sends its token with its first bytes, so it gets in however many idle connections a job holds.
  */
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";

@@ -1,4 +1,4 @@
-/** What the service process and the wrapper tell each other, one JSON line each on descriptor 4. */
+/** The messages between the service process and the wrapper, one JSON line each on descriptor 4. */
 import type { ProcessIdentity } from "../../proc/process-table.ts";
 
 /** In the environment of the service process and of everything that it starts, as the id of their job. No job can have it: no id has a colon. */
@@ -11,7 +11,7 @@ export interface ServiceOrder {
   readonly workspace: string;
   /** null: the home of the user that it runs as. */
   readonly home: string | null;
-  /** What the session gave every process. */
+  /** The environment that the session gives every process. */
   readonly env: Readonly<Record<string, string>>;
 }
 

@@ -9,7 +9,7 @@ import type { TerminalSockets } from "./processes/terminal-socket.ts";
 import { RawQuery } from "./raw-query.ts";
 import { fileFailure, ServiceFailure } from "./service-failure.ts";
 
-/** Of a body, what comes while the disk is busy with what came before. It is written at once, then. */
+/** Bytes of a body taken in while the disk is still writing the bytes before. They are then written in one go. */
 const aheadBytes = 262_144;
 
 export function serviceServer(routes: readonly ServiceRoute[], terminals: TerminalSockets): HttpServer {

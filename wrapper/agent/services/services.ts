@@ -33,7 +33,7 @@ export async function runServices(): Promise<void> {
     process.stderr.write(`mooring services: ${error.stack ?? String(error)}\n`);
     end(1);
   });
-  // Both may come first.
+  // Socket and order may come in either order.
   const listener = handedOver();
   const order = await ordered(link);
   const { workspace, home } = order;

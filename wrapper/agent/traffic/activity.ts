@@ -1,7 +1,7 @@
 /**
  * When the traffic of this sandbox was last more than waiting. A renewal carries it to the session's idle clock.
  *
- * A request counts when it begins and ends, and so do its bytes both ways. What only keeps a connection alive does not: pings and
+ * A request counts when it begins and ends, and so do its bytes both ways. Bytes that only keep a connection alive do not: pings and
  * pongs of a WebSocket, and comments in an event stream. A page that is left open overnight must not hold its sandbox.
  */
 import type { SteadyClock } from "../steady-clock.ts";

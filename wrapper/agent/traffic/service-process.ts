@@ -73,7 +73,7 @@ export class ServiceProcess {
 
   /** Where it listens. Starts it when it does not run; null: this instance ends, or it cannot be started now. */
   async address(): Promise<string | null> {
-    // What is ended just now must not be taken for what is started.
+    // Wait for the end of the last one, so that its exit is not taken for the new one's.
     await this.#ended;
     if (!this.#dependencies.fence.mayAct()) return null;
     this.#running ??= this.#start();
@@ -206,7 +206,7 @@ export class ServiceProcess {
       this.#active = 0;
       rmSync(address, { force: true });
       closeSync(directory);
-      // Nobody could reach any more what it had started.
+      // Without the service process nobody can reach what it had started, so end that too.
       this.cut(this.#dependencies.clock.now() + this.#dependencies.boot.job_grace_ms);
     });
   }

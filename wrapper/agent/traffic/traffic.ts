@@ -74,7 +74,7 @@ export class Traffic {
     this.#held = false;
   }
 
-  /** New requests wait until `goOn`. What is open stays so. */
+  /** New requests wait until `goOn`. Open connections stay open. */
   standStill(): void {
     this.#still ??= Promise.withResolvers();
   }

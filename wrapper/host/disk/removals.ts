@@ -28,7 +28,7 @@ interface Pending extends PendingRemoval {
 }
 
 const directoryName = ".removing";
-/** A mount or a full disk may pass within seconds. What an operator has to mend is tried every ten minutes. */
+/** A busy mount or a full disk may pass within seconds. Damage that an operator has to mend is tried every ten minutes. */
 const firstBackoffMs = 1_000;
 const longestBackoffMs = 10 * 60_000;
 /** Each walk keeps about a dozen descriptors open. */

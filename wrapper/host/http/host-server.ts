@@ -16,7 +16,7 @@ import { routes } from "./routes.ts";
 import { isSameSecret } from "../../relay/same-secret.ts";
 
 const maxBodyBytes = 4 * 1024 * 1024;
-/** Of a control plane: each session that waits for a job, or follows output, holds one. */
+/** Connections from a control plane: each session that waits for a job, or follows output, holds one. */
 const maxKnown = 4_096;
 /** Held of one body for a reader that is slower than its sender. */
 const aheadBytes = 262_144;
@@ -62,7 +62,7 @@ function passOn(context: Context, request: IncomingMessage, response: ServerResp
   else refuseRequest(response, refused);
 }
 
-/** null: whoever asks may send traffic here. What it may reach, its pass says. */
+/** null: the caller may send traffic here. Its pass says what it may reach. */
 function refusalOfTraffic({ host, token, admitted }: Context, request: IncomingMessage): TrafficRefused | null {
   const { headers } = request;
   if (!isSameSecret(headers[hostTrafficToken], token))

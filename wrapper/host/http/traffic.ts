@@ -29,7 +29,7 @@ export interface HostTrafficParts {
   readonly bootId: string;
 }
 
-/** A pass goes on to the agent, and what the agent says for itself comes back. The host's own token goes nowhere. */
+/** Passes the pass on to the agent, and the agent's own headers back. The host's token is never passed on. */
 const rules: RelayRules = {
   sent: new Set([trafficHeaders.token, trafficHeaders.generation, trafficHeaders.nonce, trafficHeaders.quiet]),
   answered: new Set([trafficHeaders.proof, trafficHeaders.refused]),
@@ -40,7 +40,7 @@ const rules: RelayRules = {
 export class HostTraffic {
   readonly #parts: HostTrafficParts;
   readonly #open = new Set<Open>();
-  /** Kept connections to wrappers. One that a wrapper closed meanwhile is not used for a body that cannot be sent twice. */
+  /** Kept-alive connections to wrappers. A body that cannot be sent twice never goes over one that the wrapper may have closed. */
   readonly #connections = new Agent({ keepAlive: true, maxFreeSockets: 64, timeout: 60_000 });
 
   constructor(parts: HostTrafficParts) {
@@ -51,7 +51,7 @@ export class HostTraffic {
     return url?.startsWith(trafficPrefix) === true;
   }
 
-  /** Nothing of that sandbox, through that generation, is served any more. The records say so already. */
+  /** Cuts all traffic of that sandbox up to this generation. The records refuse new requests already. */
   retire(sandboxId: string, through: number): void {
     for (const open of this.#open) if (open.sandboxId === sandboxId && open.generation <= through) open.cut();
   }

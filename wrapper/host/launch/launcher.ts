@@ -112,7 +112,7 @@ export class Launcher {
       if (found !== null) return this.#answered(order, armed, found);
     }
     if (left.length > 0) await this.#clear(instanceId, order);
-    // Nothing of this instance ever acted, so files that an earlier try restored may be replaced.
+    // This instance never acted, so files that an earlier try restored may be replaced.
     if (order.restore !== undefined) {
       const passed = (): void => {};
       const source = snapshotNameText.parse(order.restore_of ?? order.session_id);

@@ -64,7 +64,7 @@ export class OutputReader {
       const begun = await this.#now(id, offset);
       if (!begun.ok) return null;
       if (begun.value.from === offset && !cancelled.aborted) return begun.value.body;
-      // It was promised from `offset` on. Whoever asks again is told where the bytes that are kept begin.
+      // The answer was promised to begin at `offset`. The next request is told where the kept bytes begin.
       await begun.value.body.cancel(over);
       return null;
     });

@@ -64,7 +64,7 @@ export class Creation {
     body: CreateSession,
     requestHash: string | null,
     waitMs: number,
-    /** Begins with this instead of what `body` names: a drill's, of a session of another tenant. Nobody outside can say it. */
+    /** For a restore drill: the snapshot to begin with, of another tenant's session, instead of what `body` names. No client can pass it. */
     drilled: SnapshotView | null = null,
   ): Promise<Reply<CreateOutcome>> {
     this.#context.ports.trace.follow(caller.traceparent);

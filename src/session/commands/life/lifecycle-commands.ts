@@ -54,7 +54,7 @@ export class LifecycleCommands {
       reason === "operator" ? "operator" : "client",
     );
     if (!asked.ok) return asked;
-    // Who asks again waits: a parked teardown looks once more for them.
+    // A client that asks again is waiting, so a parked teardown gets one extra look.
     const lease = this.#context.state.session?.newest;
     if (lease?.phase === "stopping" && lease.step.type === "parked" && asked.value.type === "ignored") {
       this.#context.dispatch({ type: "probeRequested", generation: lease.generation }, "client");

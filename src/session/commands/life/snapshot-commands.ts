@@ -43,7 +43,7 @@ export class SnapshotCommands {
     return this.#take(session, lease, wish, waitMs);
   }
 
-  /** Of a session that is made like this one: with its env and its rules, which are told to nobody outside. */
+  /** The body for a create of a session like this one, with its env and its network rules. It never leaves Mooring. */
   async recipe(caller: Caller): Promise<Reply<CreateSession>> {
     const found = this.#context.find(caller);
     if (!found.ok) return found;

@@ -198,7 +198,7 @@ export class InsightCommands {
     });
   }
 
-  /** Of jobs that run, what they have written so far. One that does not answer in time has no tail. */
+  /** Adds what running jobs have written so far. A job that does not answer in time has no tail. */
   async #withLiveTails(
     lease: OpenLease | null,
     jobs: readonly JobRow[],
@@ -229,7 +229,7 @@ export class InsightCommands {
   }
 }
 
-/** The lease whose sandbox can be looked at. One that is stopping may be frozen: a look would only wait for its bound. */
+/** The lease whose sandbox can be looked at. A stopping sandbox may be frozen: a look would only wait for its bound. */
 function aliveLease(session: Session): Held | null {
   return session.newest?.phase === "held" ? session.newest : null;
 }

@@ -29,7 +29,7 @@ export class NetworkCommands {
     const sealed = await this.#steps.secrets.withHeaders(id, order.inject ?? []);
     if (!sealed.ok) return refuse(sealed.why === "no key" ? noKeyForSecrets : secretsUnreadable);
     const { before, after } = sealed.value;
-    // Both in one write: rules without their secrets would let requests out without the header.
+    // Rules and secrets in one write: rules without their secrets would let requests out without the injected header.
     const asked = this.#context.dispatch({ type: "networkChanged", network: rules }, "client", () => {
       if (!this.#context.store.replaceLaunchSecrets(before, after)) throw new Error("sealed anew meanwhile");
       return false;

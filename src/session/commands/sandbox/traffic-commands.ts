@@ -23,7 +23,7 @@ export class TrafficCommands {
   async pass(asker: Caller | null | "anyone", waitMs: number, resumes = true): Promise<Reply<Pass>> {
     const caller = asker === "anyone" ? null : asker;
     const found = this.#context.findAs(caller);
-    // Nobody without a credential learns which sessions there are.
+    // A caller without a credential must not learn which sessions exist.
     if (asker === "anyone" && !(found.ok && found.value.profile.publicPorts === true)) return refuse(notPublic);
     if (!found.ok) return found;
     const refused = beginUse(this.#context, found.value, resumes);

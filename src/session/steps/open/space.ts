@@ -38,7 +38,7 @@ export async function ensureSpace(
   }
 }
 
-/** Nobody acts on it: the session has gone on without this opening. */
+/** Nobody reads this failure: the session has gone on without this opening. */
 const givenUp: OpeningFailure = {
   code: "unavailable",
   message:

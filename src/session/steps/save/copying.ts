@@ -1,8 +1,8 @@
 /**
- * Taking a snapshot of the tenant: everything in the sandbox stands still, its files are saved under the snapshot's name, and it goes on.
+ * Takes a snapshot of the tenant: freezes everything in the sandbox, saves its files under the snapshot's name, and lets it go on.
  *
- * Both calls are idempotent by name, so an object that is restarted in between repeats the step. The agent lets everything go on
- * by itself after the gate's deadline, whatever becomes of this object.
+ * Both calls are idempotent by name, so an object that restarts in between repeats the step. If this object never comes back, the agent
+ * thaws by itself after the gate's deadline.
  */
 import { bounded, timedOut } from "../../../calls/bounded-call.ts";
 import { failed, type ProviderResult } from "../../../domain/state/failure.ts";
@@ -41,7 +41,7 @@ async function savedWhileStill(
     return failed("unsupported", `The provider ${lease.provider} cannot save a sandbox.`, "none");
   const forMs = leftMs + observeMs;
   const still = await calls.call(observeMs, "freeze", (bound) => wrapper.freeze(snapshotId, forMs, bound));
-  // Whatever became of the freeze, no save was sent.
+  // The freeze may have happened, but no save was sent: effect `none`.
   if (!still.ok)
     return still.failure.code === "not_found" ? olderAgent : failed(still.failure.code, still.failure.message, "none");
   // The session may have been lost or ended while it was being told to stand still.
@@ -63,7 +63,7 @@ const olderAgent = failed(
   "none",
 );
 
-/** Until the registry has heard: it deletes a snapshot whose taking it never hears the end of. */
+/** Repeated until the registry has heard: a snapshot whose outcome it never hears is deleted. */
 export async function settleCopy({ ports, calls }: StepContext, snapshotId: string): Promise<void> {
   const session = calls.session();
   const taken = session.taken.find(({ id }) => id === snapshotId);

@@ -42,7 +42,7 @@ export async function drain(context: StepContext, generation: Generation): Promi
     }
     let empty = await isEmpty(context, lease);
     const late = clock.now() >= lease.gate.deadline;
-    // Nobody asked for an upgrade, so it never interrupts a job.
+    // A client did not ask for the upgrade, so it never interrupts a job.
     if (late && !empty && lease.gate.for !== "upgrade") {
       await jobs.end(lease, jobs.handedTo(lease), "interrupted", policy.jobGraceMs + policy.observeMs);
       empty = await isEmpty(context, lease);

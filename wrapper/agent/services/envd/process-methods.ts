@@ -58,7 +58,7 @@ export function processMethods(
     }),
     serverStream("process.Process/Connect", one, keepAlive, async (message, sending) => {
       const process = find(message.process);
-      // What was written before is whoever's who listened then.
+      // A new listener starts at the current end: earlier output went to earlier listeners.
       await follow(process, process.output.totalBytes, sending);
     }),
     unary("process.Process/List", z.object({}), () => ({

@@ -69,7 +69,7 @@ async function send(exchange: Exchange, file: FileHandle, path: FilePath): Promi
 }
 
 /**
- * One piece is read while the other is on its way. Both are used again and again: a new one for each read would cost the kernel as many
+ * One buffer is filled while the other is being sent. Both are reused: a new one for each read would cost the kernel as many
  * pages, and stay until the next collection. False: fewer bytes than that were there, or the client has gone.
  */
 async function sendBytes(

@@ -12,7 +12,7 @@ import { FilePath } from "./paths.ts";
 import { errnoOf } from "../../../proc/errno.ts";
 
 export interface Replacement {
-  /** What is there now. null: nothing. */
+  /** The file that is there now. null: none. */
   readonly present: BigIntStats | null;
   readonly body: AsyncIterable<Buffer>;
   /** Permission bits. null: those of the file that is replaced, else what the umask leaves of 666. */
@@ -26,7 +26,7 @@ export interface Replacement {
 const maxLinks = 40;
 const newFileMode = 0o666;
 const draftName = /^\.mooring-[0-9a-f]{16}\.part$/;
-/** Uploads that are under way. What is left of them goes when this process ends. */
+/** Drafts of uploads under way. Those left over are removed when this process ends. */
 const drafts = new Set<string>();
 
 /** An upload that is under way: what watchers hear of is the file that it becomes. */

@@ -30,9 +30,9 @@ export interface ProcessPlan {
   readonly user: string;
 }
 
-/** What its program wrote is in the pipe when it exits: the pipe has been read when nothing came for so long. */
+/** Output written before the exit is still in the pipe: reading stops when nothing has come for this long. */
 const quietMs = 30;
-/** Something that it left may write for ever. */
+/** A process that the program left behind may write for ever, so reading ends after this long at the latest. */
 const drainMs = 1_000;
 const keptOfEndedBytes = 256 * 1_024;
 /** A terminal that nobody looks at and that says nothing is no work. */

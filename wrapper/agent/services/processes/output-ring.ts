@@ -85,7 +85,7 @@ export class OutputRing {
     this.#wakeAll();
   }
 
-  /** Of an ended process. */
+  /** For an ended process: drops all but the newest bytes. */
   keepOnly(bytes: number): void {
     if (this.#readers.size === 0) this.#shrink(bytes);
   }

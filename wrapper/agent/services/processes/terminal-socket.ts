@@ -12,7 +12,7 @@ import type { ClientProcess } from "./client-process.ts";
 import type { ClientProcesses } from "./client-processes.ts";
 
 const maxFrameBytes = 1_024 * 1_024;
-/** What is typed and not taken yet. Beyond it the connection is not read. */
+/** Input that the program has not taken yet. Above this, the connection is not read. */
 const maxTypedBytes = 64 * 1_024;
 const maxSide = 1_000;
 /** Screens of text, for one who comes back. */
@@ -58,7 +58,7 @@ export class TerminalSockets {
   }
 }
 
-/** What is typed is written in order. While the program does not read, the connection is not read either. */
+/** Writes input in order. While the program does not read, the connection is not read either. */
 function listen(client: WebSocket, found: ClientProcess): void {
   let waiting = 0;
   let writing = Promise.resolve();

@@ -1,4 +1,4 @@
-/** Watches that a client asks from time to time instead of keeping a stream open. One that nobody asks any more is closed. */
+/** Watches that a client polls instead of keeping a stream open. A watch that is no longer polled is closed. */
 import { randomBytes } from "node:crypto";
 import type { WaitingChanges } from "./waiting-changes.ts";
 
