@@ -131,7 +131,7 @@ function pausedSteps(session: Session, make: Make): Advice {
   const { setback } = session;
   const end = make(nextCalls.end, "This ends it and deletes what is saved.");
   const resume = make(nextCalls.resume, "This starts it again, with its files.");
-  if (setback?.code === "snapshot_missing") return withoutItsFiles(make, resume);
+  if (filesAreGone(setback)) return withoutItsFiles(make, resume);
   if (budgetIsUsedUp(session))
     return { next: moreBudget(session, make, "Its max_cost is used up: give it more, then resume it."), others: [end] };
   if (setback?.code === "budget_spent") return { next: monthsBudget(make), others: [resume, end] };
@@ -142,10 +142,14 @@ function pausedSteps(session: Session, make: Make): Advice {
   };
 }
 
+function filesAreGone(setback: Session["setback"]): boolean {
+  return setback?.code === "snapshot_missing" || setback?.code === "snapshot_damaged";
+}
+
 /** Every try would end like the last one, unless somebody mends the store. */
 function withoutItsFiles(make: Make, again: NextCall): Advice {
   return {
-    next: make(nextCalls.end, "What was saved of it cannot be found: this gives it up."),
+    next: make(nextCalls.end, "What was saved of it cannot be restored: this gives it up."),
     others: [{ ...again, why: "Should the store of its provider be well again, this starts it with its files." }],
   };
 }
@@ -154,7 +158,7 @@ function lostSteps(session: Session, context: ExplainContext, make: Make, end: N
   const why =
     session.snapshot === null ? "This begins a new sandbox, empty." : "This begins a new sandbox with what is saved.";
   const { newest, setback } = session;
-  if (setback?.code === "snapshot_missing") return withoutItsFiles(make, make(nextCalls.rebuild, why));
+  if (filesAreGone(setback)) return withoutItsFiles(make, make(nextCalls.rebuild, why));
   if (budgetIsUsedUp(session))
     return {
       next: moreBudget(session, make, "Its max_cost is used up: give it more, then rebuild it."),

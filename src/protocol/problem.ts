@@ -48,6 +48,7 @@ export const problemStatus = {
   lease_not_expired: 409,
   conflict: 409,
   snapshot_missing: 409,
+  snapshot_damaged: 409,
   snapshot_failed: 409,
   insufficient_space: 409,
   space_unmeasurable: 409,

@@ -19,6 +19,7 @@ import { systemClock, systemIds } from "../support/system-runtime.ts";
 import { DisturbedBucket } from "./disturbed-bucket.ts";
 import { takeItsPlace } from "./impostor.ts";
 import { shellJobs } from "./shell-jobs.ts";
+import { spoilIn } from "./spoiled-archive.ts";
 import type { ForeignMarks, Power, ProviderHarness, ProviderWorld, WorldPowers } from "./provider-harness.ts";
 import { insideThisMachine } from "./inside-this-machine.ts";
 
@@ -73,6 +74,7 @@ export class CloudflareWorld implements ProviderWorld {
         if (call === "remove") this.#bucket.removal = fault;
         else this.account.rpc.disturb(objectCallsOf[call], fault);
       },
+      spoilSnapshot: async (session, name, how) => spoilIn(this.account.bucket, session, name, how),
       containers: true,
       traffic: true,
       inside: insideThisMachine,

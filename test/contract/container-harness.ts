@@ -16,6 +16,7 @@ import { DisturbedBucket } from "./disturbed-bucket.ts";
 import { takeItsPlace } from "./impostor.ts";
 import type { ProviderHarness, ProviderWorld, WorldPowers } from "./provider-harness.ts";
 import { shellJobs } from "./shell-jobs.ts";
+import { spoilIn } from "./spoiled-archive.ts";
 
 const resetMs = 1_000;
 
@@ -46,6 +47,7 @@ class ContainerWorld implements ProviderWorld {
     });
     this.can = {
       snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
+      spoilSnapshot: async (session, name, how) => spoilIn(account.bucket, session, name, how),
       traffic: true,
       inside: {
         server: (port) => ["node", "-e", `require("http").createServer((_, r) => r.end("inside")).listen(${port})`],

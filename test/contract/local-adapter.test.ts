@@ -51,6 +51,7 @@ const effects: { readonly [Code in (typeof hostErrorCodes)[number]]: readonly [s
   foreign_control_plane: ["invalid", "none"],
   occupied: ["foreign_instance", "none"],
   not_found: ["not_found", "none"],
+  damaged: ["damaged", "none"],
   not_empty: ["unavailable", "none"],
   launch_failed: ["unavailable", "none"],
   save_failed: ["unavailable", "none"],

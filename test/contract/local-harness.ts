@@ -1,7 +1,7 @@
 /** The kit's harness for the `local` provider: a real host process, real guardians and wrappers, real signals. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { join } from "node:path";
 import type { SessionId } from "../../src/domain/state/ids.ts";
@@ -23,6 +23,7 @@ import type {
   WorldPowers,
 } from "./provider-harness.ts";
 import { insideThisMachine } from "./inside-this-machine.ts";
+import { changed } from "./spoiled-archive.ts";
 
 const callOf: { readonly [Call in FaultyCall]: RegExp } = {
   launch: /\/instances\/[^/]+$/,
@@ -84,6 +85,12 @@ class LocalWorld implements ProviderWorld {
       containers: true,
       traffic: true,
       inside: insideThisMachine,
+      spoilSnapshot: async (session, name, how) => {
+        const archive = join(host.state, "snapshots", session, `${name}.tar`);
+        if (how === "gone") return rmSync(archive);
+        chmodSync(archive, 0o600);
+        writeFileSync(archive, changed(readFileSync(archive)));
+      },
       workspaces: {
         age: async (ms) => {
           this.#agedMs += ms;

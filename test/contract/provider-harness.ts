@@ -95,6 +95,8 @@ export interface ContractRepository {
 export interface WorldPowers {
   /** There exactly when the provider declares `capabilities.snapshot`. */
   readonly snapshots?: FileCommands;
+  /** What becomes of a saved archive behind the provider's back: some of its bytes change, or it is gone. */
+  readonly spoilSnapshot?: (session: SessionId, name: string, how: "changed" | "gone") => Promise<void>;
   /** There exactly when the provider declares `capabilities.space`. */
   readonly workspaces?: WorkspacePowers;
   /** There exactly when the provider declares `capabilities.traffic`. */

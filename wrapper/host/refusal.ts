@@ -13,6 +13,7 @@ export const refusalStatus: { readonly [Code in RefusalCode]: number } = {
   foreign_control_plane: 409,
   occupied: 409,
   not_found: 404,
+  damaged: 409,
   not_empty: 409,
   launch_failed: 500,
   save_failed: 500,

@@ -56,6 +56,7 @@ function afterFailure({ code, message }: ProviderFailure): ColdStep {
     case "unsupported":
     case "invalid":
     case "not_found":
+    case "damaged":
       return { type: "refuse", code: "space_unmeasurable", words: message };
     case "timed_out":
     case "unavailable":

@@ -17,6 +17,7 @@ export const providerFailureCodes = [
   "refused_late", // it arrived after launchNotAfter
   "foreign_instance", // another instance answered, or the proof of identity was wrong
   "not_found", // nothing by that name: for a stop this is success
+  "damaged", // what it kept of a snapshot is not what was saved: no later try finds it whole
   "insufficient_space",
   "space_unmeasurable",
   "filesystem_unusable",

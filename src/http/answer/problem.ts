@@ -56,6 +56,7 @@ const manners: Readonly<Record<ProblemCode, Manner>> = {
   conflict: { title: "Conflict", retryable: false },
   snapshot_failed: { title: "Snapshot not taken", retryable: true },
   snapshot_missing: { title: "Snapshot missing", retryable: false },
+  snapshot_damaged: { title: "Snapshot damaged", retryable: false },
   insufficient_space: { title: "Insufficient space", retryable: true },
   space_unmeasurable: { title: "Space unmeasurable", retryable: true },
   filesystem_unusable: { title: "Filesystem unusable", retryable: false },

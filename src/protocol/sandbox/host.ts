@@ -276,6 +276,7 @@ export const hostErrorCodes = [
   "foreign_control_plane", // 409: this host belongs to another control plane
   "occupied", // 409: another generation or instance is armed in that sandbox id
   "not_found", // 404
+  "damaged", // 409: the snapshot is no longer what was saved; nothing was started
   "not_empty", // 409: destroy while something is left, or not retired
   "launch_failed", // 500: spawned and ended again; nothing is left
   "save_failed", // 500: nothing of that snapshot is left

@@ -35,6 +35,7 @@ const failureOf: { readonly [Code in HostError["code"]]: { code: ProviderFailure
   refused_late: { code: "refused_late", effect: "none" },
   occupied: { code: "foreign_instance", effect: "none" },
   not_found: { code: "not_found", effect: "none" },
+  damaged: { code: "damaged", effect: "none" },
   not_empty: { code: "unavailable", effect: "none" },
   // The host answers this only after it has proven that the launch left no process.
   launch_failed: { code: "unavailable", effect: "none" },

@@ -122,8 +122,9 @@ function setbackProblem(setback: Setback, status: "paused" | "lost"): Problem {
         detail: `${setback.message} The session stays ${status}, and what is saved is kept. Send this again when that has changed.`,
       };
     case "snapshot_missing":
+    case "snapshot_damaged":
       return {
-        code: "snapshot_missing",
+        code: setback.code,
         detail: `${setback.message}. The session stays ${status}. Should the store be well again, send this again; ${say(nextCalls.end)} gives the session up.`,
       };
     default:

@@ -27,6 +27,11 @@ export const snapshotChecks: readonly ProviderCheck[] = [
     run: tombstoneKept,
   },
   { name: "an unknown snapshot is not_found, and nothing is started", needs: ["snapshots"], run: unknownSnapshot },
+  {
+    name: "a snapshot that was changed since is told as damaged, one that is gone as not found, and nothing is started",
+    needs: ["snapshots", "spoilSnapshot"],
+    run: spoiledSince,
+  },
   { name: "a snapshot of another session is not restored", needs: ["snapshots"], run: ofAnother },
   {
     name: "a session begins with another's snapshot where the order says whose it is, and shares nothing with it [TRA-15]",
@@ -205,6 +210,22 @@ async function unknownSnapshot(world: ProviderWorld): Promise<void> {
   const session = new ContractSession(world);
   assertFailed(await session.launch({ restore: "nobody" }), "not_found", "none");
   assert.equal((await session.observe()).answer, "absent");
+}
+
+async function spoiledSince(world: ProviderWorld): Promise<void> {
+  const session = await worker(world, "kept");
+  valueOf(await save(session, "s1"), "save");
+  await ended(session);
+  const spoil = power(world, "spoilSnapshot");
+  for (const [how, code] of [
+    ["changed", "damaged"],
+    ["gone", "not_found"],
+  ] as const) {
+    await spoil(session.order.sessionId, "s1", how);
+    const next = session.successor();
+    assertFailed(await next.launch({ restore: "s1" }), code, "none");
+    assert.equal((await next.observe()).answer, "absent", `${how}: something was started`);
+  }
 }
 
 async function ofAnother(world: ProviderWorld): Promise<void> {

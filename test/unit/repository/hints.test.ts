@@ -105,7 +105,13 @@ describe("every hint names a call that is there", () => {
       if (refused === null) throw new Error("a setback without a refusal");
       return refused;
     };
-    const setbacks = ["quota_exhausted", "budget_spent", "snapshot_missing", "provision_timeout"].flatMap((code) =>
+    const setbacks = [
+      "quota_exhausted",
+      "budget_spent",
+      "snapshot_missing",
+      "snapshot_damaged",
+      "provision_timeout",
+    ].flatMap((code) =>
       (["paused", "lost"] as const).map((status) =>
         setback({ code, message: "It went wrong", at }, status === "paused" ? "pause" : "loss"),
       ),

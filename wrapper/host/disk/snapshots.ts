@@ -143,6 +143,8 @@ export class Snapshots {
     const place = new Place(this.#state, session, name);
     const recorded = place.read();
     if (recorded === null) throw new Refusal("not_found", `No snapshot ${name} of session ${session} here.`);
+    if (!existsSync(place.archive))
+      throw new Refusal("not_found", `Snapshot ${name} of session ${session} was saved here, and its archive is gone.`);
     await refuseWithoutSpace(this.#state, this.#quotaBytes, recorded.bytes);
     this.#state.makeRoot(sandbox);
     // Parts of an earlier try that the host crashed in.
@@ -154,17 +156,13 @@ export class Snapshots {
       if (owner !== null) await chown(fresh, owner.uid, owner.gid);
       const bound = AbortSignal.any([signal, AbortSignal.timeout(restoreMs)]);
       const sum = await unpack(place.archive, fresh, bound, owner, (bytes) => passed(bytes, recorded.bytes));
-      if (!same(sum, recorded)) {
-        throw new Refusal(
-          "launch_failed",
-          `Snapshot ${name} is damaged: it differs from what was saved. Nothing was started.`,
-        );
-      }
+      if (!same(sum, recorded)) throw damaged(name);
       await removeTree(sandbox.workspace);
       await rename(fresh, sandbox.workspace);
       writeFileSync(done, mark, { mode: 0o600 });
     } catch (error) {
       await removeTree(fresh);
+      if (!(error instanceof Refusal) && (await differs(place, recorded, signal))) throw damaged(name);
       throw refusalOf(error, "launch_failed", `Snapshot ${name} cannot be restored; nothing was started`);
     }
   }
@@ -260,6 +258,19 @@ class Place {
 
 function same(one: Acknowledgement, other: Acknowledgement): boolean {
   return one.bytes === other.bytes && one.sha256 === other.sha256;
+}
+
+/** `tar` may stumble over a damaged archive before its checksum is known. False as well when it cannot be read to its end now. */
+async function differs(place: Place, recorded: Acknowledgement, signal: AbortSignal): Promise<boolean> {
+  try {
+    return !same(await sumOf(place.archive, signal), recorded);
+  } catch {
+    return false;
+  }
+}
+
+function damaged(name: string): Refusal {
+  return new Refusal("damaged", `Snapshot ${name} is damaged: it differs from what was saved. Nothing was started.`);
 }
 
 /** Call it once the partial result is deleted. */

@@ -4,7 +4,7 @@ import { launchBackoff } from "../../rules/backoff.ts";
 import { launchTerms } from "../../rules/lease-times.ts";
 import type { ProviderFailure } from "../../state/failure.ts";
 import type { LaunchAttempt, Launching } from "../../state/lease.ts";
-import { failedTry, type Session } from "../../state/session.ts";
+import { failedTry, type Session, type SnapshotRef } from "../../state/session.ts";
 import type { EventOf } from "../events.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";
 import { failProvision, launchAgainLater } from "../stop/ending.ts";
@@ -97,16 +97,10 @@ export function launchFailed(session: Session, event: EventOf<"launchFailed">, c
   };
   const failures = (provisionOf(session)?.failures ?? 0) + 1;
   const notBefore = now + launchBackoff(failures, event.jitter, failure, policy);
-  const missing = failure.code === "not_found" ? session.snapshot : null;
-  const why =
-    missing === null
-      ? { code: failure.code, message: failure.message }
-      : {
-          code: "snapshot_missing",
-          message: `The provider has no snapshot ${missing.id} of this session: ${failure.message}`,
-        };
-  // No later try finds what is not there either: whoever asked learns it now.
-  if (hopeless.has(failure.code) || missing !== null) {
+  const unrestorable = session.snapshot === null ? null : whyUnrestorable(session.snapshot, failure);
+  const why = unrestorable ?? { code: failure.code, message: failure.message };
+  // No later try finds what is not there or not whole either: whoever asked learns it now.
+  if (hopeless.has(failure.code) || unrestorable !== null) {
     const noted = launchAgainLater(settled, "launch_failed", why, notBefore, context);
     const given = failProvision(noted.session, "failed", context);
     return moved(given.session, ...noted.effects, ...given.effects);
@@ -137,6 +131,18 @@ export function launchFailed(session: Session, event: EventOf<"launchFailed">, c
           lastError: failedTry(provision.lastError, why, now),
         });
   return moved(withError, note("launch_waits", failure.message, lease.generation, { code: failure.code }));
+}
+
+/** null: this failure says nothing about the snapshot. */
+function whyUnrestorable(
+  { id }: SnapshotRef,
+  { code, message }: ProviderFailure,
+): { readonly code: string; readonly message: string } | null {
+  if (code === "not_found")
+    return { code: "snapshot_missing", message: `The provider has no snapshot ${id} of this session: ${message}` };
+  if (code === "damaged")
+    return { code: "snapshot_damaged", message: `The provider has snapshot ${id} no longer whole: ${message}` };
+  return null;
 }
 
 /** The restore tells by itself how far it is as soon as it is asked: this only spaces the questions. */

@@ -22,6 +22,7 @@ const statuses: Partial<Record<ProblemCode, number>> = {
   snapshot_failed: 503,
   // The template that a create names.
   snapshot_missing: 404,
+  snapshot_damaged: 404,
   idempotency_in_flight: 503,
 };
 

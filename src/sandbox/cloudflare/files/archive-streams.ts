@@ -47,6 +47,9 @@ export async function streamOut(
 export const archiveMissing =
   "The archive was saved and is no longer in the bucket, so it cannot be restored. Look for a rule of the bucket that deletes objects.";
 
+export const archiveDamaged =
+  "The archive in the bucket has another size or checksum than what was saved, so nothing was started with it. Look for who else writes to that bucket.";
+
 /** Into a container where nothing of the instance runs yet. Rejects when what came out of the bucket is not what was saved. */
 export async function streamIn(
   native: NativeCalls,

@@ -15,7 +15,7 @@ import type { FenceParts } from "../fence/fence-parts.ts";
 import { type Home, homeOf } from "../fence/home.ts";
 import { canStartAs, programsKnow, takeOne, twoLines } from "../sdk/job-user.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
-import { archiveMissing, streamIn, streamOut } from "./archive-streams.ts";
+import { archiveDamaged, archiveMissing, streamIn, streamOut } from "./archive-streams.ts";
 import type { ObjectAim } from "../object-api.ts";
 import {
   acknowledge,
@@ -75,18 +75,38 @@ export class Saving {
     return succeeded({ names: shelf.names, sum: found.value });
   }
 
-  /** Into the workspace of a container where nothing of the instance runs yet. */
+  /**
+   * Into the workspace of a container where nothing of the instance runs yet. `damaged`: what the bucket keeps is not what was saved;
+   * `not_found`: it keeps nothing any more.
+   */
   async restore(order: LaunchOrder, home: Home, files: KeptFiles, ms: number): Promise<ProviderResult<null>> {
     const deadline = deadlineIn(this.#parts.clock, ms);
-    const { bucket, native } = this.#parts.platform;
+    const { platform } = this.#parts;
+    const { bucket, native } = platform;
     if (bucket === null) return noBucket;
-    if (native !== null) {
-      const { platform } = this.#parts;
-      return this.#ask(deadline, true, async () => {
-        await streamIn(native, bucket, files, home.workspace, platform.digest());
-        return null;
-      });
-    }
+    const restored =
+      native === null
+        ? await this.#byCourier(order, home, bucket, files, deadline)
+        : await this.#ask(deadline, true, async () => {
+            await streamIn(native, bucket, files, home.workspace, platform.digest());
+            return null;
+          });
+    if (restored.ok) return restored;
+    // Anything may have gone wrong on the way. Whether the archive itself is to blame, only reading it once more tells.
+    const kept = await this.#ask(deadline, false, () => sumOf(bucket, files.names.archive, platform.digest()));
+    if (!kept.ok) return restored;
+    const { effect } = restored.failure;
+    if (kept.value === null) return failed("not_found", archiveMissing, effect);
+    return isSame(kept.value, files.sum) ? restored : failed("damaged", archiveDamaged, effect);
+  }
+
+  async #byCourier(
+    order: LaunchOrder,
+    home: Home,
+    bucket: SnapshotBucket,
+    files: KeptFiles,
+    deadline: Deadline,
+  ): Promise<ProviderResult<null>> {
     const courier = await this.#courier("unpack", order, home, deadline);
     if (!courier.ok) return courier;
     const came = await this.#ask(deadline, true, async (signal) => {
@@ -99,7 +119,7 @@ export class Saving {
     if (isSame(came.value, files.sum)) return succeeded(null);
     return failed(
       "unavailable",
-      "The saved archive was read back with another size or checksum than it was packed with, so it does not count as saved.",
+      "The saved archive arrived in the sandbox with another size or checksum than it was packed with, so nothing was started with it.",
       "unknown",
     );
   }

@@ -279,6 +279,17 @@ describe("a launch that finds no snapshot to restore", () => {
     expect(noted(moved)).toEqual(["launch_failed", "provision_failed", "setback"]);
   });
 
+  it("or finds one that is damaged, ends in the same way, and says which of the two it is [LEA-22]", () => {
+    const state = provisioning({ purpose: "resume" }, { newest: flying, snapshot });
+    const moved = moveWith(state, { ...missing, failure: failure("damaged") });
+    expect(moved.session).toMatchObject({
+      desired: { type: "suspended", cause: "pause" },
+      newest: { phase: "stopping" },
+      snapshot,
+      setback: { code: "snapshot_damaged", at },
+    });
+  });
+
   it("is another failure when nothing was to be restored", () => {
     expect(move(provisioning({ purpose: "rebuild" }, { newest: flying }), missing).desired).toMatchObject({
       provision: { lastError: { code: "not_found" }, step: { type: "waiting" } },

@@ -131,6 +131,7 @@ describe("explain", () => {
     expect(next(setback("quota_exhausted"))?.path).toBe("GET /v1/sessions");
     expect(next(setback("budget_spent"))?.path).toBe("GET /v1/usage");
     expect(next(setback("snapshot_missing"))?.path).toBe("DELETE /v1/sessions/{id}");
+    expect(next(setback("snapshot_damaged"))?.path).toBe("DELETE /v1/sessions/{id}");
     expect(about(setback("snapshot_missing")).alive).toContain("The last try to start it failed: no snapshot s-1.");
     expect(next(setback("provision_timeout"))?.path).toBe("POST /v1/sessions/{id}/resume");
   });
