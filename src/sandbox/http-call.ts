@@ -7,7 +7,7 @@ import { bounded, timedOut } from "../calls/bounded-call.ts";
 import type { Clock } from "../runtime/clock-ids-logger.ts";
 import type { CallBound } from "./agent-sandbox.ts";
 
-/** Thrown by whoever sends for us when the request certainly never left: nothing can have happened. */
+/** Thrown by a transport when the request certainly never left, so nothing can have happened. */
 export class NotSent extends Error {}
 
 /** The caller gave up before the call was sent: nothing can have happened. */

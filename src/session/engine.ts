@@ -31,7 +31,7 @@ const clockStepMs = 1_000;
 const selfPaced: ReadonlySet<string> = new Set(["jobs", "report", "secrets"]);
 /** The lane of the rules that only time decides: a rule that could not be stored is tried again after a cooldown. */
 const timeLane = "time";
-/** An alarm that is overdue by more than this may be lost, and not just late: whoever asks meanwhile has the session looked at. */
+/** An alarm overdue by more than this may be lost, not just late: the next request then wakes the session. */
 const overdueAlarmMs = 10_000;
 
 export class SessionEngine implements PendingWork {

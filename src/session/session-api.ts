@@ -144,11 +144,11 @@ export interface SessionApi {
     body: CreateSession,
     requestHash: string | null,
     waitMs: number,
-    /** For drills only: begins with this snapshot, whoever's it is, instead of what `body` names. */
+    /** For drills only: begins with this snapshot of any session, instead of what `body` names. */
     drilled?: SnapshotView | null,
   ): Promise<Reply<CreateOutcome>>;
   get(caller: Caller): Promise<Reply<Tagged<SessionView>>>;
-  /** As `get`, for whoever only hands it on. */
+  /** As `get`, for a caller that only passes the answer on. */
   read(caller: Caller): Promise<Reply<WrittenView>>;
   /**
    * Accepted in every state. `done`: the session was already terminated and proven gone. With reason `operator` an admin

@@ -65,7 +65,7 @@ export interface TenantApi extends TenantPort {
   standing(): Promise<TenantStanding>;
   /** Effective wherever the list is read again: within a minute (auth.ts). */
   revokeKey(keyId: string): Promise<Revocation>;
-  /** Every key that there is; answers the instant until which they were issued. */
+  /** Voids every existing key; answers the issue time up to which keys are void. */
   revokeAllKeys(): Promise<number>;
   /** What a front must know to judge keys, and which keys it saw. */
   checkKeys(question: KeyQuestion): Promise<KeyStanding>;

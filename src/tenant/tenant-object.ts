@@ -304,7 +304,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       return answer;
     }
 
-    /** What the last write made due, at once and beside the answer: the alarm is for what fails. */
+    /** Starts what the last write made due, beside the answer. The alarm covers what fails. */
     #kick(): void {
       if (this.#teller.untold()) void this.#teller.tell();
       if (this.#courier.due) void this.#courier.run();
@@ -326,7 +326,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       }
     }
 
-    /** The platform drops an alarm that threw too often, without a word: whoever wakes this object sets it again. */
+    /** The platform silently drops an alarm that threw too often, so every start of this object sets it again. */
     async #armIfLost(): Promise<void> {
       try {
         await this.#alarm.known();

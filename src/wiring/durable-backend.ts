@@ -12,7 +12,7 @@ import type { Clock } from "../runtime/clock-ids-logger.ts";
 import type { SessionApi } from "../session/session-api.ts";
 import type { TenantApi } from "../tenant/tenant-api.ts";
 
-/** A healthy look takes some ms; whoever polls /readyz should not wait longer than this for a no. */
+/** A healthy look takes some ms. A poll of /readyz should not wait longer than this for a no. */
 const lookMs = 3_000;
 
 /** A launch may land for a minute after it was sent (policy.ts); half of that leaves it room. */

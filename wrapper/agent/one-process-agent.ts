@@ -33,7 +33,7 @@ export async function runOneProcessAgent(): Promise<void> {
   if (whose.type === "refused") return refuse(exitCodes.badBoot, whose.why);
   const problem = makePlaces(guardian, whose);
   if (problem !== null) return refuse(exitCodes.badBoot, problem);
-  // The place was given to its user as a directory: a link is followed by nobody who gives something away.
+  // Only after makePlaces: it gives away real directories, and must not meet the link that this makes.
   const home = whose.type === "own" ? whose.user.homeDir : null;
   if (home !== null) homeInWorkspace(home, guardian.workspaceDir);
   const boot = parseBoot(document);

@@ -25,7 +25,7 @@ interface SocketTables {
   readonly ifInet6: string;
 }
 
-/** Those of IPv4 first. Empty: nobody listens there whom this machine could reach. */
+/** IPv4 listeners first. Empty: no listener that this machine could reach. */
 export function listenersOn(port: number): readonly Listener[] {
   return listenersIn(tablesNow(), port);
 }

@@ -22,7 +22,7 @@ export function refuseRequest(response: ServerResponse, { code, message }: Traff
   response.end(JSON.stringify({ code, message }));
 }
 
-/** `proof`: what the agent shows for itself; null: whoever refuses is not an agent. */
+/** `proof`: the agent's proof of itself; null: it is not an agent that refuses. */
 export function refuseUpgrade(socket: Duplex, { code, message }: TrafficRefused, proof: string | null): void {
   const headers = { [trafficHeaders.refused]: code, ...(proof === null ? {} : { [trafficHeaders.proof]: proof }) };
   socket.end(rawRefusal(trafficRefusals[code], headers, { code, message }));

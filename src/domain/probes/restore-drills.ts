@@ -51,7 +51,7 @@ export function parseDrills(body: string | undefined): DrillState {
   return body === undefined ? noDrills : (JSON.parse(body) as DrillState);
 }
 
-/** Those of which people are to know. */
+/** The failing restores that an operator must know of. */
 export function certainlyFailing({ failing }: DrillState): readonly FailingRestore[] {
   return failing.filter(({ tries }) => tries > 1);
 }

@@ -103,7 +103,7 @@ export type SaveFor = "pause" | "rebuild" | "upgrade";
 export interface WrapperVersion {
   /** The protocol it speaks with us. */
   readonly protocol: number;
-  /** The protocol of the code that launched it: only a deploy since then can mean that there is a newer wrapper to have. */
+  /** The protocol of the code that launched it: only a deploy since then can have brought a newer wrapper. */
   readonly launchedBy: number;
   readonly replacement:
     | { readonly type: "none" }

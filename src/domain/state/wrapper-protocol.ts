@@ -29,7 +29,7 @@ export function wrapperStanding(spoken: number): WrapperStanding {
     : "unsupported";
 }
 
-/** What a wrapper of this code keeps to when a controller says `asked`; null: it says none, as those of protocol 1 do. */
+/** The version to speak with a controller that names `asked`; null: it names none, as a controller of protocol 1 does. */
 export function spokenWith(asked: number | null): number {
   const theirs = asked ?? 1;
   return theirs >= oldestWrapperProtocol && theirs < wrapperProtocol ? theirs : wrapperProtocol;

@@ -17,7 +17,7 @@ export interface AlertTerms {
   readonly settleMs: number;
   /** How far back rates are looked at. */
   readonly outcomeWindowMs: number;
-  /** Failed tries to get a sandbox, with none that came to be, from which on nothing can be provisioned. */
+  /** This many failed or timed-out launches, with none that succeeded, mean that nothing can be provisioned. */
   readonly provisionFailures: number;
   readonly layerFailures: number;
   /** How often each layer is due; a layer that is not here is not expected by the clock. */

@@ -31,7 +31,7 @@ export interface AuditTerms {
   /** For one object to answer. */
   readonly callMs: number;
   readonly concurrency: number;
-  /** No look begins later than this after the start; what was not looked at is said. */
+  /** No look begins later than this after the start. The plan names what was not looked at. */
   readonly runMs: number;
   /** Findings of one plan. The next one takes what is left. */
   readonly findings: number;

@@ -58,7 +58,7 @@ async function indexed(ports: AuditPorts, terms: AuditTerms): Promise<readonly F
   return rows;
 }
 
-/** Those of which a report is held. null: the registry did not answer whole. */
+/** The sessions of which the registry holds a report. null: the registry did not answer completely. */
 async function registeredOf(
   ports: AuditPorts,
   terms: AuditTerms,

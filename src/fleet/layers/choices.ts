@@ -109,7 +109,7 @@ export function holdsOnlyFiles(status: FleetStatus): boolean {
 }
 
 /**
- * Everything that holds a sandbox, and only when it is asked for what is paused or lost too: an emergency is about
+ * Everything that holds a sandbox. Paused and lost sessions only when the order says so: an emergency is about
  * sandboxes, and the end of a paused session deletes its files. The session judges by the status it has by then.
  */
 export function everythingNotCritical(includePaused: boolean): readonly Question[] {

@@ -223,7 +223,7 @@ async function endThrowaway(
   await put(ports, { ...state, running: null });
 }
 
-/** `failing`: those of before whose snapshot is still what would be restored. */
+/** `failing`: earlier failures whose snapshot is still the one that would be restored. */
 async function choose(
   ports: DrillPorts,
   terms: DrillTerms,

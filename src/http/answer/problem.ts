@@ -81,7 +81,7 @@ const manners: Readonly<Record<ProblemCode, Manner>> = {
   internal: { title: "Internal error", retryable: false },
 };
 
-/** What is said of a code wherever it is answered. */
+/** Words for a code, the same wherever it is answered. */
 export function mannerOf(code: ProblemCode): Pick<Manner, "title" | "retryable"> {
   return manners[code];
 }

@@ -114,7 +114,7 @@ export class RequestGate {
     return this.#keys.isRevoked(tenant, keyId);
   }
 
-  /** null: whoever it counts for may send one more. */
+  /** null: the caller may send one more request. */
   async tooOften(request: Request, counted: string): Promise<Problem | null> {
     const reads = request.method === "GET" || request.method === "HEAD";
     const standing = await this.#rates.take(reads ? "reads" : "writes", counted);
@@ -158,7 +158,7 @@ export class RequestGate {
     return operatorOfCookie(request, this.#config.secrets, this.#clock.now());
   }
 
-  /** Counts a failure against its address; one too many is told so instead. */
+  /** Counts a failure against its address. Answers a refusal once there are too many. */
   async #failed(request: Request, problem: Problem): Promise<Problem> {
     const address = addressOf(request);
     if (problem.code !== "unauthorized" || address === null) return problem;

@@ -198,10 +198,10 @@ function keyIn(request: Request): { readonly key: string; readonly name: "author
   return shown !== null && looksLikeApiKey(shown) ? { key: shown, name: "authorization" } : null;
 }
 
-/** As E2B's own router says it, because whoever opens such an address expects its words. */
+/** In the words of E2B's own router: clients of such an address expect them. */
 const isGone: ReadonlySet<string> = new Set(["session_gone", "session_ended", "sandbox_lost", "session_paused"]);
 
-/** Nobody asked this stranger for a credential, and E2B's clients know "it wants the traffic token" by 403. */
+/** 403, not 401: E2B's clients know "it wants the traffic token" by 403. */
 function asForbidden(problem: Problem): Problem {
   return problem.code === "unauthorized" ? { ...problem, code: "forbidden" } : problem;
 }

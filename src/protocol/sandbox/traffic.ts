@@ -39,7 +39,7 @@ export const maxTrafficBodyBytes = 5 * 1_024 * 1_024 * 1_024;
 
 /** Our own refusals, and their status. None of them had an effect. */
 export const trafficRefusals = {
-  /** The token is wrong: whoever asked has no pass of this instance. */
+  /** The token is wrong: the caller has no pass of this instance. */
   unauthorized: 401,
   /** That path leads to no service. */
   not_found: 404,

@@ -26,7 +26,7 @@ export const wrapperHeaders = {
 export { markers } from "./markers.ts";
 export { spokenWith } from "../../domain/state/wrapper-protocol.ts";
 
-/** Nobody's: -1 in the kernel means "leave it as it is", and Node takes no more than this. */
+/** The largest uid. -1 means "leave it as it is" to the kernel, and Node takes no more than this. */
 const userId = z.int().min(1).max(2_147_483_647);
 
 /**

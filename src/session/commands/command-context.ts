@@ -76,7 +76,7 @@ export class CommandContext {
     return this.#upToDate();
   }
 
-  /** An operator acts for whoever owns the session, without knowing whose it is. */
+  /** An operator acts on a session without knowing its tenant, so the call runs as the owner. */
   asOwner(caller: Caller): Caller {
     const owner = this.owner();
     return owner === null ? caller : { ...caller, tenant: owner };

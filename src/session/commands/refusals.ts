@@ -39,7 +39,7 @@ const gone: Problem = {
   detail: `The session has ended: nothing runs in it any more. Its record, jobs and teardown can still be read (${say(nextCalls.teardown)}). ${say(nextCalls.create)} begins a new one.`,
 };
 
-/** What stands against running or feeding a job now; null: nothing. */
+/** Why no job can be started or fed now; null: one can. */
 export function jobsRefused(session: Session): Problem | null {
   const status = statusOf(session);
   switch (status) {
@@ -92,7 +92,7 @@ export function problemOf(rejection: Rejection): Problem {
   return { code: codes[code], detail, ...(retryAt === null ? {} : { retryAt }) };
 }
 
-/** It is back where it was, though what was tried may still be stopping: what stood against it. null: nothing did. */
+/** Why the session is suspended again, though the sandbox that was tried may still be stopping. null: nothing failed. */
 export function setbackOf({ desired, setback }: Session): Problem | null {
   if (desired.type !== "suspended" || setback === null) return null;
   return setbackProblem(setback, desired.cause === "pause" ? "paused" : "lost");

@@ -1,4 +1,4 @@
-/** Somebody wants to use the sandbox: what stands against that, and what the wish itself sets going. */
+/** Before the sandbox is used: answers why it cannot be, or begins the resume that makes it usable. */
 import type { Session } from "../../domain/state/session.ts";
 import { statusOf } from "../../domain/rules/status.ts";
 import type { Problem } from "../../protocol/problem.ts";

@@ -7,7 +7,7 @@ import type { Clock, Ids, Logger } from "../../runtime/clock-ids-logger.ts";
 import type { Seals } from "../../storage/seals.ts";
 import type { Sql } from "../../storage/sql.ts";
 
-/** One attempt, signed and sent by whoever implements the port, within a bound of its own. */
+/** One attempt. The implementation signs and sends it, within a bound of its own. */
 export interface PostOrder {
   readonly url: string;
   /** `whsec_…`, the newest first; each signs. */

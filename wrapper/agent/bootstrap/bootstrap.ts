@@ -1,6 +1,6 @@
 /**
  * Prepares the workspace of an instance, once: the steps of one order, one after the other, each a process group with a
- * time limit of its own that leaves nothing behind. It owns the progress; whoever asks is told how far it is.
+ * time limit of its own that leaves nothing behind. It owns the progress and answers how far it is.
  *
  * It runs only while the instance may act, and its processes end with the instance like any job. Its answers hold no
  * value of the environment it was given: the whole output stays in the state directory.

@@ -30,14 +30,14 @@ export function makePlaces(
 ): string | null {
   mkdirSync(workspaceDir, { recursive: true });
   if (whose.type === "ours") {
-    // It was meant for another user, and whoever filled it may have filled it as that one.
+    // It belonged to another user, whose files may still be in it.
     const us = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
     return whose.why !== null && isRoot() ? given(workspaceDir, us) : null;
   }
   const { user } = whose;
   const places = user.homeDir === null ? [workspaceDir] : [workspaceDir, user.homeDir];
   if (places.some((place) => isWithin(stateDir, place))) return "state_dir is inside of what belongs to the jobs";
-  // Whoever made it may have left it open.
+  // An earlier owner may have left it open to others.
   chmodSync(stateDir, 0o700);
   for (const place of places) {
     // What is above it is not theirs alone: an image may have no /home.

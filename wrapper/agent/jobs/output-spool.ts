@@ -13,7 +13,7 @@ import { closeSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 
 import { open, type FileHandle } from "node:fs/promises";
 
 const chunkBytes = 64 * 1_024;
-/** What a session stores of an output: the ring has at least this much when the file has. */
+/** How much of an output's end a session stores. The ring always holds at least this much of a longer output. */
 export const tailBytes = 64 * 1_024;
 
 export interface SpoolSurroundings {

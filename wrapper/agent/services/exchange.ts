@@ -40,7 +40,7 @@ export async function answerFailure(exchange: Exchange, thrown: unknown): Promis
   answerJson(exchange, serviceErrorStatus[failure.error.code], failure.error, failure.headers);
 }
 
-/** Of a body that nobody wants. Whoever sends more loses the answer. */
+/** Bytes read of a body that is not wanted. A client that sends more loses the answer. */
 const maxUnwantedBytes = 1_024 * 1_024 * 1_024;
 
 /** Before a refusal: an answer closes the connection, and a client that still sends would find it broken instead of reading why. */

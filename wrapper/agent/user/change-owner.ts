@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import type { RunAs } from "./job-user.ts";
 
-/** A launch waits for it: what takes longer has to be given by whoever put it there. */
+/** A launch waits for this. An image with more files must give them to that user itself. */
 const maxMs = 10_000;
 const maxEntries = 1_000_000;
 /** Each level holds a descriptor. */

@@ -24,7 +24,7 @@ export interface ReclaimParts {
 export interface Reclaimed {
   readonly removed: readonly string[];
   readonly freedBytes: number;
-  /** Without those of the session that asked. */
+  /** Without the workspaces of the session that asked. */
   readonly kept: readonly { readonly name: string; readonly why: string }[];
 }
 

@@ -131,7 +131,7 @@ export function launchAgainLater(
   );
 }
 
-/** No sandbox came to be in time, or never can. What that means depends on what it was for: a snapshot is never thrown away. */
+/** No sandbox became ready in time, or none ever can. The consequence depends on the purpose: a snapshot is never thrown away. */
 export function failProvision(session: Session, reason: "provision_timeout" | "failed", context: Context): Moved {
   if (session.desired.type !== "running" || session.desired.provision === null) return moved(session);
   const { purpose, lastError } = session.desired.provision;
@@ -156,7 +156,7 @@ export function failProvision(session: Session, reason: "provision_timeout" | "f
   return moved(back, note("provision_failed", words, session.newest?.generation ?? null, { purpose }));
 }
 
-/** What stood against the sandbox that did not come to be. */
+/** The reason why no sandbox became ready. */
 export function setbackOf(lastError: FailedTry | null, now: number): Setback {
   return lastError === null
     ? { code: "provision_timeout", message: "No launch succeeded in time.", at: now }

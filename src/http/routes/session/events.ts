@@ -20,7 +20,7 @@ async function events(from: Asking, caller: Caller | null): Promise<Response> {
   if (!after.ok) return problem(from, after.problem);
   const live = accepts(from.request, "text/event-stream");
   const limit = live ? limits.pageSize : query.value.limit;
-  // Before the stream begins: whoever may not see the session gets a problem, not an empty stream.
+  // Checked before the stream begins: a caller that may not see the session gets a problem, not an empty stream.
   const first = await page(from, caller, after.value, limit, 0);
   if (!first.ok) return problem(from, first.problem);
   if (live) return new Response(follow(from, caller, after.value, first.value), { headers: sseHeaders });

@@ -1,7 +1,7 @@
 /** Addresses of ports of a sandbox. */
 import { z } from "zod";
 
-/** A day: whoever needs longer makes another. */
+/** A day. A client that needs longer makes another address. */
 export const maxShareSeconds = 86_400;
 
 export const portNumber = z.int().min(1).max(65_535);

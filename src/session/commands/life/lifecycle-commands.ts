@@ -92,7 +92,7 @@ export class LifecycleCommands {
     return asked.ok ? this.#context.answer((session) => this.#context.tagged(session)) : asked;
   }
 
-  /** Throws when it was not stored: who is not told so would not tell it again. */
+  /** Throws when it was not stored, so that the caller tells it again. */
   async tenantBudgetSpent(): Promise<{ readonly known: boolean }> {
     const { mode, session } = this.#context.state;
     if (mode.type === "absent") return { known: false };
@@ -142,7 +142,7 @@ export class LifecycleCommands {
     const found = this.#context.findAs(caller);
     if (!found.ok) return found;
     if (waitMs > 0) {
-      // Nothing can follow: whoever waited for it would keep this object awake until its rows are erased.
+      // No event can follow, and a waiting request would keep this object awake until its rows are erased.
       if (isOver(found.value) && this.#context.store.events(after, 1).length === 0) return refuse(historyIsOver);
       await this.#context.wait(
         () => this.#context.state.session === null || this.#context.store.events(after, 1).length > 0,

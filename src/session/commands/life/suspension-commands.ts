@@ -103,7 +103,7 @@ export class SuspensionCommands {
     return this.#launched(waitMs);
   }
 
-  /** A provision that a client asked for: what stood against it is the answer to this very request. */
+  /** A client asked for this provision, so the reason why it failed is the answer to this request. */
   async #launched(waitMs: number): Promise<Reply<Tagged<SessionView>>> {
     const { policy } = this.#context.ports;
     await this.#context.wait(() => !this.#opening(), policy.observeMs + 1_000);

@@ -50,7 +50,7 @@ export class MaintenanceCommands implements Pick<SessionApi, "poke" | "reseal"> 
   ): Promise<{ known: boolean; nextDeadline: number | null }> {
     if (this.#state.mode.type === "absent") return { known: false, nextDeadline: null };
     this.#reporter.reportAgain();
-    // It looks overdue to whoever asks: the alarm may have been lost.
+    // The caller thinks that it is overdue, so its alarm may have been lost.
     this.#ports.alarm.doubt();
     if (gone !== undefined) this.#hasten(gone, actor);
     this.#engine.tick(actor);

@@ -1,7 +1,7 @@
 /**
  * Giving back a reservation for which no lease was opened.
  *
- * What is owed is stored with the session (`cancellations`), and its rows stay until it is given back. The wait between two tries is
+ * The cancellations are stored with the session, and its rows stay until they are all given back. The wait between two tries is
  * the lane's cooldown, in memory only: after an eviction the first try comes at once. That is one call more for each incarnation,
  * and the registry answers a repeated one the same, so the wait is not worth a write for each failed try.
  */

@@ -54,7 +54,7 @@ export function unpackRoute(places: Places): (exchange: Exchange) => Promise<voi
     await mkdir(path.bytes, { recursive: true }).catch((error: unknown) => {
       throw fileFailure(error, path.text);
     });
-    // -o: owned by whoever unpacks, whatever the archive says.
+    // -o: files belong to the user that unpacks, not to the one that the archive names.
     await withTar(exchange, path, ["-x", "-o", ...packed, "-f", "-"], async (tar, words) => {
       const { request } = exchange;
       const exited = once(tar, "exit") as Promise<[number | null]>;

@@ -77,7 +77,7 @@ export class ClientProcess {
     this.#plan = plan;
     this.#running = running;
     this.#size = plan.order.terminal ?? null;
-    // A terminal's program is reaped by whoever made the terminal, at any time.
+    // The terminal's own process may reap its program at any time.
     this.leader = running.terminal === null ? identityOfChild(running.pid) : identityOf(running.pid);
     this.output = new OutputRing(
       ringLimits,

@@ -166,7 +166,7 @@ export class DirectoryWatch {
     if (now.isFile() && now.size > 0n) this.#tell("modified", relative, path);
   }
 
-  /** Whether it was renamed is known when the other name has come, in the same turn or the next. */
+  /** A rename shows only once the other name has arrived, in the same turn or the next. */
   #went({ known }: Watched, gone: Gone, name: string): void {
     known.delete(name);
     if (gone.stats.isDirectory()) this.#disarm(`${gone.relative}/`);
