@@ -3,7 +3,7 @@
  * the range; the rules between values are config.ts's.
  */
 import { z } from "zod";
-import type { Policy } from "../domain/rules/policy.ts";
+import { defaultPolicy, type Policy } from "../domain/rules/policy.ts";
 import { nanosPerUnit, type PriceTable } from "../domain/rules/price.ts";
 import { type ProviderName, providerNames } from "../domain/state/provider-names.ts";
 import type { ConfigEnv } from "./env.ts";
@@ -51,6 +51,7 @@ export type TimerVarName = keyof typeof timerVars;
 
 /** Var → its range and default, for what is a count. */
 export const countVars = {
+  STOP_ATTEMPTS: { min: 1, max: 20, default: defaultPolicy.stopAttempts },
   TENANT_MAX_SANDBOXES: { min: 1, max: 100_000, default: 10 },
   TENANT_MAX_PAUSED: { min: 0, max: 1_000_000, default: 1_000 },
   TENANT_MAX_SNAPSHOTS: { min: 0, max: 1_000_000, default: 1_000 },

@@ -109,7 +109,8 @@ export function readConfig(env: ConfigEnv, built: readonly ProviderName[]): Conf
   const provider = readProvider(env, built, refuse);
   const workspaceMinFreeBytes = readCount(env, "WORKSPACE_MIN_FREE_MIB", refuse) * 2 ** 20;
   const prices = readPrices(env, refuse);
-  const policy: Policy = { ...readPolicy(env, provider, refuse), workspaceMinFreeBytes, prices };
+  const stopAttempts = readCount(env, "STOP_ATTEMPTS", refuse);
+  const policy: Policy = { ...readPolicy(env, provider, refuse), stopAttempts, workspaceMinFreeBytes, prices };
   const timers = provider === null ? null : providerTimers[provider];
   // Rules between values say nothing useful while a value itself is wrong.
   if (misfits.length === 0 && timers !== null) misfits.push(...timerMisfits(policy, timers));

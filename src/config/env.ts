@@ -40,6 +40,7 @@ export interface Env {
   readonly LEASE_RETRY_SECONDS?: Var;
   readonly LEASE_TTL_SECONDS?: Var;
   readonly OBSERVE_TIMEOUT_SECONDS?: Var;
+  readonly STOP_ATTEMPTS?: Var;
   readonly STOP_ATTEMPT_SECONDS?: Var;
   readonly JOB_GRACE_SECONDS?: Var;
   readonly STOP_GRACE_SECONDS?: Var;

@@ -16,6 +16,7 @@ const known: Readonly<Record<keyof ConfigEnv, true>> = {
   LEASE_RETRY_SECONDS: true,
   LEASE_TTL_SECONDS: true,
   OBSERVE_TIMEOUT_SECONDS: true,
+  STOP_ATTEMPTS: true,
   STOP_ATTEMPT_SECONDS: true,
   JOB_GRACE_SECONDS: true,
   STOP_GRACE_SECONDS: true,

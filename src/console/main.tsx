@@ -1,6 +1,7 @@
 /** The console: which page the address means, once it is known who asks. */
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
+import { copyTimesAsUtc } from "./data/copy.ts";
 import { identity, isSignedIn, learnIdentity, nobody } from "./data/identity.ts";
 import { place } from "./data/route.ts";
 import { Empty } from "./parts/bits.tsx";
@@ -85,6 +86,7 @@ function App() {
 
 const root = document.getElementById("console");
 if (root !== null) {
+  copyTimesAsUtc();
   root.replaceChildren();
   render(<App />, root);
 }

@@ -70,13 +70,14 @@ export function adminTools(server: McpServer, admin: MooringAdmin): void {
     ({ plan_id: id, plan_hash }) => answered(() => admin.applyAudit(id, { plan_hash })),
   );
 
-  const { max_age_seconds, status, reason } = cleanupBody.shape;
+  const { max_age_seconds, status, plan_hash } = cleanupBody.shape;
+  const reason = cleanupBody.shape.reason.unwrap().describe("Why, for the history.");
   server.registerTool(
     "plan_cleanup",
     {
       title: "Tell what a cleanup would end",
       description:
-        "Names each session that apply_cleanup would end, with the reason and what becomes of its files. Ends nothing.",
+        "Names each session that apply_cleanup would end, with the reason and what becomes of its files, and a `plan_hash`. Ends nothing.",
       inputSchema: z.strictObject({ max_age_seconds, status }),
       annotations: reads,
     },
@@ -88,12 +89,8 @@ export function adminTools(server: McpServer, admin: MooringAdmin): void {
     {
       title: "End what is overdue, stuck or lost",
       description:
-        "Ends sessions of all tenants, with their files. CANNOT BE UNDONE. Only after a person has read plan_cleanup with the same terms. A session that turned out well meanwhile is kept.",
-      inputSchema: z.strictObject({
-        max_age_seconds,
-        status,
-        reason: reason.unwrap().describe("Why, for the history."),
-      }),
+        "Ends the sessions of all tenants that plan_cleanup named, with their files. CANNOT BE UNDONE. Only after a person has read that plan: with the same terms and its `plan_hash`. If it would end other sessions by now, it ends none.",
+      inputSchema: z.strictObject({ max_age_seconds, status, reason, plan_hash: plan_hash.unwrap() }),
       annotations: destroys,
     },
     (body) => answered(() => admin.cleanUp(body)),
@@ -104,10 +101,10 @@ export function adminTools(server: McpServer, admin: MooringAdmin): void {
     {
       title: "End a session of any tenant",
       description:
-        "Stores its end and starts its teardown. CANNOT BE UNDONE: its files and processes are gone. Logged. Safe to repeat.",
-      inputSchema: z.strictObject({ session_id }),
+        "Stores its end and starts its teardown. CANNOT BE UNDONE: its files and processes are gone. Logged with the reason. Safe to repeat.",
+      inputSchema: z.strictObject({ session_id, reason }),
       annotations: { ...destroys, idempotentHint: true },
     },
-    ({ session_id: id }) => answered(() => admin.endSession(id)),
+    ({ session_id: id, reason: why }) => answered(() => admin.endSession(id, { reason: why })),
   );
 }

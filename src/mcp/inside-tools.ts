@@ -65,7 +65,8 @@ export function insideTools(server: McpServer, mooring: Mooring): void {
         if (size <= offset) return { size, offset, text: "" };
         const read = await files.read(at, { range: { from: offset, to: offset + bytes - 1 } });
         if (read.includes(0)) return { size, says: "It is no text. Look at it with run_command, for example `file`." };
-        return { size, offset, next_offset: offset + read.length, text: new TextDecoder().decode(read) };
+        const whole = offset + read.length < size ? wholeCharacters(read) : read;
+        return { size, offset, next_offset: offset + whole.length, text: new TextDecoder().decode(whole) };
       }),
   );
 
@@ -181,6 +182,19 @@ async function untilItListens(session: Session, port: number, pid: number | null
       return `Nothing listens on port ${port} yet; the URL answers 502 until something does.`;
     await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
+}
+
+/** Without the bytes of a character that the read cut in two: the next read begins with it, where both would show half of it. */
+function wholeCharacters(read: Uint8Array): Uint8Array {
+  // A character of UTF-8 has four bytes at most: the last one begins at most four bytes before the end.
+  for (let at = read.length - 1; at >= Math.max(1, read.length - 4); at -= 1) {
+    const byte = read[at] ?? 0;
+    if (byte < 0x80) return read;
+    if (byte < 0xc0) continue;
+    const needs = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return read.length - at < needs ? read.subarray(0, at) : read;
+  }
+  return read;
 }
 
 class ServerEnded extends MooringError {}

@@ -42,6 +42,7 @@ export function tenantTools(server: McpServer, mooring: Mooring): void {
       description: "Your sessions, newest first. Free. Sessions that are not `terminated` or `failed` may cost money.",
       inputSchema: z.strictObject({
         status: sessionListQuery.shape.status,
+        template: sessionListQuery.shape.template,
         limit: z.int().min(1).max(100).default(20),
       }),
       annotations: reads,

@@ -248,23 +248,6 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     await visited.close();
   });
 
-  it("finds sessions by label, status and id, and keeps what is shown in its address", async () => {
-    const visited = await enter("operator");
-    const { page } = visited;
-    await open(visited, "/sessions");
-    await page.getByRole("searchbox", { name: "Search sessions" }).fill("team=data");
-    await page.keyboard.press("Enter");
-    await expect.poll(() => page.locator("tbody tr").count(), { timeout: 20_000 }).toBe(1);
-    expect(page.url()).toContain("q=team%3Ddata");
-    await page.reload();
-    await settled(page);
-    expect(await page.locator("tbody .id").allTextContents()).toEqual([scene.stuck.id]);
-    await page.getByRole("searchbox", { name: "Search sessions" }).fill(scene.ended.id);
-    await page.keyboard.press("Enter");
-    await page.getByRole("heading", { level: 1, name: scene.ended.id }).waitFor();
-    await visited.close();
-  });
-
   it("is used with the keyboard alone: rows, marks, help, search", async () => {
     const visited = await enter("operator");
     const { page } = visited;

@@ -62,6 +62,7 @@ export function sampleListItem(changes: Partial<SessionListItem> = {}): SessionL
     expires_at: null,
     generation: 1,
     provider: "memory",
+    template: "base",
     labels: {},
     agent_type: null,
     task_id: null,

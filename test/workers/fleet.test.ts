@@ -146,6 +146,14 @@ describe("what an operator reads", () => {
     const mine = await bodyOf(await send("GET", "/v1/admin/sessions?tenant=list-b", admin), fleetPage);
     expect(mine.data.map((each) => each.tenant)).toEqual(["list-b", "list-b"]);
     for (const each of mine.data) expect(seen).toContain(each.id);
+    // The template is told with the report: the tenant's own list and the operators' narrow by it alike.
+    const list = async (template: string) => [
+      await bodyOf(await send("GET", `/v1/admin/sessions?tenant=list-b&template=${template}`, admin), fleetPage),
+      await bodyOf(await send("GET", `/v1/sessions?template=${template}`, { key: await keyOf("list-b") }), sessionPage),
+    ];
+    for (const { data } of await list("base"))
+      expect(data.map((each) => [each.id, each.template])).toEqual(mine.data.map(({ id }) => [id, "base"]));
+    for (const { data } of await list("python")) expect(data).toEqual([]);
     await expectProblem(await send("GET", "/v1/admin/sessions?cursor=forged", admin), "validation_failed");
     await expectProblem(await send("GET", "/v1/admin/sessions", { key: await keyOf("list-a") }), "unauthorized");
   });

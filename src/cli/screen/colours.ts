@@ -6,6 +6,8 @@ export interface Colours {
   readonly bad: (text: string) => string;
   readonly warn: (text: string) => string;
   readonly accent: (text: string) => string;
+  /** Text that a terminal opens as a link (OSC 8). Terminals that do not know it show the text alone. */
+  readonly link: (text: string, url: string) => string;
 }
 
 /** NO_COLOR and FORCE_COLOR as everywhere: any text but the empty one counts. */
@@ -22,5 +24,6 @@ export function coloursFor(isTerminal: boolean, env: Readonly<Record<string, str
     bad: style(31, 39),
     warn: style(33, 39),
     accent: style(36, 39),
+    link: (text, url) => (on ? `\u001b]8;;${url}\u001b\\${text}\u001b]8;;\u001b\\` : text),
   };
 }

@@ -2,7 +2,7 @@
 import { read } from "./call.ts";
 
 export interface SessionFilter {
-  /** As typed: an id, or words like `team=web`, `tenant:acme`, `agent:coder`, `task:t-1`, `provider:local`. */
+  /** As typed: an id, or words like `team=web`, `tenant:acme`, `agent:coder`, `task:t-1`, `provider:local`, `template:python`. */
   readonly q: string;
   readonly status: string;
   /** `stuck`, `overdue`, or a code of what blocks. Operators only. */
@@ -24,6 +24,8 @@ export interface Row {
   readonly taskId: string | null;
   readonly critical: boolean;
   readonly provider: string;
+  /** null: the index has not heard it. */
+  readonly template: string | null;
   readonly activeJobs: number | null;
   readonly reason: string | null;
   readonly lastError: string | null;
@@ -62,6 +64,7 @@ export async function listSessions(
         taskId: row.task_id,
         critical: row.critical,
         provider: row.provider,
+        template: row.template,
         activeJobs: row.active_jobs,
         reason: row.terminate_reason,
         lastError: row.last_error,
@@ -86,6 +89,7 @@ export async function listSessions(
       taskId: row.task_id,
       critical: row.critical,
       provider: row.provider,
+      template: row.template,
       activeJobs: null,
       reason: null,
       lastError: null,
@@ -103,6 +107,7 @@ const fields: Readonly<Record<string, string>> = {
   task: "task_id",
   task_id: "task_id",
   provider: "provider",
+  template: "template",
   phase: "phase",
 };
 
@@ -116,7 +121,7 @@ function queryOf({ q, status, only }: SessionFilter, operator: boolean): URLSear
   if (status !== "") query.set("status", status);
   for (const word of q.split(/\s+/).filter(Boolean)) {
     const [, name = "", sign = "", value = ""] = /^([^:=]+)([:=])(.+)$/.exec(word) ?? [];
-    const field = operator && sign === ":" ? fields[name] : undefined;
+    const field = sign === ":" && (operator || name === "template") ? fields[name] : undefined;
     if (field !== undefined) query.set(field, value);
     else if (name !== "") query.set(`label[${name}]`, value);
     else if (operator) query.set("tenant", word);

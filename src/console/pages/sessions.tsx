@@ -29,7 +29,7 @@ export function Sessions() {
   const { data, problem, at, loading } = live.state.value;
   const marks = useSignal<ReadonlySet<string>>(new Set());
   const ending = useSignal<readonly Row[] | null>(null);
-  const tenant = tenantOf(filter);
+  const tenant = wordOf(filter, "tenant");
   const page = Number(query.get("page") ?? "1");
 
   useEffect(() => {
@@ -118,20 +118,22 @@ function Nothing({ filter }: { readonly filter: SessionFilter }) {
   );
 }
 
-/** The one tenant that is asked for; null: there is none. */
-function tenantOf({ q }: Pick<SessionFilter, "q">): string | null {
-  const word = q.split(/\s+/).find((each) => each.startsWith("tenant:"));
-  return word?.slice("tenant:".length) || null;
+/** The one `tenant:` or `template:` that is asked for; null: there is none. */
+function wordOf({ q }: Pick<SessionFilter, "q">, name: "tenant" | "template"): string | null {
+  const word = q.split(/\s+/).find((each) => each.startsWith(`${name}:`));
+  return word?.slice(name.length + 1) || null;
 }
 
 /** What the command line has a flag for; the rest by the name of the operation. */
 function commandOf({ q, status, only }: SessionFilter, operator: boolean): string {
   const labels = q.split(/\s+/).filter((word) => word.includes("="));
-  const tenant = tenantOf({ q });
+  const tenant = wordOf({ q }, "tenant");
+  const template = wordOf({ q }, "template");
   if (only === "overdue") return "mooring api list-all-sessions --teardown overdue";
   const parts = ["mooring sessions", ...(operator && tenant === null ? ["--all"] : [])];
   if (tenant !== null) parts.push(`--tenant ${tenant}`);
   if (status !== "") parts.push(`--status ${status}`);
+  if (template !== null) parts.push(`--template ${template}`);
   if (only === "stuck") parts.push("--stuck");
   else if (only !== "" && only !== "open" && only !== "critical") parts.push(`--blocked ${only}`);
   return [...parts, ...labels.map((label) => `--label ${label}`)].join(" ");

@@ -47,7 +47,7 @@ export function SessionFilters({ filter, operator }: { readonly filter: SessionF
           ref={input}
           type="search"
           aria-label="Search sessions"
-          placeholder={operator ? "An id, team=web, tenant:acme, agent:coder, task:t-1" : "An id, or a label: team=web"}
+          placeholder={`An id, team=web, template:python${operator ? ", tenant:acme, agent:coder, task:t-1" : ""}`}
           value={typed.value}
           onInput={(event) => (typed.value = event.currentTarget.value)}
           onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}

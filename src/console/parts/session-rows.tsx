@@ -126,7 +126,9 @@ function Trouble({ row }: { readonly row: Row }) {
 
 function What({ row }: { readonly row: Row }) {
   const labels = Object.entries(row.labels);
-  const named = [row.agentType, row.taskId].filter((each) => each !== null);
+  // Every provider's default goes without saying (src/domain/state/template.ts).
+  const template = row.template === null || row.template === "base" ? null : `template:${row.template}`;
+  const named = [row.agentType, row.taskId, template].filter((each) => each !== null);
   return (
     <td
       class={`what ${labels.length + named.length === 0 && row.reason === null && row.lastError === null ? "blank" : ""}`}

@@ -14,6 +14,7 @@ export interface ListQuery {
   readonly limit: number;
   readonly after: ListPosition | null;
   readonly status: SessionListItem["status"] | null;
+  readonly template: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAfter: number | null;
 }
@@ -37,6 +38,8 @@ export interface FleetRow {
   readonly blocked: string | null;
   readonly provider: string;
   readonly isolation: "session" | "shared";
+  /** null: it has not reported since the index keeps templates. */
+  readonly template: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly agentType: string | null;
   readonly taskId: string | null;
@@ -70,6 +73,7 @@ export interface FleetQuery {
   readonly open?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
   readonly provider?: string;
+  readonly template?: string;
   readonly agentType?: string;
   readonly taskId?: string;
   readonly critical?: boolean;

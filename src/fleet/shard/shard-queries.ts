@@ -19,6 +19,7 @@ export function asFleetQuery(query: ListQuery): FleetQuery {
     labels: query.labels,
     ...(query.after === null ? {} : { after: query.after }),
     ...(query.status === null ? {} : { statuses: [query.status] }),
+    ...(query.template === null ? {} : { template: query.template }),
     ...(query.createdAfter === null ? {} : { createdAfter: query.createdAfter }),
   };
 }
@@ -78,6 +79,7 @@ export function selectStatement(query: FleetQuery, rare: string | null): Stateme
   if (query.phases !== undefined) where(`phase IN (${places(query.phases)})`, ...query.phases);
   if (query.open !== undefined) where(query.open ? "open = 1" : "open = 0");
   if (query.provider !== undefined) where("provider = ?", query.provider);
+  if (query.template !== undefined) where("template = ?", query.template);
   if (query.agentType !== undefined) where("agent_type = ?", query.agentType);
   if (query.taskId !== undefined) where("task_id = ?", query.taskId);
   if (query.critical !== undefined) where("critical = ?", Number(query.critical));

@@ -141,4 +141,10 @@ export const shardMigrations: readonly Migration[] = [
       ...["outcome_total", "outcome_minute", "outcomes", "outcome_seen"].map((table) => `DROP TABLE ${table}`),
     ],
   },
+  {
+    version: 7,
+    name: "templates",
+    // No index: like provider and agent type it narrows a walk over the tenant's sessions, and each index costs a row with every report.
+    statements: ["ALTER TABLE session ADD COLUMN template TEXT"],
+  },
 ];

@@ -301,6 +301,6 @@ export const parameterWords: Readonly<Record<string, string>> = {
   state: "Only those in this state. May be given several times.",
   status: "Only sessions of this status. May be given several times.",
   task_id: "Only sessions of this task.",
-  template: "Only sandboxes of this template.",
+  template: "Only those whose sandboxes start from this template.",
   tenant: "The tenant's name.",
 };

@@ -85,6 +85,8 @@ export interface SessionReport {
   readonly taskId: string | null;
   readonly critical: boolean;
   readonly isolation: "session" | "shared";
+  /** What its sandboxes start from. Absent: told by code that did not know. */
+  readonly template?: string;
   readonly startedAt: number | null;
   /** When something last ran or was asked, and how many jobs ran, as of this report (a held session's is at most some minutes old). */
   readonly lastActivityAt: number;

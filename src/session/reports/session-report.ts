@@ -7,6 +7,7 @@ import { reservationKeptFor } from "../../domain/machine/stop/ending.ts";
 import { isolatedSandboxId } from "../../domain/state/ids.ts";
 import type { Closed, Lease } from "../../domain/state/lease.ts";
 import { savedBytes, type Session } from "../../domain/state/session.ts";
+import { defaultTemplate } from "../../domain/state/template.ts";
 import { teardownOf } from "../commands/view.ts";
 import type { JobStore } from "../jobs/job-store.ts";
 import type { OutcomeTally } from "../jobs/outcome-tally.ts";
@@ -67,6 +68,7 @@ export function sessionReport(session: Session, parts: ReportParts, version: num
     taskId: session.profile.taskId,
     critical: session.profile.critical,
     isolation: session.isolation,
+    template: session.template ?? defaultTemplate,
     startedAt: session.startedAt,
     lastActivityAt: session.activity.lastAt,
     activeJobs: session.activity.activeJobs,

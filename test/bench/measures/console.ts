@@ -50,6 +50,8 @@ function copy(database: DatabaseSync, row: Record<string, SQLInputValue>): void 
       status: statuses[index % statuses.length] ?? "",
       labels: JSON.stringify({ team }),
       task_id: `build-${index}`,
+      // So few that nearly every session is looked at for a page of them: no index helps.
+      template: index % 500 === 0 ? "rare" : "base",
     };
     put.run(...names.map((name) => changed[name] ?? null));
     label.run(row["tenant"] ?? null, "team", team, id);
@@ -93,18 +95,22 @@ async function measure(stack: Stack): Promise<void> {
     const bytes = [...weights.values()].reduce((sum, each) => sum + each, 0);
     process.stdout.write(`First load: ${bytes} bytes compressed, sign-in and page together\n`);
     told(`The list of ${sessions} sessions can be used`, usable);
-    const filtered: number[] = [];
     const cookies = await page.context().cookies();
     const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join("; ");
-    const query = "limit=50&label[team]=data&status=running";
-    for (let round = 0; round < rounds; round += 1) {
-      const began = performance.now();
-      const headers = { cookie, "x-mooring-console": "1" };
-      const answer = await fetch(`${stack.url}/v1/admin/sessions?${query}`, { headers });
-      await answer.json();
-      filtered.push(performance.now() - began);
+    for (const [what, query] of [
+      ["A page of sessions with a filter", "limit=50&label[team]=data&status=running"],
+      ["A page of sessions of a rare template", "limit=50&template=rare"],
+    ] as const) {
+      const filtered: number[] = [];
+      for (let round = 0; round < rounds; round += 1) {
+        const began = performance.now();
+        const headers = { cookie, "x-mooring-console": "1" };
+        const answer = await fetch(`${stack.url}/v1/admin/sessions?${query}`, { headers });
+        await answer.json();
+        filtered.push(performance.now() - began);
+      }
+      told(what, filtered);
     }
-    told("A page of sessions with a filter", filtered);
   } finally {
     await browser.close();
   }

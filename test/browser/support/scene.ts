@@ -29,8 +29,9 @@ export interface Scene {
 
 const seen = { labels: { team: "web", stage: "test" }, agent_type: "coder", idle_timeout_seconds: 3_600 } as const;
 
-export async function setScene(): Promise<Scene> {
-  const world = await temporaryStack({ faults: true, vars: sceneVars });
+/** `vars`: besides those of the scene. */
+export async function setScene(vars: Readonly<Record<string, string>> = {}): Promise<Scene> {
+  const world = await temporaryStack({ faults: true, vars: { ...sceneVars, ...vars } });
   const { stack } = world;
   const [key, strangerKey] = [await stack.apiKey("acme", ["critical"]), await stack.apiKey("stranger")];
   const signal = new AbortController().signal;

@@ -66,7 +66,16 @@ it(
     expect(out).not.toContain("\u001b");
     expect((await cli(["sessions", "-q", "-l", "team=web"], tenant)).out).toBe(`${id}\n`);
     expect(JSON.parse((await cli(["sessions", "--json", "-l", "team=web"], tenant)).out)).toMatchObject([{ id }]);
+    for (const env of [tenant, operator]) {
+      expect((await cli(["ls", "-q", "-l", "team=web", "--template", "base"], env)).out).toBe(`${id}\n`);
+      expect((await cli(["ls", "-q", "--template", "python"], env)).out).toBe("");
+    }
     expect((await cli(["sessions", "--all"], operator)).out).toMatch(new RegExp(`${id} +cli +running`));
+
+    // In a terminal each id opens its page of the console.
+    const seen = inTerminal(["sessions", "-l", "team=web"], tenant);
+    expect(await seen.ended).toBe(0);
+    expect(seen.raw()).toContain(`\u001b]8;;${world.stack.url}/console/sessions/${id}\u001b\\${id}`);
 
     const why = await cli(["why", id], tenant);
     expect(why.out).toContain("Clocks");

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { freePort } from "../../../scripts/stack/ports.ts";
 import { bodyOf } from "../../support/traffic-call.ts";
 import { temporaryStack, type TemporaryStack } from "../../support/temporary-stack.ts";
+import { until } from "../../support/until.ts";
 
 let world: TemporaryStack;
 let key: string;
@@ -17,6 +18,7 @@ afterAll(() => world.stop(), 120_000);
 async function connected(credential: string): Promise<Client> {
   const client = new Client({ name: "mooring-test", version: "1" });
   const requestInit = { headers: { authorization: `Bearer ${credential}` } };
+  whose.set(client, credential === key ? "tenant" : "operator");
   await client.connect(new StreamableHTTPClientTransport(new URL(`${world.stack.url}/mcp`), { requestInit }));
   return client;
 }
@@ -27,7 +29,12 @@ interface Told {
   readonly json: Record<string, unknown>;
 }
 
+/** Whose client it is, and the tools that each of the two has called: the last test wants all of them. */
+const whose = new Map<Client, "tenant" | "operator">();
+const called = { tenant: new Set<string>(), operator: new Set<string>() };
+
 async function call(client: Client, name: string, args: Record<string, unknown> = {}): Promise<Told> {
+  called[whose.get(client) ?? "tenant"].add(name);
   const result = await client.callTool({ name, arguments: args }, { timeout: 120_000 });
   const [first] = result.content as readonly { readonly type: string; readonly text?: string }[];
   const text = first?.text ?? "";
@@ -128,6 +135,49 @@ it("an agent works inside: files, programs with two outputs, a server with its U
   await client.close();
 });
 
+it("an agent reads a long text in parts, and no character is cut in two", { timeout: 180_000 }, async () => {
+  const client = await connected(key);
+  const { json: created } = await call(client, "create_session", { idle_timeout_seconds: 120 });
+  const session_id = created["id"] as string;
+  const content = "a€ü😀b".repeat(20);
+  await call(client, "write_file", { session_id, path: "long.txt", content });
+  for (const bytes of [4, 5, 7, 11]) {
+    let text = "";
+    let offset = 0;
+    do {
+      const { json } = await call(client, "read_file", { session_id, path: "long.txt", offset, bytes });
+      text += json["text"] as string;
+      offset = (json["next_offset"] as number | undefined) ?? Infinity;
+    } while (offset < Buffer.byteLength(content));
+    expect(text, `${bytes} bytes at once`).toBe(content);
+  }
+  await call(client, "end_session", { session_id });
+  await client.close();
+});
+
+it("an agent extends, pauses and resumes a session, and finds it by its template", { timeout: 180_000 }, async () => {
+  const client = await connected(key);
+  const { json: created } = await call(client, "create_session", { timeout_seconds: 120 });
+  const session_id = created["id"] as string;
+  await call(client, "write_file", { session_id, path: "kept.txt", content: "kept" });
+  const { json: extended } = await call(client, "extend_session", { session_id, seconds: 900 });
+  expect(Date.parse(extended["end_at"] as string)).toBeGreaterThan(Date.parse(created["end_at"] as string));
+  expect((await call(client, "pause_session", { session_id })).isError).toBe(false);
+  const status = async () => (await call(client, "explain_session", { session_id })).json["status"];
+  await until("it is paused", async () => (await status()) === "paused", 60_000);
+  expect((await call(client, "run_command", { session_id, command: "true" })).text).toMatch(/^session_paused: /);
+  expect((await call(client, "resume_session", { session_id })).json).toMatchObject({ status: "running" });
+  expect((await call(client, "read_file", { session_id, path: "kept.txt" })).json).toMatchObject({ text: "kept" });
+  const listed = async (template: string) => {
+    const { json } = await call(client, "list_sessions", { template, status: "running" });
+    return (json["data"] as readonly { readonly id: string }[]).map(({ id }) => id);
+  };
+  await until("the index has it", async () => (await listed("base")).includes(session_id), 30_000);
+  expect(await listed("python")).toEqual([]);
+  await call(client, "end_session", { session_id });
+  await client.close();
+});
+
 it("descriptions say what costs money and what cannot be undone; annotations agree", { timeout: 60_000 }, async () => {
   const [client, operator] = [await connected(key), await connected(world.stack.secrets.ADMIN_TOKEN)];
   const [mine, theirs] = [(await client.listTools()).tools, (await operator.listTools()).tools];
@@ -159,8 +209,57 @@ it("an operator sees what needs attention, plans and applies", { timeout: 120_00
   expect(applied.json).toMatchObject({ failed: 0 });
   const stale = await call(operator, "apply_audit", { plan_id: plan.json["id"], plan_hash: "0".repeat(64) });
   expect(stale.isError).toBe(true);
-  expect((await call(operator, "plan_cleanup")).json).toMatchObject({ dry_run: true });
   await operator.close();
+});
+
+it("an operator ends exactly what a plan named, and one session with a reason", { timeout: 180_000 }, async () => {
+  const [client, operator] = [await connected(key), await connected(world.stack.secrets.ADMIN_TOKEN)];
+  const create = async () => (await call(client, "create_session", { idle_timeout_seconds: 600 })).json["id"] as string;
+  const status = async (session_id: string) =>
+    (await call(operator, "explain_session", { session_id })).json["status"] as string;
+  const [first, second] = [await create(), await create()];
+  const terms = { max_age_seconds: 1, status: "running" };
+  const plan = await until(
+    "a plan names both",
+    async () => {
+      const { json } = await call(operator, "plan_cleanup", terms);
+      const named = (json["results"] as readonly { readonly id: string }[]).map(({ id }) => id);
+      return named.includes(first) && named.includes(second) ? json : null;
+    },
+    60_000,
+  );
+  expect(plan).toMatchObject({ dry_run: true });
+  // Without the plan's hash nothing is ended, nor when it would end others by now.
+  const order = { ...terms, reason: "a leak", plan_hash: plan["plan_hash"] };
+  expect((await call(operator, "apply_cleanup", { ...terms, reason: "a leak" })).isError).toBe(true);
+  await call(operator, "end_session", { session_id: first, reason: "it was asked for" });
+  await until("the first has ended", async () => (await status(first)) === "terminated", 60_000);
+  const stale = await until(
+    "the plan is stale",
+    async () => {
+      const { json } = await call(operator, "plan_cleanup", terms);
+      return json["plan_hash"] === plan["plan_hash"] ? null : await call(operator, "apply_cleanup", order);
+    },
+    60_000,
+  );
+  expect(stale.isError).toBe(true);
+  expect(await status(second)).toBe("running");
+  const { json: fresh } = await call(operator, "plan_cleanup", terms);
+  const done = await call(operator, "apply_cleanup", { ...order, plan_hash: fresh["plan_hash"] });
+  expect(done.json).toMatchObject({ dry_run: false, ended: 1 });
+  await until("the second has ended", async () => (await status(second)) === "terminated", 60_000);
+  expect((await call(operator, "end_session", { session_id: second })).isError).toBe(true);
+  await Promise.all([client.close(), operator.close()]);
+});
+
+it("each tool was called by a test above", { timeout: 60_000 }, async () => {
+  const [client, operator] = [await connected(key), await connected(world.stack.secrets.ADMIN_TOKEN)];
+  for (const [of, { tools }] of [
+    ["tenant", await client.listTools()],
+    ["operator", await operator.listTools()],
+  ] as const)
+    expect([...called[of]].toSorted()).toEqual(tools.map(({ name }) => name).toSorted());
+  await Promise.all([client.close(), operator.close()]);
 });
 
 it("a key that Mooring does not take is 401 before any tool is shown; other methods are refused", async () => {

@@ -22,7 +22,16 @@ describe("a shard of the index", () => {
   });
 
   function query(changes: Partial<ListQuery> = {}): ListQuery {
-    return { tenant: acme, limit: 100, after: null, status: null, labels: {}, createdAfter: null, ...changes };
+    return {
+      tenant: acme,
+      limit: 100,
+      after: null,
+      status: null,
+      template: null,
+      labels: {},
+      createdAfter: null,
+      ...changes,
+    };
   }
   const listed = (changes: Partial<ListQuery> = {}) =>
     index.list(query(changes)).map((each) => each.id.replace(/0+$/, ""));
@@ -35,7 +44,7 @@ describe("a shard of the index", () => {
 
   it("shows what the newest report said, and when it came", () => {
     const labels = { team: "x", "app/part": "ü" };
-    index.report(report(a, 1, { labels, agentType: "coder", taskId: "t-1", critical: true }));
+    index.report(report(a, 1, { labels, agentType: "coder", taskId: "t-1", critical: true, template: "python" }));
     now += 5;
     index.report(report(a, 2, { labels, leases: [lease(a, 1, "closed"), lease(a, 2, "held")], expiresAt: null }));
     index.report(report(a, 3, { labels, status: "terminated" }));
@@ -48,6 +57,7 @@ describe("a shard of the index", () => {
         expires_at: "2026-11-01T00:15:00.000Z",
         generation: born + 2,
         provider: "memory",
+        template: "python",
         labels,
         agent_type: null,
         task_id: null,
@@ -172,11 +182,11 @@ describe("a shard of the index", () => {
     expect(sql.run("SELECT session_id FROM session").map((row) => row["session_id"])).toEqual([sessionId("b")]);
   });
 
-  it("filters by tenant, status, labels together, and creation time", () => {
+  it("filters by tenant, status, template, labels together, and creation time", () => {
     const rows: readonly [string, Partial<SessionReport>][] = [
-      ["a", { labels: { team: "x", env: "prod" } }],
+      ["a", { labels: { team: "x", env: "prod" }, template: "python" }],
       ["b", { labels: { team: "x" }, status: "paused", createdAt: born + 1 }],
-      ["c", { labels: { team: "y", env: "prod" }, createdAt: born + 2 }],
+      ["c", { labels: { team: "y", env: "prod" }, createdAt: born + 2, template: "python" }],
       ["d", { labels: { team: "x", env: "prod" }, tenant: "other" as TenantId }],
     ];
     for (const [name, changes] of rows) index.report(report(sessionId(name), 1, changes));
@@ -185,6 +195,8 @@ describe("a shard of the index", () => {
     expect(listed({ labels: { team: "x", env: "prod" } })).toEqual(["a"]);
     expect(listed({ labels: { team: "x' OR '1'='1" } })).toEqual([]);
     expect(listed({ status: "paused" })).toEqual(["b"]);
+    expect(listed({ template: "python" })).toEqual(["c", "a"]);
+    expect(listed({ template: "python", labels: { team: "y" } })).toEqual(["c"]);
     expect(listed({ createdAfter: born })).toEqual(["c", "b"]);
     expect(listed({ tenant: "other" as TenantId })).toEqual(["d"]);
   });

@@ -15,6 +15,7 @@ type Status = Own["status"];
 
 interface Flags {
   readonly status?: string;
+  readonly template?: string;
   readonly label?: readonly string[];
   readonly limit: string;
   readonly all?: boolean;
@@ -29,12 +30,14 @@ export function sessionsCommand(shell: Shell): Command {
   const made = command("sessions", "List sessions, newest first", [
     ["mooring sessions --status running", "what runs now"],
     ["mooring sessions --label team=web --json", "for a script"],
+    ["mooring sessions --template python", "whose sandboxes start from that template"],
     ["mooring sessions -q --status paused | xargs -n1 mooring end", "end every paused one"],
     ["mooring sessions --all --stuck", "every tenant's stuck ones (admin token)"],
   ])
     .alias("ls")
     .addOption(new Option("-s, --status <status>", "only this status").choices(sessionStatuses))
     .option("-l, --label <name=value>", "only with this label; may be repeated", collect, [])
+    .option("--template <name>", "only those whose sandboxes start from this template")
     .option("-n, --limit <count>", "how many at most", "50")
     .optionsGroup("With the admin token:")
     .option("-a, --all", "sessions of all tenants")
@@ -47,8 +50,7 @@ export function sessionsCommand(shell: Shell): Command {
       flags.all === true || flags.tenant !== undefined || flags.stuck === true || flags.blocked !== undefined;
     if (asOperator || context.actsAsOperator) return await listAll(context, flags);
     const { signal } = context;
-    const query = { status: flags.status as Status | undefined, label: labelsOf(flags.label), limit: pageOf(flags) };
-    const rows = await atMost(countOf(flags), context.mooring().list(query, { signal }));
+    const rows = await atMost(countOf(flags), context.mooring().list(filtersOf(flags), { signal }));
     context.screen.rows(
       rows,
       ownColumns(context),
@@ -58,11 +60,15 @@ export function sessionsCommand(shell: Shell): Command {
   });
 }
 
+/** What narrows both lists. */
+function filtersOf(flags: Flags) {
+  const { status, template } = flags;
+  return { limit: pageOf(flags), status: status as Status | undefined, template, label: labelsOf(flags.label) };
+}
+
 async function listAll(context: Context, flags: Flags): Promise<void> {
   const query = {
-    limit: pageOf(flags),
-    status: flags.status as Status | undefined,
-    label: labelsOf(flags.label),
+    ...filtersOf(flags),
     tenant: flags.tenant,
     stuck: flags.stuck === true ? ("true" as const) : undefined,
     blocked: flags.blocked as "parked" | undefined,
@@ -82,10 +88,15 @@ async function listAll(context: Context, flags: Flags): Promise<void> {
   context.screen.rows(rows, columns, ({ id }) => id, "No sessions.");
 }
 
-function ownColumns({ screen }: Context): readonly Column<Own | Anyones>[] {
+function ownColumns(context: Context): readonly Column<Own | Anyones>[] {
+  const { screen } = context;
   const now = Date.now();
   return [
-    { title: "id", text: ({ id }) => id },
+    {
+      title: "id",
+      text: ({ id }) => id,
+      paint: (cell, { id }) => cell.replace(id, screen.colours.link(id, context.page(`sessions/${id}`))),
+    },
     {
       title: "status",
       text: ({ status }) => status,

@@ -156,7 +156,7 @@ function Facts({ session }: { readonly session: SessionView }) {
     ["Generation", session.generation ?? "none yet"],
     [
       "Provider",
-      `${session.provider}, ${session.isolation === "shared" ? "in a shared container" : "a sandbox of its own"}`,
+      `${session.provider}, template ${session.template}, ${session.isolation === "shared" ? "in a shared container" : "a sandbox of its own"}`,
     ],
     ...(session.container_id === null
       ? []

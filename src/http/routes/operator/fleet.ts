@@ -110,7 +110,7 @@ async function list(from: AdminAsk): Promise<Response> {
   const query = readQuery(from.request, fleetListQuery);
   if (!query.ok) return problem(from, query.problem);
   const { limit, cursor, tenant, status, phase, stuck, label, agent_type: agentType, task_id: taskId } = query.value;
-  const { blocked, critical, open, provider, teardown } = query.value;
+  const { blocked, critical, open, provider, template, teardown } = query.value;
   const after = cursor === undefined ? null : decodeCursor(cursor);
   if (cursor !== undefined && after === null) return problem(from, badCursor().problem);
   const asked: FleetQuery = {
@@ -130,6 +130,7 @@ async function list(from: AdminAsk): Promise<Response> {
     ...(critical === undefined ? {} : { critical }),
     ...(open === undefined ? {} : { open }),
     ...(provider === undefined ? {} : { provider }),
+    ...(template === undefined ? {} : { template }),
   };
   const shards: Shards =
     tenant === undefined
@@ -175,6 +176,7 @@ function fleetItem(row: FleetRow): FleetListItem {
     last_error: row.lastError,
     provider: row.provider,
     isolation: row.isolation,
+    template: row.template,
     labels: { ...row.labels },
     agent_type: row.agentType,
     task_id: row.taskId,

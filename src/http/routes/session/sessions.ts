@@ -77,7 +77,7 @@ function replayOfEnded({ id, status, terminate_reason }: SessionView): Problem {
 async function list(from: TenantAsk): Promise<Response> {
   const query = readQuery(from.request, sessionListQuery);
   if (!query.ok) return problem(from, query.problem);
-  const { limit, cursor, status, created_after: createdAfter, label } = query.value;
+  const { limit, cursor, status, template, created_after: createdAfter, label } = query.value;
   const after = cursor === undefined ? null : decodeCursor(cursor);
   if (cursor !== undefined && after === null) return problem(from, badCursor().problem);
   // One more than asked for tells whether there is another page.
@@ -86,6 +86,7 @@ async function list(from: TenantAsk): Promise<Response> {
     limit: limit + 1,
     after,
     status: status ?? null,
+    template: template ?? null,
     labels: label ?? {},
     createdAfter: createdAfter === undefined ? null : Date.parse(createdAfter),
   };

@@ -46,6 +46,7 @@ export const fleetListQuery = z.strictObject({
   critical: flag.optional(),
   open: flag.optional().describe("Whether something physical may exist."),
   provider: plainText(32).optional(),
+  template: plainText(64).optional(),
   agent_type: plainText(64).optional(),
   task_id: plainText(128).optional(),
   label: labelFilter,

@@ -4,6 +4,7 @@ import { changeProblems, contract, sessionProblems } from "../../contract.ts";
 import { usageView } from "../../resources/operator/fleet.ts";
 import { explainView } from "../../resources/session/explain.ts";
 import { logsQuery, logsView, resourcesView } from "../../resources/session/insight.ts";
+import { plainText } from "../../primitives.ts";
 import { cursor, labelFilter, pageLimit, timeParameter } from "../../query.ts";
 import {
   budgetBody,
@@ -39,6 +40,7 @@ export const sessionListQuery = z.strictObject({
   limit: pageLimit,
   cursor: cursor.optional(),
   status: z.enum(sessionStatuses).optional(),
+  template: plainText(64).optional(),
   created_after: timeParameter.optional(),
   label: labelFilter,
 });

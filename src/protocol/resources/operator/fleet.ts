@@ -163,6 +163,12 @@ export const fleetListItem = z.object({
   last_error: z.string().nullable(),
   provider: z.string(),
   isolation: z.enum(["session", "shared"]),
+  template: z
+    .string()
+    .nullable()
+    .describe(
+      "What its sandboxes start from. null: an older version made this row, and the session has not reported since.",
+    ),
   labels: z.record(z.string(), z.string()),
   agent_type: z.string().nullable(),
   task_id: z.string().nullable(),

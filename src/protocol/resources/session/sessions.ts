@@ -241,6 +241,12 @@ export const sessionListItem = z.object({
   expires_at: instant.nullable(),
   generation: z.int().nullable(),
   provider: z.string(),
+  template: z
+    .string()
+    .nullable()
+    .describe(
+      "What its sandboxes start from. null: an older version made this row, and the session has not reported since.",
+    ),
   labels: z.record(z.string(), z.string()),
   agent_type: z.string().nullable(),
   task_id: z.string().nullable(),
