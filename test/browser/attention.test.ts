@@ -128,6 +128,16 @@ describe.skipIf(browserMissing !== null)("attention and the list, with a parked 
     await visited.close();
   });
 
+  it("lead to a session whose timeline says since when nothing runs in it", async () => {
+    const visited = await enter();
+    const { page } = visited;
+    await page.goto(`${scene.url}/console/sessions/${scene.strangers.id}`);
+    const idle = page.locator(".timeline .s-idle");
+    await idle.waitFor({ state: "attached", timeout: 30_000 });
+    expect(await idle.locator("title").textContent()).toMatch(/^idle since /);
+    await visited.close();
+  });
+
   it(
     "end it with a proof when an operator begins a new round, once its host is well [PEO-1] [PEO-3] [PEO-4]",
     { timeout: 180_000 },

@@ -4,7 +4,7 @@
  */
 import type { SessionEvent, Subject, Teardown } from "../../data/session.ts";
 
-export type Kind = "launching" | "held" | "saving" | "stopping" | "attempt";
+export type Kind = "launching" | "held" | "idle" | "saving" | "stopping" | "attempt";
 
 export interface Bar {
   readonly kind: Kind;
@@ -128,8 +128,20 @@ function laneOf(
     }
   }
   const isOpen = open !== null;
-  if (open !== null) bars.push({ ...open, to: null });
   const newest = subject.session?.generation === generation;
+  if (open !== null) {
+    bars.push({ ...open, to: null });
+    const since = newest ? idleSince(subject) : null;
+    // Drawn over the bar that it is a part of.
+    if (since !== null && open.kind === "held")
+      bars.push({ kind: "idle", from: Math.max(open.from, since), to: null, says: "idle: nothing runs in it" });
+  }
   if (newest && isOpen) for (const at of renewals) marks.push({ kind: "renewal", at, says: "its lease was renewed" });
   return { generation, bars, marks };
+}
+
+/** Since when nothing has restarted its idle clock; null: something runs, or the clock is off. Idle times of before are kept nowhere. */
+function idleSince({ session }: Subject): number | null {
+  if (session === null || session.idle_at === null || session.idle_timeout_seconds === null) return null;
+  return Date.parse(session.idle_at) - session.idle_timeout_seconds * 1_000;
 }

@@ -212,6 +212,7 @@ function Legend() {
     <ul class="legend small" aria-hidden="true">
       <li class="s-launching">starting</li>
       <li class="s-held">held</li>
+      <li class="s-idle">idle</li>
       <li class="s-saving">saving</li>
       <li class="s-stopping">stopping</li>
       <li class="s-gone">proven gone</li>
