@@ -31,7 +31,7 @@ describe("the template of a session in the index", () => {
       index.list({ ...all, template, labels: {}, createdAfter: null }).map((row) => row.template);
     // The first write migrates, as in production.
     index.report(report(sessionId("two"), 1, { template: "base" }));
-    expect(listed(null).toSorted()).toEqual(["base", null]);
+    expect(new Set(listed(null))).toEqual(new Set(["base", null]));
     expect(listed("python")).toEqual([]);
     index.report(report(one, 1, { asOf: born + 1, template: "python" }));
     expect(listed("python")).toEqual(["python"]);
