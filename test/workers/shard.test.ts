@@ -22,6 +22,7 @@ const query: ListQuery = {
   limit: 100,
   after: null,
   status: null,
+  template: null,
   labels: {},
   createdAfter: null,
 };
