@@ -351,7 +351,7 @@ const plainShard: FleetShardApi = {
   ping: async () => true,
   report: async (report) => ({ version: report.version }),
   counts: async (counts) => ({ version: counts.version }),
-  markBlocked: async () => {},
+  ...{ markBlocked: async () => {}, toldEnd: async () => {} },
   select: async () => [],
   stats: async () => noStats,
   outcomes: async () => noOutcomes,

@@ -2,6 +2,7 @@
 import type { ContainerId, SandboxId, SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
 import type { IndexPort, OutcomeCounts } from "../../session/reports/reports.ts";
+import type { ToldEnd } from "./told-ends.ts";
 
 /** Keyset: strictly after this (created_at, id), newest first. */
 export interface ListPosition {
@@ -174,6 +175,8 @@ export type ShardBuild =
   | { readonly type: "building"; readonly shards: number; readonly since: number; readonly sessions: number };
 
 export interface FleetShardApi extends IndexPort, CountsPort {
+  /** A caller was told that this session ends: lists say so from now on, before its report comes. */
+  toldEnd(end: ToldEnd): Promise<void>;
   list(query: ListQuery): Promise<readonly SessionListItem[]>;
   /** For operators and the layers. At most 1,000 rows. */
   select(query: FleetQuery): Promise<readonly FleetRow[]>;

@@ -34,6 +34,7 @@ import {
 import { asFleetQuery, rareLabel, selectStatement } from "./shard-queries.ts";
 import { dropLabels, fleetRow, listItem, markRow, readHeld, writeRow } from "./shard-rows.ts";
 import { shardMigrations } from "./shard-schema.ts";
+import { type ToldEnd, ToldEnds } from "./told-ends.ts";
 
 /** Far longer than any call may be under way: an overtaken report must still find the tombstone. */
 export const tombstoneMs = 86_400_000;
@@ -56,6 +57,7 @@ export interface BuildState {
 export class ShardIndex {
   readonly #sql: Sql;
   readonly #clock: Pick<Clock, "now">;
+  readonly #ends = new ToldEnds();
   #migrated = false;
 
   constructor(sql: Sql, clock: Pick<Clock, "now">) {
@@ -66,7 +68,13 @@ export class ShardIndex {
   /** Answers the version held afterwards: at least the one sent. */
   report(report: SessionReport): { readonly version: number } {
     const now = this.#clock.now();
+    this.#ends.reported(report);
     return this.#write((sql) => applyReport(sql, report, { told: true, heardAt: now, now }));
+  }
+
+  /** Lists show the end from now on. Writes nothing. */
+  toldEnd(end: ToldEnd): void {
+    this.#ends.add(end, this.#clock.now());
   }
 
   markBlocked(mark: BlockedMark): void {
@@ -89,8 +97,12 @@ export class ShardIndex {
   }
 
   #selected(query: FleetQuery): readonly SqlRow[] {
-    const { text, bindings } = selectStatement(query, rareLabel(this.#sql, query));
-    return this.#sql.run(text, ...bindings);
+    const ends = this.#ends.at(this.#clock.now());
+    const { text, bindings } = selectStatement(query, rareLabel(this.#sql, query), ends);
+    return this.#sql.run(text, ...bindings).map((row) => {
+      const status = ends.get(row["session_id"] as string);
+      return status === undefined ? row : { ...row, status };
+    });
   }
 
   stats(): ShardStats {

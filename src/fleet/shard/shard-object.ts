@@ -10,6 +10,7 @@ import { ObjectAlarm } from "../../storage/object-alarm.ts";
 import type { FleetQuery, FleetShardApi, ListQuery, TenantCounts } from "./shard-api.ts";
 import { type BuildPorts, type BuildTerms, ShardBuilder } from "./shard-build.ts";
 import { ShardIndex } from "./shard-index.ts";
+import type { ToldEnd } from "./told-ends.ts";
 
 /** What the composition root hands in. */
 export interface ShardWiring extends BuildPorts {
@@ -42,6 +43,10 @@ export function fleetShard<Env>(wire: (env: Env) => ShardWiring) {
 
     async markBlocked(mark: BlockedMark) {
       this.#index.markBlocked(mark);
+    }
+
+    async toldEnd(end: ToldEnd) {
+      this.#index.toldEnd(end);
     }
 
     async counts(counts: TenantCounts) {

@@ -2,6 +2,7 @@
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
 import type { Sql, SqlValue } from "../../storage/sql.ts";
 import type { FleetQuery, ListQuery } from "./shard-api.ts";
+import type { ToldEnd } from "./told-ends.ts";
 
 export interface Statement {
   readonly text: string;
@@ -55,8 +56,12 @@ const orders = {
 const over: ReadonlySet<SessionListItem["status"]> = new Set(["terminated", "failed"]);
 const notOver = "status NOT IN ('terminated', 'failed')";
 
-/** `rare`: what `rareLabel` says of the same query. */
-export function selectStatement(query: FleetQuery, rare: string | null): Statement {
+/** `rare`: what `rareLabel` says of the same query. `ends`: what stands in for the status of some rows. */
+export function selectStatement(
+  query: FleetQuery,
+  rare: string | null,
+  ends: ReadonlyMap<string, ToldEnd["status"]>,
+): Statement {
   const conditions = ["erased_at IS NULL"];
   const bindings: SqlValue[] = [];
   const where = (condition: string, ...values: readonly SqlValue[]) => {
@@ -72,9 +77,22 @@ export function selectStatement(query: FleetQuery, rare: string | null): Stateme
     where(order.passed[1], createdAt, id);
   }
   if (query.statuses !== undefined) {
-    where(`status IN (${places(query.statuses)})`, ...query.statuses);
+    const { statuses } = query;
+    const wanted = `status IN (${places(statuses)})`;
+    if (ends.size === 0) where(wanted, ...statuses);
+    else {
+      // One binding for any number of ids: the platform allows a hundred.
+      const ids = (those: boolean) =>
+        JSON.stringify([...ends].flatMap(([id, status]) => (statuses.includes(status) === those ? [id] : [])));
+      const listed = "session_id IN (SELECT value FROM json_each(?))";
+      const shown = [...ends.values()].some((status) => statuses.includes(status));
+      where(
+        `((${wanted} AND NOT ${listed})${shown ? ` OR ${listed}` : ""})`,
+        ...[...statuses, ids(false), ...(shown ? [ids(true)] : [])],
+      );
+    }
     // In the words of the index of sessions that are not over: SQLite uses a partial index only for a query that repeats its condition.
-    if (!query.statuses.some((status) => over.has(status))) where(notOver);
+    if (!statuses.some((status) => over.has(status))) where(notOver);
   }
   if (query.phases !== undefined) where(`phase IN (${places(query.phases)})`, ...query.phases);
   if (query.open !== undefined) where(query.open ? "open = 1" : "open = 0");

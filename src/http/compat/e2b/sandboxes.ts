@@ -12,6 +12,7 @@ import type { SessionView } from "../../../protocol/resources/session/sessions.t
 import type { ChangeReply, AttachOrder } from "../../../session/session-api.ts";
 import { ask } from "../../backend.ts";
 import { askSession, json, type Route, serve, type TenantAsk } from "../../route.ts";
+import { tellEnd } from "../../tell-end.ts";
 import { readLenient } from "../lenient-body.ts";
 import { networkOf } from "./network.ts";
 import { createOrder, defaultSeconds, noProxy, says, tooLong } from "./new-sandbox.ts";
@@ -65,6 +66,7 @@ async function info(from: TenantAsk): Promise<Response> {
 async function kill(from: TenantAsk): Promise<Response> {
   const reply = await askSession(from, "write", (session) => session.delete(from.caller, "requested"));
   if (!reply.ok) return refuse(from, reply.problem);
+  await tellEnd(from, reply.value.session);
   return reply.value.changed ? done() : refuse(from, goneProblem(reply.value.session));
 }
 
@@ -89,7 +91,9 @@ async function moveEnd(
   const long = tooLong(field, seconds, from.config.policy);
   if (long?.ok === false) return refuse(from, long.problem);
   const reply = await askSession(from, "write", (session) => session.timeout(from.caller, kind, Math.max(0, seconds)));
-  return reply.ok ? done() : refuse(from, reply.problem);
+  if (!reply.ok) return refuse(from, reply.problem);
+  await tellEnd(from, reply.value.body);
+  return done();
 }
 
 /** All of its rules anew: what is left out is as the operator has set it, as in a create. */

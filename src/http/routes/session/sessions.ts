@@ -26,6 +26,7 @@ import type { Tagged } from "../../../session/session-api.ts";
 import { askSession, json, jsonText, problem, type Route, serve, taggedJson, type TenantAsk } from "../../route.ts";
 import { labelsTooLarge } from "../../guard/size-limits.ts";
 import { sessionRanges } from "../../request/validation.ts";
+import { tellEnd } from "../../tell-end.ts";
 
 async function create(from: TenantAsk): Promise<Response> {
   const key = idempotencyKey(from.request);
@@ -122,6 +123,7 @@ async function remove(from: TenantAsk): Promise<Response> {
   if (!none.ok) return problem(from, none.problem);
   const reply = await askSession(from, "write", (session) => session.delete(from.caller, "requested"));
   if (!reply.ok) return problem(from, reply.problem);
+  await tellEnd(from, reply.value.session);
   return json(reply.value.done ? 200 : 202, reply.value.session);
 }
 

@@ -169,7 +169,7 @@ describe("10,000 sessions in the index, through the real write path", () => {
       { limit: 50, order: "idlest", open: true, idleBefore: born },
       { limit: 50, order: "oldest", stuckBefore: born },
     ] as const) {
-      const { text, bindings } = selectStatement(query, null);
+      const { text, bindings } = selectStatement(query, null, new Map());
       const plan = sql.run(`EXPLAIN QUERY PLAN ${text}`, ...bindings).map((row) => String(row["detail"]));
       expect(
         plan.some((each) => /USING (COVERING )?INDEX/.test(each)),

@@ -1,0 +1,19 @@
+/** Whoever ended a session and lists theirs next finds it ending: the index hears of it from here, and of the outcome from the session. */
+import type { SessionId } from "../domain/state/ids.ts";
+import type { SessionView } from "../protocol/resources/session/sessions.ts";
+import { bounded } from "../calls/bounded-call.ts";
+import type { TenantAsk } from "./route.ts";
+
+/** Longer than one hop takes. The end itself is stored: an index that does not answer hears of it from the session. */
+const waitMs = 1_000;
+
+/** Nothing of a session that does not end. Never throws. */
+export async function tellEnd(from: TenantAsk, { id, status }: Pick<SessionView, "id" | "status">): Promise<void> {
+  if (status !== "terminating" && status !== "terminated" && status !== "failed") return;
+  const end = { sessionId: id as SessionId, status };
+  try {
+    await bounded(from.clock, waitMs, () => from.backend.shard(from.caller.tenant).toldEnd(end));
+  } catch (error) {
+    from.log.warn("the index was not told of an end", { error: String(error) });
+  }
+}
