@@ -11,6 +11,7 @@ import { ContainerAccount } from "../support/cloudflare/container-account.ts";
 import type { Manners } from "../support/cloudflare/fake-container.ts";
 import { objectCallsOf } from "../support/cloudflare/object-rpc.ts";
 import { pidsRunning, pidsWith } from "../support/processes.ts";
+import { serverProgram } from "../support/sandbox-server.ts";
 import { systemClock, systemIds } from "../support/system-runtime.ts";
 import { DisturbedBucket } from "./disturbed-bucket.ts";
 import { takeItsPlace } from "./impostor.ts";
@@ -50,7 +51,7 @@ class ContainerWorld implements ProviderWorld {
       spoilSnapshot: async (session, name, how) => spoilIn(account.bucket, session, name, how),
       traffic: true,
       inside: {
-        server: (port) => ["node", "-e", `require("http").createServer((_, r) => r.end("inside")).listen(${port})`],
+        server: (port) => ["node", "-e", serverProgram, String(port)],
         port: async () => (await freePort(0)) ?? 0,
       },
       hiding: {

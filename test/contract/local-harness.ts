@@ -11,6 +11,7 @@ import { makeRepository, type GitRepository } from "../support/git-repository.ts
 import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { RunningHost } from "../support/running-host.ts";
 import { systemClock, systemIds, testControlPlane } from "../support/system-runtime.ts";
+import { upgradingFetch } from "../support/upgrading-fetch.ts";
 import { takeItsPlace } from "./impostor.ts";
 import { shellJobs } from "./shell-jobs.ts";
 import type {
@@ -151,9 +152,7 @@ class LocalWorld implements ProviderWorld {
   }
 
   async #fetch(input: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {
-    // What Node wants to hear of a body that is a stream; workerd does not ask.
-    const streamed = init?.body instanceof ReadableStream ? { ...init, duplex: "half" as const } : init;
-    const response = await fetch(input, streamed);
+    const response = await upgradingFetch(input, init);
     const call = this.#malformed;
     const { pathname } = new URL(input instanceof Request ? input.url : input);
     if (call === null || !callOf[call].test(pathname)) return response;

@@ -101,7 +101,7 @@ export interface WorldPowers {
   readonly workspaces?: WorkspacePowers;
   /** There exactly when the provider declares `capabilities.traffic`. */
   readonly traffic?: true;
-  /** The agent is a real one: it serves files, processes, terminals and ports. The argv of a server that listens on this port and says `inside`. */
+  /** The agent is a real one: it serves files, processes, terminals and ports. The argv of a server that listens on this port (support/sandbox-server.ts). */
   readonly inside?: { readonly server: (port: number) => readonly string[]; readonly port: () => Promise<number> };
   /** There exactly when the provider declares `capabilities.shared`. */
   readonly containers?: true;

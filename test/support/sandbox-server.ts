@@ -1,6 +1,7 @@
 /**
- * A server for tests to run inside a sandbox: `node -e '<serverProgram>'`. It prints the port that it listens on.
+ * A server for tests to run inside a sandbox: `node -e '<serverProgram>' [port]`. It prints the port that it listens on.
  *
+ *   GET /inside     says `inside`
  *   ANY /echo       method, path, headers and body, as JSON
  *   GET /stream     one line, then silence until the connection ends
  *   GET /count      how many requests it has had
@@ -20,6 +21,7 @@ const server = http.createServer((request, response) => {
     if (url === "/stream/comments") setInterval(() => response.write(": still here\\n\\n"), 50);
     return;
   }
+  if (url === "/inside") return response.end("inside");
   if (url === "/count") return response.end(String(count));
   if (url.startsWith("/bytes/")) {
     const bytes = Buffer.alloc(Number(url.slice(7)), 120);
@@ -55,7 +57,7 @@ server.on("upgrade", (request, socket) => {
     say(Buffer.from(chunk.subarray(6, 6 + length).map((byte, at) => byte ^ mask[at % 4])).toString());
   });
 });
-server.listen(Number(process.env.PORT ?? 0), process.env.ADDRESS ?? "127.0.0.1", () => console.log("listening on " + server.address().port));
+server.listen(Number(process.argv[1] ?? process.env.PORT ?? 0), process.env.ADDRESS ?? "127.0.0.1", () => console.log("listening on " + server.address().port));
 `;
 
 /** A job that runs it. */

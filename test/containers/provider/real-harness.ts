@@ -13,6 +13,8 @@ import { systemClock, systemIds } from "../../support/system-runtime.ts";
 // What the adapter takes for granted of the runtime, and Node has not.
 import "../../support/cloudflare/workers-module.ts";
 import { DisturbedBucket } from "../../contract/disturbed-bucket.ts";
+import { serverProgram } from "../../support/sandbox-server.ts";
+import { upgradingFetch } from "../../support/upgrading-fetch.ts";
 import { ObjectRpc, objectCallsOf } from "../../support/cloudflare/object-rpc.ts";
 import { type DevWorker, startDevWorker } from "../support/dev-worker.ts";
 import { freezeAgent, localImage } from "../support/real-containers.ts";
@@ -63,7 +65,7 @@ export class RealProvider implements ProviderHarness {
         snapshots: { write: (name, text) => `echo '${text}' > '${name}'`, read: (name) => `cat '${name}'` },
         traffic: true,
         inside: {
-          server: (port) => ["node", "-e", `require("http").createServer((_, r) => r.end("inside")).listen(${port})`],
+          server: (port) => ["node", "-e", serverProgram, String(port)],
           // A container has its ports for itself.
           port: async () => 8_080,
         },
@@ -148,8 +150,13 @@ async function wrapperCall(url: string, name: string, call: WrapperCall, timeout
 function traffic(url: string, name: string, request: Request): Promise<Response> {
   const { pathname, search } = new URL(request.url);
   const { method, headers, body, signal } = request;
-  const sent = body === null ? {} : { body, duplex: "half" as const };
-  return fetch(`${url}/${name}/fetch${pathname}${search}`, { method, headers, signal, redirect: "manual", ...sent });
+  return upgradingFetch(`${url}/${name}/fetch${pathname}${search}`, {
+    method,
+    headers,
+    signal,
+    redirect: "manual",
+    body,
+  });
 }
 
 function containerOf({ instanceId }: Pick<InstanceRef, "instanceId">): string | null {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Pass } from "../../../src/protocol/sandbox/traffic.ts";
 import { bytesOf } from "../../support/service-events.ts";
+import type { AnsweredSocket } from "../../support/upgrading-fetch.ts";
 import { bound, type ContractSession, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 import { heldSession, nonce, passOf } from "./traffic-checks.ts";
@@ -17,6 +18,7 @@ export const insideChecks: readonly ProviderCheck[] = [
     needs,
     run: ports,
   },
+  { name: "a WebSocket to a port speaks both ways, and a cut breaks it [TRA-9] [TRA-11]", needs, run: webSockets },
   { name: "a directory comes out as an archive, and goes in again as one, file by file [TRA-1]", needs, run: archives },
   { name: "a watcher is told of a file while it watches", needs, run: watches },
   {
@@ -29,6 +31,8 @@ export const insideChecks: readonly ProviderCheck[] = [
 interface Inside {
   readonly session: ContractSession;
   readonly ask: (method: string, path: string, body?: string | Uint8Array<ArrayBuffer>) => Promise<Response>;
+  /** Asks for a WebSocket. */
+  readonly upgrade: (path: string) => Promise<Response>;
 }
 
 async function inside(world: ProviderWorld): Promise<Inside> {
@@ -36,13 +40,16 @@ async function inside(world: ProviderWorld): Promise<Inside> {
   const pass: Pass = await passOf(session);
   const { traffic } = world.provider;
   assert.ok(traffic, "a provider that declares `traffic` has it");
+  const send = async (method: string, path: string, headers: Headers, body: ReadableStream<Uint8Array> | null) =>
+    valueOf(
+      await world.settle(traffic.send(pass, nonce, { method, path, headers, body }, bound())),
+      `${method} ${path}`,
+    );
   return {
     session,
-    ask: async (method, path, body) => {
-      const stream = body === undefined ? null : new Blob([body]).stream();
-      const request = { method, path, headers: new Headers(), body: stream };
-      return valueOf(await world.settle(traffic.send(pass, nonce, request, bound())), `${method} ${path}`);
-    },
+    ask: (method, path, body) =>
+      send(method, path, new Headers(), body === undefined ? null : new Blob([body]).stream()),
+    upgrade: (path) => send("GET", path, new Headers({ upgrade: "websocket" }), null),
   };
 }
 
@@ -167,20 +174,60 @@ async function terminals(world: ProviderWorld): Promise<void> {
   assert.equal(said.exit?.["exit_code"], 3);
 }
 
-async function ports(world: ProviderWorld): Promise<void> {
-  const { ask } = await inside(world);
+/** Once its server is there. */
+async function serverPort(world: ProviderWorld, ask: Inside["ask"]): Promise<number> {
   const { inside: power } = world.can;
   assert.ok(power);
   const port = await power.port();
-  const closed = await ask("GET", `ports/${port}/`);
+  const closed = await ask("GET", `ports/${port}/inside`);
   await closed.body?.cancel();
   assert.equal(closed.status, 502);
   await started(ask, { argv: power.server(port) });
   for (let tries = 0; tries < 100; tries += 1) {
-    const reply = await ask("GET", `ports/${port}/`);
+    const reply = await ask("GET", `ports/${port}/inside`);
     const text = await reply.text();
-    if (reply.status === 200) return assert.equal(text, "inside");
+    if (reply.status === 200) {
+      assert.equal(text, "inside");
+      return port;
+    }
     await world.wait(100);
   }
   assert.fail("the server is not reached");
+}
+
+async function ports(world: ProviderWorld): Promise<void> {
+  const { ask } = await inside(world);
+  await serverPort(world, ask);
+}
+
+async function webSockets(world: ProviderWorld): Promise<void> {
+  const { session, ask, upgrade } = await inside(world);
+  const port = await serverPort(world, ask);
+  const answer = await upgrade(`ports/${port}/socket`);
+  const { webSocket } = answer as unknown as { readonly webSocket?: AnsweredSocket | null };
+  assert.equal(answer.status, 101);
+  assert.ok(webSocket, "the answer carries no socket");
+  const said: string[] = [];
+  let heard = (): void => {};
+  const told = (what: string) =>
+    world.settle(
+      new Promise<void>((resolve) => {
+        heard = () => void (said.includes(what) && resolve());
+        heard();
+      }),
+    );
+  webSocket.addEventListener("message", ({ data }) => {
+    said.push(String(data));
+    heard();
+  });
+  webSocket.addEventListener("close", () => {
+    said.push("closed");
+    heard();
+  });
+  webSocket.accept();
+  await told("hello");
+  webSocket.send("again");
+  await told("again");
+  valueOf(await world.settle(session.wrapper().cutTraffic(bound())), "cut");
+  await told("closed");
 }

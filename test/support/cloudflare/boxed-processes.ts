@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { freePort } from "../../../scripts/stack/ports.ts";
 import { wrapperPort } from "../../../src/protocol/sandbox/toolbox.ts";
 import { isAlive } from "../processes.ts";
+import { upgradingFetch } from "../upgrading-fetch.ts";
 import type { ExecOptions, Inside, Manners, StartedProcess, StartOptions } from "./fake-container.ts";
 
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -108,9 +109,8 @@ export class BoxedProcesses implements Inside {
     if (this.#over) throw refused;
     const { pathname, search } = new URL(url);
     const to = port === wrapperPort ? this.#outside : port;
-    const half = init.body instanceof ReadableStream ? { duplex: "half" as const } : {};
     try {
-      return await fetch(`http://127.0.0.1:${to}${pathname}${search}`, { ...init, ...half });
+      return await upgradingFetch(`http://127.0.0.1:${to}${pathname}${search}`, init);
     } catch (error) {
       const cause = error instanceof Error ? error.cause : null;
       if (cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED") throw refused;

@@ -25,6 +25,7 @@ import { type ContainerPaths, quoted } from "../../../src/sandbox/cloudflare/pla
 import type { JobUser } from "../../../src/protocol/sandbox/wrapper.ts";
 import { freePort } from "../../../scripts/stack/ports.ts";
 import { isAlive, pidsOfUsers, pidsWith } from "../processes.ts";
+import { upgradingFetch } from "../upgrading-fetch.ts";
 
 /** Every process that the stand-in starts itself. What they start drops it, and keeps Mooring's own marks. */
 const containerMark = "STAND_IN_CONTAINER";
@@ -168,9 +169,8 @@ export class StandInContainer {
     if (port === sdkPort) return new Response("{}");
     const outside = this.#ports.get(port);
     if (outside === undefined) throw new Error(`The container is not listening to port ${port}`);
-    const half = init.body instanceof ReadableStream ? { duplex: "half" as const } : {};
     try {
-      return await fetch(`http://127.0.0.1:${outside}${path}`, { ...init, ...half });
+      return await upgradingFetch(`http://127.0.0.1:${outside}${path}`, init);
     } catch (error) {
       const cause = error instanceof Error ? error.cause : null;
       const nobody = cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";
