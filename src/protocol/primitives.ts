@@ -69,3 +69,9 @@ export const environment = z
 export function rfc3339(epochMs: number): string {
   return new Date(epochMs).toISOString();
 }
+
+/** A `Host` header for servers in a sandbox. */
+export const portHost = z
+  .string()
+  .max(253)
+  .regex(/^(?:[A-Za-z0-9.:_[\]-]|\$\{PORT\})+$/, "A host name, `${PORT}` in it for the port: app.example.com:${PORT}.");

@@ -93,6 +93,7 @@ export class TrafficGate {
     const nonce = ids.secret().slice(0, 32);
     const headers = withoutOurs(order.headers);
     if (order.quiet === true) headers.set(trafficHeaders.quiet, "1");
+    if (pass.portHost !== undefined) headers.set(trafficHeaders.portHost, pass.portHost);
     const { method, path, body, signal = new AbortController().signal } = order;
     const bound = { timeoutMs: order.answerMs ?? answerMs, signal };
     const sent = await traffic.send(pass, nonce, { method, path, headers, body }, bound);

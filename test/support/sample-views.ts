@@ -39,6 +39,7 @@ export function sampleSession(changes: Partial<SessionView> = {}): SessionView {
     on_loss: "hold",
     auto_resume: false,
     public_ports: false,
+    port_host: null,
     labels: {},
     agent_type: null,
     task_id: null,

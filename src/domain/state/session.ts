@@ -1,4 +1,5 @@
 /** The whole durable state of a session that decisions are made from. Jobs and history are kept beside it. */
+import type { Profile } from "./profile.ts";
 import type { RestoreProgress } from "./failure.ts";
 import type { AttemptId, ContainerId, Generation, SessionId, TenantId } from "./ids.ts";
 import type { Asker } from "./asker.ts";
@@ -18,18 +19,6 @@ export interface Limits {
 export interface LifecyclePolicy {
   readonly onTimeout: "kill" | "pause";
   readonly onLoss: "hold" | "relaunch" | "terminate";
-}
-
-/** Carried along, never decided on (but `critical`, by the fleet). */
-export interface Profile {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly agentType: string | null;
-  readonly taskId: string | null;
-  readonly critical: boolean;
-  /** A new job, stdin or connect resumes a paused session; reads never do. The shell asks; the machine only resumes. */
-  readonly autoResume: boolean;
-  /** Anybody who knows the host name of a port reaches it. Absent: a key or a signed address is needed. */
-  readonly publicPorts?: true;
 }
 
 export type ProvisionStep =

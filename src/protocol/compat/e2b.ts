@@ -3,7 +3,7 @@
  * Unknown fields are ignored. Durations are whole seconds and may be zero or negative, as the SDK sends them.
  */
 import { z } from "zod";
-import { environment, instant, plainText } from "../primitives.ts";
+import { environment, instant, plainText, portHost } from "../primitives.ts";
 
 const seconds = z
   .int("Whole seconds.")
@@ -43,7 +43,9 @@ export type E2bRules = z.infer<typeof e2bRules>;
 
 const e2bNetwork = e2bRules.omit({ allow_internet_access: true }).extend({
   allowPublicTraffic: z.boolean().nullish(),
-  maskRequestHost: wish.describe("Refused."),
+  maskRequestHost: portHost
+    .nullish()
+    .describe("What servers in the sandbox get as `Host`; `${PORT}` in it is the port."),
 });
 
 export const e2bNewSandbox = z.object({
@@ -58,7 +60,9 @@ export const e2bNewSandbox = z.object({
   allow_internet_access: z.boolean().nullish(),
   network: e2bNetwork.nullish(),
   volumeMounts: wish,
-  mcp: wish,
+  mcp: wish.describe(
+    "Read and left alone: the SDK itself starts the gateway in the sandbox, and says so if it cannot.",
+  ),
   iam: wish,
 });
 export type E2bNewSandbox = z.infer<typeof e2bNewSandbox>;

@@ -27,6 +27,8 @@ export const trafficHeaders = {
   instance: "mooring-instance",
   /** Marks a request that does not move the idle clock: a watcher, a look. */
   quiet: "mooring-quiet",
+  /** Of a request to a port: what its server gets as `Host`, instead of `localhost:<port>`. */
+  portHost: "mooring-port-host",
   /** On a refusal that is ours, and on nothing else: one of `trafficRefusals`. */
   refused: "mooring-refused",
 } as const;
@@ -81,6 +83,8 @@ export interface Pass {
   readonly token: string;
   /** Epoch ms of the control plane; never past the lease. */
   readonly expiresAt: number;
+  /** What servers in the sandbox get as `Host`, `${PORT}` for the port. Absent: `localhost:<port>`. */
+  readonly portHost?: string;
 }
 
 /** How passes and proofs are made. A port, because the fault simulation must not wait for real cryptography. */

@@ -60,6 +60,7 @@ export function sessionView(session: Session, context: ViewContext): SessionView
     on_loss: lifecycle.onLoss,
     auto_resume: profile.autoResume,
     public_ports: profile.publicPorts === true,
+    port_host: profile.portHost ?? null,
     labels: profile.labels,
     agent_type: profile.agentType,
     task_id: profile.taskId,

@@ -150,6 +150,7 @@ export const sessionRecord = z.object({
     critical: z.boolean(),
     autoResume: z.boolean(),
     publicPorts: z.literal(true).exactOptional(),
+    portHost: z.string().exactOptional(),
   }),
   desired: z.discriminatedUnion("type", [
     z.object({ type: z.literal("running"), provision: provision.nullable() }),

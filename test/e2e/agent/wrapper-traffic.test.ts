@@ -70,6 +70,17 @@ describe("a port of a sandbox", () => {
     expect([answer.headers["x-own"], refusalOf(answer)]).toEqual(["1", undefined]);
   });
 
+  it("its server gets the Host that the session names for it, else localhost [TRA-11]", async () => {
+    const { instance, at } = await withServer();
+    const hostSeen = async (headers: Record<string, string>) => {
+      const { text } = await bodyOf(await trafficTo(instance, at("/echo"), { headers }));
+      return (JSON.parse(text) as { headers: { host: string } }).headers.host;
+    };
+    const port = Number(/\d+/.exec(at("/echo"))?.[0]);
+    expect(await hostSeen({})).toBe(`localhost:${port}`);
+    expect(await hostSeen({ [trafficHeaders.portHost]: "app.example.com:${PORT}" })).toBe(`app.example.com:${port}`);
+  });
+
   it("HEAD, redirects and large bodies pass as they are; a body that breaks off does not look whole [TRA-11]", async () => {
     const { instance, at } = await withServer();
     const head = await trafficTo(instance, at("/bytes/1000"), { method: "HEAD" });

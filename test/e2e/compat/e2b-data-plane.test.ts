@@ -178,6 +178,31 @@ it(
   },
 );
 
+it(
+  "servers get the Host that maskRequestHost names; an image without an MCP gateway is told by the SDK [TRA-11] [TRA-13]",
+  { timeout: 60_000 },
+  async () => {
+    const masked = await Sandbox.create("base", {
+      ...options,
+      network: { maskRequestHost: "app.example.com:${PORT}" },
+    });
+    const port = (await freePort(0)) ?? 0;
+    const echo = `require("http").createServer((q, r) => r.end(q.headers.host)).listen(${port}, "127.0.0.1")`;
+    await masked.commands.run(`exec node -e '${echo}'`, { background: true, timeoutMs: 0 });
+    const seen = await until("the server answers", async () => {
+      const answer = await open(masked.getHost(port));
+      return answer.status === 200 ? answer.text : null;
+    });
+    expect(seen).toBe(`app.example.com:${port}`);
+    await masked.kill();
+    // It runs as root, so who is not root here is told that; either way it is words, and no sandbox is left.
+    const words = process.getuid?.() === 0 ? "Failed to start MCP gateway" : "invalid username";
+    const metadata = { gateway: "none" };
+    await expect(Sandbox.create("base", { ...options, metadata, mcp: { none: {} } as never })).rejects.toThrow(words);
+    expect(await Sandbox.list({ ...options, query: { metadata } }).nextItems()).toEqual([]);
+  },
+);
+
 it("a kill cuts what is open: no exit code is made up [TRA-9]", { timeout: 60_000 }, async () => {
   const other = await Sandbox.create("base", options);
   const running = await other.commands.run("sleep 300", { background: true, timeoutMs: 0 });

@@ -20,6 +20,30 @@ it.each([
   expect(of({ allow: ["example.com", "*.pypi.org"] }, url).type).toBe(isReached ? "allowed" : "denied");
 });
 
+it.each([
+  ["https://198.51.100.7/", true],
+  ["https://198.51.100.8/", false],
+  ["http://203.0.113.255:8080/", true],
+  ["http://203.0.114.0/", false],
+  // The same address in another spelling.
+  ["http://3405803783/", true],
+  ["https://[2001:db8:0:0::9]/", true],
+  ["https://[2001:db9::9]/", false],
+  ["https://[::ffff:198.51.100.7]/", true],
+  ["https://[::ffff:198.51.100.8]/", false],
+  // A name is no address, whatever it looks like.
+  ["https://198.51.100.7.example.com/", false],
+])("an address and ranges: %s is reached: %s [CON-10]", (url, isReached) => {
+  const allow = ["198.51.100.7", "203.0.113.0/24", "2001:db8::/32", "bad/", "198.51.100.8/"];
+  expect(of({ allow }, url).type).toBe(isReached ? "allowed" : "denied");
+});
+
+it("a range of length 0 is every address, and no name [CON-10]", () => {
+  expect(of({ allow: ["0.0.0.0/0"] }, "https://198.51.100.7/").type).toBe("allowed");
+  expect(of({ allow: ["0.0.0.0/0"] }, "https://example.com/").type).toBe("denied");
+  expect(of({ allow: ["*.7", "0.0.0.0/0"] }, "https://[2001:db8::1]/").type).toBe("denied");
+});
+
 it("closed refuses everything, open nothing [CON-10]", () => {
   expect(of({ mode: "closed", allow: ["example.com"] }, "https://example.com/")).toEqual({
     type: "denied",

@@ -55,11 +55,16 @@ async function connect(
     port,
     path: rest,
     method: request.method ?? "GET",
-    headers: { ...onward(request, none), host: `localhost:${port}` },
+    headers: { ...onward(request, none), host: hostFor(request, port) },
     maxHeaderSize: maxHeadBytes,
     // A connection of its own: a kept one could belong to a server that was replaced meanwhile.
     agent: false,
   });
+}
+
+function hostFor({ headers }: IncomingMessage, port: number): string {
+  const wanted = headers[trafficHeaders.portHost];
+  return typeof wanted === "string" ? wanted.replaceAll("${PORT}", String(port)) : `localhost:${port}`;
 }
 
 function badAnswer(error: Error): TrafficRefused {

@@ -31,7 +31,10 @@ export interface HostTrafficParts {
 
 /** Passes the pass on to the agent, and the agent's own headers back. The host's token is never passed on. */
 const rules: RelayRules = {
-  sent: new Set([trafficHeaders.token, trafficHeaders.generation, trafficHeaders.nonce, trafficHeaders.quiet]),
+  sent: new Set<string>([
+    ...[trafficHeaders.token, trafficHeaders.generation, trafficHeaders.nonce],
+    ...[trafficHeaders.quiet, trafficHeaders.portHost],
+  ]),
   answered: new Set([trafficHeaders.proof, trafficHeaders.refused]),
   broken: (error) => new TrafficRefused("unreachable", `The agent did not answer (${error.message}).`),
   passed: () => {},

@@ -1,8 +1,8 @@
 /**
  * E2B's rules for the traffic of a sandbox in the words of the native API.
  *
- * There rules name addresses, ranges and hosts; here they name hosts. So "nothing", "nothing but these hosts" and headers for a host have a
- * counterpart, and a rule about an address has none. It is refused: left out, it would let through what was forbidden.
+ * "Nothing", "nothing but these hosts, addresses and ranges" and headers for a host have a counterpart here. A single address that is denied has
+ * none: rules see what a request names, and a name that leads to that address would pass. It is refused: left out, it would let through what was forbidden.
  */
 import type { E2bRules } from "../../../protocol/compat/e2b.ts";
 import type { Reply } from "../../../protocol/problem.ts";
@@ -20,16 +20,10 @@ export function networkOf(rules: E2bRules, at: string): Reply<NetworkOrder | nul
   if (!isDenied && denied.length > 0)
     return wrong(
       `${at}/denyOut`,
-      `Only all traffic (${everything}) can be denied here, with \`allowOut\` for exceptions.`,
+      `Only all traffic (${everything}) can be denied here, with \`allowOut\` for exceptions: rules see what a request names, so a name that leads to a denied address would pass.`,
     );
   const isClosed = isDenied && !allowed.includes(everything);
   if (isClosed && allowed.length === 0) return { ok: true, value: { mode: "closed" } };
-  const address = isClosed ? allowed.find(isAddress) : undefined;
-  if (address !== undefined)
-    return wrong(
-      `${at}/allowOut`,
-      `${address} is an address: traffic is allowed by host name here, such as api.example.com.`,
-    );
   const allow = allowed.map((host) => host.toLowerCase());
   // There a rule for a host does not allow it; here it would.
   const inject = injected(rules).filter(({ host }) => !isClosed || allow.some((pattern) => covers(pattern, host)));
@@ -57,11 +51,6 @@ function injected({ rules }: E2bRules): readonly InjectedHeader[] {
 
 function covers(pattern: string, host: string): boolean {
   return pattern.startsWith("*.") ? host.endsWith(pattern.slice(1)) : pattern === host;
-}
-
-/** An IPv4 or IPv6 address, or a range of them. */
-function isAddress(destination: string): boolean {
-  return /^[\d.]+(\/\d+)?$/.test(destination) || destination.includes(":");
 }
 
 function wrong(pointer: string, detail: string): ReturnType<typeof validationFailed> {

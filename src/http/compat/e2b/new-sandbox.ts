@@ -53,6 +53,7 @@ export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSe
       // There whoever knows the host name of a port reaches it, unless this was said.
       public_ports: body.network?.allowPublicTraffic !== false,
       ...(network.value === null ? {} : { network: network.value }),
+      ...(body.network?.maskRequestHost == null ? {} : { port_host: body.network.maskRequestHost }),
       labels: labels.value,
       ...(body.envVars == null ? {} : { env: body.envVars }),
     },
@@ -61,10 +62,8 @@ export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSe
 
 /** What was asked for that a sandbox here would not have; in words. */
 function notOffered(body: E2bNewSandbox): string | null {
-  if (says(body.network?.maskRequestHost)) return "`network.maskRequestHost` asks for another `Host` at its servers.";
   if (says(body.network?.egressProxy)) return noProxy;
   if (says(body.volumeMounts)) return "`volumeMounts` asks for volumes.";
-  if (says(body.mcp)) return "`mcp` asks for an MCP gateway in the sandbox.";
   if (says(body.iam)) return "`iam` asks for workload identity.";
   return null;
 }

@@ -8,13 +8,18 @@ import { z } from "zod";
 const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
 const namePattern = new RegExp(`^${label}(?:\\.${label})*$`);
 const listPattern = new RegExp(`^(?:\\*\\.)?${label}(?:\\.${label})*$`);
+/** An address of either kind, or a range of them; brackets around IPv6 are for URLs alone. */
+const addresses = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]);
 
 /** Lower case, no port: rules are about names. */
 const host = z.string().max(253).regex(namePattern, "A host name in lower case, such as api.example.com.");
 const listedHost = z
   .string()
   .max(253)
-  .regex(listPattern, "A host name in lower case, or `*.` and one: *.example.com is every host below example.com.");
+  .refine(
+    (listed) => listPattern.test(listed) || addresses.safeParse(listed).success,
+    "A host name in lower case, `*.` and one (*.example.com is every host below example.com), an address, or a range of them such as 203.0.113.0/24.",
+  );
 
 const networkModes = ["open", "closed", "allow"] as const;
 
@@ -38,7 +43,13 @@ export type InjectedHeader = z.infer<typeof injectedHeader>;
 export const networkOrder = z
   .strictObject({
     mode: z.enum(networkModes).describe("What the sandbox may reach."),
-    allow: z.array(listedHost).max(100).optional().describe("Only with `allow`: the hosts that may be reached."),
+    allow: z
+      .array(listedHost)
+      .max(100)
+      .optional()
+      .describe(
+        "Only with `allow`: the hosts that may be reached. An address or a range lets through requests that name such an address, not names that lead to it.",
+      ),
     inject: z
       .array(injectedHeader)
       .max(20)

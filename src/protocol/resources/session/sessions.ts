@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Observation } from "../../../domain/state/observation.ts";
 import { terminateReasonNames } from "../../../domain/state/reasons.ts";
-import { environment, instant, labels, plainText, rfc3339 } from "../../primitives.ts";
+import { environment, instant, labels, plainText, portHost, rfc3339 } from "../../primitives.ts";
 import { networkOrder, networkView } from "./network.ts";
 import { workspaceOrder } from "../../sandbox/workspace.ts";
 
@@ -46,6 +46,9 @@ export const createSession = z.strictObject({
     .boolean()
     .optional()
     .describe("true: the host name of a port opens it, for whoever knows the session's id. Needs TRAFFIC_DOMAIN."),
+  port_host: portHost
+    .optional()
+    .describe("What servers in the sandbox get as `Host`; `${PORT}` in it is the port. Left out: `localhost:<port>`."),
   env: environment.optional(),
   /** Prepared before the first job: a repository, setup commands. A step that fails ends the session as failed. */
   workspace: workspaceOrder.optional(),
@@ -202,6 +205,10 @@ export const sessionView = z.object({
   on_loss: onLoss,
   auto_resume: z.boolean(),
   public_ports: z.boolean().describe("Whether the host names of its ports open them without a credential."),
+  port_host: z
+    .string()
+    .nullable()
+    .describe("What servers in the sandbox get as `Host`; `${PORT}` in it is the port. null: `localhost:<port>`."),
   labels: z.record(z.string(), z.string()),
   agent_type: z.string().nullable(),
   task_id: z.string().nullable(),

@@ -1,5 +1,6 @@
 /** What becomes of one request that left a sandbox: pure, so that every rule is seen at once. */
 import type { NetworkRules } from "../../agent-sandbox.ts";
+import { addressOf, rangeHolds } from "./addresses.ts";
 
 export type NetworkVerdict =
   | { readonly type: "denied"; readonly host: string }
@@ -20,5 +21,9 @@ export function networkVerdict({ mode, allow, inject }: NetworkRules, url: URL):
 }
 
 function matches(host: string): (listed: string) => boolean {
-  return (listed) => (listed.startsWith("*.") ? host.endsWith(listed.slice(1)) : host === listed);
+  const address = addressOf(host);
+  return (listed) => {
+    if (address !== null) return rangeHolds(listed, address);
+    return listed.startsWith("*.") ? host.endsWith(listed.slice(1)) : host === listed;
+  };
 }

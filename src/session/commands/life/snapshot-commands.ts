@@ -67,6 +67,7 @@ export class SnapshotCommands {
         on_loss: lifecycle.onLoss,
         auto_resume: profile.autoResume,
         ...(profile.publicPorts === true ? { public_ports: true } : {}),
+        ...(profile.portHost === undefined ? {} : { port_host: profile.portHost }),
         ...(budget.maxNanos === null ? {} : { max_cost: budget.maxNanos / nanosPerUnit }),
         labels: { ...profile.labels },
         ...(Object.keys(env).length === 0 ? {} : { env: { ...env } }),

@@ -41,7 +41,9 @@ export class TrafficCommands {
     const key = await trafficKeys.key(lease.secret);
     const token = await trafficKeys.token(key);
     const named = { provider, sessionId: session.id, sandboxId, generation, instanceId, host, key, token, expiresAt };
-    return { ok: true, value: container === undefined ? named : { ...named, container } };
+    const { portHost } = session.profile;
+    const rest = { ...(container !== undefined && { container }), ...(portHost !== undefined && { portHost }) };
+    return { ok: true, value: { ...named, ...rest } };
   }
 }
 

@@ -214,6 +214,7 @@ export function admit(
       critical: body.critical ?? false,
       autoResume: body.auto_resume ?? false,
       ...(body.public_ports === true ? { publicPorts: true } : {}),
+      ...(body.port_host === undefined ? {} : { portHost: body.port_host }),
     },
     desired: { type: "running", provision: startProvision("create", now, policy.provisionMs) },
     endAt: now + timeoutMs,
