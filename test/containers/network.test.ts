@@ -78,6 +78,7 @@ describeOnContainers("the rules for the network of a session", () => {
       await mooring.call("PATCH", `/v1/sessions/${id}`, { network: { mode: "allow", allow: [`${address}/32`] } });
       expect(await mooring.job(id, `curl -s -m 20 http://${address}/`)).toBe("it got none\n");
       expect(await codeOf(id, "http://203.0.113.7/")).toBe("403");
+      expect(await codeOf(id, "https://203.0.113.7/")).toBe("403");
       expect(await codeOf(id, `http://${host}/`)).toBe("403");
       await mooring.call("PATCH", `/v1/sessions/${id}`, { network: { mode: "allow", allow: [], inject } });
       await mooring.call("POST", `/v1/sessions/${id}/pause`, {});
