@@ -35,7 +35,7 @@ export async function upgradingFetch(input: Parameters<typeof fetch>[0], init: R
       resolve(Object.defineProperties(answer, { status: { value: 101 }, webSocket: { value: webSocket } }));
     });
     socket.once("unexpected-response", (_request, answer) => {
-      const body = Readable.toWeb(answer) as ReadableStream<Uint8Array>;
+      const body = Readable.toWeb(answer) as unknown as ReadableStream<Uint8Array>;
       resolve(new Response(body, { status: answer.statusCode ?? 502, headers: headersOf(answer) }));
     });
     socket.once("error", reject);

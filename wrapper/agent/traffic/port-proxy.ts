@@ -55,7 +55,8 @@ async function connect(
     port,
     path: rest,
     method: request.method ?? "GET",
-    headers: { ...onward(request, none), host: hostFor(request, port) },
+    // With a capital, as clients send it: a program that prints its headers, or compares names by letter, sees what it expects.
+    headers: { ...onward(request, none), Host: hostFor(request, port) },
     maxHeaderSize: maxHeadBytes,
     // A connection of its own: a kept one could belong to a server that was replaced meanwhile.
     agent: false,
