@@ -78,6 +78,7 @@ export class CloudflareWorld implements ProviderWorld {
       containers: true,
       traffic: true,
       inside: insideThisMachine,
+      webSockets: true,
       workspaces: {
         inOneContainer: true,
         age: async (ms) => {

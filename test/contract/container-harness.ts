@@ -54,6 +54,7 @@ class ContainerWorld implements ProviderWorld {
         server: (port) => ["node", "-e", serverProgram, String(port)],
         port: async () => (await freePort(0)) ?? 0,
       },
+      webSockets: true,
       hiding: {
         command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
         count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,

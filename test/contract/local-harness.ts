@@ -86,6 +86,7 @@ class LocalWorld implements ProviderWorld {
       containers: true,
       traffic: true,
       inside: insideThisMachine,
+      webSockets: true,
       spoilSnapshot: async (session, name, how) => {
         const archive = join(host.state, "snapshots", session, `${name}.tar`);
         if (how === "gone") return rmSync(archive);

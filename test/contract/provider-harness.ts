@@ -103,6 +103,8 @@ export interface WorldPowers {
   readonly traffic?: true;
   /** The agent is a real one: it serves files, processes, terminals and ports. The argv of a server that listens on this port (support/sandbox-server.ts). */
   readonly inside?: { readonly server: (port: number) => readonly string[]; readonly port: () => Promise<number> };
+  /** With `inside`: an answer to `upgrade: websocket` carries its socket (support/upgrading-fetch.ts). */
+  readonly webSockets?: true;
   /** There exactly when the provider declares `capabilities.shared`. */
   readonly containers?: true;
   /** What becomes of the filesystem under all workspaces. */

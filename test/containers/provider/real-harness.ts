@@ -14,7 +14,6 @@ import { systemClock, systemIds } from "../../support/system-runtime.ts";
 import "../../support/cloudflare/workers-module.ts";
 import { DisturbedBucket } from "../../contract/disturbed-bucket.ts";
 import { serverProgram } from "../../support/sandbox-server.ts";
-import { upgradingFetch } from "../../support/upgrading-fetch.ts";
 import { ObjectRpc, objectCallsOf } from "../../support/cloudflare/object-rpc.ts";
 import { type DevWorker, startDevWorker } from "../support/dev-worker.ts";
 import { freezeAgent, localImage } from "../support/real-containers.ts";
@@ -150,13 +149,8 @@ async function wrapperCall(url: string, name: string, call: WrapperCall, timeout
 function traffic(url: string, name: string, request: Request): Promise<Response> {
   const { pathname, search } = new URL(request.url);
   const { method, headers, body, signal } = request;
-  return upgradingFetch(`${url}/${name}/fetch${pathname}${search}`, {
-    method,
-    headers,
-    signal,
-    redirect: "manual",
-    body,
-  });
+  const sent = body === null ? {} : { body, duplex: "half" as const };
+  return fetch(`${url}/${name}/fetch${pathname}${search}`, { method, headers, signal, redirect: "manual", ...sent });
 }
 
 function containerOf({ instanceId }: Pick<InstanceRef, "instanceId">): string | null {

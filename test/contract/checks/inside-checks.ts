@@ -18,7 +18,11 @@ export const insideChecks: readonly ProviderCheck[] = [
     needs,
     run: ports,
   },
-  { name: "a WebSocket to a port speaks both ways, and a cut breaks it [TRA-9] [TRA-11]", needs, run: webSockets },
+  {
+    name: "a WebSocket to a port speaks both ways, and a cut breaks it [TRA-9] [TRA-11]",
+    needs: [...needs, "webSockets"],
+    run: webSockets,
+  },
   { name: "a directory comes out as an archive, and goes in again as one, file by file [TRA-1]", needs, run: archives },
   { name: "a watcher is told of a file while it watches", needs, run: watches },
   {
