@@ -140,7 +140,6 @@ export const fieldWords: Readonly<Record<string, string>> = {
   looked: "What the audit looked at.",
   max_age_seconds: "Ends what is at least this old.",
   max_lifetime_seconds: "Seconds that the session may have a sandbox, in all. Paused time does not count.",
-  mcp: "Refused unless empty: no MCP gateway is started.",
   memCache: "Bytes of page cache.",
   memTotal: "Bytes of memory.",
   memUsed: "Bytes of memory in use.",
