@@ -34,6 +34,11 @@ export interface SessionView {
   };
 }
 
+interface EventView {
+  readonly type: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
 export interface JobView {
   readonly id: string;
   readonly state: string;
@@ -135,13 +140,15 @@ export class RealMooring {
     try {
       return await this.#becomes(id, status, withinMs);
     } catch (error) {
-      const { data } = await this.call<{ readonly data: readonly object[] }>(
-        "GET",
-        `/v1/sessions/${id}/events?limit=100`,
-      );
-      const told = data.map((event) => JSON.stringify(event)).join("\n");
+      const told = (await this.events(id)).map((event) => JSON.stringify(event)).join("\n");
       throw new Error(`${String(error)}\n${told}\n${this.log().slice(-logTold)}`, { cause: error });
     }
+  }
+
+  /** The first hundred of what was written down about it. */
+  async events(id: string): Promise<readonly EventView[]> {
+    return (await this.call<{ readonly data: readonly EventView[] }>("GET", `/v1/sessions/${id}/events?limit=100`))
+      .data;
   }
 
   #becomes(id: string, status: string, withinMs: number): Promise<SessionView> {
