@@ -130,4 +130,11 @@ export const serviceCanaries: readonly Canary[] = [
     "      await over;",
     byTests("e2e/agent/service-trees"),
   ),
+  agent(
+    "streams stay open when their sandbox ends [TRA-9]",
+    "agent/traffic/traffic.ts",
+    "    for (const socket of this.#open) socket.destroy();\n",
+    "",
+    byTests("e2e/agent/wrapper-traffic"),
+  ),
 ];
