@@ -9,7 +9,7 @@ import { migrate, schemaVersion } from "../../storage/migrate.ts";
 import type { Sql, SqlRow } from "../../storage/sql.ts";
 import { recordVersion, sessionMigrations } from "../migrations/session-tables.ts";
 import { newerActivity, newestOfJobs } from "./activity.ts";
-import { sessionRecord } from "./record.ts";
+import { sessionRecord } from "./session-record.ts";
 import {
   decodeLease,
   identityColumnsOf,

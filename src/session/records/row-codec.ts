@@ -7,7 +7,8 @@ import type { Lease, LeaseIdentity } from "../../domain/state/lease.ts";
 import { providerNames, type ProviderName } from "../../domain/state/provider-names.ts";
 import { ownSnapshot, type Session } from "../../domain/state/session.ts";
 import type { SqlRow } from "../../storage/sql.ts";
-import { leaseColumns, leaseRecord, savedFiles, type SavedFiles } from "./record.ts";
+import { leaseColumns, leaseRecord } from "./lease-record.ts";
+import { savedFiles, type SavedFiles } from "./session-record.ts";
 
 /** The columns that survive an unreadable record. */
 export interface PlainSession {

@@ -6,7 +6,7 @@ import type { Lease, OpenLease, Stopping } from "../../domain/state/lease.ts";
 import { beginStop } from "../../domain/machine/stop/begin-stop.ts";
 import { noBudget, saveUnderWay, toDiscard, type DiscardedSnapshot, type Session } from "../../domain/state/session.ts";
 import type { SessionPorts } from "../ports.ts";
-import type { SavedFiles } from "./record.ts";
+import type { SavedFiles } from "./session-record.ts";
 import { savedOf, type PlainSession, type StandingLease } from "./row-codec.ts";
 
 /**

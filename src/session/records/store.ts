@@ -16,7 +16,7 @@ import { newestOfJobs, type StoredActivity } from "./activity.ts";
 import { sessionHistory, type Actor, type Happening } from "./history.ts";
 import { leaseRows } from "./lease-rows.ts";
 import { loadSession, type Loaded } from "./load.ts";
-import type { SavedFiles } from "./record.ts";
+import type { SavedFiles } from "./session-record.ts";
 import { encodeSession, rowFields, savedOf, type StandingLease } from "./row-codec.ts";
 import { sessionUsage } from "./usage.ts";
 

@@ -1,7 +1,8 @@
 /** E2B's `process.Process`: commands and terminals that a client starts, over the processes of this sandbox. */
 import { z } from "zod";
 import type { Exchange, ServiceRoute } from "../exchange.ts";
-import type { ClientProcess, ProcessOrder } from "../processes/client-process.ts";
+import type { ClientProcess } from "../processes/client-process.ts";
+import type { ProcessOrder } from "../processes/start-program.ts";
 import type { ClientProcesses } from "../processes/client-processes.ts";
 import type { StreamName } from "../processes/output-ring.ts";
 import { ServiceFailure } from "../service-failure.ts";

@@ -1,34 +1,18 @@
 /** One process that a client started: its descriptors, its output, its end. */
-import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
-import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import type { z } from "zod";
-import type { ProcessExit, ProcessView, startProcess } from "../../../../src/protocol/resources/sandbox/processes.ts";
+import type { ProcessExit, ProcessView } from "../../../../src/protocol/resources/sandbox/processes.ts";
 import { endClaimed } from "../../../proc/claimed-processes.ts";
 import type { Claim } from "../../../proc/membership.ts";
 import { identityOf, identityOfChild, type ProcessIdentity } from "../../../proc/process-table.ts";
 import { sharedLook } from "../../../proc/shared-look.ts";
-import { startFailure } from "../../jobs/start-failure.ts";
 import { steadyClock } from "../../steady-clock.ts";
 import { ServiceFailure } from "../service-failure.ts";
 import { OutputRing, ringLimits } from "./output-ring.ts";
 import type { PipeShelf } from "./pipe-shelf.ts";
-import { openTerminal, type Exit, type Terminal, type TerminalSize } from "./terminal.ts";
+import { type ProcessPlan, type Running, startProgram } from "./start-program.ts";
+import type { Exit, TerminalSize } from "./terminal.ts";
 
 const neverOpened = "The process was started without a standard input. Start it with `stdin: true` to write to it.";
-
-export type ProcessOrder = z.output<typeof startProcess>;
-
-export interface ProcessPlan {
-  readonly order: ProcessOrder;
-  readonly argv: readonly string[];
-  readonly cwd: string;
-  readonly environment: Readonly<Record<string, string>>;
-  /** The entry of its environment that its processes have and no others. */
-  readonly entry: string;
-  readonly user: string;
-}
 
 /** Output written before the exit is still in the pipe: reading stops when nothing has come for this long. */
 const quietMs = 30;
@@ -38,17 +22,6 @@ const keptOfEndedBytes = 256 * 1_024;
 /** A terminal that nobody looks at and that says nothing is no work. */
 const forgottenMs = 300_000;
 const clock = steadyClock();
-
-interface Running {
-  readonly pid: number;
-  readonly exited: Promise<Exit>;
-  /** Resolves when nobody holds its output open. */
-  readonly drained: Promise<void>;
-  readonly pause: (pause: boolean) => void;
-  readonly closeOutput: () => void;
-  readonly stdin: Socket | null;
-  readonly terminal: Terminal | null;
-}
 
 export class ClientProcess {
   /** null: it was a terminal's program, and ended before anybody could look. */
@@ -67,10 +40,8 @@ export class ClientProcess {
   #ending: Promise<void> | null = null;
 
   static async start(plan: ProcessPlan, shelf: PipeShelf | null): Promise<ClientProcess> {
-    const { terminal } = plan.order;
-    const running =
-      terminal === undefined ? await spawned(plan, shelf) : inTerminal(await openTerminal({ ...terminal, ...plan }));
-    return new ClientProcess(plan, running.running, running.listen);
+    const { running, listen } = await startProgram(plan, shelf);
+    return new ClientProcess(plan, running, listen);
   }
 
   private constructor(plan: ProcessPlan, running: Running, listen: (ring: OutputRing) => void) {
@@ -243,95 +214,4 @@ export class ClientProcess {
       await Promise.race([drained, pause(quietMs)]);
     }
   }
-}
-
-interface Started {
-  readonly running: Running;
-  readonly listen: (ring: OutputRing) => void;
-}
-
-async function spawned(plan: ProcessPlan, shelf: PipeShelf | null): Promise<Started> {
-  const pipes = shelf === null ? null : await pipesOf(shelf, plan.order.stdin === true);
-  const nothing = plan.order.stdin === true ? null : openSync("/dev/null", "r");
-  try {
-    const child = spawn(plan.argv[0] ?? "", plan.argv.slice(1), {
-      cwd: plan.cwd,
-      env: plan.environment,
-      detached: true,
-      stdio: [
-        nothing ?? pipes?.stdin?.childs ?? "pipe",
-        pipes?.stdout.childs ?? "pipe",
-        pipes?.stderr.childs ?? "pipe",
-      ],
-    });
-    const exited = exitOf(child);
-    if (child.pid === undefined) throw await whyNot(child, plan);
-    const stdout = pipes?.stdout.ours ?? (child.stdout as unknown as Socket);
-    const stderr = pipes?.stderr.ours ?? (child.stderr as unknown as Socket);
-    const stdin = plan.order.stdin === true ? (pipes?.stdin?.ours ?? (child.stdin as unknown as Socket)) : null;
-    stdin?.on("error", () => {});
-    const outputs = [stdout, stderr];
-    const drained = Promise.all(outputs.map((each) => new Promise((resolve) => each.once("close", resolve))));
-    return {
-      running: {
-        pid: child.pid ?? 0,
-        exited,
-        drained: drained.then(() => {}),
-        pause: (stop) => outputs.forEach((each) => (stop ? each.pause() : each.resume())),
-        closeOutput: () => outputs.forEach((each) => each.destroy()),
-        stdin,
-        terminal: null,
-      },
-      listen: (ring) => {
-        for (const each of outputs) each.on("error", () => each.destroy());
-        stdout.on("data", (bytes: Buffer) => ring.append("stdout", bytes));
-        stderr.on("data", (bytes: Buffer) => ring.append("stderr", bytes));
-      },
-    };
-  } catch (error) {
-    for (const pipe of [pipes?.stdin, pipes?.stdout, pipes?.stderr]) pipe?.ours.destroy();
-    throw error;
-  } finally {
-    for (const pipe of [pipes?.stdin, pipes?.stdout, pipes?.stderr])
-      if (pipe !== null && pipe !== undefined) closeSync(pipe.childs);
-    if (nothing !== null) closeSync(nothing);
-  }
-}
-
-async function pipesOf(shelf: PipeShelf, withStdin: boolean) {
-  const [stdout, stderr, stdin] = await Promise.all([
-    shelf.forOutput(),
-    shelf.forOutput(),
-    withStdin ? shelf.forInput() : null,
-  ]);
-  return { stdout, stderr, stdin };
-}
-
-function exitOf(child: ChildProcess): Promise<Exit> {
-  return new Promise((resolve) => {
-    child.once("exit", (code, signal) => resolve({ code, signal }));
-    // Without a pid it says why; with one it is about a signal that could not be sent.
-    if (child.pid !== undefined) child.on("error", () => {});
-  });
-}
-
-async function whyNot(child: ChildProcess, plan: ProcessPlan): Promise<ServiceFailure> {
-  const error = await new Promise<Error>((resolve) => child.once("error", resolve));
-  const attempted = { file: plan.argv[0] ?? "", directory: plan.cwd, environment: plan.environment, user: null };
-  return new ServiceFailure("cannot_start", startFailure(error, attempted).message);
-}
-
-function inTerminal(terminal: Terminal): Started {
-  return {
-    running: {
-      pid: terminal.pid,
-      exited: terminal.exited,
-      drained: terminal.drained,
-      pause: terminal.pause,
-      closeOutput: terminal.close,
-      stdin: null,
-      terminal,
-    },
-    listen: (ring) => terminal.onData((bytes) => ring.append("terminal", bytes)),
-  };
 }

@@ -7,7 +7,8 @@ import { jobMarker } from "../../../proc/marked-environment.ts";
 import { resolvePath, type Places } from "../files/paths.ts";
 import { ServiceFailure } from "../service-failure.ts";
 import type { ServiceNews } from "../service-link.ts";
-import { ClientProcess, type ProcessOrder, type ProcessPlan } from "./client-process.ts";
+import { ClientProcess } from "./client-process.ts";
+import type { ProcessOrder, ProcessPlan } from "./start-program.ts";
 import { PipeShelf } from "./pipe-shelf.ts";
 import { errnoOf } from "../../../proc/errno.ts";
 
