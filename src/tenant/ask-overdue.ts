@@ -1,5 +1,5 @@
 /** Asks the sessions of reservations that should long have become a lease what became of them; what none knows is given back. */
-import { bounded, timedOut } from "../calls/bounded-call.ts";
+import { outcomeWithin } from "../calls/outcome-within.ts";
 import type { SessionId } from "../domain/state/ids.ts";
 import type { Clock, Logger } from "../runtime/clock-ids-logger.ts";
 import type { Reservation } from "./quota/reservations.ts";
@@ -24,8 +24,8 @@ export async function askOverdue(ports: AskPorts, core: TenantCore): Promise<voi
 async function ask(ports: AskPorts, core: TenantCore, reservation: Reservation): Promise<void> {
   const { clock, logger } = ports;
   const { sessionId, generation, sandboxId } = reservation;
-  const answer = await bounded(clock, pokeBoundMs, () => ports.poke(sessionId)).catch(() => null);
-  const reply = answer === timedOut ? null : answer;
+  const answer = await outcomeWithin(clock, pokeBoundMs, () => ports.poke(sessionId));
+  const reply = answer.type === "answered" ? answer.value : null;
   if (reply?.known === false) core.quota.sessionVanished(reservation);
   const said = reply === null ? "no answer" : reply.known ? "known" : "no such session";
   logger.warn("reservation without a lease", { session: sessionId, generation, sandbox: sandboxId, said });

@@ -10,7 +10,7 @@ import type { Observation } from "../../domain/state/observation.ts";
 import type { Outcome } from "../../domain/machine/outcome.ts";
 import { openLeases, type Session } from "../../domain/state/session.ts";
 import type { AgentSandbox, CallBound, Target } from "../../sandbox/agent-sandbox.ts";
-import { bounded, timedOut } from "../../calls/bounded-call.ts";
+import { type CallOutcome, outcomeWithin } from "../../calls/outcome-within.ts";
 import type { OutcomeTally } from "../jobs/outcome-tally.ts";
 import type { SessionPorts } from "../ports.ts";
 import type { SessionState } from "../session-state.ts";
@@ -67,16 +67,19 @@ export class ProviderCalls {
     what: string,
     call: (bound: CallBound) => Promise<ProviderResult<T>>,
   ): Promise<ProviderResult<T>> {
-    try {
-      const answer = await bounded(this.#ports.clock, ms, call);
-      if (answer !== timedOut) return answer;
-      this.#tally.callTimedOut();
-      return failed("timed_out", `${what}: no answer within ${ms} ms.`, "unknown");
-    } catch (error) {
-      // The port promises not to throw. A provider that throws may have done anything.
-      this.#ports.logger.error("a provider threw", { what, error: String(error) });
-      return failed("unavailable", `${what}: the provider failed.`, "unknown");
-    }
+    const answer = await this.#outcome(ms, what, call);
+    if (answer.type === "answered") return answer.value;
+    return answer.type === "hung"
+      ? failed("timed_out", `${what}: no answer within ${ms} ms.`, "unknown")
+      : failed("unavailable", `${what}: the provider failed.`, "unknown");
+  }
+
+  async #outcome<T>(ms: number, what: string, call: (bound: CallBound) => Promise<T>): Promise<CallOutcome<T>> {
+    const answer = await outcomeWithin(this.#ports.clock, ms, call);
+    if (answer.type === "hung") this.#tally.callTimedOut();
+    // The port promises not to throw. A provider that throws may have done anything.
+    if (answer.type === "failed") this.#ports.logger.error("a provider threw", { what, error: answer.message });
+    return answer;
   }
 
   /** What names a sandbox in a span. */
@@ -109,16 +112,11 @@ export class ProviderCalls {
       detail,
     });
     if (provider === null) return unknown(`No adapter for provider ${lease.provider} is wired.`);
-    try {
-      const answer = await bounded(clock, policy.observeMs, (bound) => provider.observe(target, beganAt, bound));
-      if (answer === timedOut) {
-        this.#tally.callTimedOut();
-        return unknown(`No answer within ${policy.observeMs} ms.`);
-      }
-      return { ...answer, residue: answer.residue.slice(0, residueKept) };
-    } catch (error) {
-      this.#ports.logger.error("a provider threw", { what: "observe", error: String(error) });
-      return unknown("The provider failed.");
-    }
+    const answer = await this.#outcome(policy.observeMs, "observe", (bound) =>
+      provider.observe(target, beganAt, bound),
+    );
+    if (answer.type === "hung") return unknown(`No answer within ${policy.observeMs} ms.`);
+    if (answer.type === "failed") return unknown("The provider failed.");
+    return { ...answer.value, residue: answer.value.residue.slice(0, residueKept) };
   }
 }

@@ -2,7 +2,7 @@
  * Ends the shared containers that nobody needs any more, the way a session ends its sandbox: the attempt is stored, then
  * retire, destroy, two looks, and what was seen goes to the machine, which judges it. Never throws.
  */
-import { bounded, timedOut } from "../../calls/bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import { generationOf, type StoppingContainer } from "../../domain/state/container.ts";
 import type { ProviderResult } from "../../domain/state/failure.ts";
 import type { AttemptId, ContainerId, SessionId } from "../../domain/state/ids.ts";
@@ -134,14 +134,12 @@ export class ContainerKeeper {
 
   /** null: no answer in time, or the call threw. */
   async #answer<T>(timeoutMs: number, call: (bound: CallBound) => Promise<T>): Promise<T | null> {
-    try {
-      const answer = await bounded(this.#ports.clock, timeoutMs, call);
-      return answer === timedOut ? null : answer;
-    } catch (error) {
-      // The port promises not to throw: whoever does has told nothing.
-      this.#ports.logger.error("a provider threw", { what: "shared container", error: String(error) });
-      return null;
-    }
+    const answer = await outcomeWithin(this.#ports.clock, timeoutMs, call);
+    if (answer.type === "answered") return answer.value;
+    // The port promises not to throw. A provider that throws has told nothing.
+    if (answer.type === "failed")
+      this.#ports.logger.error("a provider threw", { what: "shared container", error: answer.message });
+    return null;
   }
 }
 

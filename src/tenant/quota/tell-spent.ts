@@ -1,5 +1,5 @@
 /** Tells the sessions that cost something that the tenant's budget for the month is used up. A session that does not answer is told again. */
-import { bounded, timedOut } from "../../calls/bounded-call.ts";
+import { outcomeWithin } from "../../calls/outcome-within.ts";
 import type { Generation, SessionId } from "../../domain/state/ids.ts";
 import type { Clock, Logger } from "../../runtime/clock-ids-logger.ts";
 import type { TenantCore } from "../tenant-core.ts";
@@ -26,8 +26,8 @@ async function tell(
   core: TenantCore,
   { sessionId, generation }: { readonly sessionId: SessionId; readonly generation: Generation },
 ): Promise<void> {
-  const answer = await bounded(clock, boundMs, () => budgetSpent(sessionId)).catch(() => null);
-  if (answer === null || answer === timedOut) {
+  const answer = await outcomeWithin(clock, boundMs, () => budgetSpent(sessionId));
+  if (answer.type !== "answered") {
     logger.warn("a session was not told that the budget is used up", { session: sessionId });
     core.budget.tellLater(sessionId, generation, clock.now() + againMs);
     return;

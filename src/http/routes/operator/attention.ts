@@ -13,7 +13,7 @@ import {
 import type { AlertBoard } from "../../../fleet/control/control-api.ts";
 import type { FleetQuery, FleetRow, ShardStats } from "../../../fleet/shard/shard-api.ts";
 import type { Caller } from "../../../session/session-api.ts";
-import { bounded, timedOut } from "../../../calls/bounded-call.ts";
+import { outcomeWithin } from "../../../calls/outcome-within.ts";
 import {
   alertItems,
   containerItem,
@@ -203,12 +203,8 @@ function inTimeOf({ clock }: Asking): InTime {
   return async (call) => {
     const left = Math.min(partMs, until - clock.now());
     if (left <= 0) return null;
-    try {
-      const got = await bounded(clock, left, call);
-      return got === timedOut ? null : got;
-    } catch {
-      return null;
-    }
+    const got = await outcomeWithin(clock, left, call);
+    return got.type === "answered" ? got.value : null;
   };
 }
 

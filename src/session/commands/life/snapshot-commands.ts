@@ -4,7 +4,7 @@
  * The registry gives a place first, so no byte is saved that nobody counts. Then the copy is stored with its deadline, and the answer
  * waits until the registry knows what became of it.
  */
-import { bounded, timedOut } from "../../../calls/bounded-call.ts";
+import { outcomeWithin } from "../../../calls/outcome-within.ts";
 import { nanosPerUnit } from "../../../domain/rules/price.ts";
 import type { Held } from "../../../domain/state/lease.ts";
 import { nextCalls, say } from "../../../domain/state/next-calls.ts";
@@ -120,13 +120,10 @@ export class SnapshotCommands {
   /** null: the registry did not answer. */
   async #asked<T>(call: () => Promise<T>): Promise<T | null> {
     const { clock, policy, logger } = this.#context.ports;
-    try {
-      const answer = await bounded(clock, policy.observeMs, call);
-      return answer === timedOut ? null : answer;
-    } catch (error) {
-      logger.warn("the registry did not answer about a snapshot", { error: String(error) });
-      return null;
-    }
+    const answer = await outcomeWithin(clock, policy.observeMs, call);
+    if (answer.type === "failed")
+      logger.warn("the registry did not answer about a snapshot", { error: answer.message });
+    return answer.type === "answered" ? answer.value : null;
   }
 }
 
