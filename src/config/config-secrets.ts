@@ -2,6 +2,7 @@
 import { limits } from "../protocol/primitives.ts";
 import type { Refuse } from "./config-vars.ts";
 import type { ConfigEnv } from "./env.ts";
+import type { secrets } from "./var-names.ts";
 
 /** A secret and those it replaced: the first is used for what is new, and all are accepted until they are removed. */
 export type RotatingSecret = readonly [current: string, ...previous: string[]];
@@ -17,16 +18,7 @@ export interface Secrets {
 /** Guessing a shorter one is within reach of an attacker who holds one signed key. */
 const minSecretLength = 16;
 
-type SecretName =
-  | "ADMIN_TOKEN"
-  | "ADMIN_TOKEN_PREVIOUS"
-  | "KEY_SIGNING_SECRET"
-  | "KEY_SIGNING_SECRET_PREVIOUS"
-  | "ENV_ENCRYPTION_KEY"
-  | "ENV_ENCRYPTION_KEY_PREVIOUS"
-  | "RECEIPT_SIGNING_KEY"
-  | "RECEIPT_SIGNING_KEY_PREVIOUS"
-  | "LOCAL_HOST_TOKEN";
+type SecretName = Exclude<(typeof secrets)[number], "ALERT_WEBHOOK_URL">;
 
 export function readSecret(env: ConfigEnv, name: SecretName, refuse: Refuse): string | null {
   return readOneSecret(name, env[name] ?? "", refuse);

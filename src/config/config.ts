@@ -29,7 +29,7 @@ import { seatCount } from "../protocol/sandbox/toolbox.ts";
 import { networkOrder } from "../protocol/resources/session/network.ts";
 import { type GitScheme, gitSchemes, safeGitSchemes } from "../protocol/sandbox/workspace.ts";
 import { readTemplates, type Templates } from "./config-templates.ts";
-import { refuseMisspelt } from "./var-names.ts";
+import { refuseMisspelt } from "./misspelt-vars.ts";
 import { providerTimers } from "../sandbox/provider-timers.ts";
 
 export interface Config {
