@@ -2,7 +2,7 @@
 import { limits } from "../protocol/primitives.ts";
 import type { Refuse } from "./config-vars.ts";
 import type { ConfigEnv } from "./env.ts";
-import type { secrets } from "./var-names.ts";
+import type { secretVars } from "./var-names.ts";
 
 /** A secret and those it replaced: the first is used for what is new, and all are accepted until they are removed. */
 export type RotatingSecret = readonly [current: string, ...previous: string[]];
@@ -18,7 +18,7 @@ export interface Secrets {
 /** Guessing a shorter one is within reach of an attacker who holds one signed key. */
 const minSecretLength = 16;
 
-type SecretName = Exclude<(typeof secrets)[number], "ALERT_WEBHOOK_URL">;
+type SecretName = Exclude<(typeof secretVars)[number], "ALERT_WEBHOOK_URL">;
 
 export function readSecret(env: ConfigEnv, name: SecretName, refuse: Refuse): string | null {
   return readOneSecret(name, env[name] ?? "", refuse);

@@ -3,15 +3,15 @@
  * composition root and the objects' shells read bindings, and CONTAINER_IMAGE. Everyone else gets what they need handed in.
  * The namespaces are untyped here: an adapter casts a stub to its API once, so that this file depends on no object.
  */
-import type { secrets, vars } from "./var-names.ts";
+import type { plainVars, secretVars } from "./var-names.ts";
 
 /** `--var` and wrangler.toml give text; a test may bind a number. */
 type Var = string | number | undefined;
 type Secret = string | undefined;
 
 /** What `config.ts` reads. */
-export type ConfigEnv = { readonly [Name in (typeof vars)[number]]?: Var } & {
-  readonly [Name in (typeof secrets)[number]]?: Secret;
+export type ConfigEnv = { readonly [Name in (typeof plainVars)[number]]?: Var } & {
+  readonly [Name in (typeof secretVars)[number]]?: Secret;
 };
 
 export interface Env extends ConfigEnv {

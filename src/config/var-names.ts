@@ -2,7 +2,7 @@
  * The names of all vars and secrets that `config.ts` reads. Env, and the refusal of a misspelt name, derive from these two lists.
  * Each var has a range and a default in config-vars.ts, or a reader of its own.
  */
-export const vars = [
+export const plainVars = [
   "SANDBOX_PROVIDER",
   "PROVISION_TIMEOUT_SECONDS",
   "LAUNCH_TIMEOUT_SECONDS",
@@ -73,7 +73,7 @@ export const vars = [
   "MAX_LABEL_CHARACTERS",
 ] as const;
 
-export const secrets = [
+export const secretVars = [
   "ADMIN_TOKEN",
   "ADMIN_TOKEN_PREVIOUS",
   "KEY_SIGNING_SECRET",
@@ -87,4 +87,4 @@ export const secrets = [
   "ALERT_WEBHOOK_URL",
 ] as const;
 
-export const varNames: readonly string[] = [...vars, ...secrets];
+export const varNames: readonly string[] = [...plainVars, ...secretVars];
