@@ -26,7 +26,7 @@ export async function openLocalContainers(say: (line: string) => void): Promise<
   try {
     const image = baseImage(engine.host, say);
     const sidecar = sidecarImage(engine.host, image, say);
-    const queue = openStartQueue(engine.host);
+    const queue = await openStartQueue(engine.host);
     const env = {
       DOCKER_HOST: queue?.host ?? engine.host,
       WRANGLER_DOCKER_BIN: join(import.meta.dirname, "docker-shim.sh"),
@@ -34,7 +34,7 @@ export async function openLocalContainers(say: (line: string) => void): Promise<
     };
     const { host, isOurs } = engine;
     const end = async (): Promise<void> => {
-      queue?.close();
+      await queue?.close();
       await engine.end();
     };
     return { type: "ready", containers: { host, isOurs, image, env, end } };

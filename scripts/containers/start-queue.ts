@@ -6,18 +6,20 @@
  * start at once on two cores, each takes longer than that, and all of them are given up together. One after another they come up. Those
  * that would come up after their launch was given up are refused unstarted: they would only take time from the others.
  */
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Transform } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 
 export interface StartQueue {
   /** For DOCKER_HOST. */
   readonly host: string;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** On two cores: some wait for the engine while the programs of others start. */
@@ -30,29 +32,42 @@ const pollMs = 50;
 const knockMs = 1_000;
 const unixPrefix = "unix://";
 
-/** `engine`: as in DOCKER_HOST. Only one behind a unix socket gets a queue. null: none. */
-export function openStartQueue(engine: string): StartQueue | null {
+/**
+ * `engine`: as in DOCKER_HOST. Only one behind a unix socket gets a queue. null: none.
+ *
+ * It passes bytes in a thread of its own: whoever opened it may run `docker` and wait for it without a turn of its own thread, and
+ * `docker` would wait for the queue.
+ */
+export async function openStartQueue(engine: string): Promise<StartQueue | null> {
   if (!engine.startsWith(unixPrefix)) return null;
-  const engineSocket = engine.slice(unixPrefix.length);
-  const turns = new Turns(startsAtOnce);
-  const open = new Set<Socket>();
   const directory = mkdtempSync(join(tmpdir(), "mooring-queue-"));
-  const socketFile = join(directory, "engine.sock");
-  // Half open: the end of one direction is the end of a program's input, and its output still comes.
-  const server = createServer({ allowHalfOpen: true }, (client) => {
-    open.add(client);
-    client.once("close", () => open.delete(client));
-    pass(client, engineSocket, turns);
-  });
-  server.listen(socketFile);
+  const order: QueueOrder = {
+    engineSocket: engine.slice(unixPrefix.length),
+    socketFile: join(directory, "engine.sock"),
+  };
+  // None of the caller's flags: a test runner's are not for this thread.
+  const thread = new Worker(new URL("./start-queue-thread.ts", import.meta.url), { workerData: order, execArgv: [] });
+  await once(thread, "message");
+  thread.unref();
   return {
-    host: `${unixPrefix}${socketFile}`,
-    close: () => {
-      server.close();
-      for (const client of open) client.destroy();
+    host: `${unixPrefix}${order.socketFile}`,
+    close: async () => {
+      await thread.terminate();
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+export interface QueueOrder {
+  readonly engineSocket: string;
+  readonly socketFile: string;
+}
+
+/** Listens at `socketFile` in the calling thread. */
+export function serveQueue({ engineSocket, socketFile }: QueueOrder): Server {
+  const turns = new Turns(startsAtOnce);
+  // Half open: the end of one direction is the end of a program's input, and its output still comes.
+  return createServer({ allowHalfOpen: true }, (client) => pass(client, engineSocket, turns)).listen(socketFile);
 }
 
 function pass(client: Socket, engineSocket: string, turns: Turns): void {
@@ -165,7 +180,7 @@ class Turns {
 
   /** What ends the turn; null: it is a sidecar and has waited too long. */
   take(name: string): Promise<(() => void) | null> {
-    const release = once(() => this.#next());
+    const release = onlyOnce(() => this.#next());
     if (this.#free > 0) {
       this.#free -= 1;
       return Promise.resolve(release);
@@ -197,7 +212,7 @@ interface Waiting {
   readonly refuse: () => void;
 }
 
-function once(task: () => void): () => void {
+function onlyOnce(task: () => void): () => void {
   let isDone = false;
   return () => {
     if (isDone) return;

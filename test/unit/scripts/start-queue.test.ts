@@ -1,17 +1,19 @@
 /** The queue in front of the container engine, with a stand-in for the engine: what starts at once, in which order, and when a start is answered. */
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, request, type Server } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { type AddressInfo, connect, type Server as SocketServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { openStartQueue, type StartQueue } from "../../../scripts/containers/start-queue.ts";
+import { openStartQueue, serveQueue } from "../../../scripts/containers/start-queue.ts";
 import { until } from "../../support/until.ts";
 
 let directory: string;
 let engine: Server;
-let queue: StartQueue;
+let queue: SocketServer;
+let open: Set<Socket>;
 /** Of the stand-in: starts that have reached it, in order, with what answers each. */
 let starts: { readonly name: string; readonly answer: () => void }[];
 /** Of the sidecar: null while it does not listen. */
@@ -42,13 +44,15 @@ beforeEach(async () => {
   const socket = join(directory, "engine.sock");
   engine.listen(socket);
   await once(engine, "listening");
-  const opened = openStartQueue(`unix://${socket}`);
-  if (opened === null) throw new Error("There is no queue.");
-  queue = opened;
+  queue = serveQueue({ engineSocket: socket, socketFile: socketPath() });
+  open = new Set();
+  queue.on("connection", (client: Socket) => open.add(client));
+  await once(queue, "listening");
 });
 afterEach(() => {
   vi.restoreAllMocks();
   queue.close();
+  for (const client of open) client.destroy();
   engine.close();
   engine.closeAllConnections();
   listening?.close();
@@ -56,7 +60,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const socketPath = (): string => queue.host.slice("unix://".length);
+const socketPath = (): string => join(directory, "queue.sock");
 
 function start(name: string): { readonly status: Promise<number>; isAnswered: boolean } {
   const asking = request({
@@ -138,8 +142,25 @@ it("what runs in a container is passed both ways, each to its end", async () => 
   expect(said).toContain("it said POST /containers/a/start is only text here");
 });
 
-it("an engine that is not behind a unix socket has no queue", () => {
-  expect(openStartQueue("tcp://engine.invalid:2375")).toBeNull();
+it("whoever opened the queue may run a command that asks the engine through it, and wait for it without a turn of its own", async () => {
+  const socket = join(directory, "other.sock");
+  const serves = `require("http").createServer((_, reply) => reply.end("it answers")).listen(${JSON.stringify(socket)}, () => console.log("listens"))`;
+  const other = spawn(process.execPath, ["-e", serves], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(other.stdout, "data");
+  const opened = await openStartQueue(`unix://${socket}`);
+  try {
+    const file = JSON.stringify(opened?.host.slice("unix://".length));
+    const asks = `require("http").get({ socketPath: ${file}, path: "/" }, (reply) => reply.pipe(process.stdout))`;
+    const asked = spawnSync(process.execPath, ["-e", asks], { encoding: "utf8", timeout: 30_000 });
+    expect(asked.stdout).toBe("it answers");
+  } finally {
+    await opened?.close();
+    other.kill("SIGKILL");
+  }
+});
+
+it("an engine that is not behind a unix socket has no queue", async () => {
+  expect(await openStartQueue("tcp://engine.invalid:2375")).toBeNull();
 });
 
 async function fetchJson(path: string): Promise<unknown> {
