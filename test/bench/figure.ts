@@ -27,6 +27,12 @@ export interface Measure {
   run(say: (text: string) => void, size: Size): Promise<readonly Figure[]>;
 }
 
+/** A measure that ended in an error: its figures are missing from the run. */
+export interface FailedMeasure {
+  readonly name: string;
+  readonly why: string;
+}
+
 export function met({ value, bar }: Figure): boolean {
   return bar.type === "at most" ? value <= bar.value : value >= bar.value;
 }

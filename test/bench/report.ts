@@ -3,7 +3,8 @@ import { styleText } from "node:util";
 import Table from "cli-table3";
 import { bills, type Counted, leakPerDay, shape } from "./cost/bill.ts";
 import { prices, standard1 } from "./cost/prices.ts";
-import { type Figure, met, rounded } from "./figure.ts";
+import { type FailedMeasure, type Figure, met, rounded } from "./figure.ts";
+import { reasonOf } from "./reasons.ts";
 
 export interface Machine {
   readonly cpu: string;
@@ -17,6 +18,7 @@ export interface Machine {
 export interface Run {
   readonly machine: Machine;
   readonly figures: readonly Figure[];
+  readonly failed: readonly FailedMeasure[];
 }
 
 const shown = (figure: Figure): string => `${rounded(figure.value)} ${figure.unit}`;
@@ -55,18 +57,18 @@ export function countedFrom(figures: readonly Figure[]): Counted | null {
 
 const dollars = (value: number): string => `$${value.toFixed(2)}`;
 
-export function markdown({ machine, figures }: Run): string {
+export function markdown({ machine, figures, failed }: Run): string {
   const missed = figures.filter((figure) => !met(figure));
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
   const lines = [
     "# Speed and cost, measured",
     "",
     "Written by `npm run bench`; do not edit. Every figure is a ratio or a count taken in one run. What was found on the",
-    "way, and why a bar is missed, is in [performance.md](performance.md); what follows for a large fleet in [scale.md](scale.md).",
+    "way is in [performance.md](performance.md); what follows for a large fleet in [scale.md](scale.md). Why a bar is missed is said below the table.",
     "",
     `${machine.date}, commit \`${machine.commit}\`, ${machine.cores} cores (${machine.cpu}), ${machine.memoryGib} GiB; ${versions.join(", ")}.`,
     "",
-    `**${figures.length - missed.length} of ${figures.length} bars met.**`,
+    `**${figures.length - missed.length} of ${figures.length} bars met.**${failed.length > 0 ? ` ${failed.length} not measured.` : ""}`,
     "",
     "| | what | against | measured | bar |",
     "|---|---|---|---:|---:|",
@@ -74,7 +76,9 @@ export function markdown({ machine, figures }: Run): string {
       (figure) =>
         `| ${met(figure) ? "🟢" : "🔴"} | ${figure.what} | ${figure.against} | ${shown(figure)} | ${bar(figure)} |`,
     ),
+    ...failed.map(({ name, why }) => `| ⚫ | the measure \`${name}\` failed: ${inCell(why)} | — | not measured | — |`),
     "",
+    ...missedSection(missed),
     "## What the figures are made of",
     "",
     "| figure | |",
@@ -84,6 +88,33 @@ export function markdown({ machine, figures }: Run): string {
     ...costSection(figures),
   ];
   return `${lines.join("\n").trimEnd()}\n`;
+}
+
+function missedSection(missed: readonly Figure[]): readonly string[] {
+  if (missed.length === 0) return [];
+  return [
+    "## What is missed, by how much and why",
+    "",
+    "| figure | measured | bar | beyond it | why |",
+    "|---|---:|---:|---:|---|",
+    ...missed.map(
+      (figure) =>
+        `| \`${figure.id}\` | ${shown(figure)} | ${bar(figure)} | ${beyond(figure)} | ${reasonOf(figure) ?? "not found yet"} |`,
+    ),
+    "",
+  ];
+}
+
+/** By how much the bar is missed: a share of the bar, or the amount where the bar is 0. */
+function beyond({ value, bar: { value: limit }, unit }: Figure): string {
+  if (limit === 0) return `${rounded(value)} ${unit}`;
+  const share = Math.round((value / limit - 1) * 100);
+  return share > 100 ? `${rounded(value / limit)} times` : `${share > 0 ? "+" : "−"}${Math.abs(share)} %`;
+}
+
+/** One line without what ends a table's cell. */
+function inCell(text: string): string {
+  return text.replaceAll(/\s+/g, " ").replaceAll("|", "\\|").slice(0, 300);
 }
 
 function details({ details: all }: Figure): string {
