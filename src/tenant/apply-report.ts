@@ -173,16 +173,18 @@ function applyLease(
   }
   if (container !== null && lease.host !== undefined) learnHost(sql, container, lease.host, containers, now);
   if (lease.phase === "closed" && lease.receipt !== null) {
-    // Every report repeats it, and it does not change: a row written is a row billed.
-    sql.run(
-      `INSERT INTO receipt (session_id, generation, body, stored_at) VALUES (?, ?, ?, ?)
-       ON CONFLICT (session_id, generation) DO UPDATE SET body = excluded.body, stored_at = excluded.stored_at
-       WHERE body <> excluded.body`,
-      ...[sessionId, generation, JSON.stringify(lease.receipt), now],
-    );
     // A session tells of its last leases for as long as it lives, and the chain forgets: what is old was told, and is not entered anew.
     const isRecent = Date.parse(lease.receipt.verified_absent_at ?? "") >= now - receiptRetentionMs;
-    if (lease.statement !== undefined && isRecent) enterStatement(sql, sessionId, generation, lease.statement, now);
+    const chained = lease.statement !== undefined && isRecent;
+    if (chained) enterStatement(sql, sessionId, generation, lease.statement, now);
+    // Every report repeats it, and it does not change: a row written is a row billed.
+    sql.run(
+      `INSERT INTO receipt (session_id, generation, body, stored_at, chained) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (session_id, generation) DO UPDATE
+       SET body = excluded.body, stored_at = excluded.stored_at, chained = excluded.chained
+       WHERE body <> excluded.body`,
+      ...[sessionId, generation, JSON.stringify(lease.receipt), now, chained ? 1 : 0],
+    );
   }
 }
 
@@ -211,7 +213,8 @@ export function pruneRegistry(sql: Sql, now: number, limit: number): boolean {
   const before = now - receiptRetentionMs;
   const receipts = sql.run(
     `DELETE FROM receipt WHERE (session_id, generation) IN
-       (SELECT session_id, generation FROM receipt WHERE stored_at < ? ORDER BY stored_at LIMIT ?) RETURNING generation`,
+       (SELECT session_id, generation FROM receipt WHERE chained = 0 AND stored_at < ? ORDER BY stored_at LIMIT ?)
+     RETURNING generation`,
     ...[before, limit],
   );
   const erased = sql.run(

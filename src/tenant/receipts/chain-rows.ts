@@ -110,15 +110,22 @@ export function chainPage(sql: Sql, after: number, limit: number): ReceiptPage {
 }
 
 /**
- * From the oldest on and signed ones only, so that what is left is still one chain: it ends at the first that is not old enough,
- * which also spares an index. true: there may be more.
+ * From the oldest on and signed ones only, so that what is left is still one chain: it ends at the first that is not old enough.
+ * The receipt of each goes with its statement, so neither needs an index of its age. true: there may be more.
  */
 export function pruneChain(sql: Sql, before: number, limit: number): boolean {
   const oldest = sql.run("SELECT sequence, signed, stored_at FROM statement ORDER BY sequence LIMIT ?", limit);
   const kept = oldest.findIndex((row) => row["signed"] !== 1 || Number(row["stored_at"]) >= before);
   const gone = kept === -1 ? oldest : oldest.slice(0, kept);
   const last = gone.at(-1)?.["sequence"];
-  if (last !== undefined) sql.run("DELETE FROM statement WHERE sequence <= ?", last);
+  if (last !== undefined) {
+    sql.run(
+      `DELETE FROM receipt WHERE (session_id, generation) IN
+         (SELECT session_id, generation FROM statement WHERE sequence <= ?)`,
+      last,
+    );
+    sql.run("DELETE FROM statement WHERE sequence <= ?", last);
+  }
   return gone.length >= limit;
 }
 

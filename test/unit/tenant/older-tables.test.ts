@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { pruneRegistry, receiptRetentionMs } from "../../../src/tenant/apply-report.ts";
 import { readLedger } from "../../../src/tenant/ledger.ts";
 import { tenantMigrations } from "../../../src/tenant/schema.ts";
 import { readUsage } from "../../../src/tenant/usage.ts";
@@ -28,4 +29,20 @@ it("a registry whose tallies and sums were a row each keeps all of them, and the
     imbalances: [],
   });
   expect(readLedger(sql)).toMatchObject({ counts: { granted: 3, held: 1, proven: 2 }, used: 1, imbalances: [] });
+});
+
+it("receipts that were stored with an index of their age are forgotten when they are old, in the chain or not", () => {
+  const sql = nodeSql();
+  migrate(sql, tenantMigrations.slice(0, 18));
+  for (const id of ["a", "b"])
+    sql.run("INSERT INTO receipt (session_id, generation, body, stored_at) VALUES (?, 1, '{}', 1000)", id);
+  sql.run(
+    `INSERT INTO statement (sequence, session_id, generation, body, signed, stored_at) VALUES (1, 'a', 1, '{}', 1, 1000)`,
+  );
+  migrate(sql, tenantMigrations);
+  const left = () => sql.run("SELECT session_id FROM receipt").length;
+  pruneRegistry(sql, 1_000 + receiptRetentionMs, 10);
+  expect(left()).toBe(2);
+  pruneRegistry(sql, 1_001 + receiptRetentionMs, 10);
+  expect(left()).toBe(0);
 });

@@ -10,7 +10,7 @@ import { quotaTerms } from "../../../src/tenant/quota/quota.ts";
 import { receiptRetentionMs } from "../../../src/tenant/apply-report.ts";
 import { TenantCore } from "../../../src/tenant/tenant-core.ts";
 import { nodeSql, type NodeSql } from "../../support/node-sql.ts";
-import { born, lease, report, sessionId } from "../../support/reports.ts";
+import { born, generation, lease, report, sessionId } from "../../support/reports.ts";
 
 const a = sessionId("a");
 const b = sessionId("b");
@@ -112,6 +112,31 @@ describe("a tenant's chain of receipts", () => {
     keyIsSet = true;
     await notary().sign();
     expect(tenant.receipts.receiptChain(0, 10).data.map(({ statement }) => statement.sequence)).toEqual([2]);
+  });
+
+  it("[EVI-1] a receipt is forgotten together with its statement; one that is in no chain, when it is old", async () => {
+    close(a, 1, 1);
+    await notary().sign();
+    keyIsSet = false;
+    close(a, 2, 2);
+    tenant.report(report(b, 1, { leases: [lease(b, 1, "closed")] }));
+    // An index of their age would be one more row for each of them.
+    expect(sql.run("SELECT session_id FROM receipt WHERE chained = 0")).toEqual([{ session_id: b }]);
+    const known = () => [
+      ...[1, 2].map((count) => tenant.receipts.receipt(a, generation(count)) !== null),
+      tenant.receipts.receipt(b, null) !== null,
+    ];
+    now += receiptRetentionMs;
+    for (let round = 0; round < 5 && tenant.prune(); round += 1);
+    expect(known()).toEqual([true, true, true]);
+    now += 1;
+    for (let round = 0; round < 5 && tenant.prune(); round += 1);
+    // The statement of the second cannot be signed yet.
+    expect(known()).toEqual([false, true, false]);
+    keyIsSet = true;
+    await notary().sign();
+    for (let round = 0; round < 5 && tenant.prune(); round += 1);
+    expect(known()).toEqual([false, false, false]);
   });
 
   it("[EVI-1] a signature that was overtaken is not kept: each receipt names the hash of the one before it", async () => {
