@@ -6,11 +6,13 @@
  * and spawns. No await separates the second check from the spawn, so nothing is spawned after `retire` was acknowledged.
  * A launch answers when the wrapper listens; one that fails leaves no process.
  */
+import { availableParallelism } from "node:os";
 import type { HostInstance, HostLaunchOrder, HostRestoreOrder } from "../../../src/protocol/sandbox/host.ts";
 import type { RunAs } from "../../agent/user/job-user.ts";
 import { startTimeOf, ticksSinceBoot } from "../../proc/marked-processes.ts";
 import { refuseWithoutSpace, whyNotPrepared } from "../disk/space.ts";
 import type { KeyedQueue } from "../../../src/calls/keyed-queue.ts";
+import { Turns } from "../../../src/calls/turns.ts";
 import type { JobUsers } from "../processes/job-users.ts";
 import type { Residue } from "../processes/residue.ts";
 import type { Stopper } from "../processes/stopper.ts";
@@ -33,8 +35,15 @@ export interface LauncherParts extends GuardianParts, RefusalSources {
   readonly quotaBytes: number | null;
 }
 
+/**
+ * Programs that start at the same time share the processors, and a hundred of them would all be late together: each has a bound until it has
+ * to listen. In turns they come up one after the other, and the bound of each begins with its own start.
+ */
+export const launchesAtOnce = 2 * availableParallelism();
+
 export class Launcher {
   readonly #parts: LauncherParts;
+  readonly #turns = new Turns(launchesAtOnce);
   /** How many launches and restores of a sandbox id run or wait for their turn. */
   readonly #starting = new Map<string, number>();
 
@@ -120,11 +129,13 @@ export class Launcher {
       await this.#unpack({ instanceId, target: order, snapshot: order.restore, source, owner, passed });
       this.#refuse(instanceId, order);
     }
-    const { guardianPid, paths } = this.#begin(instanceId, order, armed);
-    const running = await untilWrapperListens(instanceId, guardianPid, paths);
-    if (running !== null) return this.#answered(order, armed, running);
-    await this.#clear(instanceId, order);
-    throw new Refusal("launch_failed", `The wrapper did not come up: ${lastWords(paths)}`);
+    return this.#turns.run(async () => {
+      const { guardianPid, paths } = this.#begin(instanceId, order, armed);
+      const running = await untilWrapperListens(instanceId, guardianPid, paths);
+      if (running !== null) return this.#answered(order, armed, running);
+      await this.#clear(instanceId, order);
+      throw new Refusal("launch_failed", `The wrapper did not come up: ${lastWords(paths)}`);
+    });
   }
 
   /** A restore that a retirement ended fails with that refusal. */
