@@ -19,6 +19,8 @@ export interface Claim {
   readonly except: readonly number[];
   /** A user that runs only processes of this claim; null: there is no such user. */
   readonly user: number | null;
+  /** Clock ticks since boot. Nothing that began earlier is marked, so its environment is not read; absent: it may be. */
+  readonly since?: number;
 }
 
 export function membersOf(claim: Claim, { table, environment, user }: Look): ProcessRow[] {
@@ -31,7 +33,7 @@ export function membersOf(claim: Claim, { table, environment, user }: Look): Pro
       .map((leader) => leader.pid),
   );
   const isMarked = (row: ProcessRow): boolean => {
-    if (claim.entries.length === 0) return false;
+    if (claim.entries.length === 0 || row.startTime < (claim.since ?? 0)) return false;
     const entries = environment(row.pid);
     return claim.entries.every((entry) => entries.includes(entry));
   };

@@ -21,10 +21,10 @@ export interface ProcessRow extends ProcessIdentity {
   readonly name: string;
 }
 
-/** null: no such process, or only its zombie. Throws when it cannot be read: a look that failed must never mean "gone". */
+/** null: no such process, only its zombie, or a thread of the kernel's own. Throws when it cannot be read: a look that failed must never mean "gone". */
 export function readRow(pid: number): ProcessRow | null {
   const stat = readStat(pid);
-  return stat === null || stat.zombie ? null : stat.row;
+  return stat === null || stat.zombie || stat.kernel ? null : stat.row;
 }
 
 /** A zombie still has it. null: no such process. */
@@ -40,7 +40,16 @@ export function identityOfChild(pid: number): ProcessIdentity {
   return identity;
 }
 
-function readStat(pid: number): { readonly row: ProcessRow; readonly zombie: boolean } | null {
+/** PF_KTHREAD. Nobody starts such a thread from outside the kernel, and its environment takes four times as long to find empty. */
+const kernelThread = 0x20_0000;
+
+interface Stat {
+  readonly row: ProcessRow;
+  readonly zombie: boolean;
+  readonly kernel: boolean;
+}
+
+function readStat(pid: number): Stat | null {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -54,10 +63,11 @@ function readStat(pid: number): { readonly row: ProcessRow; readonly zombie: boo
   // A leader thread that exited before its siblings looks like a zombie and is not: it still has threads.
   const zombie = (fields[0] === "Z" && number(17) <= 1) || fields[0] === "X" || fields[0] === "x";
   const name = text.slice(text.indexOf("(") + 1, text.lastIndexOf(")"));
-  return { row: { pid, parent: number(1), group: number(2), session: number(3), startTime: number(19), name }, zombie };
+  const row = { pid, parent: number(1), group: number(2), session: number(3), startTime: number(19), name };
+  return { row, zombie, kernel: (number(6) & kernelThread) !== 0 };
 }
 
-/** Every live process, in one look. */
+/** Every live process, in one look. Threads of the kernel are none. */
 export function readTable(): ProcessRow[] {
   const rows: ProcessRow[] = [];
   for (const name of readdirSync("/proc")) {

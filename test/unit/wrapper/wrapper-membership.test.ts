@@ -58,6 +58,21 @@ describe("which processes belong to an instance", () => {
     expect(pids(membersOf(claim, look(table)))).toEqual([20, 21, 22, 23, 24]);
   });
 
+  it("what began before the claim is not marked by it, and its environment is not read", () => {
+    const table = [row(50, 1, 50, 99), row(51, 1, 51, 100), row(52, 1, 52, 101)];
+    const claim = { entries: ["X=1"], leaders: [], except: [], user: null, since: 100 };
+    const read: number[] = [];
+    const seen = {
+      ...look(table),
+      environment: (pid: number) => {
+        read.push(pid);
+        return ["X=1"];
+      },
+    };
+    expect(pids(membersOf(claim, seen))).toEqual([51, 52]);
+    expect(read).toEqual([51, 52]);
+  });
+
   it("a group whose number was handed out again is a stranger's [PHY-18]", () => {
     const table = [row(20, 1, 20, 900), row(21, 20, 20, 901)];
     const claim = { entries: ["X=1"], leaders: [{ pid: 20, startTime: 100 }], except: [], user: null };

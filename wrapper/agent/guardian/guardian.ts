@@ -20,7 +20,7 @@ import { baseEnvironment, markedEnvironment } from "../../proc/marked-environmen
 import type { Claim } from "../../proc/membership.ts";
 import { markers } from "../../../src/protocol/sandbox/markers.ts";
 import { patienceOfOneLook } from "../../proc/environment.ts";
-import { readEnvironment, readTable, type ProcessIdentity } from "../../proc/process-table.ts";
+import { identityOf, readEnvironment, readTable, type ProcessIdentity } from "../../proc/process-table.ts";
 import { sharedLook } from "../../proc/shared-look.ts";
 import { takeStartLock, writeReady } from "./start-lock.ts";
 import { steadyClock } from "../steady-clock.ts";
@@ -240,6 +240,8 @@ class Watch {
       leaders: [...this.#leaders.values()],
       except: [process.pid],
       user: this.#jobUid,
+      // All of them descend from this process. Among many sandboxes that end together this spares most of each look.
+      since: identityOf(process.pid)?.startTime ?? 0,
     };
   }
 }

@@ -281,13 +281,10 @@ export class Job {
   }
 
   #claim(): Claim {
-    return {
-      entries: this.#plan.entries,
-      leaders: this.#leader === null ? [] : [this.#leader],
-      except: [process.pid, process.ppid],
-      // The other jobs have it too.
-      user: null,
-    };
+    const { entries } = this.#plan;
+    const leaders = this.#leader === null ? [] : [this.#leader];
+    // The other jobs run as the same user. Whatever carries this job's mark has it from its leader.
+    return { entries, leaders, except: [process.pid, process.ppid], user: null, since: this.#leader?.startTime ?? 0 };
   }
 
   async #cannotStart(error: unknown, directory: string): Promise<null> {
