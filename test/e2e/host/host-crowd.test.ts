@@ -2,6 +2,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { LaunchTurns } from "../../../wrapper/host/launch/launch-turns.ts";
 import { launchesAtOnce } from "../../../wrapper/host/launch/launcher.ts";
 import { RunningHost } from "../../support/running-host.ts";
 
@@ -49,3 +50,19 @@ it(
     }
   },
 );
+
+it("a launch that waits too long for its turn is refused unstarted, and does not keep a turn", async () => {
+  const turns = new LaunchTurns(1, 30);
+  let release = (): void => {};
+  const held = turns.run(() => new Promise<void>((resolve) => (release = resolve)));
+  let started = 0;
+  const late = turns.run(async () => (started += 1));
+  await expect(late).rejects.toMatchObject({ code: "launch_failed" });
+  release();
+  await held;
+  expect(started).toBe(0);
+  expect(await turns.run(async () => "its turn")).toBe("its turn");
+  const inOrder: number[] = [];
+  await Promise.all([1, 2, 3].map((each) => turns.run(async () => void inOrder.push(each))));
+  expect(inOrder).toEqual([1, 2, 3]);
+});

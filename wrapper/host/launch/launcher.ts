@@ -12,7 +12,6 @@ import type { RunAs } from "../../agent/user/job-user.ts";
 import { startTimeOf, ticksSinceBoot } from "../../proc/marked-processes.ts";
 import { refuseWithoutSpace, whyNotPrepared } from "../disk/space.ts";
 import type { KeyedQueue } from "../../../src/calls/keyed-queue.ts";
-import { Turns } from "../../../src/calls/turns.ts";
 import type { JobUsers } from "../processes/job-users.ts";
 import type { Residue } from "../processes/residue.ts";
 import type { Stopper } from "../processes/stopper.ts";
@@ -20,6 +19,7 @@ import type { Armed, Records, Running } from "../records/records.ts";
 import { type InstancePaths, snapshotNameText } from "../records/state-directory.ts";
 import { Refusal } from "../refusal.ts";
 import { lastWords, spawnGuardian, untilWrapperListens, type GuardianParts } from "./guardian-process.ts";
+import { LaunchTurns } from "./launch-turns.ts";
 import { refuseLaunch, type InstanceOrder, type RefusalSources } from "./launch-refusals.ts";
 import type { Progress, Restores, RestoreTarget, Unpacking } from "./restores.ts";
 
@@ -35,15 +35,13 @@ export interface LauncherParts extends GuardianParts, RefusalSources {
   readonly quotaBytes: number | null;
 }
 
-/**
- * Programs that start at the same time share the processors, and a hundred of them would all be late together: each has a bound until it has
- * to listen. In turns they come up one after the other, and the bound of each begins with its own start.
- */
 export const launchesAtOnce = 2 * availableParallelism();
+/** A launch call takes at most 60 s, and a start some of them. */
+const longestWaitMs = 40_000;
 
 export class Launcher {
   readonly #parts: LauncherParts;
-  readonly #turns = new Turns(launchesAtOnce);
+  readonly #turns = new LaunchTurns(launchesAtOnce, longestWaitMs);
   /** How many launches and restores of a sandbox id run or wait for their turn. */
   readonly #starting = new Map<string, number>();
 
