@@ -31,7 +31,7 @@ const reasons: Readonly<Record<string, string>> = {
   "first-command-containers.staggered": inContainers,
   "first-command-containers.burst": inContainers,
   "gone.many":
-    "100 Node processes end on two cores, and each guardian looks through /proc for what its wrapper left: processor time and no wait. One alone is gone in 0.1 s.",
+    "100 Node processes end on two cores, and each guardian looks through /proc for what its wrapper left. One alone is gone in 0.1 s.",
   "reclaim.slip": "As for 50 deletes at once.",
   "simulation.leaks":
     "One sandbox that was frozen from its start and measured its lease from the thaw. Nothing was called gone too early. A bound from the launch order would let a clock that is set back end healthy ones (decision 0003).",
