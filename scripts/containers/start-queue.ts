@@ -46,7 +46,7 @@ export async function openStartQueue(engine: string): Promise<StartQueue | null>
     socketFile: join(directory, "engine.sock"),
   };
   // None of the caller's flags: a test runner's are not for this thread.
-  const thread = new Worker(new URL("./start-queue-thread.ts", import.meta.url), { workerData: order, execArgv: [] });
+  const thread = new Worker(join(import.meta.dirname, "start-queue-thread.ts"), { workerData: order, execArgv: [] });
   await once(thread, "message");
   thread.unref();
   return {
