@@ -78,10 +78,17 @@ export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
       launchRetriesMs,
       stopGraceMs,
     },
-    launch: (order, bound) =>
-      caller.ask(order, objectPlace, bound, true, (object, ms) =>
+    launch: async (order, bound) => {
+      if (order.container !== undefined && wiring.sharing !== "offered")
+        return failed(
+          "unsupported",
+          `The provider ${name} gives no place in a shared container, so nothing was started.`,
+          "none",
+        );
+      return caller.ask(order, objectPlace, bound, true, (object, ms) =>
         order.container === undefined ? object.launch(order, ms) : object.launchMember(order, ms),
-      ),
+      );
+    },
     retire: async (target, bound) => {
       const call = (object: SandboxObjectApi, ms: number) => object.retire(aimOf(target), ms);
       const retired = await caller.ask(target, objectPlace, bound, true, call);

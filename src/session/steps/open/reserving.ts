@@ -21,7 +21,7 @@ export type Reserved =
 
 export async function reserve(ports: SessionPorts, session: Session, candidate: Candidate): Promise<Reserved> {
   const { clock, policy, logger } = ports;
-  const order = orderOf(session, candidate);
+  const order = orderOf(ports, session, candidate);
   const noReply = (what: string): Reserved => ({
     granted: false,
     failed: { code: "unavailable", message: `The tenant's registry ${what}.` },
@@ -39,13 +39,15 @@ export async function reserve(ports: SessionPorts, session: Session, candidate: 
   }
 }
 
-function orderOf(session: Session, { generation, sandboxId, provider }: Candidate): ReserveOrder {
+function orderOf(ports: SessionPorts, session: Session, { generation, sandboxId, provider }: Candidate): ReserveOrder {
   const provision = session.desired.type === "running" ? session.desired.provision : null;
   const purpose = provision?.purpose ?? "create";
   const shared = provision?.unusable === undefined ? { provider } : { provider, unusable: provision.unusable };
+  // One from a release whose provider gave places in shared containers gets a container of its own now: more than it asked for.
+  const joins = session.isolation === "shared" && ports.providers.get(provider)?.capabilities.shared === true;
   return {
     ...{ sessionId: session.id, generation, sandboxId, createdAt: session.createdAt, purpose },
-    ...(session.isolation === "shared" ? { shared } : {}),
+    ...(joins ? { shared } : {}),
   };
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { SandboxId, SessionId } from "../../../../src/domain/state/ids.ts";
 import { ContainerKeeper } from "../../../../src/tenant/containers/container-keeper.ts";
 import { caller, SessionRig } from "../../../support/session-rig.ts";
+import { ran } from "../../../support/suspension.ts";
 
 const minute = 60_000;
 
@@ -122,6 +123,19 @@ describe("a shared session", () => {
     await rig.during(3_000, rig.commands.resume(caller, null, 0));
     const back = await rig.view();
     expect(back).toMatchObject({ status: "running", container_id: expect.stringMatching(/^shared-/) });
+  });
+
+  it("that was paused while its provider gave such places comes back in a container of its own where it does not any more [DEL-11]", async () => {
+    const rig = await shared();
+    await rig.during(1_000, rig.commands.createJob(caller, { command: "write notes.txt kept" }));
+    await rig.pass(minute);
+    await rig.during(minute, rig.commands.pause(caller));
+    (rig.rig.sandbox.capabilities as { shared: boolean }).shared = false;
+    const from = rig.asked.length;
+    await rig.during(3_000, rig.commands.resume(caller, null, 0));
+    expect(await rig.view()).toMatchObject({ status: "running", isolation: "shared", container_id: null });
+    expect(rig.asked.slice(from).filter(({ container }) => container !== undefined)).toEqual([]);
+    expect(await ran(rig, "cat notes.txt")).toBe("kept\n");
   });
 
   it("whose record cannot be read is still aimed at in its container [DEL-3]", async () => {
