@@ -13,9 +13,6 @@ const host = hostname();
 const secret = "the-credential-of-this-test";
 const inject = [{ host, header: "x-credential", secret, plain_http: true }];
 
-interface EventPage {
-  readonly data: readonly { readonly type: string; readonly facts: Readonly<Record<string, unknown>> }[];
-}
 interface NetworkState {
   readonly network: { readonly mode: string; readonly state: string; readonly inject: readonly object[] };
 }
@@ -54,8 +51,7 @@ describeOnContainers("the rules for the network of a session", () => {
       const told = await until(
         "refusals are told",
         async () => {
-          const { data } = await mooring.call<EventPage>("GET", `/v1/sessions/${id}/events?limit=100`);
-          const denied = data
+          const denied = (await mooring.events(id))
             .filter(({ type }) => type === "network_denied")
             .flatMap(({ facts }) => Object.keys(facts));
           return denied.includes("example.com") && denied.includes("denied.example.com") ? denied : null;

@@ -25,6 +25,7 @@ export interface SessionView {
   readonly generation: number | null;
   readonly provider: string;
   readonly template: string;
+  readonly failure: string | null;
   readonly jobs_apart: { readonly proven: boolean; readonly unproven: readonly string[] } | null;
   readonly teardown?: {
     readonly verified_absent_at: string | null;
@@ -34,7 +35,7 @@ export interface SessionView {
   };
 }
 
-interface EventView {
+export interface EventView {
   readonly type: string;
   readonly facts: Readonly<Record<string, unknown>>;
 }
@@ -48,14 +49,20 @@ export interface JobView {
 export class RealMooring {
   readonly #directory = mkdtempSync(join(tmpdir(), "mooring-real-"));
   readonly #sdkDockerfile: string | null;
+  readonly #script: string | null;
   #vars: Readonly<Record<string, string>>;
   #dev: DevWorker | null = null;
   #key = "";
 
-  /** `sdkDockerfile`: of the provider `sandbox-sdk`, which has no containers without it. */
-  constructor(vars: Readonly<Record<string, string>> = {}, sdkDockerfile: string | null = null) {
+  /** `sdkDockerfile`: of the provider `sandbox-sdk`, which has no containers without it. `script`: instead of `main` in wrangler.toml. */
+  constructor(
+    vars: Readonly<Record<string, string>> = {},
+    sdkDockerfile: string | null = null,
+    script: string | null = null,
+  ) {
     this.#vars = vars;
     this.#sdkDockerfile = sdkDockerfile;
+    this.#script = script;
   }
 
   /** As a deploy does: everything stored stays, and what runs is found again by code with other vars. */
@@ -76,7 +83,7 @@ export class RealMooring {
       worker: realWorker,
       vars,
       state,
-      flags: ["--env-file", file],
+      flags: [...(this.#script === null ? [] : [this.#script]), "--env-file", file],
     });
     this.#key = await freshKey({ tenant: "acme", scopes: [] }, secrets.KEY_SIGNING_SECRET);
   }
