@@ -3,9 +3,10 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { must, run } from "../../scripts/containers/run-command.ts";
 import { until } from "../support/until.ts";
 import { describeOnContainers, killAgent } from "./support/real-containers.ts";
-import { containerOf, containersOf, RealMooring, type SessionView } from "./support/real-mooring.ts";
+import { containerOf, containersOf, containersOfClass, RealMooring, type SessionView } from "./support/real-mooring.ts";
 
 const rounds = 10;
+const capSysPtrace = 1n << 19n;
 /** The agent listens at one port; nothing else of root's listens. */
 const asJob =
   "curl -s -o /dev/null -m 5 -w '%{http_code}\\n' http://127.0.0.1:8700/health; grep -c ' 00010000 ' /proc/net/unix | grep -v '^0$' || true";
@@ -15,8 +16,11 @@ describeOnContainers("a session in a container of its own", () => {
   beforeAll(() => mooring.start());
   afterAll(() => mooring.stop());
 
-  it("runs jobs as a user without any capability, proves it, and is proven gone when it is deleted [CON-2, CON-8]", async () => {
+  it("runs jobs as a user without any capability, proves it, and is proven gone when it is deleted [CON-2, CON-8, BUG-24]", async () => {
     const id = await mooring.running();
+    // Root of this engine's containers may not look into processes of others: a helper of the jobs' user does.
+    const root = mooring.readInContainer(id, "grep CapBnd /proc/1/status");
+    expect(BigInt(`0x${root.trim().split(/\s+/).at(-1)}`) & capSysPtrace).toBe(0n);
     const said = await mooring.job(
       id,
       "id -un; echo $HOME; grep -E '^(Cap|NoNewPrivs)' /proc/self/status; test -e /run/mooring/order || echo gone",
@@ -66,6 +70,13 @@ describeOnContainers("a session in a container of its own", () => {
     must("docker", ["start", name]);
     await until("it has ended by itself", () => containersOf(id).length === 0);
     expect((await mooring.ended(id)).teardown?.verified_absent_at).not.toBeNull();
+  });
+
+  it("a place in a shared container is refused in words, and nothing is started [BUG-23]", async () => {
+    const why = await mooring.call("POST", "/v1/sessions", { isolation: "shared" }).catch(String);
+    expect(why).toContain("unsupported_by_provider");
+    expect(why).toContain("gives every session a container of its own");
+    expect(containersOfClass("")).toEqual([]);
   });
 
   it("files survive pause and resume, round after round [CON-12]", { timeout: 600_000 }, async () => {

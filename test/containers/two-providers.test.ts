@@ -3,6 +3,8 @@
  * one; its server in the container is a stand-in, because the image of the SDK is in a registry.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { must } from "../../scripts/containers/run-command.ts";
+import { until } from "../support/until.ts";
 import { describeOnContainers } from "./support/real-containers.ts";
 import { containersOf, containersOfClass, RealMooring, type SessionView } from "./support/real-mooring.ts";
 import { type SdkImage, sdkImage } from "./sdk/image.ts";
@@ -19,6 +21,32 @@ describeOnContainers("two providers in one deployment", () => {
     await mooring.stop();
     image.remove();
   });
+
+  it(
+    "a sandbox of the SDK is saved and comes back, also after a save that failed [BUG-21, BUG-22]",
+    { timeout: 300_000 },
+    async () => {
+      const id = await mooring.running({ auto_resume: false });
+      await mooring.job(id, "echo saved > file");
+      const [container = ""] = containersOfClass("SandboxContainer");
+      must("docker", ["exec", container, "mv", "/opt/mooring/toolbox.js", "/opt/mooring/away.js"]);
+      await mooring.call("POST", `/v1/sessions/${id}/pause`, {});
+      await until(
+        "the pause has failed",
+        async () => (await mooring.events(id)).some(({ type }) => type === "pause_failed"),
+        60_000,
+      );
+      expect(await mooring.job(id, "cat file")).toBe("saved\n");
+      must("docker", ["exec", container, "mv", "/opt/mooring/away.js", "/opt/mooring/toolbox.js"]);
+      await mooring.call("POST", `/v1/sessions/${id}/pause`, {});
+      await mooring.becomes(id, "paused");
+      await mooring.call("POST", `/v1/sessions/${id}/resume`, {});
+      await mooring.becomes(id, "running");
+      expect(await mooring.job(id, "cat file")).toBe("saved\n");
+      await mooring.ended(id);
+      expect(containersOfClass("")).toEqual([]);
+    },
+  );
 
   it(
     "a deploy strands no session of the SDK: it goes on and ends where it is, and new ones go to the other [CON-11]",
