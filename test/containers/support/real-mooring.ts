@@ -35,7 +35,7 @@ export interface SessionView {
   };
 }
 
-export interface EventView {
+interface EventView {
   readonly type: string;
   readonly facts: Readonly<Record<string, unknown>>;
 }
