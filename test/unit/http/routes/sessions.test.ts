@@ -282,7 +282,8 @@ describe("list", () => {
 
   it("asks one shard, for this tenant, with the filters and 20 by default [API-3]", async () => {
     const client = await httpClient();
-    const filters = "status=running&label[team]=a%20b&label[x/y]=&template=python&created_after=2026-01-31T12:00:00%2B01:00";
+    const filters =
+      "status=running&label[team]=a%20b&label[x/y]=&template=python&created_after=2026-01-31T12:00:00%2B01:00";
     expect((await client.send("GET", `/v1/sessions?${filters}`)).status).toBe(200);
     expect(client.calls).toEqual([
       {
