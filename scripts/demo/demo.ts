@@ -1,7 +1,8 @@
 /**
- * `npm run demo -- [--open]`: the main job of Mooring on this machine, told as a story in under a minute, in a state directory of its
+ * `npm run demo -- [--open] [--patient]`: the main job of Mooring on this machine, told as a story in under a minute, in a state directory of its
  * own. Exit 0 only when everything held and the host confirms that no process is left; else 1, with what was left or
- * surprising. `--open` shows it in the console too, and waits at the end for a Ctrl-C where somebody can press it. Whatever happens, Ctrl-C included, sandboxes, workerd and host are ended and the directory is removed.
+ * surprising. `--open` shows it in the console too, and waits at the end for a Ctrl-C where somebody can press it. `--patient` gives a busy
+ * machine longer clocks. Whatever happens, Ctrl-C included, sandboxes, workerd and host are ended and the directory is removed.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
@@ -9,14 +10,14 @@ import { join } from "node:path";
 import { openBrowser } from "../../src/cli/screen/browser.ts";
 import { type Figures, figureLines } from "./figures.ts";
 import { bad, bold, dim, good, say, seconds } from "./stage.ts";
-import { demoVars, Story, Surprise } from "./story.ts";
+import { type Clocks, patientClocks, shortClocks, Story, Surprise, varsOf } from "./story.ts";
 import { readCommandLine } from "../command-line.ts";
 import { onceAskedToStop, type StopRequest } from "../stack/signals.ts";
 import { Stack, StackFailure } from "../stack/stack.ts";
 
 type Ending = "held" | "failed" | "interrupted";
 
-async function perform(directory: string, stop: StopRequest, open: boolean): Promise<Ending> {
+async function perform(directory: string, stop: StopRequest, open: boolean, clocks: Clocks): Promise<Ending> {
   const began = performance.now();
   say(`${bold("Mooring")}  ${dim("the life and the proven end of an agent sandbox, on this machine")}\n`);
   say(dim("Starting the local sandbox host and workerd (wrangler dev) …"));
@@ -30,7 +31,7 @@ async function perform(directory: string, stop: StopRequest, open: boolean): Pro
         stateDirectory: directory,
         secretsFile: join(directory, "secrets"),
         port: 0,
-        vars: demoVars,
+        vars: varsOf(clocks),
         faults: false,
         reload: false,
         cronSeconds: 10,
@@ -38,10 +39,14 @@ async function perform(directory: string, stop: StopRequest, open: boolean): Pro
       },
       stop.signal,
     );
-    say(dim(`Ready after ${seconds(performance.now() - began)} at ${stack.url}, with short clocks: a lease of 8 s.`));
+    say(
+      dim(
+        `Ready after ${seconds(performance.now() - began)} at ${stack.url}, with short clocks: a lease of ${clocks.leaseSeconds} s.`,
+      ),
+    );
     const key = await stack.apiKey("demo");
     if (open) await openConsole(stack.url, key);
-    story = new Story(stack, key, stop.signal);
+    story = new Story(stack, key, clocks, stop.signal);
     figures = await Promise.race([story.tell(), crash(stack, stop)]);
     ending = "held";
   } catch (error) {
@@ -52,15 +57,19 @@ async function perform(directory: string, stop: StopRequest, open: boolean): Pro
         : `\n${bad("It did not go as promised.")} ${words(error)}`,
     );
     const [load = 0] = loadavg();
-    // Its clocks are short so that the story is: a lease of 8 s, an idle clock of 6.
+    // Its clocks are short so that the story is.
     if (ending === "failed" && load > availableParallelism())
-      say(dim("This machine is busy, and the story's clocks are short: try again when it is idle."));
+      say(
+        dim(
+          "This machine is busy, and the story's clocks are short: `npm run demo -- --patient` gives it longer ones.",
+        ),
+      );
   }
   if (open && ending === "held" && process.stdin.isTTY) {
     say(dim("\nThe console goes on showing it. Ctrl-C ends everything."));
     await Promise.race([stop.asked, stack?.crashed()]);
   }
-  const cleaned = stack === null || (await end(stack, story));
+  const cleaned = stack === null || (await end(stack, story, clocks));
   if (cleaned && figures !== null) {
     say(`\n${bold("Figures")}`);
     for (const figure of figureLines(figures)) say(figure);
@@ -81,7 +90,7 @@ async function openConsole(url: string, key: string): Promise<void> {
 }
 
 /** Ends the sandboxes that are left, then the stack. False when something could not be ended. */
-async function end(stack: Stack, story: Story | null): Promise<boolean> {
+async function end(stack: Stack, story: Story | null, clocks: Clocks): Promise<boolean> {
   const left = await stack.residue(story?.sessions).catch(() => []);
   if (left.length > 0) {
     const sandboxes = new Set(left.map((each) => each.session_id)).size;
@@ -92,7 +101,7 @@ async function end(stack: Stack, story: Story | null): Promise<boolean> {
   if (how === undefined || how === "exit code 0") return true;
   say(
     bad(
-      `The local host could not end every sandbox (${how}); each ends by itself within its lease of ${demoVars.LEASE_TTL_SECONDS} s.`,
+      `The local host could not end every sandbox (${how}); each ends by itself within its lease of ${clocks.leaseSeconds} s.`,
     ),
   );
   return false;
@@ -110,14 +119,14 @@ function words(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-const { values } = readCommandLine("Usage: npm run demo -- [--open]", {
-  options: { open: { type: "boolean", default: false } },
+const { values } = readCommandLine("Usage: npm run demo -- [--open] [--patient]", {
+  options: { open: { type: "boolean", default: false }, patient: { type: "boolean", default: false } },
 });
 const stop = onceAskedToStop();
 const directory = mkdtempSync(join(tmpdir(), "mooring-demo-"));
 let ending: Ending = "failed";
 try {
-  ending = await perform(directory, stop, values.open);
+  ending = await perform(directory, stop, values.open, values.patient ? patientClocks : shortClocks);
 } finally {
   rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -45,7 +45,7 @@ function demo(flags: readonly string[] = [], env: Readonly<Record<string, string
 
 it(
   "the README's first command tells the whole story with a receipt for each session, and leaves no process and no file [API-15] [PEO-6]",
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   async () => {
     // What a new user is told to type is what runs here.
     const readme = readFileSync(join(repository, "README.md"), "utf8");
@@ -54,8 +54,14 @@ it(
       scripts: Record<string, string>;
     };
     expect(scripts["demo"]).toContain("scripts/demo/demo.ts");
-    const run = demo();
-    const code = await run.ended;
+    let run = demo();
+    let code = await run.ended;
+    // Its clocks are made for a machine with nothing else to do. Where others keep this one busy, it says so, and what to type instead.
+    if (run.said().includes("npm run demo -- --patient")) {
+      expect(code).toBe(1);
+      run = demo(["--patient"]);
+      code = await run.ended;
+    }
     expect(run.said()).toContain("Everything held.");
     expect(code).toBe(0);
     expect(run.said().match(/verified absent │ \d\d:\d\d:\d\d/g)).toHaveLength(2);
@@ -72,7 +78,7 @@ it(
   "leaves no process and no file after Ctrl-C in the middle of a job, also when it is pressed twice [API-15]",
   { timeout: 120_000 },
   async () => {
-    const run = demo();
+    const run = demo(["--patient"]);
     await until("the first job writes", () => run.said().includes("step 2 of 5"), 60_000);
     expect(processesOf(run.directory).length).toBeGreaterThan(4);
     run.child.kill("SIGINT");
@@ -87,7 +93,7 @@ it(
   "says so, exits 1 and leaves no process when the host dies in the middle of a job",
   { timeout: 120_000 },
   async () => {
-    const run = demo();
+    const run = demo(["--patient"]);
     await until("the first job writes", () => run.said().includes("step 2 of 5"), 60_000);
     const host = processesOf(run.directory).find(
       (each) => each.includes("wrapper/host/main.ts") && !each.includes("leash"),
@@ -105,7 +111,7 @@ it(
   { timeout: 180_000 },
   async () => {
     // No display: there is no browser that could be opened.
-    const run = demo(["--open"], { DISPLAY: "", WAYLAND_DISPLAY: "" });
+    const run = demo(["--open", "--patient"], { DISPLAY: "", WAYLAND_DISPLAY: "" });
     const address = await until(
       "the console's address is told",
       () => /Open the console within a minute: (\S+)/.exec(run.said())?.[1] ?? null,
