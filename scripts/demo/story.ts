@@ -46,6 +46,9 @@ export function varsOf({ leaseSeconds, renewSeconds, lookSeconds }: Clocks): Rea
   };
 }
 
+/** Several renewals, late ones among them. */
+const idlingWithinMs = 30_000;
+
 /** Of every stack that the tests start, too. */
 export const demoVars = varsOf(shortClocks);
 
@@ -186,9 +189,8 @@ export class Story {
   }
 
   async #watchIdle(session: SessionView): Promise<Ended & Pick<Figures, "wrapperAndGuardian" | "idleToAbsentMs">> {
-    const before = await this.#api.session(session.id);
-    const { idle_at: idleAt, end_at: endAt, expires_at: expiresAt } = before;
-    if (idleAt === null) throw new Surprise("No job runs, yet the session has no idle_at.");
+    const { idle_at: idleAt, end_at: endAt, expires_at: expiresAt } = await this.#idling(session.id);
+    if (idleAt === null) throw new Surprise("Nothing runs, yet the session has no idle_at.");
     line(`end_at      ${clock(endAt)}, in ${span(Date.parse(endAt) - Date.now())}: moves only when a client asks`);
     line(`idle_at     ${clock(idleAt)}, in ${span(Date.parse(idleAt) - Date.now())}: slides with every job`);
     line(`expires_at  ${clock(expiresAt ?? idleAt)}: the earliest of all clocks`);
@@ -204,6 +206,16 @@ export class Story {
     const idleToAbsentMs = Date.parse(ended.receipt.verified_absent_at ?? "") - deadline;
     line(`${good("Proven gone")} ${seconds(idleToAbsentMs)} after the idle deadline.`);
     return { ...ended, wrapperAndGuardian, idleToAbsentMs };
+  }
+
+  /** That the server of the chapter before has ended is told by a renewal: until then the session counts as in use. */
+  async #idling(id: string): Promise<SessionView> {
+    const until = performance.now() + idlingWithinMs;
+    for (;;) {
+      const session = await this.#api.session(id);
+      if (session.idle_at !== null || performance.now() > until) return session;
+      await pause(200, undefined, { signal: this.#signal });
+    }
   }
 
   async #deleteStubborn(): Promise<Ended> {
