@@ -1,4 +1,4 @@
-/** Whoever ended a session and lists theirs next finds it ending: the index hears of it from here, and of the outcome from the session. */
+/** Tells the index that a caller has just ended a session, so that their next list shows it as ending. The outcome comes later, in the session's own report. */
 import type { SessionId } from "../domain/state/ids.ts";
 import type { SessionView } from "../protocol/resources/session/sessions.ts";
 import { bounded } from "../calls/bounded-call.ts";

@@ -1,4 +1,4 @@
-/** What is copied from a page has its times in UTC: "3 min ago" says nothing wherever it is pasted. */
+/** Copying from a page replaces relative times by UTC instants: "3 min ago" loses its meaning where it is pasted. */
 export function copyTimesAsUtc(): void {
   document.addEventListener("copy", (event) => {
     const selection = getSelection();

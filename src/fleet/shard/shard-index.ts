@@ -68,8 +68,10 @@ export class ShardIndex {
   /** Answers the version held afterwards: at least the one sent. */
   report(report: SessionReport): { readonly version: number } {
     const now = this.#clock.now();
+    const held = this.#write((sql) => applyReport(sql, report, { told: true, heardAt: now, now }));
+    // After the write: were it to fail, the row would still say that it runs.
     this.#ends.reported(report);
-    return this.#write((sql) => applyReport(sql, report, { told: true, heardAt: now, now }));
+    return held;
   }
 
   /** Lists show the end from now on. Writes nothing. */

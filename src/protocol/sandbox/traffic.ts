@@ -27,7 +27,7 @@ export const trafficHeaders = {
   instance: "mooring-instance",
   /** Marks a request that does not move the idle clock: a watcher, a look. */
   quiet: "mooring-quiet",
-  /** Of a request to a port: what its server gets as `Host`, instead of `localhost:<port>`. */
+  /** The `Host` header that the server on a port receives; absent: `localhost:<port>`. */
   portHost: "mooring-port-host",
   /** On a refusal that is ours, and on nothing else: one of `trafficRefusals`. */
   refused: "mooring-refused",

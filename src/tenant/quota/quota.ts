@@ -142,7 +142,7 @@ function granted(container: ContainerId | null): ReserveReply {
   return container === null ? { granted: true } : { granted: true, container };
 }
 
-/** What is stored of the session that asks. A session made anew under an erased id starts without the old session's reports. */
+/** Reads the row of the session that asks. A session made anew under an erased id does not take over the reports of the old one. */
 function incarnationOf(sql: Sql, order: ReserveOrder): RegisteredSession {
   const held = readSession(sql, order.sessionId);
   const fresh = unknownSession(sql, order.sessionId, order.createdAt);
