@@ -110,6 +110,13 @@ export const serviceCanaries: readonly Canary[] = [
     byTests("unit/wrapper/wrapper-fence"),
   ),
   agent(
+    "what cleans up after SIGTERM gets SIGTERM too [PHY-6]",
+    "proc/end-processes.ts",
+    ".filter((one) => !askedAt.has(keyOf(one)) && !cleansUp(one, byPid, askedAt))",
+    ".filter((one) => !askedAt.has(keyOf(one)))",
+    byTests("unit/wrapper/end-processes"),
+  ),
+  agent(
     "pings of an open page hold the idle clock [TRA-8]",
     "agent/traffic/activity.ts",
     "(opcode !== ping && opcode !== pong)",

@@ -1,7 +1,7 @@
 /** The processes of a claim, looked for and ended. For a process that looks after its own: wrapper and guardian. */
 import { endProcesses } from "./end-processes.ts";
 import { membersOf, type Claim } from "./membership.ts";
-import { signalProcess, type ProcessRow } from "./process-table.ts";
+import { signalProcess, ticksSinceBoot, type ProcessRow } from "./process-table.ts";
 import type { TakeLook } from "./shared-look.ts";
 
 export interface Claimed {
@@ -62,6 +62,7 @@ export async function endClaimed(
     terminates: (left) => left,
     freezes: () => true,
     killForMs: Number.POSITIVE_INFINITY,
+    ticks: ticksSinceBoot,
     signal: (member, signal) => {
       try {
         return signalProcess(member, signal);

@@ -1,6 +1,9 @@
 /**
  * Ends processes: SIGTERM once each, a grace, then SIGKILL until a look finds none.
  *
+ * What a process starts after its SIGTERM is its clean-up, such as the `tar` of a shell's trap. It gets no SIGTERM of its own
+ * while its parent lives: that would end the clean-up that the grace is for.
+ *
  * The one mechanism for it. The caller says how to look and how to signal, because a job is found by its claim
  * (claimed-processes.ts) and a whole instance by its residue (host/processes/residue.ts). A process in an uninterruptible wait
  * outlives SIGKILL; then the caller learns what remains, or waits for ever when it gave no bound.
@@ -13,7 +16,11 @@ const firstPauseMs = 10;
 const longestPauseMs = 100;
 const longestKillPauseMs = 1_000;
 
-export interface Ending<Process extends ProcessIdentity> {
+export interface Relative extends ProcessIdentity {
+  readonly parent: number;
+}
+
+export interface Ending<Process extends Relative> {
   readonly clock: { now(): number };
   /** Who is left. null: the look failed, which does not mean "none". */
   readonly look: () => Promise<readonly Process[] | null>;
@@ -27,6 +34,8 @@ export interface Ending<Process extends ProcessIdentity> {
   readonly killAt: () => number;
   /** How long SIGKILL is tried. Infinity: until nothing is left. */
   readonly killForMs: number;
+  /** Clock ticks since boot, on which start times are told. */
+  readonly ticks: () => number;
 }
 
 export interface Ended<Process> {
@@ -37,17 +46,20 @@ export interface Ended<Process> {
   readonly remaining: readonly Process[];
 }
 
-export async function endProcesses<Process extends ProcessIdentity>(ending: Ending<Process>): Promise<Ended<Process>> {
-  const { clock, look, killAt } = ending;
+export async function endProcesses<Process extends Relative>(ending: Ending<Process>): Promise<Ended<Process>> {
+  const { clock, look, killAt, ticks } = ending;
   const signalled = new Map<string, Process>();
-  const terminated = new Set<string>();
+  const askedAt = new Map<string, number>();
   let left = await look();
   const found = left ?? [];
 
   for (let pauseMs = firstPauseMs; left?.length !== 0 && clock.now() < killAt();) {
-    for (const one of ending.terminates(left ?? [])) {
-      if (terminated.has(keyOf(one))) continue;
-      terminated.add(keyOf(one));
+    const byPid = new Map((left ?? []).map((one) => [one.pid, one]));
+    const asked = ending
+      .terminates(left ?? [])
+      .filter((one) => !askedAt.has(keyOf(one)) && !cleansUp(one, byPid, askedAt));
+    for (const one of asked) {
+      askedAt.set(keyOf(one), ticks());
       if (ending.signal(one, "SIGTERM")) signalled.set(keyOf(one), one);
     }
     await pause(Math.min(pauseMs, Math.max(1, killAt() - clock.now())));
@@ -69,6 +81,18 @@ export async function endProcesses<Process extends ProcessIdentity>(ending: Endi
   const remaining = left ?? [];
   for (const one of remaining) signalled.delete(keyOf(one));
   return { found, ended: [...signalled.values()], remaining };
+}
+
+/** Whether one of its living ancestors began it, or what began it, after its SIGTERM. What was forked earlier and found later is no clean-up. */
+function cleansUp(
+  one: Relative,
+  byPid: ReadonlyMap<number, Relative>,
+  askedAt: ReadonlyMap<string, number>,
+): boolean {
+  const parent = byPid.get(one.parent);
+  if (parent === undefined) return false;
+  const at = askedAt.get(keyOf(parent));
+  return at === undefined ? cleansUp(parent, byPid, askedAt) : one.startTime >= at;
 }
 
 /** A pid alone may have been handed out again. */

@@ -59,11 +59,6 @@ export function startTimeOf(pid: number): number | null {
   return readStat(pid)?.startTime ?? null;
 }
 
-/** Clock ticks since boot, now. The kernel reports process starts in 1/100 s on every Linux that Node runs on. */
-export function ticksSinceBoot(): number {
-  return Math.floor(Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 100);
-}
-
 export function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }

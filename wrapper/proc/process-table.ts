@@ -27,6 +27,11 @@ export function readRow(pid: number): ProcessRow | null {
   return stat === null || stat.zombie || stat.kernel ? null : stat.row;
 }
 
+/** Clock ticks since boot, now. The kernel reports process starts in 1/100 s on every Linux that Node runs on. */
+export function ticksSinceBoot(): number {
+  return Math.floor(Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 100);
+}
+
 /** A zombie still has it. null: no such process. */
 export function identityOf(pid: number): ProcessIdentity | null {
   const stat = readStat(pid);

@@ -8,7 +8,8 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { lookOrder, type LookReport, type ToolMember } from "../../src/protocol/sandbox/toolbox.ts";
-import { startTimeOf, ticksSinceBoot } from "../proc/marked-processes.ts";
+import { startTimeOf } from "../proc/marked-processes.ts";
+import { ticksSinceBoot } from "../proc/process-table.ts";
 import { type Aim, type Counted, type Found, type Owner, Residue } from "../host/processes/residue.ts";
 import { isGone } from "../proc/errno.ts";
 

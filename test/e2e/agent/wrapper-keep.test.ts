@@ -38,6 +38,19 @@ describe("a job with keep", () => {
     expect(processesRunning(nap)).toEqual([]);
   });
 
+  it("[PHY-6] a program that cleans up after TERM keeps what it starts for that, also by a shell of its own", async () => {
+    const instance = await startInstance({ job_grace_ms: 60_000 });
+    await instance.renew();
+    // The looks of the one that ends it come every 10 to 100 ms: many of them find the naps.
+    const cleanUp = "sleep 0.5 && sh -c 'sleep 0.5 && touch bye'; exit";
+    const service = `trap "${cleanUp}" TERM; touch up; while :; do sleep 0.05; done`;
+    await instance.start({ id: "tidy", command: service });
+    await until("it is up", () => existsSync(join(instance.boot.workspace_dir, "up")));
+    await instance.call("DELETE", "/jobs/tidy?as=cancelled");
+    expect(await instance.ended("tidy")).toMatchObject({ state: "cancelled" });
+    expect(existsSync(join(instance.boot.workspace_dir, "bye"))).toBe(true);
+  });
+
   it("[BUG-42] what was kept may go on to write, and is ended with TERM before KILL", async () => {
     const instance = await startInstance({ job_grace_ms: 2_000 });
     await instance.renew();

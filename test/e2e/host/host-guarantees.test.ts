@@ -366,7 +366,7 @@ describe("a signal of the local host", () => {
     const pid = child.pid ?? 0;
     const startTime = startTimeOf(pid) ?? 0;
     const residue = new Residue(() => 0, null);
-    const found = { pid, startTime, owner, kind: "job", by: "marks" } as const;
+    const found = { pid, startTime, parent: process.pid, owner, kind: "job", by: "marks" } as const;
     expect(residue.signal({ ...found, startTime: startTime - 1 }, "SIGKILL")).toBe(false);
     expect(residue.signal({ ...found, owner: { ...owner, instance: "j" } }, "SIGKILL")).toBe(false);
     expect(residue.signal({ ...found, owner: { ...owner, generation: 8 } }, "SIGKILL")).toBe(false);

@@ -5,10 +5,14 @@ import { endProcesses, type Ending } from "../../../wrapper/proc/end-processes.t
 interface Played {
   readonly pid: number;
   readonly startTime: number;
+  readonly parent: number;
 }
 
-/** `looks`: what each look finds, in order; the last one is found from then on. */
-function played(looks: readonly (readonly number[] | null)[], change: Partial<Ending<Played>> = {}) {
+/** What is asked to end is asked at this tick. */
+const askedAtTick = 50;
+
+/** `looks`: what each look finds, in order; the last one is found from then on. A pid alone began at tick 1 and has no parent among them. */
+function played(looks: readonly (readonly (number | Played)[] | null)[], change: Partial<Ending<Played>> = {}) {
   const signals: string[] = [];
   let now = 0;
   let taken = 0;
@@ -16,10 +20,11 @@ function played(looks: readonly (readonly number[] | null)[], change: Partial<En
     // Each reading is a tick, so that no real time decides.
     clock: { now: () => (now += 1) },
     look: async () => {
-      const pids = looks[Math.min(taken, looks.length - 1)] ?? null;
+      const seen = looks[Math.min(taken, looks.length - 1)] ?? null;
       taken += 1;
-      return pids === null ? null : pids.map((pid) => ({ pid, startTime: 1 }));
+      return seen?.map((one) => (typeof one === "number" ? { pid: one, startTime: 1, parent: 0 } : one)) ?? null;
     },
+    ticks: () => askedAtTick,
     signal: ({ pid }, signal) => {
       signals.push(`${signal} ${pid}`);
       return true;
@@ -41,6 +46,34 @@ describe("ending processes", () => {
     const { found, ended, remaining } = await outcome;
     expect(signals).toEqual(["SIGTERM 1", "SIGTERM 2", "SIGTERM 3"]);
     expect([pids(found), pids(ended), pids(remaining)]).toEqual([[1, 2], [1, 2, 3], []]);
+  });
+
+  it("leaves alone what a process starts after it was asked, and what that starts: it is cleaning up [PHY-6]", async () => {
+    const tar = { pid: 2, startTime: askedAtTick, parent: 1 };
+    const gzip = { pid: 3, startTime: askedAtTick + 1, parent: 2 };
+    const { signals, outcome } = played([[1], [1, tar], [1, tar, gzip], []]);
+    await outcome;
+    expect(signals).toEqual(["SIGTERM 1"]);
+  });
+
+  it("asks what was forked before its parent was asked, and what outlives a parent that cleaned up", async () => {
+    const early = { pid: 2, startTime: askedAtTick - 1, parent: 1 };
+    const left = { pid: 3, startTime: askedAtTick + 1, parent: 1 };
+    const { signals, outcome } = played([[1], [1, early, left], [{ ...left, parent: 900 }], []]);
+    await outcome;
+    expect(signals).toEqual(["SIGTERM 1", "SIGTERM 2", "SIGTERM 3"]);
+  });
+
+  it("kills what still cleans up when the grace is over", async () => {
+    const tar = { pid: 2, startTime: askedAtTick, parent: 1 };
+    let now = 0;
+    const { signals, outcome } = played([[1], [1, tar], [1, tar], []], {
+      clock: { now: () => (now += 1) },
+      killAt: () => 5,
+    });
+    await outcome;
+    expect(signals.filter((signal) => signal.startsWith("SIGTERM"))).toEqual(["SIGTERM 1"]);
+    expect(signals).toContain("SIGKILL 2");
   });
 
   it("leaves asking to the processes that are left, as long as the caller says so", async () => {

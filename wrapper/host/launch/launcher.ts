@@ -9,7 +9,8 @@
 import { availableParallelism } from "node:os";
 import type { HostInstance, HostLaunchOrder, HostRestoreOrder } from "../../../src/protocol/sandbox/host.ts";
 import type { RunAs } from "../../agent/user/job-user.ts";
-import { startTimeOf, ticksSinceBoot } from "../../proc/marked-processes.ts";
+import { startTimeOf } from "../../proc/marked-processes.ts";
+import { ticksSinceBoot } from "../../proc/process-table.ts";
 import { refuseWithoutSpace, whyNotPrepared } from "../disk/space.ts";
 import type { KeyedQueue } from "../../../src/calls/keyed-queue.ts";
 import type { JobUsers } from "../processes/job-users.ts";

@@ -21,6 +21,7 @@ export interface Owner {
 export interface Found {
   readonly pid: number;
   readonly startTime: number;
+  readonly parent: number;
   readonly owner: Owner;
   readonly kind: "guardian" | "wrapper" | "job" | "legacy";
   readonly by: "marks" | "lineage" | "group";
@@ -153,7 +154,8 @@ export class Residue {
       const owners = owned.get(process_.pid) ?? new Map<string, Owner>();
       if (owners.has(keyOf(owner))) return false;
       owned.set(process_.pid, owners.set(keyOf(owner), owner));
-      found.push({ pid: process_.pid, startTime: process_.startTime, owner, kind: kindOf(process_, owner), by });
+      const { pid, startTime, parent } = process_;
+      found.push({ pid, startTime, parent, owner, kind: kindOf(process_, owner), by });
       return true;
     };
     for (const process_ of processes) {

@@ -7,6 +7,7 @@
  * this host died at that moment, nobody would be left to end the instance.
  */
 import { endProcesses } from "../../proc/end-processes.ts";
+import { ticksSinceBoot } from "../../proc/process-table.ts";
 import type { Aim, Found, Residue } from "./residue.ts";
 
 export interface StopOutcome {
@@ -32,6 +33,7 @@ export class Stopper {
       clock: performance,
       killAt: () => killAt,
       killForMs,
+      ticks: ticksSinceBoot,
       look: async () =>
         (await this.#residue.of(aim)).toSorted((a, b) => killOrder.indexOf(a.kind) - killOrder.indexOf(b.kind)),
       terminates: (left) => {
