@@ -84,11 +84,7 @@ export async function endProcesses<Process extends Relative>(ending: Ending<Proc
 }
 
 /** Whether one of its living ancestors began it, or what began it, after its SIGTERM. What was forked earlier and found later is no clean-up. */
-function cleansUp(
-  one: Relative,
-  byPid: ReadonlyMap<number, Relative>,
-  askedAt: ReadonlyMap<string, number>,
-): boolean {
+function cleansUp(one: Relative, byPid: ReadonlyMap<number, Relative>, askedAt: ReadonlyMap<string, number>): boolean {
   const parent = byPid.get(one.parent);
   if (parent === undefined) return false;
   const at = askedAt.get(keyOf(parent));
