@@ -1,13 +1,14 @@
 /**
- * `npm run bench [-- --only NAME]… [--million] [--dry] [--small]`: measures speed and cost, prints one table and writes docs/bench.json and
- * docs/bench.md. Every figure is a ratio or a count of one run. With `--only`, `--dry`, or `--small` (smaller files and fewer
- * streams, to see that a measure works), nothing is written. `--million` lists a million sessions too, which takes some ten minutes more. Exit 0 when all was
+ * `npm run bench [-- --only NAME]… [--update] [--million] [--dry] [--small]`: measures speed and cost, prints one table and writes
+ * docs/bench.json and docs/bench.md. Every figure is a ratio or a count of one run. With `--dry`, or `--small` (smaller files and fewer
+ * streams, to see that a measure works), nothing is written, nor with `--only`, unless `--update` puts what was measured in the place of
+ * those measures and says so on the page. `--million` lists a million sessions too, which takes some ten minutes more. Exit 0 when all was
  * measured, also where a bar is missed: the row is red, and stays so until somebody mends it. Exit 1 when a measure failed: the page has a row that
  * says so, and the figures of all others.
  */
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { styleText } from "node:util";
@@ -26,7 +27,7 @@ import { simulation } from "../../test/bench/measures/simulation.ts";
 import { traffic } from "../../test/bench/measures/traffic.ts";
 import { wrapper } from "../../test/bench/measures/wrapper.ts";
 import { reasonOf } from "../../test/bench/reasons.ts";
-import { type Machine, markdown, type Run, terminalTable } from "../../test/bench/report.ts";
+import { type Machine, markdown, type Run, terminalTable, withAgain } from "../../test/bench/report.ts";
 import { runMeasures } from "../../test/bench/run-measures.ts";
 import { readCommandLine } from "../command-line.ts";
 import { repository, toolEnvironment } from "../repository.ts";
@@ -52,10 +53,11 @@ const measuresWith = (listed: Measure): readonly Measure[] => [
   ],
 ];
 
-const usage = "Usage: npm run bench -- [--only NAME]... [--million] [--dry] [--small]";
+const usage = "Usage: npm run bench -- [--only NAME]... [--update] [--million] [--dry] [--small]";
 const { values } = readCommandLine(usage, {
   options: {
     only: { type: "string", multiple: true, default: [] },
+    update: { type: "boolean", default: false },
     million: { type: "boolean", default: false },
     dry: { type: "boolean", default: false },
     small: { type: "boolean", default: false },
@@ -87,9 +89,13 @@ async function main(chosen: readonly Measure[]): Promise<number> {
   const unexplained = figures.filter((figure) => !met(figure) && reasonOf(figure) === null);
   if (unexplained.length > 0)
     console.log(`Missed without a reason in test/bench/reasons.ts: ${unexplained.map(({ id }) => id).join(", ")}.`);
-  if (!values.dry && !values.small && values.only.length === 0) {
-    const run: Run = { machine: machine(), figures, failed };
-    writeFileSync(join(repository, "docs/bench.json"), `${JSON.stringify(run, null, 2)}\n`);
+  if (!values.dry && !values.small && (values.only.length === 0 || values.update)) {
+    const taken: Run = { machine: machine(), figures, failed };
+    const kept = join(repository, "docs/bench.json");
+    const names = chosen.map(({ name }) => name);
+    const run =
+      values.only.length === 0 ? taken : withAgain(JSON.parse(readFileSync(kept, "utf8")) as Run, taken, names);
+    writeFileSync(kept, `${JSON.stringify(run, null, 2)}\n`);
     writeFileSync(join(repository, "docs/bench.md"), markdown(run));
     console.log("Written: docs/bench.json, docs/bench.md");
   }

@@ -14,6 +14,8 @@ const reasons: Readonly<Record<string, string>> = {
     "Log line of the request 8 %, view 6 %, route 5 %, headers 4 %, ids and trace 3 %: each is a part of the answer or of what an operator reads.",
   "read.p99":
     "Not found. The middle of the distribution is 1.3 times the floor's; the answer leaves in one piece, so it does not wait for an acknowledgement.",
+  "calls.each":
+    "A delete tells the index of sessions as well, so that no list shows as running what its caller just ended. Every other call has one.",
   "creates.tenants":
     "Each tenant has a registry, an object with tables of its own, and 100 of them are made on two cores.",
   "local.life":

@@ -19,6 +19,36 @@ export interface Run {
   readonly machine: Machine;
   readonly figures: readonly Figure[];
   readonly failed: readonly FailedMeasure[];
+  /** Measures whose figures are of a later run than the rest. */
+  readonly again?: readonly Again[];
+}
+
+export interface Again {
+  /** Of the measure. */
+  readonly name: string;
+  readonly commit: string;
+  readonly date: string;
+}
+
+/** `run` with what a later run of some measures found in the place of theirs. A measure that failed in the later run changes nothing. */
+export function withAgain(run: Run, later: Run, measured: readonly string[]): Run {
+  const lost = new Set(later.failed.map(({ name }) => name));
+  const names = measured.filter((name) => !lost.has(name));
+  const found = new Map(later.figures.map((figure) => [figure.id, figure]));
+  const known = new Set(run.figures.map(({ id }) => id));
+  const { commit, date } = later.machine;
+  return {
+    machine: run.machine,
+    figures: [
+      ...run.figures.map((figure) => found.get(figure.id) ?? figure),
+      ...later.figures.filter(({ id }) => !known.has(id)),
+    ],
+    failed: run.failed.filter(({ name }) => !names.includes(name)),
+    again: [
+      ...(run.again ?? []).filter(({ name }) => !names.includes(name)),
+      ...names.map((name) => ({ name, commit, date })),
+    ],
+  };
 }
 
 const shown = (figure: Figure): string => `${rounded(figure.value)} ${figure.unit}`;
@@ -57,16 +87,17 @@ export function countedFrom(figures: readonly Figure[]): Counted | null {
 
 const dollars = (value: number): string => `$${value.toFixed(2)}`;
 
-export function markdown({ machine, figures, failed }: Run): string {
+export function markdown({ machine, figures, failed, again = [] }: Run): string {
   const missed = figures.filter((figure) => !met(figure));
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
   const lines = [
     "# Speed and cost, measured",
     "",
-    "Written by `npm run bench`; do not edit. Every figure is a ratio or a count taken in one run. What was found on the",
+    "Written by `npm run bench`; do not edit. Every figure is a ratio or a count; both sides of a ratio are of one run. What was found on the",
     "way is in [performance.md](performance.md); what follows for a large fleet in [scale.md](scale.md). Why a bar is missed is said below the table.",
     "",
     `${machine.date}, commit \`${machine.commit}\`, ${machine.cores} cores (${machine.cpu}), ${machine.memoryGib} GiB; ${versions.join(", ")}.`,
+    ...again.map(({ name, commit, date }) => `Measured again: \`${name}\`, ${date}, commit \`${commit}\`.`),
     "",
     `**${figures.length - missed.length} of ${figures.length} bars met.**${failed.length > 0 ? ` ${failed.length} not measured.` : ""}`,
     "",

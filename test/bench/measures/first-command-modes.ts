@@ -59,13 +59,14 @@ export async function firstCommandFigures(order: Order): Promise<readonly Figure
   for (const mode of ["sequential", "staggered", "burst"] as const) {
     const count = sizes[mode];
     const floor = await modes[mode](bare, count);
-    if (floor.failures.length > 0) throw new Error(`without Mooring: ${floor.failures[0]}`);
+    // What fails without Mooring is the platform's: it is told beside the figure. Of none there is no figure.
+    if (floor.times.length === 0) throw new Error(`without Mooring: ${floor.failures[0]}`);
     const { times, failures } = await modes[mode](ours, count);
     counts.runs += count;
     counts.failed += failures.length;
     if (firstFailure === "none") firstFailure = failures[0]?.slice(0, 200) ?? "none";
     say(
-      `${mode}, ${count}: ${median(times).toFixed(0)} ms, bare ${median(floor.times).toFixed(0)} ms, ${failures.length} failed`,
+      `${mode}, ${count}: ${median(times).toFixed(0)} ms, bare ${median(floor.times).toFixed(0)} ms, ${failures.length} and ${floor.failures.length} failed`,
     );
     figures.push({
       id: `${id}.${mode}`,
@@ -77,6 +78,7 @@ export async function firstCommandFigures(order: Order): Promise<readonly Figure
       details: {
         ...{ runs: count, failed: failures.length, p50_ms: median(times), p95_ms: quantile(times, 0.95) },
         ...{ bare_p50_ms: median(floor.times), bare_p95_ms: quantile(floor.times, 0.95) },
+        ...{ bare_failed: floor.failures.length, bare_first_failure: floor.failures[0]?.slice(0, 200) ?? "none" },
       },
     });
   }

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { repository } from "../../../scripts/repository.ts";
 import { type Figure, type Measure, met } from "../../bench/figure.ts";
 import { reasonOf } from "../../bench/reasons.ts";
-import { markdown } from "../../bench/report.ts";
+import { markdown, type Run, withAgain } from "../../bench/report.ts";
 import { runMeasures } from "../../bench/run-measures.ts";
 
 const machine = { cpu: "any", cores: 2, memoryGib: 4, versions: {}, commit: "abc", date: "2026-01-01" };
@@ -28,6 +28,35 @@ it("a measure that fails costs its own figures only, and the page has a row that
   const page = markdown({ machine, figures, failed });
   expect(page).toContain("**2 of 2 bars met.** 1 not measured.");
   expect(page).toContain("| ⚫ | the measure `second` failed: the engine said a \\| b | — | not measured | — |");
+});
+
+it("measures that were taken again replace their own figures, and the page says at which commit", () => {
+  const bar: Figure["bar"] = { type: "at most", value: 2 };
+  const run: Run = {
+    machine,
+    figures: [figure("first.one", 1, bar), figure("second.one", 1, bar)],
+    failed: [
+      { name: "third", why: "no engine" },
+      { name: "fourth", why: "no engine" },
+    ],
+  };
+  const later: Run = {
+    machine: { ...machine, commit: "def", date: "2026-02-02" },
+    figures: [figure("second.one", 3, bar), figure("third.one", 1, bar)],
+    failed: [{ name: "fourth", why: "still none" }],
+  };
+  const both = withAgain(run, later, ["second", "third", "fourth"]);
+  expect(both.figures.map(({ id, value }) => [id, value])).toEqual([
+    ["first.one", 1],
+    ["second.one", 3],
+    ["third.one", 1],
+  ]);
+  expect(both.failed).toEqual([{ name: "fourth", why: "no engine" }]);
+  const page = markdown(both);
+  expect(page).toContain("2026-01-01, commit `abc`");
+  expect(page).toContain("Measured again: `second`, 2026-02-02, commit `def`.");
+  expect(page).toContain("Measured again: `third`, 2026-02-02, commit `def`.");
+  expect(page).not.toContain("Measured again: `fourth`");
 });
 
 it("the page says of each missed bar by how much, and why as far as that is known", () => {
