@@ -1,4 +1,4 @@
-/** What every command gets: where Mooring is, as whom to ask, where to write, and the signal of a Ctrl-C. */
+/** What every command gets: the address of Mooring, the credentials, the screen, and the signal of a Ctrl-C. */
 import { Mooring, MooringAdmin } from "../client/mooring.ts";
 import { connect } from "../client/wire/connection.ts";
 import type { Transport } from "../client/wire/transport.ts";
@@ -11,7 +11,7 @@ export class Context {
   readonly access: Access;
   readonly screen: Screen;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborts at the first Ctrl-C. A command that began something undoes it before it ends. */
+  /** Aborts at the first Ctrl-C. A command undoes what it began before it exits. */
   readonly signal: AbortSignal;
 
   constructor(access: Access, screen: Screen, env: Readonly<Record<string, string | undefined>>, signal: AbortSignal) {
@@ -29,18 +29,18 @@ export class Context {
     return new MooringAdmin({ url: this.access.url, token: this.#token() });
   }
 
-  /** For operations by name. */
+  /** The transport for calls by the name of an operation. */
   transport(as: "tenant" | "admin" | "open"): Transport {
     const credential = as === "tenant" ? this.#key() : as === "admin" ? this.#token() : (this.access.key ?? "anyone");
     return connect({ url: this.access.url }, credential);
   }
 
-  /** A command that both a tenant and an operator may give acts as the tenant where there is a key. */
+  /** A command that a tenant and an operator may both run acts as the tenant when there is an API key. */
   get actsAsOperator(): boolean {
     return this.access.key === null && this.access.adminToken !== null;
   }
 
-  /** The console's page of what a line is about. */
+  /** The console's page about the subject of a line. */
   page(path: string): string {
     return `${this.access.url}/console/${path}`;
   }

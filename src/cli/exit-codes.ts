@@ -6,7 +6,7 @@
  */
 export const exitCodes = {
   done: 0,
-  /** Something failed that has no number of its own. */
+  /** A failure that has no number of its own. */
   failed: 1,
   /** The command line is wrong. Nothing was done. */
   usage: 2,

@@ -25,12 +25,12 @@ export class CliFault extends Error {
   }
 }
 
-/** Thrown by whoever notices a Ctrl-C. What was begun has been undone already. */
+/** Thrown when a Ctrl-C is noticed. What the command began has been undone by then. */
 export class Interrupted extends Error {}
 
 const laterCodes = new Set(["rate_limited", "quota_exhausted", "too_many_jobs", "stdin_full", "lease_not_expired"]);
 
-/** Any error in the words of the command line. A bug keeps its own message: hiding it would help nobody. */
+/** Turns any error into one that the command line prints. A bug keeps its own message: hiding it would help nobody. */
 export function faultOf(error: unknown): CliFault {
   if (error instanceof CliFault) return error;
   if (isProblem(error)) return new CliFault(exitCodeOf(error), wordsOf(error), nextStepOf(error), pageOf(error));
@@ -44,7 +44,7 @@ export function faultOf(error: unknown): CliFault {
     return new CliFault(exitCodes.unreachable, error.message, "mooring doctor");
   if (error instanceof WaitTimeoutError) return new CliFault(exitCodes.later, error.message);
   if (error instanceof MooringError) return new CliFault(exitCodes.failed, error.message);
-  // The client refuses a URL or a key that can never work.
+  // The client throws this for a URL or a key that can never work.
   if (error instanceof TypeError) return new CliFault(exitCodes.usage, error.message, "mooring login");
   return new CliFault(exitCodes.failed, error instanceof Error ? error.message : String(error));
 }
@@ -64,7 +64,7 @@ function wordsOf({ message, errors, code, retryAt }: ProblemError): string {
 
 const doctorStep = () => "mooring doctor";
 const why = (id: string) => `mooring why ${id}`;
-/** By code: what helps. `id` is the session's, where the request named one. */
+/** What to run next, by the problem's code. `id` is the session's, where the request named one. */
 const nextSteps: Partial<Record<ProblemCode, (id: string) => string>> = {
   unauthorized: () => "mooring login   # stores a key or the admin token for this Mooring",
   forbidden: () => "mooring keys create --tenant NAME --scope critical   # by Mooring's operator",
@@ -95,7 +95,7 @@ function nextStepOf({ code, request }: ProblemError): string | null {
   return nextSteps[code]?.(session ?? "ID") ?? null;
 }
 
-/** `instance` of the problem document, where it names a page of the console. */
+/** The `instance` of the problem document, when it names a page of the console. */
 function pageOf({ problem }: ProblemError): string | null {
   const { instance } = problem as { readonly instance?: unknown };
   return typeof instance === "string" && /^https?:/.test(instance) ? instance : null;

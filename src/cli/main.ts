@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `mooring`: the command line. What it does stands in the commands; here is how it begins, and how it ends. */
+/** The start and the end of `mooring`. What it does is in the commands. */
 import { CommanderError } from "commander";
 import { exitCodes } from "./exit-codes.ts";
 import { faultOf, Interrupted } from "./fault.ts";
@@ -29,9 +29,9 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** Says what went wrong, in three lines at most, and returns the exit code. */
+/** Reports the error in at most three lines and returns the exit code. */
 function tell(error: unknown, signal: AbortSignal): number {
-  // Commander has printed its own words, or the help that was asked for.
+  // Commander has already printed its message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   if (error instanceof Interrupted || signal.aborted) return exitCodes.interrupted;
   const { bad, dim } = coloursFor(process.stderr.isTTY === true, process.env);

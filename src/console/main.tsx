@@ -1,4 +1,4 @@
-/** The console: which page the address means, once it is known who asks. */
+/** The console. Shows the page that the address names, once it is known who is signed in. */
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { copyTimesAsUtc } from "./data/copy.ts";
@@ -61,7 +61,7 @@ function View() {
   }
 }
 
-/** What a page needs that nobody has signed in with; null: nothing. */
+/** Which sign-in a page needs and does not have; null: none is missing. */
 function missingFor(view: string): string | null {
   const who = identity.value;
   const entry = entries.find((each) => each.view === view);

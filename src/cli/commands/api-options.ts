@@ -1,4 +1,7 @@
-/** The options of a generated command: one for each field of its query and body, and one for each header that a caller may choose. */
+/**
+ * The options of a generated command: one for each field of the operation's query and body, and one for each header
+ * that a caller may choose.
+ */
 import { Option } from "commander";
 import { z } from "zod";
 import { fieldWords, parameterWords } from "../../http/answer/field-words.ts";
@@ -23,7 +26,7 @@ export interface ApiOption {
   readonly name: string;
   readonly place: "query" | "body" | "header";
   readonly option: Option;
-  /** From the text of the command line to the value that is sent. */
+  /** Turns the text of the command line into the value that is sent. */
   readonly read: (given: unknown) => unknown;
 }
 
@@ -95,7 +98,7 @@ function kindOf(field: Field): "boolean" | "number" | "choice" | "pairs" | "text
   if (field.anyOf !== undefined) {
     const kinds = new Set(field.anyOf.filter(({ type }) => type !== "null").map(kindOf));
     const [only] = kinds;
-    // A number that may be null is given as JSON, so that null can be said.
+    // A field that is a number or null is given as JSON, so that `null` can be given.
     return only === undefined || kinds.size > 1 || only === "number" || only === "boolean" ? "json" : only;
   }
   if (types.includes("boolean") || typeof field.const === "boolean") return "boolean";

@@ -1,6 +1,6 @@
 /**
- * `mooring api`: every operation of the API as a command, made from the contracts. A route that is added there is a command
- * here without another word.
+ * `mooring api`: every operation of the API as a command, made from the contracts. A route that is added there becomes
+ * a command by itself.
  */
 import { readFileSync } from "node:fs";
 import { Option, type Command } from "commander";
@@ -15,7 +15,7 @@ import { kebab } from "../../client/wire/command-of.ts";
 import { type ApiOption, jsonOf, optionsOf } from "./api-options.ts";
 import { command, contextOf, type Shell, withSharedOptions } from "./command.ts";
 
-/** Pages and files for browsers. */
+/** These answer browsers with pages and files. They get no command. */
 const notForPeople = new Set(["getRoot", "getDocs", "getDocsFile", "getDocsVendorFile"]);
 
 export function apiCommand(shell: Shell): Command {
@@ -113,7 +113,7 @@ function bytesOf(whole: string): Uint8Array {
   }
 }
 
-/** JSON where there is any; else bytes before events, because a terminal shows them as they are. */
+/** What to ask for: JSON if the operation has it, else bytes, else events. A terminal shows bytes as they are. */
 function acceptOf({ answers }: Contract): string | null {
   const all = Object.values(answers);
   if (all.some(({ body }) => body !== undefined)) return null;
@@ -129,7 +129,7 @@ function filled(path: string, parameters: Readonly<Record<string, string>>): str
   return path.replace(/:([a-z]+)/g, (_, name: string) => parameters[name] ?? "");
 }
 
-/** They end a sandbox, or take an operator's word for its end. */
+/** These operations end a sandbox, or record an operator's word that it is gone. */
 const endings: ReadonlySet<string> = new Set([
   "rebuildSession",
   "resolveSession",
@@ -137,7 +137,7 @@ const endings: ReadonlySet<string> = new Set([
   "resolveContainer",
 ] satisfies OperationId[]);
 
-/** What ends or deletes something, for one session or many. */
+/** Whether the operation ends or deletes something, in one session or in many. */
 function endsSomething({ method, tag, operation }: Contract): boolean {
   return (
     endings.has(operation) ||

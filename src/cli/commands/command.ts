@@ -1,4 +1,4 @@
-/** How commands are made: the options that every command has, the context, and errors in one place. */
+/** How commands are made: the options that every command has, the context, and one place where errors are reported. */
 import { Command, Option } from "commander";
 import { Context } from "../context.ts";
 import { Screen } from "../screen/screen.ts";
@@ -23,7 +23,7 @@ export function command(name: string, summary: string, examples: Examples = []):
   return made;
 }
 
-/** `json`: the command has an answer that a script may want whole. `ids`: and one that is a list. */
+/** `json`: the command has an answer that a script may want whole. `ids`: its answer is also a list. */
 export function withSharedOptions(made: Command, forms: readonly ("json" | "ids")[] = ["json"]): Command {
   made.optionsGroup("Everywhere:");
   if (forms.includes("json")) made.addOption(new Option("--json", "answer as one JSON document, for scripts"));
@@ -34,7 +34,7 @@ export function withSharedOptions(made: Command, forms: readonly ("json" | "ids"
     .option("--key-file <file>", "read the API key or admin token from a file; `-` is stdin");
 }
 
-/** `given`: the flags of any command that has the shared ones. */
+/** `given`: the flags of any command that has the shared options. */
 export function contextOf(shell: Shell, given: object): Context {
   const flags: SharedFlags = given;
   const screen = new Screen({ json: flags.json === true, quiet: flags.quiet === true }, shell.env);

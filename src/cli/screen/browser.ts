@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /**
- * false: there is none to open. By a file that only its owner reads: an address in a process list would sign in whoever copies it
- * within the minute.
+ * false: there is no browser to open. The address is handed over in a file that only its owner can read: on the command
+ * line every user of the machine could read the address, and sign in with it within the minute.
  */
 export async function openBrowser(
   address: string,
@@ -25,7 +25,7 @@ export async function openBrowser(
   });
 }
 
-/** The file's path. mkdtemp opens the directory to its owner alone. */
+/** Answers the path of the file. mkdtemp makes a directory that only its owner can open. */
 function pageTo(address: string): string {
   const file = join(mkdtempSync(join(tmpdir(), "mooring-")), "open.html");
   const escaped = address.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");

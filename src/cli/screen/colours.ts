@@ -10,7 +10,7 @@ export interface Colours {
   readonly link: (text: string, url: string) => string;
 }
 
-/** NO_COLOR and FORCE_COLOR as everywhere: any text but the empty one counts. */
+/** NO_COLOR and FORCE_COLOR as elsewhere: any value but the empty text counts. */
 export function coloursFor(isTerminal: boolean, env: Readonly<Record<string, string | undefined>>): Colours {
   const no = (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb";
   const forced = (env["FORCE_COLOR"] ?? "") !== "" && env["FORCE_COLOR"] !== "0";

@@ -1,4 +1,4 @@
-/** Asks before something ends. Without a terminal nobody can be asked: then the command must say `--yes`. */
+/** Asks for confirmation before something ends. Without a terminal nobody can answer, so the command needs `--yes`. */
 import { confirm, isCancel, password, text } from "@clack/prompts";
 import { exitCodes } from "../exit-codes.ts";
 import { CliFault, Interrupted } from "../fault.ts";
@@ -16,7 +16,7 @@ export async function confirmed(screen: Screen, question: string): Promise<void>
   if (!answer) throw new CliFault(exitCodes.refused, "Nothing was done.");
 }
 
-/** A text that the command needs and was not given. */
+/** Asks for a text that the command needs and did not get. */
 export async function askedFor(screen: Screen, what: string, flag: string, usual?: string): Promise<string> {
   if (!screen.isLive)
     throw new CliFault(
@@ -33,7 +33,7 @@ export async function askedFor(screen: Screen, what: string, flag: string, usual
   return answer ?? "";
 }
 
-/** Typed blind: it shows as dots. */
+/** Asks for a secret. What is typed shows as dots. */
 export async function askedForSecret(what: string): Promise<string> {
   const answer = await password({ message: what, output: process.stderr });
   if (isCancel(answer)) throw new Interrupted();

@@ -13,7 +13,7 @@ export interface Form {
 export class Screen {
   readonly form: Form;
   readonly colours: Colours;
-  /** For stderr, which may be a terminal when stdout is not. */
+  /** Colours for stderr, which may be a terminal when stdout is not. */
   readonly notes: Colours;
 
   constructor(form: Form, env: Readonly<Record<string, string | undefined>>) {
@@ -22,7 +22,7 @@ export class Screen {
     this.notes = coloursFor(process.stderr.isTTY === true, env);
   }
 
-  /** Whether somebody can be asked, and sees a line that renews itself. */
+  /** Whether a person can be asked, and can see a line that is refreshed. */
   get isLive(): boolean {
     return process.stdin.isTTY === true && process.stderr.isTTY === true;
   }
@@ -39,7 +39,7 @@ export class Screen {
     process.stdout.write(`${text}\n`);
   }
 
-  /** Beside the answer: nothing when only ids or JSON were asked for. */
+  /** A note on stderr; nothing when only ids or JSON were asked for. */
   note(text: string): void {
     if (!this.form.quiet && !this.form.json) process.stderr.write(`${text}\n`);
   }
@@ -48,7 +48,7 @@ export class Screen {
     process.stdout.write(`${JSON.stringify(value, null, process.stdout.isTTY === true ? 2 : 0)}\n`);
   }
 
-  /** Rows in the form that was asked for. An empty table says `empty` beside the answer. */
+  /** Prints rows in the form that was asked for. For an empty table `empty` goes to stderr. */
   rows<Row>(rows: readonly Row[], columns: readonly Column<Row>[], idOf: (row: Row) => string, empty: string): void {
     if (this.form.json) return this.json(rows);
     if (this.form.quiet) return this.out(rows.map((row) => `${idOf(row)}\n`).join(""));
@@ -56,13 +56,13 @@ export class Screen {
     this.out(table(rows, columns, this.width));
   }
 
-  /** Names and what they are, one a line. */
+  /** Prints one `name value` pair per line. */
   facts(facts: readonly (readonly [string, string])[]): void {
     const width = Math.max(0, ...facts.map(([name]) => name.length));
     for (const [name, text] of facts) this.line(`${this.colours.dim(name.padEnd(width))}  ${text}`);
   }
 
-  /** Text of others, made harmless. */
+  /** Text that somebody else wrote, with control characters made harmless. */
   plain(text: string): string {
     return plain(text);
   }

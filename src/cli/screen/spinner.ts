@@ -1,4 +1,4 @@
-/** Progress on stderr: a line that renews itself on a terminal, a plain line for each step elsewhere. */
+/** Progress on stderr: one line that is refreshed on a terminal, a plain line for each step elsewhere. */
 import { progress, spinner } from "@clack/prompts";
 import type { Screen } from "./screen.ts";
 
@@ -17,7 +17,7 @@ export function startProgress(screen: Screen, text: string): Progress {
     note(text);
     return { say: note, done: note, failed: note };
   }
-  // Ctrl-C is the command's: the spinner would end the process before the session is ended.
+  // The command handles Ctrl-C. If the spinner did, the process would exit before the session is ended.
   const shown = spinner({
     output: process.stderr,
     signal: new AbortController().signal,
@@ -37,7 +37,7 @@ export interface Bar {
   done(text: string): void;
 }
 
-/** For bulk work: `total` steps. */
+/** Progress of work in bulk, of `total` steps. */
 export function startBar(screen: Screen, total: number, text: string): Bar {
   if (screen.form.json || screen.form.quiet) return { advance: () => {}, done: () => {} };
   if (!screen.isLive) return { advance: (_, line) => screen.note(line), done: (line) => screen.note(line) };

@@ -1,14 +1,14 @@
-/** A table for people: columns as wide as what they hold, the last one cut where the terminal ends. */
+/** A table for people: each column is as wide as its widest cell, and the last one is cut where the terminal ends. */
 import { stripVTControlCharacters } from "node:util";
 
 export interface Column<Row> {
   readonly title: string;
   readonly text: (row: Row) => string;
-  /** Puts colour to the padded cell. */
+  /** Colours the padded cell. */
   readonly paint?: ((cell: string, row: Row) => string) | undefined;
 }
 
-/** `width`: of the terminal; null where there is none, so that nothing is cut in a pipe. */
+/** `width`: of the terminal; null: not a terminal, so nothing is cut. */
 export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[], width: number | null): string {
   const cells = rows.map((row) => columns.map((column) => plain(column.text(row))));
   const widths = columns.map(({ title }, at) =>
@@ -36,8 +36,8 @@ export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
 }
 
 /**
- * Text of others (labels, reasons, errors) on a terminal: control characters are shown, not obeyed, so that a label cannot
- * move the cursor or rename the window of whoever lists it.
+ * Makes text that somebody else wrote (labels, reasons, errors) safe for a terminal: control characters are shown, not
+ * obeyed. Otherwise a label could move the cursor or rename the window of whoever lists it.
  */
 export function plain(text: string): string {
   return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (c) =>
@@ -45,7 +45,7 @@ export function plain(text: string): string {
   );
 }
 
-/** Cells on the terminal. Wide letters (CJK, emoji) take two. */
+/** How many columns of the terminal the text takes. Wide letters (CJK, emoji) take two. */
 function widthOf(text: string): number {
   let width = 0;
   for (const letter of text)

@@ -1,4 +1,4 @@
-/** Instants and spans as people say them. Everything takes `now`, so that a table has one moment. */
+/** Instants and durations for people. Every function takes `now`, so that all rows of a table use the same instant. */
 
 /** "59m 54s", "3d 2h": at most two units. */
 export function span(ms: number): string {
@@ -26,7 +26,7 @@ export function relative(instant: string | null, now: number): string {
   return ms < 0 ? `${span(-ms)} ago` : `in ${span(ms)}`;
 }
 
-/** The UTC time of day, for lines that belong together. */
+/** The UTC time of day, for lines that are read one after another. */
 export function clock(instant: string): string {
   return instant.slice(11, 23);
 }

@@ -1,8 +1,8 @@
 /** Prose for a terminal: broken between words, and indented below its first line. */
 
 /**
- * `width` null: not a terminal, so it stays one line. `used`: columns that stand before the first line; `indent`: those before each
- * further one. A word that is longer than a line stays whole.
+ * `width` null: not a terminal, so the text stays one line. `used`: columns taken before the first line; `indent`:
+ * spaces before each further line. A word that is longer than a line stays whole.
  */
 export function wrapped(text: string, width: number | null, used: number, indent = used): string {
   if (width === null) return text;

@@ -1,4 +1,4 @@
-/** Waits for the proof of an end as an operator, who has no `until` of a tenant's session. */
+/** Waits, as an operator, for the proof that a session ended. The client's `until` needs the session's tenant. */
 import { type MooringAdmin, type Teardown, WaitTimeoutError } from "../../client/mooring.ts";
 
 const withinMs = 120_000;

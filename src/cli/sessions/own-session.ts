@@ -1,9 +1,8 @@
 /**
- * A session that a command created for itself. However the command ends, by its own end, an error or Ctrl-C, the session is
+ * A session that a command created for itself. However the command ends (success, an error, Ctrl-C), the session is
  * ended, and the command waits for the proof that nothing of it is left.
  *
- * The create is never aborted: an answer that is not waited for may belong to a session that exists, and nobody would know
- * its id to end it.
+ * The create is never aborted: the session might exist all the same, and nobody would know its id to end it.
  */
 import { isProblem, type CreateSession, type Session, type Teardown } from "../../client/mooring.ts";
 import type { Context } from "../context.ts";
@@ -12,7 +11,7 @@ import { CliFault } from "../fault.ts";
 import { startProgress } from "../screen/spinner.ts";
 import { span } from "../screen/times.ts";
 
-/** A stop takes its grace and two looks, seconds in all. What takes longer than this is for `mooring why`. */
+/** A stop takes seconds: its grace and two looks. What takes longer than this is a case for `mooring why`. */
 const proofMs = 120_000;
 
 export interface OwnSession<T> {
@@ -31,14 +30,14 @@ export async function withOwnSession<T>(
   try {
     value = await use(session);
   } catch (error) {
-    // The first error is the one to report; the end is told beside it.
+    // Report the first error. A failure of the end is only a note beside it.
     await endSession(context, session).catch((second: unknown) => context.screen.note(String(second)));
     throw error;
   }
   return { session, value, receipt: await endSession(context, session) };
 }
 
-/** Creates it and waits until it runs. One that does not come to run is ended here. */
+/** Creates a session and waits until it runs. A session that does not come to run is ended here. */
 export async function openSession(context: Context, order: CreateSession): Promise<Session> {
   const { screen, signal } = context;
   const shown = startProgress(screen, "Creating a session");
@@ -71,7 +70,7 @@ export async function openSession(context: Context, order: CreateSession): Promi
 
 export type EndOutcome = "proven gone" | "ended" | "asserted gone" | "not proven yet";
 
-/** Ends it and waits for the proof. Not under the signal of a Ctrl-C: this is what a Ctrl-C asks for. */
+/** Ends the session and waits for the proof. Not under the Ctrl-C signal: Ctrl-C asks for this very end. */
 export async function endSession(context: Context, session: Session): Promise<Teardown | null> {
   const shown = startProgress(context.screen, `Session ${session.id}: ending`);
   await session.delete();
@@ -81,7 +80,7 @@ export async function endSession(context: Context, session: Session): Promise<Te
     shown.done(`Session ${session.id}: ${outcome}${evidence === "" ? "" : ` (${evidence})`}`);
     return receipt;
   } catch (error) {
-    // Erased already: its record is gone, so it ended long ago.
+    // Its record is erased already, so it ended long ago.
     if (isProblem(error, "not_found")) return null;
     shown.failed(`Session ${session.id}: its end is stored, the proof is not there yet`);
     throw new CliFault(
@@ -93,7 +92,7 @@ export async function endSession(context: Context, session: Session): Promise<Te
   }
 }
 
-/** How an end stands by its receipt, and what that rests on ("" for nothing). null: there never was a sandbox. */
+/** How the end stands by its receipt, and what proves it ("" for nothing). null: there never was a sandbox. */
 export function proofOf(receipt: Teardown | null): { readonly outcome: EndOutcome; readonly evidence: string } {
   if (receipt === null) return { outcome: "ended", evidence: "before it had a sandbox" };
   if (receipt.verified_absent_at !== null) {

@@ -1,6 +1,6 @@
 /**
- * This terminal on one in a sandbox: every key goes there and everything that it writes comes here, until its program ends, the
- * connection breaks, or the key that leaves it. The terminal of the person is put back as it was in every case.
+ * Connects this terminal to one in a sandbox: every key goes there, and all output comes back, until the program ends,
+ * the connection breaks, or the leave key is pressed. The terminal's settings are restored in every case.
  */
 import { constants } from "node:os";
 import { WebSocket } from "ws";
@@ -9,17 +9,17 @@ import type { Context } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { CliFault } from "../fault.ts";
 
-/** Ctrl-]: what telnet and virsh leave with; no shell and no editor needs it often. */
+/** Ctrl-], the key that leaves telnet and virsh. Shells and editors rarely need it. */
 const leaveKey = 0x1d;
 
 export interface TerminalOrder {
   readonly command?: string | undefined;
   readonly cwd?: string | undefined;
-  /** The process id of a terminal that runs already: attach to it. */
+  /** The process id of a running terminal to attach to. */
   readonly pid?: number | undefined;
 }
 
-/** Throws where nobody could type. */
+/** Throws when there is no terminal to type in. */
 export function needsTerminal(): void {
   if (process.stdin.isTTY && process.stdout.isTTY) return;
   throw new CliFault(
@@ -34,7 +34,7 @@ export function terminalSize(): { readonly cols: number; readonly rows: number }
   return { cols: columns > 0 ? columns : 80, rows: rows > 0 ? rows : 24 };
 }
 
-/** Resolves with the exit code for this process. */
+/** Answers the exit code for this process. */
 export async function attachTerminal(context: Context, session: Session, order: TerminalOrder): Promise<number> {
   needsTerminal();
   const { signal, screen } = context;
@@ -42,7 +42,7 @@ export async function attachTerminal(context: Context, session: Session, order: 
   const terminal = await session.terminal({
     ...order,
     ...terminalSize(),
-    // Node has one of its own from version 22 on.
+    // Node has a WebSocket of its own from version 22 on.
     WebSocket: WebSocket as unknown as TerminalSockets,
     onData: (bytes) => void process.stdout.write(bytes),
   });
@@ -76,7 +76,7 @@ async function typing(terminal: Terminal, signal: AbortSignal): Promise<Terminal
   };
   stdin.setRawMode(true);
   stdin.on("data", onKeys);
-  // A line that renewed itself before has paused it, and a listener alone does not undo that.
+  // A progress line before this may have paused stdin, and adding a listener does not resume it.
   stdin.resume();
   stdout.on("resize", onSize);
   signal.addEventListener("abort", leave);
@@ -89,7 +89,7 @@ async function typing(terminal: Terminal, signal: AbortSignal): Promise<Terminal
     signal.removeEventListener("abort", leave);
     terminal.close();
     stdin.setRawMode(false);
-    // It would hold this process.
+    // An open stdin would keep this process alive.
     stdin.pause();
   }
 }

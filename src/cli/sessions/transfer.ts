@@ -1,8 +1,8 @@
 /**
- * Files into a sandbox and out of it, over the files API: a file as it is, a directory as a stream of tar.
+ * Copies files into and out of a sandbox, over the files API: a file as it is, a directory as a stream of tar.
  *
- * A file takes its name only when it is whole, on both sides. A directory is unpacked while it comes, so one that breaks off
- * leaves what had come.
+ * A file gets its name only when it is complete, on both sides. A directory is unpacked while it arrives, so a transfer
+ * that breaks off leaves a part of it.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createReadStream, createWriteStream, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
@@ -15,11 +15,11 @@ import { CliFault } from "../fault.ts";
 export interface Transfer {
   readonly session: Session;
   readonly signal: AbortSignal;
-  /** Bytes that just went by, and how many there are in all; null: nobody knows, as of a directory. */
+  /** Bytes since the last call, and how many there are in all; null: unknown, for a directory. */
   readonly onBytes: (count: number, total: number | null) => void;
 }
 
-/** `contents`: what is in the directory, in place of the directory itself. */
+/** `contents`: copy what is in the directory, not the directory itself. */
 export async function upload(
   transfer: Transfer,
   from: string,
@@ -106,7 +106,7 @@ async function* counted({ onBytes }: Transfer, source: Readable, total: number |
   }
 }
 
-/** Node's types of a web stream and the platform's are not one, though the objects are. */
+/** Node's type of a web stream and the platform's type differ, though the objects are the same. */
 function streamOf(chunks: AsyncIterable<Buffer>): ReadableStream<Uint8Array> {
   return Readable.toWeb(Readable.from(chunks, { objectMode: false })) as unknown as ReadableStream<Uint8Array>;
 }
@@ -117,14 +117,14 @@ function bodyOf(body: ReadableStream<Uint8Array> | null): Readable {
     : Readable.fromWeb(body as unknown as Parameters<typeof Readable.fromWeb>[0]);
 }
 
-/** A tar of this machine, and what it takes or gives. Neither is left behind when the other fails. */
+/** Runs a tar of this machine together with the transfer. When one of them fails, the other is ended too. */
 async function withTar(tar: ChildProcess, act: () => Promise<void>): Promise<void> {
   const ended = exitOf(tar);
   ended.catch(() => {});
   try {
     await act();
   } catch (error) {
-    // A tar that gave up closes its end, and that is what broke: it says why itself.
+    // When tar gives up it closes its pipe, which is the error caught here. Tar's own message says why.
     if (tar.exitCode !== null && tar.exitCode !== 0) await ended;
     tar.kill("SIGKILL");
     throw error;

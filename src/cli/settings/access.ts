@@ -1,8 +1,9 @@
 /**
- * Which Mooring a command talks to, and as whom. A flag wins over the environment, which wins over the profile.
+ * Which Mooring a command talks to, and with which credentials. A flag wins over the environment, which wins over the
+ * profile.
  *
- * No flag takes a key or token: every user of a machine can read the command lines of all processes. They come from the
- * environment, from a file, from a prompt or from stdin.
+ * No flag takes a key or token: every user of a machine can read the command lines of all processes. Credentials come
+ * from the environment, a file, a prompt or stdin.
  */
 import { readFileSync } from "node:fs";
 import { claimsApiKey } from "../../protocol/api-keys.ts";
@@ -43,7 +44,8 @@ export function accessOf(flags: AccessFlags, env: Env): Access {
     );
   const fromFile = flags.keyFile === undefined ? undefined : secretIn(flags.keyFile);
   const fromEnv = filled(env["MOORING_KEY"]) ?? filled(env["MOORING_ADMIN_TOKEN"]);
-  // Credentials of one source only: an environment that names a key must not act with a profile's admin token by surprise.
+  // Take credentials of one source only: with a key from the environment, a profile's admin token must not be used by
+  // surprise.
   const own = { key: filled(env["MOORING_KEY"]) ?? null, adminToken: filled(env["MOORING_ADMIN_TOKEN"]) ?? null };
   const chosen =
     fromFile !== undefined
@@ -58,7 +60,7 @@ export function accessOf(flags: AccessFlags, env: Env): Access {
   const url = withoutSlash(flags.url ?? filled(env["MOORING_URL"]) ?? profile?.url ?? usualUrl);
   const usesProfile = fromFile === undefined && (fromEnv === undefined || flags.profile !== undefined);
   const elsewhere = usesProfile && profile?.url !== undefined && withoutSlash(profile.url) !== url;
-  // A key that was kept for one Mooring is not shown to another.
+  // Never send a key that was stored for one Mooring to another.
   return elsewhere
     ? { key: null, adminToken: null, from: `nowhere: profile ${name} is for ${profile.url}`, url }
     : { ...chosen, url };
@@ -68,12 +70,12 @@ function withoutSlash(url: string): string {
   return url.replace(/\/+$/, "");
 }
 
-/** API keys say of themselves what they are; anything else is taken for the admin token. */
+/** An API key is known by its form; anything else is taken for the admin token. */
 export function kindOf(secret: string): Pick<Access, "key" | "adminToken"> {
   return claimsApiKey(secret) ? { key: secret, adminToken: null } : { key: null, adminToken: secret };
 }
 
-/** A key or token that was written on the command line: refused, because it can be read there by anyone. */
+/** Refuses a key or token on the command line, because every user of the machine can read it there. */
 export function refuseSecretsIn(args: readonly string[]): void {
   if (!args.some((arg) => /(^|=)(mrg|e2b)_[a-z0-9-]+_?[0-9a-z._]{20,}/.test(arg))) return;
   throw new CliFault(

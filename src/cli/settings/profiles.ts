@@ -1,6 +1,6 @@
 /**
- * Profiles: which Mooring, and with which key or token. One file that only its owner may read, because it holds secrets.
- * A file that others can read is refused, as ssh refuses a key: it is not known who has read it already.
+ * Profiles: the address of a Mooring and a key or token for it. The file holds secrets, so only its owner may read it.
+ * A file that others can read is refused, as ssh refuses such a key: nobody knows who has read it already.
  */
 import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -31,7 +31,7 @@ export function profilesPath(env: Env): string {
   return join(base, "mooring", "profiles.json");
 }
 
-/** Without a file: no profiles. */
+/** No file means no profiles. */
 export function readProfiles(path: string): Profiles {
   let text: string;
   try {
@@ -52,7 +52,7 @@ export function readProfiles(path: string): Profiles {
   throw new CliFault(exitCodes.failed, `${path} is not a file of profiles.`, `mv ${path} ${path}.old && mooring login`);
 }
 
-/** Written beside and renamed: a reader never finds half a file, and the mode is right from its first byte. */
+/** Write a file beside it, then rename: a reader never finds half a file, and the mode is right from the first byte. */
 export function writeProfiles(path: string, profiles: Profiles): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const draft = `${path}.${process.pid}`;

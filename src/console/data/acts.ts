@@ -1,10 +1,13 @@
-/** What can be done to one session, and who may: an operator ends and resolves, its tenant does everything else. */
+/**
+ * What can be done to one session, and by whom: an operator ends and resolves, the session's tenant does everything
+ * else.
+ */
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { act } from "./call.ts";
 
 export type NextCall = NonNullable<AnswerOf<"explainAnySession">["next_call"]>;
 
-/** Sends a call as `explain` gave it, with the reason that was typed in the place of its example. */
+/** Sends a call as `explain` gave it, with the reason that was typed in place of the example text. */
 export async function sendCall(call: NextCall, reason: string | null): Promise<unknown> {
   const body =
     call.body === null ? undefined : reason !== null && "reason" in call.body ? { ...call.body, reason } : call.body;
@@ -15,14 +18,14 @@ export async function sendCall(call: NextCall, reason: string | null): Promise<u
   });
 }
 
-/** Ends something, or takes an unproven word for it. */
+/** Whether the call ends something, or records that a sandbox is gone without proof. */
 export function isDestructive(call: NextCall): boolean {
   const action = String(call.body?.["action"] ?? "");
   if (call.method === "DELETE") return true;
   return call.path.endsWith("/rebuild") || ["assert_absent", "abandon", "forget_snapshots"].includes(action);
 }
 
-/** What a button says. */
+/** The label of the call's button. */
 export function nameOf(call: NextCall): string {
   const action = String(call.body?.["action"] ?? "");
   const named: Readonly<Record<string, string>> = {

@@ -1,6 +1,7 @@
 /**
- * Many sessions at once, in two steps. The plan is what was seen, with a hash over it. Applying looks at each again: one that
- * is not as it was planned is skipped and says why, so that nothing is ended which nobody looked at.
+ * Acts on many sessions in two steps. The plan is the sessions as they were seen, with a hash over them. Applying the
+ * plan reads each session again: one that has changed since is skipped and says why, so that nothing ends that nobody
+ * looked at.
  */
 import { inLanes } from "../../calls/in-lanes.ts";
 import { sha256, toHex } from "../../protocol/bytes.ts";
@@ -11,7 +12,7 @@ export interface PlanItem {
   readonly id: string;
   readonly tenant: string | null;
   readonly status: string;
-  /** null: it will be ended. */
+  /** Why this session is skipped; null: it will be ended. */
   readonly skip: string | null;
 }
 
@@ -37,12 +38,12 @@ export async function planEnds(rows: readonly Row[]): Promise<Plan> {
   return { items, hash };
 }
 
-/** A few at once: each end is stored by its own object, and the browser has few connections. */
+/** This many calls at a time: the browser has few connections, and each end is stored by the session's own object. */
 const lanes = 4;
 
 export async function applyEnds(
   plan: Plan,
-  /** An operator's, for the log; null: a tenant ends its own. */
+  /** An operator's reason, for the admin log; null: a tenant ends its own sessions. */
   reason: string | null,
   tell: (id: string, outcome: Outcome) => void,
 ): Promise<void> {

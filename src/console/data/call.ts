@@ -1,4 +1,7 @@
-/** One request to the API that this page came from. The browser adds the cookie; the header says that this page asks. */
+/**
+ * One request to the API of the server that this page came from. The browser adds the cookie; a header says that the
+ * console asks.
+ */
 import { consoleHeader } from "../../protocol/console-address.ts";
 import type { ProblemBody } from "../../protocol/problem.ts";
 import type { AnswerOf, OperationId } from "../../protocol/contracts/contract-types.ts";
@@ -16,19 +19,19 @@ export class CallFailed extends Error {
 export interface CallOptions {
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** In its place: sent as it is. */
+  /** Sent unchanged, in place of `body`. */
   readonly bytes?: Blob;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
-/** Somebody to tell that the sign-in has ended. */
+/** Called when an answer shows that the sign-in has ended. */
 let signedOut: () => void = () => {};
 export function onSignedOut(tell: () => void): void {
   signedOut = tell;
 }
 
-/** The answer, whatever its form. Throws `CallFailed`. */
+/** Answers the response, whatever its content type. Throws `CallFailed`. */
 export async function send(method: string, path: string, options: CallOptions = {}): Promise<Response> {
   const { body, bytes, headers, signal } = options;
   const sent = await fetch(path, {
@@ -53,7 +56,7 @@ export async function send(method: string, path: string, options: CallOptions = 
   throw new CallFailed(problem);
 }
 
-/** A read, with the type that its contract says. */
+/** A read, typed by its contract. */
 export async function read<O extends OperationId>(path: string, signal?: AbortSignal): Promise<AnswerOf<O>> {
   return (await (await send("GET", path, signal === undefined ? {} : { signal })).json()) as AnswerOf<O>;
 }
@@ -63,7 +66,7 @@ export interface Tagged<T> {
   readonly body: T;
 }
 
-/** A read whose ETag a later act must show. */
+/** A read that also answers the ETag, for a later act that must send it. */
 export async function readTagged<O extends OperationId>(
   path: string,
   signal?: AbortSignal,
@@ -72,7 +75,7 @@ export async function readTagged<O extends OperationId>(
   return { etag: answer.headers.get("etag") ?? "", body: (await answer.json()) as AnswerOf<O> };
 }
 
-/** An act. */
+/** A call that changes something. */
 export async function act<O extends OperationId>(
   method: "POST" | "PUT" | "DELETE" | "PATCH",
   path: string,
@@ -104,7 +107,7 @@ const unreachable: ProblemBody = {
   instance: "",
 };
 
-/** For people: what went wrong with something that was tried. */
+/** The problem to show when a call failed. */
 export function problemIn(error: unknown): ProblemBody {
   if (error instanceof CallFailed) return error.problem;
   return {

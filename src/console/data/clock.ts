@@ -1,4 +1,4 @@
-/** The time, as the page shows it: it moves once a second, and stands while nobody looks. */
+/** The time as the page shows it: it moves once a second, and stands still while the page is hidden. */
 import { effect, signal } from "@preact/signals";
 
 export const visible = signal(document.visibilityState !== "hidden");

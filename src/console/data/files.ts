@@ -1,23 +1,23 @@
-/** Files of a running sandbox, read and written in the name of its tenant. */
+/** Files of a running sandbox, read and written as its tenant. */
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { act, CallFailed, read, send } from "./call.ts";
 
 export type FileEntry = AnswerOf<"statFile">;
 
 export interface Listing {
-  /** The directory itself. */
+  /** The directory that is listed. */
   readonly at: FileEntry;
   readonly entries: readonly FileEntry[];
-  /** null: these are all of them. */
+  /** Where the next page begins; null: this is the last page. */
   readonly next: string | null;
 }
 
-/** As it goes into a query: a name that is not UTF-8 is there as its bytes, encoded already. */
+/** The path as it goes into a query. A name that is not UTF-8 is kept as its bytes, encoded already. */
 export function encodedPath({ path, raw_path }: FileEntry): string {
   return raw_path ?? encodeURIComponent(path);
 }
 
-/** For people: as it was written, where it is text at all. A name that is not UTF-8 stays as it is in the address. */
+/** The path as people read it. A name that is not UTF-8 stays encoded. */
 export function shownPath(encoded: string): string {
   try {
     return decodeURIComponent(encoded);
@@ -28,19 +28,19 @@ export function shownPath(encoded: string): string {
 
 const pageSize = 1_000;
 
-/** `path` as it goes into a query; "" for the workspace. */
+/** `path` is encoded for a query; "" is the workspace. */
 export async function listDirectory(base: string, path: string, signal?: AbortSignal): Promise<Listing> {
   const at = path === "" ? "." : path;
   const [entry, page] = await Promise.all([
     read<"statFile">(`${base}/files/stat?path=${at}`, signal),
     read<"listFiles">(`${base}/files/list?path=${at}&limit=${pageSize}`, signal),
   ]);
-  // A directory first, as every file manager has it.
+  // Directories first, as file managers show them.
   const entries = page.data.toSorted((one, other) => Number(isDirectory(other)) - Number(isDirectory(one)));
   return { at: entry, entries, next: page.next_cursor };
 }
 
-/** Also of a link that leads to one. */
+/** True also for a link to a directory. */
 export function isDirectory({ type, link }: FileEntry): boolean {
   return type === "directory" || link?.type === "directory";
 }
@@ -49,19 +49,19 @@ export function isFile({ type, link }: FileEntry): boolean {
   return type === "file" || link?.type === "file";
 }
 
-/** As much of a file as the page shows. */
+/** How many bytes of a file the page shows. */
 export const shownBytes = 256 * 1_024;
 
 export interface Beginning {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Of the whole file. */
+  /** The size of the whole file. */
   readonly size: number;
 }
 
 export async function readBeginning(base: string, path: string, signal: AbortSignal): Promise<Beginning> {
   const asked = { headers: { accept: "*/*", range: `bytes=0-${shownBytes - 1}` }, signal };
   const answer = await send("GET", `${base}/files?path=${path}`, asked).catch((error: unknown) => {
-    // Nothing is in an empty file, so no range of it is either.
+    // An empty file has no byte that a range could name.
     if (error instanceof CallFailed && error.problem.code === "offset_past_end") return null;
     throw error;
   });
@@ -71,10 +71,10 @@ export async function readBeginning(base: string, path: string, signal: AbortSig
   return { bytes, size: total === undefined ? bytes.length : Number(total) };
 }
 
-/** The browser collects it before it is saved, so what is larger than this is for the command line. */
+/** The browser holds the whole download in memory, so a larger file needs the command line. */
 export const mostDownloaded = 1_024 * 1_024 * 1_024;
 
-/** A file as it is, a directory as an archive. */
+/** Downloads a file as it is, a directory as an archive. */
 export async function download(base: string, entry: FileEntry): Promise<void> {
   const path = encodedPath(entry);
   const isTree = isDirectory(entry);
@@ -89,11 +89,11 @@ export function save(content: Blob, name: string): void {
   link.href = address;
   link.download = name;
   link.click();
-  // The browser has begun to read it by then.
+  // Late enough: the browser has begun to read the address by then.
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
-/** `replace` false: only when there is none of this name. */
+/** `replace` false: refused when there is a file of this name. */
 export async function upload(base: string, directory: FileEntry, file: File, replace: boolean): Promise<void> {
   const path = `${encodedPath(directory)}%2F${encodeURIComponent(file.name)}`;
   const headers = { "content-type": "application/octet-stream", ...(replace ? {} : { "if-none-match": "*" }) };

@@ -1,4 +1,7 @@
-/** Server-sent events by `fetch`, because an EventSource cannot say that the console asks. Resumes where it was; waits while hidden. */
+/**
+ * Server-sent events over `fetch`, because an EventSource cannot send the header that says that the console asks. After
+ * a break the stream resumes at the last event. While the page is hidden it waits.
+ */
 import { createParser } from "eventsource-parser";
 import { CallFailed, send } from "./call.ts";
 import { visible } from "./clock.ts";
@@ -11,17 +14,17 @@ export interface Followed {
 
 export interface FollowOrder {
   readonly path: string;
-  /** What the first request resumes after; "" for the beginning. */
+  /** The event id after which the first request begins; "": from the beginning. */
   readonly from: string;
-  /** false: it was the last one. */
+  /** Answers false to stop following. */
   readonly take: (event: Followed) => boolean;
-  /** The stream is connected, or it is not. */
+  /** Called when the stream connects, breaks or ends. */
   readonly onState?: (state: "live" | "waiting" | "over") => void;
 }
 
 const pauseMs = 2_000;
 
-/** Returns what ends it. */
+/** Answers a function that stops following. */
 export function follow({ path, from, take, onState }: FollowOrder): () => void {
   let last = from;
   let asked: AbortController | null = null;
@@ -44,7 +47,7 @@ export function follow({ path, from, take, onState }: FollowOrder): () => void {
       for await (const text of (answer.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream()))
         parser.feed(text);
     } catch (error) {
-      // What was refused for good shows in the page's own reads; anything else, the next try tells.
+      // A refusal for good is shown by the page's own reads. Any other failure is tried again.
       if (error instanceof CallFailed && !error.problem.retryable) finish();
     }
     if (over || controller.signal.aborted) return;

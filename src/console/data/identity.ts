@@ -1,4 +1,4 @@
-/** Who is signed in. An operator and a tenant may be at once: each opens what is its own. */
+/** Who is signed in. An operator and a tenant can be signed in at once: each opens its own pages. */
 import { signal } from "@preact/signals";
 import type { IdentityView } from "../../protocol/resources/service/console.ts";
 import { onSignedOut, send } from "./call.ts";
@@ -21,7 +21,7 @@ export async function signOut(): Promise<void> {
   identity.value = nobody;
 }
 
-/** A cookie ended, or its credential was taken back: which of the two, the Worker knows. */
+/** A cookie has expired, or a credential was revoked. Only the Worker knows which, so ask it again. */
 onSignedOut(() => {
   void learnIdentity().catch(() => {});
 });

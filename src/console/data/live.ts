@@ -1,6 +1,6 @@
 /**
- * A read that stays fresh: repeated while the page is seen, and never while it is hidden. A failure keeps what was read before, so
- * that an operator goes on seeing it with its age.
+ * A read that is repeated while the page is visible, and never while it is hidden. When a read fails, the last data
+ * stays on the page with its age.
  */
 import { signal, type Signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
@@ -13,27 +13,27 @@ export interface Live<T> {
   readonly problem: ProblemBody | null;
   /** When `data` arrived; null: never. */
   readonly at: number | null;
-  /** The first answer is still on its way. */
+  /** The first answer has not arrived yet. */
   readonly loading: boolean;
 }
 
 export interface LiveHandle<T> {
   readonly state: Signal<Live<T>>;
-  /** Ask now; what is under way is dropped. */
+  /** Reads now and drops a read that is under way. */
   readonly refresh: () => void;
 }
 
-/** Between two reads of anything, at least: no page needs more than one call in a second. */
+/** The least time between two reads of the same thing. */
 const leastMs = 1_000;
 
-/** `key` names what is read: another key begins anew. `everyMs` null: once, and whenever `refresh` is called. */
+/** `key` names what is read; another key starts from nothing. `everyMs` null: read once, and again on `refresh`. */
 export function useLive<T>(
   key: string,
   fetcher: (signal: AbortSignal) => Promise<T>,
   everyMs: number | null,
 ): LiveHandle<T> {
   const reader = useMemo(() => new Reader<T>(fetcher, everyMs), [key, everyMs]);
-  // The newest closure, without beginning anew.
+  // Use the newest closure without starting again.
   reader.fetcher = fetcher;
   useEffect(() => reader.start(), [reader]);
   return reader;
@@ -71,7 +71,7 @@ class Reader<T> implements LiveHandle<T> {
     else this.#askedAt = 0;
   };
 
-  /** After a time in the background, at once when it is due. */
+  /** After the page was hidden, a read that is overdue starts at once. */
   #dueIn(): number {
     if (this.#askedAt === 0) return 0;
     return this.#everyMs === null ? 86_400_000 : this.#askedAt + this.#everyMs - Date.now();

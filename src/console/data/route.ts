@@ -1,10 +1,10 @@
-/** The address is the state: what is shown can be sent to somebody as it is. */
+/** The address holds the whole state of the page, so a link shows somebody else the same. */
 import { signal } from "@preact/signals";
 
 export interface Place {
   /** The first segment after /console; "" for the first page. */
   readonly view: string;
-  /** The second; "" for none. */
+  /** The second segment; "" for none. */
   readonly subject: string;
   readonly query: URLSearchParams;
 }
@@ -26,14 +26,14 @@ export function go(path: string, how: "push" | "replace" = "push"): void {
   else history.replaceState(null, "", path);
   const before = place.peek();
   place.value = readPlace();
-  // Another page begins at its top, and its heading is what a screen reader hears next.
+  // A new page starts at its top, and its heading gets the focus, so that a screen reader reads it next.
   if (how === "push" && (before.view !== place.peek().view || before.subject !== place.peek().subject)) {
     window.scrollTo(0, 0);
     requestAnimationFrame(() => document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true }));
   }
 }
 
-/** Changes parameters of the address; "" and null take one away. */
+/** Changes parameters of the address. "" or null removes a parameter. */
 export function setQuery(changes: Readonly<Record<string, string | null>>, how: "push" | "replace" = "replace"): void {
   const query = new URLSearchParams(place.peek().query);
   for (const [name, value] of Object.entries(changes)) {
@@ -44,7 +44,7 @@ export function setQuery(changes: Readonly<Record<string, string | null>>, how: 
   go(`${location.pathname}${text === "" ? "" : `?${text}`}`, how);
 }
 
-/** Links of the console stay in the page, unless somebody asks for another tab. */
+/** A click on a link of the console changes the page without loading it, unless another tab was asked for. */
 document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button !== 0) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;

@@ -1,18 +1,21 @@
-/** One page of sessions, whoever asks: an operator of all tenants, a tenant of its own. */
+/** One page of the list of sessions: for an operator those of all tenants, for a tenant its own. */
 import { read } from "./call.ts";
 
 export interface SessionFilter {
-  /** As typed: an id, or words like `team=web`, `tenant:acme`, `agent:coder`, `task:t-1`, `provider:local`, `template:python`. */
+  /**
+   * The search as typed: an id, or words like `team=web`, `tenant:acme`, `agent:coder`, `task:t-1`, `provider:local`,
+   * `template:python`.
+   */
   readonly q: string;
   readonly status: string;
-  /** `stuck`, `overdue`, or a code of what blocks. Operators only. */
+  /** `stuck`, `overdue`, or the code of what blocks a session. For operators only. */
   readonly only: string;
   readonly cursor: string;
 }
 
 export interface Row {
   readonly id: string;
-  /** null: one's own. */
+  /** null: the reader's own session. */
   readonly tenant: string | null;
   readonly status: string;
   readonly blocked: string | null;
@@ -24,7 +27,7 @@ export interface Row {
   readonly taskId: string | null;
   readonly critical: boolean;
   readonly provider: string;
-  /** null: the index has not heard it. */
+  /** null: the index does not know it yet. */
   readonly template: string | null;
   readonly activeJobs: number | null;
   readonly reason: string | null;
@@ -111,7 +114,7 @@ const fields: Readonly<Record<string, string>> = {
   phase: "phase",
 };
 
-/** An id that was typed or pasted; null: it is none. */
+/** The session id in what was typed or pasted; null: there is none. */
 export function idIn(typed: string): string | null {
   return /\b([a-z0-9]{20})\b/.exec(typed)?.[1] ?? null;
 }

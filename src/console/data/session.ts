@@ -1,4 +1,7 @@
-/** One session as its page sees it: by the operator's routes when it is somebody else's, by the tenant's own otherwise. */
+/**
+ * One session as its page needs it: read by the tenant's routes when it is the reader's own, else by the operator's
+ * routes.
+ */
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { CallFailed, read, readTagged } from "./call.ts";
 import { identity } from "./identity.ts";
@@ -17,16 +20,16 @@ export interface Subject {
   readonly session: SessionView | null;
   readonly teardowns: readonly Teardown[];
   readonly explanation: Explanation | null;
-  /** The routes that answer for it. */
+  /** The path of the routes that answer for this session. */
   readonly base: string;
-  /** Signed in as its tenant: jobs can be run and cancelled. */
+  /** The reader is signed in as the session's tenant, so jobs can be run and cancelled. */
   readonly own: boolean;
 }
 
 const operatorBase = "/v1/admin/sessions";
 const tenantBase = "/v1/sessions";
 
-/** Two calls. With both sign-ins the tenant's own comes first: it opens more. */
+/** Two calls. With both sign-ins the tenant's route is used, because it allows more. */
 export async function readSubject(id: string, signal: AbortSignal): Promise<Subject> {
   const who = identity.peek();
   if (who?.tenant != null) {
@@ -54,7 +57,7 @@ async function readAny(id: string, signal: AbortSignal): Promise<Subject> {
   const base = `${operatorBase}/${id}`;
   const [{ etag, body }, explanation] = await Promise.all([
     readTagged<"inspectSession">(base, signal),
-    // An unreadable record explains nothing; its page still shows what is known.
+    // An unreadable record cannot be explained. The page still shows what is known.
     read<"explainAnySession">(`${base}/explain`, signal).catch((error: unknown) => {
       if (signal.aborted) throw error;
       return null;
@@ -66,7 +69,7 @@ async function readAny(id: string, signal: AbortSignal): Promise<Subject> {
   return { id, etag, record: body.record, session: body.session, teardowns, explanation, base, own: false };
 }
 
-/** Its whole history, or the newest part of a long one. */
+/** How many pages of events are read at most: the whole history, or the newest part of a long one. */
 const eventPages = 5;
 
 export async function readEvents(base: string, after: number, signal: AbortSignal): Promise<readonly SessionEvent[]> {

@@ -1,6 +1,6 @@
 /**
- * The connection of a terminal. It is given up while the page is hidden and comes back at the byte where it was: the program goes on
- * meanwhile, and what it wrote is caught up with.
+ * The connection of a terminal. While the page is hidden it is closed. When the page is visible again it resumes at the
+ * byte where it was: the program went on in the meantime, and its output is read then.
  */
 import type { SessionView } from "../../protocol/resources/session/sessions.ts";
 import { read } from "./call.ts";
@@ -15,11 +15,11 @@ export interface TerminalEnd {
 
 export interface TerminalOrder {
   readonly base: string;
-  /** null: a new one. */
+  /** null: start a new terminal. */
   readonly pid: number | null;
   readonly size: () => { readonly cols: number; readonly rows: number };
   readonly onBytes: (bytes: Uint8Array) => void;
-  /** So many bytes were dropped while nobody looked. */
+  /** Called with the number of bytes that were dropped while nobody was connected. */
   readonly onGap: (bytes: number) => void;
   readonly onReady: (pid: number) => void;
   readonly onState: (state: Connection, end: TerminalEnd | null) => void;
@@ -31,22 +31,24 @@ export interface TerminalLine {
   readonly close: () => void;
 }
 
-/** After a break; a refusal is not tried for ever. */
+/** Pauses between tries after a break. They end: a refusal is not tried for ever. */
 const pausesMs = [500, 1_000, 2_000, 4_000, 8_000];
 
 export function openTerminal(order: TerminalOrder): TerminalLine {
   let socket: WebSocket | null = null;
   let pid = order.pid;
-  /** The byte that comes next; null: the first answer says. */
+  /** The offset of the next byte; null: the first answer tells it. */
   let offset: number | null = null;
   let tries = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let over = false;
   let wasOpened = false;
-  /** Grows with each connection that is begun or given up: what was asked for an older one counts no more. */
+  /** Counts connections begun or given up. A callback of an older round is ignored. */
   let round = 0;
 
-  /** Not into a session that was paused meanwhile: a connection would resume it, and nobody asked for that. */
+  /**
+   * Reads the session first: connecting to one that was paused meanwhile would resume it, and nobody asked for that.
+   */
   async function comeBack(): Promise<void> {
     const mine = (round += 1);
     order.onState("connecting", null);

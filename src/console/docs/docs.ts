@@ -14,13 +14,13 @@ const found = form?.querySelector("ol") ?? null;
 const shown = 12;
 let index: Promise<readonly Section[]> | null = null;
 
-/** Loaded when somebody begins to search, not before. */
+/** Loaded when somebody first searches. */
 function sections(): Promise<readonly Section[]> {
   index ??= fetch(form?.dataset["index"] ?? "").then((answer) => answer.json() as Promise<readonly Section[]>);
   return index;
 }
 
-/** Every word must be there; a word of the heading counts most. */
+/** Every word must occur; a word in the heading counts most. */
 function rank(section: Section, words: readonly string[]): number {
   const heading = section.h.toLowerCase();
   const page = section.t.toLowerCase();
@@ -95,7 +95,7 @@ document.addEventListener("keydown", (event) => {
   input?.focus();
 });
 
-/** A closed operation would leave whoever followed a link to it before a heading. */
+/** Opens the operation that the address names: its closed entry would show only a heading. */
 function reveal(): void {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target instanceof HTMLDetailsElement) target.open = true;

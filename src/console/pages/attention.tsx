@@ -1,4 +1,7 @@
-/** The first page: what is wrong, since when, why, and the call that ends it. When nothing is wrong it proves that it looked. */
+/**
+ * The first page: what is wrong, since when, why, and the call that mends it. When nothing is wrong it shows when it
+ * last looked.
+ */
 import { useEffect } from "preact/hooks";
 import type { AttentionItem, AttentionView } from "../../protocol/resources/operator/attention.ts";
 import { read } from "../data/call.ts";

@@ -1,4 +1,7 @@
-/** Audits: a plan compares records with sandboxes and changes nothing; applying it takes the plan's hash, and verifies each finding again. */
+/**
+ * Audits. A plan compares records with sandboxes and changes nothing. Applying a plan takes its hash and verifies each
+ * finding again.
+ */
 import { useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import type { ProblemBody } from "../../protocol/problem.ts";

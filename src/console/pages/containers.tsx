@@ -1,4 +1,4 @@
-/** Shared containers: who is in one, how its end stands, and the ways out. */
+/** Shared containers: their members, how far the end of each is, and the acts for one that is stuck. */
 import { useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { act, read, readTagged } from "../data/call.ts";

@@ -1,4 +1,4 @@
-/** The fleet in figures and lines; what the layers of maintenance did; the alerts; and the orders over all of it. */
+/** The fleet: its figures over time, the alerts, what the layers of maintenance did, and the acts on all of it. */
 import { useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
@@ -13,7 +13,7 @@ import { duration } from "../words/time.ts";
 
 type Stats = AnswerOf<"getStats">;
 
-/** Kept while the console is open, so that another page and back does not begin anew. */
+/** Kept while the console is open, so that the lines go on after a visit to another page. */
 const samples: { readonly at: number; readonly stats: Stats }[] = [];
 const samplesKept = 180;
 

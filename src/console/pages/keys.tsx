@@ -1,4 +1,7 @@
-/** Keys: they are made with the command line, because this page never sees the secret that signs them; here they are revoked. */
+/**
+ * API keys: listed and revoked here. They are made with the command line, because this page never sees the secret that
+ * signs them.
+ */
 import { useSignal } from "@preact/signals";
 import { act, read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
@@ -59,7 +62,7 @@ function Known({ tenant }: { readonly tenant: string }) {
   const askingAll = useSignal(false);
   const key = useSignal("");
   const { data, problem, loading } = live.state.value;
-  // A whole key may be pasted: its middle part names it, and the rest is not sent anywhere.
+  // Somebody may paste a whole key. Only its middle part, which names it, is sent.
   const id =
     /^(?:mrg_[a-z0-9-]+_)?([0-9a-z]{1,9}\.(?:0|[a-z]{1,8})\.[0-9a-z]{10}(?:\.[0-9a-z]{1,9})?)(?:_[0-9a-f]*)?$/.exec(
       key.value.trim(),

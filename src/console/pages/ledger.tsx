@@ -1,4 +1,7 @@
-/** The books: granted is what is open, what is proven gone, and what is gone on an operator's word. One bar, tenant by tenant below. */
+/**
+ * The ledger: every sandbox that was granted is open, proven gone, or gone on an operator's word. One bar for all, then
+ * one row for each tenant.
+ */
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
 import { sizeOf } from "../data/files.ts";

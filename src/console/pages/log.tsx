@@ -1,4 +1,4 @@
-/** Who did what, and why. */
+/** The admin log: who did what, and why. */
 import { read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { place } from "../data/route.ts";

@@ -1,4 +1,4 @@
-/** Signing in. The credential goes to this Mooring once, for a cookie that no script can read. */
+/** Signing in. The credential is sent once, in exchange for a cookie that no script can read. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { ProblemBody } from "../../protocol/problem.ts";
@@ -26,7 +26,7 @@ export function Login() {
     busy.value = false;
   }
 
-  // A link of the command line: its ticket is taken out of the address before anything else happens.
+  // `mooring ui` opens a link with a ticket. Take it out of the address before anything else happens.
   useEffect(() => {
     const ticket = location.hash.slice(1);
     if (ticket === "") return;

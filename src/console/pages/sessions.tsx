@@ -1,4 +1,4 @@
-/** The list of sessions: search, filters, pages by key, marks. All of it in the address. */
+/** The list of sessions: search, filters, pages, selection. All of it is kept in the address. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { identity } from "../data/identity.ts";
@@ -12,7 +12,7 @@ import { SessionFilters } from "../parts/session-filters.tsx";
 import { SessionRows } from "../parts/session-rows.tsx";
 import { TenantUsage } from "../parts/tenant-usage.tsx";
 
-/** Rows that stay on one page: more than a screen, less than a second to read. */
+/** Rows per page: more than one screen, and still quick to read. */
 const pageSize = 50;
 
 export function Sessions() {
@@ -118,13 +118,13 @@ function Nothing({ filter }: { readonly filter: SessionFilter }) {
   );
 }
 
-/** The one `tenant:` or `template:` that is asked for; null: there is none. */
+/** The value of the one `tenant:` or `template:` word in the search; null: there is none. */
 function wordOf({ q }: Pick<SessionFilter, "q">, name: "tenant" | "template"): string | null {
   const word = q.split(/\s+/).find((each) => each.startsWith(`${name}:`));
   return word?.slice(name.length + 1) || null;
 }
 
-/** What the command line has a flag for; the rest by the name of the operation. */
+/** The same list on the command line: flags where the command has them, else the generated command of the operation. */
 function commandOf({ q, status, only }: SessionFilter, operator: boolean): string {
   const labels = q.split(/\s+/).filter((word) => word.includes("="));
   const tenant = wordOf({ q }, "tenant");

@@ -1,4 +1,4 @@
-/** Snapshots of the tenant: what is kept, from which session, how much room it takes, and how far a deletion is. */
+/** Snapshots of the tenant: which are kept, from which session, how large they are, and how far a deletion is. */
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
 import { sizeOf } from "../data/files.ts";

@@ -1,4 +1,4 @@
-/** One webhook: its deliveries, and what can be done with it. */
+/** One webhook: its deliveries and its acts. */
 import { type Signal, useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { act, read } from "../data/call.ts";

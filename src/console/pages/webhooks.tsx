@@ -1,4 +1,4 @@
-/** Webhooks of the tenant: which there are, and whether they work. */
+/** The tenant's webhooks, and whether they work. */
 import { useSignal } from "@preact/signals";
 import { act, read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";

@@ -1,6 +1,6 @@
 /**
- * A dialog for one act: what it touches, why somebody does it, and what came of it. Nothing that ends or changes something is done
- * without passing through here.
+ * The dialog for one act: what it touches, the reason for it, and the outcome. Every act that ends or changes something
+ * passes through this dialog.
  */
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
@@ -15,9 +15,9 @@ export interface ActOrder {
   readonly touches: ComponentChildren;
   readonly danger: boolean;
   readonly button: string;
-  /** `required`: kept with the act; `asked`: may stay empty; null: the API keeps none. */
+  /** `required`: kept with the act; `asked`: may be left empty; null: the API keeps no reason. */
   readonly reason: "required" | "asked" | null;
-  /** Must be typed as it is before the button works. */
+  /** The text that must be typed before the button works. */
   readonly typed?: string;
   readonly command: string;
   readonly run: (reason: string) => Promise<ComponentChildren>;

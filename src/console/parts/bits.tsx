@@ -1,4 +1,4 @@
-/** The small things that every page is made of. */
+/** The small parts that every page is made of. */
 import { signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import type { ProblemBody } from "../../protocol/problem.ts";
@@ -7,7 +7,7 @@ import { plain, type Tone, toneOf } from "../words/states.ts";
 import { ago, utc } from "../words/time.ts";
 import { Icon } from "./icon.tsx";
 
-/** A state with its colour. The dot is never the only sign: the word says it too. */
+/** A state as a coloured dot and a word. The colour alone must not carry the meaning. */
 export function Chip({ tone, children }: { readonly tone: Tone; readonly children: ComponentChildren }) {
   return (
     <span class={`chip ${tone}`}>
@@ -21,7 +21,7 @@ export function Status({ status }: { readonly status: string }) {
   return <Chip tone={toneOf(status)}>{plain(status)}</Chip>;
 }
 
-/** Relative; UTC on hover and for machines. */
+/** A relative time. UTC is shown on hover and given to machines. */
 export function When({ at }: { readonly at: string | null }) {
   if (at === null) return <span class="faint">–</span>;
   return (
@@ -31,7 +31,7 @@ export function When({ at }: { readonly at: string | null }) {
   );
 }
 
-/** A sentence of Mooring's. The instants in it are shown as all others are; what it says of `at` one then reads `in 5 min`. */
+/** A sentence of Mooring's, in which instants are shown as elsewhere: `at <instant>` becomes `in 5 min`. */
 export function Words({ of }: { readonly of: string }) {
   const parts = of.split(/(?:\bat )?(\d{4}-\d\d-\d\dT[\d:.]+Z)/);
   return <>{parts.map((part, index) => (index % 2 === 1 ? <When key={index} at={part} /> : part))}</>;
@@ -47,7 +47,7 @@ export function Id({ of, href }: { readonly of: string; readonly href?: string }
   );
 }
 
-/** Said politely to a screen reader, and shown for some seconds. */
+/** Announced to a screen reader without interrupting it, and shown for some seconds. */
 export const announcement = signal("");
 let silence: ReturnType<typeof setTimeout> | undefined;
 export function announce(text: string): void {
@@ -83,7 +83,7 @@ export function Copy({ text, label }: { readonly text: string; readonly label: s
   );
 }
 
-/** What does the same on the command line. */
+/** The command line that does the same. */
 export function Command({ line }: { readonly line: string }) {
   return (
     <div class="command">
@@ -118,7 +118,7 @@ export function Empty({ title, children }: { readonly title: string; readonly ch
   );
 }
 
-/** Grey lines where something will be, so that nothing jumps. */
+/** Grey lines where content will appear, so that nothing jumps. */
 export function Waiting({ lines = 6 }: { readonly lines?: number }) {
   return (
     <div class="waiting" aria-busy="true" aria-label="Loading">

@@ -1,4 +1,4 @@
-/** Ends many sessions: the list of what ends, the typed count, then progress by id. */
+/** Ends many sessions: shows the list, asks for the number to be typed, then shows progress by id. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { applyEnds, type Outcome, type Plan, planEnds } from "../data/bulk.ts";

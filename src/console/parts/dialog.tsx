@@ -1,4 +1,4 @@
-/** A dialog of the browser's own: it keeps the focus inside, and Escape closes it. */
+/** The browser's own dialog element: it keeps the focus inside, and Escape closes it. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { Icon } from "./icon.tsx";
@@ -18,7 +18,7 @@ export function Dialog({
   const heading = useId();
   useEffect(() => {
     const dialog = element.current;
-    // What had the focus gets it back.
+    // Give the focus back to the element that had it.
     const before = document.activeElement;
     dialog?.showModal();
     return () => {

@@ -1,4 +1,7 @@
-/** The orders over the whole fleet: cleanup, emergency, drain, a new index. The first two show their plan and are applied with its hash. */
+/**
+ * The acts on the whole fleet: cleanup, emergency, drain, a new index. Cleanup and emergency show their plan first and
+ * are applied with its hash.
+ */
 import { useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import type { ProblemBody } from "../../protocol/problem.ts";

@@ -1,4 +1,4 @@
-/** The few pictures of the console, drawn as lines in the colour of the text beside them. */
+/** The console's icons, drawn as lines in the colour of the text beside them. */
 
 const paths = {
   anchor:

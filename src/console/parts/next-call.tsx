@@ -1,4 +1,4 @@
-/** The call that `explain` names, as a button that makes it; and what it is for. */
+/** The call that `explain` recommends, as a button that sends it, with what it is for. */
 import { useSignal } from "@preact/signals";
 import { isDestructive, nameOf, type NextCall, sendCall } from "../data/acts.ts";
 import { now } from "../data/clock.ts";

@@ -1,4 +1,4 @@
-/** Turns the pages of a list whose place is the `cursor` of its address. Not there when all is on one page. */
+/** Turns the pages of a list by the `cursor` in the address. Hidden when everything is on one page. */
 import { place, setQuery } from "../data/route.ts";
 
 export function Pager({ next }: { readonly next: string | null }) {

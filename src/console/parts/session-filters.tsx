@@ -1,4 +1,4 @@
-/** What narrows the list of sessions down. */
+/** The filters of the list of sessions. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { idIn, type SessionFilter } from "../data/session-list.ts";

@@ -1,4 +1,4 @@
-/** The rows themselves: a table that the keyboard walks, and cards on a phone. */
+/** The rows of the list of sessions: a table with keyboard control, and cards on a phone. */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { now } from "../data/clock.ts";
@@ -126,7 +126,7 @@ function Trouble({ row }: { readonly row: Row }) {
 
 function What({ row }: { readonly row: Row }) {
   const labels = Object.entries(row.labels);
-  // Every provider's default goes without saying (src/domain/state/template.ts).
+  // `base` is every provider's default template, so it is not shown (src/domain/state/template.ts).
   const template = row.template === null || row.template === "base" ? null : `template:${row.template}`;
   const named = [row.agentType, row.taskId, template].filter((each) => each !== null);
   return (

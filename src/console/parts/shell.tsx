@@ -1,4 +1,4 @@
-/** What is around every page: where one is, where one can go, and who one is. */
+/** The frame around every page: which page it is, the navigation, and who is signed in. */
 import { signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import type { IdentityView } from "../../protocol/resources/service/console.ts";
@@ -12,7 +12,7 @@ interface Entry {
   readonly view: string;
   readonly name: string;
   readonly icon: IconName;
-  /** Who sees it. */
+  /** Who sees the entry. */
   readonly for: "all" | "operator" | "tenant";
 }
 
@@ -35,7 +35,7 @@ export function entriesFor(who: IdentityView): readonly Entry[] {
   );
 }
 
-/** How many things need attention, as the page that knows last saw it; null: not known. */
+/** How many things need attention, as the first page last counted them; null: not known. */
 export const attentionCount = signal<number | null>(null);
 
 export function Shell({ children }: { readonly children: ComponentChildren }) {
@@ -145,7 +145,7 @@ function Theme() {
   );
 }
 
-/** The head of a page: what it is, what one can do here, and what does the same on the command line. */
+/** The head of a page: its title, its acts, and the command line that does the same. */
 export function Page({
   title,
   lead,

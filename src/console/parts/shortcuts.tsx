@@ -1,4 +1,4 @@
-/** The keyboard: one table, which the help dialog shows and the listener obeys. */
+/** Keyboard shortcuts: one table, which the help dialog shows and the listener obeys. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { go } from "../data/route.ts";
@@ -21,7 +21,7 @@ const inLists: readonly (readonly [string, string])[] = [
   ["Esc", "Close, or take the marks back"],
 ];
 
-/** Typing into a field is no command. */
+/** Whether the key is typed into a field, where it is no shortcut. */
 export function isTyping(event: KeyboardEvent): boolean {
   const { target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey) return true;

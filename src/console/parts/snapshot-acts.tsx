@@ -1,4 +1,4 @@
-/** What is done with the files of a session beyond it: kept under a name, begun with, forked, deleted with proof. */
+/** Acts on snapshots: take one of a session under a name, start or fork sessions from it, delete it with proof. */
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";

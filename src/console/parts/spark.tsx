@@ -1,4 +1,4 @@
-/** One figure and its last minutes as a line. A cap, where there is one, is a line of its own. */
+/** One figure and its last minutes as a line. A cap is drawn as a second line. */
 import { Figure } from "./bits.tsx";
 
 const width = 240;

@@ -1,14 +1,14 @@
-/** What a tenant uses of what it may, as one line above its sessions. */
+/** A tenant's usage and quotas, as one line above its sessions. */
 import { read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { Chip, When } from "./bits.tsx";
 
-/** It moves slowly, and is asked for beside the list. */
+/** Usage changes slowly, so it is read less often than the list. */
 const everyMs = 30_000;
-/** As the alert: from here on a tenant is near its budget. */
+/** A tenant is near its budget from this share on, as in the alert. */
 const nearShare = 0.8;
 
-/** `tenant` null: of the tenant that is signed in. */
+/** `tenant` null: the tenant that is signed in. */
 export function TenantUsage({ tenant }: { readonly tenant: string | null }) {
   const path = tenant === null ? "/v1/usage" : `/v1/admin/usage?tenant=${encodeURIComponent(tenant)}`;
   const live = useLive(path, (signal) => read<"getOwnUsage">(path, signal), everyMs);

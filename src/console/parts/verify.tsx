@@ -1,4 +1,4 @@
-/** Signed receipts, checked in the browser with the code that an auditor runs: src/receipts/verify.ts. */
+/** Checks signed receipts in the browser, with the code that an auditor runs: src/receipts/verify.ts. */
 import { useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import type { ProblemBody } from "../../protocol/problem.ts";
@@ -13,7 +13,7 @@ interface Checked {
   readonly faults: readonly { readonly receipt: number; readonly code: string; readonly detail: string }[];
 }
 
-/** `path`: where a session's signed receipts are read. */
+/** `path`: the route of a session's signed receipts. */
 export function Verify({ path, id }: { readonly path: string; readonly id: string }) {
   const checked = useSignal<Checked | null>(null);
   const problem = useSignal<ProblemBody | null>(null);
@@ -100,7 +100,7 @@ function Verdict({ of: { receipts, unsigned, keys, faults } }: { readonly of: Ch
 
 type Receipts = AnswerOf<"getSessionReceipts">["data"];
 
-/** A session's receipts are a selection of its tenant's chain, so gaps between them mean nothing. */
+/** One session's receipts are only a part of the tenant's chain, so gaps between them mean nothing. */
 async function checkedBy(
   receipts: Receipts,
   unsigned: number,

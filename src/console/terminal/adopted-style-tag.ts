@@ -1,2 +1,4 @@
-/** The element that the terminal's library makes in place of `<style>`; the build writes this name into it. */
+/**
+ * The element that the terminal's library creates in place of `<style>`. The build writes this name into the library.
+ */
 export const adoptedStyleTag = "adopted-style";

@@ -1,6 +1,6 @@
 /**
- * What the terminal's library has instead of a `<style>` element, which the console's policy refuses: the same text becomes a sheet
- * that the page adopts, and a policy allows what its own scripts do to sheets. The build puts it into the library.
+ * Replaces the `<style>` element of the terminal's library, which the console's Content-Security-Policy refuses: its
+ * text becomes an adopted style sheet, which the policy allows. The build puts it into the library.
  */
 import { adoptedStyleTag } from "./adopted-style-tag.ts";
 
@@ -25,7 +25,7 @@ class AdoptedStyle extends HTMLElement {
   }
 }
 
-/** Before the library draws anything. */
+/** Call it before the library draws anything. */
 export function allowAdoptedStyles(): void {
   if (customElements.get(adoptedStyleTag) === undefined) customElements.define(adoptedStyleTag, AdoptedStyle);
 }

@@ -1,4 +1,7 @@
-/** The screen of a terminal. A part of its own, with the library that draws it: it is loaded when a terminal is opened. */
+/**
+ * The screen of a terminal. A bundle of its own together with the library that draws it, loaded when a terminal is
+ * opened.
+ */
 import { FitAddon } from "@xterm/addon-fit";
 import { type ITheme, Terminal } from "@xterm/xterm";
 import css from "@xterm/xterm/css/xterm.css" with { type: "text" };
@@ -7,7 +10,7 @@ import { allowAdoptedStyles } from "./adopted-style.ts";
 export interface Screen {
   readonly size: () => { readonly cols: number; readonly rows: number };
   readonly show: (bytes: Uint8Array) => void;
-  /** A line of the page itself, between what the program writes. */
+  /** Writes a line of the page's own between the program's output. */
   readonly note: (text: string) => void;
   readonly clear: () => void;
   readonly focus: () => void;
@@ -42,7 +45,7 @@ export function openScreen({ box, onTyped, onSize }: ScreenOrder): Screen {
   terminal.loadAddon(fit);
   terminal.open(box);
   fit.fit();
-  // Tab belongs to the program, so the keyboard needs another way out.
+  // Tab goes to the program, so the keyboard needs another way to leave the terminal: Ctrl-F6.
   terminal.attachCustomKeyEventHandler(({ key, ctrlKey }) => {
     if (key !== "F6" || !ctrlKey) return true;
     document.querySelector<HTMLElement>("main h1")?.focus();
@@ -50,12 +53,12 @@ export function openScreen({ box, onTyped, onSize }: ScreenOrder): Screen {
   });
   const encoder = new TextEncoder();
   terminal.onData((text) => onTyped(encoder.encode(text)));
-  // Bytes that are no text, such as reports of the mouse.
+  // Bytes that are not text, such as reports of the mouse.
   terminal.onBinary((text) => onTyped(Uint8Array.from(text, (character) => character.charCodeAt(0))));
   terminal.onResize(({ cols, rows }) => onSize(cols, rows));
   const watching = new ResizeObserver(() => fit.fit());
   watching.observe(box);
-  // The theme of the page may change while it is open.
+  // The page's theme may change while the terminal is open.
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const dress = () => (terminal.options.theme = themeOf(box));
   dark.addEventListener("change", dress);
@@ -76,7 +79,7 @@ export function openScreen({ box, onTyped, onSize }: ScreenOrder): Screen {
   };
 }
 
-/** The page's own colours; the sixteen of programs are chosen to be read on either ground. */
+/** The page's colours for text and ground; the sixteen colours of programs can be read on both themes. */
 function themeOf(box: HTMLElement): ITheme {
   const style = getComputedStyle(box);
   const isDark =

@@ -1,4 +1,4 @@
-/** What a state means, in a few words, and how loud it is. */
+/** What each state means in a few words, and which colour it gets. */
 import type { SessionView } from "../../protocol/resources/session/sessions.ts";
 
 export type Tone = "good" | "busy" | "warn" | "bad" | "quiet";
@@ -43,7 +43,7 @@ export const jobTone: Readonly<Record<string, Tone>> = {
   lost: "bad",
 };
 
-/** `no_capacity` as people say it. */
+/** `no_capacity` becomes "no capacity". */
 export function plain(code: string): string {
   return code.replaceAll("_", " ");
 }

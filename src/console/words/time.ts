@@ -1,4 +1,4 @@
-/** Times and durations for people. Relative in the text; UTC in the title, and in what is copied. */
+/** Times and durations for people: relative in the text, UTC in the tooltip and in what is copied. */
 
 const units = [
   [86_400, "d"],
@@ -7,7 +7,7 @@ const units = [
   [1, "s"],
 ] as const;
 
-/** The two largest parts: "2 h 5 min", "42 s". Never negative. */
+/** The two largest units: "2 h 5 min", "42 s". Never negative. */
 export function duration(ms: number): string {
   let seconds = Math.max(0, Math.round(ms / 1_000));
   const parts: string[] = [];
@@ -21,7 +21,7 @@ export function duration(ms: number): string {
   return parts.filter((part) => !part.startsWith("0 ") || parts.length === 1).join(" ");
 }
 
-/** Precise where things are short: "340 ms", "4.2 s". */
+/** More precise for short times: "340 ms", "4.2 s". */
 export function fineDuration(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
@@ -33,12 +33,12 @@ export function ago(at: number, now: number): string {
   return now - at < 2_000 ? "just now" : `${duration(now - at)} ago`;
 }
 
-/** As it is copied and shown on hover: to the second, UTC. */
+/** UTC to the second, as it is copied and shown on hover. */
 export function utc(at: string | number): string {
   return `${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
-/** Only the time of day, where the day is clear. */
+/** The time of day alone, where the day is clear. */
 export function utcTime(at: string | number): string {
   return new Date(at).toISOString().slice(11, 19);
 }

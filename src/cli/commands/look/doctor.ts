@@ -93,7 +93,7 @@ async function examine(context: Context): Promise<readonly Finding[]> {
   return [...findings, ...(await examineFleet(context))];
 }
 
-/** Whether it answers, whether it is Mooring, and how far the clocks are apart. */
+/** Whether the server answers, whether it is Mooring, and how far the two clocks are apart. */
 async function reach({ access, signal }: Context): Promise<readonly Finding[]> {
   const began = Date.now();
   try {
@@ -115,7 +115,7 @@ async function reach({ access, signal }: Context): Promise<readonly Finding[]> {
     ];
     const date = answer.headers.get("date");
     if (isMooring && date !== null) {
-      // The header has whole seconds; half of the way there is not known.
+      // The Date header has whole seconds: compare the middle of that second with the middle of the request.
       const apartMs = Math.abs(Date.parse(date) + 500 - (began + tookMs / 2));
       findings.push(
         found(

@@ -56,7 +56,7 @@ async function showJob(context: Context, id: string, jobId: string, follow: bool
   const job = context.mooring().session(id).job(jobId);
   if (screen.form.json) return screen.json(follow ? await job.done({ signal }) : await job.read({ signal }));
   const view = await job.read({ signal });
-  // A job that runs has no end: without -f what is there now is shown.
+  // The output of a running job has no end. Without -f, show what is there now.
   const bound = follow || view.ended_at !== null ? signal : AbortSignal.any([signal, AbortSignal.timeout(1_500)]);
   try {
     for await (const bytes of job.outputBytes({ signal: bound }))
@@ -76,7 +76,7 @@ async function showEvents(context: Context, id: string, follow: boolean): Promis
   const session = context.mooring().session(id);
   for await (const event of follow ? session.watch({ signal }) : session.history({ signal })) {
     if (screen.form.json) {
-      // One document a line: a follower has no end to wait for.
+      // Print one JSON document per line: events that are followed never end, so they cannot be one document.
       screen.line(JSON.stringify(event));
       continue;
     }

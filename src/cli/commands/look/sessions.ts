@@ -60,7 +60,7 @@ export function sessionsCommand(shell: Shell): Command {
   });
 }
 
-/** What narrows both lists. */
+/** The filters that both lists have. */
 function filtersOf(flags: Flags) {
   const { status, template } = flags;
   return { limit: pageOf(flags), status: status as Status | undefined, template, label: labelsOf(flags.label) };
@@ -141,7 +141,7 @@ function countOf({ limit }: Flags): number {
   return Number(limit);
 }
 
-/** A page holds 100 at most; more is more pages. */
+/** One page holds at most 100 sessions. A higher limit reads several pages. */
 function pageOf(flags: Flags): number {
   return Math.min(100, countOf(flags));
 }

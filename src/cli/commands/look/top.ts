@@ -1,4 +1,7 @@
-/** `mooring top`: what running sandboxes use, renewed every two seconds in a terminal and once elsewhere. */
+/**
+ * `mooring top`: what running sandboxes use. In a terminal it is refreshed every two seconds, elsewhere it is printed
+ * once.
+ */
 import type { Command } from "commander";
 import { isProblem } from "../../../client/mooring.ts";
 import { sleep } from "../../../client/wire/pacing.ts";
@@ -9,7 +12,7 @@ import { relative } from "../../screen/times.ts";
 import { command, contextOf, type Shell, withSharedOptions } from "../command.ts";
 
 const renewMs = 2_000;
-/** Each row is a call of its own: more than these and a table would take longer than it stays true. */
+/** Each row costs one call. With more rows the first figures would be outdated before the last ones arrive. */
 const mostRows = 30;
 
 interface Row {
@@ -19,7 +22,7 @@ interface Row {
   readonly memory_mb: number | null;
   readonly processes: number | null;
   readonly hints: string;
-  /** null: of a session that was named, nothing but its use was asked. */
+  /** null: the session was named on the command line, so only its usage was read. */
   readonly created_at: string | null;
 }
 
@@ -38,7 +41,8 @@ export function topCommand(shell: Shell): Command {
     for (;;) {
       const rows = await look(context, id);
       if (screen.form.json) return screen.json(rows);
-      // Home, the new table over the old one, and what is left below it is erased: a cleared screen would flicker.
+      // Move the cursor home, draw the new table over the old one, and erase what is left below. Clearing the screen
+      // first would flicker.
       if (live) screen.out("\u001b[H");
       screen.out(rows.length === 0 ? "No sandbox runs.\n" : table(rows, columns(context), screen.width));
       if (!live) return;

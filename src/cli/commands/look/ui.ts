@@ -14,7 +14,7 @@ export function uiCommand(shell: Shell): Command {
   return withSharedOptions(made).action(async (flags: { print?: boolean }) => {
     const context = contextOf(shell, flags);
     const { screen, access } = context;
-    // An operator sees more: the admin token first.
+    // An operator sees more, so the admin token is preferred.
     const credential = access.adminToken ?? access.key;
     if (credential === null)
       throw new CliFault(exitCodes.unauthorized, "There is neither a key nor the admin token.", "mooring login");

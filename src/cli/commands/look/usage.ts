@@ -1,4 +1,4 @@
-/** `mooring usage`: what a tenant uses of what it may. */
+/** `mooring usage`: what a tenant uses of its quotas. */
 import type { Command } from "commander";
 import type { AnswerOf } from "../../../client/mooring.ts";
 import { exitCodes } from "../../exit-codes.ts";

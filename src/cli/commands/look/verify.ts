@@ -1,4 +1,4 @@
-/** `mooring verify`: checks signed receipts. With `--keys` it asks nobody. */
+/** `mooring verify`: checks signed receipts. With `--keys` it makes no request. */
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { type PublicKey, verifyReceipts } from "../../../receipts/verify.ts";

@@ -41,12 +41,12 @@ function show(context: Context, told: Explanation): void {
   }
   const [first] = told.clocks;
   if (first !== undefined && told.clocks.every(({ due_at: due, says }) => due === null && says === first.says)) {
-    // After the end none runs, all for one reason: nine lines that say so would hide what to do next.
+    // After the end no clock runs, all for the same reason. Nine lines that say so would hide what to do next.
     screen.line(`\n${bold("Clocks")}\n  ${dim(prose(first.says, 2))}`);
   } else if (first !== undefined) {
     screen.line(`\n${bold("Clocks")}`);
     for (const clock of told.clocks.toSorted((a, b) => Number(a.due_at === null) - Number(b.due_at === null))) {
-      // What one that stands still would do is of no interest now.
+      // Leave out what a stopped clock would do when it fires.
       const [due, says] =
         clock.due_at === null
           ? ["stands still", clock.says]

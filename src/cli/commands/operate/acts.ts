@@ -1,4 +1,4 @@
-/** `mooring resolve`, `rebuild`, `drain`, `keys`: single acts of operators and tenants. */
+/** `mooring resolve`, `rebuild`, `budget`, `drain`: single acts of operators and tenants. */
 import { type Command, Option } from "commander";
 import type { BodyFor } from "../../../client/mooring.ts";
 import { resolveBody } from "../../../protocol/resources/operator/admin.ts";
@@ -40,7 +40,7 @@ export function resolveCommand(shell: Shell): Command {
       }
       const reason = flags.reason ?? (await askedFor(screen, "Reason, for the session's history", "--reason 'why'"));
       if (flags.yes !== true) await confirmed(screen, `${flags.action.replaceAll("_", " ")} for this session`);
-      // With the ETag of what was shown: what has changed since is refused.
+      // Send the ETag of what was shown, so that the act is refused when the session has changed since.
       const now = await context.admin().resolve(id, { action: flags.action, reason }, etag);
       if (screen.form.json) return screen.json(now);
       screen.line(`Done. The session is ${now.session === null ? now.record : screen.status(now.session.status)}.`);

@@ -67,7 +67,7 @@ export function endCommand(shell: Shell): Command {
   );
 }
 
-/** What would be touched, before anybody is asked. */
+/** Lists the sessions that would end, then asks for confirmation. */
 async function ask(context: Context, ids: readonly string[]): Promise<void> {
   const { screen } = context;
   for (const id of ids.slice(0, 20)) {
@@ -87,7 +87,7 @@ async function ask(context: Context, ids: readonly string[]): Promise<void> {
   await confirmed(screen, them);
 }
 
-/** Each end is stored by its own object. */
+/** This many calls at a time. They do not wait for each other: each end is stored by the session's own object. */
 const atOnce = 8;
 
 interface EndFlags {

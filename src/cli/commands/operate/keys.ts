@@ -1,4 +1,4 @@
-/** `mooring keys`: makes API keys with the signing secret, lists what is revoked, revokes. */
+/** `mooring keys`: makes API keys with the signing secret, lists known keys, revokes keys. */
 import { randomInt } from "node:crypto";
 import { type Command, Option } from "commander";
 import { type ApiKeyScope, apiKeyScopes, e2bFormOf, keyLifetimeMs, signApiKey } from "../../../protocol/api-keys.ts";
@@ -121,7 +121,10 @@ function showKeys({ screen }: Context, tenant: string, keys: Keys): void {
   );
 }
 
-/** The keys that would stop working, before anybody is asked. `keyId` undefined: all that are known and still work. */
+/**
+ * Shows the keys that would stop working, before confirmation is asked for. `keyId` undefined: all known keys that
+ * still work.
+ */
 async function showTouched(context: Context, tenant: string, keyId: string | undefined): Promise<void> {
   if (context.screen.form.json) return;
   const { data } = await context.admin().keys(tenant, { signal: context.signal });

@@ -1,4 +1,7 @@
-/** `mooring login`, `logout`, `profiles`: which Mooring, as whom, kept in a file that only its owner reads. */
+/**
+ * `mooring login`, `logout`, `profiles`: keep the address of a Mooring and the credential for it in a file that only
+ * its owner can read.
+ */
 import type { Command } from "commander";
 import { exitCodes } from "../../exit-codes.ts";
 import { CliFault } from "../../fault.ts";
@@ -25,7 +28,7 @@ export function loginCommand(shell: Shell): Command {
     if (secret === "")
       throw new CliFault(exitCodes.usage, "There was no key.", "printenv MOORING_KEY | mooring login --url URL");
     const credentials = kindOf(secret);
-    // Tried before it is kept: a profile that never worked would only be found out later.
+    // Try the credential before it is stored, so that a wrong one is noticed now and not at the next command.
     const tried = new Context({ url, ...credentials, from: "the prompt" }, screen, shell.env, shell.signal);
     if (credentials.key === null) await tried.admin().stats({ signal: shell.signal });
     else await tried.mooring().page({ limit: 1 }, { signal: shell.signal });
@@ -70,7 +73,7 @@ export function profilesCommand(shell: Shell): Command {
       writeProfiles(path, { ...all, current: name });
     }
     const current = name ?? all.current;
-    // Without the secrets: this is shown on screens that others see.
+    // Leave the secrets out: other people may see this screen.
     const rows = Object.entries(all.profiles).map(([each, { url, key, admin_token: token }]) => ({
       name: each,
       current: each === current,

@@ -1,4 +1,7 @@
-/** `mooring audit`, `cleanup`, `emergency`: acts on many sessions. Each shows first what it would touch, and acts on exactly that. */
+/**
+ * `mooring audit`, `cleanup`, `emergency`: acts on many sessions. Each first shows the plan, and then acts on exactly
+ * that plan.
+ */
 import type { Command } from "commander";
 import type { AnswerOf } from "../../../client/mooring.ts";
 import { sessionStatuses } from "../../../protocol/resources/session/sessions.ts";
@@ -156,7 +159,10 @@ function withPlanOptions(made: Command): Command {
   );
 }
 
-/** A dry run, which is shown and asked about, or that very plan by its hash: it is refused when it would touch others by now. */
+/**
+ * Either a dry run, which is shown for confirmation, or the apply of that plan by its hash. The apply is refused when
+ * the plan would come out differently by now.
+ */
 type Act = { readonly dry_run: true } | { readonly plan_hash: string };
 
 async function planThenAct(

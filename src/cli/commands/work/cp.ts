@@ -79,7 +79,7 @@ export function upCommand(shell: Shell): Command {
           upload({ session, signal: context.signal, onBytes }, directory, ".", { recursive: true, contents: true }),
         );
     } catch (error) {
-      // A session that has not got its files is of no use to anybody.
+      // The upload failed. Without its files nobody can use the session, so end it.
       await endSession(context, session);
       throw error;
     }

@@ -57,7 +57,7 @@ export function attachCommand(shell: Shell): Command {
   });
 }
 
-/** After the session everything passes through, the `--` before the program too. */
+/** Commander passes on everything after the session's id, including the `--` before the program. */
 function orderOf(given: readonly string[], flags: Flags, env: Shell["env"]): StartProcess {
   const words = given[0] === "--" ? given.slice(1) : given;
   if (words.length === 0) throw new CliFault(exitCodes.usage, "No program is named.", "mooring exec --help");
@@ -75,7 +75,10 @@ async function inTerminal(context: Context, session: Session, order: StartProces
   return await attachTerminal(context, session, { pid });
 }
 
-/** A Ctrl-C ends it here and there: nobody else knows that it runs. */
+/**
+ * Runs the process and passes its output through. Ctrl-C also ends the process in the sandbox, because nobody else
+ * knows that it runs.
+ */
 async function through(context: Context, session: Session, order: StartProcess, flags: Flags): Promise<number> {
   const { signal } = context;
   const started = await session.start({ ...order, stdin: flags.interactive === true });
@@ -88,7 +91,7 @@ async function through(context: Context, session: Session, order: StartProcess, 
             await started.write("", { end: true, signal });
           })()
         : Promise.resolve();
-    // It may end without reading all of it.
+    // The process may end without reading all of its input. That is no error.
     feeding.catch(() => {});
     const output = started.output({ signal });
     for (;;) {

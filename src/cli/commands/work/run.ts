@@ -1,4 +1,7 @@
-/** `mooring run`: a command in a sandbox of its own that is proven gone afterwards, or in a session that is there already. */
+/**
+ * `mooring run`: runs a command in a new sandbox, which is ended and proven gone afterwards, or in a session that
+ * exists already.
+ */
 import { constants } from "node:os";
 import type { Command } from "commander";
 import type { CreateJob, CreateSession, Job, JobView, Session } from "../../../client/mooring.ts";
@@ -74,10 +77,14 @@ async function runIn(context: Context, id: string, order: CreateJob, flags: Flag
   return exitCodeOf(view);
 }
 
-/** Runs it and passes its output on as it comes, byte for byte. A Ctrl-C cancels the job before it is thrown. */
+/**
+ * Runs the job and passes its output on byte for byte. On Ctrl-C the job is cancelled first, then `Interrupted` is
+ * thrown.
+ */
 async function follow(context: Context, session: Session, order: CreateJob, flags: Flags): Promise<JobView> {
   const { signal, screen } = context;
-  // Not under the signal: a job whose answer is not waited for may run, and nobody would know its id to cancel it.
+  // Not under the Ctrl-C signal: if this call were aborted, the job might run all the same, and nobody would know the
+  // id to cancel it by.
   const job = await session.run({ ...order, stdin_open: flags.interactive === true });
   try {
     signal.throwIfAborted();
@@ -86,7 +93,7 @@ async function follow(context: Context, session: Session, order: CreateJob, flag
     for (;;) {
       const next = await output.next();
       if (next.done === true) {
-        // stdin may stay open for ever and would hold this process; nobody reads what it still would bring.
+        // stdin may stay open for ever and would keep this process alive. Nothing reads it any more.
         if (flags.interactive === true) process.stdin.destroy();
         feeding.catch(() => {});
         return next.value;
@@ -99,7 +106,7 @@ async function follow(context: Context, session: Session, order: CreateJob, flag
   }
 }
 
-/** stdin to the job, then the end of it. */
+/** Passes stdin on to the job, then closes the job's stdin. */
 async function feed(job: Job, signal: AbortSignal): Promise<void> {
   for await (const chunk of process.stdin) await job.write(chunk as Buffer, { signal });
   await job.write("", { end: true, signal });
@@ -116,7 +123,9 @@ export function exitCodeOf({ state, exit_code: code, signal }: JobView): number 
   return exitCodes.notRun;
 }
 
-/** A script that reads the command's exit code must be able to tell "it failed" from "it never ran". */
+/**
+ * Uses an exit code of its own when the command was not run, so that a script can tell "it failed" from "it never ran".
+ */
 async function notRunOnFault(act: () => Promise<number>): Promise<number> {
   try {
     return await act();
@@ -136,7 +145,7 @@ function orderOf(words: readonly string[], flags: Flags, env: Shell["env"]): Cre
   return order;
 }
 
-/** `NAME=value`, or `NAME` from the environment; null: nothing was given. */
+/** Reads `NAME=value`, or `NAME` with its value from the environment. null: no variable was given. */
 export function environmentOf(given: readonly string[], env: Shell["env"]): Record<string, string> | null {
   if (given.length === 0) return null;
   const named = given.map((each): readonly [string, string] => {

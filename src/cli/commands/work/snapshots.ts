@@ -14,7 +14,7 @@ import { collect, labelsOf } from "../look/sessions.ts";
 import { secondsOf } from "./run.ts";
 
 const lookMs = 1_000;
-/** A deletion that is not proven by then goes on; the provider is in trouble. */
+/** How long to wait for the proof of a deletion. A deletion that takes longer goes on; the provider is in trouble. */
 const proofMs = 60_000;
 
 export function snapshotsCommand(shell: Shell): Command {
@@ -101,7 +101,7 @@ function deleteCommand(shell: Shell): Command {
       screen.note(`${nameOf(found)}  ${found.id}  ${size}, from session ${found.session_id}`);
       await confirmed(screen, "This snapshot is deleted for good; sessions made from it keep their files");
     }
-    // By its id: in the meantime another one may have taken the name.
+    // Delete by id: another snapshot may have taken the name in the meantime.
     const begun = await snapshots.delete(found.id, { signal });
     const proven = flags.wait
       ? await untilStatus(context, begun, ({ status }) => status === "deleted", proofMs)
@@ -148,7 +148,8 @@ export function forkCommand(shell: Shell): Command {
     if (labels !== undefined) order.labels = labels;
     const { screen } = context;
     const progress = startProgress(screen, `Saving the files of ${id}`);
-    // Not under the signal: forks whose answer is not waited for run, and nobody would know their ids.
+    // Not under the Ctrl-C signal: if this call were aborted, the forks might run all the same, and nobody would know
+    // their ids.
     const forks = await context
       .mooring()
       .session(id)
@@ -171,7 +172,10 @@ export function forkCommand(shell: Shell): Command {
   });
 }
 
-/** `withinMs`: after that it is told as it is; null: a save has its own bound at the server. */
+/**
+ * Waits for a status. After `withinMs` the status is reported as it is. null: no limit here, because the server bounds
+ * a save.
+ */
 async function untilStatus(
   context: Context,
   first: Snapshot,

@@ -1,4 +1,4 @@
-/** What can be done to this session now, as `explain` says; the call that it names first comes first. */
+/** The acts that `explain` offers for this session now. The call that it recommends comes first. */
 import { useSignal } from "@preact/signals";
 import { nameOf, type NextCall } from "../../data/acts.ts";
 import type { Subject } from "../../data/session.ts";
@@ -10,7 +10,7 @@ export function Acts({ subject, onDone }: { readonly subject: Subject; readonly 
   const { explanation, id } = subject;
   const more = useSignal(false);
   const calls = callsOf(subject);
-  // A paused one is resumed for it, where it resumes by itself; the API says no otherwise.
+  // A paused session with auto-resume is resumed for it. For one without, the API refuses.
   const hasFiles = subject.own && ["running", "paused"].includes(subject.session?.status ?? "");
   const few = more.value ? calls : calls.slice(0, 3);
   return (
@@ -39,7 +39,7 @@ export function Acts({ subject, onDone }: { readonly subject: Subject; readonly 
   );
 }
 
-/** An operator's `end` takes the place of the tenant's: it is logged, and works for every tenant. */
+/** An operator's `end` replaces the tenant's: it is logged, and works for every tenant. */
 function callsOf({ id, explanation, session, own }: Subject): readonly NextCall[] {
   const said = explanation === null ? [] : [explanation.next_call, ...explanation.other_calls];
   const calls = said.filter(

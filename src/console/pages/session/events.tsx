@@ -1,4 +1,4 @@
-/** Its history: every transition, who caused it and why; newest first, by type when asked. */
+/** The history of a session: every transition, who caused it and why. Newest first; can be filtered by type. */
 import { useLive } from "../../data/live.ts";
 import { place, setQuery } from "../../data/route.ts";
 import { readEvents, type Subject } from "../../data/session.ts";

@@ -1,4 +1,4 @@
-/** What figures and words probably mean: what was seen, and what to do about it. */
+/** Hints on what figures and log lines probably mean: what was seen, and what to do about it. */
 interface Hint {
   readonly code: string;
   readonly detail: string;

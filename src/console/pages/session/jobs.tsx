@@ -1,4 +1,7 @@
-/** Jobs, and the output of one: live, from the byte where it was. A tenant also runs and cancels them here. */
+/**
+ * Jobs, and the output of one job, which is followed from the byte that was shown last. A tenant also runs and cancels
+ * jobs here.
+ */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { ProblemBody } from "../../../protocol/problem.ts";
@@ -82,7 +85,7 @@ function Run({ subject, onRun }: { readonly subject: Subject; readonly onRun: ()
   );
 }
 
-/** As much as a page shows without growing slow; the rest is told by the byte. */
+/** More than this would make the page slow. What is left out is named in bytes. */
 const shownCharacters = 400_000;
 
 function Output({

@@ -1,6 +1,8 @@
 /**
- * A session's life as bars and marks, from its history and its teardowns. Pure: what the timeline draws, without how. Nothing in it is
- * made up: a bar begins and ends with an event, and what lies ahead is only what the session itself has planned.
+ * The life of a session as bars and marks, from its history and its teardowns. Pure: it says what the timeline draws,
+ * not how.
+ *
+ * Nothing is made up: a bar begins and ends with an event, and what lies ahead is only what the session has planned.
  */
 import type { SessionEvent, Subject, Teardown } from "../../data/session.ts";
 
@@ -28,15 +30,15 @@ export interface Lane {
 
 export interface Life {
   readonly from: number;
-  /** The last instant that is known of; the drawing goes to now when it is not over. */
+  /** The last instant that is known. The drawing goes on to now unless the life is over. */
   readonly to: number;
   readonly over: boolean;
   readonly lanes: readonly Lane[];
-  /** Of the whole session. */
+  /** Marks of the whole session, not of one sandbox. */
   readonly planned: readonly Mark[];
 }
 
-/** By the state that an event leads to. */
+/** The kind of bar that begins with an event. */
 const begins: Readonly<Record<string, Kind>> = {
   launching: "launching",
   running: "held",
@@ -140,7 +142,9 @@ function laneOf(
   return { generation, bars, marks };
 }
 
-/** Since when nothing has restarted its idle clock; null: something runs, or the clock is off. Idle times of before are kept nowhere. */
+/**
+ * Since when the session is idle; null: something runs, or the idle clock is off. Earlier idle times are not recorded.
+ */
 function idleSince({ session }: Subject): number | null {
   if (session === null || session.idle_at === null || session.idle_timeout_seconds === null) return null;
   return Date.parse(session.idle_at) - session.idle_timeout_seconds * 1_000;

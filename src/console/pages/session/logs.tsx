@@ -1,4 +1,4 @@
-/** The sandbox's own log, and what it probably means. */
+/** The sandbox's own log, with hints on what it probably means. */
 import { read } from "../../data/call.ts";
 import { useLive } from "../../data/live.ts";
 import type { Subject } from "../../data/session.ts";

@@ -1,4 +1,4 @@
-/** Why it is as it is, in words; its clocks; its life to scale; and what it was made with. */
+/** Why a session is as it is, in words; its clocks; its life to scale; and the settings it was created with. */
 import type { ComponentChildren } from "preact";
 import { now } from "../../data/clock.ts";
 import { useLive } from "../../data/live.ts";
@@ -11,14 +11,15 @@ import { TeardownCard } from "./receipt.tsx";
 
 export function Overview({ subject }: { readonly subject: Subject; readonly refresh: () => void }) {
   const { session, explanation, teardowns, base } = subject;
-  // The history moves when the session does: the version names both.
+  // The history changes when the session does. The ETag stands for the version of the session, so it is part of the
+  // key.
   const events = useLive(
     `history ${base} ${subject.etag} ${session?.status}`,
     (signal) => readEvents(base, 0, signal),
     null,
   );
   const ends = teardowns.map((each) => <TeardownCard key={each.generation} teardown={each} />);
-  // Of a session that goes on, an end is the past of another sandbox.
+  // The receipts of a session that still runs are about earlier sandboxes, so they come last.
   const endsFirst = session === null || session.status !== "running";
   return (
     <>
@@ -99,7 +100,7 @@ const clockNames: Readonly<Record<Explanation["clocks"][number]["name"], string>
 function Clocks({ explanation }: { readonly explanation: Explanation }) {
   const running = explanation.clocks.filter(({ due_at }) => due_at !== null);
   const standing = explanation.clocks.filter(({ due_at }) => due_at === null);
-  // Many stand for the same reason: it is said once.
+  // Many clocks stand still for the same reason. Say it once.
   const stands = new Map<string, string[]>();
   for (const { name, says } of standing) stands.set(says, [...(stands.get(says) ?? []), clockNames[name]]);
   const sorted = running.toSorted((a, b) => (a.due_at ?? "").localeCompare(b.due_at ?? ""));

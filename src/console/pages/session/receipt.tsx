@@ -1,4 +1,4 @@
-/** How an end went, attempt by attempt and look by look; and the receipt, as a document to print. */
+/** How an end went, attempt by attempt and look by look, and the receipt as a document to print. */
 import type { ComponentChildren } from "preact";
 import { useLive } from "../../data/live.ts";
 import { read } from "../../data/call.ts";
@@ -64,7 +64,7 @@ function Standing({ teardown }: { readonly teardown: Teardown }) {
   );
 }
 
-/** `dated`: a receipt is kept and printed, so it names the time itself. */
+/** `dated`: show absolute times, because a printed receipt is read later. */
 function Attempts({ teardown, dated = false }: { readonly teardown: Teardown; readonly dated?: boolean }) {
   if (teardown.attempts.length === 0) return null;
   return (

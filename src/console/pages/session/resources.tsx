@@ -1,4 +1,4 @@
-/** What its sandbox uses, as figures and as lines over time. */
+/** What the sandbox uses, as figures and as lines over time. */
 import { read } from "../../data/call.ts";
 import { useLive } from "../../data/live.ts";
 import type { Subject } from "../../data/session.ts";

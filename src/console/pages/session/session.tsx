@@ -1,4 +1,4 @@
-/** One session: what it is doing and why, its clocks, its life to scale, and everything in it. */
+/** The page of one session: what it does and why, its clocks, its life to scale, and the tabs. */
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { useLive } from "../../data/live.ts";
 import { readSubject, type Subject } from "../../data/session.ts";
@@ -30,7 +30,7 @@ const tabs = [
   ["receipt", "Receipt"],
 ] as const;
 
-/** Without news the page still looks: a stream that died in silence must not make it lie. */
+/** How often the page reads when no event arrives: a stream that died in silence must not leave the page outdated. */
 const quietMs = 10_000;
 
 export function Session({ id }: { readonly id: string }) {
@@ -42,7 +42,7 @@ export function Session({ id }: { readonly id: string }) {
   const list = useRef<HTMLDivElement>(null);
   const isShown = data !== null;
   useEffect(() => {
-    // A phone shows some of them at once: the chosen one is among those.
+    // A phone shows only some of the tabs. Scroll to the chosen one.
     const chosen = list.current?.querySelector<HTMLElement>('[aria-selected="true"]');
     if (chosen != null && list.current !== null)
       list.current.scrollLeft = chosen.offsetLeft - list.current.offsetLeft - 60;
@@ -124,10 +124,10 @@ function Tab({
   }
 }
 
-/** Its history, followed: with each event the page reads anew, at most once a second. */
+/** Follows the session's events. After an event the page reads again, at most once a second. */
 function useNews(subject: Subject | null, refresh: () => void): void {
   const base = subject?.base ?? null;
-  // Where the stream begins: everything before is in the first read.
+  // No event follows the end of a session.
   const over = useMemo(
     () => ["terminated", "failed"].includes(subject?.session?.status ?? ""),
     [subject?.session?.status],
@@ -141,7 +141,7 @@ function useNews(subject: Subject | null, refresh: () => void): void {
       from: "",
       take: ({ event, data }) => {
         if (event === "end") return (JSON.parse(data) as { reason: string }).reason === "disconnected";
-        // The history comes at once; one read covers it.
+        // The events so far arrive all at once. One read covers them.
         clearTimeout(pending);
         pending = setTimeout(() => {
           if (!first) refresh();

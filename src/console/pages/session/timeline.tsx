@@ -1,4 +1,7 @@
-/** The life of a session to scale. Every bar and mark says what it is when it is pointed at; the list below it says the same to a screen reader. */
+/**
+ * Draws the life of a session to scale. Every bar and mark has a tooltip; the list below it says the same to a screen
+ * reader.
+ */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { now } from "../../data/clock.ts";
@@ -19,7 +22,7 @@ export function Timeline({ subject, events }: { readonly subject: Subject; reado
   if (life.lanes.length === 0) return <p class="faint">No sandbox was begun for it yet.</p>;
   const present = life.over ? life.to : Math.max(now.value, life.to);
   const nearest = life.planned.map(({ at }) => at).filter((at) => at > present);
-  // What lies far ahead would press the past into a line: at most as much again is shown.
+  // An event that is planned far ahead would squeeze the past into a line, so at most as much future as past is shown.
   const span = Math.max(1_000, present - life.from);
   const ahead = life.over
     ? span * 0.02
@@ -88,7 +91,7 @@ export function Timeline({ subject, events }: { readonly subject: Subject; reado
 
 interface LaneProps {
   readonly lane: Lane;
-  /** Counted from 1: a generation is a long number. */
+  /** Counted from 1, because a generation is a long number. */
   readonly place: number;
   readonly y: number;
   readonly x: (at: number) => number;
@@ -188,7 +191,7 @@ interface AxisProps {
   readonly to: number;
   readonly x: (at: number) => number;
   readonly y: number;
-  /** null: it is over. */
+  /** null: the session is over. */
   readonly now: number | null;
 }
 
@@ -224,7 +227,7 @@ function wordsOf({ at, says }: Mark): string {
   return `${utcTime(at)} UTC: ${says}`;
 }
 
-/** A renewal is stored over the one before it: what was seen while this page was open is all there is to show. */
+/** A renewal is stored over the one before it, so only those seen while this page was open can be shown. */
 function useRenewals(subject: Subject): readonly number[] {
   const seen = useRef<{ id: string; at: number[] }>({ id: "", at: [] });
   const renewed = subject.explanation?.sandboxes.find(({ phase }) => phase === "held")?.renewed_at ?? null;

@@ -15,7 +15,7 @@ export function FileView({
   back,
 }: {
   readonly subject: Subject;
-  /** As it goes into a query of the API. */
+  /** The path, encoded for a query of the API. */
   readonly path: string;
   readonly back: string;
 }) {
@@ -92,7 +92,7 @@ function Content({ entry, beginning }: { readonly entry: FileEntry; readonly beg
   );
 }
 
-/** No SVG: as a picture it runs no script, but as text it is read. */
+/** Not SVG: it is shown as text, so that its markup can be read. */
 function pictureType(name: string): string | null {
   const [, ending = ""] = /\.(\w+)$/.exec(name.toLowerCase()) ?? [];
   const types = { png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg", gif: "image/gif", webp: "image/webp" };
@@ -117,14 +117,14 @@ function Picture({
   return <div class="picture">{address !== "" && <img src={address} alt={name} />}</div>;
 }
 
-/** null: it is no text. What is cut off at the end of a long one may be half a character. */
+/** null: the file is not text. A long file is cut, perhaps within a character. */
 function textIn(bytes: Uint8Array): string | null {
   if (bytes.includes(0)) return null;
   for (let cut = 0; cut < 4 && cut <= bytes.length; cut += 1) {
     try {
       return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, bytes.length - cut));
     } catch {
-      // Up to three bytes of a character may be missing.
+      // Up to three bytes of the last character may be missing.
     }
   }
   return null;
@@ -132,7 +132,7 @@ function textIn(bytes: Uint8Array): string | null {
 
 const shownInHex = 4_096;
 
-/** As `xxd` writes it. */
+/** The layout of `xxd`. */
 function hexOf(bytes: Uint8Array): string {
   const lines: string[] = [];
   for (let at = 0; at < Math.min(bytes.length, shownInHex); at += 16) {

@@ -1,4 +1,4 @@
-/** Files of the sandbox: walked through, looked at, downloaded and uploaded. */
+/** Files of the sandbox: list directories, show, download and upload files. */
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { ProblemBody } from "../../../../protocol/problem.ts";
@@ -211,10 +211,10 @@ function Name({ entry, id, path }: { readonly entry: FileEntry; readonly id: str
   );
 }
 
-/** Every directory above, each a link. */
+/** The directories above, each as a link. */
 function Crumbs({ id, at }: { readonly id: string; readonly at: FileEntry }) {
   const names = at.path.split("/").filter(Boolean);
-  // A name that is not UTF-8 is told by its bytes.
+  // A name that is not UTF-8 is addressed by its bytes.
   const raw = (at.raw_path ?? at.path.split("/").map(encodeURIComponent).join("/")).split("/").filter(Boolean);
   return (
     <nav class="crumbs" aria-label="Directory">
@@ -242,12 +242,15 @@ function queryValue(name: string): string {
   return place.value.query.get(name) ?? "";
 }
 
-/** Of a directory. `path` is encoded for a query of the API, and once more for the address of the page. */
+/**
+ * The address of a directory. `path` is encoded for a query of the API already, and once more for the address of the
+ * page.
+ */
 function addressOf(id: string, path: string): string {
   return `/console/sessions/${id}?tab=files${path === "" ? "" : `&path=${encodeURIComponent(path)}`}`;
 }
 
-/** As `ls -l` writes it. */
+/** The mode as `ls -l` shows it. */
 function modeOf({ type, mode }: FileEntry): string {
   const kind = { file: "-", directory: "d", symlink: "l", fifo: "p", socket: "s", device: "c" }[type];
   const bits = [8, 7, 6, 5, 4, 3, 2, 1, 0].map((bit) => ((mode >> bit) & 1 ? "rwx"[(8 - bit) % 3] : "-"));

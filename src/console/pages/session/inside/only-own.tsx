@@ -1,10 +1,13 @@
-/** What the inside of a sandbox needs before it can be shown: its tenant's sign-in, and that it runs. */
+/**
+ * Shows its content only if the reader is signed in as the session's tenant and the session runs; otherwise says what
+ * is missing.
+ */
 import type { ComponentChildren } from "preact";
 import type { Subject } from "../../../data/session.ts";
 import { Empty } from "../../../parts/bits.tsx";
 import { statusWords } from "../../../words/states.ts";
 
-/** `what`: as the subject of a sentence, such as "Files". */
+/** `what`: the subject of the sentence, such as "Files". */
 export function OnlyOwn({
   subject,
   what,

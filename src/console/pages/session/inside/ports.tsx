@@ -1,4 +1,4 @@
-/** Servers in the sandbox: on which ports something listens, and addresses that open them. */
+/** Servers in the sandbox: the ports on which something listens, and addresses that open them. */
 import { useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../../../protocol/contracts/contract-types.ts";
 import type { ProblemBody } from "../../../../protocol/problem.ts";
@@ -100,7 +100,7 @@ function OpenPort({ port, share }: { readonly port: number; readonly share: Make
     problem.value = null;
     try {
       const { url } = await share({ port });
-      // Nothing that a sandbox serves may reach back into this page.
+      // `noopener`: nothing that a sandbox serves may reach this page.
       window.open(url, "_blank", "noopener,noreferrer");
     } catch (error) {
       problem.value = problemIn(error);

@@ -1,4 +1,7 @@
-/** A terminal in the sandbox. Its program outlives the page: the address names it, and coming back shows what it wrote. */
+/**
+ * A terminal in the sandbox. Its program goes on when the page is left: the address names it, and coming back shows
+ * what it wrote.
+ */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { ProblemBody } from "../../../../protocol/problem.ts";
@@ -26,7 +29,7 @@ function Terminals({ subject: { base } }: { readonly subject: Subject }) {
   const named = place.value.query.get("pid") ?? "";
   const live = useLive(`terminals ${base}`, (signal) => read<"listProcesses">(`${base}/processes`, signal), null);
   const { data, problem, loading } = live.state.value;
-  /** What is shown stays the same while its pid becomes known. */
+  /** The key stays the same when the pid becomes known, so that the terminal is not drawn anew. */
   const shown = useSignal<{ readonly key: number; readonly pid: number | null } | null>(null);
   const ending = useSignal<number | null>(null);
   const terminals = data?.data.filter(({ terminal }) => terminal !== null) ?? [];
@@ -127,7 +130,7 @@ function Screen({
     let close = () => {};
     let left = false;
     void (async () => {
-      // The library alone is larger than everything else of the console.
+      // Loaded only here: the library is larger than the rest of the console.
       const { openScreen } = await import("../../../terminal/screen.ts");
       if (left || box.current === null) return;
       const screen = openScreen({

@@ -1,4 +1,4 @@
-/** Files on their way into a sandbox. One that is there already is replaced only after somebody said so. */
+/** Uploads of files into a sandbox. A file that exists is replaced only after the reader confirmed it. */
 import type { Signal } from "@preact/signals";
 import type { ProblemBody } from "../../../../protocol/problem.ts";
 import { CallFailed, problemIn } from "../../../data/call.ts";
@@ -12,7 +12,7 @@ export interface Upload {
   readonly problem: ProblemBody | null;
 }
 
-/** One after another: each is whole before the next begins, and a browser has few connections. */
+/** One file after another: each is complete before the next begins, and a browser has few connections. */
 export async function uploadAll(
   base: string,
   into: FileEntry,
