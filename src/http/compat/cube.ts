@@ -1,6 +1,7 @@
 /**
- * CubeSandbox's `timeout` and `refresh`: both set the end to so many seconds from now, as there, where a refresh may shorten
- * too. Under both is the one native call. There the seconds count idle time, here they do not: docs/decisions/0020.
+ * CubeSandbox's `timeout` and `refresh`. Both set the end to so many seconds from now; in that API a refresh may
+ * shorten, too. Both use the one native call. CubeSandbox counts idle time, Mooring counts from now:
+ * docs/decisions/0020.
  */
 import type { SessionId } from "../../domain/state/ids.ts";
 import { cubeContracts } from "../../protocol/contracts/compat/cube-contracts.ts";
@@ -16,7 +17,7 @@ import { sessionNotFound } from "../../protocol/not-found.ts";
 
 const success = { ret_code: 200, ret_msg: "Success" };
 
-/** Its numbers, by HTTP status; ended sandboxes have one of their own. */
+/** CubeSandbox's own error numbers, by HTTP status. Ended sandboxes have a number of their own. */
 const retCodes: Readonly<Record<number, number>> = {
   400: 130_400,
   401: 130_401,
@@ -34,7 +35,7 @@ const statuses: Partial<Record<ProblemCode, number>> = {
 
 export function cubeRefusal(problem: Problem, context: ProblemContext, headers: Record<string, string> = {}): Response {
   const native = statuses[problem.code] ?? problemStatus[problem.code];
-  // What it has no number for is a request that is not valid.
+  // A status without a number of CubeSandbox's becomes 400, an invalid request.
   const status = native >= 500 || native === 405 || native in retCodes ? native : 400;
   const body: CubeReply = {
     requestID: context.requestId,
@@ -84,7 +85,7 @@ async function setEnd(from: TenantAsk, { requestID, sandboxID, field, seconds }:
   return json(200, body);
 }
 
-/** The end as it was stored, epoch ms. */
+/** Sets the end and answers it as stored, epoch ms. */
 async function asked(from: TenantAsk, id: string, seconds: number): Promise<Reply<number>> {
   if (!sessionIdPattern.test(id)) return { ok: false, problem: sessionNotFound };
   const reply = await ask("write", from.log, () =>

@@ -1,4 +1,7 @@
-/** Bodies on the compatible surfaces: JSON whatever the Content-Type says, and no body is no fields. Their schemas ignore unknown fields. */
+/**
+ * Request bodies of the compatible APIs: JSON whatever the Content-Type says. A missing body has no fields, and the
+ * schemas ignore unknown fields.
+ */
 import type { z } from "zod";
 import type { Reply } from "../../protocol/problem.ts";
 import { readJson } from "../request/body.ts";

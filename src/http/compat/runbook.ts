@@ -1,6 +1,6 @@
 /**
- * The paths and fields of the operations runbook, over the native calls: what differs is only names. Admin token only.
- * Counts are sandboxes by lease phase; a status is one of six words. Unknown fields are ignored, and a JSON body needs no
+ * The paths and field names of the operations runbook, carried out by native calls. Admin token only. Counts are
+ * sandboxes by lease phase; a status is one of six words. Unknown fields are ignored, and a JSON body needs no
  * Content-Type, because the runbook's curl lines send none.
  */
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
@@ -27,7 +27,7 @@ import { validate } from "../request/validation.ts";
 import { readLenient } from "./lenient-body.ts";
 import { fleetSums } from "../answer/fleet-sums.ts";
 
-/** The whole of the translation: each native status once. */
+/** The runbook's status for each native status. */
 export const runbookStatusOf: Readonly<Record<SessionView["status"], RunbookStatus>> = {
   provisioning: "provisioning",
   running: "running",
@@ -80,7 +80,7 @@ async function stats(from: AdminAsk): Promise<Response> {
   return json(200, fleetSums(reply.value));
 }
 
-/** A bare array, newest first. `X-Next-Cursor` is there when there is more; send it as `cursor`. */
+/** A bare array, newest first. `X-Next-Cursor` is set when there is another page; send it as `cursor`. */
 async function list(from: AdminAsk): Promise<Response> {
   const query = validate(runbookListQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
   if (!query.ok) return problem(from, query.problem);
@@ -132,7 +132,7 @@ function resourcesOf({ cpu_percent, memory_mb, duration_ms, operations }: Resour
   return { cpu_percent, memory_mb, duration_ms, operations };
 }
 
-/** Of the sandbox's log, and of each job's output. */
+/** How much is shown of the sandbox's log, and of each job's output. */
 const tailBytes = 16_384;
 
 async function logs(from: AdminAsk): Promise<Response> {
@@ -147,7 +147,7 @@ function logsOf({ session_id, sandbox, unavailable, jobs, last_activity_at, diag
 }
 
 async function remove(from: AdminAsk): Promise<Response> {
-  // As DELETE /v1/admin/sessions/{id}: the session does not compare the tenant for an operator.
+  // As DELETE /v1/admin/sessions/{id}: for an operator the session does not compare the tenant.
   const caller: Caller = { tenant: "operator" as TenantId, requestId: from.requestId, scopes: [] };
   const id = from.param("id") as SessionId;
   const reply = await ended(
@@ -176,7 +176,7 @@ async function cleanup(from: AdminAsk): Promise<Response> {
   return await carryOut(from, act, { dryRun, planHash: undefined, run });
 }
 
-/** The native route wants a reason; the runbook's line has none, so the log says whose line it was. */
+/** The native route requires a reason. The runbook's line has none, so the log names the route. */
 async function emergency(from: AdminAsk): Promise<Response> {
   const body = await readLenient(from.request, runbookEmergencyBody);
   if (!body.ok) return problem(from, body.problem);
@@ -193,12 +193,12 @@ async function emergency(from: AdminAsk): Promise<Response> {
 
 type Shard = ReturnType<AdminAsk["backend"]["shards"]>[number]["api"];
 
-/** Each shard once. One that does not answer makes it a 503, never a short answer. */
+/** Asks each shard once. If one does not answer, the result is a 503, never an incomplete list. */
 async function askShards<T>(from: AdminAsk, call: (api: Shard) => Promise<T>): Promise<Reply<readonly T[]>> {
   const replies = await Promise.all(
     from.backend.shards().map((_, at) =>
       ask("read", from.log, async (): Promise<Reply<T>> => {
-        // A fresh stub for each try: one that threw is broken for good.
+        // A new stub for each try: a stub that threw once stays broken.
         const shard = from.backend.shards()[at];
         if (shard === undefined) throw new Error("a shard is missing");
         return { ok: true, value: await call(shard.api) };
@@ -216,7 +216,7 @@ async function askShards<T>(from: AdminAsk, call: (api: Shard) => Promise<T>): P
 const silent =
   "Part of the index of sessions did not answer, so there is no answer, not even a short one. Try again in a moment.";
 
-/** The fixed paths come before `{id}`: the first that fits is taken. */
+/** The fixed paths come before `{id}`, because the first route that matches is taken. */
 export const runbookRoutes: readonly Route[] = [
   serve(runbookContracts.stats, stats),
   serve(runbookContracts.list, list),

@@ -1,7 +1,9 @@
 /**
- * The Connect protocol with JSON, as far as E2B's SDKs use it: unary calls are plain JSON, a server stream is a sequence of envelopes
- * in a body that is always 200. An envelope is one byte of flags, four bytes of length (big-endian), and the payload. The last one
- * has the flag "end of stream" and says how the call ended. A body that closes without it is an error to every client.
+ * The Connect protocol with JSON, as far as E2B's SDKs use it: a unary call is plain JSON, a server stream is a
+ * sequence of envelopes in a body whose status is always 200.
+ *
+ * An envelope is one byte of flags, four bytes of length (big-endian), and the payload. The last one has the flag "end
+ * of stream" and says how the call ended. A body that closes without it is an error to every client.
  */
 import { z } from "zod";
 
@@ -62,21 +64,21 @@ export function endEnvelope(error: ConnectError | null): Uint8Array<ArrayBuffer>
 export type EnvelopeReading =
   | { readonly type: "message"; readonly payload: Uint8Array }
   | { readonly type: "end"; readonly payload: Uint8Array }
-  /** Nothing that comes after it can be read. */
+  /** The bytes are not an envelope, so nothing after them can be read either. */
   | { readonly type: "fault"; readonly error: ConnectError };
 
-/** Takes bytes as they come, cut anywhere, and gives the envelopes that are whole. */
+/** Takes bytes in chunks of any size and answers the envelopes that are complete. */
 export class EnvelopeReader {
   readonly #maxBytes: number;
   #rest: Uint8Array = new Uint8Array(0);
   #isBroken = false;
 
-  /** `maxBytes`: of one payload. */
+  /** `maxBytes`: the largest payload of one envelope. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Whether bytes of an envelope are there whose end is missing. */
+  /** Whether a part of an envelope has arrived and its end has not. */
   get isWithin(): boolean {
     return this.#rest.length > 0;
   }

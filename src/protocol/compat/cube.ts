@@ -1,4 +1,4 @@
-/** CubeSandbox's two calls on a sandbox's clock, as they are there. Unknown fields are ignored. */
+/** The wire shapes of CubeSandbox's two calls on a sandbox's clock. Unknown fields are ignored. */
 import { z } from "zod";
 
 const seconds = z.int("Whole seconds.").max(2_147_483_647, "Whole seconds of 32 bits.");
@@ -7,7 +7,7 @@ const requestId = z.string().max(128).optional();
 export const cubeTimeout = z.object({
   requestID: requestId,
   sandboxID: z.string(),
-  /** 0: now. There -1 is "never"; no session here is without an end, so it is refused. */
+  /** 0: now. In CubeSandbox's API -1 is "never"; every session here has an end, so it is refused. */
   timeout: seconds.min(0, "0 or more; `never` (-1) is not offered: every session here has an end."),
 });
 
@@ -21,9 +21,9 @@ export const cubeRefresh = z.object({
 export const cubeReply = z.object({
   requestID: z.string(),
   sandboxID: z.string().optional(),
-  /** 200 in success, else what the status says in CubeSandbox's numbers; never a success with an error in it. */
+  /** 200 for a success, else an error number of CubeSandbox's. A success never carries an error. */
   ret: z.object({ ret_code: z.int(), ret_msg: z.string() }),
-  /** Epoch ms; only in success. */
+  /** Epoch ms; only in a success. */
   end_at: z.int().optional(),
 });
 export type CubeReply = z.infer<typeof cubeReply>;

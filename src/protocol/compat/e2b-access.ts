@@ -1,10 +1,12 @@
 /**
- * What an E2B client shows in place of an API key, which it does not send to a sandbox: an HMAC under the secret that signs API keys.
+ * The tokens that an E2B client shows in place of an API key, because it does not send the key to a sandbox. A token is
+ * an HMAC under the secret that signs API keys.
  *
- *   mra_<tenant>_<session>_<signature>   the data plane of that session: files, commands, terminals
- *   mrt_<tenant>_<session>_<signature>   the host names of that session's ports
+ * - mra_<tenant>_<session>_<signature>: the data plane of that session (files, commands, terminals)
+ * - mrt_<tenant>_<session>_<signature>: the host names of that session's ports
  *
- * Each kind of token signs a text with a first word of its own. So no token can be used as one of another kind, or as an API key. Runs in the Worker and in Node.
+ * Each kind of token signs a text with a first word of its own, so no token can be used as another kind, or as an API
+ * key. Runs in the Worker and in Node.
  */
 import { hmacHex, isHmac } from "../bytes.ts";
 import type { SessionId, TenantId } from "../../domain/state/ids.ts";
@@ -25,7 +27,10 @@ export async function signAccess(
   return `${prefixes[opens]}_${tenant}_${session}_${await hmacHex(secret, signed(tenant, session, opens))}`;
 }
 
-/** The tenant of the session that it opens; null: it opens another one, or none. Compared in constant time by WebCrypto. */
+/**
+ * The tenant of the session that the token opens; null: it opens another session, or none. WebCrypto compares in
+ * constant time.
+ */
 export async function verifyAccess(
   presented: string,
   session: string,

@@ -1,17 +1,18 @@
 /**
- * The signatures of E2B's addresses for one file. A client makes them itself from the sandbox's data-plane token; nothing in the
- * address names the token. What is signed is the path as it stands in the query, not what it leads to.
+ * The signatures of E2B's addresses for one file. A client makes them itself from the sandbox's data-plane token; the
+ * address does not contain the token. The signed text has the path as it is written in the query, before any link is
+ * followed.
  */
 import { sameText, sha256 } from "../bytes.ts";
 
 export interface SignedFile {
-  /** As in the query; "" when it is not there. */
+  /** As in the query; "" when absent. */
   readonly path: string;
   readonly operation: "read" | "write";
-  /** The query's `username`; "" when it is not there. */
+  /** The query's `username`; "" when absent. */
   readonly user: string;
   readonly token: string;
-  /** Epoch seconds, as in the query; null: it has no end. */
+  /** Epoch seconds, as in the query; null: it never expires. */
   readonly expiration: string | null;
 }
 
@@ -20,7 +21,10 @@ export async function e2bSignature({ path, operation, user, token, expiration }:
   return `v1_${btoa(String.fromCharCode(...(await sha256(signed)))).replace(/=+$/, "")}`;
 }
 
-/** The signature first: only who has the token learns that its address has ended. `now` in epoch ms. */
+/**
+ * Checks the signature before the expiry, so that only a holder of the token learns that its address has expired. `now`
+ * in epoch ms.
+ */
 export async function judgeSignature(
   file: SignedFile,
   presented: string,

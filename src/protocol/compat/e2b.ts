@@ -1,6 +1,7 @@
 /**
- * E2B's control plane on the wire, as far as it is served here: requests as its SDK sends them, answers as it reads them.
- * Unknown fields are ignored. Durations are whole seconds and may be zero or negative, as the SDK sends them.
+ * The wire shapes of E2B's control plane, as far as Mooring serves it: requests as E2B's SDK sends them, answers as it
+ * reads them. Unknown fields are ignored. Durations are whole seconds and may be zero or negative, as the SDK sends
+ * them.
  */
 import { z } from "zod";
 import { environment, instant, plainText, portHost } from "../primitives.ts";
@@ -10,7 +11,10 @@ const seconds = z
   .min(-2_147_483_648, "Whole seconds of 32 bits.")
   .max(2_147_483_647, "Whole seconds of 32 bits.");
 
-/** Asked for and not to be had here: refused where it would change what the sandbox may do, never skipped in silence. */
+/**
+ * An option that Mooring does not offer. It is refused where it would change what the sandbox may do, never skipped
+ * silently.
+ */
 const wish = z.unknown().optional();
 
 /** Names, addresses and ranges in one list. */
@@ -49,7 +53,7 @@ const e2bNetwork = e2bRules.omit({ allow_internet_access: true }).extend({
 });
 
 export const e2bNewSandbox = z.object({
-  /** Kept and shown again. Every sandbox here starts from the same image. */
+  /** A template of the operator, or a snapshot of the tenant. Any other word is only kept and shown again. */
   templateID: plainText(256).min(1).optional(),
   metadata: z.record(z.string(), z.string("Metadata values are strings.")).nullish(),
   envVars: environment.nullish(),
@@ -76,7 +80,7 @@ export const e2bSandbox = z.object({
   sandboxID: z.string(),
   templateID: z.string(),
   clientID: z.string(),
-  /** Read as a version by the SDK, which refuses old ones. The agent answers for envd. */
+  /** The SDK reads it as a version and refuses old ones. The agent answers in place of envd. */
   envdVersion: z.string(),
   /** Opens the data plane of this sandbox: files, commands, terminals. Absent: the API key may not run things. */
   envdAccessToken: z.string().exactOptional(),
@@ -84,7 +88,7 @@ export const e2bSandbox = z.object({
     .string()
     .exactOptional()
     .describe("Opens the host names of its ports, as `e2b-traffic-access-token`. Only where they are not public."),
-  /** What the SDK builds the host names of ports from. Never empty: it would fall back to another company's domain. */
+  /** The SDK builds the host names of ports from it. Never empty: the SDK would use another company's domain. */
   domain: z.string(),
 });
 export type E2bSandbox = z.infer<typeof e2bSandbox>;
@@ -114,7 +118,7 @@ export const e2bListedSandbox = z.object({
   endAt: instant,
   state: e2bState,
   metadata: z.record(z.string(), z.string()),
-  /** One: `cpuUsedPct` counts one core as 100. */
+  /** One core: `cpuUsedPct` counts one core as 100. */
   cpuCount: z.int(),
   /** 0: not known here. */
   memoryMB: z.int(),
@@ -124,7 +128,7 @@ export const e2bListedSandbox = z.object({
 export type E2bListedSandbox = z.infer<typeof e2bListedSandbox>;
 
 export const e2bSandboxDetail = e2bListedSandbox.extend({
-  /** What the SDK builds the host names of ports from. Never empty: it would fall back to another company's domain. */
+  /** The SDK builds the host names of ports from it. Never empty: the SDK would use another company's domain. */
   domain: z.string(),
   lifecycle: z.object({ onTimeout: z.enum(["kill", "pause"]), autoResume: z.boolean() }),
 });
@@ -149,7 +153,7 @@ export const e2bMetric = z.object({
 export type E2bMetric = z.infer<typeof e2bMetric>;
 
 export const e2bError = z.object({
-  /** The HTTP status once more: the SDK reads it from here. */
+  /** The HTTP status again, because the SDK reads it from the body. */
   code: z.int(),
   message: z.string(),
   /** Mooring's own problem code. */

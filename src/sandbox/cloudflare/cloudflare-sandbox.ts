@@ -1,7 +1,8 @@
 /**
- * The `cloudflare` provider: each container is one Sandbox object, reached by the name of the sandbox that has it for itself, or by the shared
- * container's own; the object is the fence and does the work (fence.ts). Kept here: the caller's bound, the wrapper's secret, and doubt: an answer is parsed before it is believed, and
- * that of another object than the lease recorded proves nothing (object-caller.ts).
+ * The `cloudflare` provider. Each container is one Sandbox object, named by the sandbox that has the container for
+ * itself, or by the shared container. That object is the fence and does the work (fence.ts). This adapter keeps the
+ * caller's time bound and the wrapper's secret, and it doubts: an answer is parsed before it is believed, and an answer
+ * of another object than the lease recorded proves nothing (object-caller.ts).
  *
  * No `enumerate`: nothing inside a Worker can list containers.
  */
@@ -40,21 +41,21 @@ import type { NetworkObjectApi, SandboxObjectApi } from "./object-api.ts";
 import { aimOf, atContainer, ObjectCaller, objectNameOf, type ObjectOf } from "./object-caller.ts";
 import { notAName, removeSnapshot, snapshotNames, storedUnder } from "./files/snapshot-shelf.ts";
 
-/** What the platform itself leaves a container between TERM and KILL when it is stopped. */
+/** The time that the platform itself leaves a container between TERM and KILL. */
 const stopGraceMs = 5_000;
-/** No request to a wrapper takes longer to its first byte: the end of a job with its grace is the slowest. */
+/** The longest that a request to a wrapper may take to its first byte. Ending a job with its grace takes longest. */
 const wrapperCallMs = 60_000;
 
 export interface CloudflareWiring extends Runtime {
   readonly name: "cloudflare" | "sandbox-sdk";
-  /** `only ending`: containers that are shared already are looked after, and no session may ask for a new one. */
+  /** `only ending`: shared containers of an earlier release are still ended, and no session may ask for a new one. */
   readonly sharing: "none" | "only ending" | "offered";
   readonly object: ObjectOf;
-  /** What sandboxes may start from; absent: one template only. */
+  /** The templates that a sandbox may start from; absent: there is only one. */
   readonly templates?: readonly string[];
-  /** Its containers can be kept from the network; absent: they cannot. */
+  /** The objects whose containers can be kept from the network; absent: these containers cannot. */
   readonly network?: (name: string) => NetworkObjectApi;
-  /** null: no snapshots in this deployment. */
+  /** null: this deployment has no bucket, so no snapshots. */
   readonly bucket: SnapshotBucket | null;
 }
 
@@ -73,7 +74,7 @@ export function cloudflareSandbox(wiring: CloudflareWiring): AgentSandbox {
       traffic: true,
       ...(wiring.templates === undefined ? {} : { templates: wiring.templates }),
       network: wiring.network !== undefined,
-      // Of a member of a shared container; whatever else was looked at is worth "container".
+      // What a look at a member of a shared container is worth. A look at any other sandbox is worth "container".
       containment: wiring.sharing === "none" ? "container" : "user",
       launchRetriesMs,
       stopGraceMs,
@@ -156,7 +157,7 @@ function networkOf({ clock }: CloudflareWiring, objectOf: (name: string) => Netw
 
 function spaceOf(caller: ObjectCaller): Space {
   return {
-    // An isolated sandbox gets a container that nobody was ever in: there is nothing to ask, and no object to wake for it.
+    // An isolated sandbox gets a new container, so there is nothing to measure, and no object to wake for it.
     inspectCapacity: async (place, bound) => {
       if (bound.signal.aborted) return givenUp;
       if (place.container === undefined) return succeeded(freshDisk);
@@ -176,7 +177,7 @@ function snapshotsOf(wiring: CloudflareWiring, caller: ObjectCaller, bucket: Sna
   return {
     save: (target, snapshotId, bound) =>
       caller.ask(target, objectSaved, bound, true, (object, ms) => object.save(aimOf(target), snapshotId, ms)),
-    // Needs no container, and must not construct the object of one.
+    // This needs no container, so do not construct the container's object.
     remove: async (sessionId, snapshotId, bound) => {
       const names = snapshotNames(sessionId, snapshotId);
       if (names === null) return notAName;

@@ -1,8 +1,9 @@
 /**
- * What the Sandbox object of one container answers to the provider's adapter. Everything that crosses is plain data: across
- * object RPC errors lose their class and getters are gone, so nothing is thrown on purpose and nothing has methods.
+ * What the Sandbox object of one container answers to the provider's adapter. Only plain data crosses: over object RPC
+ * errors lose their class and getters are gone, so nothing is thrown on purpose and nothing has methods.
  *
- * Every call has a time of its own (`timeoutMs`): the object gives up by itself, because nobody can call it off.
+ * Every call carries its own time (`timeoutMs`), after which the object gives up by itself, because nobody can cancel
+ * the call.
  */
 import type { ProviderResult } from "../../domain/state/failure.ts";
 import type { ContainerId, Generation, InstanceId, SandboxId, SessionId } from "../../domain/state/ids.ts";
@@ -24,21 +25,21 @@ import type {
 export interface ObjectAim {
   readonly sessionId: SessionId;
   readonly sandboxId: SandboxId;
-  /** The shared container that it is a place in, which is then what the object is of. */
+  /** The shared container that this sandbox is a member of. The object is then that container's. */
   readonly container?: ContainerId;
   readonly generation: Generation;
   /** null: every instance of that generation. */
   readonly instanceId: InstanceId | null;
 }
 
-/** `answer` is what the object saw: it says `unknown` itself when it could not look. */
+/** `answer` is what the object saw; it is `unknown` when the object could not look. */
 export interface ObjectLook {
   readonly host: string;
   readonly boot: string;
   readonly answer: "present" | "absent" | "unknown";
   readonly residue: readonly Residue[];
   readonly detail: string;
-  /** How far the answer reaches. Absent from objects of before there were shared containers. */
+  /** How far the answer reaches. Absent in answers of objects that are older than shared containers. */
   readonly containment?: Containment | undefined;
 }
 
@@ -49,7 +50,7 @@ export interface WrapperCall {
   readonly path: string;
   readonly headers: readonly (readonly [string, string])[];
   readonly body: string | Uint8Array | null;
-  /** What the instance must show for the nonce of this request: only then a renewal counts as accepted. */
+  /** The proof that the instance must show for the nonce of this request. A renewal counts as accepted only with it. */
   readonly proof: string;
 }
 
@@ -58,37 +59,45 @@ export interface NetworkChanged {
   readonly enforced: "all" | "web";
 }
 
-/** Of an object whose container can be kept from the network. */
+/** The calls of an object whose container can be kept from the network. */
 export interface NetworkObjectApi {
   changeNetwork(aim: ObjectAim, rules: NetworkRules): Promise<ProviderResult<NetworkChanged>>;
-  /** Counted since the last such call. */
+  /** Refusals counted since the last such call. */
   denied(): Promise<ProviderResult<readonly DeniedHost[]>>;
   noteDenied(host: string): Promise<void>;
 }
 
 export interface SandboxObjectApi {
   launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>>;
-  /** Into a shared container. A method of its own: an older object must not take the order for a container that is one sandbox's. */
+  /**
+   * Launches into a shared container. A method of its own, so that an older object cannot take the order for an
+   * unshared container.
+   */
   launchMember(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>>;
-  /** Durable before it answers, and only once no launch of it is under way any more. */
+  /** Durable before it answers, and it answers only once no launch of that sandbox is under way any more. */
   retire(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<Retired>>;
   /** Never wakes, starts or extends anything. */
   look(aim: ObjectAim, timeoutMs: number): Promise<ObjectLook>;
-  /** The instance first, with its grace; then the container, when it is that sandbox's alone and nobody else is in it. */
+  /**
+   * Ends the instance first, with its grace; then the container, if it is that sandbox's own and nobody else is in it.
+   */
   stopInstance(aim: ObjectAim, graceMs: number, timeoutMs: number): Promise<ProviderResult<Stopped>>;
-  /** Deletes all stored data; the tombstone follows after an hour. For a member of a shared container: only its workspace and seat. Refused unless it is retired and nothing runs. */
+  /**
+   * Deletes all stored data; the tombstone is deleted an hour later. For a member of a shared container: only its
+   * workspace and seat. Refused unless the sandbox is retired and nothing runs.
+   */
   erase(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>>;
-  /** `not sent` is `unavailable` without effect. The body of the reply is passed on as it comes. */
+  /** A request that was not sent is `unavailable` without effect. The body of the reply is passed on as it comes. */
   callWrapper(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>>;
   /**
-   * Traffic with a pass (protocol/sandbox/traffic.ts), and nothing else. Neither starts the container nor counts as activity. A request
-   * of the platform rather than a call, because only those carry WebSockets and bodies that wait for their reader.
+   * Traffic with a pass (protocol/sandbox/traffic.ts), and nothing else. It neither starts the container nor counts as
+   * activity. A `fetch` and not an RPC call, because only a `fetch` carries WebSockets and bodies with backpressure.
    */
   fetch(request: Request): Promise<Response>;
   save(aim: ObjectAim, snapshotId: string, timeoutMs: number): Promise<ProviderResult<{ readonly bytes: number }>>;
   readLogs(aim: ObjectAim, tailBytes: number, timeoutMs: number): Promise<ProviderResult<SandboxLogs>>;
   readResources(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<SandboxResources>>;
-  /** No launch of any member begins from then on. */
+  /** No launch of any member begins after this. */
   retireContainer(timeoutMs: number): Promise<ProviderResult<Retired>>;
   lookAtContainer(timeoutMs: number): Promise<ObjectLook>;
   /** Refused (`invalid`) unless retired. */

@@ -1,4 +1,7 @@
-/** One call to the Sandbox object of a container: inside the caller's bound, its failures mapped, its answer parsed before it is believed. */
+/**
+ * One call to the Sandbox object of a container: bounded by the caller's time, its failures mapped, its answer parsed
+ * before it is believed.
+ */
 import type { ProviderFailure, ProviderResult } from "../../domain/state/failure.ts";
 import type { ContainerId, InstanceId, SandboxId } from "../../domain/state/ids.ts";
 import type { Observation } from "../../domain/state/observation.ts";
@@ -11,7 +14,7 @@ import { shaped, type Shape } from "../http-reply.ts";
 import { limited } from "./platform/limited-call.ts";
 import type { ObjectAim, ObjectLook, SandboxObjectApi } from "./object-api.ts";
 
-/** What the object gets less than the caller, so that what it says is back in time; never more than a tenth. */
+/** The object gets this much less time than the caller, so that its answer is back in time; never more than a tenth. */
 const returnMs = 500;
 
 export function aimOf({ sessionId, sandboxId, container, generation, instanceId }: ObjectAim): ObjectAim {
@@ -19,15 +22,15 @@ export function aimOf({ sessionId, sandboxId, container, generation, instanceId 
   return container === undefined ? aim : { ...aim, container };
 }
 
-/** Whose object it is that is asked: that of the container. */
+/** Which container's object is asked. */
 export interface Addressed {
   readonly sandboxId: SandboxId;
   readonly container?: ContainerId;
-  /** As the lease recorded it; absent or null before the first answer. */
+  /** The host that the lease recorded; absent or null before the first answer. */
   readonly host?: string | null;
 }
 
-/** A fresh stub for each call: one that failed once is broken. */
+/** Answers a new stub for each call: a stub that failed once stays broken. */
 export type ObjectOf = (name: string, host: string | null) => SandboxObjectApi;
 
 export function objectNameOf({ sandboxId, container }: Addressed): string {
@@ -66,7 +69,7 @@ export class ObjectCaller {
   }
 
   lookAtContainer({ id, generation, host }: ContainerTarget, beganAt: number, bound: CallBound): Promise<Observation> {
-    // A container's observation bears the container's id (Containers.observe).
+    // The observation of a container has the container's id as `sandboxId` (Containers.observe).
     const about = { sandboxId: id as string as SandboxId, generation, host };
     return this.#look(atContainer(id, host), about, beganAt, bound, (object, ms) => object.lookAtContainer(ms));
   }
@@ -95,7 +98,7 @@ export class ObjectCaller {
         detail: `Object ${host} answered, and the lease is on object ${expected}: only that one can prove anything about it.`,
       };
     }
-    // It must not contradict itself.
+    // The answer and the list must agree.
     if ((answer === "present") !== residue.length > 0) {
       return {
         ...told,
@@ -125,7 +128,7 @@ export function atContainer(id: ContainerId, host: string | null): Addressed {
   return { sandboxId: id as string as SandboxId, container: id, host };
 }
 
-/** Without the member that zod leaves as undefined. */
+/** Drops the member that zod leaves as undefined. */
 function toldFailure(
   told: Omit<ProviderFailure, "retryAfterMs"> & { retryAfterMs?: number | undefined },
 ): ProviderFailure {

@@ -1,6 +1,6 @@
 /**
- * E2B's data plane: what its SDK asks of a sandbox itself. The agent in the sandbox speaks E2B's protocol (wrapper/agent/services/envd);
- * here is only decided who may ask, and the bytes go through, both ways, unread.
+ * E2B's data plane: the calls that its SDK makes to a sandbox itself. The agent in the sandbox speaks E2B's protocol
+ * (wrapper/agent/services/envd). This file only decides who may call; the bytes pass through unread in both directions.
  */
 import type { SessionId } from "../../../domain/state/ids.ts";
 import { e2bDataContracts } from "../../../protocol/contracts/compat/e2b-data-contracts.ts";
@@ -12,7 +12,7 @@ import { type Route, serve, type TenantAsk } from "../../route.ts";
 import { dataRefusalOf, fileRefusal, type unaryRefusal } from "./data-refusal.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
-/** What goes on to the sandbox. Nothing that opens anything of Mooring's is among it. */
+/** The headers that are passed on to the sandbox. None of them carries a credential of Mooring's. */
 const passedOn = [
   ...["accept", "content-type", "content-encoding", "range", "if-range", "if-match", "if-none-match"],
   ...["if-modified-since", "if-unmodified-since", "connect-protocol-version", "connect-timeout-ms"],
@@ -45,7 +45,7 @@ async function passOn(from: TenantAsk, path: string, refusal: typeof unaryRefusa
     headers: headersOf(from.request.headers),
     body,
     signal: from.request.signal,
-    // Nobody works in a sandbox by looking on.
+    // A read does not count as activity.
     ...(isLooking(path) ? { quiet: true } : {}),
   });
   return reply.ok ? reply.value : refuse(reply.problem);
@@ -58,7 +58,8 @@ function headersOf(given: Headers): Headers {
     if (value !== null) headers.set(name, value);
   }
   for (const [name, value] of given) if (name.startsWith(metadataPrefix)) headers.set(name, value);
-  // The Linux user, with an empty password. Any other scheme is a key of ours.
+  // Basic carries the Linux user, with an empty password. Any other scheme carries a key of Mooring's, which must not
+  // get into the sandbox.
   const user = given.get("authorization") ?? "";
   if (/^Basic /i.test(user)) headers.set("authorization", user);
   return headers;

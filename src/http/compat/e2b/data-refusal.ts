@@ -1,6 +1,6 @@
 /**
- * Mooring's "no" on E2B's data plane. A call hears a code of the Connect protocol, a stream hears it in a last envelope inside of a 200,
- * and `/files` hears a status with two fields, which programs compare whole.
+ * Refusals on E2B's data plane. A unary call gets a code of the Connect protocol, a stream gets the code in its last
+ * envelope (with HTTP status 200), and `/files` gets a status with two fields, which programs compare as a whole.
  *
  * A sandbox that does not run, for whatever reason, is "unavailable" or 502: the SDK makes its own error of that.
  */
@@ -57,7 +57,7 @@ export function fileRefusal(problem: Problem, context: ProblemContext, headers: 
   return new Response(JSON.stringify({ code: status, message: inOneLine(problem) }), { status, headers: said });
 }
 
-/** 502 otherwise: the SDK takes it for a sandbox that does not run. */
+/** Any other code is 502, which the SDK takes for a sandbox that does not run. */
 const fileStatuses: Partial<Record<ConnectCode, number>> = {
   unauthenticated: 401,
   permission_denied: 400,
@@ -70,7 +70,7 @@ const fileStatuses: Partial<Record<ConnectCode, number>> = {
 /** The calls whose answer is a stream. */
 const streams = /^\/(process\.Process\/(Start|Connect)|filesystem\.Filesystem\/WatchDir)$/;
 
-/** How a path of the data plane says no; null: it is not one. */
+/** How a path of the data plane refuses; null: the path is not of the data plane. */
 export function dataRefusalOf(path: string): typeof unaryRefusal | null {
   if (streams.test(path)) return streamRefusal;
   if (/^\/(process\.Process|filesystem\.Filesystem)(\/|$)/.test(path)) return unaryRefusal;

@@ -1,4 +1,4 @@
-/** A sandbox as E2B's create, connect and fork answer it: with what its client needs to reach it. */
+/** The sandbox in the answers of E2B's create, connect and fork: a session with what a client needs to reach it. */
 import type { SessionId } from "../../../domain/state/ids.ts";
 import type { E2bSandbox } from "../../../protocol/compat/e2b.ts";
 import { hasRight } from "../../../protocol/api-keys.ts";
@@ -7,9 +7,12 @@ import type { SessionView } from "../../../protocol/resources/session/sessions.t
 import type { TenantAsk } from "../../route.ts";
 import { sandboxOf } from "./view.ts";
 
-/** With the tokens that open its data plane and ports, for a key that may run things in it: they have no scopes of their own. */
+/**
+ * With tokens that open the data plane and the ports, if the key may run things in the sandbox. The tokens themselves
+ * have no scopes.
+ */
 export async function sandboxFor(from: TenantAsk, session: SessionView): Promise<E2bSandbox> {
-  // Authentication went through it, so it is set.
+  // The secret is set: authentication used it.
   const secret = from.config.secrets.keySigning?.[0] ?? "";
   if (!hasRight(from.caller.scopes, "run")) return sandboxOf(session, {}, domainOf(from));
   const token = (opens: Opens) => signAccess(from.caller.tenant, session.id as SessionId, secret, opens);
@@ -21,8 +24,9 @@ export async function sandboxFor(from: TenantAsk, session: SessionView): Promise
 }
 
 /**
- * What the SDK builds the host names of ports from. Without TRAFFIC_DOMAIN it is Mooring's own host: with no domain at all `getHost()` would
- * name one of E2B's own, and a program would talk to a stranger. Nothing serves names below this host, so such a call fails at home.
+ * The domain from which the SDK builds the host names of ports. Without TRAFFIC_DOMAIN it is Mooring's own host. If no
+ * domain were given, the SDK's `getHost()` would name a host of E2B's, and a program would talk to a stranger. Nothing
+ * is served below Mooring's own host, so such a call fails and stays here.
  */
 export function domainOf({ request, config }: Pick<TenantAsk, "request" | "config">): string {
   const { host, port } = new URL(request.url);

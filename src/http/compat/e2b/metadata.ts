@@ -1,7 +1,8 @@
 /**
- * E2B's metadata and template are a session's labels. A key that is a label key stays as it is, so that both APIs can filter
- * by it; any other (spaces, colons, unicode) is written as `e2b/` and its UTF-8 bytes, letters and digits plain, the rest as
- * `.` and two hex digits. `e2b/template` cannot come out of that: a key of letters and digits alone needs no writing.
+ * E2B's metadata and template are stored as labels of the session. A metadata key that is also a valid label key is
+ * kept, so that both APIs can filter by it. Any other key (spaces, colons, unicode) becomes `e2b/` and its UTF-8 bytes:
+ * letters and digits as they are, every other byte as `.` and two hex digits. Such a key is never `e2b/template`,
+ * because a key of letters and digits alone is kept as it is.
  */
 import { type Problem, type Reply } from "../../../protocol/problem.ts";
 import { labels, limits } from "../../../protocol/primitives.ts";
@@ -26,12 +27,14 @@ function metadataKeyOf(key: string): string {
   try {
     return decodeURIComponent(percent);
   } catch {
-    // Somebody's own label that only looks like one of these.
+    // Not written by this code: somebody's own label that begins alike.
     return key;
   }
 }
 
-/** What cannot be a label is refused by name: a filter that silently finds nothing would be worse. */
+/**
+ * Metadata that cannot be a label is refused by name. If it were dropped, a filter by it would silently find nothing.
+ */
 export function labelsOf(
   metadata: Readonly<Record<string, string>>,
   template: string,
@@ -62,8 +65,8 @@ export function metadataOf(labels: Readonly<Record<string, string>>): Record<str
 }
 
 /**
- * `user=abc&app=prod`, with every key and value encoded once more: the SDK does that before it makes a query of them and a
- * parameter of the query. Someone who encodes less (curl) is understood as well, as long as no value holds a percent sign.
+ * Parses `user=abc&app=prod`. The SDK encodes every key and value once more before it puts this text into the query. A
+ * client that encodes once (curl) is understood too, as long as no value contains a percent sign.
  */
 export function metadataFilter(text: string): Record<string, string> {
   const pairs = [...new URLSearchParams(text)];

@@ -1,8 +1,9 @@
 /**
- * E2B's rules for the traffic of a sandbox in the words of the native API.
+ * Translates E2B's network rules into those of the native API.
  *
- * "Nothing", "nothing but these hosts, addresses and ranges" and headers for a host have a counterpart here. A single address that is denied has
- * none: rules see what a request names, and a name that leads to that address would pass. It is refused: left out, it would let through what was forbidden.
+ * "Nothing", "only these hosts, addresses and ranges" and headers for a host have a native counterpart. A single denied
+ * address has none: rules see the name that a request asks for, and a name that leads to that address would pass. Such
+ * a rule is refused, because leaving it out would allow what the client forbade.
  */
 import type { E2bRules } from "../../../protocol/compat/e2b.ts";
 import type { Reply } from "../../../protocol/problem.ts";
@@ -12,7 +13,7 @@ import { validationFailed } from "../../request/validation.ts";
 /** `ALL_TRAFFIC` of the SDK. */
 const everything = "0.0.0.0/0";
 
-/** null: no rule was asked for. `at`: a JSON pointer to where the rules stand, without a slash at its end. */
+/** null: the client asked for no rule. `at`: a JSON pointer to the rules, without a slash at its end. */
 export function networkOf(rules: E2bRules, at: string): Reply<NetworkOrder | null> {
   const allowed = rules.allowOut ?? [];
   const denied = rules.denyOut ?? [];
@@ -25,7 +26,7 @@ export function networkOf(rules: E2bRules, at: string): Reply<NetworkOrder | nul
   const isClosed = isDenied && !allowed.includes(everything);
   if (isClosed && allowed.length === 0) return { ok: true, value: { mode: "closed" } };
   const allow = allowed.map((host) => host.toLowerCase());
-  // There a rule for a host does not allow it; here it would.
+  // In E2B's API headers for a host do not allow that host; in the native API they would.
   const inject = injected(rules).filter(({ host }) => !isClosed || allow.some((pattern) => covers(pattern, host)));
   if (!isClosed && inject.length === 0) return { ok: true, value: null };
   const order = networkOrder.safeParse({

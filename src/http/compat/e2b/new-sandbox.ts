@@ -1,4 +1,7 @@
-/** From E2B's create to Mooring's: an absolute end, no idle clock, and no for what would be promised and not kept. */
+/**
+ * Translates E2B's create into Mooring's: an absolute end and no idle clock. Refuses options that Mooring could not
+ * keep.
+ */
 import type { Policy } from "../../../domain/rules/policy.ts";
 import type { E2bNewSandbox } from "../../../protocol/compat/e2b.ts";
 import type { Reply } from "../../../protocol/problem.ts";
@@ -9,7 +12,7 @@ import { labelsOf } from "./metadata.ts";
 import { networkOf } from "./network.ts";
 import { defaultTemplate } from "./view.ts";
 
-/** E2B's own, for whoever names none. */
+/** E2B's default timeout, for a create without one. */
 export function defaultSeconds(policy: Policy): number {
   return Math.min(300, maxSeconds(policy));
 }
@@ -18,7 +21,7 @@ export function maxSeconds(policy: Policy): number {
   return Math.floor(policy.maxTimeoutMs / 1_000);
 }
 
-/** null: within what is configured here. */
+/** null: the time is within what is configured here. */
 export function tooLong(field: string, seconds: number, policy: Policy): ReturnType<typeof validationFailed> | null {
   if (seconds <= maxSeconds(policy)) return null;
   return validationFailed([
@@ -47,10 +50,10 @@ export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSe
       timeout_seconds: seconds,
       idle_timeout_seconds: null,
       on_timeout: body.autoPause === true ? "pause" : "kill",
-      // There a sandbox that is lost is gone; `lost` with a rebuild on offer has no word in that API.
+      // In E2B's API a lost sandbox is gone. It has no state for a session that is lost and can be rebuilt.
       on_loss: "terminate",
       auto_resume: body.autoResume?.enabled === true,
-      // There whoever knows the host name of a port reaches it, unless this was said.
+      // In E2B's API whoever knows the host name of a port may reach it, unless the create says otherwise.
       public_ports: body.network?.allowPublicTraffic !== false,
       ...(network.value === null ? {} : { network: network.value }),
       ...(body.network?.maskRequestHost == null ? {} : { port_host: body.network.maskRequestHost }),
@@ -60,7 +63,7 @@ export function createOrder(body: E2bNewSandbox, policy: Policy): Reply<CreateSe
   };
 }
 
-/** What was asked for that a sandbox here would not have; in words. */
+/** The first option that a sandbox here would not have, in words; null: none. */
 function notOffered(body: E2bNewSandbox): string | null {
   if (says(body.network?.egressProxy)) return noProxy;
   if (says(body.volumeMounts)) return "`volumeMounts` asks for volumes.";
@@ -70,7 +73,7 @@ function notOffered(body: E2bNewSandbox): string | null {
 
 export const noProxy = "`egressProxy` asks for a proxy on the way out.";
 
-/** Anything but nothing: null, false, and empty lists and objects ask for nothing. */
+/** true unless the value asks for nothing: null, false, an empty list or an empty object. */
 export function says(wish: unknown): boolean {
   if (wish === undefined || wish === null || wish === false) return false;
   return typeof wish !== "object" || Object.keys(wish).length > 0;

@@ -1,4 +1,4 @@
-/** E2B's lists, metrics and health: reads, which wake nothing and count as nobody's activity. */
+/** E2B's lists, metrics and health: reads, which wake nothing and do not count as activity. */
 import type { FleetQuery, FleetRow } from "../../../fleet/shard/shard-api.ts";
 import {
   e2bContracts,
@@ -19,12 +19,12 @@ import { metadataFilter, templateLabel } from "./metadata.ts";
 import { refuse } from "./refusal.ts";
 import { listedOf, metricsOf, nativeStatuses } from "./view.ts";
 
-/** A bare array; `X-Next-Token` is there when there is more. */
+/** A bare array. `X-Next-Token` is set when there is another page. */
 async function list(from: TenantAsk): Promise<Response> {
   const { searchParams } = new URL(from.request.url);
   const states = searchParams.getAll("state").filter((each) => each !== "");
   const once = { ...Object.fromEntries(searchParams), state: states.join(",") };
-  // An empty parameter is one that was not given: clients send those.
+  // Clients send empty parameters. They count as not given.
   const given = Object.fromEntries(Object.entries(once).filter(([, value]) => value !== ""));
   const query = validate(e2bListQuery, given, "query");
   if (!query.ok) return refuse(from, query.problem);
@@ -36,13 +36,13 @@ async function list(from: TenantAsk): Promise<Response> {
     ...(template === undefined ? {} : { [templateLabel]: template }),
   };
   const reply = await rowsOf(from, {
-    // One more than asked for tells whether there is another page.
+    // One more than was asked for, to see whether there is another page.
     limit: limit + 1,
     order: order === "asc" ? "oldest" : "newest",
     statuses: nativeStatuses(query.value.state ?? ["running", "paused"]),
     labels,
     ...(after === undefined ? {} : { after }),
-    // The index takes what is later than this; E2B means at or after.
+    // The index takes sessions later than an instant; E2B means at that instant or later.
     ...(startedAfter === undefined ? {} : { createdAfter: Date.parse(startedAfter) - 1 }),
   });
   if (!reply.ok) return refuse(from, reply.problem);
@@ -53,7 +53,7 @@ async function list(from: TenantAsk): Promise<Response> {
   return json(200, shownOf(page), next);
 }
 
-/** The older list knows running ones only, and no pages. */
+/** The older list: running sandboxes only, without pages. */
 async function listRunning(from: TenantAsk): Promise<Response> {
   const query = validate(e2bListRunningQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
   if (!query.ok) return refuse(from, query.problem);
@@ -72,7 +72,9 @@ async function listRunning(from: TenantAsk): Promise<Response> {
 }
 
 const pageRows = 1_000;
-/** What one answer without pages may hold. A list that ends early would be taken for the whole. */
+/**
+ * The most that one answer without pages may hold. More is refused: a list that is cut would be taken for the whole.
+ */
 const listedAtOnce = 20_000;
 const tooMany = validationFailed([
   {
@@ -105,14 +107,14 @@ async function metrics(from: TenantAsk): Promise<Response> {
   if (!query.ok) return refuse(from, query.problem);
   const reply = await askSession(from, "read", (session) => session.resources(from.caller));
   if (reply.ok) return json(200, metricsOf(reply.value, query.value.start ?? null, query.value.end ?? null));
-  // There, but nothing to measure now.
+  // The sandbox exists, but there is nothing to measure now.
   if (reply.problem.code === "session_paused" || reply.problem.code === "session_not_running") return json(200, []);
   return refuse(from, reply.problem);
 }
 
 /**
- * E2B's SDK asks its data plane whether a sandbox runs, by a header: 204, or 502 when it is gone or paused. What cannot be
- * told is neither: an error.
+ * E2B's SDK asks the data plane whether a sandbox runs and names it in a header: 204 if so, 502 if it is gone or
+ * paused. When Mooring cannot tell, the answer is neither: an error.
  */
 async function health(from: TenantAsk): Promise<Response> {
   const id = namedSandbox(from.request)?.id ?? null;

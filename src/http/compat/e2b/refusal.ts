@@ -1,26 +1,27 @@
 /**
- * Mooring's "no" in E2B's shape. Its SDK reads the numeric `code` of the body, makes its typed errors of 401, 404, 429 and 503,
- * takes any 409 to a pause for "already paused", and throws at a 410 where a 404 would have meant "not there any more".
+ * Refusals in E2B's shape. Its SDK reads the numeric `code` of the body, has typed errors for 401, 404, 429 and 503,
+ * takes any 409 to a pause for "already paused", and throws at a 410 where a 404 would have meant "does not exist any
+ * more".
  */
 import type { E2bError } from "../../../protocol/compat/e2b.ts";
 import { type Problem, type ProblemCode, problemStatus } from "../../../protocol/problem.ts";
 import { compatHeaders, inOneLine, type ProblemContext } from "../../answer/problem.ts";
 import type { Ask } from "../../route.ts";
 
-/** The statuses of E2B's API. What the native API says with another one is a request that is not valid. */
+/** The statuses of E2B's API. A native error with another status becomes 400. */
 const known = new Set([400, 401, 404, 405, 409, 413, 429, 500, 503]);
 
-/** Where E2B's status is another than the native one, though it has that as well. */
+/** Codes whose E2B status differs from the native one, although E2B's API has the native one too. */
 const statuses: Partial<Record<ProblemCode, number>> = {
-  // Gone, as far as an E2B client is concerned.
+  // For an E2B client the sandbox is gone.
   session_ended: 404,
   session_gone: 404,
   sandbox_lost: 404,
-  // 409 means "paused" there and nothing else; these pass by themselves.
+  // In E2B's API 409 means "paused" and nothing else. These conditions pass by themselves.
   session_not_running: 503,
   conflict: 503,
   snapshot_failed: 503,
-  // The template that a create names.
+  // The template that a create names is a snapshot.
   snapshot_missing: 404,
   snapshot_damaged: 404,
   idempotency_in_flight: 503,
@@ -31,7 +32,7 @@ function statusOf({ code }: Problem): number {
   return statuses[code] ?? (known.has(native) ? native : 400);
 }
 
-/** As a part of an answer. */
+/** The error object, for answers that carry it as a part. */
 export function errorOf(problem: Problem): E2bError {
   return { code: statusOf(problem), message: inOneLine(problem), error_code: problem.code };
 }
@@ -46,7 +47,7 @@ export function refuse(from: Ask, problem: Problem): Response {
   return e2bRefusal(problem, { requestId: from.requestId, now: from.clock.now(), url: from.request.url });
 }
 
-/** For what only E2B's API has a status for. */
+/** An error for which only E2B's API has a status. */
 export function e2bAnswer(
   status: number,
   message: string,
@@ -60,7 +61,7 @@ export function e2bAnswer(
   });
 }
 
-/** Calls of E2B's API that have no counterpart here. 404 would say that the sandbox is gone. */
+/** For calls of E2B's API without a counterpart here. 404 would say that the sandbox is gone. */
 export function e2bNotServed(): Response {
   return e2bAnswer(501, notServed, "not_served");
 }

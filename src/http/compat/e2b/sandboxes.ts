@@ -1,6 +1,6 @@
 /**
- * E2B's calls on one sandbox, over the native ones. A call returns when what it says is so (E2B's do), or says that it is
- * not yet so; it waits shorter than the SDK, which gives a request up after 60 s.
+ * E2B's calls on one sandbox, carried out by native calls. Like E2B's, a call returns when its result holds, or says
+ * that it does not hold yet. It waits less than the 60 s after which the SDK gives up.
  */
 import type { SessionId } from "../../../domain/state/ids.ts";
 import { e2bContracts } from "../../../protocol/contracts/compat/e2b-contracts.ts";
@@ -35,7 +35,7 @@ async function create(from: TenantAsk): Promise<Response> {
     from.backend.session(id).create(id, from.caller, { ...order.value, ...source.value }, null, waitMs),
   );
   if (reply.ok && reply.value.body.status === "running") return await sandbox(from, 201, reply.value.body);
-  // Nobody has the id of what did not come to be in time, or got lost on the way: it is ended, not left to its clock.
+  // The client never learned this id, so end the session now instead of waiting for its timeout.
   if (reply.ok || reply.problem.code === "unavailable")
     await ask("write", from.log, () => from.backend.session(id).delete(from.caller, "requested"));
   if (!reply.ok) return refuse(from, reply.problem);
@@ -44,7 +44,7 @@ async function create(from: TenantAsk): Promise<Response> {
   return e2bAnswer(503, `The sandbox could not be started: ${failure ?? `it is ${status}`}`, "launch_failed");
 }
 
-/** What the sandbox starts from: the operator's template of that name comes before a snapshot of the tenant. */
+/** What the sandbox starts from. The operator's template of a name wins over a snapshot of the tenant. */
 async function sourceOf(
   from: TenantAsk,
   named: string | undefined,
@@ -81,7 +81,7 @@ async function refresh(from: TenantAsk): Promise<Response> {
   return await moveEnd(from, "refresh", "duration", body.value.duration ?? defaultSeconds(from.config.policy));
 }
 
-/** Zero and less mean now, as there: the end is decided by the session's own clock. */
+/** As in E2B's API, zero and less mean now: the session's own clock ends it. */
 async function moveEnd(
   from: TenantAsk,
   kind: "timeout" | "refresh",
@@ -96,7 +96,7 @@ async function moveEnd(
   return done();
 }
 
-/** All of its rules anew: what is left out is as the operator has set it, as in a create. */
+/** Replaces all rules, as in a create: a rule that is left out is as the operator has set it. */
 async function setNetwork(from: TenantAsk): Promise<Response> {
   const body = await readLenient(from.request, e2bRules);
   if (!body.ok) return refuse(from, body.problem);
@@ -121,7 +121,8 @@ function usualRules({ defaultNetwork }: Config): NetworkOrder {
 async function pause(from: TenantAsk): Promise<Response> {
   const body = await readLenient(from.request, e2bPause);
   if (!body.ok) return refuse(from, body.problem);
-  // `memory` is read and means nothing: every SDK but the newest sends `true` with each pause. docs/compat.md says that files alone are kept.
+  // `memory` is read and ignored: every SDK but the newest sends `true` with each pause. docs/compat.md says that only
+  // files are kept.
   const reply = await askSession(from, "write", (session) => session.pause(from.caller, waitMs));
   if (!reply.ok) return refuse(from, reply.problem);
   const { body: session, changed } = reply.value;
@@ -139,13 +140,14 @@ const notSaved: Problem = {
 async function connect(from: TenantAsk): Promise<Response> {
   const found = await askSession(from, "read", (session) => session.get(from.caller));
   if (!found.ok) return refuse(from, found.problem);
-  // As there: a connect is a wish to go on. A session of the native API resumes only as it was told to.
+  // As in E2B's API, a connect resumes a paused sandbox. A session that the native API created is resumed only if its
+  // own settings say so.
   const reply = await attach(from, madeByE2b(found.value.body) ? "always" : "if_auto");
   if (!reply.ok) return refuse(from, reply.problem);
   return await attached(from, reply.value, reply.value.changed ? 201 : 200);
 }
 
-/** Older clients' way to resume, and nothing else: one that runs is 409, as there. */
+/** Older clients resume with this. A running sandbox is 409, as in E2B's API. */
 async function resume(from: TenantAsk): Promise<Response> {
   const reply = await attach(from, "always");
   if (!reply.ok) return refuse(from, reply.problem);

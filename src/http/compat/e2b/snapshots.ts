@@ -1,4 +1,7 @@
-/** E2B's snapshots and forks, over the native ones. There a snapshot is a template: it is deleted as one, and made a sandbox from as one. */
+/**
+ * E2B's snapshots and forks, carried out by native calls. In E2B's API a snapshot is a template: it is deleted as a
+ * template, and a sandbox is created from it as from a template.
+ */
 import type { E2bSnapshot } from "../../../protocol/compat/e2b.ts";
 import { e2bFork, e2bNewSnapshot } from "../../../protocol/compat/e2b.ts";
 import {
@@ -23,7 +26,7 @@ async function create(from: TenantAsk): Promise<Response> {
   if (!body.ok) return refuse(from, body.problem);
   const name = body.value.name ?? null;
   if (name !== null && !snapshotName.safeParse(plainName(name)).success) return refuse(from, badName.problem);
-  // A second snapshot of one name takes the place of the first, as there.
+  // As in E2B's API, a second snapshot of the same name replaces the first.
   const wish = { name: name === null ? null : plainName(name), replace: true, purpose: "kept" } as const;
   const reply = await askSession(from, "write", (session) => session.snapshot(from.caller, wish, takingMs));
   if (!reply.ok) return refuse(from, reply.problem);
@@ -37,7 +40,7 @@ async function create(from: TenantAsk): Promise<Response> {
 
 async function list(from: TenantAsk): Promise<Response> {
   const { searchParams } = new URL(from.request.url);
-  // An empty parameter is one that was not given: clients send those.
+  // Clients send empty parameters. They count as not given.
   const given = Object.fromEntries([...searchParams].filter(([, value]) => value !== ""));
   const query = validate(e2bSnapshotListQuery, given, "query");
   if (!query.ok) return refuse(from, query.problem);
@@ -54,7 +57,7 @@ async function list(from: TenantAsk): Promise<Response> {
   return json(200, ready, next === null ? {} : { "x-next-token": next });
 }
 
-/** Templates of their own there are none here, so only a snapshot can be meant. */
+/** A tenant has no templates of its own here, so the id can only mean a snapshot. */
 async function remove(from: TenantAsk): Promise<Response> {
   const found = await snapshotFor(from, from.param("template"));
   if (!found.ok) return refuse(from, found.problem);
@@ -82,7 +85,7 @@ async function fork(from: TenantAsk): Promise<Response> {
     if (!each.ok) return { error: errorOf(each.problem) };
     const { status, failure } = each.value;
     if (status === "running") return { sandbox: await sandboxFor(from, each.value) };
-    // Nobody would look after it: its id is told to nobody.
+    // Delete this fork: no client knows its id, so nobody would end it.
     await ask("write", from.log, () => from.backend.session(each.value.id as never).delete(from.caller, "requested"));
     const why = `The fork could not be started: ${failure ?? `it is ${status}`}`;
     return { error: { code: 503, message: why, error_code: "launch_failed" } };
@@ -95,7 +98,7 @@ const tooShort = validationFailed([{ pointer: "/timeout", detail: "Must be at le
   { ok: false }
 >;
 
-/** The name in the operator's list that a client means by a template; null: none of them, or the default. */
+/** The template of the operator that a client names; null: the operator has none of that name, or it is the default. */
 export function operatorsTemplate(
   template: string | undefined,
   listed: Readonly<Record<string, unknown>>,
@@ -106,8 +109,8 @@ export function operatorsTemplate(
 }
 
 /**
- * What a client means by a template that the operator does not list: a snapshot of the tenant, or null. Any other word is kept as a label,
- * and the sandbox starts from the default.
+ * The tenant's snapshot that a client names as a template, or null. An unknown name is only kept as a label, and the
+ * sandbox starts from the default.
  */
 export async function snapshotFor(from: TenantAsk, template: string | undefined): Promise<Reply<SnapshotView | null>> {
   if (template === undefined || template === defaultTemplate) return { ok: true, value: null };
@@ -118,7 +121,7 @@ export async function snapshotFor(from: TenantAsk, template: string | undefined)
   });
 }
 
-/** `team/name:tag` and `name:tag` as well as `name`: there is one team here, and one tag. */
+/** `team/name:tag` and `name:tag` mean `name`: there is one team here, and one tag. */
 function plainName(text: string): string {
   return text.replace(/^[^/]*\//, "").replace(/:[^:]*$/, "");
 }

@@ -1,4 +1,7 @@
-/** A session as E2B's API shows a sandbox. What it has no word for is not there: it answers 404 and is in no list. */
+/**
+ * A session as E2B's API shows a sandbox. A state that E2B's API has no word for is hidden: it answers 404 and is in no
+ * list.
+ */
 import type { FleetRow } from "../../../fleet/shard/shard-api.ts";
 import type {
   E2bListedSandbox,
@@ -12,14 +15,17 @@ import { rfc3339 } from "../../../protocol/primitives.ts";
 import type { SessionView } from "../../../protocol/resources/session/sessions.ts";
 import { metadataOf, templateLabel } from "./metadata.ts";
 
-/** What a sandbox made without saying more is made from, in E2B's own words. */
+/** The template of a sandbox that was created without naming one, in E2B's own words. */
 export const defaultTemplate = "base";
 
-/** The newest envd whose features the SDK asks about: an older one makes it refuse the sandbox, or warn. */
+/**
+ * The newest version of envd whose features the SDK checks for. With an older one the SDK refuses the sandbox, or
+ * warns.
+ */
 const envdVersion = "0.6.4";
 const clientID = "mooring";
 
-/** null: gone, as far as an E2B client is concerned. */
+/** null: for an E2B client the sandbox is gone. */
 export const e2bStateOf: Readonly<Record<SessionView["status"], E2bState | null>> = {
   provisioning: "running",
   running: "running",
@@ -37,7 +43,7 @@ export function nativeStatuses(states: readonly E2bState[]): readonly SessionVie
   return all.filter((status) => states.some((state) => e2bStateOf[status] === state));
 }
 
-/** Made by an E2B client, so a connect resumes it whatever `auto_resume` says. */
+/** Created by an E2B client. A connect resumes such a session whatever its `auto_resume` says. */
 export function madeByE2b(session: SessionView): boolean {
   return Object.hasOwn(session.labels, templateLabel);
 }

@@ -1,4 +1,4 @@
-/** CubeSandbox's two calls on a sandbox's clock. Errors are in its shape, so all of them are named. */
+/** CubeSandbox's two calls on a sandbox's clock. The errors have CubeSandbox's shape, so every error is listed. */
 import { type Answer, contract } from "../../contract.ts";
 import { cubeRefresh, cubeReply, cubeTimeout } from "../../compat/cube.ts";
 

@@ -1,6 +1,6 @@
 /**
- * E2B's control plane as its SDK calls it, under `/sandboxes` and, for newer clients, under `/v2/sandboxes`. Everything here
- * is in E2B's words and units; its errors too, so all of them are named.
+ * E2B's control plane as its SDK calls it, under `/sandboxes` and, for newer clients, under `/v2/sandboxes`. Fields,
+ * units and errors are E2B's, so every error is listed.
  */
 import { z } from "zod";
 import { type Answer, contract } from "../../contract.ts";

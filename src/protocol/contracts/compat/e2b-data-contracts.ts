@@ -1,6 +1,6 @@
 /**
- * E2B's data plane: what its SDK calls inside a sandbox. Calls speak the Connect protocol with JSON (src/protocol/compat/connect.ts);
- * their messages are E2B's own and described there. All of it is passed on to the sandbox.
+ * E2B's data plane: the calls that its SDK makes into a sandbox. They speak the Connect protocol with JSON
+ * (src/protocol/compat/connect.ts). The messages are E2B's own and are passed on to the sandbox.
  */
 import { z } from "zod";
 import { connectError, streamType } from "../../compat/connect.ts";

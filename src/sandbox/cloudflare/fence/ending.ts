@@ -1,10 +1,10 @@
 /**
- * Ends what runs in the container: one instance with its grace, and the container itself.
+ * Ends what runs in the container: one instance with its grace, or the whole container.
  *
- * A container that is one sandbox's alone is ended with it, which is what leaves nothing behind: setsid, `env -i`, frozen or not;
- * but only when nobody is in it but whom the order names. A shared one is never ended from here for the sake of a member, whatever
- * became of its launch or its stop. `destroy` of the SDK joins one that is in flight, which may hang: it is tried once in
- * the life of a container, from then on the container's own.
+ * A container that one sandbox has for itself is ended with it. That leaves nothing behind, whatever the processes did
+ * (setsid, `env -i`, frozen), but it is done only when nobody but the named sandbox is in it. A shared container is
+ * never ended here for the sake of one member. The SDK's `destroy` joins a destroy that is in flight, which may hang,
+ * so it is tried once in the life of a container; after that the container's own is called.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { LaunchOrder, Stopped } from "../../agent-sandbox.ts";
@@ -16,11 +16,11 @@ import type { Looking } from "./looking.ts";
 import type { ObjectAim } from "../object-api.ts";
 import { residueOf } from "../platform/toolbox-calls.ts";
 
-/** After TERM and its grace the toolbox kills for 3 s at most, and Node has to start twice over. */
+/** After TERM and its grace the toolbox kills for at most 3 s, and Node has to start twice. */
 const insideSlackMs = 5_000;
-/** Kept for the container's end: 0.1 to 0.4 s where measured. */
+/** Time kept for ending the container, which took 0.1 to 0.4 s where measured. */
 const destroyMs = 4_000;
-/** What the SDK's own gets of it before the container's own follows. */
+/** The SDK's destroy gets this much of it; then the container's own follows. */
 const sdkDestroyMs = 2_000;
 const pollMs = 20;
 const sigterm = 15;
@@ -49,7 +49,7 @@ export class Ending {
     const newer = armed !== null && armed.generation > aim.generation;
     const alone = inside.ok
       ? inside.value.others.length === 0
-      : // Nothing in there answers: then the container is whom it was started for.
+      : // Nothing in it answers, so take the container for the sandbox that it was started for.
         armed === null || armed.instanceId === aim.instanceId;
     if (!isShared && !newer && (aim.instanceId === null || alone)) {
       await this.endContainer(deadline.left());
@@ -59,7 +59,10 @@ export class Ending {
     return succeeded({ remaining: inside.value.remaining.map(residueOf) });
   }
 
-  /** The agent is PID 1's only child: TERM ends its jobs with their grace, then itself, and the container ends with it. */
+  /**
+   * The agent is PID 1's only child. TERM makes it end its jobs with their grace, then itself, and the container ends
+   * with it.
+   */
   async #stopAlone(
     native: NativeCalls,
     aim: ObjectAim,
@@ -80,8 +83,9 @@ export class Ending {
   }
 
   /**
-   * The object believes that nothing runs, and the platform shows a container: an engine started it again. `destroy` does nothing
-   * then. Built anew the object asks the engine, and the next attempt ends what it finds. This call fails with it.
+   * The object believes that nothing runs, yet the platform shows a container: an engine started it again. `destroy`
+   * does nothing in that state. Build the object anew, so that it asks the engine; the next attempt then ends what it
+   * finds. This call fails.
    */
   async #startOverIfStale(native: NativeCalls, deadline: Deadline): Promise<void> {
     const { clock, logger } = this.#parts;
@@ -91,7 +95,7 @@ export class Ending {
     native.startOver();
   }
 
-  /** At once. True: nothing of it is left, by a whole look. */
+  /** Ends a member at once, without grace. true: a whole look finds nothing of it. */
   async endMember(order: LaunchOrder, ms: number): Promise<boolean> {
     const { platform, toolbox } = this.#parts;
     if (!platform.running()) return true;
@@ -99,7 +103,7 @@ export class Ending {
     return stopped.ok && stopped.value.remaining.length === 0;
   }
 
-  /** True: it does not run any more, by its own word. */
+  /** Ends the container. true: the container says that it no longer runs. */
   async endContainer(ms: number): Promise<boolean> {
     const { platform, clock, records, logger } = this.#parts;
     const deadline = deadlineIn(clock, ms);

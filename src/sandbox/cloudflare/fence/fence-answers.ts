@@ -1,4 +1,4 @@
-/** The calls that the object of a container hands to its fence as they come. */
+/** The calls that a container's object hands to its fence unchanged. */
 import type { SandboxObjectApi } from "../object-api.ts";
 
 export type FromFence = Omit<SandboxObjectApi, "fetch" | "launch">;

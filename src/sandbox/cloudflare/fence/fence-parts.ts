@@ -7,23 +7,23 @@ import type { FenceRecords } from "./fence-records.ts";
 import type { ContainerPaths, Toolbox } from "../platform/toolbox-calls.ts";
 
 export interface FenceTerms {
-  /** The platform ends what nobody renewed for so long. */
+  /** The platform ends a container that nobody renewed for this long. */
   readonly sleepAfterMs: number;
   readonly paths: ContainerPaths;
-  /** Where wrappers and couriers bind, inside. */
+  /** The address inside the container on which wrappers and couriers listen. */
   readonly address: string;
-  /** What ends the container from inside, as a shell command. */
+  /** A shell command that ends the container from inside. */
   readonly endContainer: string;
   /**
-   * The jobs of each member of a shared container run as a user of their own: this number plus its seat's. null: they cannot, and
-   * what hides from its marks and its parents is not found.
+   * The jobs of each member of a shared container run as a user of their own: this number plus the number of the
+   * member's seat. null: they cannot, so a process that hides from its marks and its parents is not found.
    */
   readonly firstJobUser: number | null;
-  /** Whom the jobs of a sandbox run as that has its container for itself, where the container allows it; null: as the wrapper. */
+  /** User for jobs in an unshared container, if the container supports it. null: run them as the wrapper's user. */
   readonly loneJobUser: JobUser | null;
-  /** What a container has that was just started; null: it cannot be told. */
+  /** The disk of a container that was just started; null: not known. */
   readonly freshDisk: Capacity | null;
-  /** How long nothing in a workspace may have been touched before it is stale. */
+  /** A workspace counts as stale when nothing in it was touched for this long. */
   readonly untouchedForMs: number;
 }
 
@@ -37,5 +37,5 @@ export interface FenceParts {
   readonly terms: FenceTerms;
 }
 
-/** An hour: a launch that was sent is refused as late after a minute, so nothing can need the tombstone any more. */
+/** An hour: a launch is refused as late a minute after it was sent, so nothing can need the tombstone any more. */
 export const tombstoneMs = 3_600_000;

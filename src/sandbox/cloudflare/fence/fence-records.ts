@@ -1,9 +1,10 @@
 /**
- * What the fence of one container must still know after an eviction, a deploy or a crash: which instance each sandbox id
- * serves, through which generation it is retired, until when the container may stay awake, and whether it was erased.
+ * What the fence of one container must still know after an eviction, a deploy or a crash: which instance each sandbox
+ * id serves, through which generation it is retired, until when the container may stay awake, and whether it was
+ * erased.
  *
- * Reads and writes are synchronous, so that a check and the act it guards are never separated by an await. A row that cannot
- * be understood throws: whoever asked is refused, and nothing is taken for "never armed".
+ * Reads and writes are synchronous, so that no await separates a check from the act that it guards. A row that cannot
+ * be understood throws: the caller is refused, and the row is never taken for "never armed".
  */
 import type { Generation, InstanceId, SandboxId, SessionId } from "../../../domain/state/ids.ts";
 import type { FenceStorage } from "../platform/container-platform.ts";
@@ -13,9 +14,9 @@ export interface Armed {
   readonly sessionId: SessionId;
   readonly generation: Generation;
   readonly instanceId: InstanceId;
-  /** Its wrapper proved itself once: an instance runs once, and is never started again. */
+  /** true: its wrapper proved itself once. An instance runs once and is never started again. */
   readonly ready: boolean;
-  /** Starts so far. Each start uses a new process id: reusing one makes the SDK lose track of the first process. */
+  /** Starts so far. Each start uses a new process id: if one is reused, the SDK loses track of the first process. */
   readonly starts: number;
 }
 
@@ -26,25 +27,28 @@ export interface PlaceRecord {
 }
 
 interface ObjectRecord {
-  /** Random, made with the first row: answers that name the same one come from the same storage. */
+  /** Random, made with the first row. Answers with the same value come from the same storage. */
   readonly boot: string;
-  /** Epoch ms: past it nobody has renewed anything for so long that the container is ended. null: it was never started by us. */
+  /** Epoch ms: when this has passed without a renewal the container is ended. null: this object never started it. */
   readonly awakeUntil: number | null;
-  /** How often the container was to be ended. */
+  /** How often the end of the container was begun. */
   readonly destroys: number;
-  /** Epoch ms; null: in use. */
+  /** Epoch ms; null: the object is in use. */
   readonly erasedAt: number | null;
-  /** Epoch ms: everything may go then, unless it was launched into meanwhile. Absent in rows of before there were shared containers. */
+  /**
+   * Epoch ms: everything may be deleted then, unless something was launched meanwhile. Absent in rows that are older
+   * than shared containers.
+   */
   readonly forgetAt?: number;
 }
 
 const objectKey = "mooring:object";
 const placeKey = (sandboxId: string): string => `mooring:place:${sandboxId}`;
-/** Of an object that stores nothing, because nothing was ever done in it. */
+/** The `boot` of an object that stores nothing, because nothing was ever done in it. */
 export const unusedBoot = "unused";
 
 export class FenceRecords {
-  /** Of a shared container. */
+  /** The members of a shared container. */
   readonly roster: Roster;
   readonly #storage: FenceStorage;
   readonly #mintBoot: () => string;
@@ -71,7 +75,7 @@ export class FenceRecords {
     return this.#object()?.forgetAt ?? null;
   }
 
-  /** Nothing was ever armed or retired here. */
+  /** true: nothing was ever armed or retired here. */
   get unused(): boolean {
     return this.#object() === null;
   }
@@ -92,7 +96,7 @@ export class FenceRecords {
     this.#write({ ...this.place(sandboxId), armed });
   }
 
-  /** Never goes back. Answers the generation through which it is retired. */
+  /** Never goes back. Answers the generation through which the sandbox id is now retired. */
   retire(sandboxId: SandboxId, generation: Generation): Generation {
     const place = this.place(sandboxId);
     const retiredThrough = Math.max(place.retiredThrough ?? generation, generation) as Generation;
@@ -104,7 +108,7 @@ export class FenceRecords {
     this.#writeObject({ ...this.#current(), awakeUntil: at });
   }
 
-  /** Answers how often, this time included. */
+  /** Answers how often the end was begun, this time included. */
   countDestroy(): number {
     const object = this.#current();
     this.#writeObject({ ...object, destroys: object.destroys + 1 });

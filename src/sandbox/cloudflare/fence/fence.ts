@@ -1,9 +1,11 @@
 /**
- * The fence of one container, one sandbox's alone or shared: everything that the Sandbox object does for Mooring, over a `ContainerPlatform`.
+ * The fence of one container, shared or one sandbox's own: everything that the Sandbox object does for Mooring, over a
+ * `ContainerPlatform`.
  *
- * It owns what may start (start-gate.ts), what was armed and retired (fence-records.ts), and until when the container may stay
- * awake. It decides nothing about sessions. Nothing that is not armed, or is retired, ever starts here; looks wake
- * and extend nothing. Whatever breaks inside is an answer with effect `unknown`, never an exception: its class would be lost.
+ * It owns what may start (start-gate.ts), what was armed and retired (fence-records.ts), and until when the container
+ * may stay awake. It decides nothing about sessions. Nothing starts here unless it is armed and not retired; looks wake
+ * and extend nothing. Whatever breaks inside becomes an answer with effect `unknown`, never an exception, because an
+ * exception loses its class on the way out.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type {
@@ -31,7 +33,7 @@ import { SharedContainer } from "../seats/shared-container.ts";
 import { startRefused, StartGate } from "./start-gate.ts";
 import { Vacating } from "../seats/vacating.ts";
 
-/** The platform's own end of an idle container comes this late at most: how often its loop looks. */
+/** The platform's own loop looks this often, so its end of an idle container comes this late at most. */
 const deadManMs = 10_000;
 
 export class Fence implements SandboxObjectApi {
@@ -46,7 +48,7 @@ export class Fence implements SandboxObjectApi {
   readonly #vacating: Vacating;
   readonly #room: Room;
   readonly #reports: Reports;
-  /** Its tables went with its rows: only the next incarnation of the object has them again. */
+  /** The tables were deleted with the rows. Only the next incarnation of the object makes them again. */
   #wiped = false;
 
   constructor(parts: FenceParts) {
@@ -65,7 +67,7 @@ export class Fence implements SandboxObjectApi {
     this.#forwarding = new Forwarding(parts);
   }
 
-  /** For the shell, at every starting path. Throws what the SDK passes on. */
+  /** The object calls it on every path that starts a container. Throws an error that the SDK passes on. */
   refuseToStart(): void {
     const why = this.#wiped ? `${startRefused}: all that is stored of it was erased.` : this.#gate.refusal();
     if (why !== null) throw new Error(why);
@@ -92,7 +94,7 @@ export class Fence implements SandboxObjectApi {
       const { records, platform } = this.#parts;
       records.retire(aim.sandboxId, aim.generation);
       await records.sync();
-      // From here on no launch begins; one that is under way may just be starting its process.
+      // From here on no launch begins. One that is under way may just be starting its process.
       if (!(await this.#launching.settled(timeoutMs, aim.sandboxId))) {
         return failed(
           "timed_out",
@@ -181,8 +183,9 @@ export class Fence implements SandboxObjectApi {
   }
 
   /**
-   * First thing in the object's alarm. `handled`: the SDK's own alarm must not run, because everything is erased or about to be.
-   * A container that nobody renewed is ended here, whatever the SDK believes: a hung call of its own counts as activity there.
+   * Runs first in the object's alarm. `handled`: the SDK's own alarm must not run, because everything is erased or
+   * about to be. A container that nobody renewed is ended here, whatever the SDK believes: a hung call of the SDK
+   * counts as activity there.
    */
   async beforeAlarm(): Promise<"handled" | "go on"> {
     const { records, platform, clock } = this.#parts;
@@ -192,7 +195,7 @@ export class Fence implements SandboxObjectApi {
       return this.#forget();
     }
     if (platform.running()) {
-      // It was said not to run. Without what is stored here nobody would ever end it.
+      // The container was said not to run. If that was wrong, nobody would ever end it without what is stored here.
       await this.#ending.endContainer(deadlineIn(clock, deadManMs).left());
       await platform.storage.setAlarm(clock.now() + tombstoneMs);
     } else if (clock.now() < erasedAt + tombstoneMs) await platform.storage.setAlarm(erasedAt + tombstoneMs);
@@ -200,22 +203,22 @@ export class Fence implements SandboxObjectApi {
     return "handled";
   }
 
-  /** After the SDK's alarm: an object that was only looked at leaves nothing behind. */
+  /** Runs after the SDK's alarm: an object that was only looked at leaves nothing behind. */
   async afterAlarm(): Promise<void> {
     if (this.#parts.records.unused && !this.#parts.platform.running() && !this.#wiped) await this.#wipe();
   }
 
-  /** The dead-man switch. True: the container was to be ended. */
+  /** The dead-man switch. true: it was time to end the container. */
   async endIfForgotten(): Promise<boolean> {
     const { records, platform, clock, terms, logger } = this.#parts;
     if (!platform.running()) return false;
     const { awakeUntil } = records;
     if (awakeUntil === null) {
-      // It runs, and no launch of ours started it: it gets as long as any other, from now on.
+      // The container runs, and no launch of ours started it. Give it as much time as any other, from now on.
       records.stayAwakeUntil(clock.now() + terms.sleepAfterMs);
       return false;
     }
-    // A launch may take longer than the hold. It has a bound of its own, and ends what did not come up by then.
+    // A launch may take longer than the hold. The launch has a bound of its own and ends what did not come up by then.
     if (clock.now() < Math.max(awakeUntil, this.#launching.underWayUntil)) return false;
     logger.warn("a container that nobody renewed is ended", { object: platform.objectId });
     await this.#ending.endContainer(deadlineIn(clock, deadManMs).left());
@@ -228,7 +231,8 @@ export class Fence implements SandboxObjectApi {
     if (!vacated.ok) return vacated;
     if ("kept" in vacated.value)
       return failed("unavailable", `The files of the member are not removed: ${vacated.value.kept}.`, "none");
-    // Nothing was ever launched here as far as anything here remembers. Not a tombstone: the container may be about to be used.
+    // Nothing stored here says that anything was ever launched. Write no tombstone: the container may be about to be
+    // used.
     if (!records.roster.known) {
       records.forget(clock.now() + tombstoneMs);
       await platform.storage.setAlarm(clock.now() + tombstoneMs);
@@ -236,12 +240,12 @@ export class Fence implements SandboxObjectApi {
     return succeeded(null);
   }
 
-  /** What is only kept because somebody may still come late. Whoever was launched here meanwhile is not forgotten. */
+  /** Deletes what is kept only for calls that come late. If something was launched meanwhile, nothing is deleted. */
   async #forget(): Promise<"handled" | "go on"> {
     const { records, platform, clock } = this.#parts;
     const { forgetAt, roster } = records;
     if (forgetAt === null || roster.known || platform.running()) return "go on";
-    // The SDK's own alarm would leave none behind.
+    // The SDK's own alarm would leave no alarm behind.
     if (clock.now() < forgetAt) await platform.storage.setAlarm(forgetAt);
     else await this.#wipe();
     return "handled";
@@ -271,7 +275,7 @@ export class Fence implements SandboxObjectApi {
   }
 }
 
-/** For a log and an operator. */
+/** The words of an error, for a log and an operator. */
 function words(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).slice(0, 300);
 }

@@ -1,7 +1,8 @@
 /**
- * Requests to the wrapper, straight to its port: they neither start the container nor count as activity. An accepted renewal, and
- * nothing else of ours, keeps the container awake, a shared one with all its members: accepted means that the instance proved itself for the nonce of
- * that very request, so no impostor can prolong anything. A retired generation is not renewed any more.
+ * Requests to the wrapper, straight to its port: they neither start the container nor count as activity. Only an
+ * accepted renewal keeps the container awake, a shared one with all its members. Accepted means that the instance
+ * proved itself for the nonce of that very request, so no impostor can prolong anything. A retired generation is not
+ * renewed any more.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { SandboxId } from "../../../domain/state/ids.ts";
@@ -12,10 +13,10 @@ import { homeOf } from "./home.ts";
 import { limited } from "../platform/limited-call.ts";
 import type { WrapperCall } from "../object-api.ts";
 
-/** Those of a pass that the agent reads; the others are for this object. */
+/** The headers of a pass that this object reads. The agent reads the others. */
 const forObject = [trafficHeaders.sandbox, trafficHeaders.instance];
 
-/** A refusal of traffic, as the Worker's gate reads it. */
+/** A refusal of traffic, in the form that the Worker's gate reads. */
 export function refusal(code: TrafficRefusal, message: string): Response {
   const headers = { [trafficHeaders.refused]: code };
   return Response.json({ code, message }, { status: trafficRefusals[code], headers });
@@ -34,7 +35,7 @@ export class Forwarding {
     const renewal = call.method === "POST" && call.path === "/lease";
     if (!platform.running())
       return failed("unavailable", "The sandbox's container does not run, so nobody is there to answer.", "none");
-    // An older fencing token still goes through: it is the wrapper that refuses it, and proves who it is.
+    // An older fencing token still goes through: the wrapper refuses it, and proves who it is.
     const home = homeOf(call.aim, this.#parts);
     if (armed?.instanceId !== call.aim.instanceId || home === null) {
       const { instanceId } = call.aim;
@@ -71,7 +72,7 @@ export class Forwarding {
     return succeeded(response);
   }
 
-  /** Traffic with a pass. A retired generation, or one that is not the armed one, is refused before anything is sent. */
+  /** Traffic with a pass. A generation that is retired or not the armed one is refused before anything is sent. */
   async traffic(request: Request): Promise<Response> {
     const { platform, records } = this.#parts;
     const { headers, method, body } = request;

@@ -1,4 +1,7 @@
-/** Where a sandbox lives in its container: alone, as it always was, or on a seat of its own beside others. */
+/**
+ * Where a sandbox lives in its container: its directories, ports and users. It is alone there, or has one seat among
+ * others.
+ */
 import type { ContainerId, SandboxId } from "../../../domain/state/ids.ts";
 import { courierPort, seatPorts, type ToolMember, wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
 import type { JobUser } from "../../../protocol/sandbox/wrapper.ts";
@@ -9,9 +12,9 @@ export interface Home {
   readonly workspace: string;
   readonly wrapperPort: number;
   readonly courierPort: number;
-  /** Whom its jobs run as, and nobody else in the container; null: as everybody. */
+  /** The user of its jobs, and of nobody else in the container; null: the same user as everybody. */
   readonly user: number | null;
-  /** The same for its wrapper. Of one that is alone: where the container allows it. */
+  /** The same, as its wrapper is told it. For an unshared container: only where the container allows it. */
   readonly jobUser: JobUser | null;
 }
 
@@ -20,7 +23,7 @@ interface Resident {
   readonly container?: ContainerId;
 }
 
-/** null: it has no seat in that shared container, or none any more. */
+/** null: the sandbox has no seat in that shared container, or has given it back. */
 export function homeOf(who: Resident, { records, terms }: FenceParts): Home | null {
   if (who.container === undefined) {
     const { paths, loneJobUser } = terms;
@@ -47,10 +50,13 @@ function seated(who: Resident, { number }: Seat, terms: FenceParts["terms"]): Ho
   };
 }
 
-/** How the clocks of the object and of the container may differ, and what a launch stores before its first process. */
+/**
+ * How far the clocks of the object and of the container may differ, plus the time between a launch's first row and its
+ * first process.
+ */
 const clockSlackMs = 60_000;
 
-/** What the toolbox is told of a member; undefined: the container is that sandbox's alone. */
+/** What the toolbox is told about a member; undefined: the container is that sandbox's own. */
 export function memberOf(who: Resident, parts: FenceParts): ToolMember | undefined {
   if (who.container === undefined) return undefined;
   const { records, clock } = parts;

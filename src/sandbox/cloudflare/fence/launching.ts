@@ -25,19 +25,22 @@ import { KeyedQueue } from "../../../calls/keyed-queue.ts";
 import type { Vacating } from "../seats/vacating.ts";
 import { bounded, timedOut } from "../../../calls/bounded-call.ts";
 
-/** Cold start to first exec took 0.7 to 1.7 s where measured; the rest is for a slow placement and an image pull. */
+/**
+ * From a cold start to the first exec took 0.7 to 1.7 s where measured. The rest is for a slow placement and an image
+ * pull.
+ */
 const startMs = 35_000;
 /** A wrapper listens within half a second on one whole core. */
 const readyMs = 15_000;
-/** Of the launch's own time, kept for ending what it started; never more than a quarter. */
+/** Kept of the launch's own time, to end what it started; never more than a quarter. */
 const abandonMs = 4_000;
-/** The longest that a launch may take, its own retries included. */
+/** The longest that a launch may take, including its own retries. */
 export const launchRetriesMs = startMs + readyMs + abandonMs;
 const lastWordsBytes = 300;
 const tooSlow =
   "The agent did not answer within the time of one launch, so its start was given up. Where sandboxes start slowly, an operator raises LAUNCH_TIMEOUT_SECONDS.";
 const endedEarly = "The container ended before its agent answered.";
-/** No sandbox id: the turn of whoever starts the container. */
+/** Not a sandbox id: the key of the queue in which containers are started. */
 const startingTurn = "the container";
 
 export interface LaunchHands {
@@ -59,9 +62,9 @@ export class Launching {
   readonly #vacating: Vacating;
   readonly #reports: Reports;
   readonly #spawning: Spawning;
-  /** Input gates do not hold across the SDK's awaits. */
+  /** Queues launches by sandbox id, because input gates do not hold across the SDK's awaits. */
   readonly #turns = new KeyedQueue();
-  /** When the bound of each launch under way is over, epoch ms. */
+  /** When the time of each launch under way is over, epoch ms. */
   readonly #bounds = new Set<{ readonly at: number }>();
 
   constructor(parts: FenceParts, gate: StartGate, { ending, saving, room, vacating, reports }: LaunchHands) {
@@ -91,7 +94,10 @@ export class Launching {
     return Math.max(0, ...[...this.#bounds].map(({ at }) => at));
   }
 
-  /** Until no launch of that sandbox, or of any, is under way; false: not within that time. */
+  /**
+   * Waits until no launch of that sandbox, or of any sandbox, is under way; false: one still was when the time was
+   * over.
+   */
   async settled(ms: number, sandboxId?: SandboxId): Promise<boolean> {
     return (await bounded(this.#parts.clock, ms, () => this.#turns.drained(sandboxId))) !== timedOut;
   }
@@ -100,7 +106,7 @@ export class Launching {
     return this.#turns.isBusy(sandboxId);
   }
 
-  /** Nothing of that sandbox is launched meanwhile. */
+  /** Runs `act` while nothing of that sandbox is launched. */
   inTurn<T>(sandboxId: SandboxId, act: () => Promise<T>): Promise<T> {
     return this.#turns.run(sandboxId, act);
   }
@@ -110,7 +116,7 @@ export class Launching {
     const refusal = this.#refusal(order);
     if (refusal !== null) return refusal;
     const known = records.place(order.sandboxId).armed;
-    // A repeat learns what the first one did, even when that has ended since: an instance runs once.
+    // A repeat gets the answer of the first launch, even if that instance has ended since: an instance runs once.
     if (known?.ready === true) return succeeded(this.#launched());
     if (deadline.left() === 0)
       return failed(
@@ -162,12 +168,13 @@ export class Launching {
       if (!restored.ok) return restored;
     }
     const spawned = await this.#spawning.spawn(order, home, starts, isCalledOff, deadline.left());
-    // Retired meanwhile, or too late: whatever was started goes again.
+    // Retired meanwhile, or too late: what was started is ended again.
     const refusal = this.#refusal(order);
     if (refusal !== null) return refusal;
     if (!spawned.ok) return spawned;
-    // Where the container ends with its agent, one that will never listen is noticed at once. An agent that is only slow, because many start
-    // together, then has what is left of the call: ended and started again, it would be no faster.
+    // On this platform the container ends with its agent, so an agent that will never listen is noticed at once. A slow
+    // agent, as when many start together, gets what is left of the call: ending it and starting again would be no
+    // faster.
     const readyWithin = this.#parts.platform.native === null ? Math.min(readyMs, deadline.left()) : deadline.left();
     const ready = await this.#spawning.isReady(order, home, isCalledOff, readyWithin);
     if (!ready) return failed("unavailable", this.#parts.platform.running() ? tooSlow : endedEarly, "unknown");
@@ -177,7 +184,7 @@ export class Launching {
     return succeeded(this.#launched());
   }
 
-  /** The same failure, or what it is evidence of, with the last words of whoever was started. */
+  /** Answers the failure, or what it is evidence of, with the last words of the process that was started. */
   async #whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
     if (!this.#parts.platform.running()) return failure;
     const [why, said] = await Promise.all([
@@ -188,21 +195,22 @@ export class Launching {
     return words === undefined || words === "" ? why : { ...why, message: `${why.message} It said: ${words}` };
   }
 
-  /** What was begun and not finished. True: nothing of it is left, and nothing is on its way. */
+  /** Ends what was begun and not finished. true: nothing of it is left, and nothing is on its way. */
   async #abandon(order: LaunchOrder, ms: number): Promise<boolean> {
     const { clock } = this.#parts;
     const deadline = deadlineIn(clock, ms);
     const { container } = order;
     if (container === undefined) return this.#ending.endContainer(ms);
     if (!(await this.#ending.endMember(order, deadline.left()))) return false;
-    // What it stored would forbid the next try; that one gets another seat, because something else may have taken its port.
+    // What it stored would forbid the next try. That one gets another seat, because something else may have taken its
+    // port.
     const { sessionId, sandboxId, generation } = order;
     const aim = { sessionId, sandboxId, container, generation, instanceId: null };
     const vacated = await this.#vacating.vacate(aim, null, deadline.left());
     return vacated.ok && "freedBytes" in vacated.value;
   }
 
-  /** The gate knows one opening at a time: members start their container one after another. */
+  /** The gate allows one start at a time, so members start their container one after another. */
   #start(order: LaunchOrder, starts: number, deadline: Deadline): Promise<ProviderResult<void>> {
     const { clock, platform } = this.#parts;
     const { sessionId, instanceId, generation, template } = order;
@@ -215,14 +223,15 @@ export class Launching {
     });
   }
 
-  /** Durably, with a seat where it is a member of a shared container. null: there is none. */
+  /** Arms the instance durably, with a seat if it is a member of a shared container. null: no seat is free. */
   #arm({ sandboxId, container, ...order }: LaunchOrder, ready: boolean, starts: number): Home | null {
     const { records, clock, terms, platform } = this.#parts;
     if (container !== undefined && records.roster.take(sandboxId, clock.now()) === null) return null;
     const { sessionId, generation, instanceId } = order;
     const armed: Armed = { sessionId, generation, instanceId, ready, starts };
     records.arm(sandboxId, armed);
-    // Again when it is ready: a slow launch may have used up the first hold, and the first renewal must still find the container.
+    // Armed again when the wrapper is ready: a slow launch may have used up the first hold, and the first renewal must
+    // still find the container.
     const until = clock.now() + terms.sleepAfterMs;
     records.stayAwakeUntil(until);
     // The SDK's object has an alarm loop of its own.
@@ -276,13 +285,14 @@ export class Launching {
     const seen = await limited(clock, deadline.left(), false, () => native.inspect());
     if (!seen.ok) return seen;
     const instanceId = (seen.value?.instanceId ?? null) as InstanceId | null;
-    // Without a label it cannot be told whose it is; but only launches of this sandbox start anything in this object.
+    // Without a label nobody can tell whose container it is. But only launches of this sandbox start anything in this
+    // object.
     return succeeded(instanceId === null ? [] : [{ kind: "container", instanceId, pid: null }]);
   }
 
   /**
-   * The container runs although no launch of this sandbox is done: a crash cut one short, somebody else is at its place, or a start of
-   * long ago came late. null: nothing of it is in the way.
+   * The container runs although no launch of this sandbox is finished: a crash cut one short, another instance is in
+   * it, or an old start came late. null: nothing in it is in the way.
    */
   async #taken(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<Launched> | null> {
     const seen = await this.#inside(order, deadline);
@@ -309,7 +319,7 @@ export class Launching {
       this.#arm(order, true, this.#parts.records.place(order.sandboxId).armed?.starts ?? 1);
       return succeeded(this.#launched());
     }
-    // Of this very instance, and it does not come up: the next start must find nothing of it.
+    // It is this very instance, and it does not come up. The next start must find nothing of it.
     if (await this.#abandon(order, Math.min(abandonMs, deadline.left()))) return null;
     return failed(
       "unavailable",

@@ -1,8 +1,9 @@
 /**
- * Looks: whether the container runs, without waking it, and who is in it when it does. `absent` needs evidence twice over: the
- * container says that it does not run, and nobody answers in it, neither the wrapper nor the SDK's own server, because `running`
- * has been wrong in the field; or, of a member of a shared container, a whole look that finds none of it. Everything that does
- * not answer in time is `unknown`.
+ * Looks: whether the container runs, without waking it, and who is in it if it does.
+ *
+ * `absent` needs two witnesses: the container says that it does not run, and nobody in it answers, neither the wrapper
+ * nor the SDK's own server, because `running` has been wrong in the field. For a member of a shared container a whole
+ * look that finds nothing of it is enough. Everything that does not answer in time is `unknown`.
  */
 import type { InstanceId } from "../../../domain/state/ids.ts";
 import type { Containment, Residue } from "../../../domain/state/observation.ts";
@@ -13,12 +14,14 @@ import { homeOf, memberOf } from "./home.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
 import type { ObjectAim, ObjectLook } from "../object-api.ts";
 
-/** Nobody listening is told at once; a silent port is no answer. */
+/** A closed port is reported at once. A port that stays silent is no answer. */
 const knockMs = 2_000;
-/** How long a container that runs may be without a sign at the platform, as it is for a moment after its object was built anew. */
+/**
+ * How long a running container may be missing at the platform, as it is for a moment after its object was built anew.
+ */
 const showsWithinMs = 1_000;
 const showsPollMs = 100;
-/** Beside the SDK's own server, which is there as long as the container runs. */
+/** This many members are asked, besides the SDK's own server, which is there as long as the container runs. */
 const knockedMembers = 4;
 
 const bare: Residue = { kind: "container", instanceId: null, pid: null };
@@ -36,13 +39,13 @@ export class Looking {
     if (platform.running()) {
       return platform.native === null ? this.#inside(aim, deadline) : this.#inspected(platform.native, aim, deadline);
     }
-    // Where nothing was ever started by us, there is nowhere to knock.
+    // This object never started anything in it, so there is no port to ask.
     if (records.place(aim.sandboxId).armed === null) return this.#seen("absent", [], "The container does not run.");
     const home = homeOf(aim, this.#parts);
     return this.#outside(home === null ? [] : [home.wrapperPort], deadline);
   }
 
-  /** The shared container itself: there as long as it runs, whoever is in it. */
+  /** Looks at the shared container itself: present as long as it runs, whoever is in it. */
   async lookAtContainer(timeoutMs: number): Promise<ObjectLook> {
     const { platform, clock, records } = this.#parts;
     if (platform.running()) return this.#seen("present", [bare], "The container runs.");
@@ -87,7 +90,7 @@ export class Looking {
     return this.#seen("absent", [], "The container does not run, and nobody listens in it.");
   }
 
-  /** The container is that sandbox's alone: as long as there is one, something of it is there. */
+  /** The container is that sandbox's own: as long as the container exists, something of the sandbox does. */
   async #inspected(native: NativeCalls, aim: ObjectAim, deadline: Deadline): Promise<ObjectLook> {
     const { clock } = this.#parts;
     const shown = deadlineIn(clock, Math.min(showsWithinMs, deadline.left()));
@@ -112,7 +115,7 @@ export class Looking {
       return this.#seen("unknown", [], `The container runs, and does not say who is in it: ${code}: ${message}`);
     }
     const detail = `The container runs, with ${seen.value.length} processes of that generation.`;
-    // It is that sandbox's alone: as long as it runs, something of it is there.
+    // The container is that sandbox's own: as long as it runs, something of the sandbox is there.
     if (member === undefined) return this.#seen("present", seen.value.length > 0 ? seen.value : [bare], detail);
     // Without a seat nothing of it was ever started, or the last whole look by its user found nothing (vacating.ts).
     const reach = this.#parts.terms.firstJobUser === null ? "marker" : "user";

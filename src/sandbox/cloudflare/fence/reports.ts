@@ -1,4 +1,4 @@
-/** What is told of a sandbox whose container runs: the end of its log, and what it uses. Reading starts nothing. */
+/** What is reported of a sandbox whose container runs: the end of its log, and what it uses. Reading starts nothing. */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import { logsReport, resourcesReport } from "../../../protocol/sandbox/toolbox.ts";
 import type { SandboxLogs, SandboxResources } from "../../agent-sandbox.ts";

@@ -1,4 +1,4 @@
-/** Starts one guardian in a container that runs, and waits for its wrapper's own proof. */
+/** Starts one guardian in a running container, and waits for its wrapper's own proof. */
 import type { ProviderResult } from "../../../domain/state/failure.ts";
 import { wrapperHeaders, wrapperProof, type WrapperBoot } from "../../../protocol/sandbox/wrapper.ts";
 import type { LaunchOrder } from "../../agent-sandbox.ts";
@@ -72,13 +72,13 @@ export class Spawning {
     const env = { MOORING_PORT: String(home.wrapperPort), MOORING_BIND: terms.address };
     return limited(clock, ms, true, async (signal) => {
       await platform.writeFile(boot, hasOther ? twoLines(full, document) : JSON.stringify(full));
-      // Given up, or retired, while the file was written: a start that nobody waits for must not happen.
+      // Given up or retired while the file was written. Do not start what nobody waits for.
       if (signal.aborted || isCalledOff()) throw new Error(calledOff);
       await platform.startProcess(command, processIdOf(order.instanceId, starts), env);
     });
   }
 
-  /** Whoever listens must prove that he was given this instance's secret. */
+  /** The process that listens must prove that it was given this instance's secret. */
   async isReady(order: LaunchOrder, home: Home, isCalledOff: () => boolean, ms: number): Promise<boolean> {
     const { clock, platform, ids } = this.#parts;
     const deadline = deadlineIn(clock, ms);

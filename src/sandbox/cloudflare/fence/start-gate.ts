@@ -1,14 +1,17 @@
 /**
  * Whether the container may start right now. Every SDK call starts a stopped container by itself (exec, list, kill, a
  * preview's traffic), so the answer is no, except while a launch that was armed durably is at that very step, and only
- * until it is retired or too late. Asked by the shell in `start`, in `startAndWaitForPorts`, and once more by the container
- * itself right before it starts.
+ * until it is retired or too late. It is asked in the object's `start`, in `startAndWaitForPorts`, and once more right
+ * before the container itself starts.
  */
 import type { Generation, SandboxId } from "../../../domain/state/ids.ts";
 import type { Clock } from "../../../runtime/clock-ids-logger.ts";
 import type { FenceRecords } from "./fence-records.ts";
 
-/** How every refusal begins. The failure table knows a refusal by it, because an error's class does not survive the SDK. */
+/**
+ * Every refusal begins with these words. The failure table recognises a refusal by them, because the class of an error
+ * does not survive the SDK.
+ */
 export const startRefused = "Mooring did not start the container";
 
 interface Opening {
@@ -27,7 +30,7 @@ export class StartGate {
     this.#clock = clock;
   }
 
-  /** null: it may. Otherwise why not, beginning with `startRefused`. */
+  /** null: the container may start. Otherwise why not, beginning with `startRefused`. */
   refusal(): string | null {
     const opening = this.#opening;
     if (opening === null) return `${startRefused}: no launch is under way.`;

@@ -1,6 +1,7 @@
 /**
- * A workspace as one tar, streamed between a container and the bucket through the platform's exec: no program with a port of its own.
- * The exit code of tar is the witness that an archive is whole; the digest is of what went through this object.
+ * A workspace as one tar, streamed between a container and the bucket over the platform's exec, so that no program
+ * needs a port. The exit code of tar proves that an archive is complete; the digest is of the bytes that passed through
+ * this object.
  */
 import type { CourierSum } from "../../../protocol/sandbox/toolbox.ts";
 import type { Digest, NativeCalls, SnapshotBucket } from "../platform/container-platform.ts";
@@ -8,10 +9,13 @@ import { isSame, type SnapshotNames, upload } from "./snapshot-shelf.ts";
 import type { KeptFiles } from "./saving.ts";
 
 const packing = ["tar", "--create", "--file=-", "--format=posix", "--sparse", "--numeric-owner"];
-/** As root and owned by root: the agent gives the whole tree to the user of the jobs before any of them runs (change-owner.ts). */
+/**
+ * Unpacked as root and owned by root. The agent gives the whole tree to the user of the jobs before any of them runs
+ * (change-owner.ts).
+ */
 const unpacking = ["tar", "--extract", "--file=-", "--same-permissions", "--no-same-owner"];
 
-/** Rejects, and leaves no archive, unless tar came to its end without a complaint. */
+/** Rejects, and leaves no archive, unless tar finished without a complaint. */
 export async function streamOut(
   native: NativeCalls,
   bucket: SnapshotBucket,
@@ -21,14 +25,14 @@ export async function streamOut(
   signal: AbortSignal,
 ): Promise<CourierSum> {
   const tar = await native.output([...packing, `--directory=${directory}`, "."]);
-  // A tar that hangs would hold the upload past the time of the save: killed, it ends its stream.
+  // A tar that hangs would hold the upload past the time of the save. Killing it ends its stream.
   const stop = (): void => tar.kill();
   signal.addEventListener("abort", stop);
   let sum: CourierSum;
   try {
     sum = await upload(bucket, names, tar.stream, digest, signal);
   } catch (error) {
-    // Nobody reads its output any more, so it would wait for ever; a second save must not meet it.
+    // Nobody reads tar's output any more, so tar would wait for ever, and a second save would meet it.
     tar.kill();
     throw error;
   } finally {
@@ -43,14 +47,17 @@ export async function streamOut(
   return sum;
 }
 
-/** Only somebody who deletes objects in the bucket can cause it: a rule for their life, or a person. */
+/** Only a deletion in the bucket can cause this: a lifecycle rule, or a person. */
 export const archiveMissing =
   "The archive was saved and is no longer in the bucket, so it cannot be restored. Look for a rule of the bucket that deletes objects.";
 
 export const archiveDamaged =
   "The archive in the bucket has another size or checksum than what was saved, so nothing was started with it. Look for who else writes to that bucket.";
 
-/** Into a container where nothing of the instance runs yet. Rejects when what came out of the bucket is not what was saved. */
+/**
+ * Streams an archive into a container in which nothing of the instance runs yet. Rejects when the bucket's bytes are
+ * not what was saved.
+ */
 export async function streamIn(
   native: NativeCalls,
   bucket: SnapshotBucket,

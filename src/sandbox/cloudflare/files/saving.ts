@@ -1,8 +1,9 @@
 /**
- * Saves the workspace to the bucket and brings one back, through a courier: a program of the image that serves, or takes, one tar
- * over a port of the container and ends. (docs/decisions/0010 says why not the SDK's backups.)
+ * Saves the workspace to the bucket and restores it, through a courier: a program of the image that sends or receives
+ * one tar on a port of the container and then ends. (docs/decisions/0010 says why not the SDK's backups.)
  *
- * Saves of one sandbox run one after another, so that a name is written once; each member of a shared container has a port for its own.
+ * Saves of one sandbox run one after another, so that a name is written once. Each member of a shared container has a
+ * port for its own courier.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { SessionId } from "../../../domain/state/ids.ts";
@@ -32,14 +33,14 @@ import {
 import { quoted } from "../platform/toolbox-calls.ts";
 import { KeyedQueue } from "../../../calls/keyed-queue.ts";
 
-/** Node starts and listens; on a sixteenth of a core that takes a while. */
+/** Node has to start and listen, which takes a while on a sixteenth of a core. */
 const courierReadyMs = 15_000;
-/** A courier that nobody fetches from, or sends to, ends by itself. */
+/** A courier that nobody talks to ends by itself after this long. */
 const courierPatienceMs = 60_000;
 const pollMs = 50;
 const courierEndMs = 2_000;
 
-/** An acknowledged snapshot. */
+/** A snapshot that was acknowledged. */
 export interface KeptFiles {
   readonly names: SnapshotNames;
   readonly sum: CourierSum;
@@ -60,7 +61,7 @@ export class Saving {
     return this.#turns.run(aim.sandboxId, () => this.#save(aim, name, deadline));
   }
 
-  /** `not_found`: no snapshot of that name that was acknowledged and not removed. */
+  /** `not_found`: no snapshot of that name was acknowledged, or it was removed. */
   async find(sessionId: SessionId, name: string, deadline: Deadline): Promise<ProviderResult<KeptFiles>> {
     const shelf = this.#shelf(sessionId, name);
     if ("ok" in shelf) return shelf;
@@ -76,8 +77,8 @@ export class Saving {
   }
 
   /**
-   * Into the workspace of a container where nothing of the instance runs yet. `damaged`: what the bucket keeps is not what was saved;
-   * `not_found`: it keeps nothing any more.
+   * Restores into the workspace of a container in which nothing of the instance runs yet. `damaged`: the bucket's bytes
+   * are not what was saved; `not_found`: the bucket has nothing any more.
    */
   async restore(order: LaunchOrder, home: Home, files: KeptFiles, ms: number): Promise<ProviderResult<null>> {
     const deadline = deadlineIn(this.#parts.clock, ms);
@@ -92,7 +93,7 @@ export class Saving {
             return null;
           });
     if (restored.ok) return restored;
-    // Anything may have gone wrong on the way. Whether the archive itself is to blame, only reading it once more tells.
+    // Many things can fail on the way. Only reading the archive again tells whether the archive itself is damaged.
     const kept = await this.#ask(deadline, false, () => sumOf(bucket, files.names.archive, platform.digest()));
     if (!kept.ok) return restored;
     const { effect } = restored.failure;
@@ -161,7 +162,7 @@ export class Saving {
       if (body === null)
         throw new Error("The program that packs the workspace answered without a body, so nothing was saved.");
       const sent = await upload(bucket, names, body, platform.digest(), signal);
-      // Only the courier knows that tar came to its end without a complaint.
+      // Only the courier knows whether tar finished without a complaint.
       const packed = courierSum.parse(await (await courier.value.ask("GET", "/sum", signal)).json());
       if (!isSame(sent, packed))
         throw new Error(
@@ -170,7 +171,7 @@ export class Saving {
       return acknowledge(bucket, names, packed, await sumOf(bucket, names.archive, platform.digest()));
     });
     if (saved.ok) return saved.value;
-    // It would keep its port until its patience is over, and the next save would fail too.
+    // A courier left alone would keep its port until its patience is over, and the next save would fail too.
     await limited(this.#parts.clock, courierEndMs, true, (signal) => courier.value.ask("DELETE", "/archive", signal));
     return saved;
   }
@@ -255,7 +256,7 @@ class Courier {
     this.#secret = secret;
   }
 
-  /** Rejects unless it was answered by whom the secret was given to. */
+  /** Rejects unless the answer came from the program that was given the secret. */
   async ask(method: string, path: string, signal: AbortSignal, body?: ReadableStream<Uint8Array>): Promise<Response> {
     const nonce = this.#parts.ids.secret().slice(0, 32);
     const response = await this.#parts.platform.connect(this.#port, path, {

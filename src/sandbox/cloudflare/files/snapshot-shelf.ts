@@ -1,9 +1,10 @@
 /**
- * Where snapshots lie in the bucket, and when one counts. Three objects by name: the archive, the acknowledgement (written
- * last, after the archive was read back whole), and the tombstone of a removal, which outlives both.
+ * Where snapshots lie in the bucket, and when one counts. Each name has three objects: the archive, the acknowledgement
+ * (written last, after the archive was read back whole), and the tombstone of a removal, which outlives both.
  *
- * A save and a removal may overlap, from two objects: the removal writes its tombstone first and deletes then; the save looks for
- * the tombstone after its last write and takes everything back. R2 is strongly consistent, so one of the two sees the other.
+ * A save and a removal may overlap, from two objects. The removal writes its tombstone first and then deletes; the save
+ * looks for the tombstone after its last write and takes everything back. R2 is strongly consistent, so one of the two
+ * sees the other.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import { courierSum, type CourierSum } from "../../../protocol/sandbox/toolbox.ts";
@@ -32,7 +33,7 @@ export interface SnapshotNames {
   readonly removed: string;
 }
 
-/** null: no name that we ever gave. */
+/** null: Mooring never gave such a name. */
 export function snapshotNames(session: string, name: string): SnapshotNames | null {
   if (!namePattern.test(session) || !namePattern.test(name)) return null;
   const prefix = `snapshots/${session}/${name}`;
@@ -43,27 +44,35 @@ export async function isRemoved(bucket: SnapshotBucket, names: SnapshotNames): P
   return (await bucket.head(names.removed)) !== null;
 }
 
-/** null: not there, or removed. One that cannot be understood throws: it is not for us to call it absent. */
+/**
+ * null: the snapshot does not exist, or was removed. A row that cannot be understood throws, because it must not be
+ * taken for absent.
+ */
 export async function acknowledgement(bucket: SnapshotBucket, names: SnapshotNames): Promise<CourierSum | null> {
   if (await isRemoved(bucket, names)) return null;
   const stored = await bucket.get(names.acknowledged);
   return stored === null ? null : courierSum.parse(jsonOf(await new Response(stored.body).text()));
 }
 
-/** Durable before it returns, whatever is being saved at the moment. */
+/** Durable before it returns, whatever is being saved at that moment. */
 export async function removeSnapshot(bucket: SnapshotBucket, names: SnapshotNames): Promise<void> {
   await bucket.put(names.removed, "");
   await bucket.delete([names.acknowledged, names.archive]);
 }
 
-/** Everything of it but the tombstone. An upload that was never completed is in no listing and cannot be restored. */
+/**
+ * Every stored object of the snapshot but the tombstone. An upload that was never completed is in no listing and cannot
+ * be restored.
+ */
 export async function storedUnder(bucket: SnapshotBucket, names: SnapshotNames): Promise<StoredSnapshot> {
   const heads = await Promise.all([bucket.head(names.archive), bucket.head(names.acknowledged)]);
   const sizes = heads.flatMap((head) => (head === null ? [] : [head.size]));
   return { files: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0), asked: `bucket, ${names.archive}` };
 }
 
-/** The stream goes to the bucket in parts; a failure, or the end of its time, leaves no archive. Answers what was written. */
+/**
+ * Streams to the bucket in parts and answers what was written. A failure, or the end of its time, leaves no archive.
+ */
 export async function upload(
   bucket: SnapshotBucket,
   names: SnapshotNames,
@@ -90,7 +99,7 @@ export async function upload(
   }
 }
 
-/** What is in the bucket now, read to its end. null: nothing. */
+/** Reads what is in the bucket now to its end. null: there is nothing. */
 export async function sumOf(bucket: SnapshotBucket, key: string, digest: Digest): Promise<CourierSum | null> {
   const stored = await bucket.get(key);
   if (stored === null) return null;
@@ -102,7 +111,7 @@ export async function sumOf(bucket: SnapshotBucket, key: string, digest: Digest)
   return { bytes, sha256: await digest.end() };
 }
 
-/** Acknowledged only when what can be read is what the container packed. */
+/** Acknowledges the archive only if the bytes in the bucket are the bytes that the container packed. */
 export async function acknowledge(
   bucket: SnapshotBucket,
   names: SnapshotNames,
@@ -142,7 +151,7 @@ async function* inParts(stream: ReadableStream<Uint8Array>): AsyncIterable<Uint8
       filled = 0;
     }
   }
-  // An archive is never empty; a first part that is the last may be of any size.
+  // An archive is never empty, and R2 allows a first part of any size if it is also the last.
   if (filled > 0) yield part.subarray(0, filled);
 }
 
@@ -155,7 +164,7 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncIterable<Uint
       yield value;
     }
   } finally {
-    // Nothing is read any more: whoever sends may stop.
+    // Nothing is read any more, so the sender may stop.
     await reader.cancel().catch(() => {});
   }
 }

@@ -1,13 +1,13 @@
 import { sha256, toHex } from "../../../protocol/bytes.ts";
 
-/** The agent that travels with the Worker: one of its static files, with the digest that a container is started with. */
+/** The agent's program, one of the Worker's static files, with the digest that a container is started with. */
 export interface AgentBundle {
   readonly bytes: Uint8Array;
   /** SHA-256, hex. */
   readonly digest: string;
 }
 
-/** Where `scripts/builds/build-agent.ts` puts it below the assets. The HTTP side does not serve it. */
+/** `scripts/builds/build-agent.ts` writes it to this path below the assets. The HTTP side does not serve it. */
 export const agentBundlePath = "/agent/bundle.json";
 
 export async function readAgentBundle(assets: Pick<Fetcher, "fetch">): Promise<AgentBundle> {

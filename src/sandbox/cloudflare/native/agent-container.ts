@@ -1,9 +1,10 @@
 /**
- * The Durable Object of one sandbox and its container, under `scheduling_policy = "durable_object"`. A thin shell: everything it does for
- * Mooring is in the fence.
+ * The Durable Object of one sandbox and its container, under `scheduling_policy = "durable_object"`. A thin shell:
+ * everything it does for Mooring is in the fence.
  *
- * It sleeps while its container runs. What keeps the container is the stored instant that accepted renewals move: re-applied as the platform's
- * inactivity hold whenever this object is built, and enforced by the object's own alarm. A look therefore never prolongs a container.
+ * The object may sleep while its container runs. Accepted renewals move a stored instant, and that instant keeps the
+ * container: it is set again as the platform's inactivity hold whenever this object is built, and the object's own
+ * alarm enforces it. So a look never prolongs a container.
  */
 import { DurableObject } from "cloudflare:workers";
 import { untouchedForMs } from "../../../protocol/sandbox/stale-workspace.ts";
@@ -46,15 +47,27 @@ const paths: ContainerPaths = {
   state: "/var/lib/mooring",
 };
 
-/** The agent finds the number of the image's own `user`, or makes that user (wrapper/agent/user/agent-user.ts). */
+/**
+ * The user of the jobs. If the image has a user of this name, the agent takes its number; otherwise it creates the user
+ * (wrapper/agent/user/agent-user.ts).
+ */
 const agentUser = { uid: 1_000, gid: 1_000, home_dir: "/home/user" };
-/** After an alarm that could not end a container, and to begin with for one that nobody remembers. */
+/**
+ * The next alarm after one that could not end a container. Also the first alarm for a container that nothing stored
+ * explains.
+ */
 const againMs = 10_000;
 
-/** Once for each isolate: it changes only with the Worker. A value, because a promise belongs to the request that began it. */
+/**
+ * Loaded once per isolate: it changes only with the Worker. A value and not a promise, because a promise belongs to the
+ * request that began it.
+ */
 let known: AgentBundle | null = null;
 
-/** The gate is an entrypoint of this Worker, by the name that src/index.ts exports it under; null: this build exports none. */
+/**
+ * The network gate is an entrypoint of this Worker, which src/index.ts exports under this name; null: this build
+ * exports none.
+ */
 function gateOf(ctx: DurableObjectState<object>): ((props: NetworkGateProps) => Fetcher) | null {
   const { exports } = ctx as { readonly exports?: Readonly<Record<string, unknown>> };
   const gate = exports?.["NetworkGate"];
@@ -126,7 +139,8 @@ export function agentContainer<Env extends object>(wire: (env: Env) => AgentCont
       });
       if (platform.running()) {
         platform.renewActivity(this.#records.awakeUntil ?? clock.now() + againMs);
-        // The platform forgets rules when this object is built anew. No request of the container is let through before.
+        // The platform forgets the rules when this object is built anew. No request of the container is let through
+        // before they are registered.
         void ctx.blockConcurrencyWhile(() => this.#register());
       }
     }
@@ -142,8 +156,8 @@ export function agentContainer<Env extends object>(wire: (env: Env) => AgentCont
     }
 
     /**
-     * The alarm tries again. Until it succeeds, a container that was started without Internet reaches nothing, and one that was
-     * started with it reaches everything.
+     * The alarm tries again. Until it succeeds, a container that was started without Internet reaches nothing, and one
+     * that was started with Internet reaches everything.
      */
     #unruled(error: unknown): void {
       this.#rulesAreMissing = true;
@@ -151,7 +165,7 @@ export function agentContainer<Env extends object>(wire: (env: Env) => AgentCont
       this.#wiring.logger.error("the rules for the network could not be registered again", { why });
     }
 
-    /** Catches everything, and is armed again before anything that can fail. */
+    /** Catches everything, and arms the next alarm before anything that can fail. */
     override async alarm(): Promise<void> {
       const { clock, logger } = this.#wiring;
       try {

@@ -1,6 +1,6 @@
 /**
- * What each error of the container API means. All are plain `Error`s with a message; nothing else tells them apart. What is not
- * in the table is left to the caller, who must assume an effect.
+ * What each error of the container API means. All are plain `Error`s, told apart by their message alone. For an error
+ * that is not in the table the caller must assume an effect.
  */
 import type { ProviderFailure, ProviderFailureCode } from "../../../domain/state/failure.ts";
 
@@ -11,7 +11,7 @@ interface Meaning {
 }
 
 const meanings: readonly Meaning[] = [
-  // Nobody was reached.
+  // The call reached nobody.
   { pattern: /is not listening to port/i, code: "unavailable", effect: "none" },
   { pattern: /container ingress proxy is not running/i, code: "unavailable", effect: "none" },
   { pattern: /cannot be called on a container that is not running/i, code: "unavailable", effect: "none" },
@@ -20,13 +20,13 @@ const meanings: readonly Meaning[] = [
     code: "foreign_instance",
     effect: "none",
   },
-  // The platform took the call and something came of it, or nothing did.
+  // The platform took the call; it may or may not have had its effect.
   { pattern: /requires a running container|container failed to start/i, code: "start_failed", effect: "unknown" },
   { pattern: /network connection lost|container connectivity was lost/i, code: "unavailable", effect: "unknown" },
   { pattern: /container connection is temporarily unavailable/i, code: "unavailable", effect: "unknown" },
   { pattern: /exited with unexpected exit code/i, code: "unavailable", effect: "unknown" },
   { pattern: /is paused, unpause the container/i, code: "unavailable", effect: "none" },
-  // A start that the platform refuses before it does anything.
+  // The platform refuses such a start before it does anything.
   {
     pattern: /invalid container instance type|container resource|mutually exclusive|cannot contain '='/i,
     code: "invalid",
@@ -35,7 +35,7 @@ const meanings: readonly Meaning[] = [
   { pattern: /snapshot .* was not found/i, code: "not_found", effect: "none" },
 ];
 
-/** null: none of them. `changes`: whether the call may have an effect; a read never has one. */
+/** null: the error is not in the table. `changes`: whether the call may have an effect; a read never has one. */
 export function nativeFailure(error: unknown, changes: boolean): ProviderFailure | null {
   const message = error instanceof Error ? error.message : String(error);
   const meaning = meanings.find(({ pattern }) => pattern.test(message));

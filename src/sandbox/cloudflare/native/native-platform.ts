@@ -1,8 +1,8 @@
 /**
- * `ContainerPlatform` over the container of a Durable Object with `scheduling_policy = "durable_object"`: passed through and nothing else.
- * No bound, no retry, no judgement: those are the fence's.
+ * `ContainerPlatform` over the container of a Durable Object with `scheduling_policy = "durable_object"`. Calls are
+ * passed through: no bound, no retry, no judgement, because those are the fence's.
  *
- * Only `start` starts a container here. `exec` and ports never do.
+ * Only `start` starts a container here; `exec` and ports never do.
  */
 import type { Clock } from "../../../runtime/clock-ids-logger.ts";
 import { wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
@@ -27,28 +27,33 @@ import { entrypoint, startEnvironment, startLabels } from "./entrypoint.ts";
 
 type ContainerSize = string | { readonly vcpu: number; readonly memoryMib: number; readonly diskMb: number };
 
-/** `image`: as `start` takes it, or a name below `[containers.images]`; null: what the platform restores from its snapshot. */
+/**
+ * `image`: as `start` takes it, or a name below `[containers.images]`; null: the image that the platform restores from
+ * its snapshot.
+ */
 interface ContainerTemplate {
   readonly image: string | null;
   readonly snapshot: string | null;
-  /** null: the platform's own default. */
+  /** null: the platform's default size. */
   readonly instance: ContainerSize | null;
 }
 
 export interface NativeTerms {
-  /** What a container starts from, by the names that launches use; with `defaultTemplate` among them. */
+  /**
+   * The templates that a container may start from, by the names that launches use. `defaultTemplate` is one of them.
+   */
   readonly templates: Readonly<Record<string, ContainerTemplate>>;
-  /** PID 1 ends the container when no order came by then. */
+  /** PID 1 ends the container if no order came within this time. */
   readonly orderWithinSeconds: number;
-  /** The longest hold that the platform takes, ms. */
+  /** The longest hold that the platform accepts, ms. */
   readonly longestHoldMs: number;
 }
 
-/** Beyond what the fence granted, so that its alarm is not a moment too early. */
+/** Added to the hold that the fence granted, so that the platform's end does not come a moment too early. */
 const alarmSlackMs = 1_000;
 const shortestHoldMs = 1_000;
 const handOverPollMs = 50;
-/** Of what a program says on standard error. */
+/** How much of a program's standard error is kept. */
 const maxErrorBytes = 4_096;
 
 export interface NativeParts {
@@ -57,7 +62,7 @@ export interface NativeParts {
   readonly bucket: SnapshotBucket | null;
   readonly terms: NativeTerms;
   readonly bundle: () => Promise<AgentBundle>;
-  /** Throws unless a launch that was armed is at this very step. */
+  /** Throws unless an armed launch is at the step that starts the container. */
   readonly refuseToStart: () => void;
   readonly network: Pick<ContainerNetwork, "register" | "opensInternet">;
   readonly clock: Clock;
@@ -93,7 +98,7 @@ export class NativePlatform implements ContainerPlatform {
     return this.#container.running;
   }
 
-  /** Returns before anything exists: whether it came up shows when the loader answers. */
+  /** Returns before the container exists. Whether it came up shows when the loader answers. */
   async start(_timeoutMs: number, _signal: AbortSignal, order: StartOrder): Promise<void> {
     const { terms, bundle, refuseToStart, network } = this.#parts;
     const template = terms.templates[order.template ?? defaultTemplate];
@@ -102,10 +107,11 @@ export class NativePlatform implements ContainerPlatform {
         `This deployment has no template "${order.template ?? defaultTemplate}" any more, so nothing was started. TEMPLATES in wrangler.toml lists them.`,
       );
     const { digest } = await bundle();
-    // Before anything runs: a container without its rules would be open.
+    // Registered before anything runs: a container without its rules would be open.
     await network.register();
     const marks = { ...order, launch: `${order.instanceId}-${order.starts}` };
-    // From here to the end nothing else runs in this object: exactly one start wins, and none that was called off meanwhile.
+    // Nothing else runs in this object from here to the end, so exactly one start wins, and none that was called off
+    // meanwhile.
     refuseToStart();
     this.#container.start({
       ...this.#origin(template),
@@ -156,7 +162,7 @@ export class NativePlatform implements ContainerPlatform {
     return this.#container.getTcpPort(port).fetch(`http://container${path}`, init);
   }
 
-  /** The platform's hold ends with this object's life in memory; the alarm does not. */
+  /** The platform's hold ends when this object leaves memory; the alarm stays. */
   renewActivity(until: number): void {
     const { clock, terms } = this.#parts;
     const holdMs = Math.min(Math.max(until - clock.now(), shortestHoldMs), terms.longestHoldMs);
@@ -194,7 +200,7 @@ export class NativePlatform implements ContainerPlatform {
       try {
         const reply = await this.connect(wrapperPort, "/agent", { method: "PUT", headers, body, signal });
         await reply.arrayBuffer();
-        // 409: a repeat. 401: the agent itself answers already. 403 alone is a loader with another bundle.
+        // 409: a repeat. 401: the agent itself answers already. Only 403 is a loader with another bundle.
         if (reply.status === 403)
           throw new Error(
             "The container was started for another version of the agent and refused this one. The next start takes the newer version.",
@@ -226,7 +232,8 @@ export class NativePlatform implements ContainerPlatform {
     const { stdout } = process;
     if (stdout === null) throw new Error(`${argv[0]} was started without its output, so it cannot be read.`);
     const ended = endOf(process, argv);
-    // Whoever reads the stream asks for it only afterwards.
+    // The reader of the stream asks for `ended` only afterwards, so a rejection before that must not count as
+    // unhandled.
     ended.catch(() => {});
     return { stream: stdout as ReadableStream<Uint8Array>, ended, kill: () => process.kill(9) };
   }
@@ -240,7 +247,7 @@ export class NativePlatform implements ContainerPlatform {
 
 const startPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** `exitCode` never resolves while piped output is unread, so standard error is read to its end first. */
+/** `exitCode` does not resolve while piped output is unread, so standard error is read to its end first. */
 async function endOf(process: ExecProcess, argv: readonly string[]): Promise<void> {
   const said = process.stderr === null ? "" : await readSome(process.stderr as ReadableStream<Uint8Array>);
   const code = await process.exitCode;

@@ -1,18 +1,24 @@
-/** IP addresses as requests name them, and the ranges of a rule. A host of a URL is in its one short form already; a rule is as somebody wrote it. */
+/**
+ * IP addresses as requests name them, and the ranges of rules. The host of a URL is in its short form already; a rule
+ * is as somebody wrote it.
+ */
 
 export interface Address {
   readonly bits: 32 | 128;
   readonly value: bigint;
 }
 
-/** null: it is a name. An IPv6 address may stand in the brackets of a URL. */
+/** null: the text is a name. An IPv6 address may have the brackets of a URL. */
 export function addressOf(text: string): Address | null {
   const bare = text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
   if (/^\d{1,3}(\.\d{1,3}){3}$/.test(bare)) return ipv4(bare);
   return bare.includes(":") ? ipv6(bare) : null;
 }
 
-/** `listed`: an address, or a range such as 203.0.113.0/24. A name holds no address. */
+/**
+ * `listed`: an address, or a range such as 203.0.113.0/24. A name contains no address, so the answer is false for a
+ * name.
+ */
 export function rangeHolds(listed: string, address: Address): boolean {
   const [first = "", length] = listed.split("/");
   const range = addressOf(first);
@@ -29,7 +35,10 @@ function ipv4(text: string): Address | null {
   return parts.some((part) => part > 255) ? null : { bits: 32, value: joined(parts, 8) };
 }
 
-/** The last 32 bits may be written as an IPv4 address. An IPv4 address in IPv6 form is that IPv4 address, whichever form a rule has. */
+/**
+ * The last 32 bits may be written as an IPv4 address. An IPv4 address in IPv6 form equals that IPv4 address, whichever
+ * form a rule has.
+ */
 function ipv6(text: string): Address | null {
   let url: URL;
   try {

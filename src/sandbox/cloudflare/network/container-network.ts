@@ -1,9 +1,11 @@
 /**
- * The network of one container: its rules, stored sealed, registered with the platform before the container starts, again whenever this
- * object is built beside a running one, and anew when they change. Also what was refused, counted by host.
+ * The network rules of one container, stored sealed. They are registered with the platform before the container starts,
+ * again whenever this object is built beside a running container, and again when they change. Refused requests are
+ * counted by host.
  *
- * A container with rules starts without Internet, and the gate (network-gate.ts) takes its HTTP and HTTPS requests; every other
- * connection fails. A container that was started open keeps its other connections until its next start, even if rules are set meanwhile.
+ * A container with rules starts without Internet, and the gate (network-gate.ts) takes its HTTP and HTTPS requests;
+ * every other connection fails. A container that was started open keeps its other connections until its next start,
+ * even if rules are set meanwhile.
  */
 import type { DeniedHost } from "../../../domain/state/network.ts";
 import type { Logger } from "../../../runtime/clock-ids-logger.ts";
@@ -15,13 +17,13 @@ import type { NetworkGateProps } from "./network-gate.ts";
 const rulesRow = "mooring:network";
 const deniedRow = "mooring:denied";
 const placeOf = (objectId: string): string => `mooring/container/${objectId}/network`;
-/** What clients are told of one look; the others are counted together. */
+/** How many hosts one look reports. The others are counted together. */
 const maxHosts = 20;
 const others = "(others)";
 
-/** Where the platform puts the certificate that it answers HTTPS with. */
+/** The platform writes the certificate with which it answers HTTPS to this file. */
 const certificate = "/etc/cloudflare/certs/cloudflare-containers-ca.crt";
-/** All requests are taken, so this certificate alone is the one that programs meet. */
+/** The gate answers every HTTPS request, so programs need to trust only this certificate. */
 const trust = {
   NODE_EXTRA_CA_CERTS: certificate,
   SSL_CERT_FILE: certificate,
@@ -32,7 +34,9 @@ const trust = {
 
 interface StoredRules {
   readonly sealed: string;
-  /** It was started with Internet: connections of other kinds do not follow rules. */
+  /**
+   * true: the container was started with Internet, so connections other than HTTP and HTTPS do not follow the rules.
+   */
   readonly startedOpen: boolean;
 }
 
@@ -41,7 +45,7 @@ export interface ContainerNetworkParts {
   readonly container: Pick<Container, "interceptOutboundHttp" | "interceptOutboundHttps">;
   readonly storage: FenceStorage;
   readonly seals: Seals;
-  /** null: this build has no gate, so no rules can be kept. */
+  /** null: this build has no gate, so rules cannot be kept. */
   readonly gate: ((props: NetworkGateProps) => Fetcher) | null;
   readonly logger: Logger;
 }
@@ -56,7 +60,7 @@ export class ContainerNetwork {
     this.#parts = parts;
   }
 
-  /** For the start that follows. Stored before anything runs. */
+  /** Stores the rules for the start that follows, before anything runs. */
   async keep(rules: NetworkRules | undefined): Promise<void> {
     if (rules === undefined || opensEverything(rules)) {
       this.#parts.storage.put(rulesRow, { sealed: "", startedOpen: true } satisfies StoredRules);
@@ -65,17 +69,17 @@ export class ContainerNetwork {
     await this.#store(rules, false);
   }
 
-  /** What the next `start` gets as `enableInternet`. */
+  /** The `enableInternet` of the next `start`. */
   get opensInternet(): boolean {
     return this.#stored?.startedOpen ?? true;
   }
 
-  /** What programs in the container need in their environment. */
+  /** Variables that programs in the container need. */
   get environment(): Readonly<Record<string, string>> {
     return this.opensInternet ? {} : trust;
   }
 
-  /** Registers what is stored. Rejects when that fails: then nothing may be started. */
+  /** Registers the stored rules. Rejects when that fails; the container must not be started then. */
   async register(): Promise<void> {
     const stored = this.#stored;
     if (stored === null || stored.sealed === "") return;
@@ -100,7 +104,7 @@ export class ContainerNetwork {
     this.#parts.storage.put(deniedRow, { ...counts, [name]: (counts[name] ?? 0) + 1 });
   }
 
-  /** And begins to count anew. */
+  /** Answers the counts and begins again at zero. */
   takeDenied(): readonly DeniedHost[] {
     const counts = this.#counts;
     const hosts = Object.entries(counts).map(([host, count]) => ({ host, count }));
@@ -121,7 +125,7 @@ export class ContainerNetwork {
     if (gate === null) throw new Error(noGate);
     const text = JSON.stringify(rules);
     const sealed = await seals.seal(text, placeOf(objectId));
-    // Without a key no session can have secrets, so there are none in these rules.
+    // Without a sealing key no session can have secrets, so these rules contain none.
     storage.put(rulesRow, { sealed: sealed ?? text, startedOpen } satisfies StoredRules);
     await storage.sync();
   }

@@ -1,18 +1,18 @@
 /**
- * Every HTTP and HTTPS request of a container with rules comes here, outside of the sandbox: refused, or sent on with the headers that
- * its host is to get. The rules travel with the registration, so that no request has to ask the container's object.
+ * Takes every HTTP and HTTPS request of a container with rules, outside of the sandbox: refuses it, or sends it on with
+ * the headers for its host. The rules are a part of the registration, so no request has to ask the container's object.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { NetworkRules } from "../../agent-sandbox.ts";
 import { networkVerdict } from "./network-verdict.ts";
 
 export interface NetworkGateProps {
-  /** Of the container: it counts what is refused. */
+  /** The container's object, which counts refusals. */
   readonly objectId: string;
   readonly rules: NetworkRules;
 }
 
-/** What counts refusals: the container's object. */
+/** The part of the container's object that counts refusals. */
 export interface DenialCounter {
   noteDenied(host: string): Promise<void>;
 }
@@ -30,7 +30,7 @@ export function networkGate<Env extends object>(counterOf: (env: Env, objectId: 
           { status: 403, headers: { "content-type": "text/plain", "mooring-network": "denied" } },
         );
       }
-      // A redirect is the program's to follow: its target is judged like any other request.
+      // The program follows redirects itself: the target is judged like any other request.
       const sent = new Request(request, { redirect: "manual" });
       for (const [name, value] of verdict.headers) sent.headers.set(name, value);
       return fetch(sent);

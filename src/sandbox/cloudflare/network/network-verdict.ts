@@ -1,10 +1,13 @@
-/** What becomes of one request that left a sandbox: pure, so that every rule is seen at once. */
+/**
+ * Whether a request from a sandbox is refused or sent on, and with which headers. Pure, so that tests can try every
+ * rule.
+ */
 import type { NetworkRules } from "../../agent-sandbox.ts";
 import { addressOf, rangeHolds } from "./addresses.ts";
 
 export type NetworkVerdict =
   | { readonly type: "denied"; readonly host: string }
-  /** To be sent with these headers in place of its own. */
+  /** Sent with these headers in place of the request's own. */
   | { readonly type: "allowed"; readonly headers: readonly (readonly [string, string])[] };
 
 export function networkVerdict({ mode, allow, inject }: NetworkRules, url: URL): NetworkVerdict {
@@ -14,7 +17,7 @@ export function networkVerdict({ mode, allow, inject }: NetworkRules, url: URL):
   if (!isAllowed) return { type: "denied", host };
   const isPrivate = url.protocol === "https:" || url.protocol === "wss:";
   const headers = injected
-    // Everybody on the way could read it.
+    // Over plain HTTP everybody on the way could read the secret.
     .filter((one) => isPrivate || one.plain_http === true)
     .map((one) => [one.header, one.secret] as const);
   return { type: "allowed", headers };

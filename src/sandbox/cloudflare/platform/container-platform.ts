@@ -1,10 +1,13 @@
 /**
- * All that the fence needs of the platform: the container of this object, the calls of the SDK, storage, and a bucket. The real
- * one is a thin shell over `Sandbox` (sdk/sandbox-container.ts), which cannot be constructed in a test; the stand-in of the
- * tests (test/support/cloudflare) has the quirks that were measured. So nothing of the fence's own may live in a platform.
+ * All that the fence needs of the platform: the container of this object, the calls of the SDK, storage, and a bucket.
  *
- * What an implementation may do to its caller, because the SDK does: hang for ever, settle long after it was given up, start
- * the container from any SDK call, reject with whatever class lost over RPC. The fence bounds every call and looks again.
+ * The real one is a thin shell over `Sandbox` (sdk/sandbox-container.ts), which cannot be constructed in a test. The
+ * stand-in for tests (test/support/cloudflare) behaves as the platform was measured to behave. So no decision of the
+ * fence may live in a platform.
+ *
+ * An implementation may do to its caller what the SDK does: hang for ever, settle long after it was given up, start the
+ * container from any SDK call, reject with an error whose class was lost over RPC. The fence bounds every call and
+ * looks again.
  */
 
 /** Synchronous, and durable before any reply or outgoing call leaves (output gates). `sync` waits for the disk. */
@@ -23,48 +26,59 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Where the SDK's own server listens in the image, as long as the container runs. */
+/** The port of the SDK's own server in the image, which runs as long as the container does. */
 export const sdkPort = 3_000;
 
-/** As the SDK's own list shows it, which may be stale, and forgets a process whose id was used again. */
+/** A row of the SDK's own list, which may be stale, and which forgets a process whose id was used again. */
 export interface ListedProcess {
   readonly id: string;
   readonly pid: number | null;
   readonly running: boolean;
 }
 
-/** Which start of which instance: the container carries it as labels and environment. */
+/** Which start of which instance this is. The container carries it as labels and environment. */
 export interface StartOrder {
   readonly sessionId: string;
   readonly instanceId: string;
   readonly generation: number;
   /** Counts the starts of that instance. */
   readonly starts: number;
-  /** What it starts from; absent: the default one. */
+  /** The template to start from; absent: the default one. */
   readonly template?: string;
 }
 
-/** The labels that a container was started with; null: the platform cannot tell, as after a restart of a local engine's client. */
+/**
+ * The labels that a container was started with. `instanceId` null: the platform cannot tell, as after a restart of a
+ * local engine's client.
+ */
 export interface Inspected {
   readonly instanceId: string | null;
 }
 
 /**
- * What the container API has beyond the SDK's object: our agent is PID 1, and there is no server of anybody else in the container.
- * Every call may hang; the fence bounds it.
+ * What the container API can do and the SDK's object cannot. Here our agent is PID 1, and no other server is in the
+ * container. Every call may hang; the fence bounds it.
  */
 export interface NativeCalls {
   /** null: the platform has no container. Also null for a frozen one, which still runs. */
   inspect(): Promise<Inspected | null>;
-  /** Gives the loader its bundle and this order. Resolves when it, or the agent that it started, has answered. */
+  /**
+   * Gives the loader its bundle and this order. Resolves when the loader, or the agent that it started, has answered.
+   */
   handOver(order: string, signal: AbortSignal): Promise<void>;
-  /** To PID 1, which passes TERM on to the agent. Throws when the container does not run. */
+  /** Sends a signal to PID 1, which passes TERM on to the agent. Throws when the container does not run. */
   signal(number: number): void;
-  /** A program's output as a stream; `ended` rejects unless it exits with 0 after the stream was read to its end. */
+  /**
+   * A program's output as a stream. `ended` rejects unless the program exits with 0 after the stream was read to its
+   * end.
+   */
   output(argv: readonly string[]): Promise<StreamedProcess>;
-  /** Resolves when the program has taken all of it and exited with 0. */
+  /** Resolves when the program has read all of it and exited with 0. */
   input(argv: readonly string[], stream: ReadableStream<Uint8Array>): Promise<void>;
-  /** Builds this object anew: it then asks the engine again whether its container runs. The call that is under way fails. */
+  /**
+   * Builds this object anew, so that it asks the engine again whether its container runs. The call that is under way
+   * fails.
+   */
   startOver(): void;
 }
 
@@ -75,14 +89,14 @@ export interface StreamedProcess {
 }
 
 export interface ContainerPlatform {
-  /** null: the SDK's object. */
+  /** null: this platform is the SDK's object. */
   readonly native: NativeCalls | null;
-  /** Durable name of this object: another deployment or class has another one. */
+  /** The durable id of this object. An object of another deployment or class has another one. */
   readonly objectId: string;
   readonly storage: FenceStorage;
   /** null: this deployment has no bucket for snapshots. */
   readonly bucket: SnapshotBucket | null;
-  /** Does not wake. Has been wrong both ways in the field. */
+  /** Does not wake the container. It has been wrong both ways in the field. */
   running(): boolean;
   /** The SDK's start, its retries within `timeoutMs`. Asks the fence (`StartGate.refusal`) right before it starts anything. */
   start(timeoutMs: number, signal: AbortSignal, order: StartOrder): Promise<void>;
@@ -94,11 +108,11 @@ export interface ContainerPlatform {
   writeFile(path: string, text: string): Promise<void>;
   /** Straight to a port of the container: neither starts it nor counts as activity. Rejects when nobody listens. */
   connect(port: number, path: string, init: RequestInit): Promise<Response>;
-  /** Puts off the platform's own end of an idle container, until then (epoch ms). */
+  /** Moves the platform's own end of an idle container to this instant (epoch ms). */
   renewActivity(until: number): void;
-  /** The SDK's destroy: joins one that is in flight, which may hang. */
+  /** The SDK's destroy. It joins a destroy that is in flight, which may hang. */
   sdkDestroy(): Promise<void>;
-  /** The container's own. */
+  /** The destroy of the container itself. */
   containerDestroy(): Promise<void>;
   /** SHA-256 of what is written to it. */
   digest(): Digest;
@@ -106,11 +120,11 @@ export interface ContainerPlatform {
 
 export interface Digest {
   update(chunk: Uint8Array): Promise<void>;
-  /** Hex. Once. */
+  /** The digest in hex. Call it once. */
   end(): Promise<string>;
 }
 
-/** What snapshots need of an R2 bucket. */
+/** The calls of an R2 bucket that snapshots need. */
 export interface SnapshotBucket {
   head(key: string): Promise<{ readonly size: number } | null>;
   get(key: string): Promise<{ readonly body: ReadableStream<Uint8Array>; readonly size: number } | null>;
@@ -119,7 +133,7 @@ export interface SnapshotBucket {
   createMultipartUpload(key: string): Promise<SnapshotUpload>;
 }
 
-/** Parts of one size, at least 5 MiB; only the last may be smaller. */
+/** All parts have one size, at least 5 MiB; only the last may be smaller. */
 export interface SnapshotUpload {
   uploadPart(number: number, bytes: Uint8Array): Promise<UploadedPart>;
   complete(parts: UploadedPart[]): Promise<unknown>;
@@ -131,7 +145,7 @@ export interface UploadedPart {
   readonly etag: string;
 }
 
-/** Of a class that was deployed, or run locally, without its container. */
+/** For an object class that was deployed, or is run locally, without its container. */
 export function noContainer(className: string): Error {
   return new Error(
     `The class ${className} has no container here. It needs its [[containers]] in wrangler.toml, and wrangler has to run with containers enabled.`,

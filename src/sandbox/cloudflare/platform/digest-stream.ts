@@ -1,4 +1,4 @@
-/** SHA-256 of what is written to it, by the runtime. */
+/** SHA-256 of what is written to it, computed by the runtime. */
 import { toHex } from "../../../protocol/bytes.ts";
 import type { Digest } from "./container-platform.ts";
 

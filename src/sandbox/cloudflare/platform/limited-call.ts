@@ -1,13 +1,16 @@
-/** One call to the platform inside a time: gives up by itself, because no call of the SDK ever does. Never rejects. */
+/**
+ * One call to the platform with a time limit. It gives up by itself, because no call of the SDK ever does. Never
+ * rejects.
+ */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import { bounded, timedOut } from "../../../calls/bounded-call.ts";
 import type { Clock } from "../../../runtime/clock-ids-logger.ts";
 import { nativeFailure } from "../native/native-failure.ts";
 import { sdkFailure } from "../sdk/sdk-failure.ts";
 
-/** What is left of the time of one order; several calls share it. */
+/** The time that is left for one order, shared by several calls. */
 export interface Deadline {
-  /** ms; 0 when it is over. */
+  /** ms; 0 when the time is over. */
   left(): number;
 }
 
@@ -16,7 +19,7 @@ export function deadlineIn(clock: Clock, ms: number): Deadline {
   return { left: () => Math.max(0, at - clock.now()) };
 }
 
-/** `changes`: whether the call may have an effect there. */
+/** `changes`: whether the call may have an effect on the platform. */
 export async function limited<T>(
   clock: Clock,
   ms: number,

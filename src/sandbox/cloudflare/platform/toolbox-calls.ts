@@ -1,4 +1,7 @@
-/** The programs of the image, called through the SDK's exec: one command line out, one JSON document back, in time or not at all. */
+/**
+ * Calls the programs of the image through the SDK's exec: one command line, one JSON document back, within a time
+ * limit.
+ */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { InstanceId } from "../../../domain/state/ids.ts";
 import type { Residue } from "../../../domain/state/observation.ts";
@@ -17,16 +20,16 @@ import type { ContainerPlatform } from "./container-platform.ts";
 import { limited, type Deadline } from "./limited-call.ts";
 import type { ObjectAim } from "../object-api.ts";
 
-/** Where things are in the container. The image (Dockerfile) and this agree. */
+/** Paths in the container. The image (Dockerfile) agrees with them. */
 export interface ContainerPaths {
   readonly node: string;
   readonly wrapper: string;
   readonly toolbox: string;
-  /** Of a sandbox that has its container for itself. */
+  /** The workspace in an unshared container. */
   readonly workspace: string;
-  /** One directory per member of a shared container below it; none can list its siblings. */
+  /** One directory per member of a shared container lies below it; no member can list its siblings. */
   readonly workspaces: string;
-  /** One directory per instance below it. Not readable for anybody else. */
+  /** One directory per instance lies below it. Nobody else can read it. */
   readonly state: string;
 }
 
@@ -51,15 +54,16 @@ export class Toolbox {
   }
 
   /**
-   * Two witnesses: the SDK's list, which forgets a process whose id was used twice, and /proc with every environment, which does
-   * not know what hides its own. An instance that the list alone shows counts while its pid is alive.
+   * Looks with two witnesses: the SDK's list, which forgets a process whose id was used twice, and /proc with every
+   * environment, which misses a process that hides its environment. An instance that only the list shows counts while
+   * its pid is alive.
    */
   async look(aim: ObjectAim, deadline: Deadline, member?: ToolMember): Promise<ProviderResult<readonly Residue[]>> {
     const listed = await limited(this.#clock, deadline.left(), false, () => this.#platform.listProcesses());
     if (!listed.ok) return listed;
     const ours = listed.value.flatMap(({ id, pid, running }) => {
       const instanceId = instanceOf(id);
-      // In a shared container it lists the siblings, too.
+      // In a shared container the list has the siblings, too.
       const meant = instanceId !== null && (member === undefined || instanceId === member.instance);
       return running && pid !== null && meant ? [{ pid, instanceId }] : [];
     });
@@ -69,7 +73,8 @@ export class Toolbox {
     const residue = seen.value.residue.map(residueOf);
     const known = new Set(residue.map(({ instanceId }) => instanceId));
     const alive = new Set(seen.value.alive);
-    // The listed process of an instance is the shell in front of its guardian: it adds nothing to a guardian that is seen.
+    // The process that the list has for an instance is the shell in front of its guardian. If the guardian is seen, the
+    // shell adds nothing.
     const hidden = ours.filter(({ pid, instanceId }) => alive.has(pid) && !known.has(instanceId));
     const guardians = hidden.map(({ pid, instanceId }): Residue => ({ kind: "guardian", instanceId, pid }));
     return { ok: true, value: [...residue, ...guardians] };
@@ -79,7 +84,7 @@ export class Toolbox {
     return this.run("stop", { aim: toolAim(aim), grace_ms: graceMs, ...of(member) }, stopReport, ms, true);
   }
 
-  /** How much room there is below that directory. A failure without a code of its own says nothing about the disk. */
+  /** How much space there is below that directory. A failure without a code of its own says nothing about the disk. */
   async space(directory: string, ms: number): Promise<ProviderResult<Capacity>> {
     const told = await this.run("space", { directory }, spaceReport, ms, false);
     if (!told.ok) return told;
@@ -120,7 +125,7 @@ export function residueOf(one: LookReport["residue"][number]): Residue {
   return { kind: one.kind, instanceId: one.instance as InstanceId | null, pid: one.pid };
 }
 
-/** An order for a sandbox that is alone stays as it was: an older image refuses what it does not know. */
+/** The order for an unshared container has no member field: an older image refuses fields that it does not know. */
 function of(member: ToolMember | undefined): { readonly member?: ToolMember } {
   return member === undefined ? {} : { member };
 }
@@ -129,7 +134,7 @@ export function toolAim(aim: ObjectAim): { session: string; generation: number; 
   return { session: aim.sessionId, generation: aim.generation, instance: aim.instanceId };
 }
 
-/** For a POSIX shell. */
+/** Quoted for a POSIX shell. */
 export function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

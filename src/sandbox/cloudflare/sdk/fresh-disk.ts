@@ -1,13 +1,13 @@
 /**
- * What a container has that was just started: the disk of its instance type, which is empty but for the image, because nothing on it
- * outlives its container. The platform can be asked for neither figure from inside a Worker, so they are written down here; a test
- * holds the type against wrangler.toml. A launch measures what it meets: this is what is said before there is anything to measure.
+ * The disk of a container that was just started: that of its instance type, empty but for the image, because nothing on
+ * it outlives its container. A Worker cannot ask the platform for either figure, so they are constants; a test compares
+ * the type with wrangler.toml. A launch measures the real disk; this is the answer before there is anything to measure.
  */
 import type { Capacity } from "../../agent-sandbox.ts";
 
 const gigabyte = 1_000_000_000;
 
-/** `instance_type` of wrangler.toml, as Cloudflare documents them. */
+/** Disk by `instance_type` of wrangler.toml, as Cloudflare documents it. */
 const instanceDisks = {
   lite: 2 * gigabyte,
   basic: 4 * gigabyte,
@@ -19,7 +19,10 @@ const instanceDisks = {
 
 export const instanceType: keyof typeof instanceDisks = "basic";
 
-/** The image counts on the same disk. The SDK's with our two programs takes less; what is too much here is only not promised. */
+/**
+ * The image takes space on the same disk. The SDK's image with our two programs takes less than this; too high a figure
+ * only promises too little.
+ */
 const imageBytes = 2 * gigabyte;
 
 export const freshDisk: Capacity = {

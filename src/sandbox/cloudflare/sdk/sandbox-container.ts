@@ -1,11 +1,11 @@
 /**
- * The Durable Object of one container: `Sandbox` of the SDK with the fence in front of everything that starts it. A thin shell, because
- * it cannot be constructed in a test of the platform's own kind; what it adds is tested over the SDK's real class in
- * test/unit/sandbox/sandbox-container.test.ts, and all that it does is in fence.ts.
+ * The Durable Object of one container: the SDK's `Sandbox` with the fence in front of everything that starts it. A thin
+ * shell, because a test of the platform's own kind cannot construct it. What the shell adds is tested over the SDK's
+ * real class in test/unit/sandbox/sandbox-container.test.ts; what it does is in fence.ts.
  *
- * The SDK is configured through the environment that it reads (its setters would write rows): transport `rpc`, start times that
- * end inside our launch bound. No default session is ever made, because every call names none. keepAlive is refused: it survives
- * `destroy()`, and a container that stays awake by itself is what Mooring exists to prevent.
+ * The SDK is configured through the environment that it reads (its setters would write rows): transport `rpc`, start
+ * times that end inside our launch bound. No default session is ever made, because no call names a session. keepAlive
+ * is refused: it survives `destroy()`, and a container that stays awake by itself is what Mooring exists to prevent.
  */
 import { Sandbox } from "@cloudflare/sandbox";
 import type { Clock, Ids, Logger } from "../../../runtime/clock-ids-logger.ts";
@@ -38,7 +38,10 @@ const sdkEnvironment = {
   SANDBOX_PORT_TIMEOUT_MS: "20000",
 } as const;
 
-/** Above what distributions give out; each seat of a shared container has the one that is its number further. */
+/**
+ * Above the user ids that distributions give out. The jobs of a shared container's member run as this number plus the
+ * number of its seat.
+ */
 const firstJobUser = 20_000;
 
 export function sandboxContainer<Env extends object>(wire: (env: Env) => ContainerWiring) {
@@ -88,7 +91,7 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
       await super.start(...args);
     }
 
-    /** Every other starting path of the SDK ends here. */
+    /** Every other path on which the SDK starts a container ends here. */
     override async startAndWaitForPorts(...args: never[]): Promise<void> {
       if (this.ctx.container?.running !== true) this.#fence.refuseToStart();
       await super.startAndWaitForPorts(...args);
@@ -98,7 +101,7 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
       if (keepAlive) throw new Error("keepAlive is refused: only a renewed lease keeps a container running.");
     }
 
-    /** The SDK's own idea of activity is wrong both ways: the fence's stored deadline decides. */
+    /** What the SDK takes for activity is wrong both ways, so the fence's stored deadline decides. */
     override async onActivityExpired(): Promise<void> {
       await this.#fence.endIfForgotten();
     }
@@ -109,7 +112,10 @@ export function sandboxContainer<Env extends object>(wire: (env: Env) => Contain
       await this.#fence.afterAlarm();
     }
 
-    /** The SDK's own proxy would start a container, and gives root in it to whoever asks: only the SDK's own client reaches it. */
+    /**
+     * The SDK's own proxy would start a container and give root in it to any caller, so only the SDK's own client
+     * reaches it.
+     */
     override fetch(request: Request): Promise<Response> {
       return this.#fence.fetch(request);
     }

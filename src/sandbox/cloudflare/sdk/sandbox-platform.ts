@@ -1,6 +1,6 @@
 /**
- * `ContainerPlatform` over the real thing: the container of this object and the SDK's calls, passed through and nothing else. No
- * bound, no retry, no judgement: those are the fence's, where the stand-in's tests reach them.
+ * `ContainerPlatform` over the container of this object and the SDK's calls. Calls are passed through: no bound, no
+ * retry, no judgement, because those are the fence's, where tests with the stand-in reach them.
  */
 import type { Sandbox } from "@cloudflare/sandbox";
 import { durableFenceStorage } from "../platform/durable-fence-storage.ts";
@@ -16,7 +16,7 @@ import {
   type SnapshotBucket,
 } from "../platform/container-platform.ts";
 
-/** The SDK's own, past our overrides of them. */
+/** The SDK's methods without our overrides. */
 export interface SdkCalls {
   start(options: {
     ports: number;
@@ -26,14 +26,17 @@ export interface SdkCalls {
   fetch(request: Request): Promise<Response>;
 }
 
-/** Methods of the class that its types leave out, and the fields through which it starts its container and reaches its server. */
+/**
+ * Methods of the class that its types leave out, and the fields through which it starts its container and reaches its
+ * server.
+ */
 interface Internals {
   execWithSessionToken(command: string, session: string, options: { timeout: number }): Promise<CommandResult>;
   container: Container;
   readonly client: { readonly connOptions?: { stub: object } };
 }
 
-/** How the SDK is told that a call belongs to no session (`enableDefaultSession: false` does the same in its client). */
+/** Tells the SDK that a call belongs to no session (`enableDefaultSession: false` does the same in its client). */
 const noSession = "__DISABLE_SESSION__";
 
 export class SandboxPlatform implements ContainerPlatform {
@@ -58,8 +61,8 @@ export class SandboxPlatform implements ContainerPlatform {
   }
 
   /**
-   * The last word before the container starts: the SDK checks `running` and starts with awaits in between, and retries on its own.
-   * Its field is private, so this fails loudly when a new version has no such field.
+   * The last check before the container starts: the SDK checks `running` and starts with awaits in between, and retries
+   * on its own. The SDK's field is private, so this fails loudly if a new version has no such field.
    */
   guard(refuseToStart: () => void): void {
     const container = this.#container;
@@ -76,15 +79,15 @@ export class SandboxPlatform implements ContainerPlatform {
           };
         }
         const member: unknown = Reflect.get(container, name, container);
-        // A method of the runtime refuses to be called on anything but its own object.
+        // A method of the runtime works only on its own object, so bind it.
         return typeof member === "function" ? (member.bind(container) as unknown) : member;
       },
     });
   }
 
   /**
-   * The SDK's client reaches the server in the container through `fetch` of the object that it belongs to. Ours takes traffic with a pass and
-   * nothing else, so the client is given the SDK's own. Fails loudly as well.
+   * The SDK's client reaches the server in the container through the `fetch` of its object. Our `fetch` takes only
+   * traffic with a pass, so the client is given the SDK's own. Also fails loudly if the field is missing.
    */
   connectClient(): void {
     const { connOptions } = this.#internals.client;

@@ -1,10 +1,10 @@
 /**
  * What each error of `@cloudflare/sandbox`, of the container runtime and of object RPC means to a session.
  *
- * Errors are told by `code` (own, or of `errorResponse`) and by name, because classes and getters do not survive RPC; last by
- * message, because the runtime has nothing else. Effect `none` only where the call certainly never reached the container;
- * everything unrecognised is `unavailable` with effect `unknown`. test/unit/sandbox/cloudflare-failures.test.ts holds this table against
- * every code and class that the installed SDK has.
+ * Errors are recognised by `code` (own, or of `errorResponse`) and by name, because classes and getters do not survive
+ * RPC; last by message, because errors of the runtime have nothing else. Effect `none` only where the call certainly
+ * never reached the container; everything unrecognised is `unavailable` with effect `unknown`.
+ * test/unit/sandbox/cloudflare-failures.test.ts compares this table with every code and class of the installed SDK.
  */
 import type { ProviderFailure, ProviderFailureCode } from "../../../domain/state/failure.ts";
 import { startRefused } from "../fence/start-gate.ts";
@@ -17,7 +17,7 @@ interface Meaning {
 const refused = (code: ProviderFailureCode): Meaning => ({ code, effect: "none" });
 const midway = (code: ProviderFailureCode): Meaning => ({ code, effect: "unknown" });
 
-/** By the SDK's error code. Those that the container answers before it acts have no effect. */
+/** By the SDK's error code. A refusal that the container sends before it acts has no effect. */
 export const codeMeanings: Readonly<Record<string, Meaning>> = {
   CONTAINER_UNAVAILABLE: refused("unavailable"),
   OPERATION_INTERRUPTED: midway("unavailable"),
@@ -64,7 +64,7 @@ export const codeMeanings: Readonly<Record<string, Meaning>> = {
   GIT_CHECKOUT_FAILED: midway("unavailable"),
   GIT_OPERATION_FAILED: midway("unavailable"),
   OPENCODE_STARTUP_FAILED: midway("unavailable"),
-  // What is left says that our request, or our image, is wrong.
+  // The remaining codes say that our request, or our image, is wrong.
   PERMISSION_DENIED: refused("invalid"),
   COMMAND_PERMISSION_DENIED: refused("invalid"),
   PROCESS_PERMISSION_DENIED: refused("invalid"),
@@ -90,7 +90,7 @@ export const codeMeanings: Readonly<Record<string, Meaning>> = {
   JAVASCRIPT_NOT_AVAILABLE: refused("invalid"),
 };
 
-/** Errors that carry no code: the SDK's own plain ones, and those of the runtime. */
+/** Errors without a code: plain ones of the SDK, and those of the runtime. */
 export const nameMeanings: Readonly<Record<string, Meaning>> = {
   RuntimeIdentityInactiveError: midway("unavailable"),
   SandboxLifetimeChangedError: midway("unavailable"),
@@ -100,7 +100,7 @@ export const nameMeanings: Readonly<Record<string, Meaning>> = {
   TimeoutError: midway("timed_out"),
 };
 
-/** In this order; the first that occurs anywhere in the message, or in that of a cause, counts. */
+/** Checked in this order. The first pattern that occurs in the message, or in the message of a cause, counts. */
 const messageMeanings: readonly (readonly [RegExp, Meaning])[] = [
   [
     /no container instance (that can be provided|available)|maximum number of running container instances/i,
@@ -108,12 +108,12 @@ const messageMeanings: readonly (readonly [RegExp, Meaning])[] = [
   ],
   [/too many containers per second/i, refused("no_capacity")],
   [new RegExp(startRefused, "i"), refused("refused_retired")],
-  // Nobody was there to act. `is not running` is what the runtime says of a stopped container.
+  // Nothing was running that could have acted. The runtime says `is not running` of a stopped container.
   [/is not listening|container is not running|container port not found|connection refused/i, refused("unavailable")],
   [/no such image|no application that matches|no container application assigned/i, refused("invalid")],
 ];
 
-/** `changes`: whether the call could have had an effect at all. A read never has. */
+/** `changes`: whether the call could have had an effect at all. A read never has one. */
 export function sdkFailure(error: unknown, changes: boolean): ProviderFailure {
   const { code, effect } = meaningOf(error);
   const told = { code, message: wordsOf(error), effect: changes ? effect : "none" } as const;
@@ -123,11 +123,11 @@ export function sdkFailure(error: unknown, changes: boolean): ProviderFailure {
 
 function meaningOf(error: unknown): Meaning {
   for (const each of causes(error)) {
-    // Capacity first: the SDK wraps it in classes that say less.
+    // Capacity first: the SDK wraps such errors in classes that say less.
     const said = messageMeanings.find(([pattern]) => pattern.test(text(each, "message")));
     if (said !== undefined) return said[1];
   }
-  // The object was reset or is overloaded before our call ran in it, if the platform says that it can be sent again.
+  // The object was reset or overloaded before our call ran in it, if the platform says that the call can be sent again.
   if (flag(error, "overloaded")) return refused("unavailable");
   for (const each of causes(error)) {
     const code = codeOf(each);
@@ -160,7 +160,7 @@ function isCapacity(error: unknown): boolean {
   return reason === "no_container_instance_available" || reason === "max_container_instances_exceeded";
 }
 
-/** As long as the SDK itself walks them. */
+/** The SDK itself follows causes this far. */
 function* causes(error: unknown): Iterable<unknown> {
   let current = error;
   for (let depth = 0; depth < 8 && current !== null && current !== undefined; depth += 1) {

@@ -1,9 +1,10 @@
 /**
- * Room in a container (docs/decisions/0012, 0026): how much there is, what may go to make more, and whether a launch failed for lack of it.
+ * Disk space in a container (docs/decisions/0012, 0026): how much there is, what may be removed to make more, and
+ * whether a launch failed for lack of it.
  *
- * Nothing here starts a container. One that does not run has the disk of its instance type, empty: that is the platform's
- * contract, and a launch that meets something else says so. Only in a shared container that runs does anything lie beside
- * anything: there it is measured and reclaimed.
+ * Nothing here starts a container. One that does not run has the empty disk of its instance type: that is the
+ * platform's contract, and a launch that finds less says so. Only in a running shared container do several workspaces
+ * share a disk, so only there space is measured and reclaimed.
  */
 import { failed, succeeded, type ProviderFailure, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { SandboxId } from "../../../domain/state/ids.ts";
@@ -15,11 +16,11 @@ import { memberOf } from "../fence/home.ts";
 import { deadlineIn, type Deadline } from "../platform/limited-call.ts";
 import type { Vacating } from "./vacating.ts";
 
-/** Below this a job could not even write its log. */
+/** With less than this a job could not even write its log. */
 const leastFreeBytes = 16 * 1024 * 1024;
 const keptShown = 100;
 
-/** What a launch needs to know of the turns that launches take. */
+/** What this class asks of the launches, which run one after another per sandbox. */
 export interface LaunchTurns {
   isStarting(sandboxId: SandboxId): boolean;
   inTurn<T>(sandboxId: SandboxId, act: () => Promise<T>): Promise<T>;
@@ -45,7 +46,7 @@ export class Room {
     );
   }
 
-  /** Of a member that is about to be started: the only launch that meets a disk which others wrote to. */
+  /** Checks the space for a member that is about to start. Only such a launch meets a disk to which others wrote. */
   async forMember(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<null>> {
     if (order.container === undefined) return succeeded(null);
     const room = await this.#measure(order, deadline.left());
@@ -54,7 +55,7 @@ export class Room {
     return freeBytes >= leastFreeBytes ? succeeded(null) : failed("insufficient_space", tooLittle(freeBytes), "none");
   }
 
-  /** A launch failed: for lack of room, by evidence, or as it says itself. */
+  /** Why a launch failed: for lack of space if there is evidence, else as the failure itself says. */
   async whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
     if (failure.code !== "unavailable" && failure.code !== "insufficient_space") return failure;
     const room = await this.#measure(order, ms);
@@ -75,7 +76,7 @@ export class Room {
     const before = new Map(this.#known().map((sandboxId) => [sandboxId, this.#startsOf(sandboxId)]));
     const seen = await this.#survey(place, deadline);
     if (!seen.ok) return seen;
-    // One process that nobody could inspect might be at home in any of them.
+    // A process that nobody could inspect might belong to any of these workspaces.
     const isBlind = seen.value.workspaces.some(({ processes }) => processes === "unknown");
     const removed: SandboxId[] = [];
     const kept: { name: string; why: string }[] = [];
@@ -105,12 +106,15 @@ export class Room {
     return toolbox.run("survey", order, surveyReport, deadline.left(), false);
   }
 
-  /** Those that have a seat: nothing else can have been started in there, and what gave its seat back was removed. */
+  /**
+   * The members with a seat. Nothing else can have been started in the container, and a member that gave its seat back
+   * was removed.
+   */
   #known(): readonly SandboxId[] {
     return this.#parts.records.roster.members;
   }
 
-  /** null: never. */
+  /** null: never started. */
   #startsOf(sandboxId: SandboxId): number | null {
     return this.#parts.records.place(sandboxId).armed?.starts ?? null;
   }
@@ -133,7 +137,10 @@ export class Room {
     return { name: each.name, recorded, untouchedMs: each.untouched_ms, processes };
   }
 
-  /** In its own turn, retired durably first, and judged once more by the tool that removes it. */
+  /**
+   * Removes a workspace in its sandbox's own turn: retired durably first, and judged once more by the tool that removes
+   * it.
+   */
   #remove(
     place: Place,
     sandboxId: SandboxId,
@@ -145,7 +152,7 @@ export class Room {
       const { records, terms } = this.#parts;
       const { armed } = records.place(sandboxId);
       if (armed === null || place.container === undefined) return { kept: "no record says whose they are" };
-      // Retiring what was launched meanwhile would end it.
+      // It was launched meanwhile. Retiring it would end it.
       if (this.#startsOf(sandboxId) !== starts) return { kept: "its sandbox was started meanwhile" };
       records.retire(sandboxId, armed.generation);
       await records.sync();

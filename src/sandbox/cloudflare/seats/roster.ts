@@ -1,9 +1,10 @@
 /**
- * Who has which seat in a shared container, and whether the container is retired: one durable row of its object, which an object of a
- * sandbox that is alone in its container never has. A member's ports and the user of its jobs follow from its seat.
+ * Which member has which seat in a shared container, and whether the container is retired. Stored as one durable row of
+ * the container's object; the object of an unshared container never has one. A member's ports and the user of its jobs
+ * follow from its seat.
  *
- * A seat is given back only once nothing of its member can be left: a port that is handed out again would be answered by another
- * instance, and a user that is handed out again would make one member's leftovers the next one's.
+ * A seat is given back only once nothing of its member can be left. If its port were given out before that, another
+ * instance might answer on it; if its user were, leftovers of one member would count as the next one's.
  */
 import type { SandboxId } from "../../../domain/state/ids.ts";
 import { seatCount } from "../../../protocol/sandbox/toolbox.ts";
@@ -12,14 +13,14 @@ import type { FenceStorage } from "../platform/container-platform.ts";
 export interface Seat {
   /** 1 to `seatCount`. */
   readonly number: number;
-  /** Epoch ms: nothing of its member is older. */
+  /** Epoch ms: nothing of its member is older than this. */
   readonly since: number;
 }
 
 interface RosterRow {
   readonly retired: boolean;
   readonly seats: Readonly<Record<string, Seat>>;
-  /** The seat that was given last: the next one is the longest free. */
+  /** The seat that was given last. The next one given is the one that was free for longest. */
   readonly last: number;
 }
 
@@ -29,13 +30,13 @@ export class Roster {
   readonly #storage: FenceStorage;
   readonly #used: () => void;
 
-  /** `used`: from now on this object stores something. */
+  /** `used`: called when this object stores something for the first time. */
   constructor(storage: FenceStorage, used: () => void) {
     this.#storage = storage;
     this.#used = used;
   }
 
-  /** It was launched into, or retired, as a shared container. */
+  /** true: the container was launched into, or retired, as a shared one. */
   get known(): boolean {
     return this.#row() !== null;
   }
@@ -56,7 +57,7 @@ export class Roster {
     return this.#row()?.seats[sandboxId] ?? null;
   }
 
-  /** The one it has, or another than any that is taken. null: all are. */
+  /** The seat that the member has, or a free one. null: all are taken. */
   take(sandboxId: SandboxId, now: number): Seat | null {
     const row = this.#current();
     const own = row.seats[sandboxId];

@@ -1,6 +1,7 @@
 /**
- * A shared container as a whole: retired, looked at, ended (docs/decisions/0026). Ended only when it is retired, because from then
- * on nothing can be launched in it; with it goes whatever its members left, and an hour later what its object stores.
+ * A shared container as a whole: retired, looked at, ended (docs/decisions/0026). It is ended only when it is retired,
+ * because nothing can be launched in it after that. With it go all files of its members, and an hour later what its
+ * object stores.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { Retired } from "../../agent-sandbox.ts";
@@ -27,7 +28,7 @@ export class SharedContainer {
     const { records, platform } = this.#parts;
     records.roster.retire();
     await records.sync();
-    // From here on no launch begins; one that is under way may just be starting its process.
+    // From here on no launch begins. One that is under way may just be starting its process.
     if (!(await this.#launching.settled(timeoutMs))) {
       return failed(
         "timed_out",
@@ -49,10 +50,10 @@ export class SharedContainer {
     const deadline = deadlineIn(clock, timeoutMs);
     if (!(await this.#ending.endContainer(deadline.left())))
       return failed("unavailable", "The container was told to end and still runs.", "unknown");
-    // Its own word is not enough to forget who is in it.
+    // The container's own word is not enough to forget who is in it.
     const seen = await this.#looking.lookAtContainer(Math.max(1, deadline.left()));
     if (seen.answer !== "absent") return failed("unavailable", seen.detail, "unknown");
-    // Looks are answered from what is stored until then, by the host and boot that retired it.
+    // Until then looks are answered from what is stored, by the host and boot that retired it.
     if (records.erasedAt === null) records.erase(clock.now());
     await platform.storage.setAlarm((records.erasedAt ?? clock.now()) + tombstoneMs);
     return succeeded(null);

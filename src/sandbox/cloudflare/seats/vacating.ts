@@ -1,6 +1,7 @@
 /**
- * Takes a member that ended out of its shared container: its workspace, its state, and then its seat. Nothing is removed while
- * anything of it lives, or while that cannot be told; and the seat stays taken as long as the files are there.
+ * Removes a member that ended from its shared container: its workspace, its state, and then its seat. Nothing is
+ * removed while anything of the member lives, or while nobody can tell. The seat stays taken as long as the files are
+ * there.
  */
 import type { ContainerId } from "../../../domain/state/ids.ts";
 import { succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
@@ -23,7 +24,10 @@ export class Vacating {
     this.#looking = looking;
   }
 
-  /** All seats are taken: one of a member that is retired, and of which nothing is left, is given back. false: there is none such. */
+  /**
+   * When all seats are taken, gives back the seat of a retired member of which nothing is left. false: there is no such
+   * member.
+   */
   async freeOne(container: ContainerId, deadline: Deadline): Promise<boolean> {
     const { records } = this.#parts;
     for (const sandboxId of records.roster.members) {
@@ -37,7 +41,7 @@ export class Vacating {
     return false;
   }
 
-  /** `untouchedForMs` null: whenever it was touched. */
+  /** `untouchedForMs` null: remove the workspace whenever it was touched last. */
   async vacate(aim: ObjectAim, untouchedForMs: number | null, ms: number): Promise<ProviderResult<Vacated>> {
     const { platform, toolbox, records, terms } = this.#parts;
     const { armed } = records.place(aim.sandboxId);
@@ -55,7 +59,7 @@ export class Vacating {
       records.roster.vacate(aim.sandboxId);
       return succeeded({ freedBytes: told.value.freed_bytes });
     }
-    // With the container went its disk; but its word alone is not enough.
+    // The disk is gone with the container, but the container's own word is not enough to believe that.
     const seen = await this.#looking.look(aim, ms);
     if (seen.answer !== "absent") return succeeded({ kept: seen.detail });
     records.roster.vacate(aim.sandboxId);
