@@ -75,6 +75,8 @@ export interface FleetQuery {
   readonly labels?: Readonly<Record<string, string>>;
   readonly provider?: string;
   readonly template?: string;
+  /** With `template`: the value of this label stands for the template of a session that has it. */
+  readonly templateLabel?: string;
   readonly agentType?: string;
   readonly taskId?: string;
   readonly critical?: boolean;

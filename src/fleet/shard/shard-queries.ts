@@ -97,7 +97,10 @@ export function selectStatement(
   if (query.phases !== undefined) where(`phase IN (${places(query.phases)})`, ...query.phases);
   if (query.open !== undefined) where(query.open ? "open = 1" : "open = 0");
   if (query.provider !== undefined) where("provider = ?", query.provider);
-  if (query.template !== undefined) where("template = ?", query.template);
+  if (query.template !== undefined) {
+    if (query.templateLabel === undefined) where("template = ?", query.template);
+    else where("COALESCE(json_extract(labels, ?), template) = ?", `$."${query.templateLabel}"`, query.template);
+  }
   if (query.agentType !== undefined) where("agent_type = ?", query.agentType);
   if (query.taskId !== undefined) where("task_id = ?", query.taskId);
   if (query.critical !== undefined) where("critical = ?", Number(query.critical));

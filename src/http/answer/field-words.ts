@@ -15,7 +15,8 @@ export const fieldWords: Readonly<Record<string, string>> = {
   alive: "Why the session's sandbox still exists, or why it does not, in words.",
   allow_internet_access:
     "false: nothing can be reached from the sandbox. 400 where the provider cannot keep it from the network.",
-  allowOut: "With all traffic denied: host names that may be reached all the same, over HTTP and HTTPS. No addresses.",
+  allowOut:
+    "With all traffic denied: hosts, addresses and ranges that may be reached all the same. Hosts over HTTP and HTTPS, addresses over HTTP.",
   allowPublicTraffic: "false: the host names of its ports want `trafficAccessToken`.",
   allowed: "Sandboxes that the global cap has granted to the tenant: at least `used`.",
   answer: "What the provider answered. `unknown` never counts as absent.",

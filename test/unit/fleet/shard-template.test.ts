@@ -39,6 +39,29 @@ describe("the template of a session in the index", () => {
     expect(operators.map((row) => [row.sessionId, row.template])).toEqual([[one, "python"]]);
   });
 
+  it("is stood in for by a label where a query names one: such a session is found by that alone, every other by its template", () => {
+    const index = new ShardIndex(nodeSql(), { now: () => born });
+    const templateLabel = "e2b/template";
+    const told = (name: string, template: string, word?: string) =>
+      index.report(
+        report(sessionId(name), 1, { template, labels: word === undefined ? {} : { [templateLabel]: word } }),
+      );
+    told("native", "python");
+    told("named", "python", "python");
+    told("other", "python", "of-the-client");
+    told("base", "base");
+    const found = (query: { readonly template: string; readonly templateLabel?: string }) =>
+      index
+        .select({ tenant: report(one, 1).tenant, order: "newest", limit: 10, ...query })
+        .map(({ sessionId: id }) => id)
+        .toSorted();
+    const ids = (...names: readonly string[]) => names.map(sessionId).toSorted();
+    expect(found({ template: "python", templateLabel })).toEqual(ids("native", "named"));
+    expect(found({ template: "of-the-client", templateLabel })).toEqual(ids("other"));
+    expect(found({ template: "base", templateLabel })).toEqual(ids("base"));
+    expect(found({ template: "python" })).toEqual(ids("native", "named", "other"));
+  });
+
   it("stays when a registry that holds a report of older code fills the index again", () => {
     const index = new ShardIndex(nodeSql(), { now: () => born });
     index.report(report(one, 3, { template: "python" }));

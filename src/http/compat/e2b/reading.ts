@@ -31,16 +31,14 @@ async function list(from: TenantAsk): Promise<Response> {
   const { limit, nextToken, order, startedAfter, template } = query.value;
   const after = nextToken === undefined ? undefined : decodeCursor(nextToken);
   if (after === null) return refuse(from, badToken.problem);
-  const labels = {
-    ...(query.value.metadata === undefined ? {} : metadataFilter(query.value.metadata)),
-    ...(template === undefined ? {} : { [templateLabel]: template }),
-  };
   const reply = await rowsOf(from, {
     // One more than was asked for, to see whether there is another page.
     limit: limit + 1,
     order: order === "asc" ? "oldest" : "newest",
     statuses: nativeStatuses(query.value.state ?? ["running", "paused"]),
-    labels,
+    labels: metadataFilter(query.value.metadata ?? ""),
+    // The name that the answer shows as `templateID` (view.ts).
+    ...(template === undefined ? {} : { template, templateLabel }),
     ...(after === undefined ? {} : { after }),
     // The index takes sessions later than an instant; E2B means at that instant or later.
     ...(startedAfter === undefined ? {} : { createdAfter: Date.parse(startedAfter) - 1 }),

@@ -48,6 +48,11 @@ export function madeByE2b(session: SessionView): boolean {
   return Object.hasOwn(session.labels, templateLabel);
 }
 
+/** The client's own word, which may name no template here; else what the session was made from. */
+function templateOf({ labels, template }: Pick<FleetRow, "labels" | "template">): string {
+  return labels[templateLabel] ?? template ?? defaultTemplate;
+}
+
 export function sandboxOf(
   session: SessionView,
   tokens: Pick<E2bSandbox, "envdAccessToken" | "trafficAccessToken">,
@@ -55,7 +60,7 @@ export function sandboxOf(
 ): E2bSandbox {
   return {
     sandboxID: session.id,
-    templateID: session.labels[templateLabel] ?? defaultTemplate,
+    templateID: templateOf(session),
     clientID,
     envdVersion,
     ...tokens,
@@ -65,30 +70,37 @@ export function sandboxOf(
 
 export function detailOf(session: SessionView, domain: string): E2bSandboxDetail | null {
   const { id, labels, created_at: startedAt, end_at: endAt, on_timeout: onTimeout, auto_resume: autoResume } = session;
+  const templateID = templateOf(session);
   const state = e2bStateOf[session.status];
   if (state === null) return null;
-  return { ...shown({ id, labels, startedAt, endAt, state }), domain, lifecycle: { onTimeout, autoResume } };
+  return {
+    ...shown({ id, templateID, labels, startedAt, endAt, state }),
+    domain,
+    lifecycle: { onTimeout, autoResume },
+  };
 }
 
 export function listedOf(row: FleetRow): E2bListedSandbox | null {
   const state = e2bStateOf[row.status];
   if (state === null) return null;
   const { sessionId: id, labels, createdAt, endAt } = row;
-  return shown({ id, labels, startedAt: rfc3339(createdAt), endAt: rfc3339(endAt), state });
+  const templateID = templateOf(row);
+  return shown({ id, templateID, labels, startedAt: rfc3339(createdAt), endAt: rfc3339(endAt), state });
 }
 
 interface Shown {
   readonly id: string;
+  readonly templateID: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly startedAt: string;
   readonly endAt: string;
   readonly state: E2bState;
 }
 
-function shown({ id, labels, startedAt, endAt, state }: Shown): E2bListedSandbox {
+function shown({ id, templateID, labels, startedAt, endAt, state }: Shown): E2bListedSandbox {
   return {
     sandboxID: id,
-    templateID: labels[templateLabel] ?? defaultTemplate,
+    templateID,
     clientID,
     envdVersion,
     startedAt,

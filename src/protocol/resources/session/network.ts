@@ -48,7 +48,7 @@ export const networkOrder = z
       .max(100)
       .optional()
       .describe(
-        "Only with `allow`: the hosts that may be reached. An address or a range lets through requests that name such an address, not names that lead to it.",
+        "Only with `allow`: the hosts that may be reached. An address or a range lets through HTTP requests that name such an address, not names that lead to it. HTTPS to an address is closed: TLS names no host there.",
       ),
     inject: z
       .array(injectedHeader)

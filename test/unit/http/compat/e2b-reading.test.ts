@@ -39,7 +39,9 @@ describe("GET /v2/sandboxes", () => {
             limit: 3,
             order: "oldest",
             statuses: ["provisioning", "running", "recovering", "pausing", "paused"],
-            labels: { "e2b/odd.20key": "v", [templateLabel]: "base" },
+            labels: { "e2b/odd.20key": "v" },
+            template: "base",
+            templateLabel,
             createdAfter: testNow - 1,
           },
         ],
@@ -58,6 +60,17 @@ describe("GET /v2/sandboxes", () => {
       after: { createdAt: testNow + 2, id: row(2).sessionId },
     });
     expect(next.status).toBe(200);
+  });
+
+  it("shows the client's own word for a template, else the session's template, as the filter compares them", async () => {
+    const rows = [
+      row(1, { template: "python" }),
+      row(2, { template: "python", labels: {} }),
+      row(3, { template: null, labels: {} }),
+    ];
+    const client = await httpClient({ answers: { shard: { select: async () => rows } } });
+    const page = e2bListedSandbox.array().parse(await (await client.send("GET", "/v2/sandboxes")).json());
+    expect(page.map(({ templateID }) => templateID)).toEqual(["base", "python", "base"]);
   });
 
   it("the last page has no token, and one state may be asked for alone", async () => {
