@@ -34,7 +34,7 @@ async function take(
   try {
     const { head, name } = await readName(client, nameIn);
     const address = judge();
-    if (name === null || address === null) return void client.destroy();
+    if (name === null || name === nameless || address === null) return void client.destroy();
     const { status, upstream } = await offer(address, port, name);
     if (status !== 200 && status !== 202) return void client.destroy();
     client.unshift(head);
@@ -72,7 +72,7 @@ function readName(
     let head = Buffer.alloc(0);
     const look = (chunk: Buffer): void => {
       head = Buffer.concat([head, chunk]);
-      const name = nameIn(head);
+      const name = nameFound(nameIn, head);
       if (name === null && head.length < maxHeadBytes) return;
       client.off("data", look);
       client.pause();
@@ -81,6 +81,18 @@ function readName(
     client.on("data", look);
     client.once("close", () => reject(new Error("it closed before it said where to")));
   });
+}
+
+/** These bytes name no host, and more of them will not. The deployed platform resets such a connection. */
+const nameless = "";
+
+/** A program may send anything: a reader that runs past the end of the bytes must not end the sidecar. */
+function nameFound(nameIn: (head: Buffer) => string | null, head: Buffer): string | null {
+  try {
+    return nameIn(head);
+  } catch {
+    return nameless;
+  }
 }
 
 function offer(
@@ -113,9 +125,10 @@ function hostHeader(head: Buffer): string | null {
   return found?.[1]?.trim().toLowerCase() ?? null;
 }
 
-/** The server name in a ClientHello; null: it has none, or is not complete yet. */
-function serverName(head: Buffer): string | null {
-  if (head[0] !== 22 || head.length < 5 || head.length < 5 + head.readUInt16BE(3)) return null;
+/** The server name in a ClientHello; null: it is not complete yet. A client that was given an address names none. */
+export function serverName(head: Buffer): string | null {
+  if (head[0] !== 22) return nameless;
+  if (head.length < 5 || head.length < 5 + head.readUInt16BE(3)) return null;
   // Record header, handshake header, version, random.
   let at = 5 + 4 + 2 + 32;
   at += 1 + (head[at] ?? 0);
@@ -130,5 +143,5 @@ function serverName(head: Buffer): string | null {
     if (type === 0) return head.toString("latin1", at + 4 + 5, at + 4 + length).toLowerCase();
     at += 4 + length;
   }
-  return null;
+  return nameless;
 }
