@@ -138,10 +138,38 @@ export const serviceCanaries: readonly Canary[] = [
     byTests("e2e/agent/service-trees"),
   ),
   agent(
+    "an upload whose padding comes after its archive is cut off [TRA-1]",
+    "agent/services/files/archive.ts",
+    "    request.unpipe(stdin);\n    request.resume();",
+    "    request.destroy();",
+    byTests("e2e/agent/service-trees"),
+  ),
+  agent(
+    "what was put into a new directory before it was watched is told to no watcher",
+    "agent/services/watch/directory-watch.ts",
+    'if (isNew) this.#tell("created", relative + latin1, path);',
+    "",
+    byTests("e2e/agent/service-trees"),
+  ),
+  agent(
+    "a renamed file is told as removed",
+    "agent/services/watch/directory-watch.ts",
+    'if (gone !== undefined) this.#tell("renamed"',
+    'if (gone !== undefined) this.#tell("removed"',
+    byTests("e2e/agent/service-trees"),
+  ),
+  agent(
     "streams stay open when their sandbox ends [TRA-9]",
     "agent/traffic/traffic.ts",
     "    for (const socket of this.#open) socket.destroy();\n",
     "",
+    byTests("e2e/agent/wrapper-traffic"),
+  ),
+  agent(
+    "a body that broke off looks whole [TRA-11]",
+    "relay/relay.ts",
+    'answer.on("error", () => response.destroy());\n    answer.on("aborted", () => response.destroy());',
+    'answer.on("error", () => response.end());\n    answer.on("aborted", () => response.end());',
     byTests("e2e/agent/wrapper-traffic"),
   ),
 ];

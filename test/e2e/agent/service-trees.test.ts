@@ -231,6 +231,19 @@ describe("a watch", () => {
     close();
   });
 
+  it("tells all that a directory holds already when it is found: it was put there before anybody watched it", async () => {
+    mkdirSync(at("found"));
+    tree("elsewhere");
+    const { seen, close } = await watching("path=found&recursive=true");
+    // One event of the kernel, for the directory alone.
+    renameSync(at("elsewhere"), at("found/here"));
+    for (const path of ["", "/a", "/a/1", "/a/b", "/a/b/2", "/a/b/3", "/b", "/c", "/c/4", "/z"])
+      await until(`here${path} is told`, () => seen.includes(`created here${path}`));
+    appendFileSync(at("found/here/a/b/3"), "more");
+    await until("a write below it is told", () => seen.includes("modified here/a/b/3"));
+    close();
+  });
+
   it("[TRA-8] is no work for the idle clock, and leaves nothing when its client goes", async () => {
     const { close } = await watching("path=.");
     expect((await instance.renew()).active_jobs).toBe(0);
