@@ -3,11 +3,16 @@
  * one; its server in the container is a stand-in, because the image of the SDK is in a registry.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { WebSocket } from "ws";
 import { must } from "../../scripts/containers/run-command.ts";
+import { Mooring } from "../../src/client/mooring.ts";
+import { serverProgram } from "../support/sandbox-server.ts";
 import { until } from "../support/until.ts";
 import { describeOnContainers } from "./support/real-containers.ts";
 import { containersOf, containersOfClass, RealMooring, type SessionView } from "./support/real-mooring.ts";
 import { type SdkImage, sdkImage } from "./sdk/image.ts";
+
+const port = 8_080;
 
 describeOnContainers("two providers in one deployment", () => {
   let image: SdkImage;
@@ -48,8 +53,27 @@ describeOnContainers("two providers in one deployment", () => {
     },
   );
 
+  /** Files, a program, and a server by HTTP and by WebSocket, as whoever has an API key reaches them. */
+  async function servesTraffic(id: string): Promise<void> {
+    const session = new Mooring({ url: mooring.url, key: mooring.key, retry: { attempts: 1 } }).session(id);
+    await session.files.write("sent", `to ${id}`);
+    expect(await session.exec("cat sent")).toMatchObject({ exitCode: 0, stdout: `to ${id}` });
+    await session.start({ argv: ["node", "-e", serverProgram, String(port)] });
+    await until("the server listens", async () => (await session.ports()).some((one) => one.port === port), 90_000);
+    const at = `/v1/sessions/${id}/ports/${port}`;
+    expect(await (await mooring.raw(`${at}/inside`)).text()).toBe("inside");
+    const headers = { authorization: `Bearer ${mooring.key}` };
+    const socket = new WebSocket(`${mooring.url.replace(/^http/, "ws")}${at}/socket`, { headers });
+    const said: string[] = [];
+    socket.on("message", (text: Buffer) => said.push(text.toString()));
+    await until("the WebSocket says hello", () => said.includes("hello"), 90_000);
+    socket.send("again");
+    await until("it says that back", () => said.includes("again"), 90_000);
+    socket.close();
+  }
+
   it(
-    "a deploy strands no session of the SDK: it goes on and ends where it is, and new ones go to the other [CON-11]",
+    "a deploy strands no session of the SDK: it goes on and ends where it is, and new ones go to the other; traffic reaches both [CON-11] [TRA-11]",
     { timeout: 600_000 },
     async () => {
       const old = await mooring.running();
@@ -68,11 +92,14 @@ describeOnContainers("two providers in one deployment", () => {
       expect((await mooring.call<SessionView>("GET", `/v1/sessions/${fresh}`)).provider).toBe("cloudflare");
 
       expect(containersOf(fresh)).toHaveLength(1);
+      await servesTraffic(old);
+      await servesTraffic(fresh);
       for (const [id, provider] of [
         [old, "sandbox-sdk"],
         [fresh, "cloudflare"],
       ] as const) {
         const { teardown } = await mooring.ended(id);
+        expect((await mooring.raw(`/v1/sessions/${id}/ports/${port}/inside`)).status).toBe(410);
         expect(teardown?.verified_absent_at).not.toBeNull();
         expect(teardown?.evidence).toContain(`Provider ${provider}`);
       }

@@ -14,6 +14,7 @@ import { systemClock, systemIds } from "../../support/system-runtime.ts";
 import "../../support/cloudflare/workers-module.ts";
 import { DisturbedBucket } from "../../contract/disturbed-bucket.ts";
 import { serverProgram } from "../../support/sandbox-server.ts";
+import { upgradingFetch } from "../../support/upgrading-fetch.ts";
 import { ObjectRpc, objectCallsOf } from "../../support/cloudflare/object-rpc.ts";
 import { type DevWorker, startDevWorker } from "../support/dev-worker.ts";
 import { freezeAgent, localImage } from "../support/real-containers.ts";
@@ -68,6 +69,7 @@ export class RealProvider implements ProviderHarness {
           // A container has its ports for itself.
           port: async () => 8_080,
         },
+        webSockets: true,
         disturb: async (call, fault) => {
           if (call === "remove") bucket.removal = fault;
           else rpc.disturb(objectCallsOf[call], fault);
@@ -149,8 +151,8 @@ async function wrapperCall(url: string, name: string, call: WrapperCall, timeout
 function traffic(url: string, name: string, request: Request): Promise<Response> {
   const { pathname, search } = new URL(request.url);
   const { method, headers, body, signal } = request;
-  const sent = body === null ? {} : { body, duplex: "half" as const };
-  return fetch(`${url}/${name}/fetch${pathname}${search}`, { method, headers, signal, redirect: "manual", ...sent });
+  const target = `${url}/${name}/fetch${pathname}${search}`;
+  return upgradingFetch(target, { method, headers, signal, redirect: "manual", body });
 }
 
 function containerOf({ instanceId }: Pick<InstanceRef, "instanceId">): string | null {
