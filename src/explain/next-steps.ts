@@ -3,7 +3,8 @@ import type { ClockName } from "../domain/rules/clocks.ts";
 import { budgetIsUsedUp, nanosPerUnit } from "../domain/rules/price.ts";
 import { ghostFrom } from "../domain/rules/lease-times.ts";
 import { nextCalls, type CallHint } from "../domain/state/next-calls.ts";
-import { failingDeletions, openLeases, type Session } from "../domain/state/session.ts";
+import { openLeases, type Session } from "../domain/state/session.ts";
+import { failingDeletions } from "../domain/rules/saved-files.ts";
 import { statusOf } from "../domain/rules/status.ts";
 import type { Advice, ExplainContext, NextCall } from "./explanation.ts";
 

@@ -3,7 +3,8 @@ import { jobsBelievedRunning } from "../domain/rules/clocks.ts";
 import type { Policy } from "../domain/rules/policy.ts";
 import type { Blocked, Status } from "../domain/rules/status.ts";
 import { terminateReasons } from "../domain/state/reasons.ts";
-import { currentRestoreProof, failingDeletions, type Provision, type Session } from "../domain/state/session.ts";
+import type { Provision, Session } from "../domain/state/session.ts";
+import { currentRestoreProof, failingDeletions } from "../domain/rules/saved-files.ts";
 import type { ExplainContext } from "./explanation.ts";
 
 const purposes: Readonly<Record<Provision["purpose"], string>> = {

@@ -3,13 +3,14 @@ import { bySimulation, byTests, canary, type Canary } from "./canary.ts";
 
 const proof = "domain/rules/proof.ts";
 const stop = "domain/machine/stop/on-stop.ts";
+const stoppingLease = "domain/machine/stop/stopping-lease.ts";
 const clocks = "domain/rules/clocks.ts";
 const launch = "domain/machine/launch/on-launch.ts";
 const open = "domain/machine/launch/on-open.ts";
 const renewal = "domain/machine/lifetime/on-renewal.ts";
 const beginStop = "domain/machine/stop/begin-stop.ts";
 const leaseTimes = "domain/rules/lease-times.ts";
-const intent = "domain/machine/on-intent.ts";
+const rebuild = "domain/machine/on-rebuild.ts";
 const time = "domain/machine/lifetime/on-time.ts";
 const ending = "domain/machine/stop/ending.ts";
 
@@ -105,21 +106,21 @@ export const domainCanaries: readonly Canary[] = [
   },
   canary(
     "jobs of a proven ghost are never settled [FEN-6]",
-    stop,
+    stoppingLease,
     '      { type: "settleJobs", generation, as: "lost" },\n      { type: "storeReceipt", lease },',
     '      { type: "storeReceipt", lease },',
     byTests("unit/domain/stop/ghosts"),
   ),
   canary(
     "a ghost's receipt is not stored [DEL-7]",
-    stop,
+    stoppingLease,
     '      { type: "settleJobs", generation, as: "lost" },\n      { type: "storeReceipt", lease },',
     '      { type: "settleJobs", generation, as: "lost" },',
     byTests("unit/domain/stop/ghosts"),
   ),
   canary(
     "jobs of a closed lease are never settled [FEN-6]",
-    stop,
+    stoppingLease,
     "return resumeIfQueued(free, context, ...effects, settle);",
     "return resumeIfQueued(free, context, ...effects);",
     byTests("unit/domain/stop/stop", "unit/session/jobs/jobs"),
@@ -224,7 +225,7 @@ export const domainCanaries: readonly Canary[] = [
   ),
   canary(
     "one ghost too many [LEA-18]",
-    intent,
+    rebuild,
     "session.ghosts.length >= context.policy.maxGhosts",
     "session.ghosts.length > context.policy.maxGhosts",
     byTests("unit/domain/stop/ghosts"),

@@ -67,7 +67,7 @@ export const shellCanaries: readonly Canary[] = [
   ),
   canary(
     "the save of a lease that is stopped without its record is forgotten [DEL-13]",
-    "domain/state/session.ts",
+    "domain/rules/saved-files.ts",
     "const id = saving ?? lease.unsettledSave;",
     "const id = saving;",
     byTests("unit/session/records/regressions-records"),

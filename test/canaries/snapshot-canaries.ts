@@ -13,7 +13,7 @@ export const snapshotCanaries: readonly Canary[] = [
   ),
   canary(
     "a session that began with a snapshot of the tenant deletes it [TRA-15]",
-    "domain/state/session.ts",
+    "domain/rules/saved-files.ts",
     "if (snapshot === null || snapshot.source !== undefined) return session;",
     "if (snapshot === null) return session;",
     session,

@@ -29,10 +29,12 @@ import * as open from "./launch/on-open.ts";
 import * as network from "./on-network.ts";
 import * as orphan from "./stop/on-orphan.ts";
 import * as prepare from "./launch/on-prepare.ts";
+import * as rebuild from "./on-rebuild.ts";
 import * as renewal from "./lifetime/on-renewal.ts";
 import * as save from "./suspend/on-save.ts";
 import * as snapshot from "./suspend/on-snapshot.ts";
 import * as stop from "./stop/on-stop.ts";
+import { type LeaseOutcome, onLease } from "./stop/stopping-lease.ts";
 import { timePassed } from "./lifetime/on-time.ts";
 import { settle } from "./settle.ts";
 import { ignored, moved, type Context, type Outcome } from "./outcome.ts";
@@ -62,17 +64,17 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
     running: {
       none: intent.refuseNotRunning,
       launching: intent.refuseNotRunning,
-      held: intent.rebuildLive,
-      stopping: intent.alreadyReplacing,
+      held: rebuild.rebuildLive,
+      stopping: rebuild.alreadyReplacing,
       closed: intent.refuseNotRunning,
     },
     paused: inAll(intent.refusePaused),
     lost: {
-      none: intent.rebuildLost,
-      closed: intent.rebuildLost,
-      launching: intent.alreadyReplacing,
-      held: intent.rebuildLive,
-      stopping: intent.rebuildUnproven,
+      none: rebuild.rebuildLost,
+      closed: rebuild.rebuildLost,
+      launching: rebuild.alreadyReplacing,
+      held: rebuild.rebuildLive,
+      stopping: rebuild.rebuildUnproven,
     },
     terminated: inAll(intent.refuseEnded),
   },
@@ -131,8 +133,8 @@ const table: { readonly [E in EventType]: Matrix<E> } = {
   probeFinished: always((session, event, context) => onStopping(session, event, context, stop.probeFinished)),
   containerGone: always(stop.containerGone),
   ghostNeeded: {
-    running: whenStopping(intent.replaceWhenExpired, open.openingIsLate),
-    paused: whenStopping(intent.makeWayForResume, open.openingIsLate),
+    running: whenStopping(rebuild.replaceWhenExpired, open.openingIsLate),
+    paused: whenStopping(rebuild.makeWayForResume, open.openingIsLate),
     lost: inAll(open.openingIsLate),
     terminated: inAll(open.openingIsLate),
   },
@@ -170,10 +172,10 @@ function onStopping<Event extends { readonly generation: Generation }>(
   session: Session,
   event: Event,
   context: Context,
-  step: (lease: Stopping, event: Event, context: Context) => stop.LeaseOutcome,
+  step: (lease: Stopping, event: Event, context: Context) => LeaseOutcome,
   whenNone?: "not_stuck",
 ): Outcome {
-  const outcome = stop.onLease(session, event.generation, context, (lease) => step(lease, event, context));
+  const outcome = onLease(session, event.generation, context, (lease) => step(lease, event, context));
   return outcome.type === "ignored" && whenNone !== undefined
     ? {
         type: "rejected",

@@ -2,14 +2,14 @@
 import { isSpaceRefusal, type SpaceRefusal } from "./cold-admission.ts";
 import { terminateReasons } from "../state/reasons.ts";
 import {
-  desiredKey,
-  failingDeletions,
-  phaseKey,
   type DesiredKey,
+  desiredKey,
   type DiscardedSnapshot,
   type PhaseKey,
+  phaseKey,
   type Session,
 } from "../state/session.ts";
+import { failingDeletions } from "./saved-files.ts";
 
 export type Status =
   "provisioning" | "running" | "recovering" | "pausing" | "paused" | "lost" | "terminating" | "terminated" | "failed";

@@ -1,7 +1,8 @@
 /** When something is wrong with a session for long enough to act on: not merely old. */
 import { clocks, jobsBelievedRunning, runningClocks } from "./clocks.ts";
 import type { Policy } from "./policy.ts";
-import { failingDeletions, openLeases, type Session } from "../state/session.ts";
+import { openLeases, type Session } from "../state/session.ts";
+import { failingDeletions } from "./saved-files.ts";
 
 /** Since when it has been in a transition that should pass, or past a clock; null: it is well. Epoch ms. */
 export function stuckSince(session: Session, now: number, policy: Policy): number | null {

@@ -1,5 +1,6 @@
 /** Every route of Mooring's own API: what the typed client covers. The compatible surfaces are other people's APIs. */
 import { adminContracts } from "./operator/admin-contracts.ts";
+import { anySessionContracts } from "./operator/any-session-contracts.ts";
 import { attentionContracts } from "./operator/attention-contracts.ts";
 import { auditContracts, cleanupContracts } from "./operator/cleanup-contracts.ts";
 import { containerContracts } from "./operator/container-contracts.ts";
@@ -10,6 +11,7 @@ import { processContracts } from "./sandbox/process-contracts.ts";
 import { secretContracts } from "./operator/secret-contracts.ts";
 import { serviceContracts } from "./service/service-contracts.ts";
 import { sessionContracts } from "./session/session-contracts.ts";
+import { sessionReadContracts } from "./session/session-read-contracts.ts";
 import { trafficContracts } from "./sandbox/traffic-contracts.ts";
 import { webhookContracts } from "./tenant/webhook-contracts.ts";
 import { snapshotContracts } from "./tenant/snapshot-contracts.ts";
@@ -17,6 +19,7 @@ import { usageContracts } from "./tenant/usage-contracts.ts";
 
 export const nativeContracts = [
   ...Object.values(sessionContracts),
+  ...Object.values(sessionReadContracts),
   ...Object.values(jobContracts),
   ...Object.values(snapshotContracts),
   ...Object.values(trafficContracts),
@@ -24,6 +27,7 @@ export const nativeContracts = [
   ...Object.values(processContracts),
   ...Object.values(usageContracts),
   ...Object.values(webhookContracts),
+  ...Object.values(anySessionContracts),
   ...Object.values(adminContracts),
   ...Object.values(attentionContracts),
   ...Object.values(containerContracts),

@@ -5,7 +5,8 @@ import { isOpen, type Closed, type Lease, type StopAttempt, type Stopping } from
 import type { Containment } from "../../domain/state/observation.ts";
 import { nanosPerUnit, spentBy } from "../../domain/rules/price.ts";
 import type { Policy } from "../../domain/rules/policy.ts";
-import { currentRestoreProof, type Session } from "../../domain/state/session.ts";
+import type { Session } from "../../domain/state/session.ts";
+import { currentRestoreProof } from "../../domain/rules/saved-files.ts";
 import { defaultTemplate } from "../../domain/state/template.ts";
 import type { Workspace } from "../../domain/state/workspace.ts";
 import { blockedBy, statusOf } from "../../domain/rules/status.ts";
@@ -13,7 +14,7 @@ import { whatFailed } from "../../explain/what-failed.ts";
 import type { JobView } from "../../protocol/resources/session/jobs.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 import { type SessionView, type TeardownView, viewOfLook } from "../../protocol/resources/session/sessions.ts";
-import type { Job } from "../jobs/job-store.ts";
+import type { Job } from "../jobs/job-row.ts";
 import type { HeldBackBy } from "../jobs/job-delivery.ts";
 
 export interface ViewContext {

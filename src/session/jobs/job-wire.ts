@@ -1,7 +1,7 @@
 /** Translates a job between its stored form and the protocol of the wrapper. Pure. */
 import type { JobFailure } from "../../protocol/job-failure.ts";
 import type { WrapperJobDetail, WrapperJobOrder } from "../../protocol/sandbox/wrapper.ts";
-import type { Job, JobResult } from "./job-store.ts";
+import type { Job, JobResult } from "./job-row.ts";
 import type { JobSecrets } from "../records/secrets.ts";
 
 export function orderOf(job: Job, { env, stdin }: JobSecrets): WrapperJobOrder {

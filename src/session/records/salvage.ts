@@ -4,7 +4,8 @@
  */
 import type { Lease, OpenLease, Stopping } from "../../domain/state/lease.ts";
 import { beginStop } from "../../domain/machine/stop/begin-stop.ts";
-import { noBudget, saveUnderWay, toDiscard, type DiscardedSnapshot, type Session } from "../../domain/state/session.ts";
+import { type DiscardedSnapshot, noBudget, type Session } from "../../domain/state/session.ts";
+import { saveUnderWay, toDiscard } from "../../domain/rules/saved-files.ts";
 import type { SessionPorts } from "../ports.ts";
 import type { SavedFiles } from "./session-record.ts";
 import { savedOf, type PlainSession, type StandingLease } from "./row-codec.ts";

@@ -14,7 +14,8 @@ import { type InjectedHeader, injectedHeader } from "../../protocol/resources/se
 import type { CreateSession } from "../../protocol/resources/session/sessions.ts";
 import { workspaceOrder, type WorkspaceOrder } from "../../protocol/sandbox/workspace.ts";
 import { isSealed, type Seals } from "../../storage/seals.ts";
-import type { Job, JobBody, JobStore } from "../jobs/job-store.ts";
+import type { JobStore } from "../jobs/job-store.ts";
+import type { Job, JobBody } from "../jobs/job-row.ts";
 import type { SessionPorts } from "../ports.ts";
 import type { SealCount } from "../session-api.ts";
 import type { SessionState } from "../session-state.ts";

@@ -11,7 +11,8 @@ import { endSession, stopNewest, withoutCandidate } from "../stop/ending.ts";
 import type { Gate, Held } from "../../state/lease.ts";
 import { pauseBackoff } from "../../rules/backoff.ts";
 import { moved, note, type Context, type Moved } from "../outcome.ts";
-import { ownSnapshot, type PauseTries, type Session } from "../../state/session.ts";
+import type { PauseTries, Session } from "../../state/session.ts";
+import { ownSnapshot } from "../../rules/saved-files.ts";
 
 type TerminateAction = Extract<ClockAction, { readonly type: "terminate" }>;
 

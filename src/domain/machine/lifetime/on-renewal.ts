@@ -9,7 +9,8 @@ import type { Observation } from "../../state/observation.ts";
 import { launchedVersion, renewedVersion } from "../launch/on-upgrade.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";
 import type { Policy } from "../../rules/policy.ts";
-import { discard, type Provision, type Session } from "../../state/session.ts";
+import type { Provision, Session } from "../../state/session.ts";
+import { discard } from "../../rules/saved-files.ts";
 import type { Workspace } from "../../state/workspace.ts";
 import { preparesSince, wrapperStanding } from "../../state/wrapper-protocol.ts";
 

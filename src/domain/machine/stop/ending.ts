@@ -7,15 +7,8 @@ import { nextGeneration, type Generation } from "../../state/ids.ts";
 import { desiredAfterLoss } from "../../rules/on-loss.ts";
 import { moved, note, type Context, type Moved } from "../outcome.ts";
 import { terminateReasons, type StopReason, type TerminateReason } from "../../state/reasons.ts";
-import {
-  discard,
-  failedTry,
-  saveUnderWay,
-  startProvision,
-  type FailedTry,
-  type Session,
-  type Setback,
-} from "../../state/session.ts";
+import { type FailedTry, failedTry, type Session, type Setback, startProvision } from "../../state/session.ts";
+import { discard, saveUnderWay } from "../../rules/saved-files.ts";
 
 /**
  * The generation to which the registry hands on the place of an upgrade's old sandbox; null: no place is kept. Told with

@@ -5,7 +5,8 @@ import { beginStop } from "../stop/begin-stop.ts";
 import { afterFailedPause } from "../lifetime/on-expiry.ts";
 import { upgradeLater } from "../launch/on-upgrade.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";
-import { discard, saveUnderWay, startProvision, type PauseTries, type Session } from "../../state/session.ts";
+import { type PauseTries, type Session, startProvision } from "../../state/session.ts";
+import { discard, saveUnderWay } from "../../rules/saved-files.ts";
 
 function saving(session: Session): { lease: Held; gate: Extract<Gate, { type: "saving" }> } | null {
   const lease = session.newest;

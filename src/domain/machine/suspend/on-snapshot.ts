@@ -7,13 +7,8 @@ import type { EventOf } from "../events.ts";
 import { deleteBackoff } from "../../rules/backoff.ts";
 import { nextCalls, say } from "../../state/next-calls.ts";
 import { ignored, moved, note, rejected, type Context, type Outcome } from "../outcome.ts";
-import {
-  failingDeletions,
-  ownSnapshot,
-  type DiscardedSnapshot,
-  type ForgottenSnapshot,
-  type Session,
-} from "../../state/session.ts";
+import type { DiscardedSnapshot, ForgottenSnapshot, Session } from "../../state/session.ts";
+import { failingDeletions, ownSnapshot } from "../../rules/saved-files.ts";
 
 /** Each is in a record of bounded size until it is erased; the history names them all. */
 const forgottenKept = 100;

@@ -2,7 +2,7 @@
 import type { SessionId, TenantId } from "../../../domain/state/ids.ts";
 import { assertLostBody, type InspectionView, resolveBody } from "../../../protocol/resources/operator/admin.ts";
 import { optionalReasonBody } from "../../../protocol/resources/operator/fleet.ts";
-import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
+import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
 import { sessionIdPattern } from "../../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { Caller, Inspection } from "../../../session/session-api.ts";
@@ -81,8 +81,8 @@ async function inspection(from: AdminAsk, reply: Reply<Inspection>): Promise<Res
 }
 
 export const adminRoutes: readonly Route[] = [
-  serve(adminContracts.inspect, inspect),
-  serve(adminContracts.delete, remove),
-  serve(adminContracts.resolve, resolve),
-  serve(adminContracts.assertLost, assertLost),
+  serve(anySessionContracts.inspect, inspect),
+  serve(anySessionContracts.delete, remove),
+  serve(anySessionContracts.resolve, resolve),
+  serve(anySessionContracts.assertLost, assertLost),
 ];

@@ -1,11 +1,12 @@
 /** What an operator reads of all tenants together: stats, sessions, ledger, usage, the admin log; and rebuilding the index. */
+import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
 import {
   adminContracts,
   fleetListQuery,
   ledgerQuery,
   logQuery,
 } from "../../../protocol/contracts/operator/admin-contracts.ts";
-import { sessionContracts } from "../../../protocol/contracts/session/session-contracts.ts";
+import { sessionReadContracts } from "../../../protocol/contracts/session/session-read-contracts.ts";
 import { nanosPerUnit, type PriceTable } from "../../../domain/rules/price.ts";
 import { recentMs, timeoutRate, type TimedOutcomes } from "../../../domain/rules/timeout-rate.ts";
 import type { TenantId } from "../../../domain/state/ids.ts";
@@ -263,6 +264,6 @@ export const fleetRoutes: readonly Route[] = [
   serve(adminContracts.usage, tenantUsage),
   serve(adminContracts.log, log),
   serve(adminContracts.rebuildShards, rebuild),
-  serve(sessionContracts.usage, (from) => sessionUsage(from, from.caller)),
-  serve(adminContracts.sessionUsage, (from) => sessionUsage(from, null)),
+  serve(sessionReadContracts.usage, (from) => sessionUsage(from, from.caller)),
+  serve(anySessionContracts.sessionUsage, (from) => sessionUsage(from, null)),
 ];

@@ -1,5 +1,5 @@
 /** `…/events`: the history as pages, or followed live as server-sent events until the session has ended or is erased. */
-import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
+import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
 import { eventsQuery, jobContracts } from "../../../protocol/contracts/session/job-contracts.ts";
 import type { EventView } from "../../../protocol/resources/session/events.ts";
 import type { Reply } from "../../../protocol/problem.ts";
@@ -83,5 +83,5 @@ function follow(
 
 export const eventRoutes: readonly Route[] = [
   serve(jobContracts.events, (from) => events(from, from.caller)),
-  serve(adminContracts.events, (from) => events(from, null)),
+  serve(anySessionContracts.events, (from) => events(from, null)),
 ];

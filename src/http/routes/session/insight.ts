@@ -1,6 +1,6 @@
 /** What a session's sandbox uses and says: for its tenant, and for an operator of any tenant's. Reads; nothing is woken. */
-import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
-import { sessionContracts } from "../../../protocol/contracts/session/session-contracts.ts";
+import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
+import { sessionReadContracts } from "../../../protocol/contracts/session/session-read-contracts.ts";
 import { logsQuery } from "../../../protocol/resources/session/insight.ts";
 import type { Caller } from "../../../session/session-api.ts";
 import { readQuery } from "../../request/headers.ts";
@@ -25,10 +25,10 @@ async function logs(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<
 }
 
 export const insightRoutes: readonly Route[] = [
-  serve(sessionContracts.explain, (from) => explain(from, from.caller)),
-  serve(adminContracts.explain, (from) => explain(from, null)),
-  serve(sessionContracts.logs, (from) => logs(from, from.caller)),
-  serve(sessionContracts.resources, (from) => resources(from, from.caller)),
-  serve(adminContracts.logs, (from) => logs(from, null)),
-  serve(adminContracts.resources, (from) => resources(from, null)),
+  serve(sessionReadContracts.explain, (from) => explain(from, from.caller)),
+  serve(anySessionContracts.explain, (from) => explain(from, null)),
+  serve(sessionReadContracts.logs, (from) => logs(from, from.caller)),
+  serve(sessionReadContracts.resources, (from) => resources(from, from.caller)),
+  serve(anySessionContracts.logs, (from) => logs(from, null)),
+  serve(anySessionContracts.resources, (from) => resources(from, null)),
 ];

@@ -1,5 +1,5 @@
 /** Jobs: run, list, look, cancel, stdin. Their output is in output.ts. */
-import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
+import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
 import {
   jobContracts as contracts,
   jobListQuery,
@@ -104,9 +104,9 @@ export function isEnded(state: JobState): boolean {
 export const jobRoutes: readonly Route[] = [
   serve(contracts.create, create),
   serve(contracts.list, (from) => list(from, from.caller)),
-  serve(adminContracts.jobs, (from) => list(from, null)),
+  serve(anySessionContracts.jobs, (from) => list(from, null)),
   serve(contracts.get, (from) => get(from, from.caller)),
-  serve(adminContracts.job, (from) => get(from, null)),
+  serve(anySessionContracts.job, (from) => get(from, null)),
   serve(contracts.cancel, cancel),
   serve(contracts.stdin, stdin),
 ];

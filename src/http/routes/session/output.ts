@@ -2,7 +2,7 @@
 import type { Reply } from "../../../protocol/problem.ts";
 import type { JobView } from "../../../protocol/resources/session/jobs.ts";
 import type { SessionView } from "../../../protocol/resources/session/sessions.ts";
-import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
+import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
 import { jobContracts, outputQuery } from "../../../protocol/contracts/session/job-contracts.ts";
 import { wrapperHeaders } from "../../../protocol/sandbox/wrapper.ts";
 import { accepts, acceptsOneOf, readQuery, resumePosition } from "../../request/headers.ts";
@@ -104,5 +104,5 @@ async function standing(from: Asking, caller: Caller | null): Promise<SessionVie
 
 export const outputRoutes: readonly Route[] = [
   serve(jobContracts.output, (from) => output(from, from.caller)),
-  serve(adminContracts.output, (from) => output(from, null)),
+  serve(anySessionContracts.output, (from) => output(from, null)),
 ];

@@ -3,6 +3,7 @@ import {
   sessionContracts as contracts,
   sessionListQuery,
 } from "../../../protocol/contracts/session/session-contracts.ts";
+import { sessionReadContracts } from "../../../protocol/contracts/session/session-read-contracts.ts";
 import {
   budgetBody,
   createSession,
@@ -233,5 +234,5 @@ export const sessionRoutes: readonly Route[] = [
   serve(contracts.budget, setBudget),
   serve(contracts.keepalive, keepalive),
   serve(contracts.interrupt, interrupt),
-  serve(contracts.teardown, teardown),
+  serve(sessionReadContracts.teardown, teardown),
 ];

@@ -9,7 +9,8 @@ import type { CreateJob, JobListItem, JobView } from "../../../protocol/resource
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { CommandContext } from "../command-context.ts";
 import { bounded, timedOut } from "../../../calls/bounded-call.ts";
-import { isSettled, type Job, jobsKept } from "../../jobs/job-store.ts";
+import { jobsKept } from "../../jobs/job-store.ts";
+import { isSettled, type Job } from "../../jobs/job-row.ts";
 import { resultWithoutRun } from "../../jobs/job-wire.ts";
 import type { JobDelivery } from "../../jobs/job-delivery.ts";
 import type { JobResults } from "../../jobs/job-results.ts";

@@ -10,7 +10,7 @@ import type { Generation, JobId } from "../../../domain/state/ids.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { WrapperClient } from "../../../sandbox/agent-sandbox.ts";
 import { bounded, over, timedOut } from "../../../calls/bounded-call.ts";
-import { isSettled, type Job } from "../../jobs/job-store.ts";
+import { isSettled, type Job } from "../../jobs/job-row.ts";
 import type { JobResults } from "../../jobs/job-results.ts";
 import type { CommandContext } from "../command-context.ts";
 import { bytesOf, passThrough, startedLater } from "./output-body.ts";

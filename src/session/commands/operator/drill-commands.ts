@@ -1,6 +1,6 @@
 /** What a restore drill asks of the session whose saved files it tries: what they are, and what it found. */
 import { statusOf } from "../../../domain/rules/status.ts";
-import { currentRestoreProof, ownSnapshot } from "../../../domain/state/session.ts";
+import { currentRestoreProof, ownSnapshot } from "../../../domain/rules/saved-files.ts";
 import { defaultTemplate } from "../../../domain/state/template.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
 import type { DrillFinding, RestorePoint, SessionApi } from "../../session-api.ts";

@@ -4,7 +4,8 @@ import { clocks, expiresAt, type ClockName } from "../../../../src/domain/rules/
 import { explain } from "../../../../src/explain/explain.ts";
 import type { ExplainContext, Explanation } from "../../../../src/explain/explanation.ts";
 import { nextDeadline } from "../../../../src/domain/rules/reconcile.ts";
-import { failingDeletions, openLeases, type Session } from "../../../../src/domain/state/session.ts";
+import { openLeases, type Session } from "../../../../src/domain/state/session.ts";
+import { failingDeletions } from "../../../../src/domain/rules/saved-files.ts";
 import { blockedBy, statusOf } from "../../../../src/domain/rules/status.ts";
 import {
   at,
