@@ -19,6 +19,7 @@ import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts"
 import type { Reports } from "./reports.ts";
 import type { Room } from "../seats/room.ts";
 import type { KeptFiles, Saving } from "../files/saving.ts";
+import { launchRefusal, type LaunchRefused } from "./launch-refusal.ts";
 import { Spawning } from "./spawning.ts";
 import type { StartGate } from "./start-gate.ts";
 import { KeyedQueue } from "../../../calls/keyed-queue.ts";
@@ -50,8 +51,6 @@ export interface LaunchHands {
   readonly vacating: Vacating;
   readonly reports: Reports;
 }
-
-type Refused = Extract<ProviderResult<never>, { ok: false }>;
 
 export class Launching {
   readonly #parts: FenceParts;
@@ -243,39 +242,8 @@ export class Launching {
     return { host: this.#parts.platform.objectId, boot: this.#parts.records.boot };
   }
 
-  #refusal(order: LaunchOrder): Refused | null {
-    const { records, clock } = this.#parts;
-    const { armed, retiredThrough } = records.place(order.sandboxId);
-    if (records.erasedAt !== null || (retiredThrough !== null && order.generation <= retiredThrough)) {
-      return failed(
-        "refused_retired",
-        `Sandbox ${order.sandboxId} is retired: it was ended or replaced before this launch came. Nothing was started.`,
-        "none",
-      );
-    }
-    if (records.roster.retired)
-      return failed(
-        "refused_retired",
-        "The shared container is retired and takes no new member, so nothing was started.",
-        "none",
-      );
-    if (armed !== null && (armed.instanceId !== order.instanceId || armed.generation !== order.generation)) {
-      const whom = `instance ${armed.instanceId} of generation ${armed.generation}`;
-      return failed(
-        "foreign_instance",
-        `Sandbox ${order.sandboxId} serves ${whom}, so nothing was started. That instance has to end first.`,
-        "none",
-      );
-    }
-    if (armed?.ready !== true && clock.now() > order.launchNotAfter) {
-      const lateMs = clock.now() - order.launchNotAfter;
-      return failed(
-        "refused_late",
-        `The launch came ${lateMs} ms after the end of its time, so nothing was started.`,
-        "none",
-      );
-    }
-    return null;
+  #refusal(order: LaunchOrder): LaunchRefused | null {
+    return launchRefusal(order, this.#parts);
   }
 
   async #inside(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<readonly Residue[]>> {
