@@ -15,10 +15,12 @@ import type { SessionPorts } from "./ports.ts";
 import type { JobDelivery } from "./jobs/job-delivery.ts";
 import type { Reporter } from "./reports/reporter.ts";
 import type { SessionSecrets } from "./records/secrets.ts";
-import type { PendingWork, SessionState } from "./session-state.ts";
+import type { PendingWork } from "./alarm-date.ts";
+import { mayBeErased } from "./record-mode.ts";
+import type { SessionState } from "./session-state.ts";
 import { laneOf, runStep, stepBoundMs } from "./steps/step-table.ts";
 import type { StepContext } from "./steps/step-context.ts";
-import type { Lease } from "../domain/state/lease.ts";
+import { interruptedLaunch } from "./steps/open/interrupted-launch.ts";
 import type { Actor } from "./records/history.ts";
 
 /** A wake that fails as a whole is repeated after this long. */
@@ -88,11 +90,11 @@ export class SessionEngine implements PendingWork {
       const { session } = this.#state;
       const now = this.#ports.clock.now();
       for (const step of session === null ? [] : reconcile(session, now, this.#ports.policy)) {
-        if (step.type === "erase" && !this.#state.mayBeErased) continue;
+        if (step.type === "erase" && !mayBeErased(this.#state.mode)) continue;
         this.#run(laneOf(step), stepBoundMs(step, this.#ports.policy), () => runStep(this.#steps, step));
       }
       if (this.#jobs.due(now)) this.#runRound("jobs", () => this.#jobs.deliver());
-      if (this.#reporter.due(now)) this.#runRound("report", () => this.#report());
+      if (this.#reporter.due(now)) this.#runRound("report", async () => void (await this.#reporter.send()));
     } catch (error) {
       // The change that caused this look is stored, so its caller must not see this error. The alarm looks again.
       this.#ports.logger.error("could not look for work", { error: String(error) });
@@ -118,13 +120,13 @@ export class SessionEngine implements PendingWork {
         failed = true;
         const words = error instanceof Error ? error.message : String(error);
         this.#ports.logger.error("a step failed", { lane, error: words });
-        this.#state.stepThrew(lane, words);
+        this.#state.trouble.threw(lane, words);
       });
     this.#lanes.hold(lane, boundMs, startedAt, running, () => {
       const idle = this.#state.session === before && !selfPaced.has(lane);
       if (failed || idle) this.#lanes.coolDown(lane, this.#ports.clock.now());
       else this.#lanes.clearCooldown(lane);
-      if (!failed) this.#state.stepWentWell(lane);
+      if (!failed) this.#state.trouble.wentWell(lane);
       // No date depends on the secrets. They are looked at in the first wake of each incarnation, whose renewal is under way then.
       if (failed || lane !== "secrets") this.#rearmQuietly();
       this.pump();
@@ -137,15 +139,11 @@ export class SessionEngine implements PendingWork {
     if (session === null) return now + underWayMs;
     const steps = reconcile(session, now, this.#ports.policy);
     // Rows that must not be erased yet wait for an operator, not for a time.
-    if (steps.length > 0 && steps.every((step) => step.type === "erase") && !this.#state.mayBeErased) {
+    if (steps.length > 0 && steps.every((step) => step.type === "erase") && !mayBeErased(this.#state.mode)) {
       return now + this.#ports.policy.unreadableRetryMs;
     }
     const lanes = steps.length === 0 ? [timeLane] : steps.map(laneOf);
     return Math.min(...lanes.map((lane) => Math.max(now + underWayMs, this.#lanes.coolsUntil(lane, now) ?? 0)));
-  }
-
-  async #report(): Promise<void> {
-    await this.#reporter.send();
   }
 
   /**
@@ -213,7 +211,8 @@ export class SessionEngine implements PendingWork {
     try {
       const armed = await this.#ports.alarm.inherited();
       this.#attempt("delete", () => this.#state.applyStoredDelete("alarm"));
-      this.#confirmLaunch(loaded);
+      const interrupted = interruptedLaunch(loaded, this.#ports.ids);
+      if (interrupted !== null) this.#state.dispatch(interrupted, "alarm");
       // The alarm was set since the load: the session was looked at already.
       if (armed === undefined || this.#state.mode.type === "absent") return;
       if (armed === null || armed > this.#state.alarmAt(this.#state.session)) this.#state.rearm();
@@ -223,25 +222,6 @@ export class SessionEngine implements PendingWork {
     } catch (error) {
       this.#ports.logger.error("could not check the alarm", { error: String(error) });
     }
-  }
-
-  /**
-   * Nothing receives the answer of a launch call that an earlier incarnation sent. Ask the instance itself at once: waiting for
-   * the bound of that call would lose a running sandbox, because nothing renews it meanwhile.
-   */
-  #confirmLaunch(loaded: Lease | null): void {
-    if (loaded?.phase !== "launching" || loaded.step.type !== "acting") return;
-    const message = "The session's object was restarted in the middle of the launch.";
-    this.#state.dispatch(
-      {
-        type: "launchFailed",
-        generation: loaded.generation,
-        attemptId: loaded.step.attemptId,
-        failure: { code: "unavailable", message, effect: "unknown" },
-        jitter: this.#ports.ids.random(),
-      },
-      "alarm",
-    );
   }
 
   /**
@@ -296,8 +276,7 @@ export class SessionEngine implements PendingWork {
 
   #rearmQuietly(exactly = false): void {
     try {
-      if (exactly) this.#state.rearmExactly();
-      else this.#state.rearm();
+      this.#state.rearm(exactly);
     } catch (error) {
       this.#ports.logger.error("could not arm the alarm", { error: String(error) });
     }

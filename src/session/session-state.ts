@@ -4,50 +4,24 @@
  * changes only after the write.
  */
 import type { Effect, Note, SessionEvent } from "../domain/machine/events.ts";
-import { moveViolations, stateViolations } from "../domain/machine/invariants.ts";
+import { newViolations } from "../domain/machine/invariants.ts";
 import type { Closed } from "../domain/state/lease.ts";
 import { stoppingFrom } from "../domain/machine/stop/begin-stop.ts";
 import type { Outcome } from "../domain/machine/outcome.ts";
-import { afterReload, sendIsCovered } from "../domain/machine/lifetime/on-renewal.ts";
-import { nextDeadline, owes } from "../domain/rules/reconcile.ts";
+import { sendIsCovered } from "../domain/machine/lifetime/on-renewal.ts";
 import type { Session } from "../domain/state/session.ts";
 import { transition } from "../domain/machine/transition.ts";
 import type { JobStore } from "./jobs/job-store.ts";
 import type { SessionPorts } from "./ports.ts";
-import { reportOnlySession, salvage, savedLeft } from "./records/salvage.ts";
-import type { LeaseRemains, PlainSession } from "./records/row-codec.ts";
+import { saveUnreadable } from "./records/salvage.ts";
 import type { Actor, Happening } from "./records/history.ts";
 import type { StoredActivity } from "./records/activity.ts";
 import type { Loaded } from "./records/load.ts";
 import { firstVersion, type SessionStore } from "./records/store.ts";
-
-export type Mode =
-  | { readonly type: "absent" }
-  | { readonly type: "readable" }
-  /** Newer code wrote the rows: this code writes nothing but a delete intent. */
-  | { readonly type: "newer"; readonly plain: PlainSession }
-  /** The record cannot be read. Readable leases are stopped if they were stopping already, or if a delete was requested. */
-  | {
-      readonly type: "unreadable";
-      readonly plain: PlainSession;
-      readonly remains: readonly LeaseRemains[];
-      readonly why: string;
-      /** The saved files that were to be deleted when it was loaded. */
-      readonly toDelete: readonly string[];
-    };
-
-/**
- * What the alarm must cover besides the state machine's deadlines. The engine answers it; it is built on this state, so it is
- * asked only once both exist.
- */
-export interface PendingWork {
-  /** When reports or waiting jobs are due, for this row version. Epoch ms; null: nothing waits. */
-  dueAt(version: number): number | null;
-  /** When work that is due already is tried again. Epoch ms, after `now`. */
-  retryAt(now: number): number;
-  /** Another session begins in this object, or its rows are gone: forget everything about the old one. */
-  reset(): void;
-}
+import { alarmDate, type PendingWork } from "./alarm-date.ts";
+import { adopted, type Mode } from "./record-mode.ts";
+import { ChangeListeners } from "./change-listeners.ts";
+import { StepTrouble } from "./step-trouble.ts";
 
 /**
  * A write that belongs to an event, in its transaction. Gets the activity as the event leaves it, or null when the event changes
@@ -57,11 +31,6 @@ export type ExtraWrite = (activity: StoredActivity | null) => boolean;
 
 /** Overdue work is under way or about to be: the alarm is its safety net, and must not fire in a tight loop. */
 const overdueAlarmMs = 2_000;
-/** If the object is evicted during a launch call, the instance waits for its first renewal: the next incarnation looks this soon. */
-const launchLookMs = 10_000;
-/** How much of an error message a view shows. */
-const maxTroubleChars = 300;
-
 /** Stored as the confirmed version: the last report said that this session cannot be read. */
 const reportedAsUnreadable = -1;
 
@@ -69,20 +38,20 @@ export class SessionState {
   readonly #ports: SessionPorts;
   readonly #store: SessionStore;
   readonly #jobs: JobStore;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners: ChangeListeners;
   #mode: Mode = { type: "absent" };
   #session: Session | null = null;
   #version = 0;
   #deleteAsked = false;
   #reportOnly: Session | null = null;
   #announced = false;
-  /** What went wrong in steps that threw at their last try: a defect, or failing storage. In memory: the next try says it again. */
-  readonly #thrown = new Map<string, string>();
+  readonly trouble = new StepTrouble();
   readonly #pendingWork: PendingWork;
 
   constructor(ports: SessionPorts, store: SessionStore, jobs: JobStore, pendingWork: PendingWork) {
     this.#pendingWork = pendingWork;
     this.#ports = ports;
+    this.#listeners = new ChangeListeners(ports.logger);
     this.#store = store;
     this.#jobs = jobs;
     this.#adopt(store.load());
@@ -101,65 +70,20 @@ export class SessionState {
     return this.#version;
   }
 
-  /** What the last step that threw said; null: none is in trouble. */
-  get trouble(): string | null {
-    const [lane, words] = [...this.#thrown].at(-1) ?? [null, ""];
-    return lane === null ? null : `A step of Mooring's own failed and is tried again (${lane}): ${words}`;
-  }
-
-  stepThrew(lane: string, words: string): void {
-    this.#thrown.delete(lane);
-    this.#thrown.set(lane, words.slice(0, maxTroubleChars));
-  }
-
-  stepWentWell(lane: string): void {
-    this.#thrown.delete(lane);
-  }
-
   #adopt(loaded: Loaded): void {
-    switch (loaded.type) {
-      case "absent":
-        this.#mode = { type: "absent" };
-        this.#session = null;
-        break;
-      case "readable":
-        this.#mode = { type: "readable" };
-        this.#session = afterReload(loaded.session);
-        this.#version = loaded.version;
-        this.#deleteAsked = loaded.deleteAsked;
-        break;
-      case "newer":
-        this.#mode = { type: "newer", plain: loaded.plain };
-        this.#session = null;
-        break;
-      case "unreadable":
-        this.#session = salvage(loaded.plain, loaded.leases, this.#ports);
-        this.#mode = {
-          type: "unreadable",
-          plain: loaded.plain,
-          remains: loaded.remains,
-          why: loaded.why,
-          toDelete: this.#session?.discarded.map(({ id }) => id) ?? [],
-        };
-        this.#reportOnly = this.#session ?? reportOnlySession(loaded.plain, loaded.leases);
-        this.#version = loaded.plain.version;
-        break;
-    }
-  }
-
-  /** false while a lease row cannot be read, or it is not known what was saved: a sandbox or saved files may exist that nobody else knows. */
-  get mayBeErased(): boolean {
-    const mode = this.#mode;
-    return (
-      mode.type === "readable" || (mode.type === "unreadable" && mode.remains.length === 0 && !this.savedIsUnknown)
-    );
+    const { mode, session, version, deleteAsked, reportOnly } = adopted(loaded, this.#ports);
+    this.#mode = mode;
+    this.#session = session;
+    if (version !== undefined) this.#version = version;
+    if (deleteAsked !== undefined) this.#deleteAsked = deleteAsked;
+    if (reportOnly !== undefined) this.#reportOnly = reportOnly;
   }
 
   create(session: Session, requestHash: string | null, secrets: string): void {
     const labels = Object.keys(session.profile.labels).length;
     const created: Note = { type: "created", cause: "asked for", generation: null, facts: { labels } };
     this.#store.migrate();
-    this.#thrown.clear();
+    this.trouble.forget();
     this.#inTransaction(() => {
       this.#store.create(session, requestHash, secrets, [created], "client");
       this.#ports.alarm.by(this.alarmAt(session));
@@ -169,7 +93,7 @@ export class SessionState {
     this.#mode = { type: "readable" };
     this.#session = session;
     this.#version = firstVersion;
-    this.#changed();
+    this.#listeners.call();
   }
 
   /**
@@ -202,7 +126,7 @@ export class SessionState {
       return version;
     });
     this.#session = after;
-    this.#changed();
+    this.#listeners.call();
     return outcome;
   }
 
@@ -212,7 +136,7 @@ export class SessionState {
       write();
       this.rearm();
     });
-    this.#changed();
+    this.#listeners.call();
   }
 
   #inTransaction<T>(body: () => T): T {
@@ -230,13 +154,9 @@ export class SessionState {
   #refuseDefects(event: string, before: Session, after: Session): void {
     if (this.#mode.type !== "readable") return;
     const { policy } = this.#ports;
-    const odd = new Set(stateViolations(before, policy));
-    const broken = [
-      ...stateViolations(after, policy).filter((each) => !odd.has(each)),
-      ...moveViolations(before, after, policy),
-    ];
+    const { odd, broken } = newViolations(before, after, policy);
     if (broken.length > 0) throw new Error(`${event} would break: ${broken.join("; ")}`);
-    if (odd.size > 0) this.#ports.logger.error("an inconsistent state changed", { event, odd: [...odd].join("; ") });
+    if (odd.length > 0) this.#ports.logger.error("an inconsistent state changed", { event, odd: odd.join("; ") });
   }
 
   #write(
@@ -254,16 +174,8 @@ export class SessionState {
     if (this.#mode.type === "readable") {
       return this.#store.save({ before, after, notes, actor, now }, receipts, activityIsStored);
     }
-    // Unreadable: write lease rows, and what is left of its saved files. The record stays as it is, for code that can read it.
-    if (after.newest !== null && after.newest !== before.newest) this.#store.saveLease(after.newest, "newest");
-    for (const ghost of after.ghosts) if (!before.ghosts.includes(ghost)) this.#store.saveLease(ghost, "ghost");
-    for (const receipt of receipts) this.#store.saveLease(receipt, "past");
-    if (this.#mode.type === "unreadable" && before.discarded !== after.discarded) {
-      const left = savedLeft(this.#mode, after);
-      if (left !== null) this.#store.saveFiles(left);
-    }
-    this.#store.addNotes({ before, after, notes, actor, now });
-    return this.#store.bumpVersion();
+    const unreadable = this.#mode.type === "unreadable" ? this.#mode : null;
+    return saveUnreadable(this.#store, unreadable, { before, after, notes, actor, now }, receipts);
   }
 
   /** What a report can be made of: the session, or the readable part of an unreadable one. */
@@ -323,12 +235,7 @@ export class SessionState {
       this.#ports.alarm.by(now + overdueAlarmMs);
     });
     this.#adopt(this.#store.load());
-    this.#changed();
-  }
-
-  /** Its record cannot be read, and nothing else says what it saved: its rows cannot go. */
-  get savedIsUnknown(): boolean {
-    return this.#mode.type === "unreadable" && this.#mode.plain.saved === null;
+    this.#listeners.call();
   }
 
   /** An operator gives up what may have been saved, where nobody knows it. */
@@ -338,7 +245,7 @@ export class SessionState {
       this.#ports.alarm.set(this.#ports.clock.now() + overdueAlarmMs);
     });
     this.#adopt(this.#store.load());
-    this.#changed();
+    this.#listeners.call();
   }
 
   /** Stores a delete intent, in any mode. In `unreadable`, live leases may then be stopped. */
@@ -348,41 +255,22 @@ export class SessionState {
       this.#ports.alarm.by(this.alarmAt(this.#session));
     });
     if (this.#mode.type === "unreadable") this.#adopt(this.#store.load());
-    this.#changed();
+    this.#listeners.call();
   }
 
-  /** Sees to it that the alarm covers what is due next. Also called when nothing was written: when pending work changed, for example. */
-  rearm(): void {
+  /** Makes the alarm cover what is due next, after a change of pending work too. `exactly`: an alarm that is set earlier moves later. */
+  rearm(exactly = false): void {
     if (this.#mode.type === "absent") return;
-    this.#ports.alarm.by(this.alarmAt(this.#session));
-  }
-
-  /** Sets the alarm for what is due next, later than it stands too. */
-  rearmExactly(): void {
-    if (this.#mode.type === "absent") return;
-    this.#ports.alarm.set(this.alarmAt(this.#session));
+    const at = this.alarmAt(this.#session);
+    if (exactly) this.#ports.alarm.set(at);
+    else this.#ports.alarm.by(at);
   }
 
   /** When the alarm is due for a state. Never null: a finished session still has rows to erase. */
   alarmAt(session: Session | null, version: number = this.#version): number {
     const { clock, policy } = this.#ports;
-    const now = clock.now();
-    const due: number[] = [];
-    if (this.#mode.type === "newer") due.push(now + policy.newerRetryMs);
-    if (this.#mode.type === "unreadable") due.push(now + policy.unreadableRetryMs);
-    const deadline = session === null ? null : nextDeadline(session, policy);
-    // Something overdue may be cooling down: it must not hide the next deadline.
-    const ahead = session === null ? null : nextDeadline(session, policy, now);
-    if (ahead !== null) due.push(ahead);
-    const newest = session?.newest;
-    if (newest?.phase === "launching" && newest.step.type === "acting") due.push(now + launchLookMs);
-    // Due already, or without a date: it is under way, or cooling down after it changed nothing.
-    if (session !== null && ((deadline !== null && deadline <= now) || owes(session)))
-      due.push(this.#pendingWork.retryAt(now));
-    const pendingAt = this.#pendingWork.dueAt(version);
-    if (pendingAt !== null) due.push(Math.max(pendingAt, now + 1));
-    if (this.#deleteAsked && this.#mode.type === "readable") due.push(this.#pendingWork.retryAt(now));
-    return due.length === 0 ? now + policy.unreadableRetryMs : Math.min(...due);
+    const stored = { mode: this.#mode.type, session, version, deleteAsked: this.#deleteAsked };
+    return alarmDate(stored, this.#pendingWork, clock.now(), policy);
   }
 
   /** The rows are gone. */
@@ -392,12 +280,11 @@ export class SessionState {
     this.#deleteAsked = false;
     this.#jobs.forget();
     this.#pendingWork.reset();
-    this.#changed();
+    this.#listeners.call();
   }
 
   onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /** After a write that is no event (a job, for example): sets the alarm and notifies the listeners. */
@@ -408,19 +295,6 @@ export class SessionState {
       // The write succeeded, so the caller must not be told that it failed.
       this.#ports.logger.error("could not set the alarm after a write", { error: String(error) });
     }
-    this.#changed();
-  }
-
-  #changed(): void {
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener();
-      } catch (error) {
-        // A listener that fails must not keep the others from being called.
-        this.#ports.logger.error("a listener failed", {
-          error: error instanceof Error ? error.message : String(error),
-        });
-      }
-    }
+    this.#listeners.call();
   }
 }

@@ -7,6 +7,20 @@ import type { Policy } from "../rules/policy.ts";
 import { nextDeadline, owes } from "../rules/reconcile.ts";
 import { openLeases, type Session } from "../state/session.ts";
 
+/**
+ * What an event would break. `odd`: violations that stood before it, which are not held against the event: a state that was
+ * inconsistent before must not be stuck for ever.
+ */
+export function newViolations(
+  before: Session,
+  after: Session,
+  policy: Policy,
+): { readonly odd: readonly string[]; readonly broken: readonly string[] } {
+  const odd = stateViolations(before, policy);
+  const broken = stateViolations(after, policy).filter((each) => !odd.includes(each));
+  return { odd, broken: [...broken, ...moveViolations(before, after, policy)] };
+}
+
 /** Empty: all hold. Each line names the invariant of docs/SPEC.md that does not. */
 export function stateViolations(session: Session, policy: Policy): readonly string[] {
   const found: string[] = [];

@@ -130,7 +130,7 @@ export class CommandContext {
       now: clock.now(),
       policy,
       adapterMissing: adapterMissing(session, providers),
-      trouble: this.state.trouble,
+      trouble: this.state.trouble.says,
       receipts: this.pastReceipts(session),
     });
   }

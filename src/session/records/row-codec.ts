@@ -1,11 +1,12 @@
 /**
- * Between rows and what they mean: JSON with its schemas (record.ts) beside plain columns. Decoding never throws and never
+ * Between rows and what they mean: JSON with its schemas (session-record.ts, lease-record.ts) beside plain columns. Decoding never throws and never
  * guesses: what does not match is null, and the plain columns say what is left of it.
  */
 import type { ContainerId, Generation, InstanceId, SandboxId, SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { Lease, LeaseIdentity } from "../../domain/state/lease.ts";
 import { providerNames, type ProviderName } from "../../domain/state/provider-names.ts";
-import { ownSnapshot, type Session } from "../../domain/state/session.ts";
+import type { Session } from "../../domain/state/session.ts";
+import { ownSnapshot } from "../../domain/rules/saved-files.ts";
 import type { SqlRow } from "../../storage/sql.ts";
 import { leaseColumns, leaseRecord } from "./lease-record.ts";
 import { savedFiles, type SavedFiles } from "./session-record.ts";

@@ -2,12 +2,14 @@
  * Builds a stand-in for a session whose record cannot be read, from the plain columns and the leases that can be read. It serves
  * teardown and reports, and is never stored as a whole (docs/decisions/0006).
  */
-import type { Lease, OpenLease, Stopping } from "../../domain/state/lease.ts";
+import type { Closed, Lease, OpenLease, Stopping } from "../../domain/state/lease.ts";
 import { beginStop } from "../../domain/machine/stop/begin-stop.ts";
 import { type DiscardedSnapshot, noBudget, type Session } from "../../domain/state/session.ts";
 import { saveUnderWay, toDiscard } from "../../domain/rules/saved-files.ts";
 import type { SessionPorts } from "../ports.ts";
+import type { Happening } from "./history.ts";
 import type { SavedFiles } from "./session-record.ts";
+import type { SessionStore } from "./store.ts";
 import { savedOf, type PlainSession, type StandingLease } from "./row-codec.ts";
 
 /**
@@ -56,11 +58,35 @@ function savedFilesOf(plain: PlainSession, newest: Lease | null, now: number): r
   return all.filter(({ id }) => !settled.includes(id)).map((snapshot) => toDiscard(snapshot, now));
 }
 
+interface UnreadableSaved {
+  readonly plain: PlainSession;
+  /** The saved files that were to be deleted when the record was loaded. */
+  readonly toDelete: readonly string[];
+}
+
+/**
+ * Writes the lease rows of an unreadable session, and what is left of its saved files. The record stays as it is, for code that
+ * can read it. Answers the next row version.
+ */
+export function saveUnreadable(
+  store: SessionStore,
+  record: UnreadableSaved | null,
+  { before, after, ...change }: Happening & { readonly before: Session },
+  receipts: readonly Closed[],
+): number {
+  if (after.newest !== null && after.newest !== before.newest) store.saveLease(after.newest, "newest");
+  for (const ghost of after.ghosts) if (!before.ghosts.includes(ghost)) store.saveLease(ghost, "ghost");
+  for (const receipt of receipts) store.saveLease(receipt, "past");
+  if (record !== null && before.discarded !== after.discarded) {
+    const left = savedLeft(record, after);
+    if (left !== null) store.saveFiles(left);
+  }
+  store.addNotes({ before, after, ...change });
+  return store.bumpVersion();
+}
+
 /** For the column, after a change. null: what was saved is not known, and stays so. */
-export function savedLeft(
-  { plain, toDelete }: { readonly plain: PlainSession; readonly toDelete: readonly string[] },
-  { discarded }: Session,
-): SavedFiles | null {
+function savedLeft({ plain, toDelete }: UnreadableSaved, { discarded }: Session): SavedFiles | null {
   if (plain.saved === null) return null;
   const { files } = savedOf({ snapshot: null, discarded });
   const left = new Set(files.map(({ id }) => id));

@@ -10,6 +10,7 @@ import { openLeases } from "../../../domain/state/session.ts";
 import { failingDeletions } from "../../../domain/rules/saved-files.ts";
 import type { Reply } from "../../../protocol/problem.ts";
 import type { CommandContext } from "../command-context.ts";
+import { savedIsUnknown } from "../../record-mode.ts";
 import { newerRecord, refuse, storageFailed } from "../refusals.ts";
 import type { Inspection, Operator, Resolution } from "../../session-api.ts";
 import { teardownOf } from "../view.ts";
@@ -85,7 +86,7 @@ export class OperatorCommands {
       case "assert_absent":
         return this.#assert(operator, reason);
       case "forget_snapshots":
-        if (this.#context.state.savedIsUnknown) return this.#giveUpUnknownSaved();
+        if (savedIsUnknown(this.#context.state.mode)) return this.#giveUpUnknownSaved();
         return this.#context.dispatch({ type: "snapshotsForgotten", by: operator.by, reason }, "operator");
       case "abandon": {
         const ended = this.#context.dispatch(
@@ -123,9 +124,9 @@ export class OperatorCommands {
 
   /** It has ended and no sandbox of it is left. What may still keep it is a snapshot, which no word about sandboxes moves. */
   #nothingToAbandon(): Reply<unknown> {
-    const { session, savedIsUnknown } = this.#context.state;
+    const { session, mode } = this.#context.state;
     const kept = session !== null && failingDeletions(session).length > 0;
-    const exit = savedIsUnknown
+    const exit = savedIsUnknown(mode)
       ? ` What keeps it is that nobody knows which files it saved, because its record cannot be read: ${say(nextCalls.forgetSnapshots)}.`
       : kept
         ? ` What keeps it is a snapshot that its provider does not delete: ${say(nextCalls.forgetSnapshots)}.`
