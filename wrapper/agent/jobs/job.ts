@@ -8,12 +8,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync } from "node:fs";
 import type { Socket } from "node:net";
-import { setTimeout as pause } from "node:timers/promises";
 import { namesTold, type JobFailure, type LeftRunning } from "../../../src/protocol/job-failure.ts";
 import type { WrapperJob } from "../../../src/protocol/sandbox/wrapper.ts";
 import { endClaimed, holdClaimed, membersNow } from "../../proc/claimed-processes.ts";
 import type { Claim } from "../../proc/membership.ts";
 import type { JobPlan, JobSurroundings, JobVerdict } from "./job-plan.ts";
+import { JobOutput, outputDrainMs } from "./job-output.ts";
 import { openJobStdio } from "./job-stdio.ts";
 import type { OutputSpool } from "./output-spool.ts";
 import { identityOfChild, type ProcessIdentity, type ProcessRow } from "../../proc/process-table.ts";
@@ -29,11 +29,6 @@ export type StdinAnswer = "taken" | "full" | "not_open" | "ended";
 
 /** What a job may leave unread before more is refused. */
 const maxUnreadStdinBytes = 1_024 * 1_024;
-/** After the last process is gone nobody of ours can write; one that escaped may hold the pipe open for ever. */
-const outputDrainMs = 1_000;
-/** What the leader wrote is in the pipe when it exits: the pipe has been read when nothing came for so long. */
-const outputQuietMs = 50;
-
 export class Job {
   readonly id: string;
   /** Of the order it was made from. */
@@ -50,16 +45,13 @@ export class Job {
   #exit: Exit | null = null;
   #failure: JobFailure | null = null;
   #left: LeftRunning | null = null;
-  /** What it writes from now on belongs to no record. */
-  #discarding = false;
-  #lastOutputAt = 0;
   #leader: ProcessIdentity | null = null;
   #stdin: Socket | null = null;
   #killAt = Number.POSITIVE_INFINITY;
   #endingProcesses: Promise<readonly ProcessRow[]> | null = null;
   #exited: Promise<Exit> = Promise.resolve({ code: null, signal: null });
-  #appending: Promise<void> = Promise.resolve();
   readonly #plan: JobPlan;
+  readonly #pipe: JobOutput;
 
   constructor(
     id: string,
@@ -73,6 +65,7 @@ export class Job {
     this.digest = digest;
     this.output = output;
     this.#plan = plan;
+    this.#pipe = new JobOutput(output, () => surroundings.active());
     this.#surroundings = surroundings;
     this.#startedAt = surroundings.clock.now();
     const launched = this.#launch(stem);
@@ -193,7 +186,7 @@ export class Job {
     if (running !== null) {
       const { output } = running;
       this.#surroundings.active();
-      const drained = this.#spool(output);
+      const drained = this.#pipe.read(output);
       const timeout = setTimeout(() => {
         this.end("timed_out", this.#surroundings.clock.now() + this.#surroundings.jobGraceMs);
       }, this.#plan.timeoutMs);
@@ -201,7 +194,7 @@ export class Job {
       clearTimeout(timeout);
       const kept = await this.#keepOrEnd();
       this.#stdin?.destroy();
-      if (kept) await this.#outputQuiet();
+      if (kept) await this.#pipe.quiet();
       else {
         const cut = setTimeout(() => output.destroy(), outputDrainMs);
         await drained;
@@ -210,9 +203,7 @@ export class Job {
       // The guardian goes on to know the group of what was kept.
       if (this.#leader !== null && !kept) this.#surroundings.leaderEnded(this.#leader);
     }
-    this.#discarding = true;
-    await this.#appending;
-    await this.output.close();
+    await this.#pipe.close();
     await this.#surroundings.cleared();
     this.#endedAt = this.#surroundings.clock.now();
     this.#surroundings.active();
@@ -243,30 +234,6 @@ export class Job {
         if (child.pid === undefined) void this.#sayWhy(error, directory).then(resolve);
       });
     });
-  }
-
-  /** The pipe waits while a chunk is being written: that is the back-pressure. */
-  async #spool(output: Socket): Promise<void> {
-    try {
-      for await (const chunk of output as AsyncIterable<Buffer>) {
-        if (this.#discarding) continue;
-        this.#surroundings.active();
-        this.#lastOutputAt = performance.now();
-        this.#appending = this.output.append(chunk);
-        await this.#appending;
-      }
-    } catch {
-      // Cut: what came before is kept.
-    }
-  }
-
-  /** The pipe stays open while something that was kept may write to it. */
-  async #outputQuiet(): Promise<void> {
-    const until = performance.now() + outputDrainMs;
-    do {
-      await this.#appending;
-      await pause(outputQuietMs);
-    } while (performance.now() - this.#lastOutputAt < outputQuietMs && performance.now() < until);
   }
 
   #endProcesses(): Promise<readonly ProcessRow[]> {
