@@ -29,7 +29,7 @@ import { type Seals, webSeals } from "../storage/seals.ts";
 import { consoleLogger, randomBytes, systemClock, systemIds } from "./system.ts";
 import { quotaTerms } from "../tenant/quota/quota.ts";
 import { TrafficGate } from "../traffic/traffic-gate.ts";
-import type { TenantWiring } from "../tenant/tenant-object.ts";
+import type { TenantWiring } from "../tenant/tenant-wiring.ts";
 import { runTick, wireOperations } from "./wire-fleet.ts";
 import { platformSpans } from "./platform-spans.ts";
 import { postWebhook } from "./webhook-post.ts";
