@@ -14,7 +14,7 @@ export type Mode =
   /** The record cannot be read. Readable leases are stopped if they were stopping already, or if a delete was requested. */
   | Unreadable;
 
-export interface Unreadable {
+interface Unreadable {
   readonly type: "unreadable";
   readonly plain: PlainSession;
   readonly remains: readonly LeaseRemains[];

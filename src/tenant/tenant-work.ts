@@ -30,7 +30,7 @@ function earliest(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
-export interface TenantParts {
+interface TenantParts {
   readonly teller: FleetTeller;
   readonly courier: WebhookCourier;
   readonly containers: ContainerKeeper;
