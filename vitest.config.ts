@@ -6,6 +6,16 @@
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 
+/**
+ * Against what hangs, not a measure: on cores that twenty others want too, a test with real processes takes ten times as long. A hook may
+ * start a stack, whose own bound is three minutes (scripts/stack/stack.ts). Vitest's own poll gives up after a second.
+ */
+const patience = {
+  testTimeout: 240_000,
+  hookTimeout: 300_000,
+  expect: { poll: { timeout: 60_000 } },
+} as const;
+
 export default defineConfig({
   test: {
     // Two cores is what CI promises; workerd and the e2e processes need some of them too.
@@ -25,9 +35,7 @@ export default defineConfig({
           alias: {
             "cloudflare:workers": new URL("test/support/cloudflare/workers-module.ts", import.meta.url).pathname,
           },
-          // Against what hangs, not a measure: on cores that others keep busy a test with real processes takes three times as long.
-          testTimeout: 90_000,
-          hookTimeout: 120_000,
+          ...patience,
         },
       },
       {
@@ -36,7 +44,7 @@ export default defineConfig({
           name: "browser",
           environment: "node",
           include: ["test/browser/**/*.test.ts"],
-          testTimeout: 90_000,
+          ...patience,
           hookTimeout: 600_000,
         },
       },
@@ -68,8 +76,7 @@ export default defineConfig({
         test: {
           name: "workers",
           include: ["test/{workers,http}/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...patience,
         },
       },
     ],

@@ -37,7 +37,10 @@ const sameVars = {
 } as const;
 const stopGraceMs = Number(sameVars.STOP_GRACE_SECONDS) * 1_000;
 
-export function varsOf({ leaseSeconds, renewSeconds, lookSeconds }: Clocks): Readonly<Record<string, string>> {
+type StackClocks = Omit<Clocks, "idleSeconds">;
+
+/** Of a stack with these clocks; the tests have their own (test/support/temporary-stack.ts). */
+export function varsOf({ leaseSeconds, renewSeconds, lookSeconds }: StackClocks): Readonly<Record<string, string>> {
   return {
     ...sameVars,
     LEASE_TTL_SECONDS: `${leaseSeconds}`,
@@ -48,9 +51,6 @@ export function varsOf({ leaseSeconds, renewSeconds, lookSeconds }: Clocks): Rea
 
 /** Several renewals, late ones among them. */
 const idlingWithinMs = 30_000;
-
-/** Of every stack that the tests start, too. */
-export const demoVars = varsOf(shortClocks);
 
 interface Ended {
   readonly session: SessionView;

@@ -48,6 +48,10 @@ const lookMs = 500;
 const answerMs = 3_000;
 /** A reload replaces workerd, and answers again within some seconds. */
 const silentMs = 15_000;
+/** The host reads all of /proc for it: well under a second, and half a minute where twenty others want the same two cores. */
+const lookAroundMs = 60_000;
+/** One run of every layer of maintenance. */
+const cronMs = 120_000;
 
 /** One plain sentence for the user, and where to read more. */
 export class StackFailure extends Error {}
@@ -218,7 +222,7 @@ export class Stack {
 
   /** Runs the scheduled handler once, as the platform would. Rejects when the worker is away. */
   async fireCron(): Promise<void> {
-    const reply = await fetch(`${this.url}/cdn-cgi/local/scheduled`, { signal: AbortSignal.timeout(30_000) });
+    const reply = await fetch(`${this.url}/cdn-cgi/local/scheduled`, { signal: AbortSignal.timeout(cronMs) });
     await reply.arrayBuffer();
     if (!reply.ok) throw new StackFailure(`The cron handler answered ${reply.status}.`);
   }
@@ -274,7 +278,7 @@ export class Stack {
   async residue(sessions: ReadonlySet<string> = new Set()): Promise<readonly HostResidue[]> {
     const headers = { authorization: `Bearer ${this.secrets.LOCAL_HOST_TOKEN}` };
     const ask = (path: string, more = {}): Promise<Response> =>
-      fetch(`${this.hostUrl}${path}`, { headers: { ...headers, ...more }, signal: AbortSignal.timeout(10_000) });
+      fetch(`${this.hostUrl}${path}`, { headers: { ...headers, ...more }, signal: AbortSignal.timeout(lookAroundMs) });
     // The host shows what runs to its own control plane only, which is the one of this stack.
     const { control_plane: own } = hostHealth.parse(await (await ask("/health")).json());
     const reply = await ask("/sandboxes", own == null ? {} : { [controlPlaneHeader]: own });

@@ -22,13 +22,12 @@ describe.skipIf(browserMissing !== null)("attention and the list, with a parked 
     await until(
       "its attempts are used up",
       async () => (await scene.api.session(scene.stuck.id)).blocked?.code === "parked",
-      60_000,
     );
   });
   afterAll(async () => {
     await browser?.close();
     await scene?.world.stop();
-  }, 60_000);
+  });
 
   const enter = async (around: Surroundings = {}): Promise<Visit> => {
     const visited = await visit(browser, scene.url, around);
@@ -38,15 +37,11 @@ describe.skipIf(browserMissing !== null)("attention and the list, with a parked 
   const item = ({ page }: Visit) => page.locator(".items > li", { hasText: scene.stuck.id });
   /** The index hears of it a moment after the session itself has parked. */
   const openAttention = async (visited: Visit): Promise<void> => {
-    await until(
-      "attention lists it",
-      async () => {
-        await visited.page.goto(`${scene.url}/console`);
-        await settled(visited.page);
-        return (await item(visited).getByRole("button", { name: "Try to stop it again" }).count()) === 1;
-      },
-      60_000,
-    );
+    await until("attention lists it", async () => {
+      await visited.page.goto(`${scene.url}/console`);
+      await settled(visited.page);
+      return (await item(visited).getByRole("button", { name: "Try to stop it again" }).count()) === 1;
+    });
   };
 
   it.each([
@@ -54,30 +49,26 @@ describe.skipIf(browserMissing !== null)("attention and the list, with a parked 
     ["dark", "desktop"],
     ["light", "phone"],
     ["dark", "phone"],
-  ] as const)(
-    "show it, %s, %s: nothing that a screen reader or a thumb cannot use",
-    { timeout: 120_000 },
-    async (theme, size) => {
-      const visited = await enter({ theme, size });
-      const { page } = visited;
-      const findings: string[] = [];
-      const look = async (name: string): Promise<void> => {
-        await page.screenshot({ path: join(pictures, `parked-${name}-${theme}-${size}.png`), fullPage: true });
-        findings.push(...(await axeFindings(page)).map((finding) => `${name}: ${finding}`));
-        const wide = await page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth");
-        if (wide > 1) findings.push(`${name}: ${wide} px wider than the screen`);
-      };
-      await openAttention(visited);
-      await look("attention");
-      await page.goto(`${scene.url}/console/sessions`);
-      await settled(page);
-      await page.locator("tr", { hasText: scene.stuck.id }).getByText("parked").waitFor();
-      await look("sessions");
-      expect(findings).toEqual([]);
-      expect(visited.faults).toEqual([]);
-      await visited.close();
-    },
-  );
+  ] as const)("show it, %s, %s: nothing that a screen reader or a thumb cannot use", async (theme, size) => {
+    const visited = await enter({ theme, size });
+    const { page } = visited;
+    const findings: string[] = [];
+    const look = async (name: string): Promise<void> => {
+      await page.screenshot({ path: join(pictures, `parked-${name}-${theme}-${size}.png`), fullPage: true });
+      findings.push(...(await axeFindings(page)).map((finding) => `${name}: ${finding}`));
+      const wide = await page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth");
+      if (wide > 1) findings.push(`${name}: ${wide} px wider than the screen`);
+    };
+    await openAttention(visited);
+    await look("attention");
+    await page.goto(`${scene.url}/console/sessions`);
+    await settled(page);
+    await page.locator("tr", { hasText: scene.stuck.id }).getByText("parked").waitFor();
+    await look("sessions");
+    expect(findings).toEqual([]);
+    expect(visited.faults).toEqual([]);
+    await visited.close();
+  });
 
   it("find sessions by label, template, status and id, and keep what is shown in the address", async () => {
     const visited = await enter();
@@ -86,7 +77,7 @@ describe.skipIf(browserMissing !== null)("attention and the list, with a parked 
     await settled(page);
     await page.getByRole("searchbox", { name: "Search sessions" }).fill("team=data");
     await page.keyboard.press("Enter");
-    await expect.poll(() => page.locator("tbody tr").count(), { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => page.locator("tbody tr").count()).toBe(1);
     expect(page.url()).toContain("q=team%3Ddata");
     await page.reload();
     await settled(page);
@@ -99,7 +90,7 @@ describe.skipIf(browserMissing !== null)("attention and the list, with a parked 
       await page.keyboard.press("Enter");
       await page.getByText(`mooring sessions --all --template ${template} --label team=data`).waitFor();
       await settled(page);
-      await expect.poll(() => page.locator("tbody tr").count(), { timeout: 20_000 }).toBe(found);
+      await expect.poll(() => page.locator("tbody tr").count()).toBe(found);
     }
     await page.getByRole("searchbox", { name: "Search sessions" }).fill(scene.ended.id);
     await page.keyboard.press("Enter");
@@ -133,39 +124,35 @@ describe.skipIf(browserMissing !== null)("attention and the list, with a parked 
     const { page } = visited;
     await page.goto(`${scene.url}/console/sessions/${scene.strangers.id}`);
     const idle = page.locator(".timeline .s-idle");
-    await idle.waitFor({ state: "attached", timeout: 30_000 });
+    await idle.waitFor({ state: "attached" });
     expect(await idle.locator("title").textContent()).toMatch(/^idle since /);
     await visited.close();
   });
 
-  it(
-    "end it with a proof when an operator begins a new round, once its host is well [PEO-1] [PEO-3] [PEO-4]",
-    { timeout: 180_000 },
-    async () => {
-      const visited = await enter();
-      const { page } = visited;
-      await openAttention(visited);
-      expect(await item(visited).locator(".why").textContent()).toContain("the stop attempts are used up");
-      await scene.clearFaults();
-      await item(visited).getByRole("button", { name: "Try to stop it again" }).click();
-      const dialog = page.getByRole("dialog");
-      expect(await dialog.textContent()).toContain(`mooring resolve ${scene.stuck.id} --action retry_stop`);
-      const act = dialog.getByRole("button", { name: "Try to stop it again" });
-      // Not without a reason, which the log keeps.
-      expect(await act.isDisabled()).toBe(true);
-      await dialog.getByLabel("Why").fill("the host is back");
-      await act.click();
-      await dialog.getByText("It is stored.").waitFor({ timeout: 30_000 });
-      await dialog.getByRole("button", { name: "Close", exact: true }).last().click();
-      // Nothing is reloaded: attention forgets it by itself.
-      await item(visited).waitFor({ state: "detached", timeout: 60_000 });
-      await page.goto(`${scene.url}/console/sessions/${scene.stuck.id}`);
-      await page.getByText("its sandbox is proven gone").waitFor({ timeout: 60_000 });
-      await page.goto(`${scene.url}/console/log`);
-      const kept = page.locator("tr", { hasText: "session.resolve.retry_stop" });
-      expect(await kept.filter({ hasText: scene.stuck.id }).textContent()).toContain("the host is back");
-      expect(visited.faults).toEqual([]);
-      await visited.close();
-    },
-  );
+  it("end it with a proof when an operator begins a new round, once its host is well [PEO-1] [PEO-3] [PEO-4]", async () => {
+    const visited = await enter();
+    const { page } = visited;
+    await openAttention(visited);
+    expect(await item(visited).locator(".why").textContent()).toContain("the stop attempts are used up");
+    await scene.clearFaults();
+    await item(visited).getByRole("button", { name: "Try to stop it again" }).click();
+    const dialog = page.getByRole("dialog");
+    expect(await dialog.textContent()).toContain(`mooring resolve ${scene.stuck.id} --action retry_stop`);
+    const act = dialog.getByRole("button", { name: "Try to stop it again" });
+    // Not without a reason, which the log keeps.
+    expect(await act.isDisabled()).toBe(true);
+    await dialog.getByLabel("Why").fill("the host is back");
+    await act.click();
+    await dialog.getByText("It is stored.").waitFor();
+    await dialog.getByRole("button", { name: "Close", exact: true }).last().click();
+    // Nothing is reloaded: attention forgets it by itself.
+    await item(visited).waitFor({ state: "detached" });
+    await page.goto(`${scene.url}/console/sessions/${scene.stuck.id}`);
+    await page.getByText("its sandbox is proven gone").waitFor();
+    await page.goto(`${scene.url}/console/log`);
+    const kept = page.locator("tr", { hasText: "session.resolve.retry_stop" });
+    expect(await kept.filter({ hasText: scene.stuck.id }).textContent()).toContain("the host is back");
+    expect(visited.faults).toEqual([]);
+    await visited.close();
+  });
 });

@@ -33,7 +33,7 @@ describe.skipIf(browserMissing !== null)("the console", () => {
   afterAll(async () => {
     await browser?.close();
     await scene?.world.stop();
-  }, 60_000);
+  });
 
   const enter = async (who: "operator" | "tenant" | "both" | "stranger", around: Surroundings = {}): Promise<Visit> => {
     const visited = await visit(browser, scene.url, around);
@@ -132,14 +132,10 @@ describe.skipIf(browserMissing !== null)("the console", () => {
 
   it("names what is wrong, since when and why, with the figures [PEO-1]", async () => {
     const visited = await enter("operator");
-    await until(
-      "the lost one is listed",
-      async () => {
-        await open(visited, "");
-        return (await visited.page.locator(".items .id", { hasText: scene.lost.id }).count()) > 0;
-      },
-      60_000,
-    );
+    await until("the lost one is listed", async () => {
+      await open(visited, "");
+      return (await visited.page.locator(".items .id", { hasText: scene.lost.id }).count()) > 0;
+    });
     const item = visited.page.locator(".items > li", { hasText: scene.lost.id });
     expect(await item.locator(".why").textContent()).toContain("It is lost");
     expect(await item.textContent()).toContain("Its tenant can: rebuild it");
@@ -158,7 +154,6 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     ["dark", "phone"],
   ] as const)(
     "shows every page, %s, %s: nothing refused by its policy, nothing that a screen reader or a thumb cannot use",
-    { timeout: 240_000 },
     async (theme, size) => {
       const visited = await enter("both", { theme, size });
       const findings: string[] = [];
@@ -183,7 +178,7 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     },
   );
 
-  it("shows a tenant its own sessions and nothing of another's, anywhere [PEO-5]", { timeout: 180_000 }, async () => {
+  it("shows a tenant its own sessions and nothing of another's, anywhere [PEO-5]", async () => {
     const visited = await enter("stranger");
     const foreign = [scene.running, scene.paused, scene.ended, scene.stuck, scene.lost].map(({ id }) => id);
     for (const path of Object.values(views())) {
@@ -205,41 +200,36 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     await visited.close();
   });
 
-  it(
-    "makes no call while it is hidden, for a day, and at most one a second while it is seen [PEO-2]",
-    { timeout: 180_000 },
-    async () => {
-      for (const path of ["", "/sessions", "/fleet", `/sessions/${scene.running.id}`]) {
-        const visited = await enter("operator");
-        const { page, calls } = visited;
-        await page.clock.install();
-        await open(visited, path);
-        const before = calls.length;
-        for (let second = 0; second < 60; second += 1) await page.clock.runFor(1_000);
-        await page.waitForLoadState("networkidle").catch(() => {});
-        expect(calls.length - before, `${path}, seen for a minute`).toBeLessThanOrEqual(60);
-        await show(page, "hidden");
-        const hidden = calls.length;
-        await page.clock.fastForward(60_000);
-        for (let hour = 0; hour < 24; hour += 1) await page.clock.fastForward(3_600_000);
-        expect(calls.slice(hidden), `${path}, hidden for a day`).toEqual([]);
-        await show(page, "visible");
-        await page.clock.runFor(2_000);
-        await expect.poll(() => calls.length, { timeout: 20_000 }).toBeGreaterThan(hidden);
-        await visited.close();
-      }
-    },
-  );
+  it("makes no call while it is hidden, for a day, and at most one a second while it is seen [PEO-2]", async () => {
+    for (const path of ["", "/sessions", "/fleet", `/sessions/${scene.running.id}`]) {
+      const visited = await enter("operator");
+      const { page, calls, atRest } = visited;
+      await page.clock.install();
+      await open(visited, path);
+      const before = calls.length;
+      for (let second = 0; second < 60; second += 1) await page.clock.runFor(1_000);
+      await atRest();
+      expect(calls.length - before, `${path}, seen for a minute`).toBeLessThanOrEqual(60);
+      await show(page, "hidden");
+      const hidden = calls.length;
+      await page.clock.fastForward(60_000);
+      for (let hour = 0; hour < 24; hour += 1) await page.clock.fastForward(3_600_000);
+      expect(calls.slice(hidden), `${path}, hidden for a day`).toEqual([]);
+      await show(page, "visible");
+      await page.clock.runFor(2_000);
+      await expect.poll(() => calls.length).toBeGreaterThan(hidden);
+      await visited.close();
+    }
+  });
 
-  it("makes no call on any page that is hidden for a day [PEO-2]", { timeout: 240_000 }, async () => {
+  it("makes no call on any page that is hidden for a day [PEO-2]", async () => {
     const visited = await enter("both");
-    const { page, calls } = visited;
+    const { page, calls, atRest } = visited;
     await page.clock.install();
     const inside = ["terminal", "files", "ports"].map((tab) => `/sessions/${scene.running.id}?tab=${tab}`);
     for (const path of [...Object.values(views()), ...inside]) {
       await open(visited, path);
-      // A stream of events never comes to rest.
-      await page.waitForLoadState("networkidle", { timeout: 1_500 }).catch(() => {});
+      await atRest();
       await show(page, "hidden");
       const hidden = calls.length;
       for (let hour = 0; hour < 24; hour += 1) await page.clock.fastForward(3_600_000);
@@ -254,15 +244,15 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     await open(visited, "/sessions");
     const ids = await page.locator("tbody .id").allTextContents();
     for (const key of ["j", "j", "x", "k", "x"]) await page.keyboard.press(key);
-    expect(await page.locator('tr[aria-selected="true"] .id').allTextContents()).toEqual(ids.slice(0, 2));
+    await expect.poll(() => page.locator('tr[aria-selected="true"] .id').allTextContents()).toEqual(ids.slice(0, 2));
     await page.keyboard.press("Escape");
-    expect(await page.locator('tr[aria-selected="true"]').count()).toBe(0);
+    await expect.poll(() => page.locator('tr[aria-selected="true"]').count()).toBe(0);
     await page.keyboard.press("?");
     await page.getByRole("dialog", { name: "Keyboard" }).waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.keyboard.press("/");
-    expect(await page.evaluate("document.activeElement.getAttribute('aria-label')")).toBe("Search sessions");
+    await expect.poll(() => page.evaluate("document.activeElement.getAttribute('aria-label')")).toBe("Search sessions");
     await page.keyboard.press("Escape");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { level: 1, name: ids[0] ?? "" }).waitFor();
@@ -281,14 +271,14 @@ describe.skipIf(browserMissing !== null)("the console", () => {
       .fill("n=0; while true; do n=$((n+1)); echo line $n; sleep 0.3; done");
     await page.getByRole("button", { name: "Run", exact: true }).click();
     const output = page.getByLabel("Output of the job");
-    await expect.poll(() => output.textContent(), { timeout: 30_000 }).toContain("line 3\n");
+    await expect.poll(() => output.textContent()).toContain("line 3\n");
     // Another tab for a while: the stream goes on at the byte, so no line is missing or told twice.
     for (const state of ["hidden", "visible"] as const) {
       await show(page, state);
     }
     const seen = (await output.textContent()) ?? "";
     const last = Number(/line (\d+)\n$/.exec(seen)?.[1] ?? 0);
-    await expect.poll(() => output.textContent(), { timeout: 30_000 }).toContain(`line ${last + 3}\n`);
+    await expect.poll(() => output.textContent()).toContain(`line ${last + 3}\n`);
     const lines = ((await output.textContent()) ?? "").trim().split("\n");
     expect(lines).toEqual(lines.map((_, index) => `line ${index + 1}`));
     await page.getByRole("button", { name: "Cancel the job" }).click();
@@ -297,131 +287,115 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     await dialog.getByRole("button", { name: "Cancel the job" }).click();
     await dialog.getByRole("button", { name: "Close", exact: true }).last().click();
     await expect
-      .poll(() => page.getByRole("region", { name: "Output", exact: true }).textContent(), { timeout: 30_000 })
+      .poll(() => page.getByRole("region", { name: "Output", exact: true }).textContent())
       .toContain("cancelled");
     expect(visited.faults).toEqual([]);
     await visited.close();
   });
 
-  it(
-    "ends marked sessions by plan and apply, with progress by id and receipts; one that changed is skipped [PEO-1] [PEO-3]",
-    { timeout: 180_000 },
-    async () => {
-      await scene.clearFaults();
-      const [first, second] = [
-        await scene.create({ labels: { bulk: "yes" } }),
-        await scene.create({ labels: { bulk: "yes" } }),
-      ];
-      const visited = await enter("operator");
-      const { page } = visited;
-      await until(
-        "both are in the index",
-        async () => {
-          await open(visited, "/sessions?q=bulk%3Dyes&status=running");
-          return (await page.locator("tbody tr").count()) === 2;
-        },
-        30_000,
-      );
-      await page.getByRole("checkbox", { name: "Mark all on this page" }).check();
-      await page.getByRole("button", { name: "End 2 …" }).click();
-      const dialog = page.getByRole("dialog");
-      const apply = dialog.getByRole("button", { name: "End 2" });
-      expect(await apply.isDisabled()).toBe(true);
-      for (const { id } of [first, second]) expect(await dialog.textContent()).toContain(id);
-      // Between plan and apply one of them pauses.
-      await scene.api.pause(second.id);
-      await until("it is paused", async () => (await scene.api.session(second.id)).status === "paused", 60_000);
-      await dialog.getByLabel("Why").fill("they were bulk");
-      await dialog.getByLabel("to say that you have seen the list").fill("2");
-      await apply.click();
-      await expect.poll(() => dialog.getByRole("status").textContent(), { timeout: 60_000 }).toBe("2 of 2 done.");
-      expect(await dialog.locator("tr", { hasText: first.id }).textContent()).toContain("its end is stored");
-      expect(await dialog.locator("tr", { hasText: second.id }).textContent()).toContain(
-        "it was running when you looked and is paused now",
-      );
-      await until("it is gone", async () => (await scene.api.session(first.id)).status === "terminated", 60_000);
-      await dialog.getByRole("link", { name: "receipt" }).click();
-      await page.getByRole("region", { name: /Receipt of generation/ }).waitFor();
-      expect(await page.locator(".receipt").textContent()).toContain("found nothing of it");
-      await visited.close();
-    },
-  );
+  it("ends marked sessions by plan and apply, with progress by id and receipts; one that changed is skipped [PEO-1] [PEO-3]", async () => {
+    await scene.clearFaults();
+    const [first, second] = [
+      await scene.create({ labels: { bulk: "yes" } }),
+      await scene.create({ labels: { bulk: "yes" } }),
+    ];
+    const visited = await enter("operator");
+    const { page } = visited;
+    await until("both are in the index", async () => {
+      await open(visited, "/sessions?q=bulk%3Dyes&status=running");
+      return (await page.locator("tbody tr").count()) === 2;
+    });
+    await page.getByRole("checkbox", { name: "Mark all on this page" }).check();
+    await page.getByRole("button", { name: "End 2 …" }).click();
+    const dialog = page.getByRole("dialog");
+    const apply = dialog.getByRole("button", { name: "End 2" });
+    expect(await apply.isDisabled()).toBe(true);
+    for (const { id } of [first, second]) expect(await dialog.textContent()).toContain(id);
+    // Between plan and apply one of them pauses.
+    await scene.api.pause(second.id);
+    await until("it is paused", async () => (await scene.api.session(second.id)).status === "paused");
+    await dialog.getByLabel("Why").fill("they were bulk");
+    await dialog.getByLabel("to say that you have seen the list").fill("2");
+    await apply.click();
+    await expect.poll(() => dialog.getByRole("status").textContent()).toBe("2 of 2 done.");
+    expect(await dialog.locator("tr", { hasText: first.id }).textContent()).toContain("its end is stored");
+    expect(await dialog.locator("tr", { hasText: second.id }).textContent()).toContain(
+      "it was running when you looked and is paused now",
+    );
+    await until("it is gone", async () => (await scene.api.session(first.id)).status === "terminated");
+    await dialog.getByRole("link", { name: "receipt" }).click();
+    await page.getByRole("region", { name: /Receipt of generation/ }).waitFor();
+    expect(await page.locator(".receipt").textContent()).toContain("found nothing of it");
+    await visited.close();
+  });
 
-  it(
-    "cleans up by plan and hash, drains and takes sessions again, plans an audit: each with its reason in the log [PEO-1] [PEO-3]",
-    { timeout: 180_000 },
-    async () => {
-      const visited = await enter("operator");
-      const { page } = visited;
-      await open(visited, "/fleet");
-      await page.getByRole("button", { name: "Emergency …" }).click();
-      const emergency = page.getByRole("dialog");
-      expect(await emergency.getByRole("button", { name: "Show the plan" }).isDisabled()).toBe(true);
-      await emergency.getByLabel("Why").fill("only looking");
-      await emergency.getByRole("button", { name: "Show the plan" }).click();
-      await emergency.getByText("nothing ended yet").waitFor({ timeout: 60_000 });
-      expect(await emergency.textContent()).toContain(scene.running.id);
-      await emergency.getByRole("button", { name: "Cancel" }).click();
+  it("cleans up by plan and hash, drains and takes sessions again, plans an audit: each with its reason in the log [PEO-1] [PEO-3]", async () => {
+    const visited = await enter("operator");
+    const { page } = visited;
+    await open(visited, "/fleet");
+    await page.getByRole("button", { name: "Emergency …" }).click();
+    const emergency = page.getByRole("dialog");
+    expect(await emergency.getByRole("button", { name: "Show the plan" }).isDisabled()).toBe(true);
+    await emergency.getByLabel("Why").fill("only looking");
+    await emergency.getByRole("button", { name: "Show the plan" }).click();
+    await emergency.getByText("nothing ended yet").waitFor();
+    expect(await emergency.textContent()).toContain(scene.running.id);
+    await emergency.getByRole("button", { name: "Cancel" }).click();
 
-      await page.getByRole("button", { name: "Drain …" }).click();
-      const drain = page.getByRole("dialog");
-      await drain.getByLabel("Why").fill("a new rack is moved in");
-      await drain.getByRole("button", { name: "Drain", exact: true }).click();
-      await drain.getByText("No new sessions are taken.").waitFor({ timeout: 30_000 });
-      await drain.getByRole("button", { name: "Close", exact: true }).last().click();
-      await page.getByRole("button", { name: "Take sessions again …" }).click({ timeout: 30_000 });
-      await page.getByRole("dialog").getByLabel("Why").fill("it is in");
-      await page.getByRole("dialog").getByRole("button", { name: "Take them again" }).click();
-      await page.getByText("New sessions are taken.").waitFor({ timeout: 30_000 });
-      await page.getByRole("dialog").getByRole("button", { name: "Close", exact: true }).last().click();
+    await page.getByRole("button", { name: "Drain …" }).click();
+    const drain = page.getByRole("dialog");
+    await drain.getByLabel("Why").fill("a new rack is moved in");
+    await drain.getByRole("button", { name: "Drain", exact: true }).click();
+    await drain.getByText("No new sessions are taken.").waitFor();
+    await drain.getByRole("button", { name: "Close", exact: true }).last().click();
+    await page.getByRole("button", { name: "Take sessions again …" }).click();
+    await page.getByRole("dialog").getByLabel("Why").fill("it is in");
+    await page.getByRole("dialog").getByRole("button", { name: "Take them again" }).click();
+    await page.getByText("New sessions are taken.").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Close", exact: true }).last().click();
 
-      await open(visited, "/audits");
-      await page.getByRole("button", { name: "Plan an audit" }).click();
-      await page.getByRole("region", { name: "Findings" }).waitFor({ timeout: 60_000 });
+    await open(visited, "/audits");
+    await page.getByRole("button", { name: "Plan an audit" }).click();
+    await page.getByRole("region", { name: "Findings" }).waitFor();
 
-      await open(visited, "/log");
-      const log = await page.locator("main").textContent();
-      for (const words of [
-        "cleanup.emergency.dry_run",
-        "only looking",
-        "a new rack is moved in",
-        "it is in",
-        "drain.end",
-      ])
-        expect(log).toContain(words);
-      expect(visited.faults).toEqual([]);
-      await visited.close();
-    },
-  );
+    await open(visited, "/log");
+    const log = await page.locator("main").textContent();
+    for (const words of [
+      "cleanup.emergency.dry_run",
+      "only looking",
+      "a new rack is moved in",
+      "it is in",
+      "drain.end",
+    ])
+      expect(log).toContain(words);
+    expect(visited.faults).toEqual([]);
+    await visited.close();
+  });
 
-  it(
-    "ends a session of any tenant from its page, after saying what is lost [PEO-1] [PEO-3]",
-    { timeout: 120_000 },
-    async () => {
-      await scene.clearFaults();
-      const doomed = await scene.create({ labels: { doomed: "yes" } });
-      const visited = await enter("operator");
-      const { page } = visited;
-      await open(visited, `/sessions/${doomed.id}`);
-      await page.getByRole("button", { name: "End it" }).click();
-      const dialog = page.getByRole("dialog");
-      expect(await dialog.textContent()).toContain("What is not saved is lost");
-      expect((await scene.api.session(doomed.id)).status).toBe("running");
-      // Not without a reason, which the log keeps.
-      expect(await dialog.getByRole("button", { name: "End it" }).isDisabled()).toBe(true);
-      await dialog.getByLabel("Why").fill("it runs away");
-      await dialog.getByRole("button", { name: "End it" }).click();
-      await dialog.getByRole("button", { name: "Close", exact: true }).last().click({ timeout: 30_000 });
-      // Nothing is reloaded: the page follows the history of the session.
-      await page.getByText("its sandbox is proven gone").waitFor({ timeout: 60_000 });
-      await open(visited, "/log");
-      const acts = page.locator("tr", { hasText: "session.delete" });
-      expect(await acts.filter({ hasText: doomed.id }).textContent()).toContain("it runs away");
-      expect(await page.locator("main").textContent()).toContain("they were bulk");
-      expect(visited.faults).toEqual([]);
-      await visited.close();
-    },
-  );
+  it("ends a session of any tenant from its page, after saying what is lost [PEO-1] [PEO-3]", async () => {
+    await scene.clearFaults();
+    const doomed = await scene.create({ labels: { doomed: "yes" } });
+    const visited = await enter("operator");
+    const { page } = visited;
+    await open(visited, `/sessions/${doomed.id}`);
+    await page.getByRole("button", { name: "End it" }).click();
+    const dialog = page.getByRole("dialog");
+    expect(await dialog.textContent()).toContain("What is not saved is lost");
+    expect((await scene.api.session(doomed.id)).status).toBe("running");
+    // Not without a reason, which the log keeps.
+    expect(await dialog.getByRole("button", { name: "End it" }).isDisabled()).toBe(true);
+    await dialog.getByLabel("Why").fill("it runs away");
+    await dialog.getByRole("button", { name: "End it" }).click();
+    await dialog.getByRole("button", { name: "Close", exact: true }).last().click();
+    // Nothing is reloaded: the page follows the history of the session.
+    await page.getByText("its sandbox is proven gone").waitFor();
+    await open(visited, "/log");
+    const acts = page.locator("tr", { hasText: "session.delete" });
+    expect(await acts.filter({ hasText: doomed.id }).textContent()).toContain("it runs away");
+    expect(await page.locator("main").textContent()).toContain("they were bulk");
+    expect(visited.faults).toEqual([]);
+    await visited.close();
+  });
 
   it("revokes a key by its middle part alone, and says so in the list [PEO-1]", async () => {
     const key = await scene.world.stack.apiKey("leaky");
@@ -433,52 +407,48 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     await page.getByLabel("The key, or its middle part").fill(key);
     await page.getByRole("button", { name: "Revoke …" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Revoke it for ever" }).click();
-    await page.getByText("It is revoked.").waitFor({ timeout: 30_000 });
+    await page.getByText("It is revoked.").waitFor();
     await page.getByRole("dialog").getByRole("button", { name: "Close", exact: true }).last().click();
     const middle = key.split("_")[2] ?? "";
-    await page.getByRole("cell", { name: middle }).waitFor({ timeout: 30_000 });
+    await page.getByRole("cell", { name: middle }).waitFor();
     expect(sent.filter((each) => each.includes(key.split("_")[3] ?? "?"))).toEqual([]);
     await visited.close();
   });
 
-  it(
-    "has docs that are read, searched and linked, with every operation of the API in the reference [PEO-7]",
-    { timeout: 180_000 },
-    async () => {
-      const document = (await (await fetch(`${scene.url}/openapi.json`)).json()) as {
-        readonly paths: Readonly<Record<string, object>>;
-      };
-      const described = Object.values(document.paths).reduce((sum, methods) => sum + Object.keys(methods).length, 0);
-      for (const size of ["desktop", "phone"] as const) {
-        const visited = await visit(browser, scene.url, { theme: size === "phone" ? "dark" : "light", size });
-        const { page } = visited;
-        const findings: string[] = [];
-        for (const path of ["", "/guide", "/reference", "/operations", "/compat"]) {
-          await page.goto(`${scene.url}/docs${path}`);
-          await page.locator("article h1").first().waitFor();
-          await page.screenshot({ path: join(pictures, `docs${path.replace("/", "-")}-${size}.png`) });
-          findings.push(...(await axeFindings(page)).map((finding) => `${path}: ${finding}`));
-          const wide = await page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth");
-          if (wide > 1) findings.push(`${path}: ${wide} px wider than the screen`);
-          const title = await page.locator("article h1").first().boundingBox();
-          if (title === null || title.y > 300) findings.push(`${path}: its title is not on the first screen`);
-          const unseen = await page.evaluate<readonly string[]>(
-            "Promise.all([...document.images].map((each) => each.decode().then(() => [], () => [each.src]))).then((all) => all.flat())",
-          );
-          findings.push(...unseen.map((each) => `${path}: the picture ${each} does not load`));
-        }
-        await page.goto(`${scene.url}/docs/reference#resolveSession`);
-        expect(await page.locator("details.operation").count()).toBe(described);
-        await page.locator("#resolveSession[open]").waitFor();
-        await page.getByRole("searchbox", { name: "Search the docs" }).fill("assert_absent");
-        await page.locator(".found a").first().click();
-        await page.waitForURL(/\/docs\/.+#/);
-        expect(findings).toEqual([]);
-        expect(visited.faults).toEqual([]);
-        await visited.close();
+  it("has docs that are read, searched and linked, with every operation of the API in the reference [PEO-7]", async () => {
+    const document = (await (await fetch(`${scene.url}/openapi.json`)).json()) as {
+      readonly paths: Readonly<Record<string, object>>;
+    };
+    const described = Object.values(document.paths).reduce((sum, methods) => sum + Object.keys(methods).length, 0);
+    for (const size of ["desktop", "phone"] as const) {
+      const visited = await visit(browser, scene.url, { theme: size === "phone" ? "dark" : "light", size });
+      const { page } = visited;
+      const findings: string[] = [];
+      for (const path of ["", "/guide", "/reference", "/operations", "/compat"]) {
+        await page.goto(`${scene.url}/docs${path}`);
+        await page.locator("article h1").first().waitFor();
+        await page.screenshot({ path: join(pictures, `docs${path.replace("/", "-")}-${size}.png`) });
+        findings.push(...(await axeFindings(page)).map((finding) => `${path}: ${finding}`));
+        const wide = await page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth");
+        if (wide > 1) findings.push(`${path}: ${wide} px wider than the screen`);
+        const title = await page.locator("article h1").first().boundingBox();
+        if (title === null || title.y > 300) findings.push(`${path}: its title is not on the first screen`);
+        const unseen = await page.evaluate<readonly string[]>(
+          "Promise.all([...document.images].map((each) => each.decode().then(() => [], () => [each.src]))).then((all) => all.flat())",
+        );
+        findings.push(...unseen.map((each) => `${path}: the picture ${each} does not load`));
       }
-    },
-  );
+      await page.goto(`${scene.url}/docs/reference#resolveSession`);
+      expect(await page.locator("details.operation").count()).toBe(described);
+      await page.locator("#resolveSession[open]").waitFor();
+      await page.getByRole("searchbox", { name: "Search the docs" }).fill("assert_absent");
+      await page.locator(".found a").first().click();
+      await page.waitForURL(/\/docs\/.+#/);
+      expect(findings).toEqual([]);
+      expect(visited.faults).toEqual([]);
+      await visited.close();
+    }
+  });
 
   it("opens the page that a problem of the API names [PEO-4]", async () => {
     const answer = await fetch(`${scene.url}/v1/sessions/${scene.ended.id}/keepalive`, {

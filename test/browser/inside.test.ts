@@ -37,23 +37,19 @@ describe.skipIf(browserMissing !== null)("the inside of a sandbox", () => {
   afterAll(async () => {
     await browser?.close();
     await world?.stop();
-  }, 60_000);
+  });
 
   async function started(): Promise<SessionView> {
     const { id } = await api.create({ labels: { team: "web" }, idle_timeout_seconds: 3_600 });
-    return until(
-      `session ${id} runs`,
-      async () => {
-        const view = await api.session(id);
-        return view.status === "running" ? view : null;
-      },
-      60_000,
-    );
+    return until(`session ${id} runs`, async () => {
+      const view = await api.session(id);
+      return view.status === "running" ? view : null;
+    });
   }
   /** Runs a command in it and waits for its end. */
   async function done(id: string, command: string): Promise<void> {
     const job = await api.run(id, { command });
-    await until(command, async () => (await api.job(id, job.id)).ended_at !== null, 30_000);
+    await until(command, async () => (await api.job(id, job.id)).ended_at !== null);
   }
   const enter = async (around: Surroundings = {}): Promise<Visit> => {
     const visited = await visit(browser, world.stack.url, around);
@@ -148,7 +144,7 @@ describe.skipIf(browserMissing !== null)("the inside of a sandbox", () => {
     await eventually(() => shown(page)).toContain("still 42");
     await page.screenshot({ path: join(pictures, "terminal-light-desktop.png") });
     await page.keyboard.press("Control+F6");
-    expect(await page.evaluate("document.activeElement.tagName")).toBe("H1");
+    await eventually(() => page.evaluate("document.activeElement.tagName")).toBe("H1");
     await page.getByRole("button", { name: "End it …" }).click();
     const dialog = page.getByRole("dialog", { name: "End the terminal" });
     expect(await dialog.textContent()).toContain("everything that was started in it is ended");
@@ -167,7 +163,7 @@ describe.skipIf(browserMissing !== null)("the inside of a sandbox", () => {
     const { page } = visited;
     await open(visited, running.id, "ports");
     const row = page.getByRole("row", { name: new RegExp(String(port)) });
-    await row.waitFor({ timeout: 30_000 });
+    await row.waitFor();
     expect(await row.textContent()).toContain("node");
     const [tab] = await Promise.all([
       page.context().waitForEvent("page"),
@@ -201,7 +197,7 @@ describe.skipIf(browserMissing !== null)("the inside of a sandbox", () => {
     await taking.getByLabel("Name (may stay empty)").fill("by-hand");
     expect(await taking.textContent()).toContain(`mooring snapshots create ${running.id} by-hand`);
     await taking.getByRole("button", { name: "Take it" }).click();
-    await taking.getByText("It is saved").waitFor({ timeout: 60_000 });
+    await taking.getByText("It is saved").waitFor();
     await taking.getByRole("link", { name: "by-hand" }).click();
 
     const row = page.getByRole("row", { name: /by-hand/ });
@@ -216,14 +212,14 @@ describe.skipIf(browserMissing !== null)("the inside of a sandbox", () => {
     expect(await axeFindings(page)).toEqual([]);
 
     // A session that is being started from it would fail when it went.
-    await until("it runs", async () => (await api.session(begun)).status === "running", 60_000);
+    await until("it runs", async () => (await api.session(begun)).status === "running");
     await row.getByRole("button", { name: "Delete …" }).click();
     const deleting = page.getByRole("dialog", { name: "Delete a snapshot" });
     const sure = deleting.getByRole("button", { name: "Delete", exact: true });
     expect(await sure.isDisabled()).toBe(true);
     await deleting.getByLabel("to say that you mean this one").fill("by-hand");
     await sure.click();
-    await deleting.getByText("Proven deleted").waitFor({ timeout: 30_000 });
+    await deleting.getByText("Proven deleted").waitFor();
     await deleting.getByRole("button", { name: "Close", exact: true }).last().click();
     await page.getByText("There is none yet.").waitFor();
 
@@ -233,28 +229,24 @@ describe.skipIf(browserMissing !== null)("the inside of a sandbox", () => {
     const forking = page.getByRole("dialog", { name: "Fork it" });
     await forking.getByRole("button", { name: "Fork", exact: true }).click();
     const fork = forking.getByRole("listitem").getByRole("link");
-    await fork.waitFor({ timeout: 60_000 });
+    await fork.waitFor();
     for (const id of [begun, (await fork.textContent()) ?? ""]) await api.delete(id);
     expect(visited.faults).toEqual([]);
     await visited.close();
-  }, 180_000);
+  });
 
   it("verifies the signed receipts of a session in the browser, and finds a changed one", async () => {
     const ended = await started();
     await api.delete(ended.id);
-    await until("it is proven gone", async () => (await api.session(ended.id)).status === "terminated", 60_000);
+    await until("it is proven gone", async () => (await api.session(ended.id)).status === "terminated");
     const visited = await enter();
     const { page } = visited;
     await open(visited, ended.id, "receipt");
     const verdict = page.getByRole("region", { name: "Verification" });
-    await until(
-      "it is signed and verified",
-      async () => {
-        await verdict.getByRole("button", { name: "Verify" }).click();
-        return (await verdict.getByText("Verified.").count()) > 0;
-      },
-      30_000,
-    );
+    await until("it is signed and verified", async () => {
+      await verdict.getByRole("button", { name: "Verify" }).click();
+      return (await verdict.getByText("Verified.").count()) > 0;
+    });
     // One byte of what the server sends is changed on its way.
     await page.route("**/receipts", async (route) => {
       const answer = await route.fetch();
@@ -327,5 +319,5 @@ async function shown(page: Page): Promise<string> {
 
 /** A shell on a busy machine takes seconds to say something. */
 function eventually<T>(look: () => T | Promise<T>) {
-  return expect.poll(look, { timeout: 30_000 });
+  return expect.poll(look);
 }

@@ -21,21 +21,17 @@ describe.skipIf(!canBox)("over the fake of the container API, local", () => {
 });
 
 describe.skipIf(!canBox)("over the fake of the container API, the home of a sandbox's user", () => {
-  it(
-    "is the workspace: what a program writes below /home/user is what a pause keeps [TRA-13]",
-    { timeout: 180_000 },
-    async () => {
-      const world = await containerHarness("deployed").open();
-      try {
-        const session = new ContractSession(world);
-        const wrapper = await session.held();
-        const id = await session.startJob("writes", "echo kept > /home/user/in-home && cat in-home && echo $HOME");
-        const look = async () => valueOf(await wrapper.job(id, 1_000, bound()), "job");
-        const ended = await session.becomes("ended", look, ({ state }) => state !== "running");
-        expect(atob(ended.tail_base64)).toBe("kept\n/home/user\n");
-      } finally {
-        await world.close();
-      }
-    },
-  );
+  it("is the workspace: what a program writes below /home/user is what a pause keeps [TRA-13]", async () => {
+    const world = await containerHarness("deployed").open();
+    try {
+      const session = new ContractSession(world);
+      const wrapper = await session.held();
+      const id = await session.startJob("writes", "echo kept > /home/user/in-home && cat in-home && echo $HOME");
+      const look = async () => valueOf(await wrapper.job(id, 1_000, bound()), "job");
+      const ended = await session.becomes("ended", look, ({ state }) => state !== "running");
+      expect(atob(ended.tail_base64)).toBe("kept\n/home/user\n");
+    } finally {
+      await world.close();
+    }
+  });
 });

@@ -22,11 +22,14 @@ import type { RenewalReply } from "../../src/protocol/sandbox/wrapper.ts";
 import type { Power, ProviderWorld, WorldPowers } from "./provider-harness.ts";
 
 /** Real processes of a busy machine need seconds to start. A bound that only ends a check that has failed. */
-const callMs = 45_000;
-const comesMs = 30_000;
+const callMs = 60_000;
+const comesMs = 60_000;
+/** What a busy machine may add to a bound that a call was given. Whoever does not keep the bound waits far longer, or for ever. */
+const lateMs = 10_000;
 const graceMs = 2_000;
 const jobGraceMs = 400;
-const ttlMs = 60_000;
+/** Longer than any check takes. */
+const ttlMs = 300_000;
 
 export function bound(timeoutMs = callMs): CallBound {
   return { timeoutMs, signal: new AbortController().signal };
@@ -47,7 +50,7 @@ export class ContractSession {
       sandboxId: isolatedSandboxId(sessionId, generation),
       instanceId: `i${sessionId}` as InstanceId,
       secret: `${sessionId}${sessionId}${sessionId}${sessionId}`.slice(0, 64),
-      launchNotAfter: world.now() + 60_000,
+      launchNotAfter: world.now() + 300_000,
       leaseTtlMs: ttlMs,
       jobGraceMs,
       stopGraceMs: graceMs,
@@ -122,7 +125,7 @@ export class ContractSession {
   }
 
   async startJob(id: string, command: string, stdinOpen = false): Promise<JobId> {
-    const order = { id, command, timeout_ms: 60_000, ...(stdinOpen ? { stdin_open: true } : {}) };
+    const order = { id, command, timeout_ms: 600_000, ...(stdinOpen ? { stdin_open: true } : {}) };
     valueOf(await this.world.settle(this.wrapper().startJob(order, bound())), `job ${id}`);
     return id as JobId;
   }
@@ -146,6 +149,12 @@ export class ContractSession {
       withinMs,
     );
   }
+}
+
+/** Fails when it began longer ago than the bounds of its calls together allow. */
+export function assertWithin(world: ProviderWorld, began: number, boundsMs: number): void {
+  const took = world.now() - began;
+  assert.ok(took < boundsMs + lateMs, `it took ${took} ms, longer than its bound of ${boundsMs} ms allows`);
 }
 
 export function valueOf<T>(result: ProviderResult<T>, what: string): T {

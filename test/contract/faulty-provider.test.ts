@@ -71,7 +71,7 @@ const faulty: readonly Faulty[] = [
     caughtBy: "a look that hangs",
     broken: (honest) => ({
       observe: (target, beganAt) =>
-        honest.observe(target, beganAt, { timeoutMs: 3_000, signal: new AbortController().signal }),
+        honest.observe(target, beganAt, { timeoutMs: 30_000, signal: new AbortController().signal }),
     }),
   },
   {

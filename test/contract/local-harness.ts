@@ -112,7 +112,7 @@ class LocalWorld implements ProviderWorld {
       disturb: (call, fault) => this.#disturb(call, fault),
       restart: async (until) => {
         await host.kill("SIGKILL");
-        await host.start(until === "scanning" ? ["--scan-delay-ms", "1000"] : []);
+        await host.start(until === "scanning" ? ["--scan-delay-ms", "5000"] : []);
       },
       takeDown: async () => void (await host.kill("SIGKILL")),
       freeze: async ({ instanceId }) => void process.kill((await host.instance(instanceId)).wrapper_pid, "SIGSTOP"),

@@ -94,8 +94,7 @@ export function inTerminal(args: readonly string[], env: Env): Terminal {
     screen,
     raw: () => raw,
     type: (keys) => void child.stdin.write(keys),
-    shows: async (pattern) =>
-      void (await until(`the terminal shows ${pattern}`, async () => pattern.test(screen()), 60_000)),
+    shows: async (pattern) => void (await until(`the terminal shows ${pattern}`, async () => pattern.test(screen()))),
     ended,
   };
 }

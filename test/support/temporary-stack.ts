@@ -1,9 +1,16 @@
-/** A stack for one test file: its own directory and ports, short clocks, gone afterwards with everything it started. */
+/** A stack for one test file: its own directory and ports, clocks for a busy machine, gone afterwards with everything it started. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { demoVars } from "../../scripts/demo/story.ts";
+import { varsOf } from "../../scripts/demo/story.ts";
 import { Stack, type StackOrder } from "../../scripts/stack/stack.ts";
+
+/**
+ * Renewals come often, so that a test hears soon of what a sandbox reports. Nothing here may run out on a machine that stands still for
+ * a minute: no lease is lost, and a stop attempt has the minute of the defaults. A test that waits for the end of a lease says so with a
+ * LEASE_TTL_SECONDS of its own.
+ */
+export const calmVars = varsOf({ leaseSeconds: 300, renewSeconds: 2, lookSeconds: 10 });
 
 export interface TemporaryStack {
   readonly stack: Stack;
@@ -17,7 +24,7 @@ export async function temporaryStack(overrides: Partial<StackOrder> = {}): Promi
     stateDirectory: directory,
     secretsFile: join(directory, "secrets"),
     port: 0,
-    vars: demoVars,
+    vars: calmVars,
     faults: false,
     reload: false,
     cronSeconds: null,

@@ -1,5 +1,8 @@
-/** Waits for a condition instead of a time. Looks every 20 ms; the bound only ends a test that has failed. */
-export async function until<T>(what: string, look: () => T | Promise<T>, withinMs = 15_000): Promise<NonNullable<T>> {
+/**
+ * Waits for a condition instead of a time. Looks every 20 ms. The bound only ends a test that has failed, and says what it waited for: on a
+ * machine whose cores twenty others want too, what takes a second takes half a minute.
+ */
+export async function until<T>(what: string, look: () => T | Promise<T>, withinMs = 90_000): Promise<NonNullable<T>> {
   const end = performance.now() + withinMs;
   for (;;) {
     const seen = await look();

@@ -7,7 +7,6 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { leanNodeFlags } from "../../src/protocol/sandbox/agent-places.ts";
@@ -24,6 +23,7 @@ import {
   type WrapperJobDetail,
   type WrapperJobOrder,
 } from "../../src/protocol/sandbox/wrapper.ts";
+import { until } from "./until.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 let bundle: Promise<string> | null = null;
@@ -56,15 +56,6 @@ export async function disposeInstances(): Promise<void> {
 export function removeDirectories(): void {
   bundle = null;
   for (const path of directories.splice(0)) rmSync(path, { recursive: true, force: true, maxRetries: 3 });
-}
-
-/** Polls until it is true; names what it waited for when it never is. */
-export async function until(what: string, isTrue: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`Waited ${withinMs} ms in vain: ${what}`);
-    await pause(20);
-  }
 }
 
 export interface Seen {
@@ -118,7 +109,7 @@ export function bootDocument(changes: Partial<WrapperBoot> = {}): WrapperBoot {
     instance_id: randomUUID(),
     generation: 7,
     secret: randomBytes(32).toString("hex"),
-    launch_not_after: Date.now() + 60_000,
+    launch_not_after: Date.now() + 600_000,
     // Longer than a whole file of tests takes on a busy machine: most renew it once only.
     lease_ttl_ms: 600_000,
     job_grace_ms: 500,
@@ -250,7 +241,7 @@ export class Instance {
   }
 
   async start(order: Partial<WrapperJobOrder> & { id: string }): Promise<WrapperJob> {
-    const response = await this.call("POST", "/jobs", { timeout_ms: 60_000, ...order });
+    const response = await this.call("POST", "/jobs", { timeout_ms: 600_000, ...order });
     if (response.status > 201) throw new Error(`Job refused: ${response.status} ${await response.text()}`);
     return wrapperJob.parse(await response.json());
   }
@@ -274,8 +265,8 @@ export class Instance {
     return readOrEmpty(join(this.boot.state_dir, "wrapper.log"));
   }
 
-  async allGone(withinMs = 20_000): Promise<void> {
-    await until("no process of the instance", () => this.processes().length === 0, withinMs);
+  async allGone(): Promise<void> {
+    await until("no process of the instance", () => this.processes().length === 0);
   }
 
   async dispose(): Promise<void> {

@@ -156,16 +156,13 @@ describe("auto_resume", () => {
     expect(replies.map((reply) => reply.status)).toEqual(Array.from({ length: 8 }, () => 201));
     await client.session.driveTo("running");
     await expect
-      .poll(
-        async () => {
-          await client.session.wake();
-          const jobs = await Promise.all(
-            replies.map(async (_, index) => bodyOf(await client.send("GET", `/jobs/j${index}`), jobView)),
-          );
-          return jobs.every((job) => job.state === "succeeded");
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        await client.session.wake();
+        const jobs = await Promise.all(
+          replies.map(async (_, index) => bodyOf(await client.send("GET", `/jobs/j${index}`), jobView)),
+        );
+        return jobs.every((job) => job.state === "succeeded");
+      })
       .toBe(true);
     expect(client.session.calls("launch")).toHaveLength(2);
   });
@@ -227,7 +224,7 @@ describe("a job that cannot run yet", () => {
     const made = await client.send("POST", "/jobs", { id: "early", command: "echo at last" });
     expect(made.status).toBe(201);
     const job = async () => await bodyOf(await client.send("GET", "/jobs/early"), jobView);
-    await expect.poll(async () => (await job()).held_back?.retry_at ?? null, { timeout: 5_000 }).not.toBeNull();
+    await expect.poll(async () => (await job()).held_back?.retry_at ?? null).not.toBeNull();
     expect(await job()).toMatchObject({
       state: "queued",
       held_back: { detail: expect.stringContaining("provisioning") as string },
@@ -235,13 +232,10 @@ describe("a job that cannot run yet", () => {
     client.session.fate(null);
     await client.session.driveTo("running");
     await expect
-      .poll(
-        async () => {
-          await client.session.wake();
-          return (await job()).state;
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        await client.session.wake();
+        return (await job()).state;
+      })
       .toBe("succeeded");
     expect(await job()).toMatchObject({ held_back: null, output_tail: "at last\n" });
   });

@@ -2,7 +2,7 @@
  * Shared containers as an operator meets them: the real routes, registries and sessions in workerd, and a provider that does
  * not let a container end. What is shown is what is stored; every way out is taken to its end.
  */
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { adminLogPage } from "../../src/protocol/resources/operator/fleet.ts";
 import { containerPage, containerView, type ContainerView } from "../../src/protocol/resources/operator/containers.ts";
 import type { ContainerId } from "../../src/domain/state/ids.ts";
@@ -18,9 +18,6 @@ import { callsAbout, destructions, Sharing } from "../support/workers/rigged-ten
 const refused: Fault = { type: "fail_before", effect: "unknown" };
 const hour = 3_600_000;
 const why = "the host was switched off at eleven";
-
-// Alarms follow the platform's clock, which is behind: none fires by itself.
-beforeAll(() => setAhead(hour));
 
 async function ask(method: string, path: string, json?: unknown, headers: Record<string, string> = {}) {
   const call = { key: adminToken, headers, ...(json === undefined ? {} : { json }) };

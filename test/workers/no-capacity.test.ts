@@ -34,7 +34,7 @@ class Client {
   }
 
   async running(name: string): Promise<Rigged> {
-    const made = await this.create(name, 10);
+    const made = await this.create(name, 60);
     expect(made.status).toBe(201);
     return new Rigged(this.tenant, (await bodyOf(made, sessionView)).id);
   }
@@ -47,9 +47,12 @@ class Client {
   async blocked(name: string): Promise<{ readonly session: Rigged; readonly view: SessionView }> {
     const made = await this.create(name, 1);
     expect(made.status).toBe(202);
-    const view = await bodyOf(made, sessionView);
-    expect(made.headers.get("location")).toBe(`/v1/sessions/${view.id}`);
-    return { session: new Rigged(this.tenant, view.id), view };
+    const { id } = await bodyOf(made, sessionView);
+    expect(made.headers.get("location")).toBe(`/v1/sessions/${id}`);
+    const session = new Rigged(this.tenant, id);
+    // The answer came after a second, whether or not the first launch had been refused by then.
+    await expect.poll(async () => (await this.read(session)).blocked).not.toBeNull();
+    return { session, view: await this.read(session) };
   }
 }
 
@@ -185,7 +188,9 @@ describe("a resume while the provider has no instance", () => {
     await session.driveTo("paused");
     full();
     expect((await client.send("POST", `${path}/resume`, {}, { prefer: "wait=1" })).status).toBe(202);
-    expect(await client.read(session)).toMatchObject({ status: "provisioning", blocked: { code: "no_capacity" } });
+    await expect
+      .poll(() => client.read(session))
+      .toMatchObject({ status: "provisioning", blocked: { code: "no_capacity" } });
     await session.driveTo("paused", 1_200);
     await expect.poll(() => session.registry.ledger()).toMatchObject({ used: 0, imbalances: [] });
     expect(await session.registry.breaker()).toEqual({ type: "closed", failures: [] });

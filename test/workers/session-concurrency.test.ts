@@ -86,7 +86,7 @@ describe("50 timeouts at once", () => {
 describe("creates of one id at once", () => {
   it("make one session; the others are told it is in flight, or get the same one replayed [API-1] [PHY-9]", async () => {
     const session = new Rigged();
-    const create = () => session.api.create(session.id, session.caller, { timeout_seconds: 600 }, "hash", 5_000);
+    const create = () => session.api.create(session.id, session.caller, { timeout_seconds: 600 }, "hash", 60_000);
     const replies = await twenty(create);
     const answers = replies.map((reply) =>
       reply.ok ? (reply.value.replayed ? "replayed" : "created") : reply.problem.code,

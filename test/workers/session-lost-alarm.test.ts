@@ -21,7 +21,7 @@ it("is found by the cron, looks at itself, and is armed again [FLT-12]", async (
   const caller: Caller = { tenant, requestId: "test", scopes: [] };
   const stub = () => sessions.get(sessions.idFromName(id));
   const alarm = () => runInDurableObject(stub(), (_, state) => state.storage.getAlarm());
-  const created = await (stub() as unknown as SessionApi).create(id, caller, {}, null, 10_000);
+  const created = await (stub() as unknown as SessionApi).create(id, caller, {}, null, 60_000);
   expect(created).toMatchObject({ ok: true, value: { body: { status: "running" } } });
   const registry = tenants.get(tenants.idFromName(tenant)) as unknown as TenantApi;
   await expect.poll(() => registry.ledger()).toMatchObject({ counts: { held: 1 } });

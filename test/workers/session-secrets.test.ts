@@ -47,7 +47,7 @@ describe("at rest", () => {
   it("no row holds what was given as env or stdin, nor a digest that gives it away [SEC-3]", async () => {
     const session = new Rigged();
     const hash = "d1".repeat(32);
-    await session.api.create(session.id, session.caller, { env }, hash, 5_000);
+    await session.api.create(session.id, session.caller, { env }, hash, 60_000);
     const job = { id: "job", command: "echo ran", env: { OTHER: `${secret}-2` } };
     await session.api.createJob(session.caller, job);
     await session.api.createJob(session.caller, { id: "fed", command: "echo fed", stdin: `${secret}-3` });

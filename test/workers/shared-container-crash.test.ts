@@ -3,7 +3,7 @@
  * storage alone. The sessions, the registry and the routes between them are the real ones; the provider is a world that
  * counts what was really done to it.
  */
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { strandedAfterMs, type StoppingContainer } from "../../src/domain/state/container.ts";
 import type { ContainerId } from "../../src/domain/state/ids.ts";
 import type { Call, Fault } from "../memory/fault-plan.ts";
@@ -13,9 +13,6 @@ import { callsAbout, destructions, endPolicy, Sharing } from "../support/workers
 const none: Fault = { type: "none" };
 const deaf: Fault = { type: "hang", deaf: true };
 const refused: Fault = { type: "fail_before", effect: "unknown" };
-
-// Alarms follow the platform's clock, which is behind: none fires by itself, so that every step is the test's.
-beforeAll(() => setAhead(3_600_000));
 
 /** The `count`th call of that op about it is never answered. Answers how to wait for it. */
 function hangsAt(id: ContainerId, op: Call["op"], count: number, fault = deaf): () => Promise<void> {
@@ -234,9 +231,7 @@ it("a frozen container with only ended members, whose registry ends in the middl
   const asked = hangsAt(id, "destroyContainer", 1);
   await session.api.delete(session.caller, "requested");
   // A stop that hangs is told two seconds after it began.
-  await expect
-    .poll(async () => (await sharing.peopled(id)).members.map(({ state }) => state), { timeout: 10_000 })
-    .toEqual(["stopping"]);
+  await expect.poll(async () => (await sharing.peopled(id)).members.map(({ state }) => state)).toEqual(["stopping"]);
   setAhead(strandedAfterMs(endPolicy()));
   void sharing.wake().catch(() => {});
   await asked();

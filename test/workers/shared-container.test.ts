@@ -5,8 +5,6 @@ import type { Caller, SessionApi } from "../../src/session/session-api.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { sessions, tenants } from "../support/workers/mooring.ts";
 
-const patient = { timeout: 20_000, interval: 50 };
-
 function tenant(name: string) {
   const id = `shared-${name}` as TenantId;
   const registry = () => tenants.get(tenants.idFromName(id)) as unknown as TenantApi;
@@ -16,7 +14,7 @@ function tenant(name: string) {
     const api = () => sessions.get(sessions.idFromName(session)) as unknown as SessionApi;
     return {
       id: session,
-      begin: () => api().create(session, caller, { isolation: "shared" }, null, 10_000),
+      begin: () => api().create(session, caller, { isolation: "shared" }, null, 60_000),
       end: () => api().delete(caller, "requested"),
       view: async () => {
         const read = await api().get(caller);
@@ -41,11 +39,11 @@ describe("shared containers as deployed", () => {
     const { container_id: container } = await one.view();
     expect((await other.view()).container_id).toBe(container);
     await one.end();
-    await expect.poll(async () => (await one.view()).status, patient).toBe("terminated");
+    await expect.poll(async () => (await one.view()).status).toBe("terminated");
     expect(await other.view()).toMatchObject({ status: "running", container_id: container });
     expect(await phases()).toEqual({ [container ?? ""]: "open" });
     await other.end();
-    await expect.poll(phases, patient).toEqual({ [container ?? ""]: "gone" });
+    await expect.poll(phases).toEqual({ [container ?? ""]: "gone" });
     expect(await registry().containers(null, 10)).toMatchObject([
       { container: { reason: "empty", retired: { host: "memory-host" }, attempts: 1 }, members: [] },
     ]);
@@ -60,8 +58,8 @@ describe("shared containers as deployed", () => {
       const next = session(round);
       const [, begun] = await Promise.all([last.end(), next.begin()]);
       expect(begun, `round ${round}`).toMatchObject({ ok: true });
-      await expect.poll(async () => (await next.view()).status, patient).toBe("running");
-      await expect.poll(async () => (await last.view()).status, patient).toBe("terminated");
+      await expect.poll(async () => (await next.view()).status).toBe("running");
+      await expect.poll(async () => (await last.view()).status).toBe("terminated");
       const { container_id: mine } = await next.view();
       expect((await phases())[mine ?? ""], `round ${round}`).toBe("open");
       last = next;
@@ -69,7 +67,7 @@ describe("shared containers as deployed", () => {
     expect(await last.view()).toMatchObject({ status: "running", generation: expect.any(Number) });
     const { container_id: mine } = await last.view();
     await expect
-      .poll(async () => Object.entries(await phases()).filter(([, phase]) => phase !== "gone"), patient)
+      .poll(async () => Object.entries(await phases()).filter(([, phase]) => phase !== "gone"))
       .toEqual([[mine, "open"]]);
     expect(await registry().ledger()).toMatchObject({ used: 1, imbalances: [] });
   });

@@ -18,6 +18,9 @@ function fresh(session: SessionId, count: number): ReserveOrder {
   return { sessionId: session, generation: generation(count), sandboxId, createdAt: Date.now(), purpose: "create" };
 }
 
+/** Of `vi.waitFor`, whose own is a second; only against what hangs. */
+const patience = { timeout: 60_000 };
+
 const ids = (count: number) => Array.from({ length: count }, (_, i) => sessionId(`s${i}x`));
 
 describe("TenantObject", () => {
@@ -108,7 +111,7 @@ describe("TenantObject", () => {
       const at = await runInDurableObject(stub, (_, state) => state.storage.getAlarm());
       if (at === null || at < Date.now() + 300_000) throw new Error("not armed for the reservation");
       return at;
-    });
+    }, patience);
     // Before its time nobody is asked.
     expect(await runDurableObjectAlarm(stub)).toBe(true);
     expect(await api.ledger()).toMatchObject({ used: 1, imbalances: [] });

@@ -5,13 +5,8 @@
 import { spawn } from "node:child_process";
 import type { BenchClient } from "../client.ts";
 import { type Measure, median } from "../figure.ts";
-import {
-  processesOf,
-  disposeInstances,
-  removeDirectories,
-  startInstance,
-  until,
-} from "../../support/wrapper-instance.ts";
+import { until } from "../../support/until.ts";
+import { processesOf, disposeInstances, removeDirectories, startInstance } from "../../support/wrapper-instance.ts";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
 import { withLocalHost } from "./local-host.ts";
 

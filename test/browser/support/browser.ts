@@ -1,6 +1,7 @@
 /** Debian's Chromium, headless, as a reader of the console would use it; and everything such a reader would notice going wrong. */
 import { existsSync } from "node:fs";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type Page, type Request } from "playwright-core";
+import { until } from "../../support/until.ts";
 
 const executable = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
@@ -29,12 +30,17 @@ const sizes = {
   phone: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
 } as const;
 
+/** Of every wait for a page: on a machine whose cores twenty others want too, half a minute is not much. */
+const patienceMs = 90_000;
+
 export interface Visit {
   readonly page: Page;
   /** What a reader would notice: errors on the console, refusals of the policy, requests to elsewhere. Empty: nothing. */
   readonly faults: string[];
   /** Paths of the API that the page asked, in order. */
   readonly calls: string[];
+  /** Until the page waits for no answer but that of a stream, which never ends by itself. */
+  atRest(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -44,6 +50,7 @@ export async function visit(
   { theme = "light", size = "desktop" }: Surroundings = {},
 ): Promise<Visit> {
   const context = await browser.newContext({ ...sizes[size], colorScheme: theme, reducedMotion: "reduce" });
+  context.setDefaultTimeout(patienceMs);
   const page = await context.newPage();
   const faults: string[] = [];
   const calls: string[] = [];
@@ -54,6 +61,21 @@ export async function visit(
       faults.push(`${message.type()}: ${message.text()}`);
   });
   page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
+  const pending = new Set<Request>();
+  page.on("request", (request) => {
+    if (request.headers()["accept"] !== "text/event-stream") pending.add(request);
+  });
+  for (const end of ["requestfinished", "requestfailed"] as const)
+    page.on(end, (request) => void pending.delete(request));
+  // What another document asked is nothing to this one.
+  page.on("framenavigated", () => pending.clear());
+  const atRest = async (): Promise<void> => {
+    // The page has had its turn since the last answer when it says so itself, twice.
+    for (let quiet = 0; quiet < 2; quiet = pending.size === 0 ? quiet + 1 : 0) {
+      await until("the page is at rest", () => pending.size === 0);
+      await page.evaluate("0");
+    }
+  };
   page.on("request", (request) => {
     const asked = new URL(request.url());
     if (asked.protocol === "data:" || asked.protocol === "blob:") return;
@@ -66,7 +88,7 @@ export async function visit(
       console.error("refused by the policy: " + [event.violatedDirective, event.blockedURI, event.sample].join(" "));
     });`,
   });
-  return { page, faults, calls, close: () => context.close() };
+  return { page, faults, calls, atRest, close: () => context.close() };
 }
 
 /** Signs in as a person would. */

@@ -13,7 +13,7 @@ export async function show(page: Page, state: "hidden" | "visible"): Promise<voi
 /** The page has what it asked for, or says what went wrong. */
 export async function settled(page: Page): Promise<void> {
   await page.locator("main h1").first().waitFor();
-  await page.locator(".waiting").first().waitFor({ state: "detached", timeout: 30_000 });
+  await page.locator(".waiting").first().waitFor({ state: "detached" });
 }
 
 export async function axeFindings(page: Page): Promise<readonly string[]> {

@@ -39,14 +39,10 @@ export async function setScene(vars: Readonly<Record<string, string>> = {}): Pro
   const stranger = new Api(stack.url, strangerKey, signal);
   const create = async (order: CreateSession): Promise<SessionView> => {
     const { id } = await api.create(order);
-    return await until(
-      `session ${id} runs`,
-      async () => {
-        const now = await api.session(id);
-        return now.status === "running" ? now : null;
-      },
-      60_000,
-    );
+    return await until(`session ${id} runs`, async () => {
+      const now = await api.session(id);
+      return now.status === "running" ? now : null;
+    });
   };
   const send = async (method: string, body?: HostFault): Promise<void> => {
     await fetch(`${stack.hostUrl}/faults`, {
@@ -68,13 +64,13 @@ export async function setScene(vars: Readonly<Record<string, string>> = {}): Pro
   await api.pause(paused.id);
   const ended = await create({ ...seen, task_id: "lint" });
   await api.run(ended.id, { id: "lint", command: "echo checked 214 files, no finding" });
-  await until("the lint has ended", async () => (await api.job(ended.id, "lint")).ended_at !== null, 30_000);
+  await until("the lint has ended", async () => (await api.job(ended.id, "lint")).ended_at !== null);
   await api.delete(ended.id);
-  await until("it is proven gone", async () => (await api.session(ended.id)).status === "terminated", 60_000);
-  await until("it is paused", async () => (await api.session(paused.id)).status === "paused", 60_000);
+  await until("it is proven gone", async () => (await api.session(ended.id)).status === "terminated");
+  await until("it is paused", async () => (await api.session(paused.id)).status === "paused");
   const lost = await create({ ...seen, labels: { team: "web" }, task_id: "index" });
   for (const each of await stack.residue()) if (each.session_id === lost.id) kill(each.pid);
-  await until("it is lost", async () => (await api.session(lost.id)).status === "lost", 90_000);
+  await until("it is lost", async () => (await api.session(lost.id)).status === "lost");
   await create({ ...seen, isolation: "shared", task_id: "review" });
   // Of an event that does not happen here: nothing is sent to anybody.
   await post("/v1/webhooks", { url: "https://example.com/mooring", events: ["session.snapshots_forgotten"] });
@@ -115,10 +111,10 @@ function kill(pid: number): void {
 /** Clocks that a slow machine can follow, but for the one that calls a teardown stuck. */
 export const sceneVars = {
   STUCK_AFTER_SECONDS: "2",
-  STOP_ATTEMPT_SECONDS: "24",
-  LEASE_TTL_SECONDS: "120",
+  STOP_ATTEMPT_SECONDS: "60",
+  LEASE_TTL_SECONDS: "300",
   LEASE_RENEW_SECONDS: "10",
-  OBSERVE_TIMEOUT_SECONDS: "5",
+  OBSERVE_TIMEOUT_SECONDS: "10",
   ALARM_SLIP_SECONDS: "0",
   JOB_GRACE_SECONDS: "1",
   STOP_GRACE_SECONDS: "2",

@@ -187,7 +187,7 @@ async function serverPort(world: ProviderWorld, ask: Inside["ask"]): Promise<num
   await closed.body?.cancel();
   assert.equal(closed.status, 502);
   await started(ask, { argv: power.server(port) });
-  for (let tries = 0; tries < 100; tries += 1) {
+  for (let tries = 0; tries < 600; tries += 1) {
     const reply = await ask("GET", `ports/${port}/inside`);
     const text = await reply.text();
     if (reply.status === 200) {

@@ -109,7 +109,8 @@ async function retireCovers(world: ProviderWorld): Promise<void> {
 
 async function launchOvertaken(world: ProviderWorld): Promise<void> {
   const session = new ContractSession(world);
-  await power(world, "disturb")("launch", { lateByMs: 800 });
+  // Late enough for the retirement to come first on a busy machine.
+  await power(world, "disturb")("launch", { lateByMs: 4_000 });
   const launching = world.provider.launch(session.order, bound());
   await world.wait(100);
   valueOf(await session.retire(), "retire");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Generation, SessionId } from "../../../src/domain/state/ids.ts";
-import { assertAnswer, bound, ContractSession, power, valueOf } from "../contract-session.ts";
+import { assertAnswer, assertWithin, bound, ContractSession, power, valueOf } from "../contract-session.ts";
 import type { FaultKind, ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
 export const observeChecks: readonly ProviderCheck[] = [
@@ -88,10 +88,12 @@ async function saysWho(world: ProviderWorld): Promise<void> {
 }
 
 async function looksDoNotExtend(world: ProviderWorld): Promise<void> {
-  const session = new ContractSession(world, { leaseTtlMs: 1_500, stopGraceMs: 500, jobGraceMs: 100 });
+  const session = new ContractSession(world, { stopGraceMs: 500, jobGraceMs: 100 });
   await session.held();
   await session.startJob("worker", world.jobs.ignoreTerm);
-  await session.becomesAbsent(1_500 + 500 + 3_000);
+  // Its last: only now, so that on a busy machine it outlives what comes before.
+  valueOf(await session.renew({}, 1_500), "the last renewal");
+  await session.becomesAbsent();
 }
 
 async function hangingLook(world: ProviderWorld): Promise<void> {
@@ -99,7 +101,7 @@ async function hangingLook(world: ProviderWorld): Promise<void> {
   await power(world, "disturb")("observe", "hang");
   const began = world.now();
   assertAnswer(await session.observe({}, 300), "unknown");
-  assert.ok(world.now() - began < 2_000, "it took longer than its bound allows");
+  assertWithin(world, began, 300);
 }
 
 async function disturbedLook(world: ProviderWorld, fault: FaultKind): Promise<void> {
@@ -193,7 +195,7 @@ async function frozen(world: ProviderWorld): Promise<void> {
   assertAnswer(await session.observe({}, 2_000), "present", "unknown");
   const health = await world.settle(session.wrapper().health(bound(500)));
   assert.ok(!health.ok, "a frozen wrapper cannot be healthy");
-  assert.ok(world.now() - began < 6_000, "it took longer than its bounds allow");
+  assertWithin(world, began, 2_500);
 }
 
 async function apart(world: ProviderWorld): Promise<void> {

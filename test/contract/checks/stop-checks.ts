@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
+import {
+  assertAnswer,
+  assertFailed,
+  assertWithin,
+  bound,
+  ContractSession,
+  power,
+  valueOf,
+} from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
 export const stopChecks: readonly ProviderCheck[] = [
@@ -84,7 +92,7 @@ async function ignoresTerm(world: ProviderWorld): Promise<void> {
   await session.held();
   await session.startJob("deaf", world.jobs.ignoreTerm);
   valueOf(await session.stop(1_000), "stop");
-  await session.becomesAbsent(3_000);
+  await session.becomesAbsent();
 }
 
 async function forked(world: ProviderWorld): Promise<void> {
@@ -93,7 +101,7 @@ async function forked(world: ProviderWorld): Promise<void> {
   await session.startJob("forks", world.jobs.fork);
   await world.wait(300);
   valueOf(await session.stop(), "stop");
-  await session.becomesAbsent(3_000);
+  await session.becomesAbsent();
   const count = world.can.countProcesses;
   if (count !== undefined)
     assert.equal(await count(session.ref()), 0, "processes are left that the provider does not show");
@@ -105,7 +113,7 @@ async function frozen(world: ProviderWorld): Promise<void> {
   await session.startJob("worker", world.jobs.sleep);
   await power(world, "freeze")(session.ref());
   valueOf(await session.stop(1_000), "stop");
-  await session.becomesAbsent(3_000);
+  await session.becomesAbsent();
 }
 
 async function graceKept(world: ProviderWorld): Promise<void> {
@@ -116,9 +124,11 @@ async function graceKept(world: ProviderWorld): Promise<void> {
   const began = world.now();
   const stopping = world.provider.stop(session.target(), 1_000, bound());
   await world.wait(500);
-  assert.ok(await deaf.isAlive(), "it was killed before its grace was over");
+  const lives = await deaf.isAlive();
+  // A look that came too late says nothing.
+  if (world.now() - began < 1_000) assert.ok(lives, "it was killed before its grace was over");
   valueOf(await world.settle(stopping), "stop");
-  await session.becomesAbsent(1_000);
+  await session.becomesAbsent();
   assert.ok(!(await deaf.isAlive()), "it lives on");
   assert.ok(world.now() - began >= 1_000, "the grace was not kept");
 }
@@ -180,7 +190,7 @@ async function hangs(world: ProviderWorld): Promise<void> {
   await power(world, "disturb")("stop", "hang");
   const began = world.now();
   assertFailed(await world.settle(world.provider.stop(session.target(), 100, bound(300))), "timed_out", "unknown");
-  assert.ok(world.now() - began < 2_000, "it took longer than its bound allows");
+  assertWithin(world, began, 300);
 }
 
 async function twoThings(world: ProviderWorld): Promise<void> {
@@ -215,8 +225,8 @@ async function hidden(world: ProviderWorld): Promise<void> {
   const id = await session.startJob("hides", command);
   const printed = async () => valueOf(await world.settle(session.wrapper().job(id, 64, bound())), "job").tail_base64;
   await session.becomes("hidden", printed, (tail) => atob(tail) === "hidden\n");
+  await session.becomes("what hides", count, (found) => found > 0);
   const { containment } = await session.observe();
-  assert.ok((await count()) > 0, "nothing hides: the check would prove nothing");
   valueOf(await session.stop(), "stop");
   // A provider that says `marker` promises nothing here, and the receipt says so (domain/state/observation.ts).
   if (containment === undefined || containment === "marker") return;

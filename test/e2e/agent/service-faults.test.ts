@@ -7,12 +7,12 @@ import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { call, json, open, type CallBody, type Reply } from "../../support/service-calls.ts";
 import { eventsOf, outcomeOf } from "../../support/service-events.ts";
+import { until } from "../../support/until.ts";
 import {
   disposeInstances,
   removeDirectories,
   startInstance,
   temporaryDirectory,
-  until,
   type Instance,
 } from "../../support/wrapper-instance.ts";
 
@@ -147,30 +147,26 @@ describe("an image without mkfifo", () => {
 });
 
 describe("a service process that is killed", () => {
-  it(
-    "leaves named pipes, which the next one removes; those of another instance stay",
-    { timeout: 60_000 },
-    async () => {
-      const temporary = temporaryDirectory();
-      const killed = await startInstance({ lease_ttl_ms: 600_000, env: { TMPDIR: temporary } });
-      await killed.renew();
-      mkdirSync(join(temporary, ".mooring-pipes-another-instance-x"));
-      const pipes = () => readdirSync(temporary).filter((name) => name.startsWith(".mooring-pipes-"));
-      const ran = () => call(killed, "POST", "/processes", { body: JSON.stringify({ command: "true" }) });
-      expect((await ran()).status).toBeLessThan(300);
-      const [left] = pipes().filter((name) => !name.includes("another"));
-      expect(left).toContain(killed.boot.instance_id);
-      process.kill(servicePid(killed), "SIGKILL");
-      await until("the next one runs", async () => {
-        // A request that meets the one that is being killed breaks off with it.
-        const answer = await ran().catch(() => null);
-        return answer !== null && answer.status < 300;
-      });
-      expect(pipes()).toHaveLength(2);
-      expect(pipes()).not.toContain(left);
-      expect(pipes()).toContain(".mooring-pipes-another-instance-x");
-    },
-  );
+  it("leaves named pipes, which the next one removes; those of another instance stay", async () => {
+    const temporary = temporaryDirectory();
+    const killed = await startInstance({ lease_ttl_ms: 600_000, env: { TMPDIR: temporary } });
+    await killed.renew();
+    mkdirSync(join(temporary, ".mooring-pipes-another-instance-x"));
+    const pipes = () => readdirSync(temporary).filter((name) => name.startsWith(".mooring-pipes-"));
+    const ran = () => call(killed, "POST", "/processes", { body: JSON.stringify({ command: "true" }) });
+    expect((await ran()).status).toBeLessThan(300);
+    const [left] = pipes().filter((name) => !name.includes("another"));
+    expect(left).toContain(killed.boot.instance_id);
+    process.kill(servicePid(killed), "SIGKILL");
+    await until("the next one runs", async () => {
+      // A request that meets the one that is being killed breaks off with it.
+      const answer = await ran().catch(() => null);
+      return answer !== null && answer.status < 300;
+    });
+    expect(pipes()).toHaveLength(2);
+    expect(pipes()).not.toContain(left);
+    expect(pipes()).toContain(".mooring-pipes-another-instance-x");
+  });
 });
 
 describe("what is no file", () => {
@@ -208,10 +204,13 @@ describe("watches", () => {
     writeFileSync(at("watched/new"), "1");
     appendFileSync(at("watched/new"), "2");
     const [id = ""] = ids;
-    const events = json(await rpc("filesystem.Filesystem/GetWatcherEvents", { watcherId: id })) as {
-      events: { type: string; name: string }[];
-    };
-    expect(events.events[0]).toMatchObject({ type: "EVENT_TYPE_CREATE", name: "new" });
+    const first = await until("the new file is told", async () => {
+      const told = json(await rpc("filesystem.Filesystem/GetWatcherEvents", { watcherId: id })) as {
+        events?: { type: string; name: string }[];
+      };
+      return told.events?.[0];
+    });
+    expect(first).toMatchObject({ type: "EVENT_TYPE_CREATE", name: "new" });
     for (const each of ids) await rpc("filesystem.Filesystem/RemoveWatcher", { watcherId: each });
     expect(code(await rpc("filesystem.Filesystem/GetWatcherEvents", { watcherId: id }))).toBe("not_found");
     // A client that goes away leaves nothing.

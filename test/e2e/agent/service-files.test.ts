@@ -5,13 +5,8 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { call, json, open, rawPath } from "../../support/service-calls.ts";
-import {
-  disposeInstances,
-  removeDirectories,
-  startInstance,
-  until,
-  type Instance,
-} from "../../support/wrapper-instance.ts";
+import { until } from "../../support/until.ts";
+import { disposeInstances, removeDirectories, startInstance, type Instance } from "../../support/wrapper-instance.ts";
 
 let instance: Instance;
 let workspace: string;

@@ -167,25 +167,21 @@ it(
   },
 );
 
-it(
-  "the doors of the service process that a job can open take garbage without harm [SEC-4]",
-  { timeout: 120_000 },
-  async () => {
-    const started = await call(instance, "POST", "/processes", {
-      body: JSON.stringify({ command: "cat", stdin: true }),
-    });
-    const { pid } = json(started) as { pid: number };
-    const attack = [
-      // Every descriptor of every process that this user may open by name, and every named pipe on the shelf.
-      "for f in /proc/[0-9]*/fd/*; do case $(readlink $f) in *mooring-pipes*|pipe:*) (head -c 3000 /dev/urandom | timeout 1 dd of=$f conv=notrunc oflag=nonblock) ;; esac; done",
-      "for f in $TMPDIR/.mooring-pipes-*/*; do (head -c 3000 /dev/urandom | timeout 1 dd of=$f conv=notrunc oflag=nonblock) & done; wait",
-    ];
-    const inside = attack.map((line) => line.replace("/proc/[0-9]*/fd", `/proc/${pid}/fd`)).join("; ");
-    await instance.start({ id: "hostile", command: `{ ${inside}; } >/dev/null 2>&1; echo over` });
-    expect((await instance.ended("hostile")).tail).toContain("over");
-    const after = await call(instance, "POST", "/processes", { body: JSON.stringify({ command: "exit 3" }) });
-    expect(after.status).toBe(201);
-    await call(instance, "DELETE", `/processes/${pid}?grace_seconds=0`);
-    expect((await call(instance, "GET", "/files?path=kept")).body.toString()).toBe("kept");
-  },
-);
+it("the doors of the service process that a job can open take garbage without harm [SEC-4]", async () => {
+  const started = await call(instance, "POST", "/processes", {
+    body: JSON.stringify({ command: "cat", stdin: true }),
+  });
+  const { pid } = json(started) as { pid: number };
+  const attack = [
+    // Every descriptor of every process that this user may open by name, and every named pipe on the shelf.
+    "for f in /proc/[0-9]*/fd/*; do case $(readlink $f) in *mooring-pipes*|pipe:*) (head -c 3000 /dev/urandom | timeout 1 dd of=$f conv=notrunc oflag=nonblock) ;; esac; done",
+    "for f in $TMPDIR/.mooring-pipes-*/*; do (head -c 3000 /dev/urandom | timeout 1 dd of=$f conv=notrunc oflag=nonblock) & done; wait",
+  ];
+  const inside = attack.map((line) => line.replace("/proc/[0-9]*/fd", `/proc/${pid}/fd`)).join("; ");
+  await instance.start({ id: "hostile", command: `{ ${inside}; } >/dev/null 2>&1; echo over` });
+  expect((await instance.ended("hostile")).tail).toContain("over");
+  const after = await call(instance, "POST", "/processes", { body: JSON.stringify({ command: "exit 3" }) });
+  expect(after.status).toBe(201);
+  await call(instance, "DELETE", `/processes/${pid}?grace_seconds=0`);
+  expect((await call(instance, "GET", "/files?path=kept")).body.toString()).toBe("kept");
+});

@@ -4,13 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StartProcess } from "../../../src/protocol/resources/sandbox/processes.ts";
 import { call, json, open } from "../../support/service-calls.ts";
 import { eventsOf, outcomeOf, type Outcome } from "../../support/service-events.ts";
+import { until } from "../../support/until.ts";
 import {
   disposeInstances,
   isRunning,
   processesRunning,
   removeDirectories,
   startInstance,
-  until,
   type Instance,
 } from "../../support/wrapper-instance.ts";
 
@@ -161,10 +161,13 @@ describe("its output", () => {
   });
 
   it("[TRA-4] a reader that is stuck does not hold up another one of the same process", async () => {
-    const pid = await started({ command: "sleep 0.5; head -c 8000000 /dev/zero" });
+    // It writes only once both are there.
+    const pid = await started({ command: "read line; head -c 8000000 /dev/zero", stdin: true });
     const stuck = await open(instance, "GET", `/processes/${pid}/output`);
     stuck.pause();
-    const { stdout } = await outcomeOf(eventsOf(await open(instance, "GET", `/processes/${pid}/output`)));
+    const reads = await open(instance, "GET", `/processes/${pid}/output`);
+    await call(instance, "POST", `/processes/${pid}/stdin?end=true`, { body: "go\n" });
+    const { stdout } = await outcomeOf(eventsOf(reads));
     expect(stdout.length).toBe(8_000_000);
     const late = await outcomeOf(eventsOf(stuck));
     expect(late.gaps.length).toBeGreaterThan(0);

@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { call, json } from "../../support/service-calls.ts";
 import { passHeaders } from "../../support/traffic-call.ts";
+import { until } from "../../support/until.ts";
 import {
   disposeInstances,
   isRunning,
   removeDirectories,
   startInstance,
-  until,
   type Instance,
 } from "../../support/wrapper-instance.ts";
 
@@ -118,10 +118,11 @@ describe("a terminal", () => {
 
   it("[TRA-10] a client that stops reading stops its program, and loses nothing", async () => {
     const screen = await terminal({
-      command: "stty -opost; echo up; sleep 0.3; head -c 10000000 /dev/zero | tr '\\0' x; printf END",
+      command: "stty -opost -echo; echo up; read line; head -c 10000000 /dev/zero | tr '\\0' x; printf END",
     });
     await shows(screen, "up");
     screen.socket.pause();
+    type(screen, "\n");
     const written = async () =>
       Number((json(await call(instance, "GET", `/processes/${screen.pid}`)) as { output_bytes: number }).output_bytes);
     let seen = -1;

@@ -22,12 +22,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { FileEntry } from "../../../src/protocol/resources/sandbox/files.ts";
 import { call, json, open, rawPath, type Reply } from "../../support/service-calls.ts";
 import { eventsOf } from "../../support/service-events.ts";
+import { until } from "../../support/until.ts";
 import {
   disposeInstances,
   removeDirectories,
   startInstance,
   temporaryDirectory,
-  until,
   type Instance,
 } from "../../support/wrapper-instance.ts";
 

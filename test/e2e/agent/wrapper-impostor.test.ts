@@ -5,13 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import type { Generation, InstanceId, JobId, SandboxId, SessionId } from "../../../src/domain/state/ids.ts";
 import { HttpWrapperClient } from "../../../src/sandbox/wrapper-client.ts";
-import {
-  disposeInstances,
-  removeDirectories,
-  startInstance,
-  until,
-  type Instance,
-} from "../../support/wrapper-instance.ts";
+import { until } from "../../support/until.ts";
+import { disposeInstances, removeDirectories, startInstance, type Instance } from "../../support/wrapper-instance.ts";
 
 afterEach(disposeInstances);
 afterAll(removeDirectories);
@@ -41,7 +36,7 @@ function clientOf({ boot, port }: Instance): HttpWrapperClient {
   });
 }
 
-const bound = () => ({ timeoutMs: 10_000, signal: new AbortController().signal });
+const bound = () => ({ timeoutMs: 60_000, signal: new AbortController().signal });
 
 /** Reads what it can of guardian and wrapper, kills the wrapper, takes its port, and proves with whatever key it has seen. */
 const impostor = `
@@ -66,19 +61,19 @@ bind();
 describe("the real client", () => {
   it("a job that reads /proc, kills the wrapper, takes its port and answers health is not taken for the instance [PHY-17]", async () => {
     // A grace long enough for the impostor, which ignores TERM, to be asked before the guardian kills it.
-    const instance = await startInstance({ job_grace_ms: 4_000, stop_grace_ms: 6_000 });
+    const instance = await startInstance({ job_grace_ms: 15_000, stop_grace_ms: 20_000 });
     const client = clientOf(instance);
-    expect((await client.renew({ sequence: 1, sent_at: Date.now(), ttl_ms: 60_000 }, bound())).ok).toBe(true);
+    expect((await client.renew({ sequence: 1, sent_at: Date.now(), ttl_ms: 600_000 }, bound())).ok).toBe(true);
     const health = await client.health(bound());
     if (!health.ok) throw new Error("not healthy");
     const { workspace_dir: workspace } = instance.boot;
     writeFileSync(join(workspace, "impostor.cjs"), impostor);
     const argv = [process.execPath, "impostor.cjs", String(instance.port), JSON.stringify(health.value)];
-    await client.startJob({ id: "impostor", argv, timeout_ms: 60_000 }, bound());
+    await client.startJob({ id: "impostor", argv, timeout_ms: 600_000 }, bound());
     await until("the impostor listens", () => existsSync(join(workspace, "bound")));
     for (const answer of [
       await client.health(bound()),
-      await client.renew({ sequence: 2, sent_at: Date.now(), ttl_ms: 60_000 }, bound()),
+      await client.renew({ sequence: 2, sent_at: Date.now(), ttl_ms: 600_000 }, bound()),
       await client.job("impostor" as JobId, 10, bound()),
     ]) {
       expect(answer).toMatchObject({ ok: false, failure: { code: "foreign_instance" } });
@@ -94,9 +89,9 @@ describe("the real client", () => {
     const client = clientOf(instance);
     const id = "talk" as JobId;
     expect(await client.drain(bound())).toMatchObject({ ok: false, failure: { code: "not_ready" } });
-    await client.renew({ sequence: 1, sent_at: Date.now(), ttl_ms: 60_000 }, bound());
+    await client.renew({ sequence: 1, sent_at: Date.now(), ttl_ms: 600_000 }, bound());
     expect(await client.job(id, 10, bound())).toMatchObject({ ok: false, failure: { code: "not_found" } });
-    const order = { id, command: "read line; echo got $line; sleep 300", stdin_open: true, timeout_ms: 60_000 };
+    const order = { id, command: "read line; echo got $line; sleep 300", stdin_open: true, timeout_ms: 600_000 };
     expect(await client.startJob(order, bound())).toMatchObject({ ok: true, value: { state: "running" } });
     expect(await client.writeStdin(id, new TextEncoder().encode("this\n"), false, bound())).toEqual({
       ok: true,

@@ -1,12 +1,12 @@
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { until } from "../../support/until.ts";
 import {
   disposeInstances,
   processesRunning,
   removeDirectories,
   startInstance,
-  until,
   type Instance,
 } from "../../support/wrapper-instance.ts";
 
@@ -180,16 +180,22 @@ describe("stdin", () => {
   });
 });
 
+/** For what has to hear that it is to end before it is killed: on a busy machine that takes seconds. What ends is not waited for. */
+const longGrace = { job_grace_ms: 40_000, stop_grace_ms: 60_000 };
+
 describe("ending", () => {
   it("a job past its timeout is timed_out, and the wrapper lives on [API-11]", async () => {
-    await instance.start({ id: "slow", command: "echo begun; sleep 300", timeout_ms: 1_000 });
-    expect(await instance.ended("slow")).toMatchObject({
+    const own = await startInstance(longGrace);
+    await own.renew();
+    await own.start({ id: "slow", command: "echo begun; sleep 300", timeout_ms: 5_000 });
+    expect(await own.ended("slow")).toMatchObject({
       state: "timed_out",
       exit_code: null,
       signal: "SIGTERM",
       tail: "begun\n",
     });
-    expect((await instance.call("GET", "/health")).status).toBe(200);
+    expect((await own.call("GET", "/health")).status).toBe(200);
+    await own.dispose();
   });
 
   it("a job that ignores SIGTERM is killed after its grace, and one that heeds it may clean up", async () => {
@@ -198,19 +204,22 @@ describe("ending", () => {
     const response = await instance.call("DELETE", "/jobs/deaf-to-term?as=interrupted");
     expect(await response.json()).toMatchObject({ state: "interrupted", signal: "SIGKILL" });
 
-    await instance.start({ id: "tidy", command: "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.1; done" });
-    await instance.printed("tidy", "up");
+    const own = await startInstance(longGrace);
+    await own.renew();
+    await own.start({ id: "tidy", command: "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.1; done" });
+    await own.printed("tidy", "up");
     const [first, second] = await Promise.all([
-      instance.call("DELETE", "/jobs/tidy?as=cancelled"),
-      instance.call("DELETE", "/jobs/tidy?as=interrupted"),
+      own.call("DELETE", "/jobs/tidy?as=cancelled"),
+      own.call("DELETE", "/jobs/tidy?as=interrupted"),
     ]);
     const [a, b] = (await Promise.all([first.json(), second.json()])) as { state: string; exit_code: number }[];
     // The two race on the wire; the first to arrive names it for both.
     expect(a?.state).toBe(b?.state);
     expect(a?.exit_code).toBe(7);
-    expect((await instance.job("tidy")).tail).toContain("bye");
-    expect((await instance.call("DELETE", "/jobs/tidy?as=cancelled")).status).toBe(200);
-    expect((await instance.call("DELETE", "/jobs/tidy?as=lost")).status).toBe(422);
+    expect((await own.job("tidy")).tail).toContain("bye");
+    expect((await own.call("DELETE", "/jobs/tidy?as=cancelled")).status).toBe(200);
+    expect((await own.call("DELETE", "/jobs/tidy?as=lost")).status).toBe(422);
+    await own.dispose();
   });
 
   const nap = (number: number): string => `sleep ${7_000_000 + process.pid}.${number}`;
@@ -278,7 +287,7 @@ describe("ending", () => {
 
 describe("bounds", () => {
   it("more jobs at once than a wrapper takes are refused, and their ids stay free", async () => {
-    const order = (index: number) => ({ id: `many-${index}`, command: "sleep 300", timeout_ms: 60_000 });
+    const order = (index: number) => ({ id: `many-${index}`, command: "sleep 300", timeout_ms: 600_000 });
     const statuses = await Promise.all(
       Array.from({ length: 70 }, async (_, index) => (await instance.call("POST", "/jobs", order(index))).status),
     );

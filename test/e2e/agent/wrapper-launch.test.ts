@@ -10,6 +10,7 @@ import {
   wrapperProof,
   wrapperReady,
 } from "../../../src/protocol/sandbox/wrapper.ts";
+import { until } from "../../support/until.ts";
 import {
   bootDocument,
   disposeInstances,
@@ -17,7 +18,6 @@ import {
   removeDirectories,
   spawnGuardian,
   startInstance,
-  until,
 } from "../../support/wrapper-instance.ts";
 import { exitCodes } from "../../../wrapper/agent/exit-codes.ts";
 

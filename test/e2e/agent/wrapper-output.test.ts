@@ -3,13 +3,9 @@ import { readFileSync } from "node:fs";
 import { request, type IncomingMessage } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { controllerToken, wrapperHeaders } from "../../../src/protocol/sandbox/wrapper.ts";
-import {
-  disposeInstances,
-  removeDirectories,
-  startInstance,
-  until,
-  type Instance,
-} from "../../support/wrapper-instance.ts";
+import { pidsRunning } from "../../support/processes.ts";
+import { until } from "../../support/until.ts";
+import { disposeInstances, removeDirectories, startInstance, type Instance } from "../../support/wrapper-instance.ts";
 
 const megabyte = 1_000_000;
 let instance: Instance;
@@ -118,7 +114,7 @@ describe("reading output", () => {
     expect(residentMegabytes() - before).toBeLessThan(60);
     stopped.destroy();
     // A quarter of a gigabyte goes through the test as well: slow on a loaded machine.
-  }, 120_000);
+  });
 
   it("one line of 10 MB is nothing special [FEN-9]", async () => {
     await instance.start({ id: "long-line", command: `head -c ${10 * megabyte} /dev/zero | tr '\\0' x; echo` });
@@ -204,9 +200,16 @@ describe("reading output", () => {
 
   it("a job whose output nobody reads any more, because what wrote it escaped, still ends", async () => {
     // It hides from group, environment and parent, and keeps the pipe open: only a container could hold it.
-    const command = "(env -i setsid sh -c '/bin/sleep 6 & exit' &) ; sleep 0.3; echo up";
-    await instance.start({ id: "escaped", command });
-    await until("its end", async () => (await instance.job("escaped")).state !== "running", 5_000);
-    expect(await instance.job("escaped")).toMatchObject({ state: "succeeded", tail: "up\n" });
+    const escapes = `/bin/sleep ${9_000_000 + process.pid}`;
+    const command = `(env -i setsid sh -c '${escapes} & exit' &) ; read line; echo up`;
+    await instance.start({ id: "escaped", command, stdin_open: true });
+    await until("it has escaped", () => pidsRunning(escapes).length === 1);
+    try {
+      await instance.call("POST", "/jobs/escaped/stdin?end=1", "go\n");
+      expect(await instance.ended("escaped")).toMatchObject({ state: "succeeded", tail: "up\n" });
+      expect(pidsRunning(escapes)).toHaveLength(1);
+    } finally {
+      for (const pid of pidsRunning(escapes)) process.kill(pid, "SIGKILL");
+    }
   });
 });

@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { baseEnvironment } from "../../../wrapper/proc/marked-environment.ts";
 import { RunningHost } from "../../support/running-host.ts";
+import { until } from "../../support/until.ts";
 import {
   disposeInstances,
   removeDirectories,
   startInstance,
   temporaryDirectory,
-  until,
 } from "../../support/wrapper-instance.ts";
 
 const sockets: Socket[] = [];

@@ -1,6 +1,6 @@
 /** The agent's door to traffic, against real processes: who gets in, which server answers, what is cut, what counts as activity. */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { once } from "node:events";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { trafficHeaders, webTrafficKeys } from "../../../src/protocol/sandbox/traffic.ts";
@@ -8,13 +8,8 @@ import { controllerToken } from "../../../src/protocol/sandbox/wrapper.ts";
 import { freePort } from "../../../scripts/stack/ports.ts";
 import { portIn, serverJob, serverProgram } from "../../support/sandbox-server.ts";
 import { bodyOf, trafficTo, upgradeTo } from "../../support/traffic-call.ts";
-import {
-  disposeInstances,
-  type Instance,
-  removeDirectories,
-  startInstance,
-  until,
-} from "../../support/wrapper-instance.ts";
+import { until } from "../../support/until.ts";
+import { disposeInstances, type Instance, removeDirectories, startInstance } from "../../support/wrapper-instance.ts";
 
 afterEach(disposeInstances);
 afterAll(removeDirectories);
@@ -100,13 +95,16 @@ describe("a port of a sandbox", () => {
 
   it("waits while the sandbox stands still, however long that is; one with a wrong token does not [TRA-15]", async () => {
     const { instance, at } = await withServer();
-    // Longer than a connection may show no token.
-    await instance.call("POST", "/freeze", { for_ms: 3_500, snapshot_id: "s1" });
+    await instance.call("POST", "/freeze", { for_ms: 60_000, snapshot_id: "s1" });
     const waits = trafficTo(instance, at("/echo"));
     const stranger = await trafficTo(instance, at("/echo"), { token: "x".repeat(43) });
     expect(refusalOf(stranger)).toBe("unauthorized");
     stranger.resume();
     expect((await instance.call("POST", "/jobs", { id: "late", command: "true", timeout_ms: 1_000 })).status).toBe(409);
+    // It stands still for longer than a connection may show no token: one that came later has been closed for that.
+    const silent = connect(instance.port, "127.0.0.1").resume();
+    await once(silent, "close");
+    await instance.call("DELETE", "/freeze?snapshot=s1");
     const answer = await waits;
     expect([answer.statusCode, (await bodyOf(answer)).whole]).toEqual([200, true]);
   });

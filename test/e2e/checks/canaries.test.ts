@@ -54,7 +54,7 @@ describe("the broken variants", () => {
     },
   );
 
-  it("is the only thing that fails: unbroken, the same file passes", { timeout: 180_000 }, async () => {
+  it("is the only thing that fails: unbroken, the same file passes", async () => {
     const { noticed, words } = await copy().run({ edits: [], by: byTests("unit/domain/stop/proof") });
     expect(noticed, words).toBe(false);
   });

@@ -14,7 +14,8 @@ const order: ChaosOrder = {
   sessions: 4,
   figures: false,
   slowFaults: false,
-  ttlMs: 12_000,
+  // workerd takes ten seconds to come back, and more on a busy machine: a lease outlives that.
+  ttlMs: 30_000,
   script: [
     ["workerd SIGKILL", "launching"],
     ["same instance twice", "working"],

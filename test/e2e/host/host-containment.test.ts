@@ -10,7 +10,7 @@ import { systemClock, systemIds, testControlPlane } from "../../support/system-r
 import { until } from "../../support/until.ts";
 import { Cgroups } from "../../../wrapper/host/processes/cgroups.ts";
 
-const bound = { timeoutMs: 20_000, signal: new AbortController().signal };
+const bound = { timeoutMs: 60_000, signal: new AbortController().signal };
 let host: RunningHost | null = null;
 let hidden = "";
 afterEach(async () => {
@@ -40,8 +40,8 @@ async function hideOn(options: readonly string[]) {
     sandboxId: isolatedSandboxId(sessionId, generation),
     instanceId: systemIds.id() as InstanceId,
     secret: systemIds.secret(),
-    launchNotAfter: Date.now() + 60_000,
-    leaseTtlMs: 60_000,
+    launchNotAfter: Date.now() + 600_000,
+    leaseTtlMs: 600_000,
     jobGraceMs: 300,
     stopGraceMs: 2_000,
     env: {},
@@ -49,10 +49,10 @@ async function hideOn(options: readonly string[]) {
   const target = { ...order, host: null };
   expect(await sandbox.launch(order, bound)).toMatchObject({ ok: true });
   const wrapper = sandbox.wrapper({ ...target, secret: order.secret });
-  expect(await wrapper.renew({ sequence: 1, sent_at: Date.now(), ttl_ms: 60_000 }, bound)).toMatchObject({ ok: true });
+  expect(await wrapper.renew({ sequence: 1, sent_at: Date.now(), ttl_ms: 600_000 }, bound)).toMatchObject({ ok: true });
   // Nobody who carries a mark, leads its group or is its parent is left when the host looks next.
   const command = `(env -i setsid sh -c "${hidden} & exit" &) ; sleep 300`;
-  await wrapper.startJob({ id: "hides", command, timeout_ms: 60_000 }, bound);
+  await wrapper.startJob({ id: "hides", command, timeout_ms: 600_000 }, bound);
   await until("it hides", () => pidsRunning(hidden).length === 1);
   return {
     running,
@@ -71,7 +71,6 @@ const kernelCounts = Cgroups.open("probe-of-a-test") !== null;
 describe("where the kernel counts", () => {
   it.runIf(kernelCounts)(
     "it is seen and ended with its instance, also after a restart of the host [PHY-14]",
-    { timeout: 60_000 },
     async () => {
       const { running, observe, stop, destroy, wrapper } = await hideOn([]);
       // The job itself ends; what it hid is all that is left of it.
@@ -90,7 +89,7 @@ describe("where the kernel counts", () => {
 });
 
 describe("where it does not", () => {
-  it("every look says that what hides would not be seen [PHY-14]", { timeout: 60_000 }, async () => {
+  it("every look says that what hides would not be seen [PHY-14]", async () => {
     const { observe, stop } = await hideOn(["--no-cgroups"]);
     expect(await observe()).toMatchObject({ answer: "present", containment: "marker" });
     expect(await stop()).toMatchObject({ ok: true });

@@ -84,7 +84,7 @@ it("[BUG-106] a retirement ends the restore, destroying waits for that, and noth
   const { host, world } = await slowHost();
   const { next, restore } = await saved(host, world);
   expect(valueOf(await restore(50), "the first question")).toMatchObject({ done: false });
-  const waiting = restore(10_000);
+  const waiting = restore(50_000);
   valueOf(await next.retire(), "retire");
   expect(await waiting).toMatchObject({ ok: false, failure: { code: "refused_retired" } });
   valueOf(await world.provider.destroy(next.target(), bound()), "destroy");

@@ -74,7 +74,7 @@ it("a tree of odd names, links, modes, times and holes comes back as it was, ten
   }
   // No name was taken for an option or a command.
   expect(existsSync("pwned")).toBe(false);
-}, 120_000);
+});
 
 it("a hole takes no room in the archive", async () => {
   const here = disk();

@@ -21,6 +21,7 @@ import { bootstrapOrderOf, bootstrapReply, type WorkspaceOrder } from "../../../
 import type { WrapperBoot } from "../../../src/protocol/sandbox/wrapper.ts";
 import { makeRepository } from "../../support/git-repository.ts";
 import { pidsRunning } from "../../support/processes.ts";
+import { until } from "../../support/until.ts";
 import {
   bootDocument,
   disposeInstances,
@@ -29,7 +30,6 @@ import {
   spawnGuardian,
   startInstance,
   temporaryDirectory,
-  until,
   type Instance,
 } from "../../support/wrapper-instance.ts";
 

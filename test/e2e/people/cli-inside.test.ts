@@ -15,12 +15,12 @@ let id: string;
 beforeAll(async () => {
   world = await temporaryStack();
   tenant = { MOORING_URL: world.stack.url, MOORING_KEY: await world.stack.apiKey("cli") };
-  const made = await cli(["api", "create-session", "--wait", "30", "--idle-timeout-seconds", "3600"], tenant);
+  const made = await cli(["api", "create-session", "--wait", "60", "--idle-timeout-seconds", "3600"], tenant);
   id = (JSON.parse(made.out) as { readonly id: string }).id;
-}, 240_000);
-afterAll(() => world.stop(), 120_000);
+});
+afterAll(() => world.stop());
 
-it("exec: two outputs apart, the program's exit code, stdin to its end [PEO-1]", { timeout: 120_000 }, async () => {
+it("exec: two outputs apart, the program's exit code, stdin to its end [PEO-1]", async () => {
   const apart = await cli(["exec", "-e", "WHO=you", id, "echo to $WHO; echo beside >&2; exit 9"], tenant);
   expect(apart).toEqual({ code: 9, out: "to you\n", err: "beside\n" });
   const piped = await cli(["exec", "-i", id, "--", "tr", "a-z", "A-Z"], tenant, "shout\n");
@@ -31,28 +31,24 @@ it("exec: two outputs apart, the program's exit code, stdin to its end [PEO-1]",
   expect(unknown).toMatchObject({ code: 4, err: expect.stringContaining("next: ") });
 });
 
-it(
-  "exec -it: keys, colours and the size go through; Ctrl-C is the program's; its exit code comes back [PEO-1]",
-  { timeout: 120_000 },
-  async () => {
-    const terminal = inTerminal(["exec", "-it", id, "--", "sh", "-i"], tenant);
-    await terminal.shows(/[$#] $/);
-    terminal.type("stty size; printf '\\033[31mred\\033[0m\\n'; echo $((6*7))\r");
-    await terminal.shows(/40 120\n/);
-    await terminal.shows(/\n42\n/);
-    expect(terminal.raw()).toContain("\u001b[31mred");
-    // It runs for certain before the key comes: the shell itself passes over Ctrl-C.
-    terminal.type("sh -c 'echo begun-$((1+1)); exec sleep 600'\r");
-    await terminal.shows(/begun-2/);
-    terminal.type("\u0003");
-    terminal.type("echo alive-$((1+1))\r");
-    await terminal.shows(/alive-2/);
-    terminal.type("exit 5\r");
-    expect(await terminal.ended).toBe(5);
-  },
-);
+it("exec -it: keys, colours and the size go through; Ctrl-C is the program's; its exit code comes back [PEO-1]", async () => {
+  const terminal = inTerminal(["exec", "-it", id, "--", "sh", "-i"], tenant);
+  await terminal.shows(/[$#] $/);
+  terminal.type("stty size; printf '\\033[31mred\\033[0m\\n'; echo $((6*7))\r");
+  await terminal.shows(/40 120\n/);
+  await terminal.shows(/\n42\n/);
+  expect(terminal.raw()).toContain("\u001b[31mred");
+  // It runs for certain before the key comes: the shell itself passes over Ctrl-C.
+  terminal.type("sh -c 'echo begun-$((1+1)); exec sleep 600'\r");
+  await terminal.shows(/begun-2/);
+  terminal.type("\u0003");
+  terminal.type("echo alive-$((1+1))\r");
+  await terminal.shows(/alive-2/);
+  terminal.type("exit 5\r");
+  expect(await terminal.ended).toBe(5);
+});
 
-it("attach: left with a key it goes on, and is there when one comes back [PEO-1]", { timeout: 120_000 }, async () => {
+it("attach: left with a key it goes on, and is there when one comes back [PEO-1]", async () => {
   const first = inTerminal(["attach", id], tenant);
   await first.shows(/[$#] $/);
   first.type("KEPT=here; echo set-$((1+1))\r");
@@ -68,7 +64,7 @@ it("attach: left with a key it goes on, and is there when one comes back [PEO-1]
   expect(await second.ended).toBe(0);
 });
 
-it("up opens a terminal in a session with the directory's files", { timeout: 180_000 }, async () => {
+it("up opens a terminal in a session with the directory's files", async () => {
   const folder = mkdtempSync(join(tmpdir(), "mooring-up-"));
   try {
     writeFileSync(join(folder, "note.txt"), "from home\n");
@@ -84,10 +80,10 @@ it("up opens a terminal in a session with the directory's files", { timeout: 180
   }
 });
 
-it("ports: lists who listens, and makes an address that opens it [PEO-1]", { timeout: 120_000 }, async () => {
+it("ports: lists who listens, and makes an address that opens it [PEO-1]", async () => {
   const port = (await freePort(0)) ?? 0;
   await cli(["run", "-d", "-s", id, "-e", `PORT=${port}`, "--", "node", "-e", serverProgram], tenant);
-  await until("it listens", async () => (await cli(["ports", "list", "-q", id], tenant)).out === `${port}\n`, 60_000);
+  await until("it listens", async () => (await cli(["ports", "list", "-q", id], tenant)).out === `${port}\n`);
   expect((await cli(["ports", "list", id], tenant)).out).toMatch(new RegExp(`^PORT +PROGRAM +PID\\n${port} `));
   const opened = await cli(["ports", "open", id, String(port)], tenant);
   const { hostname, port: outside, pathname, search } = new URL(opened.out.trim());
@@ -97,36 +93,30 @@ it("ports: lists who listens, and makes an address that opens it [PEO-1]", { tim
   expect(answer.status).toBe(404);
 });
 
-it(
-  "snapshots and fork: taken, listed, begun with, forked, and deleted with proof after showing what goes [TRA-15] [PEO-3]",
-  { timeout: 240_000 },
-  async () => {
-    await cli(["exec", id, "echo kept > kept.txt"], tenant);
-    const taken = await cli(["snapshots", "create", id, "with-kept"], tenant);
-    expect(taken.code).toBe(0);
-    const snapshot = taken.out.trim();
-    expect((await cli(["snapshots", "list", "-q", "-s", id], tenant)).out).toBe(`${snapshot}\n`);
-    expect((await cli(["snapshots", "list"], tenant)).out).toMatch(
-      new RegExp(`with-kept +${snapshot} +ready +\\d+ kB `),
-    );
-    expect(await cli(["snapshots", "create", id, "with-kept"], tenant)).toMatchObject({ code: 5 });
+it("snapshots and fork: taken, listed, begun with, forked, and deleted with proof after showing what goes [TRA-15] [PEO-3]", async () => {
+  await cli(["exec", id, "echo kept > kept.txt"], tenant);
+  const taken = await cli(["snapshots", "create", id, "with-kept"], tenant);
+  expect(taken.code).toBe(0);
+  const snapshot = taken.out.trim();
+  expect((await cli(["snapshots", "list", "-q", "-s", id], tenant)).out).toBe(`${snapshot}\n`);
+  expect((await cli(["snapshots", "list"], tenant)).out).toMatch(new RegExp(`with-kept +${snapshot} +ready +\\d+ kB `));
+  expect(await cli(["snapshots", "create", id, "with-kept"], tenant)).toMatchObject({ code: 5 });
 
-    const begun = (await cli(["up", "-q", "--snapshot", "with-kept"], tenant)).out.trim();
-    // The name of no directory was given: nothing was uploaded beside the files of the snapshot.
-    expect((await cli(["exec", begun, "ls; cat kept.txt"], tenant)).out).toBe("kept.txt\nkept\n");
-    const forked = await cli(["fork", id, "-n", "2", "-l", "try=b", "--json"], tenant);
-    const { sessions } = JSON.parse(forked.out) as { sessions: { id: string; labels: object }[] };
-    expect(sessions.map(({ labels }) => labels)).toEqual([{ try: "b" }, { try: "b" }]);
-    const [fork] = sessions;
-    expect((await cli(["exec", fork?.id ?? "", "cat kept.txt"], tenant)).out).toBe("kept\n");
+  const begun = (await cli(["up", "-q", "--snapshot", "with-kept"], tenant)).out.trim();
+  // The name of no directory was given: nothing was uploaded beside the files of the snapshot.
+  expect((await cli(["exec", begun, "ls; cat kept.txt"], tenant)).out).toBe("kept.txt\nkept\n");
+  const forked = await cli(["fork", id, "-n", "2", "-l", "try=b", "--json"], tenant);
+  const { sessions } = JSON.parse(forked.out) as { sessions: { id: string; labels: object }[] };
+  expect(sessions.map(({ labels }) => labels)).toEqual([{ try: "b" }, { try: "b" }]);
+  const [fork] = sessions;
+  expect((await cli(["exec", fork?.id ?? "", "cat kept.txt"], tenant)).out).toBe("kept\n");
 
-    const unasked = await cli(["snapshots", "delete", "with-kept"], tenant);
-    expect(unasked).toMatchObject({ code: 2, err: expect.stringContaining(snapshot) });
-    const deleted = await cli(["snapshots", "delete", "-y", "with-kept"], tenant);
-    expect(deleted).toMatchObject({ code: 0, out: expect.stringContaining("found no file") });
-    expect((await cli(["snapshots", "list", "-q"], tenant)).out).toBe("");
-    expect(await cli(["snapshots", "delete", "-y", "with-kept"], tenant)).toMatchObject({ code: 4 });
-    const ids = [begun, ...sessions.map((each) => each.id)];
-    expect((await cli(["end", "-y", ...ids], tenant)).code).toBe(0);
-  },
-);
+  const unasked = await cli(["snapshots", "delete", "with-kept"], tenant);
+  expect(unasked).toMatchObject({ code: 2, err: expect.stringContaining(snapshot) });
+  const deleted = await cli(["snapshots", "delete", "-y", "with-kept"], tenant);
+  expect(deleted).toMatchObject({ code: 0, out: expect.stringContaining("found no file") });
+  expect((await cli(["snapshots", "list", "-q"], tenant)).out).toBe("");
+  expect(await cli(["snapshots", "delete", "-y", "with-kept"], tenant)).toMatchObject({ code: 4 });
+  const ids = [begun, ...sessions.map((each) => each.id)];
+  expect((await cli(["end", "-y", ...ids], tenant)).code).toBe(0);
+});

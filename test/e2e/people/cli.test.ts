@@ -15,17 +15,17 @@ beforeAll(async () => {
   world = await temporaryStack();
   tenant = { MOORING_URL: world.stack.url, MOORING_KEY: await world.stack.apiKey("cli") };
   operator = { MOORING_URL: world.stack.url, MOORING_ADMIN_TOKEN: world.stack.secrets.ADMIN_TOKEN };
-}, 240_000);
-afterAll(() => world.stop(), 120_000);
+});
+afterAll(() => world.stop());
 
-it("run gives the command's output and exit code, and its sandbox is proven gone", { timeout: 120_000 }, async () => {
+it("run gives the command's output and exit code, and its sandbox is proven gone", async () => {
   const { code, out, err } = await cli(["run", "-e", "WHO=you", "echo hello $WHO; exit 7"], tenant);
   expect([code, out]).toEqual([7, "hello you\n"]);
   expect(err).toMatch(/Session [a-z0-9]{20} runs.*\n.*ending\n.*proven gone \(1 stop attempt, 2 looks found nothing\)/);
   expect(await world.stack.residue()).toEqual([]);
 });
 
-it("stdin goes to the command, and --json gives one document with job and receipt", { timeout: 120_000 }, async () => {
+it("stdin goes to the command, and --json gives one document with job and receipt", async () => {
   const piped = await cli(["run", "-i", "--", "tr", "a-z", "A-Z"], tenant, "shout");
   expect([piped.code, piped.out]).toEqual([0, "SHOUT"]);
   const { code, out, err } = await cli(["run", "--json", "--", "true"], tenant);
@@ -33,9 +33,9 @@ it("stdin goes to the command, and --json gives one document with job and receip
   expect(JSON.parse(out)).toMatchObject({ job: { state: "succeeded" }, receipt: { phase: "closed", parked: false } });
 });
 
-it("Ctrl-C ends the session that run made, and says that it is proven gone [PEO-4]", { timeout: 120_000 }, async () => {
+it("Ctrl-C ends the session that run made, and says that it is proven gone [PEO-4]", async () => {
   const running = startCli(["run", "echo begun; sleep 600"], tenant);
-  await until("the job runs", async () => running.said().includes("begun"), 60_000);
+  await until("the job runs", async () => running.said().includes("begun"));
   running.signal("SIGINT");
   const { code, err } = await running.ended;
   expect(code).toBe(130);
@@ -43,7 +43,7 @@ it("Ctrl-C ends the session that run made, and says that it is proven gone [PEO-
   expect(await world.stack.residue()).toEqual([]);
 });
 
-it("in a terminal: colours, a line that renews itself, Ctrl-C from the keyboard", { timeout: 120_000 }, async () => {
+it("in a terminal: colours, a line that renews itself, Ctrl-C from the keyboard", async () => {
   const terminal = inTerminal(["run", "echo begun; sleep 600"], tenant);
   await terminal.shows(/begun/);
   expect(terminal.raw()).toContain("\u001b[");
@@ -53,76 +53,68 @@ it("in a terminal: colours, a line that renews itself, Ctrl-C from the keyboard"
   expect(await world.stack.residue()).toEqual([]);
 });
 
-it(
-  "sessions: a table for people, ids with -q, JSON for scripts; why says what to run [PEO-4]",
-  { timeout: 120_000 },
-  async () => {
-    const made = await cli(["api", "create-session", "--labels", "team=web", "--wait", "30"], tenant);
-    const { id } = JSON.parse(made.out) as { readonly id: string };
-    const listed = () => cli(["sessions", "-l", "team=web"], tenant);
-    await until("the index has it", async () => (await listed()).out.includes("running"), 30_000);
-    const { out } = await listed();
-    expect(out).toMatch(/^ID +STATUS +AGE +ENDS +PROVIDER +LABELS\n/);
-    expect(out).not.toContain("\u001b");
-    expect((await cli(["sessions", "-q", "-l", "team=web"], tenant)).out).toBe(`${id}\n`);
-    expect(JSON.parse((await cli(["sessions", "--json", "-l", "team=web"], tenant)).out)).toMatchObject([{ id }]);
-    for (const env of [tenant, operator]) {
-      expect((await cli(["ls", "-q", "-l", "team=web", "--template", "base"], env)).out).toBe(`${id}\n`);
-      expect((await cli(["ls", "-q", "--template", "python"], env)).out).toBe("");
-    }
-    expect((await cli(["sessions", "--all"], operator)).out).toMatch(new RegExp(`${id} +cli +running`));
+it("sessions: a table for people, ids with -q, JSON for scripts; why says what to run [PEO-4]", async () => {
+  const made = await cli(["api", "create-session", "--labels", "team=web", "--wait", "60"], tenant);
+  const { id } = JSON.parse(made.out) as { readonly id: string };
+  const listed = () => cli(["sessions", "-l", "team=web"], tenant);
+  await until("the index has it", async () => (await listed()).out.includes("running"));
+  const { out } = await listed();
+  expect(out).toMatch(/^ID +STATUS +AGE +ENDS +PROVIDER +LABELS\n/);
+  expect(out).not.toContain("\u001b");
+  expect((await cli(["sessions", "-q", "-l", "team=web"], tenant)).out).toBe(`${id}\n`);
+  expect(JSON.parse((await cli(["sessions", "--json", "-l", "team=web"], tenant)).out)).toMatchObject([{ id }]);
+  for (const env of [tenant, operator]) {
+    expect((await cli(["ls", "-q", "-l", "team=web", "--template", "base"], env)).out).toBe(`${id}\n`);
+    expect((await cli(["ls", "-q", "--template", "python"], env)).out).toBe("");
+  }
+  expect((await cli(["sessions", "--all"], operator)).out).toMatch(new RegExp(`${id} +cli +running`));
 
-    // In a terminal each id opens its page of the console.
-    const seen = inTerminal(["sessions", "-l", "team=web"], tenant);
-    expect(await seen.ended).toBe(0);
-    expect(seen.raw()).toContain(`\u001b]8;;${world.stack.url}/console/sessions/${id}\u001b\\${id}`);
+  // In a terminal each id opens its page of the console.
+  const seen = inTerminal(["sessions", "-l", "team=web"], tenant);
+  expect(await seen.ended).toBe(0);
+  expect(seen.raw()).toContain(`\u001b]8;;${world.stack.url}/console/sessions/${id}\u001b\\${id}`);
 
-    const why = await cli(["why", id], tenant);
-    expect(why.out).toContain("Clocks");
-    expect(why.err).toContain(`/console/sessions/${id}`);
+  const why = await cli(["why", id], tenant);
+  expect(why.out).toContain("Clocks");
+  expect(why.err).toContain(`/console/sessions/${id}`);
 
-    const inside = await cli(["run", "-s", id, "echo $((6 * 7))"], tenant);
-    expect([inside.code, inside.out]).toEqual([0, "42\n"]);
-    await cli(["api", "delete-session", "--yes", id], tenant);
-    await until("it has ended", async () => (await cli(["why", id], tenant)).out.includes("terminated"), 30_000);
-    // No clock runs after the end, all for one reason: it is said once.
-    expect((await cli(["why", id], tenant)).out.match(/no clock runs/g)).toHaveLength(1);
-  },
-);
+  const inside = await cli(["run", "-s", id, "echo $((6 * 7))"], tenant);
+  expect([inside.code, inside.out]).toEqual([0, "42\n"]);
+  await cli(["api", "delete-session", "--yes", id], tenant);
+  await until("it has ended", async () => (await cli(["why", id], tenant)).out.includes("terminated"));
+  // No clock runs after the end, all for one reason: it is said once.
+  expect((await cli(["why", id], tenant)).out.match(/no clock runs/g)).toHaveLength(1);
+});
 
-it(
-  "exit codes are those of docs/cli.md, and every error names the next command [PEO-4]",
-  { timeout: 120_000 },
-  async () => {
-    const nobody = { MOORING_URL: world.stack.url };
-    expect(await cli(["sessions"], nobody)).toMatchObject({
-      code: 3,
-      err: expect.stringMatching(/next: .*mooring login/),
-    });
-    expect(await cli(["sessions"], { ...nobody, MOORING_KEY: "mrg_x" })).toMatchObject({ code: 3 });
-    expect(await cli(["why", "00000000000000000000"], tenant)).toMatchObject({
-      code: 4,
-      err: expect.stringMatching(/next: .*mooring sessions/),
-    });
-    expect(await cli(["sesions"], tenant)).toMatchObject({
-      code: 2,
-      err: expect.stringContaining("Did you mean sessions?"),
-    });
-    expect(await cli(["sessions"], { ...tenant, MOORING_URL: "http://127.0.0.1:9" })).toMatchObject({
-      code: 7,
-      err: expect.stringMatching(/next: .*mooring doctor/),
-    });
-    expect(await cli(["run", "-t", "1", "sleep 60"], tenant)).toMatchObject({ code: 124 });
-    const onTheLine = await cli(["api", "create-session", "--task-id", `mrg_cli_${"a".repeat(30)}`], tenant);
-    expect(onTheLine).toMatchObject({
-      code: 2,
-      err: expect.stringContaining("where every user of this machine can read it"),
-    });
-    expect(onTheLine.err).not.toContain("mrg_cli_a");
-  },
-);
+it("exit codes are those of docs/cli.md, and every error names the next command [PEO-4]", async () => {
+  const nobody = { MOORING_URL: world.stack.url };
+  expect(await cli(["sessions"], nobody)).toMatchObject({
+    code: 3,
+    err: expect.stringMatching(/next: .*mooring login/),
+  });
+  expect(await cli(["sessions"], { ...nobody, MOORING_KEY: "mrg_x" })).toMatchObject({ code: 3 });
+  expect(await cli(["why", "00000000000000000000"], tenant)).toMatchObject({
+    code: 4,
+    err: expect.stringMatching(/next: .*mooring sessions/),
+  });
+  expect(await cli(["sesions"], tenant)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("Did you mean sessions?"),
+  });
+  expect(await cli(["sessions"], { ...tenant, MOORING_URL: "http://127.0.0.1:9" })).toMatchObject({
+    code: 7,
+    err: expect.stringMatching(/next: .*mooring doctor/),
+  });
+  expect(await cli(["run", "-t", "1", "sleep 60"], tenant)).toMatchObject({ code: 124 });
+  const onTheLine = await cli(["api", "create-session", "--task-id", `mrg_cli_${"a".repeat(30)}`], tenant);
+  expect(onTheLine).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("where every user of this machine can read it"),
+  });
+  expect(onTheLine.err).not.toContain("mrg_cli_a");
+});
 
-it("up, cp: files go in and out whole, with their modes; nothing half written", { timeout: 180_000 }, async () => {
+it("up, cp: files go in and out whole, with their modes; nothing half written", async () => {
   const folder = mkdtempSync(join(tmpdir(), "mooring-cp-"));
   try {
     mkdirSync(join(folder, "app/sub"), { recursive: true });

@@ -24,7 +24,7 @@ beforeAll(() => {
   // Its one dependency that the types name.
   symlinkSync(join(repository, "node_modules/zod"), join(project, "node_modules/zod"));
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }));
-}, 180_000);
+});
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
 it("is one module that imports nothing, small, and without a trace of Node [API-10]", async () => {
@@ -49,7 +49,7 @@ it("is imported by its name, in Node as it is [API-10]", () => {
   expect(run("node", ["--input-type=module", "-e", script])).toBe("function");
 });
 
-it("brings its types: a right use compiles, a wrong one does not [API-10]", { timeout: 120_000 }, () => {
+it("brings its types: a right use compiles, a wrong one does not [API-10]", () => {
   const compile = (source: string) => {
     writeFileSync(join(project, "use.ts"), source);
     const args = ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--lib", "es2024,dom,dom.iterable"];

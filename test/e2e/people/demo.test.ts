@@ -18,6 +18,10 @@ interface Run {
   said(): string;
 }
 
+/** What a stack has to come up in, on a machine that is busy with something else (scripts/stack/stack.ts), and its first session. */
+const upMs = 240_000;
+const storyMs = 600_000;
+
 const runs: Run[] = [];
 afterEach(async () => {
   for (const run of runs.splice(0)) {
@@ -45,7 +49,7 @@ function demo(flags: readonly string[] = [], env: Readonly<Record<string, string
 
 it(
   "the README's first command tells the whole story with a receipt for each session, and leaves no process and no file [API-15] [PEO-6]",
-  { timeout: 300_000 },
+  { timeout: storyMs },
   async () => {
     // What a new user is told to type is what runs here.
     const readme = readFileSync(join(repository, "README.md"), "utf8");
@@ -76,10 +80,10 @@ it(
 
 it(
   "leaves no process and no file after Ctrl-C in the middle of a job, also when it is pressed twice [API-15]",
-  { timeout: 120_000 },
+  { timeout: storyMs },
   async () => {
     const run = demo(["--patient"]);
-    await until("the first job writes", () => run.said().includes("step 2 of 5"), 60_000);
+    await until("the first job writes", () => run.said().includes("step 2 of 5"), upMs);
     expect(processesOf(run.directory).length).toBeGreaterThan(4);
     run.child.kill("SIGINT");
     run.child.kill("SIGINT");
@@ -91,10 +95,10 @@ it(
 
 it(
   "says so, exits 1 and leaves no process when the host dies in the middle of a job",
-  { timeout: 120_000 },
+  { timeout: storyMs },
   async () => {
     const run = demo(["--patient"]);
-    await until("the first job writes", () => run.said().includes("step 2 of 5"), 60_000);
+    await until("the first job writes", () => run.said().includes("step 2 of 5"), upMs);
     const host = processesOf(run.directory).find(
       (each) => each.includes("wrapper/host/main.ts") && !each.includes("leash"),
     );
@@ -108,14 +112,14 @@ it(
 
 it(
   "with --open it says where the console shows the story, signed in, and ends by itself where nobody can press Ctrl-C",
-  { timeout: 180_000 },
+  { timeout: storyMs },
   async () => {
     // No display: there is no browser that could be opened.
     const run = demo(["--open", "--patient"], { DISPLAY: "", WAYLAND_DISPLAY: "" });
     const address = await until(
       "the console's address is told",
       () => /Open the console within a minute: (\S+)/.exec(run.said())?.[1] ?? null,
-      60_000,
+      upMs,
     );
     const { origin, pathname, hash } = new URL(address);
     expect([pathname, (await fetch(`${origin}${pathname}`)).status]).toEqual(["/console/login", 200]);

@@ -105,7 +105,7 @@ it.each(nodes)("its command runs and its client is imported with %s [PEO-8]", (n
   expect(run(node, ["--input-type=module", "-e", use], project).trim()).toBe("function function");
 });
 
-it("its types compile under strict, without skipLibCheck [PEO-8]", { timeout: 180_000 }, () => {
+it("its types compile under strict, without skipLibCheck [PEO-8]", () => {
   writeFileSync(
     join(project, "use.ts"),
     `import { Mooring, isProblem, type SessionView } from "mooring";
@@ -131,7 +131,7 @@ export const late = (error: unknown): boolean => isProblem(error, "session_gone"
   run("tsc", [...flags, "use.ts"], project);
 });
 
-it("an outsider's provider is held against the kit from its package", { timeout: 180_000 }, () => {
+it("an outsider's provider is held against the kit from its package", () => {
   writeFileSync(
     join(project, "mine.ts"),
     `import { providerChecks, runCheck, type ProviderHarness, skeletonProvider, type Machines } from "mooring-provider-kit";

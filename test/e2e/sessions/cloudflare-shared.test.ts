@@ -122,7 +122,7 @@ it("two sessions are members of one container, work, end one by one, each with i
 
   const [first, second] = sessions as [SessionCommands, SessionCommands];
   await first.delete(caller, "requested");
-  await until("the first to be proven gone", async () => (await view(first)).status === "terminated", 30_000);
+  await until("the first to be proven gone", async () => (await view(first)).status === "terminated");
   const receipt = (await view(first)).teardown;
   expect(receipt?.evidence).toContain(
     process.getuid?.() === 0 ? "a user that nobody else had" : "environment and lineage",
@@ -134,15 +134,11 @@ it("two sessions are members of one container, work, end one by one, each with i
   expect(world.account.object(container!).container.runs).toBe(true);
 
   await second.delete(caller, "requested");
-  await until("the second to be proven gone", async () => (await view(second)).status === "terminated", 30_000);
-  await until(
-    "the container to be proven gone",
-    async () => {
-      await keeper.work();
-      return registry.containers.containers(null, 10).every(({ container: each }) => each.phase === "gone");
-    },
-    30_000,
-  );
+  await until("the second to be proven gone", async () => (await view(second)).status === "terminated");
+  await until("the container to be proven gone", async () => {
+    await keeper.work();
+    return registry.containers.containers(null, 10).every(({ container: each }) => each.phase === "gone");
+  });
   const [gone] = registry.containers.containers(null, 10);
   expect(gone?.container).toMatchObject({ id: container, phase: "gone", reason: "empty" });
   expect(world.account.object(container!).container.runs).toBe(false);

@@ -15,8 +15,8 @@ beforeAll(async () => {
   const mooring = new Mooring({ url: world.stack.url, key: await world.stack.apiKey("e2e"), timeoutMs: 60_000 });
   session = await mooring.create({ idle_timeout_seconds: 600 }, { waitSeconds: 60 });
   await session.until("running");
-}, 120_000);
-afterAll(() => world.stop(), 60_000);
+});
+afterAll(() => world.stop());
 
 const text = (stream: ReadableStream<Uint8Array>) => new Response(stream).arrayBuffer();
 
@@ -96,7 +96,7 @@ describe("processes", () => {
     expect(await output.next()).toMatchObject({ done: true, value: { exit_code: 0 } });
     const sleeping = await session.start({ command: "sleep 600" });
     await sleeping.signal("SIGTERM");
-    await until("it has ended", async () => (await sleeping.read()).state === "ended", 20_000);
+    await until("it has ended", async () => (await sleeping.read()).state === "ended");
     const other = await session.start({ command: "sleep 600" });
     expect(await other.end()).toMatchObject({ state: "ended" });
     await expect(session.process(999_999).read()).rejects.toMatchObject({ code: "process_not_found" });
@@ -110,27 +110,23 @@ describe("processes", () => {
     };
     const first = await session.terminal({ ...options, cols: 90, rows: 20 });
     first.write("stty size; echo seen\n");
-    await until(
-      "it shows the size",
-      () => Promise.resolve(shown.includes("20 90") && shown.includes("seen\r\n")),
-      20_000,
-    );
+    await until("it shows the size", () => Promise.resolve(shown.includes("20 90") && shown.includes("seen\r\n")));
     first.close();
     expect(await first.closed).toBeNull();
     shown = "";
     const second = await session.terminal({ ...options, pid: first.pid });
-    await until("it shows what was there", () => Promise.resolve(shown.includes("seen\r\n")), 20_000);
+    await until("it shows what was there", () => Promise.resolve(shown.includes("seen\r\n")));
     second.write("exit 4\n");
     expect(await second.closed).toEqual({ exit_code: 4, signal: null });
   });
 });
 
-it("[TRA-9] an end cuts what is open, and nobody is told a made-up exit", { timeout: 90_000 }, async () => {
+it("[TRA-9] an end cuts what is open, and nobody is told a made-up exit", async () => {
   const mooring = new Mooring({ url: world.stack.url, key: await world.stack.apiKey("e2e"), retry: { attempts: 1 } });
   const other = await mooring.create({ idle_timeout_seconds: 300 }, { waitSeconds: 60 });
   await other.until("running");
   const running = other.exec("sleep 600");
-  await until("it runs", async () => (await other.processes()).length === 1, 20_000);
+  await until("it runs", async () => (await other.processes()).length === 1);
   const ended = running.then(
     (result) => ({ result }),
     (error: unknown) => ({ error }),

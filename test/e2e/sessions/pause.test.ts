@@ -14,18 +14,14 @@ let api: Api;
 beforeAll(async () => {
   world = await temporaryStack();
   api = new Api(world.stack.url, await world.stack.apiKey("e2e"), new AbortController().signal);
-}, 90_000);
-afterAll(() => world.stop(), 60_000);
+});
+afterAll(() => world.stop());
 
 const becomes = (id: string, status: SessionView["status"]): Promise<SessionView> =>
-  until(
-    `session ${id} is ${status}`,
-    async () => {
-      const view = await api.session(id);
-      return view.status === status ? view : null;
-    },
-    60_000,
-  );
+  until(`session ${id} is ${status}`, async () => {
+    const view = await api.session(id);
+    return view.status === status ? view : null;
+  });
 
 async function running(): Promise<SessionView> {
   const { id } = await api.create({ idle_timeout_seconds: 600, timeout_seconds: 1_200 });
@@ -79,52 +75,40 @@ it(
   },
 );
 
-it(
-  "a pause lets a running job end, and what it wrote last is there after the resume [DEL-12]",
-  { timeout: 120_000 },
-  async () => {
-    const { id } = await running();
-    const job = await api.run(id, { command: "sleep 3; echo 'at the last moment' > late.txt" });
-    await until("the job runs", async () => (await api.job(id, job.id)).state === "running");
-    await api.pause(id);
-    await expect(api.run(id, { command: "echo sneaked > in.txt" })).rejects.toThrow(/409 session_paused/);
-    await becomes(id, "paused");
-    expect(await api.job(id, job.id)).toMatchObject({ state: "succeeded", exit_code: 0 });
-    await api.resume(id);
-    await becomes(id, "running");
-    expect(await output(id, "cat late.txt; ls")).toBe("at the last moment\nlate.txt\n");
-    await api.delete(id);
-    await becomes(id, "terminated");
-  },
-);
+it("a pause lets a running job end, and what it wrote last is there after the resume [DEL-12]", async () => {
+  const { id } = await running();
+  const job = await api.run(id, { command: "sleep 3; echo 'at the last moment' > late.txt" });
+  await until("the job runs", async () => (await api.job(id, job.id)).state === "running");
+  await api.pause(id);
+  await expect(api.run(id, { command: "echo sneaked > in.txt" })).rejects.toThrow(/409 session_paused/);
+  await becomes(id, "paused");
+  expect(await api.job(id, job.id)).toMatchObject({ state: "succeeded", exit_code: 0 });
+  await api.resume(id);
+  await becomes(id, "running");
+  expect(await output(id, "cat late.txt; ls")).toBe("at the last moment\nlate.txt\n");
+  await api.delete(id);
+  await becomes(id, "terminated");
+});
 
-it(
-  "a paused session that is deleted leaves neither a snapshot nor a process [DEL-13]",
-  { timeout: 120_000 },
-  async () => {
-    const { id } = await running();
-    await output(id, "echo secret > notes.txt");
-    await api.pause(id);
-    await becomes(id, "paused");
-    expect(savedOf(id)).toHaveLength(1);
-    await api.delete(id);
-    await becomes(id, "terminated");
-    expect([savedOf(id), await processesOf(id)]).toEqual([[], 0]);
-  },
-);
+it("a paused session that is deleted leaves neither a snapshot nor a process [DEL-13]", async () => {
+  const { id } = await running();
+  await output(id, "echo secret > notes.txt");
+  await api.pause(id);
+  await becomes(id, "paused");
+  expect(savedOf(id)).toHaveLength(1);
+  await api.delete(id);
+  await becomes(id, "terminated");
+  expect([savedOf(id), await processesOf(id)]).toEqual([[], 0]);
+});
 
-it("a rebuild moves the files of a live session into a new sandbox [REB-2]", { timeout: 120_000 }, async () => {
+it("a rebuild moves the files of a live session into a new sandbox [REB-2]", async () => {
   const before = await running();
   await output(before.id, "echo kept > notes.txt; mkfifo pipe; chmod 751 notes.txt");
   await api.rebuild(before.id);
-  const after = await until(
-    "another generation runs",
-    async () => {
-      const view = await api.session(before.id);
-      return view.status === "running" && view.generation !== before.generation ? view : null;
-    },
-    60_000,
-  );
+  const after = await until("another generation runs", async () => {
+    const view = await api.session(before.id);
+    return view.status === "running" && view.generation !== before.generation ? view : null;
+  });
   expect(await output(after.id, "cat notes.txt; stat -c '%A %F' notes.txt pipe")).toBe(
     "kept\n-rwxr-x--x regular file\nprw-r--r-- fifo\n",
   );

@@ -4,10 +4,9 @@ import type { AddressInfo } from "node:net";
 import { spawnSync } from "node:child_process";
 import { afterAll, expect, it } from "vitest";
 import { repository, toolEnvironment } from "../../../scripts/repository.ts";
-import { demoVars } from "../../../scripts/demo/story.ts";
 import { Api } from "../../../scripts/stack/api.ts";
 import { Stack } from "../../../scripts/stack/stack.ts";
-import { temporaryStack, type TemporaryStack } from "../../support/temporary-stack.ts";
+import { calmVars, temporaryStack, type TemporaryStack } from "../../support/temporary-stack.ts";
 import { until } from "../../support/until.ts";
 
 let world: TemporaryStack | null = null;
@@ -15,19 +14,19 @@ let second: Stack | null = null;
 afterAll(async () => {
   await second?.stop();
   await world?.stop();
-}, 60_000);
+});
 
-it("a second start finds the session, its processes and its job of the first", { timeout: 150_000 }, async () => {
-  // A lease that outlives the restart.
-  world = await temporaryStack({ endSandboxes: false, vars: { ...demoVars, LEASE_TTL_SECONDS: "60" } });
+it("a second start finds the session, its processes and its job of the first", async () => {
+  // A lease that outlives the restart: a start has three minutes on a busy machine.
+  world = await temporaryStack({ endSandboxes: false, vars: { ...calmVars, LEASE_TTL_SECONDS: "900" } });
   const signal = new AbortController().signal;
   const key = await world.stack.apiKey("e2e");
   const first = new Api(world.stack.url, key, signal);
-  const { id } = await first.create({ idle_timeout_seconds: 300 });
-  await until("the session runs", async () => (await first.session(id)).status === "running", 30_000);
+  const { id } = await first.create({ idle_timeout_seconds: 900 });
+  await until("the session runs", async () => (await first.session(id)).status === "running");
   const job = await first.run(id, {
     command: "while [ ! -e go ]; do sleep 0.1; done; echo found it",
-    timeout_seconds: 120,
+    timeout_seconds: 900,
   });
   await until("the job runs", async () => (await first.job(id, job.id)).state === "running");
   const before = (await world.stack.residue()).map((each) => each.pid);
@@ -41,17 +40,13 @@ it("a second start finds the session, its processes and its job of the first", {
   expect(await again.session(id)).toMatchObject({ id, status: "running", generation: expect.any(Number) });
   const touch = await again.run(id, { command: "touch go" });
   await until("the new job is done", async () => (await again.job(id, touch.id)).state === "succeeded");
-  const done = await until(
-    "the old job is done",
-    async () => {
-      const view = await again.job(id, job.id);
-      return view.ended_at === null ? null : view;
-    },
-    30_000,
-  );
+  const done = await until("the old job is done", async () => {
+    const view = await again.job(id, job.id);
+    return view.ended_at === null ? null : view;
+  });
   expect(done).toMatchObject({ state: "succeeded", output_tail: "found it\n" });
   await again.delete(id);
-  await until("the session is gone", async () => (await again.session(id)).status === "terminated", 30_000);
+  await until("the session is gone", async () => (await again.session(id)).status === "terminated");
   expect(await second.residue(new Set([id]))).toEqual([]);
 });
 
@@ -63,7 +58,7 @@ it("npm run dev on a port that is taken says so in one line and exits 1", async 
     cwd: repository,
     env: toolEnvironment({ NO_COLOR: "1" }),
     encoding: "utf8",
-    timeout: 20_000,
+    timeout: 120_000,
   });
   server.close();
   expect(run.status).toBe(1);

@@ -26,7 +26,7 @@ beforeAll(async () => {
   newer = join(temporaryDirectory(), "wrapper-of-tomorrow.js");
   const env = { ...process.env, WRAPPER_AS_PROTOCOL: String(wrapperProtocol + 1) };
   execFileSync(process.execPath, ["scripts/builds/build-wrapper.ts", newer], { cwd: root, env });
-}, 60_000);
+});
 afterEach(async () => {
   session?.close();
   await host?.close();
@@ -64,60 +64,50 @@ const wrapperOf = async ({ id }: LiveSession): Promise<number> =>
   );
 
 describe("an older wrapper under lease", () => {
-  it(
-    "finishes its job, is then replaced with its files, and is proven gone [LEA-17]",
-    { timeout: 120_000 },
-    async () => {
-      const { host: running, session: live } = await launchedWith(older);
-      await live.run(
-        "long",
-        "echo begun > notes.txt; while [ ! -e done ]; do sleep 0.1; done; echo finished >> notes.txt; cat notes.txt",
-      );
-      await until("the job runs", async () => (await live.job("long")).state === "running");
-      const before = await live.view();
-      const oldWrapper = await wrapperOf(live);
+  it("finishes its job, is then replaced with its files, and is proven gone [LEA-17]", async () => {
+    const { host: running, session: live } = await launchedWith(older);
+    await live.run(
+      "long",
+      "echo begun > notes.txt; while [ ! -e done ]; do sleep 0.1; done; echo finished >> notes.txt; cat notes.txt",
+    );
+    await until("the job runs", async () => (await live.job("long")).state === "running");
+    const before = await live.view();
+    const oldWrapper = await wrapperOf(live);
 
-      rowsOf(live, null);
-      await running.kill("SIGKILL");
-      await running.start(["--wrapper", current]);
-      live.restart();
-      // Renewed by the new code, several times over, and left alone while it works.
-      const renewals = () =>
-        JSON.parse(String(live.sql.run("SELECT record FROM lease WHERE phase = 'held'")[0]?.["record"] ?? "{}")) as {
-          renewals?: { sequence: number };
-        };
-      const then = renewals().renewals?.sequence ?? 0;
-      await until("it is renewed by the new code", () => (renewals().renewals?.sequence ?? 0) > then + 3);
-      expect(await live.view()).toMatchObject({ status: "running", generation: before.generation });
-      expect(await wrapperOf(live)).toBe(oldWrapper);
+    rowsOf(live, null);
+    await running.kill("SIGKILL");
+    await running.start(["--wrapper", current]);
+    live.restart();
+    // Renewed by the new code, several times over, and left alone while it works.
+    const renewals = () =>
+      JSON.parse(String(live.sql.run("SELECT record FROM lease WHERE phase = 'held'")[0]?.["record"] ?? "{}")) as {
+        renewals?: { sequence: number };
+      };
+    const then = renewals().renewals?.sequence ?? 0;
+    await until("it is renewed by the new code", () => (renewals().renewals?.sequence ?? 0) > then + 3);
+    expect(await live.view()).toMatchObject({ status: "running", generation: before.generation });
+    expect(await wrapperOf(live)).toBe(oldWrapper);
 
-      execFileSync("touch", [
-        join(running.state, "sandboxes", `${live.id}-g${before.generation}`, "workspace", "done"),
-      ]);
-      await until(
-        "another generation runs",
-        async () => {
-          const view = await live.view();
-          return view.status === "running" && view.generation !== before.generation;
-        },
-        60_000,
-      );
-      expect(await live.job("long")).toMatchObject({
-        state: "succeeded",
-        exit_code: 0,
-        output_tail: "begun\nfinished\n",
-      });
-      await live.run("after", "cat notes.txt");
-      await until("the next job is done", async () => (await live.job("after")).ended_at !== null);
-      expect((await live.job("after")).output_tail).toBe("begun\nfinished\n");
-      expect(await live.events()).toEqual(expect.arrayContaining(["upgrading", "saving", "saved", "sandbox_replaced"]));
-      expect(pidsWith(`MOORING_GENERATION=${before.generation}`)).toEqual([]);
-      expect((await live.view()).teardown).toMatchObject({ generation: before.generation, reason: "upgraded" });
-      expect((await live.view()).teardown?.verified_absent_at).not.toBeNull();
-    },
-  );
+    execFileSync("touch", [join(running.state, "sandboxes", `${live.id}-g${before.generation}`, "workspace", "done")]);
+    await until("another generation runs", async () => {
+      const view = await live.view();
+      return view.status === "running" && view.generation !== before.generation;
+    });
+    expect(await live.job("long")).toMatchObject({
+      state: "succeeded",
+      exit_code: 0,
+      output_tail: "begun\nfinished\n",
+    });
+    await live.run("after", "cat notes.txt");
+    await until("the next job is done", async () => (await live.job("after")).ended_at !== null);
+    expect((await live.job("after")).output_tail).toBe("begun\nfinished\n");
+    expect(await live.events()).toEqual(expect.arrayContaining(["upgrading", "saving", "saved", "sandbox_replaced"]));
+    expect(pidsWith(`MOORING_GENERATION=${before.generation}`)).toEqual([]);
+    expect((await live.view()).teardown).toMatchObject({ generation: before.generation, reason: "upgraded" });
+    expect((await live.view()).teardown?.verified_absent_at).not.toBeNull();
+  });
 
-  it("is not replaced for ever by a host that has nothing newer [LEA-17]", { timeout: 60_000 }, async () => {
+  it("is not replaced for ever by a host that has nothing newer [LEA-17]", async () => {
     const { session: live } = await launchedWith(older);
     const before = await live.view();
     await live.run("j", "sleep 2; echo done");
@@ -126,23 +116,19 @@ describe("an older wrapper under lease", () => {
     expect(await live.events()).not.toContain("upgrading");
   });
 
-  it(
-    "cannot be given a workspace to prepare, and the session says so instead of running without it",
-    { timeout: 60_000 },
-    async () => {
-      host = await RunningHost.start({ arguments: ["--wrapper", older] });
-      session = new LiveSession(host, { provisionMs: 8_000, launchCallMs: 3_000, readyWaitMs: 3_000 });
-      const live = session;
-      await live.create({ workspace: { setup: ["true"] } });
-      await until("it has failed", async () => (await live.view()).status === "failed", 60_000);
-      expect((await live.view()).failure).toContain("cannot prepare a workspace");
-      expect(pidsWith(`MOORING_SESSION_ID=${live.id}`)).toEqual([]);
-    },
-  );
+  it("cannot be given a workspace to prepare, and the session says so instead of running without it", async () => {
+    host = await RunningHost.start({ arguments: ["--wrapper", older] });
+    session = new LiveSession(host, { provisionMs: 20_000, launchCallMs: 15_000, readyWaitMs: 15_000 });
+    const live = session;
+    await live.create({ workspace: { setup: ["true"] } });
+    await until("it has failed", async () => (await live.view()).status === "failed");
+    expect((await live.view()).failure).toContain("cannot prepare a workspace");
+    expect(pidsWith(`MOORING_SESSION_ID=${live.id}`)).toEqual([]);
+  });
 });
 
 describe("a newer wrapper after a rollback", () => {
-  it("is spoken with in the older version, keeps its job and is left alone [LEA-17]", { timeout: 60_000 }, async () => {
+  it("is spoken with in the older version, keeps its job and is left alone [LEA-17]", async () => {
     const { session: live } = await launchedWith(newer);
     rowsOf(live, { protocol: wrapperProtocol + 1, launchedBy: wrapperProtocol + 1, replacement: { type: "none" } });
     live.restart();
@@ -153,7 +139,7 @@ describe("a newer wrapper after a rollback", () => {
     expect(await live.events()).not.toContain("upgrading");
   });
 
-  it("prepares a workspace for the older code as its own wrapper would", { timeout: 60_000 }, async () => {
+  it("prepares a workspace for the older code as its own wrapper would", async () => {
     host = await RunningHost.start({ arguments: ["--wrapper", newer] });
     session = new LiveSession(host);
     const live = session;

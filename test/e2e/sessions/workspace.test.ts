@@ -1,10 +1,11 @@
 /** A workspace through the whole stack: HTTP, workerd, the local host, real git and shells. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { demoVars } from "../../../scripts/demo/story.ts";
 import { Api } from "../../../scripts/stack/api.ts";
 import type { CreateSession, SessionView } from "../../../src/protocol/resources/session/sessions.ts";
 import { makeRepository, type GitRepository } from "../../support/git-repository.ts";
-import { temporaryStack, type TemporaryStack } from "../../support/temporary-stack.ts";
+import { calmVars, temporaryStack, type TemporaryStack } from "../../support/temporary-stack.ts";
 import { until } from "../../support/until.ts";
 import { removeDirectories, temporaryDirectory } from "../../support/wrapper-instance.ts";
 
@@ -12,22 +13,24 @@ let world: TemporaryStack;
 let api: Api;
 let key: string;
 let repository: GitRepository;
+/** A worker that is started again runs on what they are by then. */
+const vars: Record<string, string> = {
+  ...calmVars,
+  WORKSPACE_GIT_SCHEMES: "https,file",
+  // A step lasts through a restart of the worker, which has three minutes on a busy machine.
+  WORKSPACE_STEP_SECONDS: "600",
+  LEASE_TTL_SECONDS: "900",
+};
 beforeAll(async () => {
   repository = makeRepository(temporaryDirectory());
-  const vars = {
-    ...demoVars,
-    WORKSPACE_GIT_SCHEMES: "https,file",
-    WORKSPACE_STEP_SECONDS: "10",
-    LEASE_TTL_SECONDS: "60",
-  };
   world = await temporaryStack({ vars });
   key = await world.stack.apiKey("e2e");
   api = new Api(world.stack.url, key, new AbortController().signal);
-}, 90_000);
+});
 afterAll(async () => {
   await world.stop();
   removeDirectories();
-}, 60_000);
+});
 
 const git = (): NonNullable<CreateSession["workspace"]>["git"] => ({
   url: `file://${repository.directory}`,
@@ -35,14 +38,10 @@ const git = (): NonNullable<CreateSession["workspace"]>["git"] => ({
 });
 
 const becomes = (id: string, status: SessionView["status"]): Promise<SessionView> =>
-  until(
-    `session ${id} is ${status}`,
-    async () => {
-      const view = await api.session(id);
-      return view.status === status ? view : null;
-    },
-    60_000,
-  );
+  until(`session ${id} is ${status}`, async () => {
+    const view = await api.session(id);
+    return view.status === status ? view : null;
+  });
 
 async function output(id: string, command: string): Promise<string> {
   const job = await api.run(id, { command });
@@ -53,66 +52,70 @@ async function output(id: string, command: string): Promise<string> {
   return ended.output_tail ?? "";
 }
 
+async function restartWorker(): Promise<void> {
+  await world.stack.worker?.stop();
+  await world.stack.startWorker();
+}
+
 const residueOf = async (id: string): Promise<number> =>
   (await world.stack.residue()).filter((each) => each.session_id === id).length;
 
-it(
-  "a repository is there before the first job, also through a restart of the controller in the middle [API-9] [LEA-7]",
-  { timeout: 120_000 },
-  async () => {
-    const setup = ["echo building; for i in 1 2 3; do sleep 1; done; cp README built.txt", "cat built.txt"];
-    const { id } = await api.create({ idle_timeout_seconds: null, workspace: { git: git(), setup } });
-    const preparing = await until("a step runs", async () => {
-      const view = await api.session(id);
-      return view.workspace?.steps[1]?.state === "running" ? view : null;
-    });
-    expect(preparing).toMatchObject({ status: "provisioning", workspace: { state: "preparing" } });
-    const job = await api.run(id, { command: "cat built.txt" });
-    await world.stack.worker?.stop();
-    await world.stack.startWorker();
-    const running = await becomes(id, "running");
-    expect(running.generation).toBe(preparing.generation);
-    expect(running.workspace?.steps.map(({ name, state, exit_code }) => [name, state, exit_code])).toEqual([
-      ["clone", "succeeded", 0],
-      ["setup 1", "succeeded", 0],
-      ["setup 2", "succeeded", 0],
-    ]);
-    await until("the job that waited is done", async () => (await api.job(id, job.id)).state === "succeeded");
-    expect((await api.job(id, job.id)).output_tail).toBe("first\n");
-    await output(id, "echo edited > built.txt");
-    await api.pause(id);
-    await becomes(id, "paused");
-    await api.resume(id);
-    expect((await becomes(id, "running")).workspace).toMatchObject({ state: "restored" });
-    expect(await output(id, "cat built.txt README")).toBe("edited\nfirst\n");
-    await api.delete(id);
-    await becomes(id, "terminated");
-  },
-);
+it("a repository is there before the first job, also through a restart of the controller in the middle [API-9] [LEA-7]", async () => {
+  const setup = ["echo building; while [ ! -e go ]; do sleep 0.1; done; cp README built.txt", "rm go; cat built.txt"];
+  const { id } = await api.create({ idle_timeout_seconds: null, workspace: { git: git(), setup } });
+  const preparing = await until("a step runs", async () => {
+    const view = await api.session(id);
+    return view.workspace?.steps[1]?.state === "running" ? view : null;
+  });
+  expect(preparing).toMatchObject({ status: "provisioning", workspace: { state: "preparing" } });
+  const job = await api.run(id, { command: "cat built.txt" });
+  await restartWorker();
+  expect((await api.session(id)).status).toBe("provisioning");
+  writeFileSync(
+    join(world.order.stateDirectory, "host/sandboxes", `${id}-g${preparing.generation}`, "workspace/go"),
+    "",
+  );
+  const running = await becomes(id, "running");
+  expect(running.generation).toBe(preparing.generation);
+  expect(running.workspace?.steps.map(({ name, state, exit_code }) => [name, state, exit_code])).toEqual([
+    ["clone", "succeeded", 0],
+    ["setup 1", "succeeded", 0],
+    ["setup 2", "succeeded", 0],
+  ]);
+  await until("the job that waited is done", async () => (await api.job(id, job.id)).state === "succeeded");
+  expect((await api.job(id, job.id)).output_tail).toBe("first\n");
+  await output(id, "echo edited > built.txt");
+  await api.pause(id);
+  await becomes(id, "paused");
+  await api.resume(id);
+  expect((await becomes(id, "running")).workspace).toMatchObject({ state: "restored" });
+  expect(await output(id, "cat built.txt README")).toBe("edited\nfirst\n");
+  await api.delete(id);
+  await becomes(id, "terminated");
+});
 
-it(
-  "a step that fails, and one that hangs, end the session as failed with the step, its end and its words",
-  { timeout: 120_000 },
-  async () => {
-    const failing = {
-      setup: ['echo "token is $TOKEN"; echo so it goes >&2; exit 7'],
-      env: { TOKEN: "very-secret-token" },
-    };
-    const failed = await api.create({ workspace: { git: git(), ...failing } });
-    const ended = await becomes(failed.id, "failed");
-    expect(ended.failure).toMatch(/step "setup 1" \(2 of 2\) ended with exit code 7.*so it goes/s);
-    expect(ended.workspace?.steps[1]).toMatchObject({
-      state: "failed",
-      exit_code: 7,
-      last_output: "token is [secret]\nso it goes\n",
-    });
-    expect(ended.teardown?.verified_absent_at).not.toBeNull();
+it("a step that fails, and one that hangs, end the session as failed with the step, its end and its words", async () => {
+  const failing = {
+    setup: ['echo "token is $TOKEN"; echo so it goes >&2; exit 7'],
+    env: { TOKEN: "very-secret-token" },
+  };
+  const failed = await api.create({ workspace: { git: git(), ...failing } });
+  const ended = await becomes(failed.id, "failed");
+  expect(ended.failure).toMatch(/step "setup 1" \(2 of 2\) ended with exit code 7.*so it goes/s);
+  expect(ended.workspace?.steps[1]).toMatchObject({
+    state: "failed",
+    exit_code: 7,
+    last_output: "token is [secret]\nso it goes\n",
+  });
+  expect(ended.teardown?.verified_absent_at).not.toBeNull();
 
-    const hanging = await api.create({ workspace: { setup: ["trap '' TERM; setsid sleep 4323.5 & sleep 4323.5"] } });
-    expect((await becomes(hanging.id, "failed")).failure).toContain("ran into its time limit");
-    expect([await residueOf(failed.id), await residueOf(hanging.id)]).toEqual([0, 0]);
-  },
-);
+  // What hangs is waited for until the end of its step.
+  vars["WORKSPACE_STEP_SECONDS"] = "10";
+  await restartWorker();
+  const hanging = await api.create({ workspace: { setup: ["trap '' TERM; setsid sleep 4323.5 & sleep 4323.5"] } });
+  expect((await becomes(hanging.id, "failed")).failure).toContain("ran into its time limit");
+  expect([await residueOf(failed.id), await residueOf(hanging.id)]).toEqual([0, 0]);
+});
 
 it("what cannot be fetched safely is refused before anything is made", async () => {
   const urls = [

@@ -23,9 +23,12 @@ import type { TenantApi } from "../../../src/tenant/tenant-api.ts";
 import { buildWithMemory } from "./composed.ts";
 import { wireSession } from "../../../src/wiring/wiring.ts";
 
-let ahead = 0;
+let ahead = 3_600_000;
 
-/** Real time, set ahead by what tests jumped. Alarms stay with the platform's own clock: a test runs them. */
+/**
+ * Real time, set ahead by an hour and by what tests jumped. Alarms stay with the platform's own clock, which is behind: none fires by
+ * itself while a test is slow, each is run by the test.
+ */
 export const clock: Clock = { now: () => Date.now() + ahead, sleep: (ms, signal) => systemClock.sleep(ms, signal) };
 
 /** Bounds short enough to wait for, in the proportions of the real ones. */
@@ -159,7 +162,7 @@ export function containerFate(id: ContainerId, fate: Fate | null): void {
  */
 export async function seen(look: () => boolean): Promise<void> {
   for (let looks = 0; !look(); looks += 1) {
-    if (looks > 5_000) throw new Error("it was never seen");
+    if (looks > 60_000) throw new Error("it was never seen");
     await systemClock.sleep(1);
   }
 }
@@ -192,7 +195,7 @@ export class Rigged {
     return registryOf(this.tenant);
   }
 
-  create(body: Parameters<SessionApi["create"]>[2] = {}, waitMs = 5_000) {
+  create(body: Parameters<SessionApi["create"]>[2] = {}, waitMs = 60_000) {
     return this.api.create(this.id, this.caller, body, null, waitMs);
   }
 

@@ -30,7 +30,7 @@ async function chainOf(length: number, by = signer, tenant = "acme"): Promise<Si
 const codes = (verdict: Awaited<ReturnType<typeof verifyReceipts>>) => verdict.faults.map((fault) => fault.code);
 
 describe("receipts that others can check", () => {
-  it("[EVI-1] by one file that imports nothing but Node's own, and says the same", { timeout: 60_000 }, async () => {
+  it("[EVI-1] by one file that imports nothing but Node's own, and says the same", async () => {
     const folder = mkdtempSync(join(tmpdir(), "mooring-verify-"));
     const program = await verifyProgram();
     const imported = [...program.matchAll(/\b(?:import|from|require)\s*\(?\s*["']([^"']+)["']/g)].map(

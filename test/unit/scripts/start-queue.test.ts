@@ -151,7 +151,7 @@ it("whoever opened the queue may run a command that asks the engine through it, 
   try {
     const file = JSON.stringify(opened?.host.slice("unix://".length));
     const asks = `require("http").get({ socketPath: ${file}, path: "/" }, (reply) => reply.pipe(process.stdout))`;
-    const asked = spawnSync(process.execPath, ["-e", asks], { encoding: "utf8", timeout: 30_000 });
+    const asked = spawnSync(process.execPath, ["-e", asks], { encoding: "utf8", timeout: 120_000 });
     expect(asked.stdout).toBe("it answers");
   } finally {
     await opened?.close();
