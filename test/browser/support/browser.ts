@@ -40,7 +40,7 @@ export interface Visit {
   /** Paths of the API that the page asked, in order. */
   readonly calls: string[];
   /** Until the page waits for no answer but that of a stream, which never ends by itself. */
-  atRest(): Promise<void>;
+  readonly atRest: () => Promise<void>;
   close(): Promise<void>;
 }
 
@@ -65,8 +65,8 @@ export async function visit(
   page.on("request", (request) => {
     if (request.headers()["accept"] !== "text/event-stream") pending.add(request);
   });
-  for (const end of ["requestfinished", "requestfailed"] as const)
-    page.on(end, (request) => void pending.delete(request));
+  page.on("requestfinished", (request) => void pending.delete(request));
+  page.on("requestfailed", (request) => void pending.delete(request));
   // What another document asked is nothing to this one.
   page.on("framenavigated", () => pending.clear());
   const atRest = async (): Promise<void> => {
