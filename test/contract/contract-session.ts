@@ -25,7 +25,7 @@ import type { Power, ProviderWorld, WorldPowers } from "./provider-harness.ts";
 const callMs = 60_000;
 const comesMs = 60_000;
 /** What a busy machine may add to a bound that a call was given. Whoever does not keep the bound waits far longer, or for ever. */
-const lateMs = 10_000;
+export const lateMs = 10_000;
 const graceMs = 2_000;
 const jobGraceMs = 400;
 /** Longer than any check takes. */

@@ -10,7 +10,7 @@ import { noInstance } from "../../support/cloudflare/stand-in-platform.ts";
 import { isAlive, pidsWith } from "../../support/processes.ts";
 import { type CloudflareCheck, type CloudflareWorld, wrapperOf } from "../cloudflare-harness.ts";
 import { cloudflareSharedChecks } from "./cloudflare-shared-checks.ts";
-import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
+import { assertAnswer, assertFailed, bound, ContractSession, lateMs, power, valueOf } from "../contract-session.ts";
 
 export const cloudflareChecks: readonly CloudflareCheck[] = [
   { name: "a container that denies to run while somebody answers in it is unknown, not absent [PHY-7]", run: denies },
@@ -92,7 +92,7 @@ async function frozenEnds(world: CloudflareWorld): Promise<void> {
   await session.launched();
   containerOf(session).mischief.frozen = true;
   valueOf(await session.stop(500), "stop");
-  await session.becomesAbsent();
+  await session.becomesAbsent(lateMs);
   assert.deepEqual(containerOf(session).pids(), []);
 }
 
@@ -103,7 +103,7 @@ async function destroyHangs(world: CloudflareWorld): Promise<void> {
   // In no time of its own: what is frozen ends by its container alone.
   containerOf(session).mischief.frozen = true;
   valueOf(await session.stop(500), "stop");
-  await session.becomesAbsent();
+  await session.becomesAbsent(lateMs);
 }
 
 async function indestructible(world: CloudflareWorld): Promise<void> {
@@ -258,7 +258,7 @@ async function bothKilled(world: CloudflareWorld): Promise<void> {
   // The job is left, and with it the container, until somebody stops it: it is seen.
   assertAnswer(await session.observe(), "present");
   valueOf(await session.stop(500), "stop");
-  await session.becomesAbsent();
+  await session.becomesAbsent(lateMs);
   assert.ok(!isAlive(wrapper) && containerOf(session).pids().length === 0);
 }
 

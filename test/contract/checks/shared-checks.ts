@@ -9,7 +9,7 @@ import {
 } from "../../../src/domain/state/ids.ts";
 import type { Observation } from "../../../src/domain/state/observation.ts";
 import type { Containers, LaunchOrder } from "../../../src/sandbox/agent-sandbox.ts";
-import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
+import { assertAnswer, assertFailed, bound, ContractSession, lateMs, power, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
 export const sharedChecks: readonly ProviderCheck[] = [
@@ -258,7 +258,7 @@ async function destroysAll(world: ProviderWorld): Promise<void> {
   await runs(one, "a member of a container that is not retired");
   valueOf(await container.retire(), "retire the container");
   valueOf(await container.destroy(), "destroy");
-  for (const member of [one, frozen]) await member.becomesAbsent();
+  for (const member of [one, frozen]) await member.becomesAbsent(lateMs);
   assertAnswer(await container.observe(), "absent");
   valueOf(await container.destroy(), "destroy again");
   assertFailed(await container.member().launch(), "refused_retired", "none");

@@ -5,6 +5,7 @@ import {
   assertWithin,
   bound,
   ContractSession,
+  lateMs,
   power,
   valueOf,
 } from "../contract-session.ts";
@@ -92,7 +93,7 @@ async function ignoresTerm(world: ProviderWorld): Promise<void> {
   await session.held();
   await session.startJob("deaf", world.jobs.ignoreTerm);
   valueOf(await session.stop(1_000), "stop");
-  await session.becomesAbsent();
+  await session.becomesAbsent(lateMs);
 }
 
 async function forked(world: ProviderWorld): Promise<void> {
@@ -101,7 +102,7 @@ async function forked(world: ProviderWorld): Promise<void> {
   await session.startJob("forks", world.jobs.fork);
   await world.wait(300);
   valueOf(await session.stop(), "stop");
-  await session.becomesAbsent();
+  await session.becomesAbsent(lateMs);
   const count = world.can.countProcesses;
   if (count !== undefined)
     assert.equal(await count(session.ref()), 0, "processes are left that the provider does not show");
@@ -113,7 +114,7 @@ async function frozen(world: ProviderWorld): Promise<void> {
   await session.startJob("worker", world.jobs.sleep);
   await power(world, "freeze")(session.ref());
   valueOf(await session.stop(1_000), "stop");
-  await session.becomesAbsent();
+  await session.becomesAbsent(lateMs);
 }
 
 async function graceKept(world: ProviderWorld): Promise<void> {
@@ -128,7 +129,7 @@ async function graceKept(world: ProviderWorld): Promise<void> {
   // A look that came too late says nothing.
   if (world.now() - began < 1_000) assert.ok(lives, "it was killed before its grace was over");
   valueOf(await world.settle(stopping), "stop");
-  await session.becomesAbsent();
+  await session.becomesAbsent(lateMs);
   assert.ok(!(await deaf.isAlive()), "it lives on");
   assert.ok(world.now() - began >= 1_000, "the grace was not kept");
 }
