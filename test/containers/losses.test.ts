@@ -1,4 +1,4 @@
-/** What ends or hangs behind Mooring's back: how long it takes until the loss is seen, and proven, with leases of 40 seconds. */
+/** What ends or hangs behind Mooring's back: how long it takes until the loss is seen, and proven, with leases of 20 seconds. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { must } from "../../scripts/containers/run-command.ts";
 import { shortLeases } from "./support/leases.ts";

@@ -1,6 +1,6 @@
 /** Clocks that fit together, TTL ≥ 3 × renew + slip + observe, for a test that waits for the end of a lease. */
 export const shortLeases = {
-  LEASE_TTL_SECONDS: "40",
+  LEASE_TTL_SECONDS: "20",
   LEASE_RENEW_SECONDS: "4",
   LEASE_RETRY_SECONDS: "2",
   OBSERVE_TIMEOUT_SECONDS: "5",

@@ -37,8 +37,11 @@ it("a paused session's files are restored elsewhere and read whole; the session 
     return all;
   };
   await until("the index lists it as paused", async () => (await listed("e2e"))[0]?.status === "paused");
-  await world.stack.fireCron();
-  // That tick has begun one. What the next is to read is there once the throwaway runs.
+  await until("a drill has begun", async () => {
+    await world.stack.fireCron();
+    return (await listed("mooring-drill")).length > 0;
+  });
+  // What the next tick is to read is there once the throwaway runs.
   await until("the throwaway runs", async () => (await listed("mooring-drill"))[0]?.status === "running");
   const proven = await until("a drill has proven it", async () => {
     await world.stack.fireCron();

@@ -31,7 +31,7 @@ const leastPatienceMs = 60_000;
 /** The bound of `until` and of a test or a poll. Anything below a second is no bound of a wait. */
 const bounds = [
   /\{ timeout: (\d[\d_]*)(?:, interval: \d+)? \}/g,
-  /(?<![.\w])until\([^;]*?, (\d[\d_]*),?\s*\)(?=[;,)\s])/g,
+  /(?<![.\w])until\([^;]*?,\s+(\d[\d_]*),?\s*\)(?=[;,)\s])/g,
 ];
 
 /** What a wait gives up after, where a busy machine may need longer. */
