@@ -1,7 +1,7 @@
 /** A session ends by itself when its time is up, whatever still runs in it, and says why. */
 import { mooring } from "./connect.ts";
 
-const session = await mooring.create({ timeout_seconds: 15, on_timeout: "kill" }, { waitSeconds: 30 });
+const session = await mooring.create({ timeout_seconds: 3, on_timeout: "kill" }, { waitSeconds: 30 });
 await session.run("while :; do sleep 1; done");
 console.log(`ends at ${(await session.read()).end_at}`);
 

@@ -1,16 +1,16 @@
 /** A session that is still needed is kept: `refresh` only ever extends, `setTimeout` sets the end anew, earlier or later. */
 import { mooring } from "./connect.ts";
 
-const session = await mooring.create({ timeout_seconds: 600 }, { waitSeconds: 30 });
+const session = await mooring.create({ timeout_seconds: 60 }, { waitSeconds: 30 });
 const { end_at } = await session.read();
 
-const kept = await session.refresh(60);
-console.log(`refresh 60: ${kept.end_at === end_at ? "unchanged, it was later already" : kept.end_at}`);
+const kept = await session.refresh(30);
+console.log(`refresh 30: ${kept.end_at === end_at ? "unchanged, it was later already" : kept.end_at}`);
 
-const extended = await session.refresh(1_200);
-console.log(`refresh 1200: later by ${Math.floor((Date.parse(extended.end_at) - Date.parse(end_at)) / 60_000)} min`);
+const extended = await session.refresh(600);
+console.log(`refresh 600: later by ${Math.round((Date.parse(extended.end_at) - Date.parse(end_at)) / 60_000)} min`);
 
-const sooner = await session.setTimeout(300);
-console.log(`timeout 300: ${sooner.end_at < end_at ? "sooner than at first" : "later"}`);
+const sooner = await session.setTimeout(45);
+console.log(`timeout 45: ${sooner.end_at < end_at ? "sooner than at first" : "later"}`);
 
 await session.end();

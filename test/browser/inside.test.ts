@@ -144,7 +144,7 @@ describe.skipIf(browserMissing !== null)("the inside of a sandbox", () => {
     await eventually(() => shown(page)).toContain("still 42");
     await page.screenshot({ path: join(pictures, "terminal-light-desktop.png") });
     await page.keyboard.press("Control+F6");
-    await eventually(() => page.evaluate("document.activeElement.tagName")).toBe("H1");
+    expect(await page.evaluate("document.activeElement.tagName")).toBe("H1");
     await page.getByRole("button", { name: "End it …" }).click();
     const dialog = page.getByRole("dialog", { name: "End the terminal" });
     expect(await dialog.textContent()).toContain("everything that was started in it is ended");

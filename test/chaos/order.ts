@@ -44,9 +44,7 @@ export const fencedMs = (ttlMs: number): number => ttlMs + stopGraceMs;
  * backoff of 20 s (± 20 %), then comes one whole attempt.
  */
 export const settledMs = (order: Pick<ChaosOrder, "ttlMs" | "slowFaults">): number =>
-  busyMs + lostLaunchMs + fencedMs(order.ttlMs) + 24_000 + stopAttemptMs + (order.slowFaults ? hungLaunchMs : 0);
-/** What a machine adds that is busy with something else: an attempt more that runs into its bound. */
-const busyMs = 60_000;
+  lostLaunchMs + fencedMs(order.ttlMs) + 24_000 + stopAttemptMs + (order.slowFaults ? hungLaunchMs : 0);
 /**
  * The host was killed in the middle of a launch, before it had started anything: what was sent may still land within the minute that a
  * launch call has (no var shortens that), and until then nothing else is tried.

@@ -29,8 +29,8 @@ interface Victim {
   readonly seen: Seen;
 }
 
-/** Sessions of a round are often still being launched when its fault is about to strike; on a busy machine that takes its time. */
-const victimWithinMs = 30_000;
+/** Sessions of a round are often still being launched when its fault is about to strike. */
+const victimWithinMs = 4_000;
 
 export class World {
   readonly stack: Stack;
@@ -160,7 +160,7 @@ export class World {
       method,
       headers: { authorization: `Bearer ${this.stack.secrets.LOCAL_HOST_TOKEN}`, "content-type": "application/json" },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(10_000),
     });
     await reply.text();
     if (!reply.ok) throw new Error(`The host answered ${reply.status} to an order for a fault.`);

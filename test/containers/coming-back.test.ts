@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { must } from "../../scripts/containers/run-command.ts";
 import { until } from "../support/until.ts";
 import { describeOnContainers, say, timed } from "./support/real-containers.ts";
-import { calmLeases } from "./support/leases.ts";
+import { shortLeases } from "./support/leases.ts";
 import { containerOf, containersOf, RealMooring, type SessionView } from "./support/real-mooring.ts";
 
 const makeTree =
@@ -14,7 +14,7 @@ const describeTree =
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 
 describeOnContainers("a session that comes back", () => {
-  const mooring = new RealMooring(calmLeases);
+  const mooring = new RealMooring(shortLeases);
   beforeAll(() => mooring.start());
   afterAll(() => mooring.stop());
 

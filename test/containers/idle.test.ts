@@ -10,7 +10,7 @@ const renewSeconds = 12;
 const renewals = 2;
 const renewal = "POST /lease";
 const vars = {
-  LEASE_TTL_SECONDS: "120",
+  LEASE_TTL_SECONDS: "45",
   LEASE_RENEW_SECONDS: String(renewSeconds),
   LEASE_RETRY_SECONDS: "2",
   OBSERVE_TIMEOUT_SECONDS: "5",

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { must } from "../../scripts/containers/run-command.ts";
 import { until } from "../support/until.ts";
 import { describeOnContainers, say, timed } from "./support/real-containers.ts";
-import { calmLeases } from "./support/leases.ts";
+import { shortLeases } from "./support/leases.ts";
 import { containerOf, containersOf, type JobView, RealMooring, type SessionView } from "./support/real-mooring.ts";
 
 /** What an idle agent may take, with everything that idles beside it. */
@@ -13,7 +13,7 @@ const residents =
   'for p in /proc/[0-9]*; do [ "${p#/proc/}" = $$ ] || echo "$(sed -n "s/^VmRSS:[[:space:]]*//p" $p/status 2>/dev/null) $(cat $p/comm 2>/dev/null)"; done';
 
 describeOnContainers("memory of a container", () => {
-  const mooring = new RealMooring(calmLeases);
+  const mooring = new RealMooring(shortLeases);
   beforeAll(() => mooring.start());
   afterAll(() => mooring.stop());
 

@@ -5,7 +5,7 @@ import { createServer as createTcpServer, type AddressInfo, type Server as TcpSe
 import { hostname, networkInterfaces } from "node:os";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { until } from "../support/until.ts";
-import { calmLeases } from "./support/leases.ts";
+import { shortLeases } from "./support/leases.ts";
 import { describeOnContainers } from "./support/real-containers.ts";
 import { RealMooring } from "./support/real-mooring.ts";
 
@@ -26,7 +26,7 @@ interface NetworkState {
 }
 
 describeOnContainers("the rules for the network of a session", () => {
-  const mooring = new RealMooring(calmLeases);
+  const mooring = new RealMooring(shortLeases);
   let server: Server;
   /** On ports of this machine that only a bare connection reaches: HTTPS to an address, and a port of no web server. */
   const bare: TcpServer[] = [];

@@ -26,9 +26,8 @@ const shortened: Partial<Policy> = {
   upgradeSpreadMs: 0,
   renewMs: 500,
   renewRetryMs: 500,
-  // Longer than any test: none here waits for the end of a lease.
-  leaseTtlMs: 600_000,
-  observeMs: 10_000,
+  leaseTtlMs: 30_000,
+  observeMs: 3_000,
   jobGraceMs: 500,
   stopGraceMs: 2_000,
   alarmSlipMs: 0,

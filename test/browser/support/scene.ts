@@ -111,10 +111,10 @@ function kill(pid: number): void {
 /** Clocks that a slow machine can follow, but for the one that calls a teardown stuck. */
 export const sceneVars = {
   STUCK_AFTER_SECONDS: "2",
-  STOP_ATTEMPT_SECONDS: "60",
-  LEASE_TTL_SECONDS: "300",
+  STOP_ATTEMPT_SECONDS: "24",
+  LEASE_TTL_SECONDS: "120",
   LEASE_RENEW_SECONDS: "10",
-  OBSERVE_TIMEOUT_SECONDS: "10",
+  OBSERVE_TIMEOUT_SECONDS: "5",
   ALARM_SLIP_SECONDS: "0",
   JOB_GRACE_SECONDS: "1",
   STOP_GRACE_SECONDS: "2",

@@ -14,8 +14,7 @@ const order: ChaosOrder = {
   sessions: 4,
   figures: false,
   slowFaults: false,
-  // workerd takes ten seconds to come back, and more on a busy machine: a lease outlives that.
-  ttlMs: 30_000,
+  ttlMs: 12_000,
   script: [
     ["workerd SIGKILL", "launching"],
     ["same instance twice", "working"],

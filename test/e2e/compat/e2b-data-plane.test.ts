@@ -19,8 +19,7 @@ beforeAll(async () => {
   world = await temporaryStack({ vars: { ...calmVars, TENANT_MAX_SANDBOXES: "8" } });
   const { url } = world.stack;
   options = { apiKey: e2bFormOf(await world.stack.apiKey("data-plane")), apiUrl: url, sandboxUrl: url };
-  // Longer than all tests of this file take.
-  sandbox = await Sandbox.create("base", { ...options, timeoutMs: 3_600_000, envs: { GREETING: "hello" } });
+  sandbox = await Sandbox.create("base", { ...options, envs: { GREETING: "hello" } });
 });
 afterAll(() => world.stop());
 

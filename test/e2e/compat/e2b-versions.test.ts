@@ -32,9 +32,8 @@ describe.each(releases)("SDK %s", (version, Sandbox) => {
     const sandbox = await Sandbox.create("base", { ...options, metadata: { release: version }, lifecycle });
     const { sandboxId } = sandbox;
     expect(await sandbox.isRunning()).toBe(true);
-    const listed = async () => (await Sandbox.list(options).nextItems()).map((each) => [each.sandboxId, each.metadata]);
-    // The index hears of it a moment after the client does.
-    await expect.poll(listed).toEqual([[sandboxId, { release: version }]]);
+    const listed = await Sandbox.list(options).nextItems();
+    expect(listed.map((each) => [each.sandboxId, each.metadata])).toEqual([[sandboxId, { release: version }]]);
     await sandbox.setTimeout(600_000);
     expect(await sandbox.getInfo()).toMatchObject({ sandboxId, state: "running" });
     // Every SDK but the newest sends `memory: true` with a pause, which is E2B's default.

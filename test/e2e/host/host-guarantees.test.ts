@@ -45,8 +45,8 @@ async function launch(
     sandbox_id: sandbox,
     generation,
     secret,
-    launch_not_after: Date.now() + 600_000,
-    lease_ttl_ms: 600_000,
+    launch_not_after: Date.now() + 60_000,
+    lease_ttl_ms: 60_000,
     job_grace_ms: 200,
     stop_grace_ms: 1_000,
     env: {},
@@ -141,17 +141,16 @@ describe("the local host", () => {
     const host = await running();
     const launched = await launch(host);
     await host.kill("SIGKILL");
-    // Long enough for all of them to be asked on a busy machine.
-    await host.start(["--scan-delay-ms", "10000"]);
-    for (const answer of await Promise.all([
-      observe(host, launched),
-      stop(host, launched),
-      launch(host),
-      host.ask("POST", `/sandboxes/${launched.sandbox}/retire`, { generation }),
-      host.ask("GET", "/sandboxes"),
-      host.ask("GET", `/instances/${launched.instance}`),
-      host.ask("DELETE", `/sandboxes/${launched.sandbox}`),
-    ])) {
+    await host.start(["--scan-delay-ms", "1500"]);
+    for (const answer of [
+      await observe(host, launched),
+      await stop(host, launched),
+      await launch(host),
+      await host.ask("POST", `/sandboxes/${launched.sandbox}/retire`, { generation }),
+      await host.ask("GET", "/sandboxes"),
+      await host.ask("GET", `/instances/${launched.instance}`),
+      await host.ask("DELETE", `/sandboxes/${launched.sandbox}`),
+    ]) {
       expect(answer).toMatchObject({ status: 503, body: { code: "scanning" } });
     }
     await host.ready();
@@ -284,14 +283,13 @@ describe("the local host", () => {
     const session = host.session();
     const marks = `MOORING_SESSION_ID=${session} MOORING_INSTANCE_ID=z MOORING_GENERATION=${generation}`;
     // The shell becomes a sleep, which never waits for its child.
-    const script = `${marks} sleep 300 & echo $!; exec sleep 300`;
+    const script = `${marks} sleep 1 & echo $!; exec sleep 300`;
     const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "ignore"] });
     closing.push(async () => parent.kill("SIGKILL"));
     const [chunk] = (await once(parent.stdout, "data")) as [Buffer];
     const pid = Number(String(chunk));
     const aim = { session, sandbox: `${session}-g${generation}`, instance: "z", secret: "" };
     await expect.poll(async () => pidsOf(await observe(host, aim))).toEqual([pid]);
-    process.kill(pid, "SIGKILL");
     await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "latin1")).toContain(") Z ");
     expect(await observe(host, aim)).toMatchObject({ body: { answer: "absent" } });
   });

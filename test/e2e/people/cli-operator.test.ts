@@ -14,8 +14,9 @@ let tenant: Record<string, string>;
 let operator: Record<string, string>;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "mooring-cli-test-"));
-  // A test waits for the end of a lease: that, and the minute that a launch has.
-  world = await temporaryStack({ faults: true, vars: { ...calmVars, LEASE_TTL_SECONDS: "60" } });
+  // A test waits for the end of a lease.
+  const short = { LEASE_TTL_SECONDS: "8", OBSERVE_TIMEOUT_SECONDS: "2" };
+  world = await temporaryStack({ faults: true, vars: { ...calmVars, ...short } });
   tenant = { MOORING_URL: world.stack.url, MOORING_KEY: await world.stack.apiKey("cli") };
   operator = { MOORING_URL: world.stack.url, MOORING_ADMIN_TOKEN: world.stack.secrets.ADMIN_TOKEN };
 });
@@ -28,7 +29,7 @@ afterAll(async () => {
 afterEach(() => fault(null));
 
 async function session(): Promise<string> {
-  const made = await cli(["api", "create-session", "--wait", "60"], tenant);
+  const made = await cli(["api", "create-session", "--wait", "30"], tenant);
   return (JSON.parse(made.out) as { readonly id: string }).id;
 }
 const json = async (args: readonly string[], env: Record<string, string>) =>
@@ -148,13 +149,10 @@ it("a lost session: attention says since when and names the command, which asks 
 
 it(
   "a teardown without an end: resolve shows it and asks, and an operator's word is kept apart from proof in the ledger [PEO-1] [PEO-3] [PEO-4]",
-  { timeout: 600_000 },
+  { timeout: 300_000 },
   async () => {
     const id = await unendedSession();
     const give = ["resolve", id, "--action", "assert_absent", "--reason", "the machine was wiped"];
-    // Refused until its lease has certainly expired. The refusal says when, and the same command works then.
-    const early = await cli([...give, "-y"], operator);
-    expect(early).toMatchObject({ code: 6, err: expect.stringContaining("It can be tried again at") });
     // Nobody can be asked: it shows what it is about, and does nothing.
     const shown = await cli(give, operator);
     expect(shown).toMatchObject({ code: 2, err: expect.stringContaining("Nothing was done") });
@@ -166,7 +164,10 @@ it(
     expect(no.screen()).toMatch(new RegExp(`${id}-g\\d+ stopping`));
     no.type("n");
     expect(await no.ended).toBe(5);
-    await until("its lease has expired", async () => (await cli([...give, "-y"], operator)).code === 0, 360_000);
+    // Refused until its lease has certainly expired. The refusal says when, and the same command works then.
+    const early = await cli([...give, "-y"], operator);
+    expect(early).toMatchObject({ code: 6, err: expect.stringContaining("It can be tried again at") });
+    await until("its lease has expired", async () => (await cli([...give, "-y"], operator)).code === 0, 180_000);
     const apart = async () => /[1-9]\d* on a word alone/.test((await cli(["fleet"], operator)).out);
     await until("the fleet's figures have it", apart);
     expect((await cli(["fleet"], operator)).out).toMatch(/ledger +balanced/);
@@ -196,7 +197,7 @@ it("cleanup shows what it would end, asks in a terminal, and ends exactly that [
 });
 
 it("the first look at one session, and at what is around it: each call of the runbook has its command [PEO-1]", async () => {
-  const made = await cli(["api", "create-session", "--isolation", "shared", "--wait", "60"], tenant);
+  const made = await cli(["api", "create-session", "--isolation", "shared", "--wait", "30"], tenant);
   const { id, container_id: container } = JSON.parse(made.out) as { id: string; container_id: string };
   await indexed(id);
   await cli(["run", "-s", id, "echo said by a job"], tenant);

@@ -311,7 +311,7 @@ describe("50 watchers of one session", () => {
     const flood = await api.run(id, {
       id: "flood",
       command: "head -c 200000000 /dev/zero | tr '\\0' 'x'",
-      timeout_seconds: 600,
+      timeout_seconds: 120,
     });
     await until("the flood runs", async () => (await api.job(id, flood.id)).state !== "queued");
     const before = await workerMemory();
