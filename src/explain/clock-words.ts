@@ -1,20 +1,20 @@
 /** What a clock says of itself: what it does when it is due, and why it has no date. */
 import type { ClockName, ClockRow } from "../domain/rules/clocks.ts";
 import type { Session } from "../domain/state/session.ts";
-import { times } from "./phrases.ts";
+import { bracketed, times } from "./phrases.ts";
 
 export function doing(session: Session, action: ClockRow["action"]): string {
   switch (action.type) {
     case "onTimeout":
       return session.lifecycle.onTimeout === "pause"
         ? "its contents are saved and it pauses"
-        : `it ends, with the reason ${action.reason}`;
+        : `it ends with the reason ${action.reason}`;
     case "terminate":
-      return `it ends, with the reason ${action.reason}`;
+      return `it ends with the reason ${action.reason}`;
     case "budget":
-      return "its contents are saved and it pauses; what cannot be saved ends, with the reason budget";
+      return "its contents are saved and it pauses; if they cannot be saved, it ends with the reason budget";
     case "announce":
-      return "an event says so, nothing changes";
+      return "an event tells of it, and nothing else changes";
     case "provisionFailed":
       return session.desired.type === "running" && session.desired.provision?.purpose !== "create"
         ? "it goes back to where it was, with what is saved"
@@ -43,7 +43,7 @@ export function standing(session: Session, name: ClockName): string {
     case "ending_soon":
       return session.warnedOfEnd === session.endAt
         ? "The warning was given."
-        : "It runs only while a sandbox is held, of a session that is longer than a few minutes.";
+        : "It runs only while a sandbox is held, and only in a session that is longer than a few minutes.";
     case "provision":
       return "It runs only while a sandbox is being started.";
     case "paused_warning":
@@ -56,5 +56,5 @@ export function standing(session: Session, name: ClockName): string {
 /** Words about the pauses that this clock asked for and that saved nothing; "" when there was none. */
 export function retrying({ pauseTries }: Session, name: ClockName): string {
   if (pauseTries === null || (name !== "end_at" && name !== "idle")) return "";
-  return ` A pause was tried ${times(pauseTries.tries)} and did not save anything (${pauseTries.error ?? "unfinished"}); this is the next try.`;
+  return ` A pause was tried ${times(pauseTries.tries)} and did not save anything ${bracketed(pauseTries.error ?? "unfinished")}; this is the next try.`;
 }

@@ -9,12 +9,12 @@ import { openLeases, type Session } from "../domain/state/session.ts";
 import { doing, retrying, standing } from "./clock-words.ts";
 import type { ExplainContext, ExplainedClock, Explanation } from "./explanation.ts";
 import { nextStepsFor } from "./next-steps.ts";
-import { at } from "./phrases.ts";
+import { at, capital } from "./phrases.ts";
 import { sandboxOf } from "./sandbox-words.ts";
 import { blockedWords, leftoverWords, whyAlive } from "./why-alive.ts";
 
 export function explain(session: Session, context: ExplainContext): Explanation {
-  const { now, policy } = context;
+  const { policy } = context;
   const { desired } = session;
   const status = statusOf(session);
   const all = (Object.keys(clocks) as ClockName[]).map((name) => clockOf(session, name, context));
@@ -31,7 +31,7 @@ export function explain(session: Session, context: ExplainContext): Explanation 
     ...(leftovers === "" ? [] : [leftovers]),
     ...(nextClock?.dueAt == null
       ? []
-      : [`The next clock is ${nextClock.name}, ${at(nextClock.dueAt)}: ${nextClock.does}.`]),
+      : [`The next clock is ${nextClock.name}. It is due ${at(nextClock.dueAt)}: then ${nextClock.does}.`]),
     ...(advice.next === null ? [] : [advice.next.why]),
   ].join(" ");
   return {
@@ -43,7 +43,7 @@ export function explain(session: Session, context: ExplainContext): Explanation 
     nextLookAt: nextDeadline(session, policy),
     lostSince: desired.type === "suspended" && desired.cause === "loss" ? desired.since : null,
     blocked: blocked === null || says === null ? null : { ...blocked, says },
-    sandboxes: openLeases(session).map((lease) => sandboxOf(session, lease, now, policy)),
+    sandboxes: openLeases(session).map((lease) => sandboxOf(session, lease, policy)),
     ...advice,
   };
 }
@@ -59,6 +59,6 @@ function clockOf(session: Session, name: ClockName, context: ExplainContext): Ex
     ? "It stands while a job runs."
     : dueAt === null
       ? standing(session, name)
-      : `${row.words[0]?.toUpperCase() ?? ""}${row.words.slice(1)}.${retrying(session, name)}`;
+      : `${capital(row.words)}.${retrying(session, name)}`;
   return { name, dueAt, does, movedBy: row.movedBy, says };
 }

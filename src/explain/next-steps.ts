@@ -52,10 +52,7 @@ function clientSteps(session: Session, nextClock: ClockName | null, context: Exp
       return {
         next: make(nextCalls.read, "Wait until it is paused."),
         others: [
-          make(
-            nextCalls.resume,
-            "This calls the pause off, or starts it again as soon as the old sandbox has made way.",
-          ),
+          make(nextCalls.resume, "This calls the pause off, or starts it again as soon as the old sandbox is gone."),
           end,
         ],
       };
@@ -68,7 +65,7 @@ function clientSteps(session: Session, nextClock: ClockName | null, context: Exp
     case "terminated":
     case "failed":
       return {
-        next: make(nextCalls.create, "It is over; this begins another."),
+        next: make(nextCalls.create, "It is over. This begins another."),
         others: session.newest === null ? [] : [make(nextCalls.teardown, "This is its receipt.")],
       };
   }
@@ -83,7 +80,7 @@ function runningSteps(
 ): Advice {
   const saving = session.newest?.phase === "held" && session.newest.gate.type !== "open";
   const pause = canSave && !saving ? [make(nextCalls.pause, "This saves its files and gives the sandbox back.")] : [];
-  const setEnd = make(nextCalls.setEnd, "This sets its end an hour from now; any time does.");
+  const setEnd = make(nextCalls.setEnd, "This sets its end to an hour from now. Another time works as well.");
   const keepalive = make(nextCalls.keepalive, "This restarts its idle clock.");
   if (nextClock === "idle")
     return { next: { ...keepalive, why: "To keep it, restart its idle clock." }, others: [setEnd, ...pause, end] };
@@ -96,7 +93,7 @@ function runningSteps(
   return save === undefined
     ? { next: null, others: [setEnd, keepalive, end] }
     : {
-        next: { ...save, why: "Nothing moves its max lifetime; this saves its files before it ends." },
+        next: { ...save, why: "Nothing moves its max lifetime. This saves its files before it ends." },
         others: [setEnd, keepalive, ...rest, end],
       };
 }
@@ -111,7 +108,7 @@ function provisioningSteps(session: Session, make: Make, end: NextCall): Advice 
   const provision = session.desired.type === "running" ? session.desired.provision : null;
   if (provision?.lastError?.code === "quota_exhausted")
     return {
-      next: make(nextCalls.list, "End another of your sessions to free quota; this one goes on by itself then."),
+      next: make(nextCalls.list, "End another of your sessions to free quota. This one then goes on by itself."),
       others: [end],
     };
   if (provision?.lastError?.code === "budget_spent") return { next: monthsBudget(make), others: [end] };
@@ -123,7 +120,7 @@ function waitForPlace(session: Session, context: ExplainContext, make: Make, end
   if (!replaceable(session, context))
     return { next: null, others: [make(nextCalls.read, "This tells when it runs again."), end] };
   return {
-    next: make(nextCalls.read, "Wait: it goes on as soon as its old sandbox is proven gone, or has certainly expired."),
+    next: make(nextCalls.read, "Wait: it goes on as soon as its old sandbox is proven gone or has certainly expired."),
     others: [end],
   };
 }
@@ -150,8 +147,8 @@ function filesAreGone(setback: Session["setback"]): boolean {
 /** Every try would end like the last one, unless somebody mends the store. */
 function withoutItsFiles(make: Make, again: NextCall): Advice {
   return {
-    next: make(nextCalls.end, "What was saved of it cannot be restored: this gives it up."),
-    others: [{ ...again, why: "Should the store of its provider be well again, this starts it with its files." }],
+    next: make(nextCalls.end, "What was saved of it cannot be restored. This gives it up."),
+    others: [{ ...again, why: "If the store of its provider works again, this starts it with its files." }],
   };
 }
 
@@ -186,7 +183,7 @@ function operatorSteps(session: Session, context: ExplainContext, make: Make): r
     return [
       make(
         nextCalls.inspect,
-        "Its provider has no adapter here: deploy the one that made it; this shows what is known.",
+        "Its provider has no adapter here: deploy the version that made it. This shows what is known.",
       ),
     ];
   const forget =
@@ -195,7 +192,7 @@ function operatorSteps(session: Session, context: ExplainContext, make: Make): r
       : [
           make(
             nextCalls.forgetSnapshots,
-            "An operator who knows that its store will not delete them takes its snapshots off the session; audits list them from then on.",
+            "An operator who knows that its store will not delete them takes its snapshots off the session. Audits list them from then on.",
           ),
         ];
   if (!isParked(session)) return forget;
@@ -207,7 +204,7 @@ function operatorSteps(session: Session, context: ExplainContext, make: Make): r
     make(nextCalls.retryStop, "An operator begins a new round of stop attempts, once the provider answers again."),
     make(
       nextCalls.assertAbsent,
-      "An operator who knows that it is gone says so; it is kept apart from proof.",
+      "An operator who knows that it is gone says so. The word is kept apart from proof.",
       expired,
     ),
     ...forget,

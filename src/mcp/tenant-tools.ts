@@ -43,6 +43,7 @@ export function tenantTools(server: McpServer, mooring: Mooring): void {
       inputSchema: z.strictObject({
         status: sessionListQuery.shape.status,
         template: sessionListQuery.shape.template,
+        blocked: sessionListQuery.shape.blocked,
         limit: z.int().min(1).max(100).default(20),
       }),
       annotations: reads,

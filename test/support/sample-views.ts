@@ -64,6 +64,7 @@ export function sampleListItem(changes: Partial<SessionListItem> = {}): SessionL
     generation: 1,
     provider: "memory",
     template: "base",
+    blocked: null,
     labels: {},
     agent_type: null,
     task_id: null,

@@ -23,6 +23,7 @@ const query: ListQuery = {
   after: null,
   status: null,
   template: null,
+  blocked: null,
   labels: {},
   createdAfter: null,
 };

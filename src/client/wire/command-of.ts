@@ -40,6 +40,7 @@ function text(value: string | number | boolean | undefined): string {
   return value === undefined ? "" : String(value);
 }
 
-function quoted(word: string): string {
+/** As one word of a shell. */
+export function quoted(word: string): string {
   return /^[A-Za-z0-9_./:=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

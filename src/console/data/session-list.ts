@@ -8,7 +8,7 @@ export interface SessionFilter {
    */
   readonly q: string;
   readonly status: string;
-  /** `stuck`, `overdue`, or the code of what blocks a session. For operators only. */
+  /** A code of what blocks; for operators also `stuck`, `overdue`, `open` and `critical`. */
   readonly only: string;
   readonly cursor: string;
 }
@@ -83,7 +83,7 @@ export async function listSessions(
       id: row.id,
       tenant: null,
       status: row.status,
-      blocked: null,
+      blocked: row.blocked,
       stuckSince: null,
       createdAt: row.created_at,
       expiresAt: row.expires_at,
@@ -119,7 +119,8 @@ export function idIn(typed: string): string | null {
   return /\b([a-z0-9]{20})\b/.exec(typed)?.[1] ?? null;
 }
 
-function queryOf({ q, status, only }: SessionFilter, operator: boolean): URLSearchParams {
+/** What of it both routes of lists take, and what only the operators' does. */
+export function queryOf({ q, status, only }: SessionFilter, operator: boolean): URLSearchParams {
   const query = new URLSearchParams();
   if (status !== "") query.set("status", status);
   for (const word of q.split(/\s+/).filter(Boolean)) {
@@ -129,7 +130,6 @@ function queryOf({ q, status, only }: SessionFilter, operator: boolean): URLSear
     else if (name !== "") query.set(`label[${name}]`, value);
     else if (operator) query.set("tenant", word);
   }
-  if (!operator) return query;
   if (only === "stuck") query.set("stuck", "true");
   else if (only === "overdue") query.set("teardown", "overdue");
   else if (only === "open") query.set("open", "true");

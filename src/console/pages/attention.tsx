@@ -62,7 +62,7 @@ function Figures({ view }: { readonly view: AttentionView }) {
   const operator = identity.value?.operator !== null;
   return (
     <div class="figures">
-      <Figure label="Sandboxes" value={sandboxes} href="/console/sessions?only=open">
+      <Figure label="Sandboxes" value={sandboxes} href={`/console/sessions${operator ? "?only=open" : ""}`}>
         {cap === null ? `${active} active` : `${active} active, cap ${cap}`}
       </Figure>
       <Figure label="Sessions" value={sessions} href="/console/sessions">

@@ -6,12 +6,13 @@ import { useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import type { ProblemBody } from "../../protocol/problem.ts";
 import { act, problemIn, read } from "../data/call.ts";
+import { now } from "../data/clock.ts";
 import { useLive } from "../data/live.ts";
 import { go, place } from "../data/route.ts";
 import { ActDialog } from "../parts/act.tsx";
 import { Chip, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
-import { plain } from "../words/states.ts";
+import { counted, plain } from "../words/states.ts";
 
 export function Audits() {
   const id = place.value.subject;
@@ -38,7 +39,7 @@ function List() {
     <Page
       title="Audits"
       lead="A plan compares what is recorded with what the providers list. It changes nothing."
-      command="mooring audit plan"
+      command="mooring audit list"
       actions={
         <button type="button" class="primary" disabled={busy.value} onClick={() => void plan()}>
           {busy.value ? "Looking everywhere …" : "Plan an audit"}
@@ -80,7 +81,7 @@ function List() {
                         {each.findings}
                       </td>
                       <td class="small">
-                        {each.looked.tenants} tenants, {each.looked.records} records, {each.looked.sandboxes} sandboxes
+                        {lookedAt(each.looked)}
                         {each.complete ? "" : ", not all"}
                       </td>
                     </tr>
@@ -95,6 +96,10 @@ function List() {
   );
 }
 
+function lookedAt({ tenants, records, sandboxes }: AnswerOf<"getAudit">["plan"]["looked"]): string {
+  return `${counted(tenants, "tenant")}, ${counted(records, "record")}, ${counted(sandboxes, "sandbox", "sandboxes")}`;
+}
+
 type Finding = AnswerOf<"getAudit">["plan"]["findings"][number];
 
 function One({ id }: { readonly id: string }) {
@@ -105,7 +110,8 @@ function One({ id }: { readonly id: string }) {
   );
   const asking = useSignal(false);
   const { data, problem, at, loading } = live.state.value;
-  const open = data !== null && data.result === null && data.plan.findings.length > 0;
+  const expired = data !== null && Date.parse(data.plan.expires_at) <= now.value;
+  const open = data !== null && data.result === null && data.plan.findings.length > 0 && !expired;
   return (
     <Page
       title={
@@ -113,7 +119,7 @@ function One({ id }: { readonly id: string }) {
           <span class="faint small">Audit</span> <Id of={id} />
         </>
       }
-      command={`mooring audit apply ${id}`}
+      command={`mooring ${open ? "audit apply" : "api get-audit"} ${id}`}
       actions={
         open ? (
           <button type="button" class="danger" onClick={() => (asking.value = true)}>
@@ -127,9 +133,13 @@ function One({ id }: { readonly id: string }) {
       {data !== null && (
         <>
           <p>
-            Made <When at={data.plan.created_at} /> by {data.plan.by}; it can be applied until{" "}
-            <When at={data.plan.expires_at} />. Looked at {data.plan.looked.tenants} tenants, {data.plan.looked.records}{" "}
-            records and {data.plan.looked.sandboxes} sandboxes. Hash <code>{data.plan.plan_hash.slice(0, 16)}</code>
+            Made <When at={data.plan.created_at} /> by {data.plan.by}.{" "}
+            {data.result === null && (
+              <>
+                It {expired ? "expired" : "expires"} <When at={data.plan.expires_at} />.{" "}
+              </>
+            )}
+            Looked at {lookedAt(data.plan.looked)}. Hash <code>{data.plan.plan_hash.slice(0, 16)}</code>
           </p>
           {data.plan.notes.map((note) => (
             <div key={note} class="note warn">
@@ -196,7 +206,7 @@ function Findings({
   readonly outcome: (finding: Finding) => { readonly outcome: string; readonly why: string } | null;
 }) {
   return (
-    <div class="table planned-rows">
+    <div class="table rows planned-rows">
       <table>
         <thead>
           <tr>

@@ -1,13 +1,14 @@
 /** Shared containers: their members, how far the end of each is, and the acts for one that is stuck. */
 import { useSignal } from "@preact/signals";
+import { quoted } from "../../client/wire/command-of.ts";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { act, read, readTagged } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { place, setQuery } from "../data/route.ts";
 import { ActDialog } from "../parts/act.tsx";
-import { Chip, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Chip, Empty, For, Id, Problem, Waiting, When } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
-import { plain, type Tone } from "../words/states.ts";
+import { counted, plain, type Tone } from "../words/states.ts";
 
 const phaseTone: Readonly<Record<string, Tone>> = { open: "good", stopping: "warn", gone: "quiet" };
 
@@ -34,7 +35,7 @@ function List() {
     <Page
       title="Shared containers"
       lead="One container with the sandboxes of several sessions of a tenant."
-      command="mooring api list-containers"
+      command={`mooring api list-containers${phase === "" ? "" : ` --phase ${phase}`}`}
     >
       <div class="toolbar">
         <select
@@ -92,7 +93,7 @@ function List() {
                       <td class={`small ${each.end === null ? "blank" : ""}`}>
                         {each.end === null
                           ? "–"
-                          : (each.end.evidence ?? each.end.last_error ?? `${each.end.attempts} attempts`)}
+                          : (each.end.evidence ?? each.end.last_error ?? counted(each.end.attempts, "attempt"))}
                       </td>
                     </tr>
                   ))}
@@ -135,8 +136,8 @@ function One({ id }: { readonly id: string }) {
       lead={
         container === null ? undefined : (
           <>
-            <Chip tone={phaseTone[container.phase] ?? "quiet"}>{container.phase}</Chip> since{" "}
-            <When at={container.since} />, of {container.tenant}
+            <Chip tone={phaseTone[container.phase] ?? "quiet"}>{container.phase}</Chip> <For since={container.since} />,
+            of {container.tenant}
           </>
         )
       }
@@ -170,13 +171,13 @@ function One({ id }: { readonly id: string }) {
             reason: "required",
             touches: (
               <p>
-                <Id of={id} /> with {data.body.members.length} members that are not proven gone.{" "}
+                <Id of={id} /> with {counted(data.body.members.length, "member")} not proven gone.{" "}
                 {asking.value === "assert_absent"
                   ? "Your word frees its capacity; it is kept apart from proof, and Mooring goes on looking hourly."
                   : "A new round of attempts begins at once."}
               </p>
             ),
-            command: `mooring api resolve-container ${id} --action ${asking.value} --reason "…"`,
+            command: `mooring api resolve-container ${id} --action ${asking.value} --if-match ${quoted(data.etag)} --reason "…"`,
             run: async (reason) => {
               await act<"resolveContainer">("POST", `${path}/resolve${asked}`, {
                 body: { action: asking.value, reason },
@@ -202,12 +203,12 @@ function Details({ container }: { readonly container: AnswerOf<"inspectContainer
           <header>
             <h2>Its end</h2>
             <span class="small faint">
-              asked <When at={container.end.requested_at} />, {container.end.attempts} attempts
+              asked <When at={container.end.requested_at} />, {counted(container.end.attempts, "attempt")}
             </span>
           </header>
           <div class="body">
             {container.end.evidence !== null && <p class="note good">{container.end.evidence}</p>}
-            {container.end.last_error !== null && <p class="note warn">{container.end.last_error}</p>}
+            {container.end.last_error !== null && <p class="note warn">Not proven gone: {container.end.last_error}</p>}
             {container.end.asserted_absent !== null && (
               <p>
                 {container.end.asserted_absent.by} said that it is gone: {container.end.asserted_absent.reason}
@@ -230,7 +231,7 @@ function Details({ container }: { readonly container: AnswerOf<"inspectContainer
         {container.members.length === 0 ? (
           <Empty title="Nobody is in it." />
         ) : (
-          <div class="table">
+          <div class="table rows">
             <table>
               <thead>
                 <tr>
@@ -246,7 +247,7 @@ function Details({ container }: { readonly container: AnswerOf<"inspectContainer
                       <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
                     </td>
                     <td>{plain(each.state)}</td>
-                    <td>
+                    <td data-label="Since">
                       <When at={each.since} />
                     </td>
                   </tr>

@@ -4,7 +4,7 @@ import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
 import { now } from "../data/clock.ts";
 import { useLive } from "../data/live.ts";
-import { Chip, Figure, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Chip, Command, Figure, For, Problem, Waiting, When } from "../parts/bits.tsx";
 import { FleetActs } from "../parts/fleet-acts.tsx";
 import { Page } from "../parts/shell.tsx";
 import { Spark } from "../parts/spark.tsx";
@@ -58,7 +58,7 @@ export function Fleet() {
         <>
           {data.stats.draining !== null && (
             <div class="note warn">
-              <strong>No new sessions are taken</strong> <When at={data.stats.draining.since} />, by{" "}
+              <strong>No new sessions are taken</strong>, <For since={data.stats.draining.since} />, by{" "}
               {data.stats.draining.by}: {data.stats.draining.reason}
             </div>
           )}
@@ -208,7 +208,7 @@ function Alerts({ alerts }: { readonly alerts: AnswerOf<"listAlerts"> }) {
             <Chip tone={alert.phase === "firing" ? "bad" : "warn"}>{alert.phase}</Chip> <b>{plain(alert.name)}</b>{" "}
             <When at={alert.since} />
             <div class="small">{alert.summary}</div>
-            <code class="small">{alert.command}</code>
+            <Command line={alert.cli ?? alert.command} />
           </li>
         ))}
         <li class="small faint">

@@ -2,7 +2,6 @@
 import { read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { place } from "../data/route.ts";
-import { idIn } from "../data/session-list.ts";
 import { Empty, Id, Problem, Waiting, When, Words } from "../parts/bits.tsx";
 import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
@@ -39,19 +38,17 @@ export function Log() {
                       <td>
                         <When at={each.at} />
                       </td>
-                      <td>{each.actor}</td>
+                      <td data-label="By">{each.actor}</td>
                       <td>
                         <b>{each.action}</b>
                       </td>
                       <td class={each.target === "" ? "blank" : ""}>
-                        {idIn(each.target) === each.target ? (
-                          <Id of={each.target} href={`/console/sessions/${each.target}`} />
-                        ) : (
-                          <code>{each.target}</code>
-                        )}
+                        <Target of={each.target} action={each.action} />
                       </td>
-                      <td>{each.reason}</td>
-                      <td class="small">
+                      <td data-label="Why" class={each.reason === "" ? "blank" : ""}>
+                        {each.reason}
+                      </td>
+                      <td class="small" data-label="Came of it">
                         <Words of={each.outcome} />
                       </td>
                     </tr>
@@ -64,5 +61,22 @@ export function Log() {
         </section>
       )}
     </Page>
+  );
+}
+
+const pages: Readonly<Record<string, string>> = {
+  session: "sessions",
+  container: "containers",
+  audit: "audits",
+  key: "keys",
+};
+
+/** Linked to the page of what the act was about. A key's target begins with its tenant. */
+function Target({ of, action }: { readonly of: string; readonly action: string }) {
+  const page = pages[action.split(".")[0] ?? ""];
+  return page === undefined ? (
+    <code>{of}</code>
+  ) : of === "" ? null : (
+    <Id of={of} href={`/console/${page}/${of.split("/")[0]}`} />
   );
 }

@@ -1,9 +1,10 @@
 /** The list of sessions: search, filters, pages, selection. All of it is kept in the address. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { kebab, quoted } from "../../client/wire/command-of.ts";
 import { identity } from "../data/identity.ts";
 import { useLive } from "../data/live.ts";
-import { listSessions, type Row, type SessionFilter } from "../data/session-list.ts";
+import { listSessions, queryOf, type Row, type SessionFilter } from "../data/session-list.ts";
 import { place, setQuery } from "../data/route.ts";
 import { Empty, Problem, Waiting } from "../parts/bits.tsx";
 import { BulkEnd } from "../parts/bulk-end.tsx";
@@ -29,7 +30,7 @@ export function Sessions() {
   const { data, problem, at, loading } = live.state.value;
   const marks = useSignal<ReadonlySet<string>>(new Set());
   const ending = useSignal<readonly Row[] | null>(null);
-  const tenant = wordOf(filter, "tenant");
+  const tenant = tenantIn(filter);
   const page = Number(query.get("page") ?? "1");
 
   useEffect(() => {
@@ -118,23 +119,30 @@ function Nothing({ filter }: { readonly filter: SessionFilter }) {
   );
 }
 
-/** The value of the one `tenant:` or `template:` word in the search; null: there is none. */
-function wordOf({ q }: Pick<SessionFilter, "q">, name: "tenant" | "template"): string | null {
-  const word = q.split(/\s+/).find((each) => each.startsWith(`${name}:`));
-  return word?.slice(name.length + 1) || null;
+/** The one `tenant:` that is asked for; null: there is none. */
+function tenantIn({ q }: SessionFilter): string | null {
+  const word = q.split(/\s+/).find((each) => each.startsWith("tenant:"));
+  return word?.slice("tenant:".length) || null;
 }
 
-/** The same list on the command line: flags where the command has them, else the generated command of the operation. */
-function commandOf({ q, status, only }: SessionFilter, operator: boolean): string {
-  const labels = q.split(/\s+/).filter((word) => word.includes("="));
-  const tenant = wordOf({ q }, "tenant");
-  const template = wordOf({ q }, "template");
-  if (only === "overdue") return "mooring api list-all-sessions --teardown overdue";
-  const parts = ["mooring sessions", ...(operator && tenant === null ? ["--all"] : [])];
-  if (tenant !== null) parts.push(`--tenant ${tenant}`);
-  if (status !== "") parts.push(`--status ${status}`);
-  if (template !== null) parts.push(`--template ${template}`);
-  if (only === "stuck") parts.push("--stuck");
-  else if (only !== "" && only !== "open" && only !== "critical") parts.push(`--blocked ${only}`);
-  return [...parts, ...labels.map((label) => `--label ${label}`)].join(" ");
+/** What `mooring sessions` has an option for. */
+const short: ReadonlySet<string> = new Set(["tenant", "status", "template", "blocked", "stuck"]);
+
+/** With exactly these filters: by the name of the operation where `mooring sessions` has no option for one of them. */
+function commandOf(filter: SessionFilter, operator: boolean): string {
+  // Labels last: as an option of `mooring api` they take every word that follows.
+  const query = [...queryOf(filter, operator)]
+    .map(([name, value]) => [/^label\[(.+)\]$/.exec(name)?.[1] ?? null, name, value] as const)
+    .toSorted(([one], [other]) => Number(one !== null) - Number(other !== null));
+  const isShort = query.every(([label, name]) => label !== null || short.has(name));
+  const isOne = query.some(([, name]) => name === "tenant");
+  const options = query.map(([label, name, value]) =>
+    label !== null
+      ? `--label ${quoted(`${label}=${value}`)}`
+      : isShort && name === "stuck"
+        ? "--stuck"
+        : `--${kebab(name)} ${quoted(value)}`,
+  );
+  const list = isShort ? `sessions${operator && !isOne ? " --all" : ""}` : `api list-${operator ? "all-" : ""}sessions`;
+  return ["mooring", list, ...options].join(" ");
 }

@@ -90,14 +90,16 @@ function Rows({ page, refresh }: { readonly page: AnswerOf<"listSnapshots">; rea
                   </div>
                 )}
               </td>
-              <td class="number">{each.size_bytes === null ? "–" : sizeOf(each.size_bytes)}</td>
-              <td>
+              <td class="number" data-label="Size">
+                {each.size_bytes === null ? "–" : sizeOf(each.size_bytes)}
+              </td>
+              <td data-label="Taken">
                 <When at={each.created_at} />
               </td>
-              <td>
+              <td data-label="From">
                 <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
               </td>
-              <td>
+              <td class="buttons">
                 {each.status === "ready" && (
                   <>
                     <BeginButton snapshot={each} /> <DeleteButton snapshot={each} onDone={refresh} />

@@ -1,11 +1,12 @@
 /** One webhook: its deliveries and its acts. */
 import { type Signal, useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
-import { act, read } from "../data/call.ts";
+import { act, problemIn, read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { ActDialog, type ActOrder } from "../parts/act.tsx";
-import { announce, Chip, Copy, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { announce, Chip, Copy, Empty, For, Id, Problem, Waiting, When } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
+import { counted } from "../words/states.ts";
 import { fineDuration } from "../words/time.ts";
 
 type Webhook = AnswerOf<"getWebhook">;
@@ -39,18 +40,28 @@ export function OneWebhook({ id }: { readonly id: string }) {
   );
   const order = useSignal<ActOrder | null>(null);
   const { data, problem, at, loading } = live.state.value;
+  /** Says what came of it. A refusal is said as well: a button that does nothing would be pressed again. */
+  const told = (done: Promise<unknown>, words: string): void =>
+    void done
+      .then(() => words)
+      .catch((error: unknown) => problemIn(error).detail)
+      .then((said) => {
+        announce(said);
+        live.refresh();
+      });
   return (
     <Page
       title={data?.hook.url ?? <Id of={id} />}
       lead={
         data === null ? undefined : (
           <>
-            <Standing hook={data.hook} /> {data.hook.disabled !== null && data.hook.disabled.reason}
+            <Standing hook={data.hook} /> {data.hook.failing_since !== null && <For since={data.hook.failing_since} />}{" "}
+            {[data.hook.disabled?.reason, data.hook.description].filter(Boolean).join(" · ")}
           </>
         )
       }
       command={`mooring api get-webhook ${id}`}
-      actions={data === null ? undefined : <Acts base={base} hook={data.hook} order={order} refresh={live.refresh} />}
+      actions={data === null ? undefined : <Acts base={base} hook={data.hook} order={order} told={told} />}
     >
       {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
       {loading && data === null && <Waiting />}
@@ -62,7 +73,7 @@ export function OneWebhook({ id }: { readonly id: string }) {
           {data.deliveries.data.length === 0 ? (
             <Empty title="Nothing was sent yet.">Send a test: it travels like any event.</Empty>
           ) : (
-            <div class="table">
+            <div class="table rows">
               <table>
                 <thead>
                   <tr>
@@ -96,19 +107,21 @@ export function OneWebhook({ id }: { readonly id: string }) {
                             {each.state}
                           </Chip>
                         </td>
-                        <td>
+                        <td data-label="Made">
                           <When at={each.created_at} />
                         </td>
-                        <td class="number">{each.attempt_count}</td>
-                        <td class="small">
+                        <td class="number" data-label="Attempts">
+                          {each.attempt_count}
+                        </td>
+                        <td class="small" data-label="Last answer">
                           {last === undefined
                             ? "–"
-                            : `${last.status ?? "no answer"}${last.error === null ? "" : `, ${last.error}`}, ${fineDuration(last.duration_ms)}`}
+                            : `${last.status ?? "no answer"}, after ${fineDuration(last.duration_ms)}`}
+                          {last?.error != null && <div>{last.error}</div>}
                           {each.next_attempt_at !== null && (
-                            <>
-                              {" "}
+                            <div class="faint">
                               next <When at={each.next_attempt_at} />
-                            </>
+                            </div>
                           )}
                         </td>
                         <td>
@@ -116,10 +129,7 @@ export function OneWebhook({ id }: { readonly id: string }) {
                             type="button"
                             class="tiny"
                             onClick={() =>
-                              void act<"redeliver">("POST", `${base}/deliveries/${each.id}/redeliver`).then(() => {
-                                announce("It is queued.");
-                                live.refresh();
-                              })
+                              told(act<"redeliver">("POST", `${base}/deliveries/${each.id}/redeliver`), "It is queued.")
                             }
                           >
                             Send again
@@ -151,25 +161,17 @@ function Acts({
   base,
   hook,
   order,
-  refresh,
+  told,
 }: {
   readonly base: string;
   readonly hook: Webhook;
   readonly order: Signal<ActOrder | null>;
-  readonly refresh: () => void;
+  readonly told: (done: Promise<unknown>, words: string) => void;
 }) {
   const enabled = hook.status === "active";
   return (
     <>
-      <button
-        type="button"
-        onClick={() =>
-          void act<"testWebhook">("POST", `${base}/test`).then(() => {
-            announce("A test is queued.");
-            refresh();
-          })
-        }
-      >
+      <button type="button" onClick={() => told(act<"testWebhook">("POST", `${base}/test`), "A test is queued.")}>
         Send a test
       </button>
       <button
@@ -224,7 +226,8 @@ function Acts({
             reason: null,
             touches: (
               <p>
-                {hook.url} and the {hook.pending} deliveries that wait for it are deleted.
+                {hook.url} is deleted, and with it{" "}
+                {counted(hook.pending, "delivery that waits", "deliveries that wait")}.
               </p>
             ),
             command: `mooring api delete-webhook ${hook.id}`,

@@ -1,5 +1,6 @@
 /** The tenant's webhooks, and whether they work. */
 import { useSignal } from "@preact/signals";
+import { quoted } from "../../client/wire/command-of.ts";
 import { act, read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { place } from "../data/route.ts";
@@ -58,10 +59,10 @@ function List() {
                   <a href={`/console/webhooks/${hook.id}`}>
                     <b>{hook.url}</b>
                   </a>{" "}
-                  <span class="small faint">
-                    {hook.events.join(", ")}
-                    {hook.pending > 0 && `, ${hook.pending} waiting`}
-                  </span>
+                  <div class="small faint">
+                    {hook.events.includes("*") ? "every event" : hook.events.join(", ")}
+                    {hook.pending > 0 && `; ${hook.pending} waiting`}
+                  </div>
                 </li>
               ))}
             </ul>
@@ -87,7 +88,7 @@ function List() {
                 Every event of your sessions is sent to <b>{url.value}</b> from now on.
               </p>
             ),
-            command: `mooring api create-webhook --url ${url.value}`,
+            command: `mooring api create-webhook --url ${quoted(url.value)}`,
             run: async () => (
               <Secret
                 secret={(await act<"createWebhook">("POST", "/v1/webhooks", { body: { url: url.value } })).secret}

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import type { ProblemBody } from "../../protocol/problem.ts";
 import { now } from "../data/clock.ts";
 import { plain, type Tone, toneOf } from "../words/states.ts";
-import { ago, utc } from "../words/time.ts";
+import { ago, duration, utc } from "../words/time.ts";
 import { Icon } from "./icon.tsx";
 
 /** A state as a coloured dot and a word. The colour alone must not carry the meaning. */
@@ -31,10 +31,27 @@ export function When({ at }: { readonly at: string | null }) {
   );
 }
 
-/** A sentence of Mooring's, in which instants are shown as elsewhere: `at <instant>` becomes `in 5 min`. */
+/** How long a state has lasted. */
+export function For({ since }: { readonly since: string }) {
+  return (
+    <time dateTime={since} title={utc(since)}>
+      for {duration(now.value - Date.parse(since))}
+    </time>
+  );
+}
+
+/** A sentence of Mooring's. The instants in it are shown as all others are: `at …` reads `in 5 min`, `since …` reads `for 5 min`. */
 export function Words({ of }: { readonly of: string }) {
-  const parts = of.split(/(?:\bat )?(\d{4}-\d\d-\d\dT[\d:.]+Z)/);
-  return <>{parts.map((part, index) => (index % 2 === 1 ? <When key={index} at={part} /> : part))}</>;
+  const parts = of.split(/((?:\b(?:at|since) )?\d{4}-\d\d-\d\dT[\d:.]+Z)/);
+  return (
+    <>
+      {parts.map((part, index) => {
+        if (index % 2 === 0) return part;
+        const [at, word] = part.split(" ").reverse();
+        return word === "since" ? <For key={index} since={at ?? ""} /> : <When key={index} at={at ?? ""} />;
+      })}
+    </>
+  );
 }
 
 export function Id({ of, href }: { readonly of: string; readonly href?: string }) {

@@ -12,6 +12,12 @@ const blockedCodes =
   "parked unreadable newer_record adapter_missing env_unreadable no_capacity quota_exhausted budget_spent snapshot_not_deleted pause_failing unavailable insufficient_space space_unmeasurable filesystem_unusable".split(
     " ",
   );
+const operatorsOnly = [
+  ["stuck", "stuck"],
+  ["overdue", "teardown overdue"],
+  ["open", "may hold a sandbox"],
+  ["critical", "critical"],
+] as const;
 
 export function SessionFilters({ filter, operator }: { readonly filter: SessionFilter; readonly operator: boolean }) {
   const typed = useSignal(filter.q);
@@ -65,26 +71,26 @@ export function SessionFilters({ filter, operator }: { readonly filter: SessionF
           </option>
         ))}
       </select>
-      {operator && (
-        <select
-          aria-label="Only"
-          value={filter.only}
-          onChange={(event) => setQuery({ only: event.currentTarget.value, cursor: null, page: null }, "push")}
-        >
-          <option value="">Troubled or not</option>
-          <option value="stuck">stuck</option>
-          <option value="overdue">teardown overdue</option>
-          <option value="open">may hold a sandbox</option>
-          <option value="critical">critical</option>
-          <optgroup label="blocked by">
-            {blockedCodes.map((each) => (
-              <option key={each} value={each}>
-                {plain(each)}
-              </option>
-            ))}
-          </optgroup>
-        </select>
-      )}
+      <select
+        aria-label="Only"
+        value={filter.only}
+        onChange={(event) => setQuery({ only: event.currentTarget.value, cursor: null, page: null }, "push")}
+      >
+        <option value="">Troubled or not</option>
+        {operator &&
+          operatorsOnly.map(([value, words]) => (
+            <option key={value} value={value}>
+              {words}
+            </option>
+          ))}
+        <optgroup label="blocked by">
+          {blockedCodes.map((each) => (
+            <option key={each} value={each}>
+              {plain(each)}
+            </option>
+          ))}
+        </optgroup>
+      </select>
     </form>
   );
 }

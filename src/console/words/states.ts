@@ -47,3 +47,8 @@ export const jobTone: Readonly<Record<string, Tone>> = {
 export function plain(code: string): string {
   return code.replaceAll("_", " ");
 }
+
+/** `1 tenant`, `2 tenants`. */
+export function counted(count: number, one: string, more = `${one}s`): string {
+  return `${count} ${count === 1 ? one : more}`;
+}

@@ -32,6 +32,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "warning",
     summary: "Too many jobs, launches and provider calls run into their time limits.",
     command: at("/metrics"),
+    cli: "mooring fleet",
     fireAfterMs: atOnce,
     judge({ outcomes }, terms) {
       if (outcomes === null) return unknown;
@@ -54,6 +55,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "critical",
     summary: "More sandboxes are active than expected, and it does not pass.",
     command: at("/api/sandbox/list"),
+    cli: "mooring api list-all-sessions --open true",
     fireAfterMs: (terms) => terms.activeHighMs,
     judge({ counts }, { activeHigh, activeClear }) {
       if (counts === null) return unknown;
@@ -67,6 +69,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "critical",
     summary: "Very many sandboxes have been active for half an hour.",
     command: at("/api/sandbox/stats"),
+    cli: "mooring fleet",
     fireAfterMs: (terms) => terms.activeVeryHighMs,
     judge({ counts }, { activeVeryHigh }) {
       if (counts === null) return unknown;
@@ -80,6 +83,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "warning",
     summary: "A session is stuck: too long in a transition, or past its deadline.",
     command: `${asAdmin} -H "content-type: application/json" -d '{"dry_run":true}' "$MOORING_URL/v1/admin/cleanup"`,
+    cli: "mooring cleanup --dry-run",
     fireAfterMs: atOnce,
     judge({ stuck, at: now }) {
       if (stuck === null) return unknown;
@@ -92,6 +96,7 @@ export const alertRules: readonly AlertRule[] = [
     summary: "Several sessions' records cannot be read by this version of Mooring.",
     // curl expands the braces and asks for both.
     command: at("/v1/admin/sessions?blocked={unreadable,newer_record}"),
+    cli: "mooring sessions --all --blocked unreadable; mooring sessions --all --blocked newer_record",
     fireAfterMs: atOnce,
     judge({ counts }) {
       if (counts === null) return unknown;
@@ -106,6 +111,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "critical",
     summary: "A layer of maintenance fails again and again.",
     command: at("/v1/admin/cleanup/runs"),
+    cli: "mooring api list-cleanup-runs",
     fireAfterMs: atOnce,
     judge({ layers }, { layerFailures }) {
       const failing = layers.filter((layer) => layer.failuresInRow >= layerFailures);
@@ -124,6 +130,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "critical",
     summary: "A layer of maintenance has not run for two intervals.",
     command: at("/v1/admin/cleanup/runs"),
+    cli: "mooring api list-cleanup-runs",
     fireAfterMs: atOnce,
     judge({ layers, at: now, watchedSince }, { layerEveryMs }) {
       const silent = Object.entries(layerEveryMs).flatMap(([layer, everyMs]) => {
@@ -142,6 +149,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "critical",
     summary: "A sandbox, or a shared container, that was to be stopped is not proven gone within its bound.",
     command: at("/v1/admin/sessions?teardown=overdue"),
+    cli: "mooring api list-all-sessions --teardown overdue",
     fireAfterMs: atOnce,
     judge({ overdueTeardowns, overdueContainers, at: now }) {
       if (overdueTeardowns === null || overdueContainers === null) return unknown;
@@ -168,6 +176,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "critical",
     summary: "No new sandbox comes to be: every try of the last minutes failed.",
     command: `curl -sS "$MOORING_URL/readyz"`,
+    cli: "mooring doctor",
     fireAfterMs: atOnce,
     judge({ outcomes }, terms) {
       if (outcomes === null) return unknown;
@@ -182,6 +191,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "warning",
     summary: "A tenant or the fleet is at its cap of sandboxes: the next create is refused.",
     command: at("/v1/admin/ledger"),
+    cli: "mooring api get-ledger",
     fireAfterMs: (terms) => terms.settleMs,
     judge({ capacity, fullTenants }) {
       if (capacity.used < capacity.limit && fullTenants.length === 0) return well;
@@ -196,6 +206,7 @@ export const alertRules: readonly AlertRule[] = [
     summary:
       "A tenant is near its budget for the month, or has used it up: at it, what costs pauses and nothing starts.",
     command: at("/v1/admin/usage?tenant=acme"),
+    cli: "mooring usage --tenant acme",
     fireAfterMs: atOnce,
     judge({ tenantBudgets }) {
       if (tenantBudgets === null) return unknown;
@@ -214,6 +225,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "warning",
     summary: "The fleet is close to its cap: overdue, stuck and idle sessions are being shed.",
     command: at("/v1/admin/stats"),
+    cli: "mooring fleet",
     fireAfterMs: atOnce,
     judge({ capacity }, terms) {
       const share = capacity.used / capacity.limit;
@@ -227,6 +239,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "critical",
     summary: "The saved files of a paused session could not be restored in two drills: a resume would fail too.",
     command: at("/v1/admin/stats"),
+    cli: "mooring fleet",
     fireAfterMs: atOnce,
     judge({ drills, at: now }) {
       const failing = certainlyFailing(drills);
@@ -241,6 +254,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "critical",
     summary: "The orphan that Mooring planted itself was not found and ended in time: a real one would not be either.",
     command: at("/v1/admin/stats"),
+    cli: "mooring fleet",
     fireAfterMs: atOnce,
     judge({ canary, at: now }) {
       if (!canaryIsMissed(canary, now)) return well;
@@ -264,6 +278,7 @@ export const alertRules: readonly AlertRule[] = [
     severity: "critical",
     summary: "A shard of the fleet's index does not answer: lists, counts and most alerts are blind.",
     command: at("/v1/admin/stats"),
+    cli: "mooring fleet",
     fireAfterMs: (terms) => terms.settleMs,
     judge({ shards }) {
       if (shards.silent.length === 0) return well;

@@ -59,8 +59,10 @@ export interface AlertRule {
   readonly name: string;
   readonly severity: "warning" | "critical";
   readonly summary: string;
-  /** The first thing to run. */
+  /** The first thing to run, for whoever has curl and nothing else. */
   readonly command: string;
+  /** The same with Mooring's command line: what its console and command line show. */
+  readonly cli: string;
   /** For how long it must be bad without a break before it fires. */
   fireAfterMs(terms: AlertTerms): number;
   judge(fleet: FleetSnapshot, terms: AlertTerms): Judgement;

@@ -82,10 +82,10 @@ function noticeOf(standing: AlertStanding, change: "fired" | "cleared"): AlertNo
 }
 
 function standingOf(rule: AlertRule, state: AlertState, untold: AlertStanding["untold"]): AlertStanding {
-  const { name, severity, summary, command } = rule;
+  const { name, severity, summary, command, cli } = rule;
   const context = state.phase === "clear" ? {} : state.context;
   const { phase, since } = state;
-  return { name, severity, phase, since, summary, context, page: alertPage(name), command, untold };
+  return { name, severity, phase, since, summary, context, page: alertPage(name), command, cli, untold };
 }
 
 function stateOf({ phase, since, context }: AlertStanding): AlertState {

@@ -144,6 +144,8 @@ export interface AlertStanding {
   /** The section to read, and the first thing to run. */
   readonly page: string;
   readonly command: string;
+  /** The same with Mooring's command line. Absent in what older code wrote. */
+  readonly cli?: string;
   /** A change that the webhook has not taken yet; null: all told. */
   readonly untold: "fired" | "cleared" | null;
 }

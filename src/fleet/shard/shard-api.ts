@@ -16,6 +16,7 @@ export interface ListQuery {
   readonly after: ListPosition | null;
   readonly status: SessionListItem["status"] | null;
   readonly template: string | null;
+  readonly blocked: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAfter: number | null;
 }

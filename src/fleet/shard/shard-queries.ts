@@ -21,6 +21,7 @@ export function asFleetQuery(query: ListQuery): FleetQuery {
     ...(query.after === null ? {} : { after: query.after }),
     ...(query.status === null ? {} : { statuses: [query.status] }),
     ...(query.template === null ? {} : { template: query.template }),
+    ...(query.blocked === null ? {} : { blocked: query.blocked }),
     ...(query.createdAfter === null ? {} : { createdAfter: query.createdAfter }),
   };
 }

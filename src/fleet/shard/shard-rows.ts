@@ -225,6 +225,7 @@ export function listItem(row: SqlRow): SessionListItem {
     generation: rest.generation,
     provider: rest.provider,
     template: rest.template,
+    blocked: rest.blocked,
     labels: rest.labels,
     agent_type: agentType,
     task_id: taskId,

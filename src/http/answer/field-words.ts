@@ -281,7 +281,7 @@ export const fieldWords: Readonly<Record<string, string>> = {
 export const parameterWords: Readonly<Record<string, string>> = {
   pid: "The number of the process, as its start answered it.",
   agent_type: "Only sessions of this kind of agent.",
-  blocked: "Only sessions that this blocks. May be given several times.",
+  blocked: "Only sessions that this blocks.",
   created_after: "Only sessions that were created after this time.",
   critical: "Only sessions that are, or are not, critical.",
   cursor: "`next_cursor` of the page before, unchanged.",

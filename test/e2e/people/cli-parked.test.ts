@@ -41,7 +41,7 @@ async function parkedSession(): Promise<string> {
 }
 
 const parked = (id: string) =>
-  until("it is parked", async () => (await cli(["why", id], operator)).out.includes("all 2 attempts are used up"));
+  until("it is parked", async () => (await cli(["why", id], operator)).out.includes("All 2 attempts are used up"));
 
 it("once the host of a parked teardown is well, the retry_stop that attention names begins a new round that ends with a proof [PEO-1] [PEO-4]", async () => {
   const id = await parkedSession();

@@ -76,7 +76,15 @@ describe("building the index from the registries", () => {
     expect(lost.index.list({ ...everything, tenant: tenants[0] as TenantId, labels: { of: "ant" } })).toHaveLength(12);
   });
 
-  const everything = { limit: 100, after: null, status: null, template: null, labels: {}, createdAfter: null } as const;
+  const everything = {
+    limit: 100,
+    after: null,
+    status: null,
+    template: null,
+    blocked: null,
+    labels: {},
+    createdAfter: null,
+  } as const;
 
   it("for another number of shards each tenant is in exactly one, nothing lost, nothing counted twice [FLT-18]", async () => {
     const two = shardNames(2).map((name) => shard(name, 2));

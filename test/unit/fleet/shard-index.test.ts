@@ -28,6 +28,7 @@ describe("a shard of the index", () => {
       after: null,
       status: null,
       template: null,
+      blocked: null,
       labels: {},
       createdAfter: null,
       ...changes,
@@ -58,6 +59,7 @@ describe("a shard of the index", () => {
         generation: born + 2,
         provider: "memory",
         template: "python",
+        blocked: null,
         labels,
         agent_type: null,
         task_id: null,
@@ -65,6 +67,16 @@ describe("a shard of the index", () => {
         as_of: "2026-11-01T00:00:00.005Z",
       },
     ]);
+  });
+
+  it("lists what a code blocks, for a tenant as for an operator, and says it of each row", () => {
+    index.report(report(a, 1));
+    index.report(report(sessionId("b"), 1, { blocked: "no_capacity" }));
+    index.report(report(sessionId("c"), 1, { blocked: "parked" }));
+    expect(listed({ blocked: "no_capacity" })).toEqual(["b"]);
+    expect(index.list(query({ blocked: "parked" })).map(({ blocked }) => blocked)).toEqual(["parked"]);
+    expect(listed({ blocked: "unavailable" })).toEqual([]);
+    expect(listed()).toHaveLength(3);
   });
 
   describe("filtered by labels", () => {

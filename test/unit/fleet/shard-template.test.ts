@@ -26,7 +26,7 @@ describe("the template of a session in the index", () => {
       ...[one, born, born],
     );
     const index = new ShardIndex(sql, { now: () => born });
-    const all = { tenant: report(one, 1).tenant, limit: 10, after: null, status: null, template: null };
+    const all = { tenant: report(one, 1).tenant, limit: 10, after: null, status: null, template: null, blocked: null };
     const listed = (template: string | null) =>
       index.list({ ...all, template, labels: {}, createdAfter: null }).map((row) => row.template);
     // The first write migrates, as in production.

@@ -25,7 +25,16 @@ describe("an index that was told of an end", () => {
 
   const listed = (status: SessionListItem["status"] | null) =>
     index
-      .list({ tenant: acme, limit: 10, after: null, status, labels: {}, template: null, createdAfter: null })
+      .list({
+        tenant: acme,
+        limit: 10,
+        after: null,
+        status,
+        labels: {},
+        template: null,
+        blocked: null,
+        createdAfter: null,
+      })
       .map((each) => [each.id, each.status]);
 
   it("lists it as ending, and under no other status [API-8]", () => {

@@ -4,7 +4,7 @@ import { exitCodes } from "../../exit-codes.ts";
 import { CliFault } from "../../fault.ts";
 import type { Context } from "../../context.ts";
 import { sizeOf } from "../../screen/sizes.ts";
-import { relative } from "../../screen/times.ts";
+import { relative, span } from "../../screen/times.ts";
 import { commandOf } from "../../../client/wire/command-of.ts";
 import { command, contextOf, type Shell, withSharedOptions } from "../command.ts";
 
@@ -27,7 +27,7 @@ export function attentionCommand(shell: Shell): Command {
       const { bold, bad, warn, dim, accent, good } = screen.colours;
       const { sandboxes, overdue, balanced, looked_at: looked } = told.figures;
       const now = Date.parse(told.as_of);
-      const figures = `${sandboxes} sandboxes, ${overdue} overdue, ledger ${balanced ? "balanced" : bad("not balanced")}${looked === null ? "" : `, looked at ${relative(looked, now)}`}`;
+      const figures = `${sandboxes} sandboxes, ${overdue} overdue, ledger ${balanced ? "balanced" : bad("not balanced")}${looked === null ? "" : `, the watch looked ${relative(looked, now)}`}`;
       screen.line(
         told.items.length === 0
           ? `${good("Nothing needs attention.")} ${figures}.`
@@ -35,7 +35,7 @@ export function attentionCommand(shell: Shell): Command {
       );
       for (const each of told.items) {
         const mark = each.severity === "critical" ? bad("●") : warn("●");
-        const since = each.since === null ? "" : dim(`, since ${relative(each.since, now)}`);
+        const since = each.since === null ? "" : dim(`, for ${span(now - Date.parse(each.since))}`);
         screen.line(
           `\n${mark} ${bold(screen.plain(each.what))}  ${each.kind} ${screen.plain(each.subject)}${each.tenant === null ? "" : ` of ${each.tenant}`}${since}`,
         );
@@ -80,7 +80,7 @@ function show(
   layers: Layers,
 ): void {
   const { screen } = context;
-  const { bold, good, bad, warn, dim } = screen.colours;
+  const { bold, good, bad, warn, dim, accent } = screen.colours;
   const now = Date.now();
   const { limit } = stats.global;
   const inUse = ledger.total.used;
@@ -120,7 +120,7 @@ function show(
       "draining",
       stats.draining === null
         ? "no"
-        : warn(`since ${relative(stats.draining.since, now)}: ${screen.plain(stats.draining.reason)}`),
+        : warn(`for ${span(now - Date.parse(stats.draining.since))}: ${screen.plain(stats.draining.reason)}`),
     ],
   ]);
   const { canary, restore_drill: drills } = stats;
@@ -138,10 +138,12 @@ function show(
     `\n${bold("Alerts")}  ${dim(alerts.looked_at === null ? "never looked" : `looked ${relative(alerts.looked_at, now)}`)}${alerts.stale ? bad("  the watch is late") : ""}`,
   );
   if (firing.length === 0) screen.line(good("  none"));
-  for (const each of firing)
+  for (const each of firing) {
     screen.line(
-      `  ${each.phase === "firing" ? bad(each.name) : warn(each.name)}  ${each.phase}, since ${relative(each.since, now)}: ${screen.plain(each.summary)}`,
+      `  ${each.phase === "firing" ? bad(each.name) : warn(each.name)}  ${each.phase} for ${span(now - Date.parse(each.since))}: ${screen.plain(each.summary)}`,
     );
+    screen.line(`    ${accent(each.cli ?? each.command)}`);
+  }
   screen.line(`\n${bold("Cleanup layers")}`);
   screen.facts(
     layers.map((each) => [

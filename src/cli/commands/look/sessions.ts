@@ -1,7 +1,7 @@
 /** `mooring sessions`: your sessions, or with the admin token those of all tenants. */
 import { type Command, Option } from "commander";
 import type { AnswerOf } from "../../../client/mooring.ts";
-import { sessionStatuses } from "../../../protocol/resources/session/sessions.ts";
+import { blockedCodes, sessionStatuses } from "../../../protocol/resources/session/sessions.ts";
 import type { Context } from "../../context.ts";
 import { exitCodes } from "../../exit-codes.ts";
 import { CliFault } from "../../fault.ts";
@@ -12,6 +12,7 @@ import { command, contextOf, type Shell, withSharedOptions } from "../command.ts
 type Own = AnswerOf<"listSessions">["data"][number];
 type Anyones = AnswerOf<"listAllSessions">["data"][number];
 type Status = Own["status"];
+type Blocked = (typeof blockedCodes)[number];
 
 interface Flags {
   readonly status?: string;
@@ -31,6 +32,7 @@ export function sessionsCommand(shell: Shell): Command {
     ["mooring sessions --status running", "what runs now"],
     ["mooring sessions --label team=web --json", "for a script"],
     ["mooring sessions --template python", "whose sandboxes start from that template"],
+    ["mooring sessions --blocked no_capacity", "what waits for room"],
     ["mooring sessions -q --status paused | xargs -n1 mooring end", "end every paused one"],
     ["mooring sessions --all --stuck", "every tenant's stuck ones (admin token)"],
   ])
@@ -38,16 +40,15 @@ export function sessionsCommand(shell: Shell): Command {
     .addOption(new Option("-s, --status <status>", "only this status").choices(sessionStatuses))
     .option("-l, --label <name=value>", "only with this label; may be repeated", collect, [])
     .option("--template <name>", "only those whose sandboxes start from this template")
+    .addOption(new Option("--blocked <code>", "only those that this blocks").choices(blockedCodes))
     .option("-n, --limit <count>", "how many at most", "50")
     .optionsGroup("With the admin token:")
     .option("-a, --all", "sessions of all tenants")
     .option("--tenant <tenant>", "sessions of this tenant")
-    .option("--blocked <code>", "only those that this blocks")
     .option("--stuck", "only those that are stuck");
   return withSharedOptions(made, ["json", "ids"]).action(async (flags: Flags) => {
     const context = contextOf(shell, flags);
-    const asOperator =
-      flags.all === true || flags.tenant !== undefined || flags.stuck === true || flags.blocked !== undefined;
+    const asOperator = flags.all === true || flags.tenant !== undefined || flags.stuck === true;
     if (asOperator || context.actsAsOperator) return await listAll(context, flags);
     const { signal } = context;
     const rows = await atMost(countOf(flags), context.mooring().list(filtersOf(flags), { signal }));
@@ -62,8 +63,14 @@ export function sessionsCommand(shell: Shell): Command {
 
 /** The filters that both lists have. */
 function filtersOf(flags: Flags) {
-  const { status, template } = flags;
-  return { limit: pageOf(flags), status: status as Status | undefined, template, label: labelsOf(flags.label) };
+  const { status, template, blocked } = flags;
+  return {
+    limit: pageOf(flags),
+    status: status as Status | undefined,
+    template,
+    blocked: blocked as Blocked | undefined,
+    label: labelsOf(flags.label),
+  };
 }
 
 async function listAll(context: Context, flags: Flags): Promise<void> {
@@ -71,7 +78,6 @@ async function listAll(context: Context, flags: Flags): Promise<void> {
     ...filtersOf(flags),
     tenant: flags.tenant,
     stuck: flags.stuck === true ? ("true" as const) : undefined,
-    blocked: flags.blocked as "parked" | undefined,
   };
   const rows = await atMost(countOf(flags), context.admin().sessions(query, { signal: context.signal }));
   const columns: readonly Column<Anyones>[] = [

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { AnswerOf } from "../../../client/mooring.ts";
 import type { Context } from "../../context.ts";
 import { commandOf } from "../../../client/wire/command-of.ts";
-import { relative } from "../../screen/times.ts";
+import { relative, span } from "../../screen/times.ts";
 import { wrapped } from "../../screen/wrap.ts";
 import { command, contextOf, type Shell, withSharedOptions } from "../command.ts";
 
@@ -30,13 +30,15 @@ function show(context: Context, told: Explanation): void {
   const { bold, dim, warn, accent } = screen.colours;
   const now = Date.parse(told.as_of);
   screen.line(`${bold(told.session_id)}  ${screen.status(told.status)}`);
-  const prose = (text: string, used = 0, indent = used) => wrapped(screen.plain(text), screen.width, used, indent);
+  const prose = (text: string, used = 0, indent = used) =>
+    wrapped(screen.plain(withRelativeTimes(text, now)), screen.width, used, indent);
   screen.line(prose(told.summary));
   if (told.blocked !== null) {
-    const { code, since, says, retry_at: retry } = told.blocked;
+    // What it means is in the summary.
+    const { code, since, retry_at: retry } = told.blocked;
     const again = retry === null ? "" : ` Mooring tries again ${relative(retry, now)}.`;
     const blocked = `Blocked: ${code}`;
-    const rest = `, since ${relative(since, now)}. ${says}${again}`;
+    const rest = ` for ${span(now - Date.parse(since))}.${again}`;
     screen.line(`\n${warn(blocked)}${prose(rest, blocked.length, 0)}`);
   }
   const [first] = told.clocks;
@@ -50,7 +52,7 @@ function show(context: Context, told: Explanation): void {
       const [due, says] =
         clock.due_at === null
           ? ["stands still", clock.says]
-          : [relative(clock.due_at, now), `${clock.does}. ${clock.says}`];
+          : [relative(clock.due_at, now), `${clock.does.charAt(0).toUpperCase()}${clock.does.slice(1)}. ${clock.says}`];
       const mark = clock.name === told.next_clock ? accent("▸") : " ";
       screen.line(`${mark} ${clock.name.padEnd(16)} ${due.padEnd(14)} ${dim(prose(says, 34))}`);
     }
@@ -59,7 +61,7 @@ function show(context: Context, told: Explanation): void {
     screen.line(`\n${bold("Sandboxes")}`);
     for (const each of told.sandboxes) {
       const which = `  ${each.sandbox_id} ${each.phase}: `;
-      screen.line(`${which}${prose(each.says, which.length, 4)}`);
+      screen.line(`${which}${prose(`${each.says}${renewalOf(each)}`, which.length, 4)}`);
     }
   }
   const next = told.next_call;
@@ -69,4 +71,13 @@ function show(context: Context, told: Explanation): void {
   for (const other of told.other_calls)
     screen.line(`  ${commandOf(other, told.session_id)}\n    ${dim(`# ${prose(other.why, 6)}`)}`);
   screen.note(dim(`\nIn the console: ${context.page(`sessions/${told.session_id}`)}`));
+}
+
+/** "at 2026-12-01T10:00:00.000Z" as "4m ago", as every other time here. `--json` keeps the instants. */
+export function withRelativeTimes(text: string, now: number): string {
+  return text.replace(/(?:\bat )?(\d{4}-\d\d-\d\dT[\d:.]+Z)/g, (_, instant: string) => relative(instant, now));
+}
+
+function renewalOf({ renewed_at: at, next_renewal_at: next }: Explanation["sandboxes"][number]): string {
+  return at === null || next === null ? "" : ` Its last renewal was accepted at ${at}, and the next is due at ${next}.`;
 }

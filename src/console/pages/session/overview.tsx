@@ -2,8 +2,8 @@
 import type { ComponentChildren } from "preact";
 import { now } from "../../data/clock.ts";
 import { useLive } from "../../data/live.ts";
-import { readEvents, type Explanation, type SessionView, type Subject } from "../../data/session.ts";
-import { Chip, Id, When, Words } from "../../parts/bits.tsx";
+import { readEvents, type Explanation, type SessionView, type Subject, type Teardown } from "../../data/session.ts";
+import { Chip, For, Id, When, Words } from "../../parts/bits.tsx";
 import { plain } from "../../words/states.ts";
 import { duration, utc } from "../../words/time.ts";
 import { Timeline } from "./timeline.tsx";
@@ -23,7 +23,7 @@ export function Overview({ subject }: { readonly subject: Subject; readonly refr
   const endsFirst = session === null || session.status !== "running";
   return (
     <>
-      {explanation !== null && <Why explanation={explanation} session={session} />}
+      {explanation !== null && <Why explanation={explanation} session={session} teardown={teardowns[0]} />}
       {explanation === null && (
         <div class="note bad">
           <strong>The record of this session is {subject.record}.</strong> What can be told of it is below; it can still
@@ -49,7 +49,16 @@ export function Overview({ subject }: { readonly subject: Subject; readonly refr
   );
 }
 
-function Why({ explanation, session }: { readonly explanation: Explanation; readonly session: SessionView | null }) {
+function Why({
+  explanation,
+  session,
+  teardown,
+}: {
+  readonly explanation: Explanation;
+  readonly session: SessionView | null;
+  /** The newest; undefined: nothing of it was ever stopped. */
+  readonly teardown: Teardown | undefined;
+}) {
   return (
     <section class="card why-card" aria-label="Why">
       <div class="body">
@@ -58,7 +67,7 @@ function Why({ explanation, session }: { readonly explanation: Explanation; read
         </p>
         {explanation.blocked !== null && (
           <p class="note bad">
-            <strong>{capital(plain(explanation.blocked.code))}</strong> <When at={explanation.blocked.since} />.{" "}
+            <strong>{capital(plain(explanation.blocked.code))}</strong> <For since={explanation.blocked.since} />.{" "}
             <Words of={explanation.blocked.says} />
           </p>
         )}
@@ -75,6 +84,7 @@ function Why({ explanation, session }: { readonly explanation: Explanation; read
             <code>{sandbox.sandbox_id}</code> <Words of={sandbox.says} />
           </p>
         ))}
+        <LastProof explanation={explanation} teardown={teardown} />
         {explanation.next_call !== null && !["terminated", "failed"].includes(explanation.status) && (
           <p class="small faint">
             Next: <Words of={explanation.next_call.why} />
@@ -84,6 +94,52 @@ function Why({ explanation, session }: { readonly explanation: Explanation; read
     </section>
   );
 }
+
+/** What was last proven of its sandbox: that it lives, or that it is gone; else what the last look saw, which proves neither. */
+function LastProof({
+  explanation,
+  teardown,
+}: {
+  readonly explanation: Explanation;
+  readonly teardown: Teardown | undefined;
+}) {
+  const held = explanation.sandboxes.find((each) => each.renewed_at !== null);
+  const look = teardown?.observations.at(-1);
+  if (held !== undefined)
+    return (
+      <p class="small">
+        <b>Last proof of life</b> <When at={held.renewed_at} />: it accepted a renewal. The next is due{" "}
+        <When at={held.next_renewal_at} />; without one it counts as lost <When at={held.lapses_at} />.
+      </p>
+    );
+  if (teardown === undefined) return null;
+  if (teardown.verified_absent_at !== null)
+    return (
+      <p class="small">
+        <b>Last proof of absence</b> <When at={teardown.verified_absent_at} />: two looks found nothing of its last
+        sandbox.
+      </p>
+    );
+  return (
+    <p class="small">
+      <b>Last look</b>{" "}
+      {look === undefined ? (
+        "none yet"
+      ) : (
+        <>
+          <When at={look.at} />: {answers[look.answer]}
+        </>
+      )}
+      . It is not proven gone.
+    </p>
+  );
+}
+
+const answers = {
+  present: "it was still there",
+  absent: "it was not there",
+  unknown: "nobody could tell",
+} as const;
 
 const clockNames: Readonly<Record<Explanation["clocks"][number]["name"], string>> = {
   end_at: "End",

@@ -28,8 +28,8 @@ function viewOf(board: AlertBoard | null, now: number): AlertsView {
   };
 }
 
-function alertView({ since, context, untold, ...rest }: AlertStanding): AlertView {
-  return { ...rest, since: rfc3339(since), context: { ...context }, undelivered: untold };
+function alertView({ since, context, untold, cli, ...rest }: AlertStanding): AlertView {
+  return { ...rest, cli: cli ?? null, since: rfc3339(since), context: { ...context }, undelivered: untold };
 }
 
 export const alertRoutes: readonly Route[] = [serve(adminContracts.alerts, list)];

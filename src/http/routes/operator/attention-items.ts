@@ -93,7 +93,7 @@ export function alertItems(board: AlertBoard | null, listed: readonly AttentionI
       tenant: null,
       what: alert.summary,
       since: rfc3339(alert.since),
-      why: `${seenOf(alert.context)}First thing to run: ${alert.command}`,
+      why: `${seenOf(alert.context)}First thing to run: ${alert.cli ?? alert.command}`,
       next_call: null,
       console: "/console/fleet",
     }));

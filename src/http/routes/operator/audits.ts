@@ -20,7 +20,7 @@ async function make(from: AdminAsk): Promise<Response> {
     from,
     { action: "audit.plan", target: "", reason: "" },
     async () => ({ ok: true, value: await from.backend.operations().planAudit("admin") }),
-    (plan) => `plan ${plan.id}: ${plan.findings.length} findings`,
+    (plan) => `plan ${plan.id}: ${plan.findings.length} ${plan.findings.length === 1 ? "finding" : "findings"}`,
   );
   if (!reply.ok) return problem(from, reply.problem);
   return json(201, planView(reply.value), { location: `/v1/admin/audits/${reply.value.id}` });

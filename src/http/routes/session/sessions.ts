@@ -79,7 +79,7 @@ function replayOfEnded({ id, status, terminate_reason }: SessionView): Problem {
 async function list(from: TenantAsk): Promise<Response> {
   const query = readQuery(from.request, sessionListQuery);
   if (!query.ok) return problem(from, query.problem);
-  const { limit, cursor, status, template, created_after: createdAfter, label } = query.value;
+  const { limit, cursor, status, template, blocked, created_after: createdAfter, label } = query.value;
   const after = cursor === undefined ? null : decodeCursor(cursor);
   if (cursor !== undefined && after === null) return problem(from, badCursor().problem);
   // One more than asked for tells whether there is another page.
@@ -89,6 +89,7 @@ async function list(from: TenantAsk): Promise<Response> {
     after,
     status: status ?? null,
     template: template ?? null,
+    blocked: blocked ?? null,
     labels: label ?? {},
     createdAfter: createdAfter === undefined ? null : Date.parse(createdAfter),
   };

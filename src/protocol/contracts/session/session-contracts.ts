@@ -4,6 +4,7 @@ import { changeProblems, contract, sessionProblems } from "../../contract.ts";
 import { plainText } from "../../primitives.ts";
 import { cursor, labelFilter, pageLimit, timeParameter } from "../../query.ts";
 import {
+  blockedCodes,
   budgetBody,
   createSession,
   interruptReply,
@@ -37,6 +38,7 @@ export const sessionListQuery = z.strictObject({
   cursor: cursor.optional(),
   status: z.enum(sessionStatuses).optional(),
   template: plainText(64).optional(),
+  blocked: z.enum(blockedCodes).optional(),
   created_after: timeParameter.optional(),
   label: labelFilter,
 });

@@ -14,6 +14,10 @@ export const alertView = z.object({
   context,
   page: z.string().describe("The section to read, and the first thing to run."),
   command: z.string(),
+  cli: z
+    .string()
+    .nullable()
+    .describe("The same with Mooring's command line. null: the last look was made by an older version."),
   undelivered: z.enum(["fired", "cleared"]).nullable().describe("A change that the webhook has not taken yet."),
 });
 export type AlertView = z.infer<typeof alertView>;

@@ -254,6 +254,10 @@ export const sessionListItem = z.object({
     .describe(
       "What its sandboxes start from. null: an older version made this row, and the session has not reported since.",
     ),
+  blocked: z
+    .string()
+    .nullable()
+    .describe("The code of what keeps it from going on; its `explain` says it in words. null: nothing does."),
   labels: z.record(z.string(), z.string()),
   agent_type: z.string().nullable(),
   task_id: z.string().nullable(),

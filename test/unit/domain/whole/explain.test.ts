@@ -189,12 +189,66 @@ describe("explain", () => {
     expect(paths(said.others)).toContain("GET /v1/admin/sessions/{id}");
   });
 
+  it.each(["the host is away", "The host is away."])(
+    "is punctuated as prose is, whatever the errors in it end with: %s",
+    (words) => {
+      const setback = { code: "provision_timeout", message: words, at };
+      const failing = (code: string) =>
+        provisioning({
+          failures: 2,
+          step: { type: "waiting", notBefore: at + minute },
+          lastError: { code, message: words, at },
+        });
+      const states = [
+        ...everySession().map((sample) => sample.session),
+        ...[session({ setback }), paused({ setback }), lost({ setback, snapshot })],
+        ...[...waitingCodes, "restoring", "insufficient_space", "provider_error"].map(failing),
+        session({ pauseTries: { since: at - minute, tries: 2, notBefore: at + minute, error: words } }),
+        session({ newest: held({ failures: 1 }) }),
+        session({ newest: held({ failures: 3 }) }),
+      ];
+      for (const state of states) {
+        for (const adapterMissing of [false, true]) {
+          const told = about(withWords(state, words), { adapterMissing, queuedJobs: 1 });
+          const calls = told.next === null ? told.others : [told.next, ...told.others];
+          const said = [
+            told.summary,
+            told.blocked?.says ?? "It is not blocked.",
+            ...told.clocks.flatMap(({ does, says }) => [`It does: ${does}.`, says]),
+            ...told.sandboxes.map(({ says }) => says),
+            ...calls.map(({ why }) => why),
+          ];
+          for (const text of said) {
+            // Two stops, a stop within brackets, nothing between, a sentence that begins small, a sentence in three parts.
+            expect(text).not.toMatch(/[.,;:]\s*[.,;:]|\.\)|\s[.,;:)]|\s{2}|[.!?] [a-z]|;[^.]*;/);
+            expect(text).toMatch(/^[A-Z].*[.!?]$/s);
+          }
+        }
+      }
+    },
+  );
+
   it("is the same twice, and ends with what is over", () => {
     const state = lost({ newest: closed(), endAt: at + second });
     expect(about(state)).toEqual(about(state));
     expect(about(state).nextClock?.dueAt).toBe(expiresAt(state, policy));
   });
 });
+
+const waitingCodes = ["no_capacity", "quota_exhausted", "budget_spent", "unavailable"];
+
+/** The same session with these words wherever something failed. */
+function withWords<T>(value: T, words: string): T {
+  if (Array.isArray(value)) return value.map((each: unknown) => withWords(each, words)) as T;
+  if (typeof value !== "object" || value === null) return value;
+  const fields = Object.entries(value).map(([name, each]: [string, unknown]) => [
+    name,
+    typeof each === "string" && ["message", "error", "lastError", "failure"].includes(name)
+      ? words
+      : withWords(each, words),
+  ]);
+  return Object.fromEntries(fields) as T;
+}
 
 function dueOf(state: Session, name: ClockName): number | null {
   const works =

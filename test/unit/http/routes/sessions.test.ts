@@ -283,7 +283,7 @@ describe("list", () => {
   it("asks one shard, for this tenant, with the filters and 20 by default [API-3]", async () => {
     const client = await httpClient();
     const filters =
-      "status=running&label[team]=a%20b&label[x/y]=&template=python&created_after=2026-01-31T12:00:00%2B01:00";
+      "status=running&label[team]=a%20b&label[x/y]=&template=python&blocked=no_capacity&created_after=2026-01-31T12:00:00%2B01:00";
     expect((await client.send("GET", `/v1/sessions?${filters}`)).status).toBe(200);
     expect(client.calls).toEqual([
       {
@@ -297,6 +297,7 @@ describe("list", () => {
             status: "running",
             labels: { team: "a b", "x/y": "" },
             template: "python",
+            blocked: "no_capacity",
             createdAfter: Date.parse("2026-01-31T11:00:00Z"),
           },
         ],
@@ -313,6 +314,9 @@ describe("list", () => {
     ["limit=", "query.limit"],
     ["limit=1&limit=2", "query.limit"],
     ["status=dead", "query.status"],
+    ["blocked=tuesday", "query.blocked"],
+    ["blocked=parked&blocked=unavailable", "query.blocked"],
+    ["stuck=true", "query.stuck"],
     ["created_after=yesterday", "query.created_after"],
     ["created_after=2026-13-01T00:00:00Z", "query.created_after"],
     ["cursor=", "query.cursor"],
