@@ -91,7 +91,7 @@ describe("explain", () => {
     const idle = session({ endAt: at + 10 * hour });
     expect(about(idle).nextClock?.name).toBe("idle");
     expect(next(idle)?.path).toBe("POST /v1/sessions/{id}/keepalive");
-    expect(about(idle, { queuedJobs: 1 }).alive).toContain("a job waits to be handed over");
+    expect(about(idle, { queuedJobs: 1 }).alive).toContain("A job waits to be handed over.");
     const old = session({
       endAt: at + 100 * hour,
       limits: { timeoutMs: hour, idleTimeoutMs: null, maxLifetimeMs: hour },
