@@ -41,8 +41,11 @@ const isOver = ({ steps }: BootstrapReply, of: number): boolean =>
   steps.some(({ state }) => state === "failed" || state === "timed_out") ||
   (steps.length === of && steps.every(({ state }) => state === "succeeded"));
 
+/** A part of the order: the same order with another limit is another one. */
+const longStepMs = 600_000;
+
 /** Until its last step has ended, or one has failed. */
-async function prepared(instance: Instance, order: WorkspaceOrder, stepMs = 600_000): Promise<BootstrapReply> {
+async function prepared(instance: Instance, order: WorkspaceOrder, stepMs = longStepMs): Promise<BootstrapReply> {
   const of = (order.git === undefined ? 0 : 1) + (order.setup ?? []).length;
   let reply = await ask(instance, order, 0, stepMs);
   while (!isOver(reply, of)) reply = await ask(instance, order, reply.version, stepMs);
@@ -123,7 +126,7 @@ describe("a clone", () => {
   it("does not follow an address into another protocol, such as a command of git's own", async () => {
     const instance = await renewedInstance();
     const order = {
-      ...bootstrapOrderOf({ git: { url: "https://x.invalid/" } }, 60_000),
+      ...bootstrapOrderOf({ git: { url: "https://x.invalid/" } }, longStepMs),
       git: { url: "ext::sh -c touch% /tmp/never" },
     };
     const body = { order, seen: 0, wait_ms: 0 };
@@ -201,9 +204,9 @@ describe("the order", () => {
   it("is taken once, however often it comes; another is refused, and no job runs before it is done", async () => {
     const instance = await renewedInstance();
     const order = { setup: ["echo ran >> count; while [ ! -e go ]; do sleep 0.05; done"] };
-    const replies = await Promise.all(Array.from({ length: 6 }, () => ask(instance, order, 0, 60_000)));
+    const replies = await Promise.all(Array.from({ length: 6 }, () => ask(instance, order, 0, longStepMs)));
     expect(replies.every(({ steps }) => steps.length <= 1)).toBe(true);
-    await expect(ask(instance, { setup: ["echo other"] }, 0, 60_000)).rejects.toThrow(/409.*job_mismatch/);
+    await expect(ask(instance, { setup: ["echo other"] }, 0, longStepMs)).rejects.toThrow(/409.*job_mismatch/);
     const early = await instance.call("POST", "/jobs", { id: "early", command: "true", timeout_ms: 5_000 });
     expect([early.status, (await early.json<{ code: string }>()).code]).toEqual([409, "preparing"]);
     expect(await (await instance.call("GET", "/health")).json()).toMatchObject({ preparing: true, active_jobs: 0 });
@@ -216,14 +219,14 @@ describe("the order", () => {
 
   it("is not taken before the first renewal", async () => {
     const instance = await startInstance();
-    await expect(ask(instance, { setup: ["touch ran"] }, 0, 60_000)).rejects.toThrow(/409.*not_renewed/);
+    await expect(ask(instance, { setup: ["touch ran"] }, 0, longStepMs)).rejects.toThrow(/409.*not_renewed/);
     expect(existsSync(join(instance.boot.workspace_dir, "ran"))).toBe(false);
   });
 
   it("ends with its instance: a wrapper that is killed in the middle leaves no step behind [PHY-13]", async () => {
     const instance = await renewedInstance();
     const hidden = "sleep 4322.5";
-    await ask(instance, { setup: [`setsid ${hidden} & ${hidden}`] }, 0, 60_000);
+    await ask(instance, { setup: [`setsid ${hidden} & ${hidden}`] }, 0, longStepMs);
     await until("the step runs", () => processesRunning(hidden).length >= 2);
     process.kill(instance.wrapperPid, "SIGKILL");
     await instance.allGone();
@@ -233,10 +236,10 @@ describe("the order", () => {
   it("a step that is interrupted by the end of its instance is not told as its own failure", async () => {
     const instance = await renewedInstance({ job_grace_ms: 300 });
     const order = { setup: ["trap 'sleep 0.2; exit 1' TERM; while :; do sleep 0.05; done"] };
-    const first = await ask(instance, order, 0, 60_000);
-    await until("the step runs", async () => (await ask(instance, order, 0, 60_000)).steps.length === 1);
+    const first = await ask(instance, order, 0, longStepMs);
+    await until("the step runs", async () => (await ask(instance, order, 0, longStepMs)).steps.length === 1);
     process.kill(instance.guardianPid, "SIGTERM");
-    const last = await ask(instance, order, first.version, 60_000).catch(() => null);
+    const last = await ask(instance, order, first.version, longStepMs).catch(() => null);
     expect(last?.steps.every(({ state }) => state === "running") ?? true).toBe(true);
     await instance.allGone();
   });
