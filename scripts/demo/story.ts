@@ -39,7 +39,7 @@ const stopGraceMs = Number(sameVars.STOP_GRACE_SECONDS) * 1_000;
 
 type StackClocks = Omit<Clocks, "idleSeconds">;
 
-/** Of a stack with these clocks; the tests have their own (test/support/temporary-stack.ts). */
+/** The vars of a stack that runs by these clocks. The tests have clocks of their own: `calmVars` in test/support/temporary-stack.ts. */
 export function varsOf({ leaseSeconds, renewSeconds, lookSeconds }: StackClocks): Readonly<Record<string, string>> {
   return {
     ...sameVars,

@@ -108,6 +108,15 @@ export const sessionProblems = [
   "newer_record",
   "unreadable_record",
 ] as const satisfies readonly ProblemCode[];
+/** For a read that asks the running sandbox. */
+export const liveReadProblems = [
+  "session_gone",
+  "session_paused",
+  "sandbox_lost",
+  "session_not_running",
+  "sandbox_unreachable",
+  ...sessionProblems,
+] as const satisfies readonly ProblemCode[];
 /** For a change of one. */
 export const changeProblems = [...sessionProblems, "storage_failed"] as const satisfies readonly ProblemCode[];
 

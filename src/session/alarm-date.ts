@@ -17,7 +17,7 @@ export interface PendingWork {
   reset(): void;
 }
 
-/** What is stored, as far as the alarm depends on it. */
+/** The parts of the stored session on which the date of the alarm depends. */
 interface Stored {
   readonly mode: Mode["type"];
   readonly session: Session | null;

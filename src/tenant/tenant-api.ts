@@ -23,7 +23,7 @@ import type { ForgottenRow } from "./forgotten.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Reservation } from "./quota/reservations.ts";
 import type { SessionReceiptRows } from "./receipts/chain-rows.ts";
-import type { KeyQuestion, KeyStanding, Revocation, TenantKeys } from "./keys.ts";
+import type { KeyQuestion, KeyStanding, Revocation, TenantKeys } from "./keys/keys.ts";
 import type { RegisteredSession } from "./sessions.ts";
 import type { SnapshotCounts, SnapshotQuery } from "./snapshots/snapshot-rows.ts";
 import type { TenantUsage } from "./usage.ts";

@@ -12,7 +12,7 @@ import { applyReport } from "./apply-report.ts";
 import { earliestContainerLook, overdueContainers } from "./containers/containers.ts";
 import { TenantContainers } from "./containers/tenant-containers.ts";
 import { type ForgottenRow, readForgotten } from "./forgotten.ts";
-import { KeyRing } from "./key-ring.ts";
+import { KeyRing } from "./keys/key-ring.ts";
 import { noLedger, readCounts, readLedger, type Ledger } from "./ledger.ts";
 import { nextPruneAt, pruneIsDue, pruneOnce } from "./pruning.ts";
 import { notedBudget } from "./quota/budget-news.ts";

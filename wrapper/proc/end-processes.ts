@@ -59,8 +59,11 @@ export async function endProcesses<Process extends Relative>(ending: Ending<Proc
       .terminates(left ?? [])
       .filter((one) => !askedAt.has(keyOf(one)) && !cleansUp(one, byPid, askedAt));
     for (const one of asked) {
-      askedAt.set(keyOf(one), ticks());
-      if (ending.signal(one, "SIGTERM")) signalled.set(keyOf(one), one);
+      const at = ticks();
+      // What could not be asked is asked by the next look.
+      if (!ending.signal(one, "SIGTERM")) continue;
+      askedAt.set(keyOf(one), at);
+      signalled.set(keyOf(one), one);
     }
     await pause(Math.min(pauseMs, Math.max(1, killAt() - clock.now())));
     pauseMs = Math.min(2 * pauseMs, longestPauseMs);
@@ -83,7 +86,10 @@ export async function endProcesses<Process extends Relative>(ending: Ending<Proc
   return { found, ended: [...signalled.values()], remaining };
 }
 
-/** Whether one of its living ancestors began it, or what began it, after its SIGTERM. What was forked earlier and found later is no clean-up. */
+/**
+ * Whether this process was started by one that had got its SIGTERM before and still lives, or by such a clean-up. A process that was
+ * forked before that SIGTERM, and is only found after it, is none.
+ */
 function cleansUp(one: Relative, byPid: ReadonlyMap<number, Relative>, askedAt: ReadonlyMap<string, number>): boolean {
   const parent = byPid.get(one.parent);
   if (parent === undefined) return false;

@@ -119,7 +119,7 @@ export function idIn(typed: string): string | null {
   return /\b([a-z0-9]{20})\b/.exec(typed)?.[1] ?? null;
 }
 
-/** What of it both routes of lists take, and what only the operators' does. */
+/** The query of a list. A tenant's list has fewer filters: `operator` says whether those of the operators' list are taken too. */
 export function queryOf({ q, status, only }: SessionFilter, operator: boolean): URLSearchParams {
   const query = new URLSearchParams();
   if (status !== "") query.set("status", status);

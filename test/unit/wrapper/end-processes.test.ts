@@ -105,6 +105,20 @@ describe("ending processes", () => {
     expect(pids(ended)).toEqual([1]);
   });
 
+  it("asks again what could not be signalled, and takes nothing that it starts for a clean-up", async () => {
+    const child = { pid: 2, startTime: askedAtTick + 1, parent: 1 };
+    const tried: string[] = [];
+    const { outcome } = played([[1], [1, child], []], {
+      signal: ({ pid }, signal) => {
+        tried.push(`${signal} ${pid}`);
+        // Its pid cannot be read the first time.
+        return tried.length > 1;
+      },
+    });
+    await outcome;
+    expect(tried).toEqual(["SIGTERM 1", "SIGTERM 1", "SIGTERM 2"]);
+  });
+
   it("does not signal a process whose pid went to another one", async () => {
     const { outcome } = played([[1], []], { signal: () => false });
     expect((await outcome).ended).toEqual([]);

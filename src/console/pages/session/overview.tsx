@@ -95,7 +95,7 @@ function Why({
   );
 }
 
-/** What was last proven of its sandbox: that it lives, or that it is gone; else what the last look saw, which proves neither. */
+/** When the session's sandbox was last proven to live, or to be gone. Where neither is proven it says what the last look saw. */
 function LastProof({
   explanation,
   teardown,

@@ -10,7 +10,7 @@ import {
 } from "../../../protocol/resources/operator/fleet.ts";
 import { rfc3339, tenantName } from "../../../protocol/primitives.ts";
 import type { Reply } from "../../../protocol/problem.ts";
-import type { Revocation, TenantKeys } from "../../../tenant/keys.ts";
+import type { Revocation, TenantKeys } from "../../../tenant/keys/keys.ts";
 import { acted } from "../../admin-act.ts";
 import { readJson } from "../../request/body.ts";
 import { askAll } from "../../fan-out.ts";

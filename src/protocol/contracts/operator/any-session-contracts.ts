@@ -1,6 +1,6 @@
 /** `/v1/admin/sessions/{id}`: what an operator reads and does of one session, of any tenant. */
 import { assertedLostView, assertLostBody, inspectionView, resolveBody } from "../../resources/operator/admin.ts";
-import { changeProblems, contract, sessionProblems } from "../../contract.ts";
+import { changeProblems, contract, liveReadProblems, sessionProblems } from "../../contract.ts";
 import { optionalReasonBody } from "../../resources/operator/fleet.ts";
 import { eventsQuery, jobContracts, jobListQuery, outputQuery } from "../session/job-contracts.ts";
 import { sessionReadContracts } from "../session/session-read-contracts.ts";
@@ -100,14 +100,7 @@ export const anySessionContracts = {
     path: "/v1/admin/sessions/:id/resources",
     summary: "What the sandbox of a session of any tenant uses",
     answers: { 200: { means: "The newest sample and a short history, with hints.", body: resourcesView } },
-    problems: [
-      "session_gone",
-      "session_paused",
-      "sandbox_lost",
-      "session_not_running",
-      "sandbox_unreachable",
-      ...sessionProblems,
-    ],
+    problems: liveReadProblems,
   }),
   events: contract({
     ...admin,

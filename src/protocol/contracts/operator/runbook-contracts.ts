@@ -1,7 +1,7 @@
 /** The paths, words and fields of the operations runbook. Its own names for what the native routes do; errors are the native ones. */
 import { z } from "zod";
 import { cleanupReply, emergencyBody } from "../../resources/operator/cleanup.ts";
-import { changeProblems, contract, sessionProblems } from "../../contract.ts";
+import { changeProblems, contract, liveReadProblems, sessionProblems } from "../../contract.ts";
 import { hintView } from "../../resources/session/insight.ts";
 import { instant, limits, plainText } from "../../primitives.ts";
 import { wholeNumber } from "../../query.ts";
@@ -131,13 +131,6 @@ export const runbookContracts = {
     path: "/api/sandbox/:id/resources",
     summary: "What it uses",
     answers: { 200: { means: "The newest sample.", body: runbookResources } },
-    problems: [
-      "session_gone",
-      "session_paused",
-      "sandbox_lost",
-      "session_not_running",
-      "sandbox_unreachable",
-      ...sessionProblems,
-    ],
+    problems: liveReadProblems,
   }),
 } as const;

@@ -1,5 +1,5 @@
 /** What can be read of one session beside the session itself: its teardown, why it is as it is, usage, logs, resources. Reads wake nothing. */
-import { contract, sessionProblems } from "../../contract.ts";
+import { contract, liveReadProblems, sessionProblems } from "../../contract.ts";
 import { usageView } from "../../resources/operator/fleet.ts";
 import { explainView } from "../../resources/session/explain.ts";
 import { logsQuery, logsView, resourcesView } from "../../resources/session/insight.ts";
@@ -57,13 +57,6 @@ export const sessionReadContracts = {
     summary: "What the sandbox uses",
     description: "A read: nothing is woken by it. The first one takes a second, because it looks twice.",
     answers: { 200: { means: "The newest sample and a short history, with hints.", body: resourcesView } },
-    problems: [
-      "session_gone",
-      "session_paused",
-      "sandbox_lost",
-      "session_not_running",
-      "sandbox_unreachable",
-      ...sessionProblems,
-    ],
+    problems: liveReadProblems,
   }),
 } as const;

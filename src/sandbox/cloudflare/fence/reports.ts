@@ -1,4 +1,4 @@
-/** What is reported of a sandbox whose container runs: the end of its log, and what it uses. Reading starts nothing. */
+/** Reads the end of the log and the resources of a sandbox. A container that does not run is not started for it. */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import { logsReport, resourcesReport } from "../../../protocol/sandbox/toolbox.ts";
 import type { SandboxLogs, SandboxResources } from "../../agent-sandbox.ts";

@@ -2,9 +2,9 @@
  * API keys of this tenant: which are no longer accepted, and which were used. A key carries its own proof and is stored nowhere, so
  * the list of revocations is all that can end one before its time, and a key is known here from its first use on.
  */
-import { readKeyId } from "../protocol/api-keys.ts";
-import type { Sql } from "../storage/sql.ts";
-import { readNamed, writeNamed } from "./named-values.ts";
+import { readKeyId } from "../../protocol/api-keys.ts";
+import type { Sql } from "../../storage/sql.ts";
+import { readNamed, writeNamed } from "../named-values.ts";
 
 export interface Revocation {
   /** The middle part of the key. */

@@ -12,7 +12,7 @@ import {
   revokeKey,
   type TenantKeys,
 } from "./keys.ts";
-import type { TenantRows } from "./tenant-rows.ts";
+import type { TenantRows } from "../tenant-rows.ts";
 
 export class KeyRing {
   readonly #rows: TenantRows;
