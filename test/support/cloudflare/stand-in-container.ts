@@ -68,6 +68,7 @@ export class StandInContainer {
   #running = false;
   #disk: "well" | "unmeasurable" | "read_only" = "well";
   #init: ChildProcess | null = null;
+  #destroying: Promise<void> | null = null;
   readonly #hung = new Set<(error: Error) => void>();
   /** Of which something was started in this life of it. */
   readonly #instances = new Set<string>();
@@ -206,7 +207,13 @@ export class StandInContainer {
     if (this.#init === init && this.#running) await this.destroy(new Error("The container ended."));
   }
 
-  async destroy(interruption: Error): Promise<void> {
+  /** Joins one that is under way: a second that went on by itself would end what was booted after the first. */
+  destroy(interruption: Error): Promise<void> {
+    this.#destroying ??= this.#destroy(interruption).finally(() => (this.#destroying = null));
+    return this.#destroying;
+  }
+
+  async #destroy(interruption: Error): Promise<void> {
     await this.kill();
     if (this.#disk !== "well") this.disk("well");
     this.#running = false;
