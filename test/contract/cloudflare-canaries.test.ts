@@ -23,8 +23,7 @@ import { providerChecks, runCheck } from "./provider-check.ts";
 type Mistake = Pick<AccountOptions, "makeFence" | "spoil">;
 
 async function run(check: CloudflareCheck, mistake: Mistake = {}): Promise<"kept" | "not checked"> {
-  const { sleepAfterMs } = check;
-  const world = new CloudflareWorld({ ...mistake, ...(sleepAfterMs === undefined ? {} : { terms: { sleepAfterMs } }) });
+  const world = new CloudflareWorld(mistake);
   try {
     if (check.needs?.some((power) => !world.has(power)) === true) return "not checked";
     await check.run(world);

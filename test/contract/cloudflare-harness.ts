@@ -39,8 +39,6 @@ export interface CloudflareCheck {
   readonly run: (world: CloudflareWorld) => Promise<void>;
   /** `jobUsers`: jobs of members run as users of their own, for which the stand-in has to be root. */
   readonly needs?: readonly (Power | "jobUsers")[];
-  /** What a container stays awake without a renewal, where not the real 600 s. */
-  readonly sleepAfterMs?: number;
 }
 
 export const cloudflareHarness: ProviderHarness = { open: async () => new CloudflareWorld() };
@@ -56,9 +54,11 @@ export class CloudflareWorld implements ProviderWorld {
   readonly #hidingFor = 300_000 + Math.floor(Math.random() * 100_000);
   #impostor: Server | null = null;
   readonly #bucket: DisturbedBucket;
+  /** How far the platform's clock and this world's are ahead of the machine's, ms. */
+  #aheadMs = 0;
 
   constructor(options: Omit<AccountOptions, "clock"> = {}) {
-    this.account = new StandInAccount({ ...options, clock: systemClock });
+    this.account = new StandInAccount({ ...options, clock: { ...systemClock, now: () => this.now() } });
     this.#bucket = new DisturbedBucket(this.account.bucket);
     this.provider = cloudflareSandbox({
       name: "sandbox-sdk",
@@ -131,7 +131,12 @@ export class CloudflareWorld implements ProviderWorld {
   }
 
   now(): number {
-    return Date.now();
+    return Date.now() + this.#aheadMs;
+  }
+
+  /** The platform's time goes by at once. The wrappers' own leases do not: they live by the machine's clock. */
+  passes(ms: number): void {
+    this.#aheadMs += ms;
   }
 
   wait(ms: number): Promise<void> {

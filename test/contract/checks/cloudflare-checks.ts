@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { markers } from "../../../src/protocol/sandbox/wrapper.ts";
 import type { Target } from "../../../src/sandbox/agent-sandbox.ts";
+import { sleepAfterMs } from "../../support/cloudflare/stand-in-account.ts";
 import { noInstance } from "../../support/cloudflare/stand-in-platform.ts";
 import { isAlive, pidsWith } from "../../support/processes.ts";
 import { type CloudflareCheck, type CloudflareWorld, wrapperOf } from "../cloudflare-harness.ts";
@@ -24,12 +25,8 @@ export const cloudflareChecks: readonly CloudflareCheck[] = [
   { name: "nothing but a launch starts a container: no look, report, stop, call or save [PHY-7]", run: onlyLaunches },
   { name: "an accepted renewal keeps the container awake, and nothing else of ours does [CLK-12]", run: onlyRenewals },
   { name: "a renewal that an impostor answers keeps nothing awake [CLK-12] [PHY-17]", run: impostorRenews },
-  { name: "a container that nobody renewed is ended, not only asked to [CLK-12]", run: forgotten, sleepAfterMs: 700 },
-  {
-    name: "a renewed container outlives the platform's own end of idle ones [CLK-12]",
-    run: renewed,
-    sleepAfterMs: 1_500,
-  },
+  { name: "a container that nobody renewed is ended, not only asked to [CLK-12]", run: forgotten },
+  { name: "a renewed container outlives the platform's own end of idle ones [CLK-12]", run: renewed },
   {
     name: "a provider that has no instance says so, without effect, and the next launch succeeds [CAP-9]",
     run: noCapacity,
@@ -190,7 +187,7 @@ async function forgotten(world: CloudflareWorld): Promise<void> {
   const session = new ContractSession(world);
   await session.held();
   await session.startJob("deaf", world.jobs.ignoreTerm);
-  await world.wait(800);
+  world.passes(sleepAfterMs + 1);
   await world.account.alarm(session.order.sandboxId);
   assert.deepEqual(containerOf(session).pids(), []);
   assertAnswer(await session.observe(), "absent");
@@ -200,7 +197,7 @@ async function renewed(world: CloudflareWorld): Promise<void> {
   const session = new ContractSession(world);
   await session.held();
   for (let turn = 0; turn < 8; turn += 1) {
-    await world.wait(300);
+    world.passes(sleepAfterMs / 5);
     valueOf(await session.renew(), "renew");
     // As the platform does after each construction, and on its own.
     world.account.evict();

@@ -1,6 +1,7 @@
 /** The manners of shared containers on Cloudflare: seats, the one gate, the dead-man switch, and what nobody can inspect. */
 import assert from "node:assert/strict";
 import type { InstanceRef } from "../../../src/sandbox/agent-sandbox.ts";
+import { sleepAfterMs } from "../../support/cloudflare/stand-in-account.ts";
 import { pidsWith } from "../../support/processes.ts";
 import { markers } from "../../../src/protocol/sandbox/wrapper.ts";
 import type { CloudflareCheck, CloudflareWorld } from "../cloudflare-harness.ts";
@@ -21,7 +22,6 @@ export const cloudflareSharedChecks: readonly CloudflareCheck[] = [
   {
     name: "a renewal of any member keeps a shared container awake, and without one it is ended [CLK-12]",
     run: anyRenewal,
-    sleepAfterMs: 2_500,
   },
   {
     name: "a member is unknown, not absent, while a process of its container cannot be inspected [PHY-1]",
@@ -136,13 +136,13 @@ async function anyRenewal(world: CloudflareWorld): Promise<void> {
     await world.account.object(container.id).fence.endIfForgotten();
   };
   for (let turn = 0; turn < 8; turn += 1) {
-    await world.wait(500);
+    world.passes(sleepAfterMs / 5);
     valueOf(await renewed.renew(), "renew");
     world.account.evict(container.id);
     await look();
   }
   await runs(renewed, "the renewed one");
-  await world.wait(2_600);
+  world.passes(sleepAfterMs + 1);
   await look();
   assert.ok(!standIn(world, container).runs, "nobody renewed anything in it, and it runs");
   for (const member of [silent, renewed]) assertAnswer(await member.observe(), "absent");

@@ -17,6 +17,9 @@ import { StandInBucket } from "./stand-in-bucket.ts";
 import { StandInContainer } from "./stand-in-container.ts";
 import { StandInPlatform, StandInStorage } from "./stand-in-platform.ts";
 
+/** What a container stays awake without a renewal. */
+export const sleepAfterMs = 600_000;
+
 export interface StandInObject {
   readonly container: StandInContainer;
   readonly storage: StandInStorage;
@@ -110,7 +113,7 @@ export class StandInAccount {
       ids: systemIds,
       logger: { info: () => {}, warn: () => {}, error: () => {} },
       terms: {
-        sleepAfterMs: 600_000,
+        sleepAfterMs,
         address: "127.0.0.1",
         endContainer: container.endCommand,
         paths: container.paths,
