@@ -1,12 +1,20 @@
-/** `npm test [-- vitest arguments]`: builds the wrapper bundle, the console and the docs, runs both vitest projects and closes with one line, `N passed, N failed`. */
-import { close, runTool, runVitest } from "./vitest-run.ts";
+/**
+ * `npm test [-- vitest arguments]`: builds the wrapper bundle, the console, the docs and the Worker once for all stacks of the tests, runs the
+ * vitest projects and closes with one line, `N passed, N failed`.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildAll } from "../stack/stack.ts";
+import { close, runVitest } from "./vitest-run.ts";
 
-const built =
-  (await runTool("node", ["scripts/builds/build-wrapper.ts"], {})) ??
-  (await runTool("node", ["scripts/builds/build-pages.ts"], {}));
-if (built !== null) {
-  console.log(`The wrapper bundle, the console or the docs could not be built (${built}): no test was run.`);
+const built = mkdtempSync(join(tmpdir(), "mooring-built-"));
+try {
+  await buildAll(built);
+  close(await runVitest(process.argv.slice(2), { MOORING_TEST_BUILT: built }));
+} catch (error) {
+  console.log(`No test was run. ${error instanceof Error ? error.message : String(error)}`);
   close({ passed: 0, failed: 1, skipped: 0 });
-} else {
-  close(await runVitest(process.argv.slice(2)));
+} finally {
+  rmSync(built, { recursive: true, force: true });
 }

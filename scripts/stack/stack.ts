@@ -40,6 +40,8 @@ export interface StackOrder {
   readonly endSandboxes: boolean;
   /** FIRST-LAST, of `--job-uids` of the host; absent: jobs run as the host does. */
   readonly jobUids?: string;
+  /** A directory that `buildAll` has filled, with nothing changed since; absent: this start builds. */
+  readonly built?: string;
 }
 
 /** How often another port is tried when the one that was found free is taken. */
@@ -122,10 +124,11 @@ export class Stack {
     signal?.addEventListener("abort", interrupt);
     try {
       // Settled, not raced: whatever was begun is known, and stopped, when one of the two fails.
+      const isBuilt = order.built !== undefined;
       const begun = await Promise.allSettled([
-        buildWrapper(order.stateDirectory).then(() => stack.startHost()),
-        buildPages(order.stateDirectory),
-        order.reload ? null : bundleWorker(order.stateDirectory),
+        (isBuilt ? Promise.resolve() : buildWrapper(order.stateDirectory)).then(() => stack.startHost()),
+        isBuilt ? null : buildPages(order.stateDirectory),
+        isBuilt || order.reload ? null : bundleWorker(order.stateDirectory),
       ]);
       for (const each of begun) if (each.status === "rejected") throw each.reason;
       await stack.startWorker();
@@ -190,7 +193,7 @@ export class Stack {
         "dev",
         // With a script named, wrangler would look for the config beside that.
         ...["--config", join(repository, "wrangler.toml")],
-        ...(this.#order.reload ? [] : [join(stateDirectory, "bundle", "index.js"), "--no-bundle"]),
+        ...(this.#order.reload ? [] : [join(this.#order.built ?? stateDirectory, "bundle", "index.js"), "--no-bundle"]),
         ...["--ip", "127.0.0.1", "--port", String(this.#port), "--inspector-port", "0"],
         ...["--persist-to", join(stateDirectory, "worker"), "--env-file", secretsFile],
         "--show-interactive-dev-session=false",
@@ -395,6 +398,11 @@ function lastWords(leash: Leash): string {
     .filter((line) => line !== "");
   const error = lines.findIndex((line) => /\berror\b/i.test(line));
   return (error === -1 ? lines.slice(0, 1) : lines.slice(error, error + 2)).join(" ") || "it said nothing";
+}
+
+/** All that a start builds, for stacks that are started one after another from the same sources: with `built` they do not build again. */
+export async function buildAll(directory: string): Promise<void> {
+  await Promise.all([buildWrapper(directory), buildPages(directory), bundleWorker(directory)]);
 }
 
 /** Before wrangler starts: what appears under the assets while it watches them starts the Worker anew. */

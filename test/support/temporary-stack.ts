@@ -20,6 +20,8 @@ export interface TemporaryStack {
 
 export async function temporaryStack(overrides: Partial<StackOrder> = {}): Promise<TemporaryStack> {
   const directory = mkdtempSync(join(tmpdir(), "mooring-e2e-"));
+  // `npm test` has built once for all; a single file that is run by hand builds.
+  const built = process.env["MOORING_TEST_BUILT"];
   const order: StackOrder = {
     stateDirectory: directory,
     secretsFile: join(directory, "secrets"),
@@ -29,6 +31,7 @@ export async function temporaryStack(overrides: Partial<StackOrder> = {}): Promi
     reload: false,
     cronSeconds: null,
     endSandboxes: true,
+    ...(built === undefined ? {} : { built }),
     ...overrides,
   };
   const stack = await Stack.start(order).catch((error: unknown) => {
