@@ -20,6 +20,8 @@ export default defineConfig({
   test: {
     // Two cores is what CI promises; workerd and the e2e processes need some of them too.
     maxWorkers: 2,
+    // Checks that run side by side mostly wait, for a grace or a bound: more at a time would wait for the cores.
+    maxConcurrency: 3,
     // A run without tests must not look like a passing run.
     passWithNoTests: false,
     // A workerd or a child process that does not end must not hold the run for ever.

@@ -33,7 +33,7 @@ async function run(check: CloudflareCheck, mistake: Mistake = {}): Promise<"kept
   }
 }
 
-describe("the fence and the manners of containers", () => {
+describe("the fence and the manners of containers", { concurrent: true }, () => {
   for (const check of cloudflareChecks) {
     it(check.name, async (context) => {
       if ((await run(check)) === "not checked") context.skip(`needs ${check.needs?.join(", ")}`);
@@ -321,7 +321,7 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
   },
 ];
 
-describe("a check notices a provider that", () => {
+describe("a check notices a provider that", { concurrent: true }, () => {
   it("makes no mistake, by keeping it", async () => {
     const [first] = cloudflareChecks;
     await run(
