@@ -6,7 +6,7 @@ import type { CountsPort } from "../fleet/shard/shard-api.ts";
 import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
 import type { Clock, Ids, Logger } from "../runtime/clock-ids-logger.ts";
 import type { QuotaTerms } from "./quota/quota.ts";
-import type { NotaryPorts } from "./receipts/notary.ts";
+import type { NotaryPorts } from "./receipts/chain-signer.ts";
 import type { WebhookPorts } from "./webhooks/webhook-ports.ts";
 
 export interface TenantWiring {

@@ -7,13 +7,13 @@
 import type { ObjectAlarm } from "../storage/object-alarm.ts";
 import { askOverdue } from "./ask-overdue.ts";
 import type { ContainerKeeper } from "./containers/container-keeper.ts";
-import type { FleetTeller } from "./quota/fleet-teller.ts";
-import { tellSpent } from "./quota/tell-spent.ts";
-import type { Notary } from "./receipts/notary.ts";
+import type { FleetTeller } from "./quota/fleet-reporter.ts";
+import { tellSpent } from "./quota/notify-budget-spent.ts";
+import type { Notary } from "./receipts/chain-signer.ts";
 import type { SnapshotKeeper } from "./snapshots/snapshot-keeper.ts";
 import type { TenantCore } from "./tenant-core.ts";
 import type { TenantWiring } from "./tenant-wiring.ts";
-import type { WebhookCourier } from "./webhooks/webhook-courier.ts";
+import type { WebhookCourier } from "./webhooks/webhook-dispatcher.ts";
 
 /** Control and the index are told again after this long when they did not confirm. */
 const tellAgainMs = 10_000;

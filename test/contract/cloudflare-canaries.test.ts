@@ -9,7 +9,7 @@ import type { ToolMember } from "../../src/protocol/sandbox/toolbox.ts";
 import type { ContainerPlatform } from "../../src/sandbox/cloudflare/platform/container-platform.ts";
 import { Fence } from "../../src/sandbox/cloudflare/fence/fence.ts";
 import { FenceRecords } from "../../src/sandbox/cloudflare/fence/fence-records.ts";
-import type { FenceParts } from "../../src/sandbox/cloudflare/fence/fence-parts.ts";
+import type { FenceParts } from "../../src/sandbox/cloudflare/fence/fence-dependencies.ts";
 import type { ObjectAim } from "../../src/sandbox/cloudflare/object-api.ts";
 import type { Shape } from "../../src/sandbox/http-reply.ts";
 import { Toolbox } from "../../src/sandbox/cloudflare/platform/toolbox-calls.ts";

@@ -7,7 +7,7 @@ import type { Clock } from "../../src/runtime/clock-ids-logger.ts";
 import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
-import { WebhookDesk } from "../../src/tenant/webhooks/webhook-desk.ts";
+import { WebhookDesk } from "../../src/tenant/webhooks/webhook-registry.ts";
 import { instantSeals } from "./instant-seals.ts";
 import { nodeSql } from "./node-sql.ts";
 import { snapshotPort } from "./snapshot-port.ts";

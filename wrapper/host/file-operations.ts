@@ -17,7 +17,7 @@ import type {
 } from "../../src/protocol/sandbox/host.ts";
 import { reclaim } from "./disk/reclaim.ts";
 import { measureSpace } from "./disk/space.ts";
-import { identityOf, knownAim, type HostParts } from "./host-parts.ts";
+import { identityOf, knownAim, type HostParts } from "./host-dependencies.ts";
 import { measureProcesses, readLog } from "./processes/measurements.ts";
 import { containerIdText } from "./records/state-directory.ts";
 import { Refusal } from "./refusal.ts";

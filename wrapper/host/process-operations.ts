@@ -10,7 +10,7 @@ import type {
   hostRetired,
   hostStopped,
 } from "../../src/protocol/sandbox/host.ts";
-import { aimOf, identityOf, residueView, type HostParts } from "./host-parts.ts";
+import { aimOf, identityOf, residueView, type HostParts } from "./host-dependencies.ts";
 import type { Aim } from "./processes/residue.ts";
 
 const maxDetailLength = 500;

@@ -10,7 +10,7 @@ import { Containers } from "./containers.ts";
 import { Snapshots } from "./disk/snapshots.ts";
 import { diskFull } from "./disk/space.ts";
 import { FileOperations } from "./file-operations.ts";
-import { identityOf, type HostParts } from "./host-parts.ts";
+import { identityOf, type HostParts } from "./host-dependencies.ts";
 import { HostTraffic } from "./http/traffic.ts";
 import { KeyedQueue } from "../../src/calls/keyed-queue.ts";
 import { Launcher } from "./launch/launcher.ts";

@@ -3,7 +3,7 @@
  * Any other exit is a failure, and the last line on standard error says why. It uses the code of the local host, with one
  * difference: it has no memory of earlier looks, so a process that hides from marks and parents ends with the container.
  */
-import { courier } from "./courier.ts";
+import { courier } from "./archive-transfer.ts";
 import { look } from "./look.ts";
 import { logs, resources } from "./reports.ts";
 import { space, survey, vacate } from "./space.ts";

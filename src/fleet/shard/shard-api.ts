@@ -2,7 +2,7 @@
 import type { ContainerId, SandboxId, SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
 import type { IndexPort, OutcomeCounts } from "../../session/reports/reports.ts";
-import type { ToldEnd } from "./told-ends.ts";
+import type { ToldEnd } from "./recent-ends.ts";
 
 /** Keyset: strictly after this (created_at, id), newest first. */
 export interface ListPosition {

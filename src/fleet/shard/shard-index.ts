@@ -34,7 +34,7 @@ import {
 import { asFleetQuery, rareLabel, selectStatement } from "./shard-queries.ts";
 import { dropLabels, fleetRow, listItem, markRow, readHeld, writeRow } from "./shard-rows.ts";
 import { shardMigrations } from "./shard-schema.ts";
-import { type ToldEnd, ToldEnds } from "./told-ends.ts";
+import { type ToldEnd, ToldEnds } from "./recent-ends.ts";
 
 /** Far longer than any call may be under way: an overtaken report must still find the tombstone. */
 export const tombstoneMs = 86_400_000;

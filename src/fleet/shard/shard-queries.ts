@@ -2,7 +2,7 @@
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
 import type { Sql, SqlValue } from "../../storage/sql.ts";
 import type { FleetQuery, ListQuery } from "./shard-api.ts";
-import type { ToldEnd } from "./told-ends.ts";
+import type { ToldEnd } from "./recent-ends.ts";
 
 export interface Statement {
   readonly text: string;

@@ -5,7 +5,7 @@
 import { Fence } from "../../../src/sandbox/cloudflare/fence/fence.ts";
 import { freshDisk } from "../../../src/sandbox/cloudflare/sdk/fresh-disk.ts";
 import { FenceRecords } from "../../../src/sandbox/cloudflare/fence/fence-records.ts";
-import type { FenceParts, FenceTerms } from "../../../src/sandbox/cloudflare/fence/fence-parts.ts";
+import type { FenceParts, FenceTerms } from "../../../src/sandbox/cloudflare/fence/fence-dependencies.ts";
 import type { ContainerPlatform } from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
 import { Toolbox } from "../../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
 import { untouchedForMs } from "../../../src/protocol/sandbox/stale-workspace.ts";

@@ -10,7 +10,7 @@ import {
 } from "../../../src/domain/state/ids.ts";
 import { seatCount } from "../../../src/protocol/sandbox/toolbox.ts";
 import type { LaunchOrder } from "../../../src/sandbox/agent-sandbox.ts";
-import { tombstoneMs } from "../../../src/sandbox/cloudflare/fence/fence-parts.ts";
+import { tombstoneMs } from "../../../src/sandbox/cloudflare/fence/fence-dependencies.ts";
 import { FenceRecords } from "../../../src/sandbox/cloudflare/fence/fence-records.ts";
 import { cloudflareSandbox } from "../../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
 import type { ObjectAim, SandboxObjectApi } from "../../../src/sandbox/cloudflare/object-api.ts";

@@ -5,7 +5,7 @@ import type { ReceiptBody, SignedReceiptView } from "../../../src/protocol/resou
 import { receiptSigner } from "../../../src/receipts/signer.ts";
 import { verifyReceipts } from "../../../src/receipts/verify.ts";
 import { keepSigned } from "../../../src/tenant/receipts/chain-rows.ts";
-import { Notary } from "../../../src/tenant/receipts/notary.ts";
+import { Notary } from "../../../src/tenant/receipts/chain-signer.ts";
 import { quotaTerms } from "../../../src/tenant/quota/quota.ts";
 import { receiptRetentionMs } from "../../../src/tenant/apply-report.ts";
 import { TenantCore } from "../../../src/tenant/tenant-core.ts";

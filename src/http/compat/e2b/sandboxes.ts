@@ -12,7 +12,7 @@ import type { SessionView } from "../../../protocol/resources/session/sessions.t
 import type { ChangeReply, AttachOrder } from "../../../session/session-api.ts";
 import { ask } from "../../backend.ts";
 import { askSession, json, type Route, serve, type TenantAsk } from "../../route.ts";
-import { tellEnd } from "../../tell-end.ts";
+import { tellEnd } from "../../report-end.ts";
 import { readLenient } from "../lenient-body.ts";
 import { networkOf } from "./network.ts";
 import { createOrder, defaultSeconds, noProxy, says, tooLong } from "./new-sandbox.ts";

@@ -27,7 +27,7 @@ import type { Tagged } from "../../../session/session-api.ts";
 import { askSession, json, jsonText, problem, type Route, serve, taggedJson, type TenantAsk } from "../../route.ts";
 import { labelsTooLarge } from "../../guard/size-limits.ts";
 import { sessionRanges } from "../../request/validation.ts";
-import { tellEnd } from "../../tell-end.ts";
+import { tellEnd } from "../../report-end.ts";
 
 async function create(from: TenantAsk): Promise<Response> {
   const key = idempotencyKey(from.request);

@@ -9,8 +9,8 @@
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { LaunchOrder, Stopped } from "../../agent-sandbox.ts";
 import type { NativeCalls } from "../platform/container-platform.ts";
-import type { FenceParts } from "./fence-parts.ts";
-import { memberOf } from "./home.ts";
+import type { FenceParts } from "./fence-dependencies.ts";
+import { memberOf } from "./sandbox-layout.ts";
 import { type Deadline, deadlineIn, limited } from "../platform/limited-call.ts";
 import type { Looking } from "./looking.ts";
 import type { ObjectAim } from "../object-api.ts";

@@ -20,14 +20,14 @@ import type {
   Stopped,
 } from "../../agent-sandbox.ts";
 import { Ending } from "./ending.ts";
-import { type FenceParts, tombstoneMs } from "./fence-parts.ts";
+import { type FenceParts, tombstoneMs } from "./fence-dependencies.ts";
 import { Forwarding, refusal } from "./forwarding.ts";
 import { Launching } from "./launching.ts";
 import { deadlineIn } from "../platform/limited-call.ts";
 import { Looking } from "./looking.ts";
 import type { ObjectAim, ObjectLook, SandboxObjectApi, WrapperCall } from "../object-api.ts";
 import { Reports } from "./reports.ts";
-import { Room } from "../seats/room.ts";
+import { Room } from "../seats/disk-space.ts";
 import { Saving } from "../files/saving.ts";
 import { SharedContainer } from "../seats/shared-container.ts";
 import { startRefused, StartGate } from "./start-gate.ts";

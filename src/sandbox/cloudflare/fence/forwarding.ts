@@ -8,8 +8,8 @@ import { failed, succeeded, type ProviderResult } from "../../../domain/state/fa
 import type { SandboxId } from "../../../domain/state/ids.ts";
 import { trafficHeaders, type TrafficRefusal, trafficRefusals } from "../../../protocol/sandbox/traffic.ts";
 import { wrapperHeaders } from "../../../protocol/sandbox/wrapper.ts";
-import type { FenceParts } from "./fence-parts.ts";
-import { homeOf } from "./home.ts";
+import type { FenceParts } from "./fence-dependencies.ts";
+import { homeOf } from "./sandbox-layout.ts";
 import { limited } from "../platform/limited-call.ts";
 import type { WrapperCall } from "../object-api.ts";
 

@@ -4,7 +4,7 @@
  */
 import { failed, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { LaunchOrder } from "../../agent-sandbox.ts";
-import type { FenceParts } from "./fence-parts.ts";
+import type { FenceParts } from "./fence-dependencies.ts";
 
 export type LaunchRefused = Extract<ProviderResult<never>, { ok: false }>;
 

@@ -9,8 +9,8 @@ import type { InstanceId } from "../../../domain/state/ids.ts";
 import type { Containment, Residue } from "../../../domain/state/observation.ts";
 import { seatPorts } from "../../../protocol/sandbox/toolbox.ts";
 import { type NativeCalls, sdkPort } from "../platform/container-platform.ts";
-import type { FenceParts } from "./fence-parts.ts";
-import { homeOf, memberOf } from "./home.ts";
+import type { FenceParts } from "./fence-dependencies.ts";
+import { homeOf, memberOf } from "./sandbox-layout.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
 import type { ObjectAim, ObjectLook } from "../object-api.ts";
 

@@ -2,8 +2,8 @@
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import { logsReport, resourcesReport } from "../../../protocol/sandbox/toolbox.ts";
 import type { SandboxLogs, SandboxResources } from "../../agent-sandbox.ts";
-import type { FenceParts } from "./fence-parts.ts";
-import { memberOf, workspaceOf } from "./home.ts";
+import type { FenceParts } from "./fence-dependencies.ts";
+import { memberOf, workspaceOf } from "./sandbox-layout.ts";
 import type { ObjectAim } from "../object-api.ts";
 import { toolAim } from "../platform/toolbox-calls.ts";
 

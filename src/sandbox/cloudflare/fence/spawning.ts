@@ -2,9 +2,9 @@
 import type { ProviderResult } from "../../../domain/state/failure.ts";
 import { wrapperHeaders, wrapperProof, type WrapperBoot } from "../../../protocol/sandbox/wrapper.ts";
 import type { LaunchOrder } from "../../agent-sandbox.ts";
-import type { FenceParts } from "./fence-parts.ts";
+import type { FenceParts } from "./fence-dependencies.ts";
 import { guardianCommand } from "../sdk/guardian-command.ts";
-import type { Home } from "./home.ts";
+import type { Home } from "./sandbox-layout.ts";
 import { twoLines } from "../sdk/job-user.ts";
 import { deadlineIn, limited } from "../platform/limited-call.ts";
 import { processIdOf } from "../platform/toolbox-calls.ts";

@@ -12,8 +12,8 @@ import { courierSum, type CourierOrder, type CourierSum } from "../../../protoco
 import { controllerToken, wrapperHeaders, wrapperProof } from "../../../protocol/sandbox/wrapper.ts";
 import type { LaunchOrder } from "../../agent-sandbox.ts";
 import type { SnapshotBucket } from "../platform/container-platform.ts";
-import type { FenceParts } from "../fence/fence-parts.ts";
-import { type Home, homeOf } from "../fence/home.ts";
+import type { FenceParts } from "../fence/fence-dependencies.ts";
+import { type Home, homeOf } from "../fence/sandbox-layout.ts";
 import { canStartAs, programsKnow, takeOne, twoLines } from "../sdk/job-user.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
 import { archiveDamaged, archiveMissing, streamIn, streamOut } from "./archive-streams.ts";

@@ -10,7 +10,7 @@
  * alone, and the container ends when its registry says so, or when nobody renewed anything in it any more (fence.ts).
  */
 import { markers } from "../../../protocol/sandbox/markers.ts";
-import type { FenceTerms } from "../fence/fence-parts.ts";
+import type { FenceTerms } from "../fence/fence-dependencies.ts";
 import { programsKnow, takeOne } from "./job-user.ts";
 import { quoted } from "../platform/toolbox-calls.ts";
 

@@ -6,7 +6,7 @@
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { Retired } from "../../agent-sandbox.ts";
 import type { Ending } from "../fence/ending.ts";
-import { type FenceParts, tombstoneMs } from "../fence/fence-parts.ts";
+import { type FenceParts, tombstoneMs } from "../fence/fence-dependencies.ts";
 import type { Launching } from "../fence/launching.ts";
 import { deadlineIn } from "../platform/limited-call.ts";
 import type { Looking } from "../fence/looking.ts";

@@ -6,8 +6,8 @@
 import type { ContainerId } from "../../../domain/state/ids.ts";
 import { succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import { vacateReport } from "../../../protocol/sandbox/toolbox.ts";
-import type { FenceParts } from "../fence/fence-parts.ts";
-import { memberOf, workspaceOf } from "../fence/home.ts";
+import type { FenceParts } from "../fence/fence-dependencies.ts";
+import { memberOf, workspaceOf } from "../fence/sandbox-layout.ts";
 import type { Deadline } from "../platform/limited-call.ts";
 import type { Looking } from "../fence/looking.ts";
 import type { ObjectAim } from "../object-api.ts";

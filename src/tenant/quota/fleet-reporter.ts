@@ -3,7 +3,7 @@ import type { TenantId } from "../../domain/state/ids.ts";
 import type { Logger } from "../../runtime/clock-ids-logger.ts";
 import type { TenantCore } from "../tenant-core.ts";
 import type { AllowanceKeeper } from "./allowance-keeper.ts";
-import { type CountsPorts, tellCounts } from "./tell-counts.ts";
+import { type CountsPorts, tellCounts } from "./report-counts.ts";
 
 /** Each tells what changed during the one before; the alarm takes over from a tenant that changes faster than that. */
 const tellRounds = 5;

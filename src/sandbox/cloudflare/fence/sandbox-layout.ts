@@ -5,7 +5,7 @@
 import type { ContainerId, SandboxId } from "../../../domain/state/ids.ts";
 import { courierPort, seatPorts, type ToolMember, wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
 import type { JobUser } from "../../../protocol/sandbox/wrapper.ts";
-import type { FenceParts } from "./fence-parts.ts";
+import type { FenceParts } from "./fence-dependencies.ts";
 import type { Seat } from "../seats/roster.ts";
 
 export interface Home {

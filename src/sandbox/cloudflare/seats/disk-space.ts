@@ -11,8 +11,8 @@ import type { SandboxId } from "../../../domain/state/ids.ts";
 import { keptBecause, type WorkspaceSeen } from "../../../protocol/sandbox/stale-workspace.ts";
 import { surveyReport, type SurveyReport } from "../../../protocol/sandbox/toolbox.ts";
 import type { Capacity, LaunchOrder, Place, Reclaimed } from "../../agent-sandbox.ts";
-import type { FenceParts } from "../fence/fence-parts.ts";
-import { memberOf } from "../fence/home.ts";
+import type { FenceParts } from "../fence/fence-dependencies.ts";
+import { memberOf } from "../fence/sandbox-layout.ts";
 import { deadlineIn, type Deadline } from "../platform/limited-call.ts";
 import type { Vacating } from "./vacating.ts";
 
