@@ -30,7 +30,7 @@ function earliest(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
-interface TenantParts {
+interface TenantDependencies {
   readonly teller: FleetTeller;
   readonly courier: WebhookCourier;
   readonly containers: ContainerKeeper;
@@ -42,16 +42,22 @@ export class TenantWork {
   readonly #wiring: TenantWiring;
   readonly #core: TenantCore;
   readonly #alarm: ObjectAlarm;
-  readonly #parts: TenantParts;
+  readonly #dependencies: TenantDependencies;
   /** For logs; null: the object was not reached by a tenant's name. */
   readonly #tenant: string | null;
   #tending = false;
 
-  constructor(wiring: TenantWiring, core: TenantCore, alarm: ObjectAlarm, parts: TenantParts, tenant: string | null) {
+  constructor(
+    wiring: TenantWiring,
+    core: TenantCore,
+    alarm: ObjectAlarm,
+    dependencies: TenantDependencies,
+    tenant: string | null,
+  ) {
     this.#wiring = wiring;
     this.#core = core;
     this.#alarm = alarm;
-    this.#parts = parts;
+    this.#dependencies = dependencies;
     this.#tenant = tenant;
   }
 
@@ -63,16 +69,16 @@ export class TenantWork {
     // Side by side: a container that cannot be ended, or a receiver that is slow, holds up nothing else.
     const done = await Promise.all([
       this.#part("shared containers", () => this.#tendContainers()),
-      this.#part("snapshots", () => this.#parts.snapshots.work()),
+      this.#part("snapshots", () => this.#dependencies.snapshots.work()),
       this.#part("pruning", () => this.#prune()),
       this.#part("telling the fleet", async () => {
-        await this.#parts.teller.tell();
+        await this.#dependencies.teller.tell();
         this.#core.rows.storeCountsConfirmed();
       }),
       this.#part("overdue reservations", () => askOverdue(this.#wiring, this.#core)),
       this.#part("the month's budget", () => tellSpent(this.#wiring, this.#core)),
-      this.#part("webhooks", () => this.#parts.courier.run()),
-      this.#part("signing receipts", () => this.#parts.notary.sign()),
+      this.#part("webhooks", () => this.#dependencies.courier.run()),
+      this.#part("signing receipts", () => this.#dependencies.notary.sign()),
     ]);
     try {
       // After a part that failed the fallback stands, unless something is due before it.
@@ -102,11 +108,11 @@ export class TenantWork {
 
   /** Starts what the last write made due, beside the answer. The alarm covers what fails. */
   kick(): void {
-    if (this.#parts.teller.untold()) void this.#parts.teller.tell();
-    if (this.#parts.courier.due) void this.#parts.courier.run();
+    if (this.#dependencies.teller.untold()) void this.#dependencies.teller.tell();
+    if (this.#dependencies.courier.due) void this.#dependencies.courier.run();
     if (this.#core.containers.due()) void this.#tendContainers();
-    if (this.#parts.snapshots.due) void this.#part("snapshots", () => this.#parts.snapshots.work());
-    if (this.#parts.notary.due) void this.#parts.notary.sign();
+    if (this.#dependencies.snapshots.due) void this.#part("snapshots", () => this.#dependencies.snapshots.work());
+    if (this.#dependencies.notary.due) void this.#dependencies.notary.sign();
   }
 
   /** Never rejects, and begins after the write that made it due. */
@@ -114,7 +120,7 @@ export class TenantWork {
     if (this.#tending) return;
     this.#tending = true;
     try {
-      await this.#parts.containers.work();
+      await this.#dependencies.containers.work();
     } catch (error) {
       this.#wiring.logger.error("shared containers were not looked after", { error: String(error) });
     } finally {
@@ -135,7 +141,7 @@ export class TenantWork {
 
   /** When the alarm is due. null: nothing waits. */
   nextWake(): number | null {
-    const hooks = this.#parts.courier.nextLook();
+    const hooks = this.#dependencies.courier.nextLook();
     // Due deliveries are sent beside the answer. The alarm comes later, in case that fails.
     const later = hooks === null ? null : Math.max(hooks, this.#wiring.clock.now() + courierNetMs);
     const spent = this.#core.budget.spentAt();
@@ -145,7 +151,7 @@ export class TenantWork {
       earliest,
       this.#core.nextLook(),
     );
-    if (!this.#parts.teller.untold() && !this.#parts.notary.due) return look;
+    if (!this.#dependencies.teller.untold() && !this.#dependencies.notary.due) return look;
     const again = this.#wiring.clock.now() + tellAgainMs;
     return look === null ? again : Math.min(look, again);
   }

@@ -23,7 +23,7 @@ import type { Clock, Ids, Logger } from "../runtime/clock-ids-logger.ts";
 import type { Caller, SessionApi } from "../session/session-api.ts";
 import { PassCache } from "./pass-cache.ts";
 
-export interface GateParts {
+export interface GateDependencies {
   readonly session: (id: SessionId) => Pick<SessionApi, "pass">;
   readonly provider: (name: Pass["provider"]) => AgentSandbox | null;
   readonly keys: TrafficKeys;
@@ -49,12 +49,12 @@ const answerMs = 600_000;
 const heldBodyBytes = 65_536;
 
 export class TrafficGate {
-  readonly #parts: GateParts;
+  readonly #dependencies: GateDependencies;
   readonly #passes: PassCache;
 
-  constructor(parts: GateParts) {
-    this.#parts = parts;
-    this.#passes = new PassCache(parts.clock);
+  constructor(dependencies: GateDependencies) {
+    this.#dependencies = dependencies;
+    this.#passes = new PassCache(dependencies.clock);
   }
 
   /** `caller` null: whoever has a signed address of the session; "anyone": whoever knows its host name. The answer comes without our headers; a refusal of ours comes as a problem. */
@@ -79,15 +79,18 @@ export class TrafficGate {
 
   async #ask(caller: Entrant, id: SessionId, resumes: boolean): Promise<Reply<Pass>> {
     try {
-      return await this.#parts.session(id).pass(caller, resumeMs, resumes);
+      return await this.#dependencies.session(id).pass(caller, resumeMs, resumes);
     } catch (error) {
-      this.#parts.log.warn("no pass was given", { session: id, error: error instanceof Error ? error.message : "" });
+      this.#dependencies.log.warn("no pass was given", {
+        session: id,
+        error: error instanceof Error ? error.message : "",
+      });
       return { ok: false, problem: unreadable };
     }
   }
 
   async #through(pass: Pass, order: TrafficOrder): Promise<Through> {
-    const { ids, provider, log } = this.#parts;
+    const { ids, provider, log } = this.#dependencies;
     const traffic = provider(pass.provider)?.traffic;
     if (traffic === undefined) return { type: "final", problem: unreachable };
     const nonce = ids.secret().slice(0, 32);
@@ -112,9 +115,9 @@ export class TrafficGate {
       return problem === null ? { type: "refused" } : { type: "final", problem };
     }
     // An answer without proof came from a process that took over the agent's port.
-    if (response.headers.get(trafficHeaders.proof) !== (await this.#parts.keys.proof(pass.key, nonce))) {
+    if (response.headers.get(trafficHeaders.proof) !== (await this.#dependencies.keys.proof(pass.key, nonce))) {
       await response.body?.cancel();
-      this.#parts.log.warn("traffic was answered by a stranger", { session: pass.sessionId });
+      this.#dependencies.log.warn("traffic was answered by a stranger", { session: pass.sessionId });
       return { type: "final", problem: unreachable };
     }
     return { type: "answered", response: ownHeadersOff(response) };

@@ -14,7 +14,7 @@ export const serviceCanaries: readonly Canary[] = [
   canary(
     "an answer without proof is taken for the agent's [TRA-5]",
     gate,
-    "if (response.headers.get(trafficHeaders.proof) !== (await this.#parts.keys.proof(pass.key, nonce)))",
+    "if (response.headers.get(trafficHeaders.proof) !== (await this.#dependencies.keys.proof(pass.key, nonce)))",
     "if (response.headers.get(trafficHeaders.proof) === null && nonce === '')",
     byTests("unit/traffic/traffic-gate"),
   ),

@@ -14,7 +14,7 @@ import type { ChaosOrder } from "./order.ts";
 import { Outages } from "./outages.ts";
 import type { TrackedSession } from "./tracked-session.ts";
 
-export interface WorldParts {
+export interface WorldDependencies {
   readonly stack: Stack;
   readonly client: ChaosClient;
   readonly random: SeededRandom;
@@ -48,15 +48,15 @@ export class World {
   readonly planted = new Set<number>();
   #watching: NodeJS.Timeout | null = null;
 
-  constructor(parts: WorldParts) {
-    this.stack = parts.stack;
-    this.client = parts.client;
-    this.random = parts.random;
-    this.journal = parts.journal;
-    this.signal = parts.signal;
-    this.order = parts.order;
-    this.directory = parts.directory;
-    this.ranDirectory = join(parts.directory, "ran");
+  constructor(dependencies: WorldDependencies) {
+    this.stack = dependencies.stack;
+    this.client = dependencies.client;
+    this.random = dependencies.random;
+    this.journal = dependencies.journal;
+    this.signal = dependencies.signal;
+    this.order = dependencies.order;
+    this.directory = dependencies.directory;
+    this.ranDirectory = join(dependencies.directory, "ran");
     mkdirSync(this.ranDirectory, { recursive: true });
   }
 

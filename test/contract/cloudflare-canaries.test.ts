@@ -9,7 +9,7 @@ import type { ToolMember } from "../../src/protocol/sandbox/toolbox.ts";
 import type { ContainerPlatform } from "../../src/sandbox/cloudflare/platform/container-platform.ts";
 import { Fence } from "../../src/sandbox/cloudflare/fence/fence.ts";
 import { FenceRecords } from "../../src/sandbox/cloudflare/fence/fence-records.ts";
-import type { FenceParts } from "../../src/sandbox/cloudflare/fence/fence-dependencies.ts";
+import type { FenceDependencies } from "../../src/sandbox/cloudflare/fence/fence-dependencies.ts";
 import type { ObjectAim } from "../../src/sandbox/cloudflare/object-api.ts";
 import type { Shape } from "../../src/sandbox/http-reply.ts";
 import { Toolbox } from "../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
@@ -57,9 +57,9 @@ function using(change: (honest: ContainerPlatform) => Partial<ContainerPlatform>
   };
 }
 
-/** A fence whose parts are replaced. */
-function made(change: (parts: FenceParts) => Partial<FenceParts>): Mistake {
-  return { makeFence: (parts) => new Fence({ ...parts, ...change(parts) }) };
+/** A fence with some of its dependencies replaced. */
+function made(change: (dependencies: FenceDependencies) => Partial<FenceDependencies>): Mistake {
+  return { makeFence: (dependencies) => new Fence({ ...dependencies, ...change(dependencies) }) };
 }
 
 /** A toolbox that is told something else of members than what is so, in whatever it is ordered. */
@@ -95,18 +95,18 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
   {
     sins: "lets the SDK start whatever it is asked about",
     caughtBy: "a container that claims to run and does not",
-    mistake: { makeFence: (parts) => new Gateless(parts) },
+    mistake: { makeFence: (dependencies) => new Gateless(dependencies) },
   },
   {
     sins: "lets a start land whenever it does",
     caughtBy: "a start that lands after its launch was given up",
-    mistake: { makeFence: (parts) => new Gateless(parts) },
+    mistake: { makeFence: (dependencies) => new Gateless(dependencies) },
   },
   {
     sins: "asks the SDK whether the container runs, by a call that starts it",
     caughtBy: "nothing but a launch starts a container",
     mistake: {
-      makeFence: (parts) => new Gateless(parts),
+      makeFence: (dependencies) => new Gateless(dependencies),
       ...using((honest) => ({
         running: () => {
           void honest.listProcesses().catch(() => {});
@@ -134,7 +134,7 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
     sins: "believes that a destroy destroys",
     caughtBy: "a container that cannot be destroyed",
     mistake: {
-      makeFence: (parts) =>
+      makeFence: (dependencies) =>
         new (class extends Fence {
           override stopInstance() {
             return Promise.resolve(succeeded({ remaining: [] }));
@@ -142,7 +142,7 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
           override look(...call: Parameters<Fence["look"]>) {
             return super.look(...call).then((seen) => ({ ...seen, answer: "absent" as const, residue: [] }));
           }
-        })(parts),
+        })(dependencies),
     },
   },
   {
@@ -159,13 +159,13 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
     sins: "counts a renewal that nobody proved",
     caughtBy: "a renewal that an impostor answers",
     mistake: {
-      makeFence: (parts) =>
+      makeFence: (dependencies) =>
         new (class extends Fence {
           override callWrapper(...call: Parameters<Fence["callWrapper"]>) {
-            parts.records.stayAwakeUntil(parts.clock.now() + 600_000);
+            dependencies.records.stayAwakeUntil(dependencies.clock.now() + 600_000);
             return super.callWrapper(...call);
           }
-        })(parts),
+        })(dependencies),
     },
   },
   {
@@ -177,20 +177,20 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
     sins: "lets the platform's clock run from the launch",
     caughtBy: "a renewed container outlives",
     mistake: {
-      makeFence: (parts) => {
-        const records = parts.records;
+      makeFence: (dependencies) => {
+        const records = dependencies.records;
         const once = records.stayAwakeUntil.bind(records);
         records.stayAwakeUntil = (at) => {
           if (records.awakeUntil === null) once(at);
         };
-        return new Fence(parts);
+        return new Fence(dependencies);
       },
     },
   },
   {
     sins: "keeps what it armed and retired in memory",
     caughtBy: "a retirement is not undone by a restart",
-    mistake: made((parts) => ({ records: new FenceRecords(new StandInStorage(), () => parts.ids.id()) })),
+    mistake: made((dependencies) => ({ records: new FenceRecords(new StandInStorage(), () => dependencies.ids.id()) })),
   },
   {
     sins: "believes the SDK's list of processes",
@@ -208,43 +208,43 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
     sins: "ends the container whoever is in it",
     caughtBy: "a stop strikes its instance",
     mistake: {
-      makeFence: (parts) =>
+      makeFence: (dependencies) =>
         new (class extends Fence {
           override stopInstance(aim: Parameters<Fence["stopInstance"]>[0], grace: number, ms: number) {
             return super.stopInstance({ ...aim, instanceId: null }, grace, ms);
           }
-        })(parts),
+        })(dependencies),
     },
   },
   {
     sins: "ends the container with its member",
     caughtBy: "a stop of one member",
     mistake: {
-      makeFence: (parts) =>
+      makeFence: (dependencies) =>
         new (class extends Fence {
           override stopInstance({ container: _, ...aim }: ObjectAim, grace: number, ms: number) {
             return super.stopInstance({ ...aim, instanceId: null }, grace, ms);
           }
-        })(parts),
+        })(dependencies),
     },
   },
   {
     sins: "gives a port twice",
     caughtBy: "no two living members",
     mistake: {
-      makeFence: (parts) => {
-        const { roster } = parts.records;
+      makeFence: (dependencies) => {
+        const { roster } = dependencies.records;
         const take = roster.take.bind(roster);
         // The seat that was given first is everybody's.
         roster.take = (sandboxId, now) => {
           const seat = take(sandboxId, now);
-          const { storage } = parts.platform;
+          const { storage } = dependencies.platform;
           const row = storage.get("mooring:shared") as { seats: Record<string, { number: number }> };
           const seats = Object.entries(row.seats).map(([name, each]) => [name, { ...each, number: 1 }]);
           storage.put("mooring:shared", { ...row, seats: Object.fromEntries(seats) });
           return seat;
         };
-        return new Fence(parts);
+        return new Fence(dependencies);
       },
     },
   },
@@ -252,35 +252,35 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
     sins: "destroys a container that was not retired",
     caughtBy: "a container is destroyed only when",
     mistake: {
-      makeFence: (parts) =>
+      makeFence: (dependencies) =>
         new (class extends Fence {
           override async destroyContainer(ms: number) {
             await super.retireContainer(ms);
             return super.destroyContainer(ms);
           }
-        })(parts),
+        })(dependencies),
     },
   },
   {
     sins: "lets one member's renewals alone keep the container awake",
     caughtBy: "a renewal of any member",
     mistake: {
-      makeFence: (parts) =>
+      makeFence: (dependencies) =>
         new (class extends Fence {
           override async callWrapper(...[call, ms]: Parameters<Fence["callWrapper"]>) {
-            const { records } = parts;
+            const { records } = dependencies;
             const before = records.awakeUntil;
             const answer = await super.callWrapper(call, ms);
             if (before !== null && call.aim.sandboxId !== records.roster.members[0]) records.stayAwakeUntil(before);
             return answer;
           }
-        })(parts),
+        })(dependencies),
     },
   },
   {
     sins: "opens the gate of a container that is retired",
     caughtBy: "a start that is overtaken by the container's retirement",
-    mistake: { makeFence: (parts) => new Gateless(parts) },
+    mistake: { makeFence: (dependencies) => new Gateless(dependencies) },
   },
   {
     sins: "calls a member gone while something could not be inspected",
@@ -301,9 +301,9 @@ const mistakes: readonly { readonly sins: string; readonly caughtBy: string; rea
     sins: "forgets who had which seat",
     caughtBy: "an object that is evicted knows its members",
     mistake: {
-      makeFence: (parts) => {
-        parts.platform.storage.put("mooring:shared", { retired: false, seats: {}, last: 0 });
-        return new Fence(parts);
+      makeFence: (dependencies) => {
+        dependencies.platform.storage.put("mooring:shared", { retired: false, seats: {}, last: 0 });
+        return new Fence(dependencies);
       },
     },
   },

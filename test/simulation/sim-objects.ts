@@ -23,7 +23,7 @@ import type { SimPlan } from "./play/sim-plan.ts";
 import type { StorageFaults } from "./play/storage-faults.ts";
 import type { Trace } from "./play/trace.ts";
 
-export interface SimParts {
+export interface SimDependencies {
   readonly plan: SimPlan;
   readonly time: VirtualTime;
   readonly clock: VirtualClock;
@@ -43,7 +43,7 @@ export class SimObjects {
   /** Sessions that somebody asked to delete. */
   readonly deletes = new Set<SessionId>();
   readonly ids: Ids;
-  readonly #parts: SimParts;
+  readonly #dependencies: SimDependencies;
   readonly #surroundings: ObjectSurroundings;
   #sandbox!: AgentSandbox;
   #net!: SimNet;
@@ -51,9 +51,9 @@ export class SimObjects {
   #storages: StorageFaults | null = null;
   #tenant!: SimObject<TenantFace>;
 
-  constructor(parts: SimParts) {
-    const { plan, time, clock, trace, random, counts, faulty } = parts;
-    this.#parts = parts;
+  constructor(dependencies: SimDependencies) {
+    const { plan, time, clock, trace, random, counts, faulty } = dependencies;
+    this.#dependencies = dependencies;
     this.ids = seededIds(random.stream("ids"));
     const crashes = random.stream("crashes");
     const slips = random.stream("slips");
@@ -68,7 +68,7 @@ export class SimObjects {
 
   /** Once, when what they talk to is there. */
   begin(sandbox: AgentSandbox, net: SimNet, fleet: SimFleet): void {
-    const { plan } = this.#parts;
+    const { plan } = this.#dependencies;
     this.#sandbox = sandbox;
     this.#net = net;
     this.#fleet = fleet;
@@ -89,7 +89,7 @@ export class SimObjects {
   }
 
   withStorages(storages: StorageFaults): void {
-    const { counts, watches } = this.#parts;
+    const { counts, watches } = this.#dependencies;
     this.#storages = storages;
     const everybody = () => {
       for (const watch of watches.values()) watch.unheard();
@@ -111,16 +111,16 @@ export class SimObjects {
   /** Sandboxes that came although nobody asked for them now: they are counted past every cap. */
   get unasked(): number {
     let sum = 0;
-    for (const { session } of this.#parts.watches.values())
+    for (const { session } of this.#dependencies.watches.values())
       for (const lease of session === null ? [] : [...session.ghosts, session.newest])
         if (lease?.phase === "stopping" && lease.reason === "orphaned") sum += 1;
     return sum;
   }
 
   watch(id: SessionId): SessionWatch {
-    const known = this.#parts.watches.get(id);
+    const known = this.#dependencies.watches.get(id);
     if (known !== undefined) return known;
-    const { plan, clock, time, jumps, evidence, counts, watches } = this.#parts;
+    const { plan, clock, time, jumps, evidence, counts, watches } = this.#dependencies;
     const object = simSession(id, {
       ...this.#surroundings,
       ...{ policy: plan.policy, usedTables: plan.usedTables, ids: this.ids, sandbox: this.#sandbox },
@@ -150,13 +150,13 @@ export class SimObjects {
 
   /** A call between it and the registry or the index came to nothing; null: it was about nobody in particular. */
   unheard(id: SessionId | null): void {
-    if (id !== null) this.#parts.watches.get(id)?.unheard();
-    else for (const watch of this.#parts.watches.values()) watch.unheard();
+    if (id !== null) this.#dependencies.watches.get(id)?.unheard();
+    else for (const watch of this.#dependencies.watches.values()) watch.unheard();
   }
 
   onCall(call: Call): void {
     if (call.sessionId === null || call.generation === null) return;
-    const { watches, clock, time, evidence, violated } = this.#parts;
+    const { watches, clock, time, evidence, violated } = this.#dependencies;
     const watch = watches.get(call.sessionId);
     if (watch === undefined) return;
     if (call.op === "renew" && call.sandboxId !== null) evidence.renewalSent(call.sandboxId, time.elapsed);

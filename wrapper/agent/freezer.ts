@@ -8,7 +8,7 @@ import type { JobTable } from "./jobs/job-table.ts";
 import type { ServiceProcess } from "./traffic/service-process.ts";
 import type { Traffic } from "./traffic/traffic.ts";
 
-export interface FreezerParts {
+export interface FreezerDependencies {
   readonly jobs: Pick<JobTable, "draining" | "hold">;
   readonly services: Pick<ServiceProcess, "hold">;
   readonly traffic: Pick<Traffic, "standStill" | "goOn">;
@@ -19,7 +19,7 @@ export interface FreezerParts {
 const againMs = 1_000;
 
 export class Freezer {
-  readonly #parts: FreezerParts;
+  readonly #dependencies: FreezerDependencies;
   #timer: NodeJS.Timeout | null = null;
   /** The snapshot for which everything stands still. null: an older controller does not say. */
   #snapshot: string | null = null;
@@ -28,8 +28,8 @@ export class Freezer {
   /** A freeze and a thaw run one after the other, in the order in which they were asked for. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(parts: FreezerParts) {
-    this.#parts = parts;
+  constructor(dependencies: FreezerDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** Something stands still, or is about to. */
@@ -43,7 +43,7 @@ export class Freezer {
     this.#snapshot = snapshot;
     this.#arm(forMs);
     const still = await this.#next(async () => {
-      const { jobs, traffic } = this.#parts;
+      const { jobs, traffic } = this.#dependencies;
       jobs.draining = true;
       traffic.standStill();
       return this.#hold(true);
@@ -65,7 +65,7 @@ export class Freezer {
     }
     this.#arm(null);
     return this.#next(async () => {
-      const { jobs, traffic, mayAct } = this.#parts;
+      const { jobs, traffic, mayAct } = this.#dependencies;
       const goesOn = await this.#hold(false);
       // A freeze that was asked for meanwhile has its own end.
       if (!goesOn && this.#timer === null) this.#arm(againMs);
@@ -87,7 +87,7 @@ export class Freezer {
   }
 
   async #hold(held: boolean): Promise<boolean> {
-    const { jobs, services } = this.#parts;
+    const { jobs, services } = this.#dependencies;
     const done = await Promise.all([jobs.hold(held), services.hold(held)]);
     return done.every(Boolean);
   }

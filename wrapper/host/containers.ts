@@ -15,7 +15,7 @@ const containerRecord = z.object({ retired: z.literal(true), at: z.number().opti
 
 const directory = "containers";
 
-export interface ContainerParts {
+export interface ContainerDependencies {
   readonly state: StateDirectory;
   readonly records: Records;
   readonly residue: Residue;
@@ -23,22 +23,22 @@ export interface ContainerParts {
 }
 
 export class Containers {
-  readonly #parts: ContainerParts;
+  readonly #dependencies: ContainerDependencies;
   readonly #retired = new Set<string>();
 
-  constructor(parts: ContainerParts) {
-    this.#parts = parts;
+  constructor(dependencies: ContainerDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** A mark that cannot be read counts as retired, because container ids are never used again. */
   load(now: number): void {
-    const { files } = this.#parts.state;
+    const { files } = this.#dependencies.state;
     for (const file of files.list(directory)) {
       if (!file.endsWith(".json")) continue;
       const id = file.slice(0, -".json".length);
       const record = readable(files.read(`${directory}/${file}`) ?? "");
       const isOld = record?.at !== undefined && now - record.at > tombstoneMs;
-      if (isOld && !this.#parts.state.hasContainer(id)) {
+      if (isOld && !this.#dependencies.state.hasContainer(id)) {
         files.remove(`${directory}/${file}`);
         continue;
       }
@@ -65,26 +65,26 @@ export class Containers {
 
   /** Throws when a process cannot be attributed: then nobody may call the container empty. */
   async residue(id: string): Promise<readonly Found[]> {
-    const found = await Promise.all(this.#members(id).map((aim) => this.#parts.residue.of(aim)));
+    const found = await Promise.all(this.#members(id).map((aim) => this.#dependencies.residue.of(aim)));
     return found.flat();
   }
 
   /** Its directory exists. */
   exists(id: string): boolean {
-    return this.#parts.state.hasContainer(id);
+    return this.#dependencies.state.hasContainer(id);
   }
 
   async destroy(id: string): Promise<void> {
     if (!this.isRetired(id)) throw new Refusal("invalid", `Container ${id} is not retired.`);
-    const stopped = await Promise.all(this.#members(id).map((aim) => this.#parts.stopper.stop(aim, 0)));
+    const stopped = await Promise.all(this.#members(id).map((aim) => this.#dependencies.stopper.stop(aim, 0)));
     const left = stopped.reduce((sum, { remaining }) => sum + remaining.length, 0);
     if (left > 0) throw new Refusal("internal", `${left} processes of container ${id} could not be ended.`);
-    await this.#parts.state.removeContainer(id);
+    await this.#dependencies.state.removeContainer(id);
   }
 
   /** Every sandbox that was ever launched in the container. */
   #members(id: string): readonly Aim[] {
-    return [...this.#parts.records.all()].flatMap(({ container, sessionId, armed }) =>
+    return [...this.#dependencies.records.all()].flatMap(({ container, sessionId, armed }) =>
       container !== id || sessionId === null || armed === null
         ? []
         : [{ session: sessionId, generation: armed.generation, instance: null }],
@@ -93,7 +93,7 @@ export class Containers {
 
   #store(id: string, now: number): void {
     const record = { retired: true, at: now } satisfies z.infer<typeof containerRecord>;
-    this.#parts.state.files.write(`${directory}/${id}.json`, JSON.stringify(record));
+    this.#dependencies.state.files.write(`${directory}/${id}.json`, JSON.stringify(record));
   }
 }
 

@@ -1,4 +1,4 @@
-/** The parts that the host's operations work with, and the fields that their answers share. */
+/** What the operations of the host depend on, and the fields that their answers share. */
 import type { HostResidue } from "../../src/protocol/sandbox/host.ts";
 import type { Containers } from "./containers.ts";
 import type { Snapshots } from "./disk/snapshots.ts";
@@ -14,7 +14,7 @@ import type { Records, SandboxRecord } from "./records/records.ts";
 import type { StateDirectory } from "./records/state-directory.ts";
 import { Refusal } from "./refusal.ts";
 
-export interface HostParts {
+export interface HostDependencies {
   readonly state: StateDirectory;
   readonly records: Records;
   readonly residue: Residue;
@@ -34,7 +34,7 @@ export interface HostParts {
 }
 
 /** Names the host and its boot in every answer that proves something. */
-export function identityOf({ state }: Pick<HostParts, "state">): { host_id: string; boot_id: string } {
+export function identityOf({ state }: Pick<HostDependencies, "state">): { host_id: string; boot_id: string } {
   return { host_id: state.hostId, boot_id: state.bootId };
 }
 
@@ -46,13 +46,13 @@ export function aimOf({ sessionId, armed }: Pick<SandboxRecord, "sessionId" | "a
 }
 
 /** The aim of a sandbox that has a record. */
-export function knownAim({ records }: Pick<HostParts, "records">, sandboxId: string): Aim | null {
+export function knownAim({ records }: Pick<HostDependencies, "records">, sandboxId: string): Aim | null {
   const record = records.get(sandboxId);
   if (record === null) throw new Refusal("not_found", `No sandbox ${sandboxId} here.`);
   return aimOf(record);
 }
 
-export function residueView({ records }: Pick<HostParts, "records">, found: Found): HostResidue {
+export function residueView({ records }: Pick<HostDependencies, "records">, found: Found): HostResidue {
   const { session, instance, generation } = found.owner;
   const record = instance === null ? null : records.byInstance(instance);
   const own = record?.sessionId === session ? record : null;

@@ -1,5 +1,5 @@
 /**
- * One host: puts its parts together, begins and ends, knows which control plane it serves and whether it can answer.
+ * One host: builds what its operations depend on, begins and ends, knows which control plane it serves and whether it can answer.
  *
  * Until the first look at /proc is complete it refuses every operation with `scanning`: a host that does not know yet must
  * not say "absent".
@@ -10,7 +10,7 @@ import { Containers } from "./containers.ts";
 import { Snapshots } from "./disk/snapshots.ts";
 import { diskFull } from "./disk/space.ts";
 import { FileOperations } from "./file-operations.ts";
-import { identityOf, type HostParts } from "./host-dependencies.ts";
+import { identityOf, type HostDependencies } from "./host-dependencies.ts";
 import { HostTraffic } from "./http/traffic.ts";
 import { KeyedQueue } from "../../src/calls/keyed-queue.ts";
 import { Launcher } from "./launch/launcher.ts";
@@ -51,7 +51,7 @@ const lookEveryMs = 1_000;
 
 export class SandboxHost {
   readonly state: StateDirectory;
-  readonly #parts: HostParts;
+  readonly #dependencies: HostDependencies;
   readonly #operations: HostOperations;
   readonly #version: string;
   #ready = false;
@@ -60,13 +60,16 @@ export class SandboxHost {
   constructor(options: SandboxHostOptions) {
     this.state = new StateDirectory(options.stateDirectory, options.keepControlPlane);
     this.#version = options.version;
-    this.#parts = partsOf(this.state, options);
-    this.#operations = { processes: new ProcessOperations(this.#parts), files: new FileOperations(this.#parts) };
+    this.#dependencies = dependenciesOf(this.state, options);
+    this.#operations = {
+      processes: new ProcessOperations(this.#dependencies),
+      files: new FileOperations(this.#dependencies),
+    };
   }
 
   /** Reads what is stored and looks once. From then on the host answers. */
   start(): void {
-    const { records, containers, jobUsers, snapshots, residue } = this.#parts;
+    const { records, containers, jobUsers, snapshots, residue } = this.#dependencies;
     records.load(Date.now(), (sandboxId) => this.state.isEmpty(sandboxId));
     for (const { sandboxId, container } of records.all())
       if (container !== null) this.state.house(sandboxId, container);
@@ -87,7 +90,7 @@ export class SandboxHost {
   close(): void {
     if (this.#looking !== null) clearInterval(this.#looking);
     this.#ready = false;
-    this.#parts.cgroups?.removeEmpty();
+    this.#dependencies.cgroups?.removeEmpty();
     this.state.unlock();
   }
 
@@ -100,7 +103,7 @@ export class SandboxHost {
   }
 
   get traffic(): HostTraffic {
-    return this.#parts.traffic;
+    return this.#dependencies.traffic;
   }
 
   /** For the end of a demo: retires and ends every sandbox, and answers how many processes are left. */
@@ -125,7 +128,7 @@ export class SandboxHost {
   health(): z.infer<typeof hostHealth> {
     const unusable = this.#ready ? this.#stateProblem() : null;
     return {
-      ...identityOf(this.#parts),
+      ...identityOf(this.#dependencies),
       // A host on a full disk still answers: ending sandboxes is what gives room back.
       ready: this.#ready && unusable === null,
       version: this.#version,
@@ -138,7 +141,7 @@ export class SandboxHost {
   /** Must not end the host: a failure here shows again with the next call, and is answered there. */
   #tick(): void {
     try {
-      this.#parts.residue.look();
+      this.#dependencies.residue.look();
       this.#keepState();
       this.state.files.settle();
       this.state.removals.retry(Date.now());
@@ -151,8 +154,8 @@ export class SandboxHost {
   #keepState(): void {
     if (this.state.isWhole) return;
     this.state.makeAnew();
-    this.#parts.records.writeAll();
-    this.#parts.containers.writeAll(Date.now());
+    this.#dependencies.records.writeAll();
+    this.#dependencies.containers.writeAll(Date.now());
   }
 
   #stateProblem(): string | null {
@@ -165,7 +168,7 @@ export class SandboxHost {
   }
 }
 
-function partsOf(state: StateDirectory, options: SandboxHostOptions): HostParts {
+function dependenciesOf(state: StateDirectory, options: SandboxHostOptions): HostDependencies {
   const { wrapperFile, version, quotaBytes, jobUsers: range, agedMs } = options;
   const records = new Records(state.files);
   const cgroups = options.cgroups === "never" ? null : Cgroups.open(state.hostId);

@@ -11,7 +11,7 @@ import type { SessionPorts } from "../ports.ts";
 import type { JobStore } from "../jobs/job-store.ts";
 import type { OutcomeTally } from "../jobs/outcome-tally.ts";
 import type { BlockedMark, OutcomeCounts } from "./reports.ts";
-import { type ReportParts, sendsHeartbeats, sessionReport } from "./session-report.ts";
+import { type ReportSources, sendsHeartbeats, sessionReport } from "./session-report.ts";
 import type { PlainSession } from "../records/row-codec.ts";
 import type { SessionState } from "../session-state.ts";
 import type { SessionStore } from "../records/store.ts";
@@ -76,7 +76,7 @@ export class Reporter {
     this.#reportAgain = true;
   }
 
-  get #parts(): ReportParts {
+  get #sources(): ReportSources {
     return {
       ...{ ports: this.#ports, store: this.#store, tally: this.#tally, jobs: this.#jobs },
       unreadable: this.#state.mode.type === "unreadable",
@@ -127,7 +127,7 @@ export class Reporter {
     if (session === null) return false;
     const { version } = this.#state;
     // The erasure is one version more: it must not lose against what was told before.
-    const report = sessionReport(session, this.#parts, erased ? version + 1 : version, erased);
+    const report = sessionReport(session, this.#sources, erased ? version + 1 : version, erased);
     // The index keeps no receipts: what is signed goes to the registry alone.
     const indexed = { ...report, leases: report.leases.map(({ statement: _, ...lease }) => lease) };
     const heartbeat = this.#reportAgain || this.#heartbeatIsDue(this.#ports.clock.now());

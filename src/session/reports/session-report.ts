@@ -17,7 +17,7 @@ import type { SessionStore } from "../records/store.ts";
 import { receiptBody } from "./receipt-body.ts";
 import type { LeaseReport, SessionReport } from "./reports.ts";
 
-export interface ReportParts {
+export interface ReportSources {
   readonly ports: SessionPorts;
   readonly store: SessionStore;
   readonly tally: OutcomeTally;
@@ -32,7 +32,7 @@ export interface ReportParts {
  * By when maintenance should have heard of it again. A held lease's renewals and a parked one's probes move its deadline
  * without a report, so those promise a heartbeat instead: a tick of the cron must touch no healthy session.
  */
-function horizon(session: Session, { ports, isActedOn }: ReportParts): number | null {
+function horizon(session: Session, { ports, isActedOn }: ReportSources): number | null {
   const { clock, policy } = ports;
   // Of one that nobody can act on only its own slow alarm is known.
   if (!isActedOn) return clock.now() + policy.unreadableRetryMs;
@@ -45,8 +45,13 @@ function horizon(session: Session, { ports, isActedOn }: ReportParts): number | 
 }
 
 /** The whole present picture. `erased`: it is the last one. */
-export function sessionReport(session: Session, parts: ReportParts, version: number, erased: boolean): SessionReport {
-  const { ports, store, tally, jobs, unreadable } = parts;
+export function sessionReport(
+  session: Session,
+  sources: ReportSources,
+  version: number,
+  erased: boolean,
+): SessionReport {
+  const { ports, store, tally, jobs, unreadable } = sources;
   const { policy, providers } = ports;
   const open: readonly Lease[] = session.newest === null ? session.ghosts : [...session.ghosts, session.newest];
   const closed = store.receipts().filter((receipt) => !open.some((lease) => lease.generation === receipt.generation));
@@ -63,7 +68,7 @@ export function sessionReport(session: Session, parts: ReportParts, version: num
     provider: session.provider,
     endAt: session.endAt,
     expiresAt: unreadable ? null : expiresAt(session, policy),
-    nextDeadline: horizon(session, parts),
+    nextDeadline: horizon(session, sources),
     labels: session.profile.labels,
     agentType: session.profile.agentType,
     taskId: session.profile.taskId,

@@ -13,7 +13,7 @@ import type { SessionWatch } from "../checks/session-watch.ts";
 import type { SimNet } from "./sim-net.ts";
 import type { Trace } from "./trace.ts";
 
-export interface SimTrafficParts {
+export interface SimTrafficDependencies {
   readonly random: SeededRandom;
   readonly clock: Clock;
   readonly net: SimNet;
@@ -24,12 +24,12 @@ export interface SimTrafficParts {
 }
 
 export class SimTraffic {
-  readonly #parts: SimTrafficParts;
+  readonly #dependencies: SimTrafficDependencies;
   readonly #gate: TrafficGate;
 
-  constructor(parts: SimTrafficParts) {
-    this.#parts = parts;
-    const { random, clock, net, sandbox, object } = parts;
+  constructor(dependencies: SimTrafficDependencies) {
+    this.#dependencies = dependencies;
+    const { random, clock, net, sandbox, object } = dependencies;
     this.#gate = new TrafficGate({
       session: (id) => ({
         pass: (caller, waitMs) => net.call("pass", id, () => object(id).object.call((api) => api.pass(caller, waitMs))),
@@ -52,7 +52,7 @@ export class SimTraffic {
   }
 
   async #request(caller: Caller, id: SessionId): Promise<void> {
-    const { trace } = this.#parts;
+    const { trace } = this.#dependencies;
     const answer = await this.#send(caller, id, "ports/1/hello");
     if (answer === null) return;
     const said = await answer.text().catch(() => "");
@@ -61,7 +61,7 @@ export class SimTraffic {
 
   /** Open until it is cut, or for that long. */
   async stream(caller: Caller, id: SessionId, ms: number): Promise<void> {
-    const { clock, violated, trace } = this.#parts;
+    const { clock, violated, trace } = this.#dependencies;
     const answer = await this.#send(caller, id, "ports/1/stream");
     const reader = answer?.body?.getReader();
     if (reader === undefined) return;

@@ -5,7 +5,7 @@
 import { Fence } from "../../../src/sandbox/cloudflare/fence/fence.ts";
 import { freshDisk } from "../../../src/sandbox/cloudflare/sdk/fresh-disk.ts";
 import { FenceRecords } from "../../../src/sandbox/cloudflare/fence/fence-records.ts";
-import type { FenceParts, FenceTerms } from "../../../src/sandbox/cloudflare/fence/fence-dependencies.ts";
+import type { FenceDependencies, FenceTerms } from "../../../src/sandbox/cloudflare/fence/fence-dependencies.ts";
 import type { ContainerPlatform } from "../../../src/sandbox/cloudflare/platform/container-platform.ts";
 import { Toolbox } from "../../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
 import { untouchedForMs } from "../../../src/protocol/sandbox/stale-workspace.ts";
@@ -33,7 +33,7 @@ export interface AccountOptions {
   /** Of an image of another release. */
   readonly programs?: { readonly wrapper: string; readonly toolbox: string };
   /** A fence that makes a mistake, for tests that must notice it. */
-  readonly makeFence?: (parts: FenceParts) => Fence;
+  readonly makeFence?: (dependencies: FenceDependencies) => Fence;
   /** How a careless provider would use the platform. */
   readonly spoil?: (platform: ContainerPlatform) => ContainerPlatform;
 }
@@ -105,7 +105,7 @@ export class StandInAccount {
     });
     const seen = this.#options.spoil?.(platform) ?? platform;
     const { clock } = this.#options;
-    const parts: FenceParts = {
+    const dependencies: FenceDependencies = {
       platform: seen,
       records: new FenceRecords(storage, () => systemIds.id()),
       toolbox: new Toolbox(seen, container.paths, clock),
@@ -125,7 +125,7 @@ export class StandInAccount {
         ...this.#options.terms,
       },
     };
-    made.fence = this.#options.makeFence?.(parts) ?? new Fence(parts);
+    made.fence = this.#options.makeFence?.(dependencies) ?? new Fence(dependencies);
     return { container, storage, platform, fence: made.fence };
   }
 }

@@ -1,6 +1,6 @@
 /** Which workspaces the host removes to make room, when one of them resists. */
 import { describe, expect, it } from "vitest";
-import { reclaim, type ReclaimParts } from "../../../wrapper/host/disk/reclaim.ts";
+import { reclaim, type ReclaimDependencies } from "../../../wrapper/host/disk/reclaim.ts";
 import type { SandboxRecord } from "../../../wrapper/host/records/records.ts";
 
 const session = (letter: string): string => letter.repeat(20);
@@ -14,7 +14,7 @@ function record(sandboxId: string): SandboxRecord {
   return { sandboxId, sessionId, armed, container: null, retiredThrough: null, changedAt: 0 };
 }
 
-function parts(change: Partial<ReclaimParts["state"]> = {}): ReclaimParts {
+function dependencies(change: Partial<ReclaimDependencies["state"]> = {}): ReclaimDependencies {
   return {
     state: {
       names: () => names,
@@ -36,7 +36,7 @@ describe("a reclaim", () => {
       if (name === resisting) throw Object.assign(new Error("x"), { code: "EACCES", syscall: "rmdir" });
       return true;
     };
-    const { removed, freedBytes, kept } = await reclaim(parts({ remove }), asking, () => 0);
+    const { removed, freedBytes, kept } = await reclaim(dependencies({ remove }), asking, () => 0);
     expect(removed).toEqual([first, last]);
     expect(freedBytes).toBe(20);
     expect(kept).toEqual([{ name: resisting, why: "it could not be removed: EACCES in rmdir" }]);
@@ -44,7 +44,7 @@ describe("a reclaim", () => {
 
   it("[BUG-52] goes on past a workspace that waits in the queue of removals, and counts nothing as freed for it", async () => {
     const remove = async (name: string): Promise<boolean> => name !== resisting;
-    const { removed, freedBytes, kept } = await reclaim(parts({ remove }), asking, () => 0);
+    const { removed, freedBytes, kept } = await reclaim(dependencies({ remove }), asking, () => 0);
     expect(removed).toEqual([first, last]);
     expect(freedBytes).toBe(20);
     expect(kept).toEqual([{ name: resisting, why: "its removal failed and is tried again" }]);
@@ -55,7 +55,7 @@ describe("a reclaim", () => {
       if (name === resisting) throw new Error("unreadable");
       return 3_600_000;
     };
-    const { removed, kept } = await reclaim(parts({ untouchedMs }), asking, () => 0);
+    const { removed, kept } = await reclaim(dependencies({ untouchedMs }), asking, () => 0);
     expect(removed).toEqual([first, last]);
     expect(kept).toEqual([{ name: resisting, why: "when it was last touched could not be told" }]);
   });

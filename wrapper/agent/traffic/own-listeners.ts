@@ -11,7 +11,7 @@ import { allListeners, holdsOneOf, type Listener, listenersOn, socketsOf } from 
 import type { ProcessRow } from "../../proc/process-table.ts";
 import type { TakeLook } from "../../proc/shared-look.ts";
 
-export interface OwnListenersParts {
+export interface OwnListenersDependencies {
   readonly boot: Pick<WrapperBoot, "instance_id" | "job_user">;
   /** It has its container for itself: whatever listens there is this sandbox's, unless it is this process. */
   readonly alone: boolean;
@@ -28,11 +28,11 @@ export interface OwnPort {
 const inodesKept = 256;
 
 export class OwnListeners {
-  readonly #parts: OwnListenersParts;
+  readonly #dependencies: OwnListenersDependencies;
   readonly #own = new Set<string>();
 
-  constructor(parts: OwnListenersParts) {
-    this.#parts = parts;
+  constructor(dependencies: OwnListenersDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** null: no process of this sandbox listens there. */
@@ -73,7 +73,7 @@ export class OwnListeners {
 
   /** A root without the right to look into other users' processes asks a helper of the jobs' user. */
   #asTheirUser(members: readonly ProcessRow[]): readonly (readonly [ProcessRow, readonly string[]])[] {
-    const { job_user: user } = this.#parts.boot;
+    const { job_user: user } = this.#dependencies.boot;
     if (user === undefined || members.length === 0) return [];
     try {
       const read = readSocketsAs(
@@ -89,14 +89,14 @@ export class OwnListeners {
 
   /** In a container of its own every process but this one and what started it is the sandbox's. */
   async #members(): Promise<readonly ProcessRow[] | null> {
-    const { alone, look } = this.#parts;
+    const { alone, look } = this.#dependencies;
     if (!alone) return membersNow({ look, claim: () => this.#claim() });
     const seen = await look();
     return seen === null ? null : seen.table.filter(({ pid }) => pid !== process.pid && pid !== process.ppid);
   }
 
   #claim(): Claim {
-    const { boot } = this.#parts;
+    const { boot } = this.#dependencies;
     return {
       entries: [`${markers.instance}=${boot.instance_id}`, `${markers.role}=job`],
       leaders: [],
@@ -106,7 +106,7 @@ export class OwnListeners {
   }
 
   async #isOwn(inode: string, uid: number): Promise<boolean> {
-    const { boot, alone, look } = this.#parts;
+    const { boot, alone, look } = this.#dependencies;
     const inodes = new Set([inode]);
     if (holdsOneOf(process.pid, inodes)) return false;
     if (alone || uid === boot.job_user?.uid) return true;

@@ -16,7 +16,7 @@ import { refuseRequest, refuseUpgrade, TrafficRefused } from "../../relay/refusa
 import type { TrafficService } from "./service.ts";
 import { isSameSecret } from "../../relay/same-secret.ts";
 
-export interface TrafficParts {
+export interface TrafficDependencies {
   readonly boot: WrapperBoot;
   readonly fence: Fence;
   readonly activity: TrafficActivity;
@@ -30,7 +30,7 @@ export interface TrafficParts {
 export const maxOpen = 400;
 
 export class Traffic {
-  readonly #parts: TrafficParts;
+  readonly #dependencies: TrafficDependencies;
   readonly #key: string;
   readonly #token: string;
   readonly #open = new Set<Duplex>();
@@ -38,15 +38,15 @@ export class Traffic {
   /** While the sandbox stands still: resolves when it goes on. */
   #still: PromiseWithResolvers<void> | null = null;
 
-  constructor(parts: TrafficParts, key: string, token: string) {
-    this.#parts = parts;
+  constructor(dependencies: TrafficDependencies, key: string, token: string) {
+    this.#dependencies = dependencies;
     this.#key = key;
     this.#token = token;
   }
 
-  static async of(parts: TrafficParts): Promise<Traffic> {
-    const key = await webTrafficKeys.key(parts.boot.secret);
-    return new Traffic(parts, key, await webTrafficKeys.token(key));
+  static async of(dependencies: TrafficDependencies): Promise<Traffic> {
+    const key = await webTrafficKeys.key(dependencies.boot.secret);
+    return new Traffic(dependencies, key, await webTrafficKeys.token(key));
   }
 
   isTraffic(url: string | undefined): boolean {
@@ -55,12 +55,12 @@ export class Traffic {
 
   /** ms since the last traffic; 0 while a process or a terminal is open. */
   get idleMs(): number {
-    return this.working > 0 ? 0 : this.#parts.activity.idleMs;
+    return this.working > 0 ? 0 : this.#dependencies.activity.idleMs;
   }
 
   /** Processes and terminals that run for clients. */
   get working(): number {
-    return this.#parts.services.reduce((sum, { working }) => sum + (working?.() ?? 0), 0);
+    return this.#dependencies.services.reduce((sum, { working }) => sum + (working?.() ?? 0), 0);
   }
 
   /** Refuses all traffic and cuts what is open, until `release`: the sandbox drains. Resolves when nothing runs of what was cut. */
@@ -87,12 +87,12 @@ export class Traffic {
   /** What runs for the services is ended after that, by `killAt`. */
   cut(killAt: number): void {
     for (const socket of this.#open) socket.destroy();
-    for (const { cut } of this.#parts.services) cut?.(killAt);
+    for (const { cut } of this.#dependencies.services) cut?.(killAt);
   }
 
   /** Resolves when nothing runs any more of what was cut. */
   async settled(): Promise<void> {
-    await Promise.all(this.#parts.services.map(async ({ settled }) => settled?.()));
+    await Promise.all(this.#dependencies.services.map(async ({ settled }) => settled?.()));
   }
 
   async request(request: IncomingMessage, response: ServerResponse, admitted: () => void): Promise<void> {
@@ -141,7 +141,7 @@ export class Traffic {
 
   /** Nothing is awaited from the check to the service, so what was cut is not begun after it. */
   #admitted(request: IncomingMessage): { readonly service: TrafficService; readonly path: string } {
-    const { boot, fence, services, preparing } = this.#parts;
+    const { boot, fence, services, preparing } = this.#dependencies;
     const { headers } = request;
     if (!isSameSecret(headers[trafficHeaders.token], this.#token))
       throw new TrafficRefused("unauthorized", "A pass of this instance is needed.");
@@ -159,7 +159,7 @@ export class Traffic {
   }
 
   #follow(request: IncomingMessage, socket: Duplex, whenOver: (over: () => void) => void): void {
-    const { activity } = this.#parts;
+    const { activity } = this.#dependencies;
     const isQuiet = request.headers[trafficHeaders.quiet] !== undefined;
     if (!isQuiet) activity.note();
     this.#open.add(socket);
@@ -176,7 +176,7 @@ export class Traffic {
 
   #refusal(error: unknown): TrafficRefused {
     if (error instanceof TrafficRefused) return error;
-    this.#parts.log("traffic failed", { error: String(error instanceof Error ? error.stack : error) });
+    this.#dependencies.log("traffic failed", { error: String(error instanceof Error ? error.stack : error) });
     return new TrafficRefused("unreachable", "A bug in the agent; its log has more.");
   }
 }

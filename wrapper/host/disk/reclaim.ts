@@ -13,7 +13,7 @@ import type { Records } from "../records/records.ts";
 import type { Residue } from "../processes/residue.ts";
 import type { StateDirectory } from "../records/state-directory.ts";
 
-export interface ReclaimParts {
+export interface ReclaimDependencies {
   readonly state: Pick<StateDirectory, "names" | "untouchedMs" | "diskUse" | "remove">;
   readonly records: Pick<Records, "get" | "retire">;
   readonly residue: Pick<Residue, "of">;
@@ -30,15 +30,19 @@ export interface Reclaimed {
 
 const keptShown = 100;
 
-export async function reclaim(parts: ReclaimParts, forSession: string, now: () => number): Promise<Reclaimed> {
-  const { state, records, queue } = parts;
+export async function reclaim(
+  dependencies: ReclaimDependencies,
+  forSession: string,
+  now: () => number,
+): Promise<Reclaimed> {
+  const { state, records, queue } = dependencies;
   const removed: string[] = [];
   const kept: { name: string; why: string }[] = [];
   let freedBytes = 0;
   const stale: string[] = [];
   let blind = false;
   for (const name of state.names()) {
-    const seen = await look(parts, name, now());
+    const seen = await look(dependencies, name, now());
     blind ||= seen.processes === "unknown";
     const why = keptBecause(seen, forSession);
     if (why === null) stale.push(name);
@@ -46,7 +50,7 @@ export async function reclaim(parts: ReclaimParts, forSession: string, now: () =
   }
   for (const name of stale) {
     const removal = queue.run(name, async () => {
-      const seen = await look(parts, name, now());
+      const seen = await look(dependencies, name, now());
       blind ||= seen.processes === "unknown";
       const why = blind ? "processes could not be inspected" : keptBecause(seen, forSession);
       const armed = records.get(name)?.armed;
@@ -68,7 +72,7 @@ export async function reclaim(parts: ReclaimParts, forSession: string, now: () =
 }
 
 async function look(
-  { state, records, residue, launcher }: ReclaimParts,
+  { state, records, residue, launcher }: ReclaimDependencies,
   name: string,
   now: number,
 ): Promise<WorkspaceSeen> {

@@ -24,7 +24,7 @@ interface Open {
   cut(): void;
 }
 
-export interface HostTrafficParts {
+export interface HostTrafficDependencies {
   readonly records: Pick<Records, "get">;
   readonly bootId: string;
 }
@@ -41,13 +41,13 @@ const rules: RelayRules = {
 };
 
 export class HostTraffic {
-  readonly #parts: HostTrafficParts;
+  readonly #dependencies: HostTrafficDependencies;
   readonly #open = new Set<Open>();
   /** Kept-alive connections to wrappers. A body that cannot be sent twice never goes over one that the wrapper may have closed. */
   readonly #connections = new Agent({ keepAlive: true, maxFreeSockets: 64, timeout: 60_000 });
 
-  constructor(parts: HostTrafficParts) {
-    this.#parts = parts;
+  constructor(dependencies: HostTrafficDependencies) {
+    this.#dependencies = dependencies;
   }
 
   isTraffic(url: string | undefined): boolean {
@@ -95,7 +95,7 @@ export class HostTraffic {
   #admit({ headers }: IncomingMessage): Running {
     const sandboxId = String(headers[trafficHeaders.sandbox] ?? "");
     const generation = Number(headers[trafficHeaders.generation]);
-    const record = this.#parts.records.get(sandboxId);
+    const record = this.#dependencies.records.get(sandboxId);
     const armed = record?.armed ?? null;
     if (record === null || armed === null) throw new TrafficRefused("retired", "Nothing of that sandbox is here.");
     if (armed.generation !== generation || armed.instanceId !== headers[trafficHeaders.instance])
@@ -106,7 +106,7 @@ export class HostTraffic {
     // Another process may have the wrapper's port by now: what is sent there would be a stranger's to read.
     const isAlive =
       running !== null &&
-      armed.bootId === this.#parts.bootId &&
+      armed.bootId === this.#dependencies.bootId &&
       startTimeOf(running.wrapper.pid) === running.wrapper.startTime;
     if (!isAlive) throw new TrafficRefused("unreachable", "The wrapper of that instance is not running.");
     return running;

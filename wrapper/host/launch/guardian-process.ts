@@ -20,7 +20,7 @@ export interface GuardianOrder {
   readonly jobUid: number | null;
 }
 
-export interface GuardianParts {
+export interface GuardianDependencies {
   readonly state: StateDirectory;
   readonly cgroups: Cgroups | null;
   readonly wrapperFile: string;
@@ -34,12 +34,15 @@ const readyPollMs = 10;
 const inherited = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
 /** Synchronous. Answers the guardian's pid. */
-export function spawnGuardian(parts: GuardianParts, { instanceId, order, paths, jobUid }: GuardianOrder): number {
-  const sandbox = parts.state.sandbox(order.sandbox_id);
+export function spawnGuardian(
+  dependencies: GuardianDependencies,
+  { instanceId, order, paths, jobUid }: GuardianOrder,
+): number {
+  const sandbox = dependencies.state.sandbox(order.sandbox_id);
   const out = openSync(paths.ready, "w", 0o600);
   const log = openSync(paths.log, "a", 0o600);
   try {
-    const guardian = spawn(process.execPath, [...leanNodeFlags, parts.wrapperFile, "guardian"], {
+    const guardian = spawn(process.execPath, [...leanNodeFlags, dependencies.wrapperFile, "guardian"], {
       cwd: sandbox.workspace,
       // In a kernel session of its own, so that a Ctrl-C in the host's terminal does not reach it.
       detached: true,
@@ -51,7 +54,7 @@ export function spawnGuardian(parts: GuardianParts, { instanceId, order, paths, 
         [markers.session]: order.session_id,
         [markers.instance]: instanceId,
         [markers.generation]: String(order.generation),
-        [markers.version]: parts.version,
+        [markers.version]: dependencies.version,
         [markers.role]: "guardian",
       },
     });
@@ -59,7 +62,7 @@ export function spawnGuardian(parts: GuardianParts, { instanceId, order, paths, 
     guardian.stdin?.on("error", () => {}); // It ended before it read. The wait for the wrapper notices.
     // The guardian starts nothing before it has read its boot document, so everything it starts is in the group.
     const owner = { session: order.session_id, generation: order.generation, instance: instanceId };
-    if (guardian.pid !== undefined) parts.cgroups?.enter(owner, guardian.pid);
+    if (guardian.pid !== undefined) dependencies.cgroups?.enter(owner, guardian.pid);
     // Through a pipe: the document holds the secret, and a file could outlive a start that failed.
     guardian.stdin?.end(JSON.stringify(bootDocument(instanceId, order, sandbox, paths.state, jobUid)));
     guardian.unref();

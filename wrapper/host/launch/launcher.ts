@@ -19,12 +19,12 @@ import type { Stopper } from "../processes/stopper.ts";
 import type { Armed, Records, Running } from "../records/records.ts";
 import { type InstancePaths, snapshotNameText } from "../records/state-directory.ts";
 import { Refusal } from "../refusal.ts";
-import { lastWords, spawnGuardian, untilWrapperListens, type GuardianParts } from "./guardian-process.ts";
+import { lastWords, spawnGuardian, untilWrapperListens, type GuardianDependencies } from "./guardian-process.ts";
 import { LaunchTurns } from "./launch-turns.ts";
 import { refuseLaunch, type InstanceOrder, type RefusalSources } from "./launch-refusals.ts";
 import type { Progress, Restores, RestoreTarget, Unpacking } from "./restores.ts";
 
-export interface LauncherParts extends GuardianParts, RefusalSources {
+export interface LauncherDependencies extends GuardianDependencies, RefusalSources {
   readonly records: Records;
   readonly residue: Residue;
   readonly stopper: Stopper;
@@ -41,13 +41,13 @@ export const launchesAtOnce = 2 * availableParallelism();
 const longestWaitMs = 40_000;
 
 export class Launcher {
-  readonly #parts: LauncherParts;
+  readonly #dependencies: LauncherDependencies;
   readonly #turns = new LaunchTurns(launchesAtOnce, longestWaitMs);
   /** How many launches and restores of a sandbox id run or wait for their turn. */
   readonly #starting = new Map<string, number>();
 
-  constructor(parts: LauncherParts) {
-    this.#parts = parts;
+  constructor(dependencies: LauncherDependencies) {
+    this.#dependencies = dependencies;
   }
 
   launch(instanceId: string, order: HostLaunchOrder): Promise<HostInstance> {
@@ -56,7 +56,7 @@ export class Launcher {
 
   /** Begins to restore the workspace of an instance before its launch, or tells how far that is. */
   async restore(instanceId: string, order: HostRestoreOrder): Promise<Progress> {
-    const { records, restores, state, jobUsers } = this.#parts;
+    const { records, restores, state, jobUsers } = this.#dependencies;
     this.#refuse(instanceId, order);
     if (order.container !== undefined) state.house(order.sandbox_id, order.container);
     if (records.get(order.sandbox_id)?.armed?.running != null)
@@ -78,7 +78,7 @@ export class Launcher {
 
   /** Where a running instance listens. `not_found` once its wrapper is gone, even when another process has its port. */
   endpoint(instanceId: string): HostInstance {
-    const { records, state } = this.#parts;
+    const { records, state } = this.#dependencies;
     const record = records.byInstance(instanceId);
     if (record?.armed == null || record.sessionId === null)
       throw new Refusal("not_found", `No instance ${instanceId} here.`);
@@ -93,7 +93,7 @@ export class Launcher {
   }
 
   async #launch(instanceId: string, order: HostLaunchOrder): Promise<HostInstance> {
-    const { state, records, residue, jobUsers, quotaBytes } = this.#parts;
+    const { state, records, residue, jobUsers, quotaBytes } = this.#dependencies;
     this.#refuse(instanceId, order);
     if (order.container !== undefined) state.house(order.sandbox_id, order.container);
     const known = records.get(order.sandbox_id)?.armed ?? null;
@@ -140,7 +140,7 @@ export class Launcher {
   /** A restore that a retirement ended fails with that refusal. */
   async #unpack(unpacking: Unpacking): Promise<void> {
     try {
-      await this.#parts.restores.unpack(unpacking);
+      await this.#dependencies.restores.unpack(unpacking);
     } catch (error) {
       this.#refuse(unpacking.instanceId, unpacking.target);
       throw error;
@@ -149,12 +149,12 @@ export class Launcher {
 
   /** Synchronous from the last check to the spawn. A refused write becomes a refusal: nothing was started. */
   #begin(instanceId: string, order: HostLaunchOrder, armed: Armed): { guardianPid: number; paths: InstancePaths } {
-    const { state } = this.#parts;
+    const { state } = this.#dependencies;
     try {
       const paths = state.prepare(order.sandbox_id, instanceId);
       this.#arm(order, armed);
       this.#refuse(instanceId, order);
-      const guardianPid = spawnGuardian(this.#parts, { instanceId, order, paths, jobUid: armed.jobUid });
+      const guardianPid = spawnGuardian(this.#dependencies, { instanceId, order, paths, jobUid: armed.jobUid });
       return { guardianPid, paths };
     } catch (error) {
       throw whyNotPrepared(state, error);
@@ -167,16 +167,16 @@ export class Launcher {
   }
 
   #arm({ sandbox_id: sandboxId, session_id: sessionId, container }: HostLaunchOrder, armed: Armed): void {
-    this.#parts.records.arm(sandboxId, sessionId, container ?? null, armed, Date.now());
+    this.#dependencies.records.arm(sandboxId, sessionId, container ?? null, armed, Date.now());
   }
 
   #refuse(instanceId: string, order: InstanceOrder): void {
-    refuseLaunch(this.#parts, instanceId, order);
+    refuseLaunch(this.#dependencies, instanceId, order);
   }
 
   async #clear(instanceId: string, order: RestoreTarget): Promise<void> {
     const aim = { session: order.session_id, generation: order.generation, instance: instanceId };
-    const stopped = await this.#parts.stopper.stop(aim, 0);
+    const stopped = await this.#dependencies.stopper.stop(aim, 0);
     if (stopped.remaining.length > 0)
       throw new Refusal("internal", "A failed launch left processes that could not be ended.");
   }
@@ -184,7 +184,7 @@ export class Launcher {
   async #inTurn<T>(sandboxId: string, task: () => Promise<T>): Promise<T> {
     this.#starting.set(sandboxId, (this.#starting.get(sandboxId) ?? 0) + 1);
     try {
-      return await this.#parts.queue.run(sandboxId, task);
+      return await this.#dependencies.queue.run(sandboxId, task);
     } finally {
       const left = (this.#starting.get(sandboxId) ?? 1) - 1;
       if (left === 0) this.#starting.delete(sandboxId);
@@ -194,7 +194,7 @@ export class Launcher {
 
   #described(sandboxId: string, sessionId: string, armed: Armed, running: Running): HostInstance {
     return {
-      host_id: this.#parts.state.hostId,
+      host_id: this.#dependencies.state.hostId,
       boot_id: armed.bootId,
       instance_id: armed.instanceId,
       session_id: sessionId,

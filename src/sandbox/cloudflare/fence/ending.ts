@@ -9,7 +9,7 @@
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { LaunchOrder, Stopped } from "../../agent-sandbox.ts";
 import type { NativeCalls } from "../platform/container-platform.ts";
-import type { FenceParts } from "./fence-dependencies.ts";
+import type { FenceDependencies } from "./fence-dependencies.ts";
 import { memberOf } from "./sandbox-layout.ts";
 import { type Deadline, deadlineIn, limited } from "../platform/limited-call.ts";
 import type { Looking } from "./looking.ts";
@@ -26,16 +26,16 @@ const pollMs = 20;
 const sigterm = 15;
 
 export class Ending {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
   readonly #looking: Looking;
 
-  constructor(parts: FenceParts, looking: Looking) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies, looking: Looking) {
+    this.#dependencies = dependencies;
     this.#looking = looking;
   }
 
   async stop(aim: ObjectAim, graceMs: number, timeoutMs: number): Promise<ProviderResult<Stopped>> {
-    const { platform, toolbox, clock, records } = this.#parts;
+    const { platform, toolbox, clock, records } = this.#dependencies;
     const deadline = deadlineIn(clock, timeoutMs);
     if (!platform.running()) {
       if (platform.native !== null) await this.#startOverIfStale(platform.native, deadline);
@@ -44,7 +44,7 @@ export class Ending {
     if (platform.native !== null) return this.#stopAlone(platform.native, aim, graceMs, deadline);
     const isShared = aim.container !== undefined;
     const insideMs = Math.min(graceMs + insideSlackMs, deadline.left() - (isShared ? 0 : destroyMs));
-    const inside = await toolbox.stop(aim, graceMs, insideMs, memberOf(aim, this.#parts));
+    const inside = await toolbox.stop(aim, graceMs, insideMs, memberOf(aim, this.#dependencies));
     const { armed } = records.place(aim.sandboxId);
     const newer = armed !== null && armed.generation > aim.generation;
     const alone = inside.ok
@@ -69,7 +69,7 @@ export class Ending {
     graceMs: number,
     deadline: Deadline,
   ): Promise<ProviderResult<Stopped>> {
-    const { platform, clock, records } = this.#parts;
+    const { platform, clock, records } = this.#dependencies;
     const { armed } = records.place(aim.sandboxId);
     const isAnothers =
       armed !== null &&
@@ -88,7 +88,7 @@ export class Ending {
    * finds. This call fails.
    */
   async #startOverIfStale(native: NativeCalls, deadline: Deadline): Promise<void> {
-    const { clock, logger } = this.#parts;
+    const { clock, logger } = this.#dependencies;
     const seen = await limited(clock, deadline.left(), false, () => native.inspect());
     if (!seen.ok || seen.value === null) return;
     logger.warn("the platform shows a container that this object does not see: the object is built anew", {});
@@ -97,15 +97,15 @@ export class Ending {
 
   /** Ends a member at once, without grace. true: a whole look finds nothing of it. */
   async endMember(order: LaunchOrder, ms: number): Promise<boolean> {
-    const { platform, toolbox } = this.#parts;
+    const { platform, toolbox } = this.#dependencies;
     if (!platform.running()) return true;
-    const stopped = await toolbox.stop(order, 0, ms, memberOf(order, this.#parts));
+    const stopped = await toolbox.stop(order, 0, ms, memberOf(order, this.#dependencies));
     return stopped.ok && stopped.value.remaining.length === 0;
   }
 
   /** Ends the container. true: the container says that it no longer runs. */
   async endContainer(ms: number): Promise<boolean> {
-    const { platform, clock, records, logger } = this.#parts;
+    const { platform, clock, records, logger } = this.#dependencies;
     const deadline = deadlineIn(clock, ms);
     if (!platform.running()) return true;
     if (records.countDestroy() === 1) {

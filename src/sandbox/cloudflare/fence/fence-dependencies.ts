@@ -1,4 +1,4 @@
-/** What the parts of one fence share. */
+/** What the classes of one fence share. */
 import type { Clock, Ids, Logger } from "../../../runtime/clock-ids-logger.ts";
 import type { Capacity } from "../../agent-sandbox.ts";
 import type { JobUser } from "../../../protocol/sandbox/wrapper.ts";
@@ -27,7 +27,7 @@ export interface FenceTerms {
   readonly untouchedForMs: number;
 }
 
-export interface FenceParts {
+export interface FenceDependencies {
   readonly platform: ContainerPlatform;
   readonly records: FenceRecords;
   readonly toolbox: Toolbox;

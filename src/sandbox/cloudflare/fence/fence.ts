@@ -20,7 +20,7 @@ import type {
   Stopped,
 } from "../../agent-sandbox.ts";
 import { Ending } from "./ending.ts";
-import { type FenceParts, tombstoneMs } from "./fence-dependencies.ts";
+import { type FenceDependencies, tombstoneMs } from "./fence-dependencies.ts";
 import { Forwarding, refusal } from "./forwarding.ts";
 import { Launching } from "./launching.ts";
 import { deadlineIn } from "../platform/limited-call.ts";
@@ -37,7 +37,7 @@ import { Vacating } from "../seats/vacating.ts";
 const deadManMs = 10_000;
 
 export class Fence implements SandboxObjectApi {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
   readonly #gate: StartGate;
   readonly #looking: Looking;
   readonly #ending: Ending;
@@ -51,20 +51,26 @@ export class Fence implements SandboxObjectApi {
   /** The tables were deleted with the rows. Only the next incarnation of the object makes them again. */
   #wiped = false;
 
-  constructor(parts: FenceParts) {
-    this.#parts = parts;
-    this.#gate = new StartGate(parts.records, parts.clock);
-    this.#looking = new Looking(parts);
-    this.#ending = new Ending(parts, this.#looking);
-    this.#saving = new Saving(parts);
-    const vacating = new Vacating(parts, this.#looking);
+  constructor(dependencies: FenceDependencies) {
+    this.#dependencies = dependencies;
+    this.#gate = new StartGate(dependencies.records, dependencies.clock);
+    this.#looking = new Looking(dependencies);
+    this.#ending = new Ending(dependencies, this.#looking);
+    this.#saving = new Saving(dependencies);
+    const vacating = new Vacating(dependencies, this.#looking);
     this.#vacating = vacating;
-    this.#room = new Room(parts, vacating);
-    this.#reports = new Reports(parts);
-    const hands = { ending: this.#ending, saving: this.#saving, room: this.#room, vacating, reports: this.#reports };
-    this.#launching = new Launching(parts, this.#gate, hands);
-    this.#shared = new SharedContainer(parts, this.#launching, this.#ending, this.#looking);
-    this.#forwarding = new Forwarding(parts);
+    this.#room = new Room(dependencies, vacating);
+    this.#reports = new Reports(dependencies);
+    const collaborators = {
+      ending: this.#ending,
+      saving: this.#saving,
+      room: this.#room,
+      vacating,
+      reports: this.#reports,
+    };
+    this.#launching = new Launching(dependencies, this.#gate, collaborators);
+    this.#shared = new SharedContainer(dependencies, this.#launching, this.#ending, this.#looking);
+    this.#forwarding = new Forwarding(dependencies);
   }
 
   /** The object calls it on every path that starts a container. Throws an error that the SDK passes on. */
@@ -91,7 +97,7 @@ export class Fence implements SandboxObjectApi {
 
   retire(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<Retired>> {
     return this.#answer("retire", async () => {
-      const { records, platform } = this.#parts;
+      const { records, platform } = this.#dependencies;
       records.retire(aim.sandboxId, aim.generation);
       await records.sync();
       // From here on no launch begins. One that is under way may just be starting its process.
@@ -120,7 +126,7 @@ export class Fence implements SandboxObjectApi {
 
   erase(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>> {
     return this.#answer("erase", async () => {
-      const { records, platform, clock } = this.#parts;
+      const { records, platform, clock } = this.#dependencies;
       const { retiredThrough } = records.place(aim.sandboxId);
       if (retiredThrough === null || retiredThrough < aim.generation)
         return failed(
@@ -165,7 +171,7 @@ export class Fence implements SandboxObjectApi {
     try {
       return await this.#forwarding.traffic(request);
     } catch (error) {
-      this.#parts.logger.warn("traffic failed", { error: words(error) });
+      this.#dependencies.logger.warn("traffic failed", { error: words(error) });
       return refusal("unreachable", `The agent did not answer (${words(error)}).`);
     }
   }
@@ -188,7 +194,7 @@ export class Fence implements SandboxObjectApi {
    * counts as activity there.
    */
   async beforeAlarm(): Promise<"handled" | "go on"> {
-    const { records, platform, clock } = this.#parts;
+    const { records, platform, clock } = this.#dependencies;
     const { erasedAt } = records;
     if (erasedAt === null) {
       await this.endIfForgotten();
@@ -205,12 +211,12 @@ export class Fence implements SandboxObjectApi {
 
   /** Runs after the SDK's alarm: an object that was only looked at leaves nothing behind. */
   async afterAlarm(): Promise<void> {
-    if (this.#parts.records.unused && !this.#parts.platform.running() && !this.#wiped) await this.#wipe();
+    if (this.#dependencies.records.unused && !this.#dependencies.platform.running() && !this.#wiped) await this.#wipe();
   }
 
   /** The dead-man switch. true: it was time to end the container. */
   async endIfForgotten(): Promise<boolean> {
-    const { records, platform, clock, terms, logger } = this.#parts;
+    const { records, platform, clock, terms, logger } = this.#dependencies;
     if (!platform.running()) return false;
     const { awakeUntil } = records;
     if (awakeUntil === null) {
@@ -226,7 +232,7 @@ export class Fence implements SandboxObjectApi {
   }
 
   async #eraseMember(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>> {
-    const { records, platform, clock } = this.#parts;
+    const { records, platform, clock } = this.#dependencies;
     const vacated = await this.#launching.inTurn(aim.sandboxId, () => this.#vacating.vacate(aim, null, timeoutMs));
     if (!vacated.ok) return vacated;
     if ("kept" in vacated.value)
@@ -242,7 +248,7 @@ export class Fence implements SandboxObjectApi {
 
   /** Deletes what is kept only for calls that come late. If something was launched meanwhile, nothing is deleted. */
   async #forget(): Promise<"handled" | "go on"> {
-    const { records, platform, clock } = this.#parts;
+    const { records, platform, clock } = this.#dependencies;
     const { forgetAt, roster } = records;
     if (forgetAt === null || roster.known || platform.running()) return "go on";
     // The SDK's own alarm would leave no alarm behind.
@@ -255,21 +261,21 @@ export class Fence implements SandboxObjectApi {
     try {
       return await look();
     } catch (error) {
-      const { objectId } = this.#parts.platform;
+      const { objectId } = this.#dependencies.platform;
       return { host: objectId, boot: "", answer: "unknown", residue: [], detail: words(error) };
     }
   }
 
   async #wipe(): Promise<void> {
     this.#wiped = true;
-    await this.#parts.platform.storage.wipe();
+    await this.#dependencies.platform.storage.wipe();
   }
 
   async #answer<T>(what: string, call: () => Promise<ProviderResult<T>>): Promise<ProviderResult<T>> {
     try {
       return await call();
     } catch (error) {
-      this.#parts.logger.error("the fence failed", { what, error: words(error) });
+      this.#dependencies.logger.error("the fence failed", { what, error: words(error) });
       return failed("unavailable", `The container's object failed (${what}): ${words(error)}`, "unknown");
     }
   }

@@ -8,7 +8,7 @@ import { failed, succeeded, type ProviderResult } from "../../../domain/state/fa
 import type { SandboxId } from "../../../domain/state/ids.ts";
 import { trafficHeaders, type TrafficRefusal, trafficRefusals } from "../../../protocol/sandbox/traffic.ts";
 import { wrapperHeaders } from "../../../protocol/sandbox/wrapper.ts";
-import type { FenceParts } from "./fence-dependencies.ts";
+import type { FenceDependencies } from "./fence-dependencies.ts";
 import { homeOf } from "./sandbox-layout.ts";
 import { limited } from "../platform/limited-call.ts";
 import type { WrapperCall } from "../object-api.ts";
@@ -23,20 +23,20 @@ export function refusal(code: TrafficRefusal, message: string): Response {
 }
 
 export class Forwarding {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
 
-  constructor(parts: FenceParts) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies) {
+    this.#dependencies = dependencies;
   }
 
   async call(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>> {
-    const { platform, records, clock, terms } = this.#parts;
+    const { platform, records, clock, terms } = this.#dependencies;
     const { armed, retiredThrough } = records.place(call.aim.sandboxId);
     const renewal = call.method === "POST" && call.path === "/lease";
     if (!platform.running())
       return failed("unavailable", "The sandbox's container does not run, so nobody is there to answer.", "none");
     // An older fencing token still goes through: the wrapper refuses it, and proves who it is.
-    const home = homeOf(call.aim, this.#parts);
+    const home = homeOf(call.aim, this.#dependencies);
     if (armed?.instanceId !== call.aim.instanceId || home === null) {
       const { instanceId } = call.aim;
       return failed(
@@ -74,7 +74,7 @@ export class Forwarding {
 
   /** Traffic with a pass. A generation that is retired or not the armed one is refused before anything is sent. */
   async traffic(request: Request): Promise<Response> {
-    const { platform, records } = this.#parts;
+    const { platform, records } = this.#dependencies;
     const { headers, method, body } = request;
     const sandboxId = (headers.get(trafficHeaders.sandbox) ?? "") as SandboxId;
     const generation = Number(headers.get(trafficHeaders.generation));
@@ -86,7 +86,7 @@ export class Forwarding {
       );
     if (retiredThrough !== null && generation <= retiredThrough)
       return refusal("retired", `Generation ${generation} of the sandbox is retired: it is being ended or replaced.`);
-    const home = homeOf({ sandboxId }, this.#parts);
+    const home = homeOf({ sandboxId }, this.#dependencies);
     if (home === null || !platform.running())
       return refusal("unreachable", "The sandbox's container does not run, so nobody is there to answer.");
     const sent = new Headers(headers);

@@ -4,14 +4,14 @@
  */
 import { failed, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { LaunchOrder } from "../../agent-sandbox.ts";
-import type { FenceParts } from "./fence-dependencies.ts";
+import type { FenceDependencies } from "./fence-dependencies.ts";
 
 export type LaunchRefused = Extract<ProviderResult<never>, { ok: false }>;
 
 /** null: the launch may go on. */
 export function launchRefusal(
   order: LaunchOrder,
-  { records, clock }: Pick<FenceParts, "records" | "clock">,
+  { records, clock }: Pick<FenceDependencies, "records" | "clock">,
 ): LaunchRefused | null {
   const { armed, retiredThrough } = records.place(order.sandboxId);
   if (records.erasedAt !== null || (retiredThrough !== null && order.generation <= retiredThrough)) {

@@ -13,7 +13,7 @@ import type { Residue } from "../../../domain/state/observation.ts";
 import type { Launched, LaunchOrder } from "../../agent-sandbox.ts";
 import type { Armed } from "./fence-records.ts";
 import type { Ending } from "./ending.ts";
-import type { FenceParts } from "./fence-dependencies.ts";
+import type { FenceDependencies } from "./fence-dependencies.ts";
 import { type Home, homeOf, memberOf } from "./sandbox-layout.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
 import type { Reports } from "./reports.ts";
@@ -44,7 +44,7 @@ const endedEarly = "The container ended before its agent answered.";
 /** Not a sandbox id: the key of the queue in which containers are started. */
 const startingTurn = "the container";
 
-export interface LaunchHands {
+export interface LaunchCollaborators {
   readonly ending: Ending;
   readonly saving: Saving;
   readonly room: Room;
@@ -53,7 +53,7 @@ export interface LaunchHands {
 }
 
 export class Launching {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
   readonly #gate: StartGate;
   readonly #ending: Ending;
   readonly #saving: Saving;
@@ -66,20 +66,24 @@ export class Launching {
   /** When the time of each launch under way is over, epoch ms. */
   readonly #bounds = new Set<{ readonly at: number }>();
 
-  constructor(parts: FenceParts, gate: StartGate, { ending, saving, room, vacating, reports }: LaunchHands) {
-    this.#parts = parts;
+  constructor(
+    dependencies: FenceDependencies,
+    gate: StartGate,
+    { ending, saving, room, vacating, reports }: LaunchCollaborators,
+  ) {
+    this.#dependencies = dependencies;
     this.#gate = gate;
     this.#ending = ending;
     this.#saving = saving;
     this.#room = room;
     this.#vacating = vacating;
     this.#reports = reports;
-    this.#spawning = new Spawning(parts);
+    this.#spawning = new Spawning(dependencies);
   }
 
   launch(order: LaunchOrder, timeoutMs: number): Promise<ProviderResult<Launched>> {
     const kept = Math.min(abandonMs, timeoutMs / 4);
-    const { clock } = this.#parts;
+    const { clock } = this.#dependencies;
     const deadline = deadlineIn(clock, timeoutMs - kept);
     const bound = { at: clock.now() + timeoutMs };
     this.#bounds.add(bound);
@@ -98,7 +102,7 @@ export class Launching {
    * over.
    */
   async settled(ms: number, sandboxId?: SandboxId): Promise<boolean> {
-    return (await bounded(this.#parts.clock, ms, () => this.#turns.drained(sandboxId))) !== timedOut;
+    return (await bounded(this.#dependencies.clock, ms, () => this.#turns.drained(sandboxId))) !== timedOut;
   }
 
   isStarting(sandboxId: SandboxId): boolean {
@@ -111,7 +115,7 @@ export class Launching {
   }
 
   async #launch(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<Launched>> {
-    const { records, platform } = this.#parts;
+    const { records, platform } = this.#dependencies;
     const refusal = this.#refusal(order);
     if (refusal !== null) return refusal;
     const known = records.place(order.sandboxId).armed;
@@ -174,9 +178,10 @@ export class Launching {
     // On this platform the container ends with its agent, so an agent that will never listen is noticed at once. A slow
     // agent, as when many start together, gets what is left of the call: ending it and starting again would be no
     // faster.
-    const readyWithin = this.#parts.platform.native === null ? Math.min(readyMs, deadline.left()) : deadline.left();
+    const readyWithin =
+      this.#dependencies.platform.native === null ? Math.min(readyMs, deadline.left()) : deadline.left();
     const ready = await this.#spawning.isReady(order, home, isCalledOff, readyWithin);
-    if (!ready) return failed("unavailable", this.#parts.platform.running() ? tooSlow : endedEarly, "unknown");
+    if (!ready) return failed("unavailable", this.#dependencies.platform.running() ? tooSlow : endedEarly, "unknown");
     const retired = this.#refusal(order);
     if (retired !== null) return retired;
     this.#arm(order, true, starts);
@@ -185,7 +190,7 @@ export class Launching {
 
   /** Answers the failure, or what it is evidence of, with the last words of the process that was started. */
   async #whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
-    if (!this.#parts.platform.running()) return failure;
+    if (!this.#dependencies.platform.running()) return failure;
     const [why, said] = await Promise.all([
       this.#room.whyNot(order, failure, ms),
       failure.code === "unavailable" ? this.#reports.logs(order, lastWordsBytes, ms) : null,
@@ -196,7 +201,7 @@ export class Launching {
 
   /** Ends what was begun and not finished. true: nothing of it is left, and nothing is on its way. */
   async #abandon(order: LaunchOrder, ms: number): Promise<boolean> {
-    const { clock } = this.#parts;
+    const { clock } = this.#dependencies;
     const deadline = deadlineIn(clock, ms);
     const { container } = order;
     if (container === undefined) return this.#ending.endContainer(ms);
@@ -211,7 +216,7 @@ export class Launching {
 
   /** The gate allows one start at a time, so members start their container one after another. */
   #start(order: LaunchOrder, starts: number, deadline: Deadline): Promise<ProviderResult<void>> {
-    const { clock, platform } = this.#parts;
+    const { clock, platform } = this.#dependencies;
     const { sessionId, instanceId, generation, template } = order;
     const marks = { sessionId, instanceId, generation, starts, ...(template === undefined ? {} : { template }) };
     return this.#turns.run(startingTurn, () => {
@@ -224,7 +229,7 @@ export class Launching {
 
   /** Arms the instance durably, with a seat if it is a member of a shared container. null: no seat is free. */
   #arm({ sandboxId, container, ...order }: LaunchOrder, ready: boolean, starts: number): Home | null {
-    const { records, clock, terms, platform } = this.#parts;
+    const { records, clock, terms, platform } = this.#dependencies;
     if (container !== undefined && records.roster.take(sandboxId, clock.now()) === null) return null;
     const { sessionId, generation, instanceId } = order;
     const armed: Armed = { sessionId, generation, instanceId, ready, starts };
@@ -235,21 +240,21 @@ export class Launching {
     records.stayAwakeUntil(until);
     // The SDK's object has an alarm loop of its own.
     if (platform.native !== null) platform.renewActivity(until);
-    return homeOf(container === undefined ? { sandboxId } : { sandboxId, container }, this.#parts);
+    return homeOf(container === undefined ? { sandboxId } : { sandboxId, container }, this.#dependencies);
   }
 
   #launched(): Launched {
-    return { host: this.#parts.platform.objectId, boot: this.#parts.records.boot };
+    return { host: this.#dependencies.platform.objectId, boot: this.#dependencies.records.boot };
   }
 
   #refusal(order: LaunchOrder): LaunchRefused | null {
-    return launchRefusal(order, this.#parts);
+    return launchRefusal(order, this.#dependencies);
   }
 
   async #inside(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<readonly Residue[]>> {
-    const { platform, toolbox, clock } = this.#parts;
+    const { platform, toolbox, clock } = this.#dependencies;
     const { native } = platform;
-    if (native === null) return toolbox.look(order, deadline, memberOf(order, this.#parts));
+    if (native === null) return toolbox.look(order, deadline, memberOf(order, this.#dependencies));
     const seen = await limited(clock, deadline.left(), false, () => native.inspect());
     if (!seen.ok) return seen;
     const instanceId = (seen.value?.instanceId ?? null) as InstanceId | null;
@@ -279,12 +284,12 @@ export class Launching {
         "none",
       );
     }
-    if (seen.value.length === 0 && this.#parts.platform.native === null) return null;
-    const home = homeOf(order, this.#parts);
+    if (seen.value.length === 0 && this.#dependencies.platform.native === null) return null;
+    const home = homeOf(order, this.#dependencies);
     const isCalledOff = (): boolean => this.#refusal(order) !== null;
     const within = Math.min(readyMs, deadline.left());
     if (home !== null && (await this.#spawning.isReady(order, home, isCalledOff, within))) {
-      this.#arm(order, true, this.#parts.records.place(order.sandboxId).armed?.starts ?? 1);
+      this.#arm(order, true, this.#dependencies.records.place(order.sandboxId).armed?.starts ?? 1);
       return succeeded(this.#launched());
     }
     // It is this very instance, and it does not come up. The next start must find nothing of it.

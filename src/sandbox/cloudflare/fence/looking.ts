@@ -9,7 +9,7 @@ import type { InstanceId } from "../../../domain/state/ids.ts";
 import type { Containment, Residue } from "../../../domain/state/observation.ts";
 import { seatPorts } from "../../../protocol/sandbox/toolbox.ts";
 import { type NativeCalls, sdkPort } from "../platform/container-platform.ts";
-import type { FenceParts } from "./fence-dependencies.ts";
+import type { FenceDependencies } from "./fence-dependencies.ts";
 import { homeOf, memberOf } from "./sandbox-layout.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
 import type { ObjectAim, ObjectLook } from "../object-api.ts";
@@ -27,27 +27,27 @@ const knockedMembers = 4;
 const bare: Residue = { kind: "container", instanceId: null, pid: null };
 
 export class Looking {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
 
-  constructor(parts: FenceParts) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies) {
+    this.#dependencies = dependencies;
   }
 
   async look(aim: ObjectAim, timeoutMs: number): Promise<ObjectLook> {
-    const { platform, clock, records } = this.#parts;
+    const { platform, clock, records } = this.#dependencies;
     const deadline = deadlineIn(clock, timeoutMs);
     if (platform.running()) {
       return platform.native === null ? this.#inside(aim, deadline) : this.#inspected(platform.native, aim, deadline);
     }
     // This object never started anything in it, so there is no port to ask.
     if (records.place(aim.sandboxId).armed === null) return this.#seen("absent", [], "The container does not run.");
-    const home = homeOf(aim, this.#parts);
+    const home = homeOf(aim, this.#dependencies);
     return this.#outside(home === null ? [] : [home.wrapperPort], deadline);
   }
 
   /** Looks at the shared container itself: present as long as it runs, whoever is in it. */
   async lookAtContainer(timeoutMs: number): Promise<ObjectLook> {
-    const { platform, clock, records } = this.#parts;
+    const { platform, clock, records } = this.#dependencies;
     if (platform.running()) return this.#seen("present", [bare], "The container runs.");
     if (records.awakeUntil === null) return this.#seen("absent", [], "The container does not run.");
     const ports = records.roster.members.slice(0, knockedMembers).flatMap((sandboxId) => {
@@ -58,7 +58,7 @@ export class Looking {
   }
 
   async #outside(ports: readonly number[], deadline: Deadline): Promise<ObjectLook> {
-    const { platform, clock } = this.#parts;
+    const { platform, clock } = this.#dependencies;
     const knocks = await Promise.all(
       [...(platform.native === null ? [sdkPort] : []), ...ports].map((port) =>
         limited(clock, Math.min(knockMs, deadline.left()), false, async (signal) => {
@@ -92,7 +92,7 @@ export class Looking {
 
   /** The container is that sandbox's own: as long as the container exists, something of the sandbox does. */
   async #inspected(native: NativeCalls, aim: ObjectAim, deadline: Deadline): Promise<ObjectLook> {
-    const { clock } = this.#parts;
+    const { clock } = this.#dependencies;
     const shown = deadlineIn(clock, Math.min(showsWithinMs, deadline.left()));
     let seen = await limited(clock, deadline.left(), false, () => native.inspect());
     while (seen.ok && seen.value === null && shown.left() > 0) {
@@ -102,14 +102,14 @@ export class Looking {
     if (!seen.ok) return this.#seen("unknown", [], `The platform does not answer: ${seen.failure.code}`);
     if (seen.value === null)
       return this.#seen("unknown", [], "The container runs, and the platform shows none: it starts, or is frozen.");
-    const { armed } = this.#parts.records.place(aim.sandboxId);
+    const { armed } = this.#dependencies.records.place(aim.sandboxId);
     const instanceId = (seen.value.instanceId ?? armed?.instanceId ?? null) as InstanceId | null;
     return this.#seen("present", [{ ...bare, instanceId }], "The container runs.");
   }
 
   async #inside(aim: ObjectAim, deadline: Deadline): Promise<ObjectLook> {
-    const member = memberOf(aim, this.#parts);
-    const seen = await this.#parts.toolbox.look(aim, deadline, member);
+    const member = memberOf(aim, this.#dependencies);
+    const seen = await this.#dependencies.toolbox.look(aim, deadline, member);
     if (!seen.ok) {
       const { code, message } = seen.failure;
       return this.#seen("unknown", [], `The container runs, and does not say who is in it: ${code}: ${message}`);
@@ -118,7 +118,7 @@ export class Looking {
     // The container is that sandbox's own: as long as it runs, something of the sandbox is there.
     if (member === undefined) return this.#seen("present", seen.value.length > 0 ? seen.value : [bare], detail);
     // Without a seat nothing of it was ever started, or the last whole look by its user found nothing (vacating.ts).
-    const reach = this.#parts.terms.firstJobUser === null ? "marker" : "user";
+    const reach = this.#dependencies.terms.firstJobUser === null ? "marker" : "user";
     return this.#seen(seen.value.length > 0 ? "present" : "absent", seen.value, detail, reach);
   }
 
@@ -128,7 +128,7 @@ export class Looking {
     detail: string,
     containment: Containment = "container",
   ): ObjectLook {
-    const { platform, records } = this.#parts;
+    const { platform, records } = this.#dependencies;
     return { host: platform.objectId, boot: records.boot, answer, residue, detail, containment };
   }
 }

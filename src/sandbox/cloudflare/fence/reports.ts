@@ -2,20 +2,20 @@
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import { logsReport, resourcesReport } from "../../../protocol/sandbox/toolbox.ts";
 import type { SandboxLogs, SandboxResources } from "../../agent-sandbox.ts";
-import type { FenceParts } from "./fence-dependencies.ts";
+import type { FenceDependencies } from "./fence-dependencies.ts";
 import { memberOf, workspaceOf } from "./sandbox-layout.ts";
 import type { ObjectAim } from "../object-api.ts";
 import { toolAim } from "../platform/toolbox-calls.ts";
 
 export class Reports {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
 
-  constructor(parts: FenceParts) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies) {
+    this.#dependencies = dependencies;
   }
 
   async logs(aim: ObjectAim, tailBytes: number, timeoutMs: number): Promise<ProviderResult<SandboxLogs>> {
-    const { platform, records, toolbox, terms } = this.#parts;
+    const { platform, records, toolbox, terms } = this.#dependencies;
     const instanceId = aim.instanceId ?? records.place(aim.sandboxId).armed?.instanceId ?? null;
     if (!platform.running() || instanceId === null)
       return failed("not_found", "The sandbox does not run, so it has no log that could be read.", "none");
@@ -25,13 +25,13 @@ export class Reports {
   }
 
   async resources(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<SandboxResources>> {
-    const { platform, toolbox } = this.#parts;
+    const { platform, toolbox } = this.#dependencies;
     if (!platform.running())
       return failed("not_found", "The sandbox does not run, so it uses nothing that could be measured.", "none");
-    const member = memberOf(aim, this.#parts);
+    const member = memberOf(aim, this.#dependencies);
     const order = {
       aim: toolAim({ ...aim, instanceId: null }),
-      workspace: workspaceOf(aim, this.#parts),
+      workspace: workspaceOf(aim, this.#dependencies),
       ...(member === undefined ? {} : { member }),
     };
     const read = await toolbox.run("resources", order, resourcesReport, timeoutMs, false);

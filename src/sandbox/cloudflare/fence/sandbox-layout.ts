@@ -5,7 +5,7 @@
 import type { ContainerId, SandboxId } from "../../../domain/state/ids.ts";
 import { courierPort, seatPorts, type ToolMember, wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
 import type { JobUser } from "../../../protocol/sandbox/wrapper.ts";
-import type { FenceParts } from "./fence-dependencies.ts";
+import type { FenceDependencies } from "./fence-dependencies.ts";
 import type { Seat } from "../seats/roster.ts";
 
 export interface Home {
@@ -24,7 +24,7 @@ interface Resident {
 }
 
 /** null: the sandbox has no seat in that shared container, or has given it back. */
-export function homeOf(who: Resident, { records, terms }: FenceParts): Home | null {
+export function homeOf(who: Resident, { records, terms }: FenceDependencies): Home | null {
   if (who.container === undefined) {
     const { paths, loneJobUser } = terms;
     const jobUser = loneJobUser === null ? null : { ...loneJobUser, if_possible: true };
@@ -34,11 +34,11 @@ export function homeOf(who: Resident, { records, terms }: FenceParts): Home | nu
   return seat === null ? null : seated(who, seat, terms);
 }
 
-export function workspaceOf({ sandboxId, container }: Resident, { terms }: Pick<FenceParts, "terms">): string {
+export function workspaceOf({ sandboxId, container }: Resident, { terms }: Pick<FenceDependencies, "terms">): string {
   return container === undefined ? terms.paths.workspace : `${terms.paths.workspaces}/${sandboxId}`;
 }
 
-function seated(who: Resident, { number }: Seat, terms: FenceParts["terms"]): Home {
+function seated(who: Resident, { number }: Seat, terms: FenceDependencies["terms"]): Home {
   const ports = seatPorts(number);
   const user = terms.firstJobUser === null ? null : terms.firstJobUser + number;
   return {
@@ -57,13 +57,13 @@ function seated(who: Resident, { number }: Seat, terms: FenceParts["terms"]): Ho
 const clockSlackMs = 60_000;
 
 /** What the toolbox is told about a member; undefined: the container is that sandbox's own. */
-export function memberOf(who: Resident, parts: FenceParts): ToolMember | undefined {
+export function memberOf(who: Resident, dependencies: FenceDependencies): ToolMember | undefined {
   if (who.container === undefined) return undefined;
-  const { records, clock } = parts;
+  const { records, clock } = dependencies;
   const seat = records.roster.seatOf(who.sandboxId);
   const { armed } = records.place(who.sandboxId);
   return {
-    user: homeOf(who, parts)?.user ?? null,
+    user: homeOf(who, dependencies)?.user ?? null,
     instance: armed?.instanceId ?? "",
     generation: armed?.generation ?? 0,
     age_ms: seat === null ? 0 : Math.max(0, clock.now() - seat.since) + clockSlackMs,

@@ -2,7 +2,7 @@
 import type { ProviderResult } from "../../../domain/state/failure.ts";
 import { wrapperHeaders, wrapperProof, type WrapperBoot } from "../../../protocol/sandbox/wrapper.ts";
 import type { LaunchOrder } from "../../agent-sandbox.ts";
-import type { FenceParts } from "./fence-dependencies.ts";
+import type { FenceDependencies } from "./fence-dependencies.ts";
 import { guardianCommand } from "../sdk/guardian-command.ts";
 import type { Home } from "./sandbox-layout.ts";
 import { twoLines } from "../sdk/job-user.ts";
@@ -15,10 +15,10 @@ const knockMs = 2_000;
 const maxOutputBytes = 64 * 1024 * 1024;
 
 export class Spawning {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
 
-  constructor(parts: FenceParts) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** `isCalledOff` is asked again right before the process starts. */
@@ -29,7 +29,7 @@ export class Spawning {
     isCalledOff: () => boolean,
     ms: number,
   ): Promise<ProviderResult<void>> {
-    const { clock, platform, terms } = this.#parts;
+    const { clock, platform, terms } = this.#dependencies;
     const { paths } = terms;
     const state = `${paths.state}/${order.instanceId}`;
     const boot = `${paths.state}/${order.instanceId}.${starts}.boot`;
@@ -80,7 +80,7 @@ export class Spawning {
 
   /** The process that listens must prove that it was given this instance's secret. */
   async isReady(order: LaunchOrder, home: Home, isCalledOff: () => boolean, ms: number): Promise<boolean> {
-    const { clock, platform, ids } = this.#parts;
+    const { clock, platform, ids } = this.#dependencies;
     const deadline = deadlineIn(clock, ms);
     while (deadline.left() > 0 && platform.running()) {
       const nonce = ids.secret().slice(0, 32);

@@ -12,7 +12,7 @@ import { courierSum, type CourierOrder, type CourierSum } from "../../../protoco
 import { controllerToken, wrapperHeaders, wrapperProof } from "../../../protocol/sandbox/wrapper.ts";
 import type { LaunchOrder } from "../../agent-sandbox.ts";
 import type { SnapshotBucket } from "../platform/container-platform.ts";
-import type { FenceParts } from "../fence/fence-dependencies.ts";
+import type { FenceDependencies } from "../fence/fence-dependencies.ts";
 import { type Home, homeOf } from "../fence/sandbox-layout.ts";
 import { canStartAs, programsKnow, takeOne, twoLines } from "../sdk/job-user.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
@@ -49,15 +49,15 @@ export interface KeptFiles {
 type Refused = Extract<ProviderResult<never>, { ok: false }>;
 
 export class Saving {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
   readonly #turns = new KeyedQueue();
 
-  constructor(parts: FenceParts) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies) {
+    this.#dependencies = dependencies;
   }
 
   save(aim: ObjectAim, name: string, timeoutMs: number): Promise<ProviderResult<{ readonly bytes: number }>> {
-    const deadline = deadlineIn(this.#parts.clock, timeoutMs);
+    const deadline = deadlineIn(this.#dependencies.clock, timeoutMs);
     return this.#turns.run(aim.sandboxId, () => this.#save(aim, name, deadline));
   }
 
@@ -81,8 +81,8 @@ export class Saving {
    * are not what was saved; `not_found`: the bucket has nothing any more.
    */
   async restore(order: LaunchOrder, home: Home, files: KeptFiles, ms: number): Promise<ProviderResult<null>> {
-    const deadline = deadlineIn(this.#parts.clock, ms);
-    const { platform } = this.#parts;
+    const deadline = deadlineIn(this.#dependencies.clock, ms);
+    const { platform } = this.#dependencies;
     const { bucket, native } = platform;
     if (bucket === null) return noBucket;
     const restored =
@@ -126,7 +126,7 @@ export class Saving {
   }
 
   async #save(aim: ObjectAim, name: string, deadline: Deadline): Promise<ProviderResult<{ readonly bytes: number }>> {
-    const { platform, records } = this.#parts;
+    const { platform, records } = this.#dependencies;
     const shelf = this.#shelf(aim.sessionId, name);
     if ("ok" in shelf) return shelf;
     const { bucket, names } = shelf;
@@ -143,7 +143,7 @@ export class Saving {
       armed?.ready === true &&
       armed.generation === aim.generation &&
       (aim.instanceId === null || armed.instanceId === aim.instanceId);
-    const home = homeOf(aim, this.#parts);
+    const home = homeOf(aim, this.#dependencies);
     if (!here || home === null || !platform.running()) {
       return failed("not_found", "The sandbox does not run, so there are no files to save.", "none");
     }
@@ -172,7 +172,9 @@ export class Saving {
     });
     if (saved.ok) return saved.value;
     // A courier left alone would keep its port until its patience is over, and the next save would fail too.
-    await limited(this.#parts.clock, courierEndMs, true, (signal) => courier.value.ask("DELETE", "/archive", signal));
+    await limited(this.#dependencies.clock, courierEndMs, true, (signal) =>
+      courier.value.ask("DELETE", "/archive", signal),
+    );
     return saved;
   }
 
@@ -180,14 +182,14 @@ export class Saving {
     sessionId: SessionId,
     name: string,
   ): Refused | { readonly bucket: SnapshotBucket; readonly names: SnapshotNames } {
-    const { bucket } = this.#parts.platform;
+    const { bucket } = this.#dependencies.platform;
     if (bucket === null) return noBucket;
     const names = snapshotNames(sessionId, name);
     return names === null ? notAName : { bucket, names };
   }
 
   #ask<T>(deadline: Deadline, changes: boolean, call: (signal: AbortSignal) => Promise<T>): Promise<ProviderResult<T>> {
-    return limited(this.#parts.clock, deadline.left(), changes, call);
+    return limited(this.#dependencies.clock, deadline.left(), changes, call);
   }
 
   async #courier(
@@ -196,7 +198,7 @@ export class Saving {
     home: Home,
     deadline: Deadline,
   ): Promise<ProviderResult<Courier>> {
-    const { platform, terms, ids } = this.#parts;
+    const { platform, terms, ids } = this.#dependencies;
     const { paths } = terms;
     const secret = ids.secret();
     const id = `courier-${ids.id()}`;
@@ -228,14 +230,14 @@ export class Saving {
       await platform.startProcess(command, id, env);
     });
     if (!started.ok) return started;
-    const courier = new Courier(this.#parts, home.courierPort, secret);
-    const until = deadlineIn(this.#parts.clock, Math.min(courierReadyMs, deadline.left()));
+    const courier = new Courier(this.#dependencies, home.courierPort, secret);
+    const until = deadlineIn(this.#dependencies.clock, Math.min(courierReadyMs, deadline.left()));
     while (until.left() > 0) {
-      const ready = await limited(this.#parts.clock, until.left(), false, (signal) =>
+      const ready = await limited(this.#dependencies.clock, until.left(), false, (signal) =>
         courier.ask("GET", "/ready", signal),
       );
       if (ready.ok) return succeeded(courier);
-      await this.#parts.clock.sleep(Math.min(pollMs, until.left()));
+      await this.#dependencies.clock.sleep(Math.min(pollMs, until.left()));
     }
     return failed(
       "unavailable",
@@ -246,20 +248,20 @@ export class Saving {
 }
 
 class Courier {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
   readonly #port: number;
   readonly #secret: string;
 
-  constructor(parts: FenceParts, port: number, secret: string) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies, port: number, secret: string) {
+    this.#dependencies = dependencies;
     this.#port = port;
     this.#secret = secret;
   }
 
   /** Rejects unless the answer came from the program that was given the secret. */
   async ask(method: string, path: string, signal: AbortSignal, body?: ReadableStream<Uint8Array>): Promise<Response> {
-    const nonce = this.#parts.ids.secret().slice(0, 32);
-    const response = await this.#parts.platform.connect(this.#port, path, {
+    const nonce = this.#dependencies.ids.secret().slice(0, 32);
+    const response = await this.#dependencies.platform.connect(this.#port, path, {
       method,
       headers: {
         [wrapperHeaders.authorization]: `Bearer ${await controllerToken(this.#secret)}`,

@@ -56,7 +56,7 @@ const handOverPollMs = 50;
 /** How much of a program's standard error is kept. */
 const maxErrorBytes = 4_096;
 
-export interface NativeParts {
+export interface NativeDependencies {
   readonly ctx: DurableObjectState;
   readonly storage: FenceStorage;
   readonly bucket: SnapshotBucket | null;
@@ -73,13 +73,13 @@ export class NativePlatform implements ContainerPlatform {
   readonly storage: FenceStorage;
   readonly bucket: SnapshotBucket | null;
   readonly native: NativeCalls;
-  readonly #parts: NativeParts;
+  readonly #dependencies: NativeDependencies;
   readonly #container: Container;
 
-  constructor(parts: NativeParts) {
-    const { ctx, storage, bucket } = parts;
+  constructor(dependencies: NativeDependencies) {
+    const { ctx, storage, bucket } = dependencies;
     if (ctx.container === undefined) throw noContainer("AgentContainer");
-    this.#parts = parts;
+    this.#dependencies = dependencies;
     this.#container = ctx.container;
     this.objectId = ctx.id.toString();
     this.storage = storage;
@@ -100,7 +100,7 @@ export class NativePlatform implements ContainerPlatform {
 
   /** Returns before the container exists. Whether it came up shows when the loader answers. */
   async start(_timeoutMs: number, _signal: AbortSignal, order: StartOrder): Promise<void> {
-    const { terms, bundle, refuseToStart, network } = this.#parts;
+    const { terms, bundle, refuseToStart, network } = this.#dependencies;
     const template = terms.templates[order.template ?? defaultTemplate];
     if (template === undefined)
       throw new Error(
@@ -164,7 +164,7 @@ export class NativePlatform implements ContainerPlatform {
 
   /** The platform's hold ends when this object leaves memory; the alarm stays. */
   renewActivity(until: number): void {
-    const { clock, terms } = this.#parts;
+    const { clock, terms } = this.#dependencies;
     const holdMs = Math.min(Math.max(until - clock.now(), shortestHoldMs), terms.longestHoldMs);
     void this.storage.setAlarm(until + alarmSlackMs);
     if (this.running()) void this.#container.setInactivityTimeout(holdMs).catch(() => {});
@@ -189,7 +189,7 @@ export class NativePlatform implements ContainerPlatform {
   }
 
   async #handOver(order: string, signal: AbortSignal): Promise<void> {
-    const { bundle, clock } = this.#parts;
+    const { bundle, clock } = this.#dependencies;
     const { bytes } = await bundle();
     const head = new TextEncoder().encode(order);
     const body = new Uint8Array(head.byteLength + bytes.byteLength);

@@ -40,7 +40,7 @@ interface StoredRules {
   readonly startedOpen: boolean;
 }
 
-export interface ContainerNetworkParts {
+export interface ContainerNetworkDependencies {
   readonly objectId: string;
   readonly container: Pick<Container, "interceptOutboundHttp" | "interceptOutboundHttps">;
   readonly storage: FenceStorage;
@@ -54,16 +54,16 @@ const noGate =
   "This build of Mooring has no NetworkGate, so it cannot keep network rules. The Worker's main module has to export one, as src/index.ts does.";
 
 export class ContainerNetwork {
-  readonly #parts: ContainerNetworkParts;
+  readonly #dependencies: ContainerNetworkDependencies;
 
-  constructor(parts: ContainerNetworkParts) {
-    this.#parts = parts;
+  constructor(dependencies: ContainerNetworkDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** Stores the rules for the start that follows, before anything runs. */
   async keep(rules: NetworkRules | undefined): Promise<void> {
     if (rules === undefined || opensEverything(rules)) {
-      this.#parts.storage.put(rulesRow, { sealed: "", startedOpen: true } satisfies StoredRules);
+      this.#dependencies.storage.put(rulesRow, { sealed: "", startedOpen: true } satisfies StoredRules);
       return;
     }
     await this.#store(rules, false);
@@ -83,7 +83,7 @@ export class ContainerNetwork {
   async register(): Promise<void> {
     const stored = this.#stored;
     if (stored === null || stored.sealed === "") return;
-    const opened = await this.#parts.seals.open(stored.sealed, placeOf(this.#parts.objectId));
+    const opened = await this.#dependencies.seals.open(stored.sealed, placeOf(this.#dependencies.objectId));
     if (!opened.ok)
       throw new Error(
         `The stored network rules of the sandbox cannot be read (${opened.why}), so they cannot be applied.`,
@@ -101,27 +101,27 @@ export class ContainerNetwork {
   noteDenied(host: string): void {
     const counts = { ...this.#counts };
     const name = host in counts || Object.keys(counts).length < maxHosts ? host : others;
-    this.#parts.storage.put(deniedRow, { ...counts, [name]: (counts[name] ?? 0) + 1 });
+    this.#dependencies.storage.put(deniedRow, { ...counts, [name]: (counts[name] ?? 0) + 1 });
   }
 
   /** Answers the counts and begins again at zero. */
   takeDenied(): readonly DeniedHost[] {
     const counts = this.#counts;
     const hosts = Object.entries(counts).map(([host, count]) => ({ host, count }));
-    if (hosts.length > 0) this.#parts.storage.put(deniedRow, {});
+    if (hosts.length > 0) this.#dependencies.storage.put(deniedRow, {});
     return hosts;
   }
 
   get #stored(): StoredRules | null {
-    return (this.#parts.storage.get(rulesRow) as StoredRules | undefined) ?? null;
+    return (this.#dependencies.storage.get(rulesRow) as StoredRules | undefined) ?? null;
   }
 
   get #counts(): Readonly<Record<string, number>> {
-    return (this.#parts.storage.get(deniedRow) as Record<string, number> | undefined) ?? {};
+    return (this.#dependencies.storage.get(deniedRow) as Record<string, number> | undefined) ?? {};
   }
 
   async #store(rules: NetworkRules, startedOpen: boolean): Promise<void> {
-    const { seals, objectId, storage, gate } = this.#parts;
+    const { seals, objectId, storage, gate } = this.#dependencies;
     if (gate === null) throw new Error(noGate);
     const text = JSON.stringify(rules);
     const sealed = await seals.seal(text, placeOf(objectId));
@@ -131,7 +131,7 @@ export class ContainerNetwork {
   }
 
   async #intercept(rules: NetworkRules): Promise<void> {
-    const { gate, container, objectId } = this.#parts;
+    const { gate, container, objectId } = this.#dependencies;
     if (gate === null) throw new Error(noGate);
     const fetcher = gate({ objectId, rules });
     await container.interceptOutboundHttp("*", fetcher);

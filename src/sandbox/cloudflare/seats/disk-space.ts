@@ -11,7 +11,7 @@ import type { SandboxId } from "../../../domain/state/ids.ts";
 import { keptBecause, type WorkspaceSeen } from "../../../protocol/sandbox/stale-workspace.ts";
 import { surveyReport, type SurveyReport } from "../../../protocol/sandbox/toolbox.ts";
 import type { Capacity, LaunchOrder, Place, Reclaimed } from "../../agent-sandbox.ts";
-import type { FenceParts } from "../fence/fence-dependencies.ts";
+import type { FenceDependencies } from "../fence/fence-dependencies.ts";
 import { memberOf } from "../fence/sandbox-layout.ts";
 import { deadlineIn, type Deadline } from "../platform/limited-call.ts";
 import type { Vacating } from "./vacating.ts";
@@ -27,16 +27,16 @@ export interface LaunchTurns {
 }
 
 export class Room {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
   readonly #vacating: Vacating;
 
-  constructor(parts: FenceParts, vacating: Vacating) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies, vacating: Vacating) {
+    this.#dependencies = dependencies;
     this.#vacating = vacating;
   }
 
   async inspect(place: Place, ms: number): Promise<ProviderResult<Capacity>> {
-    const { platform, terms } = this.#parts;
+    const { platform, terms } = this.#dependencies;
     if (platform.running()) return this.#measure(place, ms);
     if (terms.freshDisk !== null) return succeeded(terms.freshDisk);
     return failed(
@@ -69,8 +69,8 @@ export class Room {
   }
 
   async reclaim(place: Place, turns: LaunchTurns, ms: number): Promise<ProviderResult<Reclaimed>> {
-    const { platform } = this.#parts;
-    const deadline = deadlineIn(this.#parts.clock, ms);
+    const { platform } = this.#dependencies;
+    const deadline = deadlineIn(this.#dependencies.clock, ms);
     const nothing: Reclaimed = { removed: [], freedBytes: 0, kept: [] };
     if (place.container === undefined || !platform.running()) return succeeded(nothing);
     const before = new Map(this.#known().map((sandboxId) => [sandboxId, this.#startsOf(sandboxId)]));
@@ -82,7 +82,11 @@ export class Room {
     const kept: { name: string; why: string }[] = [];
     let freedBytes = 0;
     for (const each of seen.value.workspaces) {
-      const why = keptBecause(this.#judged(each, turns, isBlind), place.sessionId, this.#parts.terms.untouchedForMs);
+      const why = keptBecause(
+        this.#judged(each, turns, isBlind),
+        place.sessionId,
+        this.#dependencies.terms.untouchedForMs,
+      );
       const sandboxId = each.name as SandboxId;
       const starts = before.get(sandboxId) ?? null;
       const went = why === null ? await this.#remove(place, sandboxId, starts, turns, deadline) : { kept: why };
@@ -95,12 +99,12 @@ export class Room {
   }
 
   #measure(place: Pick<Place, "sandboxId" | "container">, ms: number): Promise<ProviderResult<Capacity>> {
-    const { toolbox, terms } = this.#parts;
+    const { toolbox, terms } = this.#dependencies;
     return toolbox.space(place.container === undefined ? terms.paths.workspace : terms.paths.workspaces, ms);
   }
 
   #survey(place: Place, deadline: Deadline): Promise<ProviderResult<SurveyReport>> {
-    const { toolbox, terms } = this.#parts;
+    const { toolbox, terms } = this.#dependencies;
     const places = this.#known().map((sandboxId) => this.#told(place, sandboxId));
     const order = { directory: terms.paths.workspaces, places };
     return toolbox.run("survey", order, surveyReport, deadline.left(), false);
@@ -111,28 +115,28 @@ export class Room {
    * was removed.
    */
   #known(): readonly SandboxId[] {
-    return this.#parts.records.roster.members;
+    return this.#dependencies.records.roster.members;
   }
 
   /** null: never started. */
   #startsOf(sandboxId: SandboxId): number | null {
-    return this.#parts.records.place(sandboxId).armed?.starts ?? null;
+    return this.#dependencies.records.place(sandboxId).armed?.starts ?? null;
   }
 
   #told(place: Place, sandboxId: SandboxId) {
     const who = { sandboxId, ...(place.container === undefined ? {} : { container: place.container }) };
-    const { armed } = this.#parts.records.place(sandboxId);
+    const { armed } = this.#dependencies.records.place(sandboxId);
     const aim = {
       session: armed?.sessionId ?? "",
       generation: armed?.generation ?? 0,
       instance: null,
     };
-    return { name: sandboxId, aim, member: memberOf(who, this.#parts) };
+    return { name: sandboxId, aim, member: memberOf(who, this.#dependencies) };
   }
 
   #judged(each: SurveyReport["workspaces"][number], turns: LaunchTurns, isBlind: boolean): WorkspaceSeen {
     const sandboxId = each.name as SandboxId;
-    const recorded = this.#known().includes(sandboxId) && this.#parts.records.place(sandboxId).armed !== null;
+    const recorded = this.#known().includes(sandboxId) && this.#dependencies.records.place(sandboxId).armed !== null;
     const processes = isBlind ? "unknown" : turns.isStarting(sandboxId) ? "starting" : each.processes;
     return { name: each.name, recorded, untouchedMs: each.untouched_ms, processes };
   }
@@ -149,7 +153,7 @@ export class Room {
     deadline: Deadline,
   ): Promise<{ readonly freedBytes: number } | { readonly kept: string }> {
     return turns.inTurn(sandboxId, async () => {
-      const { records, terms } = this.#parts;
+      const { records, terms } = this.#dependencies;
       const { armed } = records.place(sandboxId);
       if (armed === null || place.container === undefined) return { kept: "no record says whose they are" };
       // It was launched meanwhile. Retiring it would end it.

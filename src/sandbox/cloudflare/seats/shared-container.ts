@@ -6,26 +6,26 @@
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { Retired } from "../../agent-sandbox.ts";
 import type { Ending } from "../fence/ending.ts";
-import { type FenceParts, tombstoneMs } from "../fence/fence-dependencies.ts";
+import { type FenceDependencies, tombstoneMs } from "../fence/fence-dependencies.ts";
 import type { Launching } from "../fence/launching.ts";
 import { deadlineIn } from "../platform/limited-call.ts";
 import type { Looking } from "../fence/looking.ts";
 
 export class SharedContainer {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
   readonly #launching: Launching;
   readonly #ending: Ending;
   readonly #looking: Looking;
 
-  constructor(parts: FenceParts, launching: Launching, ending: Ending, looking: Looking) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies, launching: Launching, ending: Ending, looking: Looking) {
+    this.#dependencies = dependencies;
     this.#launching = launching;
     this.#ending = ending;
     this.#looking = looking;
   }
 
   async retire(timeoutMs: number): Promise<ProviderResult<Retired>> {
-    const { records, platform } = this.#parts;
+    const { records, platform } = this.#dependencies;
     records.roster.retire();
     await records.sync();
     // From here on no launch begins. One that is under way may just be starting its process.
@@ -40,7 +40,7 @@ export class SharedContainer {
   }
 
   async destroy(timeoutMs: number): Promise<ProviderResult<null>> {
-    const { records, platform, clock } = this.#parts;
+    const { records, platform, clock } = this.#dependencies;
     if (!records.roster.retired)
       return failed(
         "invalid",

@@ -6,7 +6,7 @@
 import type { ContainerId } from "../../../domain/state/ids.ts";
 import { succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import { vacateReport } from "../../../protocol/sandbox/toolbox.ts";
-import type { FenceParts } from "../fence/fence-dependencies.ts";
+import type { FenceDependencies } from "../fence/fence-dependencies.ts";
 import { memberOf, workspaceOf } from "../fence/sandbox-layout.ts";
 import type { Deadline } from "../platform/limited-call.ts";
 import type { Looking } from "../fence/looking.ts";
@@ -16,11 +16,11 @@ import { toolAim } from "../platform/toolbox-calls.ts";
 export type Vacated = { readonly freedBytes: number } | { readonly kept: string };
 
 export class Vacating {
-  readonly #parts: FenceParts;
+  readonly #dependencies: FenceDependencies;
   readonly #looking: Looking;
 
-  constructor(parts: FenceParts, looking: Looking) {
-    this.#parts = parts;
+  constructor(dependencies: FenceDependencies, looking: Looking) {
+    this.#dependencies = dependencies;
     this.#looking = looking;
   }
 
@@ -29,7 +29,7 @@ export class Vacating {
    * member.
    */
   async freeOne(container: ContainerId, deadline: Deadline): Promise<boolean> {
-    const { records } = this.#parts;
+    const { records } = this.#dependencies;
     for (const sandboxId of records.roster.members) {
       const { armed, retiredThrough } = records.place(sandboxId);
       if (armed === null || retiredThrough === null || retiredThrough < armed.generation) continue;
@@ -43,13 +43,13 @@ export class Vacating {
 
   /** `untouchedForMs` null: remove the workspace whenever it was touched last. */
   async vacate(aim: ObjectAim, untouchedForMs: number | null, ms: number): Promise<ProviderResult<Vacated>> {
-    const { platform, toolbox, records, terms } = this.#parts;
+    const { platform, toolbox, records, terms } = this.#dependencies;
     const { armed } = records.place(aim.sandboxId);
     if (platform.running() && armed !== null) {
       const order = {
         aim: toolAim({ ...aim, instanceId: null }),
-        member: memberOf(aim, this.#parts),
-        workspace: workspaceOf(aim, this.#parts),
+        member: memberOf(aim, this.#dependencies),
+        workspace: workspaceOf(aim, this.#dependencies),
         also: [`${terms.paths.state}/${armed.instanceId}`],
         untouched_for_ms: untouchedForMs,
       };

@@ -11,7 +11,7 @@ import { processMethods } from "./process-methods.ts";
 import { restRoutes } from "./rest.ts";
 import { watchMethods } from "./watch-methods.ts";
 
-export interface EnvdParts {
+export interface EnvdDependencies {
   readonly places: Places;
   readonly processes: ClientProcesses;
   readonly metadata: FileMetadata;
@@ -19,7 +19,7 @@ export interface EnvdParts {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export function envdRoutes({ places, processes, metadata, env }: EnvdParts): readonly ServiceRoute[] {
+export function envdRoutes({ places, processes, metadata, env }: EnvdDependencies): readonly ServiceRoute[] {
   const paths = new E2bPaths(places);
   const environment = {
     HOME: paths.places.home,
