@@ -298,7 +298,7 @@ export interface Containers {
 }
 
 /** Where a workspace would be prepared. */
-export interface Place {
+export interface SandboxLocation {
   readonly sessionId: SessionId;
   readonly sandboxId: SandboxId;
   readonly container?: ContainerId;
@@ -323,12 +323,12 @@ export interface Space {
    * `space_unmeasurable`: what is free cannot be told (a number is never guessed). `filesystem_unusable`: only on explicit
    * evidence, a write that was refused as read-only, or for lack of space although space was measured.
    */
-  inspectCapacity(place: Place, bound: CallBound): Promise<ProviderResult<Capacity>>;
+  inspectCapacity(location: SandboxLocation, bound: CallBound): Promise<ProviderResult<Capacity>>;
   /**
    * Removes workspaces that are stale by `protocol/sandbox/stale-workspace.ts`, each judged again right before. When processes
    * cannot be inspected nothing is removed.
    */
-  reclaim(place: Place, bound: CallBound): Promise<ProviderResult<Reclaimed>>;
+  reclaim(location: SandboxLocation, bound: CallBound): Promise<ProviderResult<Reclaimed>>;
 }
 
 /** A part of a job's output without a gap in it. */

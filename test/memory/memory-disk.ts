@@ -5,7 +5,7 @@
 import { failed, succeeded, type ProviderResult } from "../../src/domain/state/failure.ts";
 import type { SandboxId } from "../../src/domain/state/ids.ts";
 import { keptBecause, type WorkspaceSeen } from "../../src/protocol/sandbox/stale-workspace.ts";
-import type { Capacity, Place, Reclaimed } from "../../src/sandbox/agent-sandbox.ts";
+import type { Capacity, SandboxLocation, Reclaimed } from "../../src/sandbox/agent-sandbox.ts";
 import type { EventQueue } from "./event-queue.ts";
 import type { HostRecords } from "./host-records.ts";
 import type { Journal } from "./journal.ts";
@@ -87,15 +87,15 @@ export class MemoryDisk {
     return this.unusable() ?? succeeded({ freeBytes: this.freeBytes, totalBytes: this.#totalBytes });
   }
 
-  reclaim(place: Place): ProviderResult<Reclaimed> {
+  reclaim(location: SandboxLocation): ProviderResult<Reclaimed> {
     const { queue, journal, records } = this.#world;
     const removed: SandboxId[] = [];
     const kept: { name: string; why: string }[] = [];
     let freedBytes = 0;
     for (const name of new Set([...records.withFiles(), ...this.#weights.keys()])) {
-      const why = keptBecause(this.#seen(name), place.sessionId);
+      const why = keptBecause(this.#seen(name), location.sessionId);
       if (why !== null) {
-        if (!name.startsWith(`${place.sessionId}-`)) kept.push({ name, why });
+        if (!name.startsWith(`${location.sessionId}-`)) kept.push({ name, why });
         continue;
       }
       const sandboxId = name as SandboxId;
@@ -108,7 +108,7 @@ export class MemoryDisk {
       freedBytes += this.taken(name);
       this.#weights.delete(name);
       removed.push(sandboxId);
-      journal.add({ type: "reclaimed", at: queue.time, sandboxId, forSession: place.sessionId });
+      journal.add({ type: "reclaimed", at: queue.time, sandboxId, forSession: location.sessionId });
     }
     return succeeded({ removed, freedBytes, kept: kept.slice(0, keptShown) });
   }

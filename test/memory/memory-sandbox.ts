@@ -17,7 +17,7 @@ import type {
   InstanceRef,
   Launched,
   LaunchOrder,
-  Place,
+  SandboxLocation,
   Restoring,
   Retired,
   SandboxLogs,
@@ -276,19 +276,19 @@ function containersOf(at: Surroundings): Containers {
 }
 
 function spaceOf(at: Surroundings): Space {
-  const about = ({ sessionId, sandboxId, container }: Place) => ({
+  const about = ({ sessionId, sandboxId, container }: SandboxLocation) => ({
     ...{ sessionId, sandboxId, generation: null },
     ...(container === undefined ? {} : { container }),
   });
   return {
-    inspectCapacity: (place, bound) =>
-      faultyCall(at, { op: "inspectCapacity", ...about(place) }, bound, {
+    inspectCapacity: (location, bound) =>
+      faultyCall(at, { op: "inspectCapacity", ...about(location) }, bound, {
         effect: () => at.world.inspectCapacity(),
         reply: (capacity) => capacity,
       }),
-    reclaim: (place, bound) =>
-      faultyCall(at, { op: "reclaim", ...about(place) }, bound, {
-        effect: () => at.world.reclaim(place),
+    reclaim: (location, bound) =>
+      faultyCall(at, { op: "reclaim", ...about(location) }, bound, {
+        effect: () => at.world.reclaim(location),
         reply: (reclaimed) => reclaimed,
       }),
   };

@@ -14,7 +14,7 @@ import type {
   StoredSnapshot,
   Launched,
   LaunchOrder,
-  Place,
+  SandboxLocation,
   Reclaimed,
   RestoreOrder,
   Retired,
@@ -277,10 +277,10 @@ export class MemoryWorld {
     return this.#records.scanning(this.#records.firstHost) ?? this.disk.inspect();
   }
 
-  reclaim(place: Place): ProviderResult<Reclaimed> {
+  reclaim(location: SandboxLocation): ProviderResult<Reclaimed> {
     this.advance();
     const scanning = this.#records.scanning(this.#records.firstHost);
-    return scanning ?? this.disk.reclaim(place);
+    return scanning ?? this.disk.reclaim(location);
   }
 
   enumerate(): ProviderResult<readonly Enumerated[]> {

@@ -158,15 +158,15 @@ function networkOf({ clock }: CloudflareWiring, objectOf: (name: string) => Netw
 function spaceOf(caller: ObjectCaller): Space {
   return {
     // An isolated sandbox gets a new container, so there is nothing to measure, and no object to wake for it.
-    inspectCapacity: async (place, bound) => {
+    inspectCapacity: async (location, bound) => {
       if (bound.signal.aborted) return givenUp;
-      if (place.container === undefined) return succeeded(freshDisk);
-      return caller.ask(place, objectCapacity, bound, false, (object, ms) => object.inspectCapacity(place, ms));
+      if (location.container === undefined) return succeeded(freshDisk);
+      return caller.ask(location, objectCapacity, bound, false, (object, ms) => object.inspectCapacity(location, ms));
     },
-    reclaim: async (place, bound) => {
+    reclaim: async (location, bound) => {
       if (bound.signal.aborted) return givenUp;
-      if (place.container === undefined) return succeeded({ removed: [], freedBytes: 0, kept: [] });
-      const told = await caller.ask(place, objectReclaimed, bound, true, (object, ms) => object.reclaim(place, ms));
+      if (location.container === undefined) return succeeded({ removed: [], freedBytes: 0, kept: [] });
+      const told = await caller.ask(location, objectReclaimed, bound, true, (object, ms) => object.reclaim(location, ms));
       if (!told.ok) return told;
       return succeeded({ ...told.value, removed: told.value.removed.map((name) => name as SandboxId) });
     },

@@ -14,7 +14,7 @@ import type {
   Launched,
   LaunchOrder,
   NetworkRules,
-  Place,
+  SandboxLocation,
   Reclaimed,
   Retired,
   SandboxLogs,
@@ -103,6 +103,6 @@ export interface SandboxObjectApi {
   /** Refused (`invalid`) unless retired. */
   destroyContainer(timeoutMs: number): Promise<ProviderResult<null>>;
   /** Neither starts anything. */
-  inspectCapacity(place: Place, timeoutMs: number): Promise<ProviderResult<Capacity>>;
-  reclaim(place: Place, timeoutMs: number): Promise<ProviderResult<Reclaimed>>;
+  inspectCapacity(location: SandboxLocation, timeoutMs: number): Promise<ProviderResult<Capacity>>;
+  reclaim(location: SandboxLocation, timeoutMs: number): Promise<ProviderResult<Reclaimed>>;
 }

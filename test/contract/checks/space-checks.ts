@@ -8,7 +8,7 @@ import {
   type SessionId,
 } from "../../../src/domain/state/ids.ts";
 import { untouchedForMs } from "../../../src/protocol/sandbox/stale-workspace.ts";
-import type { Capacity, Place, Reclaimed, Space } from "../../../src/sandbox/agent-sandbox.ts";
+import type { Capacity, SandboxLocation, Reclaimed, Space } from "../../../src/sandbox/agent-sandbox.ts";
 import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
@@ -73,7 +73,7 @@ function spaceOf(world: ProviderWorld): Space {
 }
 
 /** Where sandboxes lie beside each other: everywhere on a host; else in a shared container, which somebody has to be in. */
-type Beside = Pick<Place, "container">;
+type Beside = Pick<SandboxLocation, "container">;
 
 async function beside(world: ProviderWorld): Promise<Beside> {
   if (world.can.workspaces?.inOneContainer !== true) return {};
@@ -82,15 +82,15 @@ async function beside(world: ProviderWorld): Promise<Beside> {
   return { container };
 }
 
-function place(world: ProviderWorld, at: Beside, sessionId: SessionId = world.sessionId()): Place {
+function locationIn(world: ProviderWorld, at: Beside, sessionId: SessionId = world.sessionId()): SandboxLocation {
   return { ...at, sessionId, sandboxId: isolatedSandboxId(sessionId, world.now() as Generation) };
 }
 
-function inspect(world: ProviderWorld, at: Place): Promise<ProviderResult<Capacity>> {
+function inspect(world: ProviderWorld, at: SandboxLocation): Promise<ProviderResult<Capacity>> {
   return world.settle(spaceOf(world).inspectCapacity(at, bound()));
 }
 
-async function reclaim(world: ProviderWorld, at: Place): Promise<Reclaimed> {
+async function reclaim(world: ProviderWorld, at: SandboxLocation): Promise<Reclaimed> {
   return valueOf(await world.settle(spaceOf(world).reclaim(at, bound())), "reclaim");
 }
 
@@ -108,7 +108,7 @@ async function asDeclared(world: ProviderWorld): Promise<void> {
 }
 
 async function numbers(world: ProviderWorld): Promise<void> {
-  for (const at of [place(world, {}), place(world, await beside(world))]) {
+  for (const at of [locationIn(world, {}), locationIn(world, await beside(world))]) {
     const { freeBytes, totalBytes } = valueOf(await inspect(world, at), "inspectCapacity");
     assert.ok(Number.isSafeInteger(freeBytes) && freeBytes > 0, `${freeBytes} bytes are free`);
     assert.ok(Number.isSafeInteger(totalBytes) && totalBytes >= freeBytes, `of ${totalBytes}`);
@@ -124,7 +124,7 @@ async function startsNothing(world: ProviderWorld): Promise<void> {
 
 async function startsNoContainer(world: ProviderWorld): Promise<void> {
   const container = containerId(isolatedSandboxId(world.sessionId(), 1 as Generation));
-  const at = place(world, { container });
+  const at = locationIn(world, { container });
   await inspect(world, at);
   await reclaim(world, at);
   const { containers } = world.provider;
@@ -134,7 +134,7 @@ async function startsNoContainer(world: ProviderWorld): Promise<void> {
 }
 
 async function unmeasurable(world: ProviderWorld): Promise<void> {
-  const at = place(world, await beside(world));
+  const at = locationIn(world, await beside(world));
   await power(world, "disk")("unmeasurable");
   assertFailed(await inspect(world, at), "space_unmeasurable", "none");
   await power(world, "disk")("well");
@@ -144,7 +144,7 @@ async function unmeasurable(world: ProviderWorld): Promise<void> {
 async function readOnly(world: ProviderWorld): Promise<void> {
   const at = await beside(world);
   await power(world, "disk")("read_only");
-  assertFailed(await inspect(world, place(world, at)), "filesystem_unusable", "none");
+  assertFailed(await inspect(world, locationIn(world, at)), "filesystem_unusable", "none");
   const session = new ContractSession(world, at);
   assertFailed(await session.launch(), "filesystem_unusable", "none");
   assertAnswer(await session.observe(), "absent");
@@ -158,10 +158,10 @@ async function removesStale(world: ProviderWorld): Promise<void> {
   const old = await ended(world, at);
   assert.ok(await has(old.order.sandboxId), "it has no workspace to begin with");
   await age(longAgo);
-  const { removed } = await reclaim(world, place(world, at));
+  const { removed } = await reclaim(world, locationIn(world, at));
   assert.deepEqual(removed, [old.order.sandboxId]);
   assert.ok(!(await has(old.order.sandboxId)), "it says that it removed it, and did not");
-  assert.deepEqual((await reclaim(world, place(world, at))).removed, []);
+  assert.deepEqual((await reclaim(world, locationIn(world, at))).removed, []);
 }
 
 async function keeps(world: ProviderWorld): Promise<void> {
@@ -177,7 +177,7 @@ async function keeps(world: ProviderWorld): Promise<void> {
   await plant(odd);
   await age(longAgo);
   const before = valueOf(await running.renew(), "renewal");
-  const { removed, kept } = await reclaim(world, place(world, at, own.order.sessionId));
+  const { removed, kept } = await reclaim(world, locationIn(world, at, own.order.sessionId));
   assert.deepEqual(removed, []);
   const names = kept.map(({ name }) => name);
   for (const each of [running.order.sandboxId, unknown, odd]) {
@@ -191,7 +191,7 @@ async function keeps(world: ProviderWorld): Promise<void> {
 async function keepsYoung(world: ProviderWorld): Promise<void> {
   const at = await beside(world);
   const young = await ended(world, at);
-  assert.deepEqual((await reclaim(world, place(world, at))).removed, []);
+  assert.deepEqual((await reclaim(world, locationIn(world, at))).removed, []);
   assert.ok(await power(world, "workspaces").has(young.order.sandboxId), "it was removed at once");
 }
 
@@ -201,7 +201,7 @@ async function keepsAllWhenBlind(world: ProviderWorld): Promise<void> {
   const old = await ended(world, at);
   await age(longAgo);
   await power(world, "hideProcesses")();
-  const { removed, kept } = await reclaim(world, place(world, at));
+  const { removed, kept } = await reclaim(world, locationIn(world, at));
   assert.deepEqual(removed, []);
   assert.ok(await has(old.order.sandboxId), "it was removed");
   assert.match(kept.find(({ name }) => name === old.order.sandboxId)?.why ?? "", /inspected/);
@@ -211,7 +211,7 @@ async function reclaimedIsRetired(world: ProviderWorld): Promise<void> {
   const at = await beside(world);
   const old = await ended(world, at);
   await power(world, "workspaces").age(longAgo);
-  assert.deepEqual((await reclaim(world, place(world, at))).removed, [old.order.sandboxId]);
+  assert.deepEqual((await reclaim(world, locationIn(world, at))).removed, [old.order.sandboxId]);
   const late = { launchNotAfter: world.now() + 60_000 };
   assertFailed(await old.launch(late), "refused_retired", "none");
   assertAnswer(await old.observe(), "absent");
@@ -224,7 +224,7 @@ async function lostReply(world: ProviderWorld): Promise<void> {
   await age(longAgo);
   await power(world, "disturb")("reclaim", "lost_reply");
   assertFailed(
-    await world.settle(spaceOf(world).reclaim(place(world, at), bound())),
+    await world.settle(spaceOf(world).reclaim(locationIn(world, at), bound())),
     ["timed_out", "unavailable"],
     "unknown",
   );
@@ -238,5 +238,5 @@ async function lostReply(world: ProviderWorld): Promise<void> {
 async function hangs(world: ProviderWorld): Promise<void> {
   const at = await beside(world);
   await power(world, "disturb")("reclaim", "hang");
-  assertFailed(await world.settle(spaceOf(world).reclaim(place(world, at), bound(300))), "timed_out", "unknown");
+  assertFailed(await world.settle(spaceOf(world).reclaim(locationIn(world, at), bound(300))), "timed_out", "unknown");
 }

@@ -248,7 +248,7 @@ describe("what an object of before there were shared containers has stored", () 
     expect(records.awakeUntil).toBe(5_000);
     expect(records.erasedAt).toBeNull();
     expect(records.forgetAt).toBeNull();
-    expect(records.place(sandboxId)).toMatchObject({ armed, retiredThrough: 6 });
+    expect(records.sandbox(sandboxId)).toMatchObject({ armed, retiredThrough: 6 });
     expect(records.roster).toMatchObject({ known: false, retired: false, members: [] });
     expect(storage.size).toBe(2);
   });

@@ -45,7 +45,7 @@ export class Ending {
     const isShared = aim.container !== undefined;
     const insideMs = Math.min(graceMs + insideSlackMs, deadline.left() - (isShared ? 0 : destroyMs));
     const inside = await toolbox.stop(aim, graceMs, insideMs, memberOf(aim, this.#dependencies));
-    const { armed } = records.place(aim.sandboxId);
+    const { armed } = records.sandbox(aim.sandboxId);
     const newer = armed !== null && armed.generation > aim.generation;
     const alone = inside.ok
       ? inside.value.others.length === 0
@@ -70,7 +70,7 @@ export class Ending {
     deadline: Deadline,
   ): Promise<ProviderResult<Stopped>> {
     const { platform, clock, records } = this.#dependencies;
-    const { armed } = records.place(aim.sandboxId);
+    const { armed } = records.sandbox(aim.sandboxId);
     const isAnothers =
       armed !== null &&
       (armed.generation > aim.generation || (aim.instanceId !== null && armed.instanceId !== aim.instanceId));

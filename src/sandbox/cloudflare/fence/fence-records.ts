@@ -20,7 +20,7 @@ export interface Armed {
   readonly starts: number;
 }
 
-export interface PlaceRecord {
+export interface SandboxRecord {
   readonly sandboxId: SandboxId;
   readonly armed: Armed | null;
   readonly retiredThrough: Generation | null;
@@ -43,7 +43,8 @@ interface ObjectRecord {
 }
 
 const objectKey = "mooring:object";
-const placeKey = (sandboxId: string): string => `mooring:place:${sandboxId}`;
+// The key keeps the word "place": stored records have it.
+const sandboxKey = (sandboxId: string): string => `mooring:place:${sandboxId}`;
 /** The `boot` of an object that stores nothing, because nothing was ever done in it. */
 export const unusedBoot = "unused";
 
@@ -80,27 +81,27 @@ export class FenceRecords {
     return this.#object() === null;
   }
 
-  place(sandboxId: SandboxId): PlaceRecord {
-    const stored = this.#storage.get(placeKey(sandboxId));
+  sandbox(sandboxId: SandboxId): SandboxRecord {
+    const stored = this.#storage.get(sandboxKey(sandboxId));
     if (stored === undefined || stored === null) return { sandboxId, armed: null, retiredThrough: null };
-    const row = stored as Partial<PlaceRecord>;
+    const row = stored as Partial<SandboxRecord>;
     if (row.sandboxId !== sandboxId || row.armed === undefined || row.retiredThrough === undefined) {
       throw new Error(
         `The stored record of sandbox ${sandboxId} cannot be understood: it is broken, or a newer Mooring wrote it. It is left as it is.`,
       );
     }
-    return row as PlaceRecord;
+    return row as SandboxRecord;
   }
 
   arm(sandboxId: SandboxId, armed: Armed): void {
-    this.#write({ ...this.place(sandboxId), armed });
+    this.#write({ ...this.sandbox(sandboxId), armed });
   }
 
   /** Never goes back. Answers the generation through which the sandbox id is now retired. */
   retire(sandboxId: SandboxId, generation: Generation): Generation {
-    const place = this.place(sandboxId);
-    const retiredThrough = Math.max(place.retiredThrough ?? generation, generation) as Generation;
-    if (retiredThrough !== place.retiredThrough) this.#write({ ...place, retiredThrough });
+    const sandbox = this.sandbox(sandboxId);
+    const retiredThrough = Math.max(sandbox.retiredThrough ?? generation, generation) as Generation;
+    if (retiredThrough !== sandbox.retiredThrough) this.#write({ ...sandbox, retiredThrough });
     return retiredThrough;
   }
 
@@ -127,9 +128,9 @@ export class FenceRecords {
     return this.#storage.sync();
   }
 
-  #write(place: PlaceRecord): void {
+  #write(sandbox: SandboxRecord): void {
     this.#use();
-    this.#storage.put(placeKey(place.sandboxId), place);
+    this.#storage.put(sandboxKey(sandbox.sandboxId), sandbox);
   }
 
   #use(): void {

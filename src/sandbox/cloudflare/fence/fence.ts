@@ -12,7 +12,7 @@ import type {
   Capacity,
   Launched,
   LaunchOrder,
-  Place,
+  SandboxLocation,
   Reclaimed,
   Retired,
   SandboxLogs,
@@ -127,7 +127,7 @@ export class Fence implements SandboxObjectApi {
   erase(aim: ObjectAim, timeoutMs: number): Promise<ProviderResult<null>> {
     return this.#answer("erase", async () => {
       const { records, platform, clock } = this.#dependencies;
-      const { retiredThrough } = records.place(aim.sandboxId);
+      const { retiredThrough } = records.sandbox(aim.sandboxId);
       if (retiredThrough === null || retiredThrough < aim.generation)
         return failed(
           "unavailable",
@@ -155,12 +155,12 @@ export class Fence implements SandboxObjectApi {
     return this.#answer("destroy the container", () => this.#shared.destroy(timeoutMs));
   }
 
-  inspectCapacity(place: Place, timeoutMs: number): Promise<ProviderResult<Capacity>> {
-    return this.#answer("measure room", () => this.#room.inspect(place, timeoutMs));
+  inspectCapacity(location: SandboxLocation, timeoutMs: number): Promise<ProviderResult<Capacity>> {
+    return this.#answer("measure room", () => this.#room.inspect(location, timeoutMs));
   }
 
-  reclaim(place: Place, timeoutMs: number): Promise<ProviderResult<Reclaimed>> {
-    return this.#answer("reclaim", () => this.#room.reclaim(place, this.#launching, timeoutMs));
+  reclaim(location: SandboxLocation, timeoutMs: number): Promise<ProviderResult<Reclaimed>> {
+    return this.#answer("reclaim", () => this.#room.reclaim(location, this.#launching, timeoutMs));
   }
 
   callWrapper(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>> {

@@ -9,7 +9,7 @@ import type { SandboxId } from "../../../domain/state/ids.ts";
 import { trafficHeaders, type TrafficRefusal, trafficRefusals } from "../../../protocol/sandbox/traffic.ts";
 import { wrapperHeaders } from "../../../protocol/sandbox/wrapper.ts";
 import type { FenceDependencies } from "./fence-dependencies.ts";
-import { homeOf } from "./sandbox-layout.ts";
+import { layoutOf } from "./sandbox-layout.ts";
 import { limited } from "../platform/limited-call.ts";
 import type { WrapperCall } from "../object-api.ts";
 
@@ -31,13 +31,13 @@ export class Forwarding {
 
   async call(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>> {
     const { platform, records, clock, terms } = this.#dependencies;
-    const { armed, retiredThrough } = records.place(call.aim.sandboxId);
+    const { armed, retiredThrough } = records.sandbox(call.aim.sandboxId);
     const renewal = call.method === "POST" && call.path === "/lease";
     if (!platform.running())
       return failed("unavailable", "The sandbox's container does not run, so nobody is there to answer.", "none");
     // An older fencing token still goes through: the wrapper refuses it, and proves who it is.
-    const home = homeOf(call.aim, this.#dependencies);
-    if (armed?.instanceId !== call.aim.instanceId || home === null) {
+    const layout = layoutOf(call.aim, this.#dependencies);
+    if (armed?.instanceId !== call.aim.instanceId || layout === null) {
       const { instanceId } = call.aim;
       return failed(
         "unavailable",
@@ -54,7 +54,7 @@ export class Forwarding {
     }
     const changes = call.method !== "GET";
     const answered = await limited(clock, timeoutMs, changes, (signal) =>
-      platform.connect(home.wrapperPort, call.path, {
+      platform.connect(layout.wrapperPort, call.path, {
         method: call.method,
         headers: call.headers.map(([name, value]) => [name, value]),
         ...(call.body === null ? {} : { body: call.body }),
@@ -78,7 +78,7 @@ export class Forwarding {
     const { headers, method, body } = request;
     const sandboxId = (headers.get(trafficHeaders.sandbox) ?? "") as SandboxId;
     const generation = Number(headers.get(trafficHeaders.generation));
-    const { armed, retiredThrough } = records.place(sandboxId);
+    const { armed, retiredThrough } = records.sandbox(sandboxId);
     if (armed === null || armed.generation !== generation || armed.instanceId !== headers.get(trafficHeaders.instance))
       return refusal(
         "retired",
@@ -86,13 +86,13 @@ export class Forwarding {
       );
     if (retiredThrough !== null && generation <= retiredThrough)
       return refusal("retired", `Generation ${generation} of the sandbox is retired: it is being ended or replaced.`);
-    const home = homeOf({ sandboxId }, this.#dependencies);
-    if (home === null || !platform.running())
+    const layout = layoutOf({ sandboxId }, this.#dependencies);
+    if (layout === null || !platform.running())
       return refusal("unreachable", "The sandbox's container does not run, so nobody is there to answer.");
     const sent = new Headers(headers);
     for (const name of forObject) sent.delete(name);
     const { pathname, search } = new URL(request.url);
-    return platform.connect(home.wrapperPort, `${pathname}${search}`, {
+    return platform.connect(layout.wrapperPort, `${pathname}${search}`, {
       method,
       headers: sent,
       body,

@@ -13,7 +13,7 @@ export function launchRefusal(
   order: LaunchOrder,
   { records, clock }: Pick<FenceDependencies, "records" | "clock">,
 ): LaunchRefused | null {
-  const { armed, retiredThrough } = records.place(order.sandboxId);
+  const { armed, retiredThrough } = records.sandbox(order.sandboxId);
   if (records.erasedAt !== null || (retiredThrough !== null && order.generation <= retiredThrough)) {
     return failed(
       "refused_retired",

@@ -14,7 +14,7 @@ import type { Launched, LaunchOrder } from "../../agent-sandbox.ts";
 import type { Armed } from "./fence-records.ts";
 import type { Ending } from "./ending.ts";
 import type { FenceDependencies } from "./fence-dependencies.ts";
-import { type Home, homeOf, memberOf } from "./sandbox-layout.ts";
+import { type SandboxLayout, layoutOf, memberOf } from "./sandbox-layout.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
 import type { Reports } from "./reports.ts";
 import type { Room } from "../seats/disk-space.ts";
@@ -118,7 +118,7 @@ export class Launching {
     const { records, platform } = this.#dependencies;
     const refusal = this.#refusal(order);
     if (refusal !== null) return refusal;
-    const known = records.place(order.sandboxId).armed;
+    const known = records.sandbox(order.sandboxId).armed;
     // A repeat gets the answer of the first launch, even if that instance has ended since: an instance runs once.
     if (known?.ready === true) return succeeded(this.#launched());
     if (deadline.left() === 0)
@@ -156,7 +156,7 @@ export class Launching {
 
   async #bringUp(
     order: LaunchOrder,
-    home: Home,
+    layout: SandboxLayout,
     starts: number,
     files: KeptFiles | null,
     deadline: Deadline,
@@ -167,10 +167,10 @@ export class Launching {
     const room = await this.#room.forMember(order, deadline);
     if (!room.ok) return room;
     if (files !== null) {
-      const restored = await this.#saving.restore(order, home, files, deadline.left());
+      const restored = await this.#saving.restore(order, layout, files, deadline.left());
       if (!restored.ok) return restored;
     }
-    const spawned = await this.#spawning.spawn(order, home, starts, isCalledOff, deadline.left());
+    const spawned = await this.#spawning.spawn(order, layout, starts, isCalledOff, deadline.left());
     // Retired meanwhile, or too late: what was started is ended again.
     const refusal = this.#refusal(order);
     if (refusal !== null) return refusal;
@@ -180,7 +180,7 @@ export class Launching {
     // faster.
     const readyWithin =
       this.#dependencies.platform.native === null ? Math.min(readyMs, deadline.left()) : deadline.left();
-    const ready = await this.#spawning.isReady(order, home, isCalledOff, readyWithin);
+    const ready = await this.#spawning.isReady(order, layout, isCalledOff, readyWithin);
     if (!ready) return failed("unavailable", this.#dependencies.platform.running() ? tooSlow : endedEarly, "unknown");
     const retired = this.#refusal(order);
     if (retired !== null) return retired;
@@ -228,7 +228,7 @@ export class Launching {
   }
 
   /** Arms the instance durably, with a seat if it is a member of a shared container. null: no seat is free. */
-  #arm({ sandboxId, container, ...order }: LaunchOrder, ready: boolean, starts: number): Home | null {
+  #arm({ sandboxId, container, ...order }: LaunchOrder, ready: boolean, starts: number): SandboxLayout | null {
     const { records, clock, terms, platform } = this.#dependencies;
     if (container !== undefined && records.roster.take(sandboxId, clock.now()) === null) return null;
     const { sessionId, generation, instanceId } = order;
@@ -240,7 +240,7 @@ export class Launching {
     records.stayAwakeUntil(until);
     // The SDK's object has an alarm loop of its own.
     if (platform.native !== null) platform.renewActivity(until);
-    return homeOf(container === undefined ? { sandboxId } : { sandboxId, container }, this.#dependencies);
+    return layoutOf(container === undefined ? { sandboxId } : { sandboxId, container }, this.#dependencies);
   }
 
   #launched(): Launched {
@@ -285,11 +285,11 @@ export class Launching {
       );
     }
     if (seen.value.length === 0 && this.#dependencies.platform.native === null) return null;
-    const home = homeOf(order, this.#dependencies);
+    const layout = layoutOf(order, this.#dependencies);
     const isCalledOff = (): boolean => this.#refusal(order) !== null;
     const within = Math.min(readyMs, deadline.left());
-    if (home !== null && (await this.#spawning.isReady(order, home, isCalledOff, within))) {
-      this.#arm(order, true, this.#dependencies.records.place(order.sandboxId).armed?.starts ?? 1);
+    if (layout !== null && (await this.#spawning.isReady(order, layout, isCalledOff, within))) {
+      this.#arm(order, true, this.#dependencies.records.sandbox(order.sandboxId).armed?.starts ?? 1);
       return succeeded(this.#launched());
     }
     // It is this very instance, and it does not come up. The next start must find nothing of it.

@@ -10,7 +10,7 @@ import type { Containment, Residue } from "../../../domain/state/observation.ts"
 import { seatPorts } from "../../../protocol/sandbox/toolbox.ts";
 import { type NativeCalls, sdkPort } from "../platform/container-platform.ts";
 import type { FenceDependencies } from "./fence-dependencies.ts";
-import { homeOf, memberOf } from "./sandbox-layout.ts";
+import { layoutOf, memberOf } from "./sandbox-layout.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
 import type { ObjectAim, ObjectLook } from "../object-api.ts";
 
@@ -40,9 +40,9 @@ export class Looking {
       return platform.native === null ? this.#inside(aim, deadline) : this.#inspected(platform.native, aim, deadline);
     }
     // This object never started anything in it, so there is no port to ask.
-    if (records.place(aim.sandboxId).armed === null) return this.#seen("absent", [], "The container does not run.");
-    const home = homeOf(aim, this.#dependencies);
-    return this.#outside(home === null ? [] : [home.wrapperPort], deadline);
+    if (records.sandbox(aim.sandboxId).armed === null) return this.#seen("absent", [], "The container does not run.");
+    const layout = layoutOf(aim, this.#dependencies);
+    return this.#outside(layout === null ? [] : [layout.wrapperPort], deadline);
   }
 
   /** Looks at the shared container itself: present as long as it runs, whoever is in it. */
@@ -102,7 +102,7 @@ export class Looking {
     if (!seen.ok) return this.#seen("unknown", [], `The platform does not answer: ${seen.failure.code}`);
     if (seen.value === null)
       return this.#seen("unknown", [], "The container runs, and the platform shows none: it starts, or is frozen.");
-    const { armed } = this.#dependencies.records.place(aim.sandboxId);
+    const { armed } = this.#dependencies.records.sandbox(aim.sandboxId);
     const instanceId = (seen.value.instanceId ?? armed?.instanceId ?? null) as InstanceId | null;
     return this.#seen("present", [{ ...bare, instanceId }], "The container runs.");
   }

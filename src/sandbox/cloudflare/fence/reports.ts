@@ -16,7 +16,7 @@ export class Reports {
 
   async logs(aim: ObjectAim, tailBytes: number, timeoutMs: number): Promise<ProviderResult<SandboxLogs>> {
     const { platform, records, toolbox, terms } = this.#dependencies;
-    const instanceId = aim.instanceId ?? records.place(aim.sandboxId).armed?.instanceId ?? null;
+    const instanceId = aim.instanceId ?? records.sandbox(aim.sandboxId).armed?.instanceId ?? null;
     if (!platform.running() || instanceId === null)
       return failed("not_found", "The sandbox does not run, so it has no log that could be read.", "none");
     const order = { state_dir: `${terms.paths.state}/${instanceId}`, tail_bytes: tailBytes };

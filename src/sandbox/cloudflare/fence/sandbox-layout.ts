@@ -1,5 +1,5 @@
 /**
- * Where a sandbox lives in its container: its directories, ports and users. It is alone there, or has one seat among
+ * What a sandbox has inside its container: its directories, ports and users. It is alone there, or has one seat among
  * others.
  */
 import type { ContainerId, SandboxId } from "../../../domain/state/ids.ts";
@@ -8,7 +8,7 @@ import type { JobUser } from "../../../protocol/sandbox/wrapper.ts";
 import type { FenceDependencies } from "./fence-dependencies.ts";
 import type { Seat } from "../seats/roster.ts";
 
-export interface Home {
+export interface SandboxLayout {
   readonly workspace: string;
   readonly wrapperPort: number;
   readonly courierPort: number;
@@ -24,7 +24,7 @@ interface Resident {
 }
 
 /** null: the sandbox has no seat in that shared container, or has given it back. */
-export function homeOf(who: Resident, { records, terms }: FenceDependencies): Home | null {
+export function layoutOf(who: Resident, { records, terms }: FenceDependencies): SandboxLayout | null {
   if (who.container === undefined) {
     const { paths, loneJobUser } = terms;
     const jobUser = loneJobUser === null ? null : { ...loneJobUser, if_possible: true };
@@ -38,7 +38,7 @@ export function workspaceOf({ sandboxId, container }: Resident, { terms }: Pick<
   return container === undefined ? terms.paths.workspace : `${terms.paths.workspaces}/${sandboxId}`;
 }
 
-function seated(who: Resident, { number }: Seat, terms: FenceDependencies["terms"]): Home {
+function seated(who: Resident, { number }: Seat, terms: FenceDependencies["terms"]): SandboxLayout {
   const ports = seatPorts(number);
   const user = terms.firstJobUser === null ? null : terms.firstJobUser + number;
   return {
@@ -61,9 +61,9 @@ export function memberOf(who: Resident, dependencies: FenceDependencies): ToolMe
   if (who.container === undefined) return undefined;
   const { records, clock } = dependencies;
   const seat = records.roster.seatOf(who.sandboxId);
-  const { armed } = records.place(who.sandboxId);
+  const { armed } = records.sandbox(who.sandboxId);
   return {
-    user: homeOf(who, dependencies)?.user ?? null,
+    user: layoutOf(who, dependencies)?.user ?? null,
     instance: armed?.instanceId ?? "",
     generation: armed?.generation ?? 0,
     age_ms: seat === null ? 0 : Math.max(0, clock.now() - seat.since) + clockSlackMs,

@@ -4,7 +4,7 @@ import { wrapperHeaders, wrapperProof, type WrapperBoot } from "../../../protoco
 import type { LaunchOrder } from "../../agent-sandbox.ts";
 import type { FenceDependencies } from "./fence-dependencies.ts";
 import { guardianCommand } from "../sdk/guardian-command.ts";
-import type { Home } from "./sandbox-layout.ts";
+import type { SandboxLayout } from "./sandbox-layout.ts";
 import { twoLines } from "../sdk/job-user.ts";
 import { deadlineIn, limited } from "../platform/limited-call.ts";
 import { processIdOf } from "../platform/toolbox-calls.ts";
@@ -24,7 +24,7 @@ export class Spawning {
   /** `isCalledOff` is asked again right before the process starts. */
   async spawn(
     order: LaunchOrder,
-    home: Home,
+    layout: SandboxLayout,
     starts: number,
     isCalledOff: () => boolean,
     ms: number,
@@ -42,12 +42,12 @@ export class Spawning {
       lease_ttl_ms: order.leaseTtlMs,
       job_grace_ms: order.jobGraceMs,
       stop_grace_ms: order.stopGraceMs,
-      workspace_dir: home.workspace,
+      workspace_dir: layout.workspace,
       state_dir: state,
       env: { ...order.env },
       max_output_bytes: maxOutputBytes,
     };
-    const { jobUser } = home;
+    const { jobUser } = layout;
     const full: WrapperBoot = jobUser === null ? document : { ...document, job_user: jobUser };
     const { native } = platform;
     if (native !== null) {
@@ -69,7 +69,7 @@ export class Spawning {
       },
       terms,
     );
-    const env = { MOORING_PORT: String(home.wrapperPort), MOORING_BIND: terms.address };
+    const env = { MOORING_PORT: String(layout.wrapperPort), MOORING_BIND: terms.address };
     return limited(clock, ms, true, async (signal) => {
       await platform.writeFile(boot, hasOther ? twoLines(full, document) : JSON.stringify(full));
       // Given up or retired while the file was written. Do not start what nobody waits for.
@@ -79,13 +79,13 @@ export class Spawning {
   }
 
   /** The process that listens must prove that it was given this instance's secret. */
-  async isReady(order: LaunchOrder, home: Home, isCalledOff: () => boolean, ms: number): Promise<boolean> {
+  async isReady(order: LaunchOrder, layout: SandboxLayout, isCalledOff: () => boolean, ms: number): Promise<boolean> {
     const { clock, platform, ids } = this.#dependencies;
     const deadline = deadlineIn(clock, ms);
     while (deadline.left() > 0 && platform.running()) {
       const nonce = ids.secret().slice(0, 32);
       const answer = await limited(clock, Math.min(knockMs, deadline.left()), false, async (signal) => {
-        const response = await platform.connect(home.wrapperPort, "/health", {
+        const response = await platform.connect(layout.wrapperPort, "/health", {
           headers: { [wrapperHeaders.nonce]: nonce },
           signal,
         });

@@ -36,7 +36,7 @@ export class StartGate {
     if (opening === null) return `${startRefused}: no launch is under way.`;
     if (this.#clock.now() > opening.launchNotAfter)
       return `${startRefused}: the launch came after the end of its time.`;
-    const { armed, retiredThrough } = this.#records.place(opening.sandboxId);
+    const { armed, retiredThrough } = this.#records.sandbox(opening.sandboxId);
     if (this.#records.roster.retired) return `${startRefused}: the shared container is retired.`;
     if (armed?.generation !== opening.generation) return `${startRefused}: another generation was launched meanwhile.`;
     if (retiredThrough !== null && opening.generation <= retiredThrough)

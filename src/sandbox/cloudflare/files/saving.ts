@@ -13,7 +13,7 @@ import { controllerToken, wrapperHeaders, wrapperProof } from "../../../protocol
 import type { LaunchOrder } from "../../agent-sandbox.ts";
 import type { SnapshotBucket } from "../platform/container-platform.ts";
 import type { FenceDependencies } from "../fence/fence-dependencies.ts";
-import { type Home, homeOf } from "../fence/sandbox-layout.ts";
+import { type SandboxLayout, layoutOf } from "../fence/sandbox-layout.ts";
 import { canStartAs, programsKnow, takeOne, twoLines } from "../sdk/job-user.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
 import { archiveDamaged, archiveMissing, streamIn, streamOut } from "./archive-streams.ts";
@@ -80,16 +80,21 @@ export class Saving {
    * Restores into the workspace of a container in which nothing of the instance runs yet. `damaged`: the bucket's bytes
    * are not what was saved; `not_found`: the bucket has nothing any more.
    */
-  async restore(order: LaunchOrder, home: Home, files: KeptFiles, ms: number): Promise<ProviderResult<null>> {
+  async restore(
+    order: LaunchOrder,
+    layout: SandboxLayout,
+    files: KeptFiles,
+    ms: number,
+  ): Promise<ProviderResult<null>> {
     const deadline = deadlineIn(this.#dependencies.clock, ms);
     const { platform } = this.#dependencies;
     const { bucket, native } = platform;
     if (bucket === null) return noBucket;
     const restored =
       native === null
-        ? await this.#byCourier(order, home, bucket, files, deadline)
+        ? await this.#byCourier(order, layout, bucket, files, deadline)
         : await this.#ask(deadline, true, async () => {
-            await streamIn(native, bucket, files, home.workspace, platform.digest());
+            await streamIn(native, bucket, files, layout.workspace, platform.digest());
             return null;
           });
     if (restored.ok) return restored;
@@ -103,12 +108,12 @@ export class Saving {
 
   async #byCourier(
     order: LaunchOrder,
-    home: Home,
+    layout: SandboxLayout,
     bucket: SnapshotBucket,
     files: KeptFiles,
     deadline: Deadline,
   ): Promise<ProviderResult<null>> {
-    const courier = await this.#courier("unpack", order, home, deadline);
+    const courier = await this.#courier("unpack", order, layout, deadline);
     if (!courier.ok) return courier;
     const came = await this.#ask(deadline, true, async (signal) => {
       const stored = await bucket.get(files.names.archive);
@@ -138,24 +143,24 @@ export class Saving {
     if (earlier.value.removed)
       return failed("refused_retired", `Snapshot ${name} was deleted before, and its name is not used again.`, "none");
     if (earlier.value.sum !== null) return succeeded({ bytes: earlier.value.sum.bytes });
-    const { armed } = records.place(aim.sandboxId);
+    const { armed } = records.sandbox(aim.sandboxId);
     const here =
       armed?.ready === true &&
       armed.generation === aim.generation &&
       (aim.instanceId === null || armed.instanceId === aim.instanceId);
-    const home = homeOf(aim, this.#dependencies);
-    if (!here || home === null || !platform.running()) {
+    const layout = layoutOf(aim, this.#dependencies);
+    if (!here || layout === null || !platform.running()) {
       return failed("not_found", "The sandbox does not run, so there are no files to save.", "none");
     }
     const { native } = platform;
     if (native !== null) {
       const saved = await this.#ask(deadline, true, async (signal) => {
-        const sent = await streamOut(native, bucket, names, home.workspace, platform.digest(), signal);
+        const sent = await streamOut(native, bucket, names, layout.workspace, platform.digest(), signal);
         return acknowledge(bucket, names, sent, await sumOf(bucket, names.archive, platform.digest()));
       });
       return saved.ok ? saved.value : saved;
     }
-    const courier = await this.#courier("pack", { ...aim, instanceId: armed.instanceId }, home, deadline);
+    const courier = await this.#courier("pack", { ...aim, instanceId: armed.instanceId }, layout, deadline);
     if (!courier.ok) return courier;
     const saved = await this.#ask(deadline, true, async (signal) => {
       const { body } = await courier.value.ask("GET", "/archive", signal);
@@ -195,7 +200,7 @@ export class Saving {
   async #courier(
     direction: "pack" | "unpack",
     whose: Pick<LaunchOrder, "sessionId" | "generation" | "instanceId">,
-    home: Home,
+    layout: SandboxLayout,
     deadline: Deadline,
   ): Promise<ProviderResult<Courier>> {
     const { platform, terms, ids } = this.#dependencies;
@@ -205,10 +210,10 @@ export class Saving {
     const file = `${paths.state}/${id}.order`;
     const order: CourierOrder = {
       secret,
-      directory: home.workspace,
+      directory: layout.workspace,
       patience_ms: courierPatienceMs,
     };
-    const owner = direction === "pack" ? null : home.jobUser;
+    const owner = direction === "pack" ? null : layout.jobUser;
     const owned: CourierOrder = owner === null ? order : { ...order, owner: { uid: owner.uid, gid: owner.gid } };
     const hasOther = owner?.if_possible === true;
     const command = [
@@ -222,7 +227,7 @@ export class Saving {
       [markers.instance]: whose.instanceId,
       [markers.generation]: String(whose.generation),
       [markers.role]: "job",
-      MOORING_PORT: String(home.courierPort),
+      MOORING_PORT: String(layout.courierPort),
       MOORING_BIND: terms.address,
     };
     const started = await this.#ask(deadline, true, async () => {
@@ -230,7 +235,7 @@ export class Saving {
       await platform.startProcess(command, id, env);
     });
     if (!started.ok) return started;
-    const courier = new Courier(this.#dependencies, home.courierPort, secret);
+    const courier = new Courier(this.#dependencies, layout.courierPort, secret);
     const until = deadlineIn(this.#dependencies.clock, Math.min(courierReadyMs, deadline.left()));
     while (until.left() > 0) {
       const ready = await limited(this.#dependencies.clock, until.left(), false, (signal) =>

@@ -200,7 +200,7 @@ export function agentContainer<Env extends object>(wire: (env: Env) => AgentCont
       return this.#fence.launch({ ...order, env: { ...this.#network.environment, ...order.env } }, timeoutMs);
     }
     async changeNetwork(aim: ObjectAim, rules: NetworkRules): Promise<ProviderResult<NetworkChanged>> {
-      const { armed } = this.#records.place(aim.sandboxId);
+      const { armed } = this.#records.sandbox(aim.sandboxId);
       if (armed?.generation !== aim.generation)
         return failed(
           "not_found",

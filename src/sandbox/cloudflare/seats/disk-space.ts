@@ -10,7 +10,7 @@ import { failed, succeeded, type ProviderFailure, type ProviderResult } from "..
 import type { SandboxId } from "../../../domain/state/ids.ts";
 import { keptBecause, type WorkspaceSeen } from "../../../protocol/sandbox/stale-workspace.ts";
 import { surveyReport, type SurveyReport } from "../../../protocol/sandbox/toolbox.ts";
-import type { Capacity, LaunchOrder, Place, Reclaimed } from "../../agent-sandbox.ts";
+import type { Capacity, LaunchOrder, SandboxLocation, Reclaimed } from "../../agent-sandbox.ts";
 import type { FenceDependencies } from "../fence/fence-dependencies.ts";
 import { memberOf } from "../fence/sandbox-layout.ts";
 import { deadlineIn, type Deadline } from "../platform/limited-call.ts";
@@ -35,9 +35,9 @@ export class Room {
     this.#vacating = vacating;
   }
 
-  async inspect(place: Place, ms: number): Promise<ProviderResult<Capacity>> {
+  async inspect(location: SandboxLocation, ms: number): Promise<ProviderResult<Capacity>> {
     const { platform, terms } = this.#dependencies;
-    if (platform.running()) return this.#measure(place, ms);
+    if (platform.running()) return this.#measure(location, ms);
     if (terms.freshDisk !== null) return succeeded(terms.freshDisk);
     return failed(
       "space_unmeasurable",
@@ -68,13 +68,13 @@ export class Room {
     return { ...failure, message: `${failure.message} Of ${totalBytes} bytes there are ${freeBytes} free.` };
   }
 
-  async reclaim(place: Place, turns: LaunchTurns, ms: number): Promise<ProviderResult<Reclaimed>> {
+  async reclaim(location: SandboxLocation, turns: LaunchTurns, ms: number): Promise<ProviderResult<Reclaimed>> {
     const { platform } = this.#dependencies;
     const deadline = deadlineIn(this.#dependencies.clock, ms);
     const nothing: Reclaimed = { removed: [], freedBytes: 0, kept: [] };
-    if (place.container === undefined || !platform.running()) return succeeded(nothing);
+    if (location.container === undefined || !platform.running()) return succeeded(nothing);
     const before = new Map(this.#known().map((sandboxId) => [sandboxId, this.#startsOf(sandboxId)]));
-    const seen = await this.#survey(place, deadline);
+    const seen = await this.#survey(location, deadline);
     if (!seen.ok) return seen;
     // A process that nobody could inspect might belong to any of these workspaces.
     const isBlind = seen.value.workspaces.some(({ processes }) => processes === "unknown");
@@ -84,28 +84,28 @@ export class Room {
     for (const each of seen.value.workspaces) {
       const why = keptBecause(
         this.#judged(each, turns, isBlind),
-        place.sessionId,
+        location.sessionId,
         this.#dependencies.terms.untouchedForMs,
       );
       const sandboxId = each.name as SandboxId;
       const starts = before.get(sandboxId) ?? null;
-      const went = why === null ? await this.#remove(place, sandboxId, starts, turns, deadline) : { kept: why };
+      const went = why === null ? await this.#remove(location, sandboxId, starts, turns, deadline) : { kept: why };
       if ("freedBytes" in went) {
         removed.push(sandboxId);
         freedBytes += went.freedBytes;
-      } else if (!each.name.startsWith(`${place.sessionId}-`)) kept.push({ name: each.name, why: went.kept });
+      } else if (!each.name.startsWith(`${location.sessionId}-`)) kept.push({ name: each.name, why: went.kept });
     }
     return succeeded({ removed, freedBytes, kept: kept.slice(0, keptShown) });
   }
 
-  #measure(place: Pick<Place, "sandboxId" | "container">, ms: number): Promise<ProviderResult<Capacity>> {
+  #measure(location: Pick<SandboxLocation, "sandboxId" | "container">, ms: number): Promise<ProviderResult<Capacity>> {
     const { toolbox, terms } = this.#dependencies;
-    return toolbox.space(place.container === undefined ? terms.paths.workspace : terms.paths.workspaces, ms);
+    return toolbox.space(location.container === undefined ? terms.paths.workspace : terms.paths.workspaces, ms);
   }
 
-  #survey(place: Place, deadline: Deadline): Promise<ProviderResult<SurveyReport>> {
+  #survey(location: SandboxLocation, deadline: Deadline): Promise<ProviderResult<SurveyReport>> {
     const { toolbox, terms } = this.#dependencies;
-    const places = this.#known().map((sandboxId) => this.#told(place, sandboxId));
+    const places = this.#known().map((sandboxId) => this.#told(location, sandboxId));
     const order = { directory: terms.paths.workspaces, places };
     return toolbox.run("survey", order, surveyReport, deadline.left(), false);
   }
@@ -120,12 +120,12 @@ export class Room {
 
   /** null: never started. */
   #startsOf(sandboxId: SandboxId): number | null {
-    return this.#dependencies.records.place(sandboxId).armed?.starts ?? null;
+    return this.#dependencies.records.sandbox(sandboxId).armed?.starts ?? null;
   }
 
-  #told(place: Place, sandboxId: SandboxId) {
-    const who = { sandboxId, ...(place.container === undefined ? {} : { container: place.container }) };
-    const { armed } = this.#dependencies.records.place(sandboxId);
+  #told(location: SandboxLocation, sandboxId: SandboxId) {
+    const who = { sandboxId, ...(location.container === undefined ? {} : { container: location.container }) };
+    const { armed } = this.#dependencies.records.sandbox(sandboxId);
     const aim = {
       session: armed?.sessionId ?? "",
       generation: armed?.generation ?? 0,
@@ -136,7 +136,7 @@ export class Room {
 
   #judged(each: SurveyReport["workspaces"][number], turns: LaunchTurns, isBlind: boolean): WorkspaceSeen {
     const sandboxId = each.name as SandboxId;
-    const recorded = this.#known().includes(sandboxId) && this.#dependencies.records.place(sandboxId).armed !== null;
+    const recorded = this.#known().includes(sandboxId) && this.#dependencies.records.sandbox(sandboxId).armed !== null;
     const processes = isBlind ? "unknown" : turns.isStarting(sandboxId) ? "starting" : each.processes;
     return { name: each.name, recorded, untouchedMs: each.untouched_ms, processes };
   }
@@ -146,7 +146,7 @@ export class Room {
    * it.
    */
   #remove(
-    place: Place,
+    location: SandboxLocation,
     sandboxId: SandboxId,
     starts: number | null,
     turns: LaunchTurns,
@@ -154,14 +154,14 @@ export class Room {
   ): Promise<{ readonly freedBytes: number } | { readonly kept: string }> {
     return turns.inTurn(sandboxId, async () => {
       const { records, terms } = this.#dependencies;
-      const { armed } = records.place(sandboxId);
-      if (armed === null || place.container === undefined) return { kept: "no record says whose they are" };
+      const { armed } = records.sandbox(sandboxId);
+      if (armed === null || location.container === undefined) return { kept: "no record says whose they are" };
       // It was launched meanwhile. Retiring it would end it.
       if (this.#startsOf(sandboxId) !== starts) return { kept: "its sandbox was started meanwhile" };
       records.retire(sandboxId, armed.generation);
       await records.sync();
       const { sessionId, generation } = armed;
-      const aim = { sessionId, sandboxId, container: place.container, generation, instanceId: null };
+      const aim = { sessionId, sandboxId, container: location.container, generation, instanceId: null };
       const vacated = await this.#vacating.vacate(aim, terms.untouchedForMs, deadline.left());
       if (!vacated.ok) return { kept: `they could not be removed (${vacated.failure.message})` };
       return vacated.value;

@@ -31,7 +31,7 @@ export class Vacating {
   async freeOne(container: ContainerId, deadline: Deadline): Promise<boolean> {
     const { records } = this.#dependencies;
     for (const sandboxId of records.roster.members) {
-      const { armed, retiredThrough } = records.place(sandboxId);
+      const { armed, retiredThrough } = records.sandbox(sandboxId);
       if (armed === null || retiredThrough === null || retiredThrough < armed.generation) continue;
       const { sessionId, generation } = armed;
       const aim = { sessionId, sandboxId, container, generation, instanceId: null };
@@ -44,7 +44,7 @@ export class Vacating {
   /** `untouchedForMs` null: remove the workspace whenever it was touched last. */
   async vacate(aim: ObjectAim, untouchedForMs: number | null, ms: number): Promise<ProviderResult<Vacated>> {
     const { platform, toolbox, records, terms } = this.#dependencies;
-    const { armed } = records.place(aim.sandboxId);
+    const { armed } = records.sandbox(aim.sandboxId);
     if (platform.running() && armed !== null) {
       const order = {
         aim: toolAim({ ...aim, instanceId: null }),

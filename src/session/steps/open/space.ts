@@ -6,7 +6,7 @@ import type { OpeningFailure } from "../../../domain/machine/events.ts";
 import { admitCold, type ColdStep, type Measured, type ReclaimOutcome } from "../../../domain/rules/cold-admission.ts";
 import type { AttemptId } from "../../../domain/state/ids.ts";
 import type { Candidate } from "../../../domain/state/lease.ts";
-import type { Place, Space } from "../../../sandbox/agent-sandbox.ts";
+import type { SandboxLocation, Space } from "../../../sandbox/agent-sandbox.ts";
 import type { StepContext } from "../step-context.ts";
 
 /** null: there is space, or only a launch can tell with this provider. */
@@ -20,7 +20,8 @@ export async function ensureSpace(
   if (space === undefined) return null;
   const { sandboxId, container } = candidate;
   const sessionId = calls.session().id;
-  const location: Place = container === undefined ? { sessionId, sandboxId } : { sessionId, sandboxId, container };
+  const location: SandboxLocation =
+    container === undefined ? { sessionId, sandboxId } : { sessionId, sandboxId, container };
   let reclaimed: ReclaimOutcome | null = null;
   for (;;) {
     const step = await measure(context, space, location, attemptId, reclaimed);
@@ -49,7 +50,7 @@ const givenUp: OpeningFailure = {
 async function measure(
   { ports, calls }: StepContext,
   space: Space,
-  location: Place,
+  location: SandboxLocation,
   attemptId: AttemptId,
   reclaimed: ReclaimOutcome | null,
 ): Promise<ColdStep | null> {
@@ -67,7 +68,7 @@ async function measure(
 async function reclaim(
   { ports, calls }: StepContext,
   space: Space,
-  location: Place,
+  location: SandboxLocation,
   attemptId: AttemptId,
 ): Promise<ReclaimOutcome | null> {
   const result = await calls.call(ports.policy.reclaimMs, "reclaim", (bound) => space.reclaim(location, bound));
