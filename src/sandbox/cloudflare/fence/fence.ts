@@ -27,7 +27,7 @@ import { deadlineIn } from "../platform/limited-call.ts";
 import { Looking } from "./looking.ts";
 import type { ObjectAim, ObjectLook, SandboxObjectApi, WrapperCall } from "../object-api.ts";
 import { Reports } from "./reports.ts";
-import { Room } from "../seats/disk-space.ts";
+import { DiskSpace } from "../seats/disk-space.ts";
 import { Saving } from "../files/saving.ts";
 import { SharedContainer } from "../seats/shared-container.ts";
 import { startRefused, StartGate } from "./start-gate.ts";
@@ -46,7 +46,7 @@ export class Fence implements SandboxObjectApi {
   readonly #forwarding: Forwarding;
   readonly #shared: SharedContainer;
   readonly #vacating: Vacating;
-  readonly #room: Room;
+  readonly #diskSpace: DiskSpace;
   readonly #reports: Reports;
   /** The tables were deleted with the rows. Only the next incarnation of the object makes them again. */
   #wiped = false;
@@ -59,12 +59,12 @@ export class Fence implements SandboxObjectApi {
     this.#saving = new Saving(dependencies);
     const vacating = new Vacating(dependencies, this.#looking);
     this.#vacating = vacating;
-    this.#room = new Room(dependencies, vacating);
+    this.#diskSpace = new DiskSpace(dependencies, vacating);
     this.#reports = new Reports(dependencies);
     const collaborators = {
       ending: this.#ending,
       saving: this.#saving,
-      room: this.#room,
+      diskSpace: this.#diskSpace,
       vacating,
       reports: this.#reports,
     };
@@ -156,11 +156,11 @@ export class Fence implements SandboxObjectApi {
   }
 
   inspectCapacity(location: SandboxLocation, timeoutMs: number): Promise<ProviderResult<Capacity>> {
-    return this.#answer("measure room", () => this.#room.inspect(location, timeoutMs));
+    return this.#answer("measure space", () => this.#diskSpace.inspect(location, timeoutMs));
   }
 
   reclaim(location: SandboxLocation, timeoutMs: number): Promise<ProviderResult<Reclaimed>> {
-    return this.#answer("reclaim", () => this.#room.reclaim(location, this.#launching, timeoutMs));
+    return this.#answer("reclaim", () => this.#diskSpace.reclaim(location, this.#launching, timeoutMs));
   }
 
   callWrapper(call: WrapperCall, timeoutMs: number): Promise<ProviderResult<Response>> {

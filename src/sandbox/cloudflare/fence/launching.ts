@@ -17,7 +17,7 @@ import type { FenceDependencies } from "./fence-dependencies.ts";
 import { type SandboxLayout, layoutOf, memberOf } from "./sandbox-layout.ts";
 import { deadlineIn, limited, type Deadline } from "../platform/limited-call.ts";
 import type { Reports } from "./reports.ts";
-import type { Room } from "../seats/disk-space.ts";
+import type { DiskSpace } from "../seats/disk-space.ts";
 import type { KeptFiles, Saving } from "../files/saving.ts";
 import { launchRefusal, type LaunchRefused } from "./launch-refusal.ts";
 import { Spawning } from "./spawning.ts";
@@ -47,7 +47,7 @@ const startingTurn = "the container";
 export interface LaunchCollaborators {
   readonly ending: Ending;
   readonly saving: Saving;
-  readonly room: Room;
+  readonly diskSpace: DiskSpace;
   readonly vacating: Vacating;
   readonly reports: Reports;
 }
@@ -57,7 +57,7 @@ export class Launching {
   readonly #gate: StartGate;
   readonly #ending: Ending;
   readonly #saving: Saving;
-  readonly #room: Room;
+  readonly #diskSpace: DiskSpace;
   readonly #vacating: Vacating;
   readonly #reports: Reports;
   readonly #spawning: Spawning;
@@ -69,13 +69,13 @@ export class Launching {
   constructor(
     dependencies: FenceDependencies,
     gate: StartGate,
-    { ending, saving, room, vacating, reports }: LaunchCollaborators,
+    { ending, saving, diskSpace, vacating, reports }: LaunchCollaborators,
   ) {
     this.#dependencies = dependencies;
     this.#gate = gate;
     this.#ending = ending;
     this.#saving = saving;
-    this.#room = room;
+    this.#diskSpace = diskSpace;
     this.#vacating = vacating;
     this.#reports = reports;
     this.#spawning = new Spawning(dependencies);
@@ -164,8 +164,8 @@ export class Launching {
     const isCalledOff = (): boolean => this.#refusal(order) !== null;
     const started = await this.#start(order, starts, deadline);
     if (!started.ok) return this.#refusal(order) ?? started;
-    const room = await this.#room.forMember(order, deadline);
-    if (!room.ok) return room;
+    const space = await this.#diskSpace.forMember(order, deadline);
+    if (!space.ok) return space;
     if (files !== null) {
       const restored = await this.#saving.restore(order, layout, files, deadline.left());
       if (!restored.ok) return restored;
@@ -192,7 +192,7 @@ export class Launching {
   async #whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
     if (!this.#dependencies.platform.running()) return failure;
     const [why, said] = await Promise.all([
-      this.#room.whyNot(order, failure, ms),
+      this.#diskSpace.whyNot(order, failure, ms),
       failure.code === "unavailable" ? this.#reports.logs(order, lastWordsBytes, ms) : null,
     ]);
     const words = said?.ok === true ? said.value.text.trim().split("\n").at(-1) : undefined;

@@ -26,7 +26,7 @@ export interface LaunchTurns {
   inTurn<T>(sandboxId: SandboxId, act: () => Promise<T>): Promise<T>;
 }
 
-export class Room {
+export class DiskSpace {
   readonly #dependencies: FenceDependencies;
   readonly #vacating: Vacating;
 
@@ -49,19 +49,19 @@ export class Room {
   /** Checks the space for a member that is about to start. Only such a launch meets a disk to which others wrote. */
   async forMember(order: LaunchOrder, deadline: Deadline): Promise<ProviderResult<null>> {
     if (order.container === undefined) return succeeded(null);
-    const room = await this.#measure(order, deadline.left());
-    if (!room.ok) return room;
-    const { freeBytes } = room.value;
+    const space = await this.#measure(order, deadline.left());
+    if (!space.ok) return space;
+    const { freeBytes } = space.value;
     return freeBytes >= leastFreeBytes ? succeeded(null) : failed("insufficient_space", tooLittle(freeBytes), "none");
   }
 
   /** Why a launch failed: for lack of space if there is evidence, else as the failure itself says. */
   async whyNot(order: LaunchOrder, failure: ProviderFailure, ms: number): Promise<ProviderFailure> {
     if (failure.code !== "unavailable" && failure.code !== "insufficient_space") return failure;
-    const room = await this.#measure(order, ms);
-    if (!room.ok)
-      return room.failure.code === "filesystem_unusable" ? { ...room.failure, effect: failure.effect } : failure;
-    const { freeBytes, totalBytes } = room.value;
+    const space = await this.#measure(order, ms);
+    if (!space.ok)
+      return space.failure.code === "filesystem_unusable" ? { ...space.failure, effect: failure.effect } : failure;
+    const { freeBytes, totalBytes } = space.value;
     if (freeBytes < leastFreeBytes)
       return { code: "insufficient_space", message: tooLittle(freeBytes), effect: failure.effect };
     if (failure.code === "unavailable") return failure;
