@@ -1,22 +1,22 @@
 /**
  * Carries one workspace out of the container, or into it, as a tar over HTTP, and ends. Only the holder of the order's
  * secret may send or receive. Every answer proves that secret, so that a job that takes the port is not mistaken for the
- * courier.
+ * transfer.
  *
  * Its environment marks it as a job of the instance, so that it counts as residue while it works.
  */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { chownSync, mkdirSync, rmSync } from "node:fs";
-import { courierOrder, type CourierOrder, type CourierSum } from "../../src/protocol/sandbox/toolbox.ts";
+import { archiveOrder, type ArchiveOrder, type ArchiveSum } from "../../src/protocol/sandbox/toolbox.ts";
 import { controllerToken, wrapperHeaders, wrapperProof } from "../../src/protocol/sandbox/wrapper.ts";
 import { startTar, type Tar } from "../host/disk/archive.ts";
 
 /** The direction, seen from the container. */
 export type Direction = "pack" | "unpack";
 
-export async function courier(direction: Direction): Promise<CourierSum> {
-  const order = courierOrder.parse(JSON.parse(await input()));
+export async function transferArchive(direction: Direction): Promise<ArchiveSum> {
+  const order = archiveOrder.parse(JSON.parse(await input()));
   const token = `Bearer ${await controllerToken(order.secret)}`;
   makeDirectory(order);
   const gaveUp = new AbortController();
@@ -26,7 +26,7 @@ export async function courier(direction: Direction): Promise<CourierSum> {
     patience = setTimeout(() => gaveUp.abort(), order.patience_ms);
   };
   moved();
-  const carrying = new Carrying(order, gaveUp.signal, moved);
+  const transfer = new Transfer(order, gaveUp.signal, moved);
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
     answer(request, response).catch(() => response.destroy());
   });
@@ -38,11 +38,11 @@ export async function courier(direction: Direction): Promise<CourierSum> {
     if (request.headers.authorization !== token) return void response.writeHead(401).end();
     // Never 204: the container runtime reuses a connection whose answer had no body, and then tears it down.
     if (asked === "GET /ready") return void response.writeHead(200).end("ready");
-    // The caller gave up, and the next courier needs the port.
-    if (asked === "DELETE /archive") return void response.end("ended", () => carrying.giveUp());
-    if (direction === "pack" && asked === "GET /archive") return carrying.out(response);
-    if (direction === "unpack" && asked === "PUT /archive") return json(response, await carrying.in(request));
-    if (direction === "pack" && asked === "GET /sum") return json(response, await carrying.sum);
+    // The caller gave up, and the next transfer needs the port.
+    if (asked === "DELETE /archive") return void response.end("ended", () => transfer.giveUp());
+    if (direction === "pack" && asked === "GET /archive") return transfer.out(response);
+    if (direction === "unpack" && asked === "PUT /archive") return json(response, await transfer.in(request));
+    if (direction === "pack" && asked === "GET /sum") return json(response, await transfer.sum);
     response.writeHead(404).end();
   }
   await new Promise<void>((resolve, reject) => {
@@ -50,9 +50,9 @@ export async function courier(direction: Direction): Promise<CourierSum> {
     server.listen(Number(process.env["MOORING_PORT"] ?? 0), process.env["MOORING_BIND"] ?? "127.0.0.1", resolve);
   });
   try {
-    const sum = await carrying.sum;
+    const sum = await transfer.sum;
     // Give the last answer time to arrive.
-    await carrying.told(direction === "pack" ? order.patience_ms : 1_000);
+    await transfer.told(direction === "pack" ? order.patience_ms : 1_000);
     return sum;
   } finally {
     clearTimeout(patience);
@@ -60,8 +60,8 @@ export async function courier(direction: Direction): Promise<CourierSum> {
     server.closeAllConnections();
   }
 
-  function json(response: ServerResponse, body: CourierSum): void {
-    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body), () => carrying.tell());
+  function json(response: ServerResponse, body: ArchiveSum): void {
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body), () => transfer.tell());
   }
 }
 
@@ -69,27 +69,27 @@ export async function courier(direction: Direction): Promise<CourierSum> {
  * Gives the empty directory to its owner, so that unpacking has no more rights than that user. An earlier try may have left
  * files of another user; nothing ever ran there, so they are removed.
  */
-function makeDirectory({ directory, owner }: CourierOrder): void {
+function makeDirectory({ directory, owner }: ArchiveOrder): void {
   if (owner !== undefined) rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true, ...(owner === undefined ? {} : { mode: 0o700 }) });
   if (owner !== undefined) chownSync(directory, owner.uid, owner.gid);
 }
 
-class Carrying {
+class Transfer {
   /** Settles once: when everything was carried, or when that has failed. */
-  readonly sum: Promise<CourierSum>;
-  readonly #order: CourierOrder;
+  readonly sum: Promise<ArchiveSum>;
+  readonly #order: ArchiveOrder;
   readonly #signal: AbortSignal;
   readonly #moved: () => void;
   readonly #gaveUp = new AbortController();
   readonly #hash = createHash("sha256");
   #bytes = 0;
   #taken = false;
-  #settle: { done: (sum: CourierSum) => void; failed: (error: Error) => void } = { done: () => {}, failed: () => {} };
+  #settle: { done: (sum: ArchiveSum) => void; failed: (error: Error) => void } = { done: () => {}, failed: () => {} };
   #tell: () => void = () => {};
   readonly #told = new Promise<void>((resolve) => (this.#tell = resolve));
 
-  constructor(order: CourierOrder, signal: AbortSignal, moved: () => void) {
+  constructor(order: ArchiveOrder, signal: AbortSignal, moved: () => void) {
     this.#order = order;
     this.#signal = AbortSignal.any([signal, this.#gaveUp.signal]);
     this.#moved = moved;
@@ -144,7 +144,7 @@ class Carrying {
     });
   }
 
-  async in(request: IncomingMessage): Promise<CourierSum> {
+  async in(request: IncomingMessage): Promise<ArchiveSum> {
     this.#takeOnce();
     const tar = startTar(
       ["--extract", "--file=-", "--same-permissions", "--numeric-owner", `--directory=${this.#order.directory}`],

@@ -3,7 +3,7 @@
  * Any other exit is a failure, and the last line on standard error says why. It uses the code of the local host, with one
  * difference: it has no memory of earlier looks, so a process that hides from marks and parents ends with the container.
  */
-import { courier } from "./archive-transfer.ts";
+import { transferArchive } from "./archive-transfer.ts";
 import { look } from "./look.ts";
 import { logs, resources } from "./reports.ts";
 import { space, survey, vacate } from "./space.ts";
@@ -17,8 +17,8 @@ const tools: Readonly<Record<string, (order: unknown) => Promise<object>>> = {
   space,
   survey,
   vacate,
-  pack: () => courier("pack"),
-  unpack: () => courier("unpack"),
+  pack: () => transferArchive("pack"),
+  unpack: () => transferArchive("unpack"),
 };
 
 async function main(tool: string, order: string): Promise<void> {
@@ -31,7 +31,7 @@ async function main(tool: string, order: string): Promise<void> {
 }
 
 main(process.argv[2] ?? "", process.argv[3] ?? "").catch((error: unknown) => {
-  // Whatever it left open, a tool that has failed is over: a courier that stays keeps its port from the next one.
+  // Whatever it left open, a tool that has failed is over: a transfer that stays keeps its port from the next one.
   process.stderr.write(`mooring toolbox: ${error instanceof Error ? error.message : String(error)}\n`, () =>
     process.exit(1),
   );

@@ -1,7 +1,7 @@
 /**
  * What the Cloudflare provider asks of `toolbox.js`, a program of the container image: `node toolbox.js <tool> '<order as JSON>'`,
  * and what it answers: one JSON document on standard output. A tool looks, signals or carries files, and ends; it holds
- * nothing, starts no wrapper, and carries no marks of its own (except a courier, which is residue while it works).
+ * nothing, starts no wrapper, and carries no marks of its own (except an archive transfer, which is residue while it works).
  *
  *   look       every live process of one session and generation, by its environment and its parents
  *   stop       TERM, grace, KILL, verified; says what is left of its aim, and who else of that generation is here
@@ -65,7 +65,7 @@ export const logsReport = z.object({ text: z.string(), last_written_ago_ms: z.in
  * On the standard input of `pack` and `unpack`: the secret must be neither in the environment nor in the arguments. Where they
  * listen is in the environment, as for a wrapper (MOORING_PORT, MOORING_BIND).
  */
-export const courierOrder = z.strictObject({
+export const archiveOrder = z.strictObject({
   /** Both sides prove it as a wrapper and its controller do (protocol/sandbox/wrapper.ts). */
   secret: z.string().min(32),
   directory: z.string(),
@@ -74,11 +74,11 @@ export const courierOrder = z.strictObject({
   /** Of `unpack`, for a member of a shared container: whose the directory and all that is in it will be. */
   owner: z.strictObject({ uid: z.int(), gid: z.int() }).optional(),
 });
-export type CourierOrder = z.infer<typeof courierOrder>;
+export type ArchiveOrder = z.infer<typeof archiveOrder>;
 
 /** `GET /sum` of `pack` once the archive was read to its end, and the answer of `PUT /archive` of `unpack`. */
-export const courierSum = z.object({ bytes: z.int().nonnegative(), sha256: z.string() });
-export type CourierSum = z.infer<typeof courierSum>;
+export const archiveSum = z.object({ bytes: z.int().nonnegative(), sha256: z.string() });
+export type ArchiveSum = z.infer<typeof archiveSum>;
 
 export const spaceOrder = z.strictObject({ directory: z.string() });
 export const spaceReport = z.union([
@@ -119,14 +119,14 @@ export const vacateOrder = z.strictObject({
 export const vacateReport = z.union([z.object({ freed_bytes: z.int().nonnegative() }), z.object({ kept: z.string() })]);
 
 /**
- * Where a wrapper listens inside the container, and a courier on the next one. The first pair is for a sandbox that has its container for
+ * Where a wrapper listens inside the container, and an archive transfer on the next port. The first pair is for a sandbox that has its container for
  * itself; each seat of a shared one has a pair of its own above it. The image exposes them all (Dockerfile).
  */
 export const wrapperPort = 8_700;
-export const courierPort = 8_701;
+export const transferPort = 8_701;
 /** In one shared container, ended and unremoved members included: several times as many as may be in it at once. */
 export const seatCount = 100;
 
-export function seatPorts(seat: number): { readonly wrapper: number; readonly courier: number } {
-  return { wrapper: wrapperPort + 2 * seat, courier: courierPort + 2 * seat };
+export function seatPorts(seat: number): { readonly wrapper: number; readonly transfer: number } {
+  return { wrapper: wrapperPort + 2 * seat, transfer: transferPort + 2 * seat };
 }

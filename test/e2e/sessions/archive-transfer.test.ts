@@ -11,25 +11,25 @@ import { until } from "../../support/until.ts";
 
 const secret = "c".repeat(64);
 let directory: string;
-let courier: ChildProcess;
+let transfer: ChildProcess;
 let url: string;
 
 beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), "mooring-courier-"));
+  directory = mkdtempSync(join(tmpdir(), "mooring-transfer-"));
   mkdirSync(join(directory, "workspace"));
   // More than any buffer between the two holds, so that a reader who leaves is noticed.
   writeFileSync(join(directory, "workspace", "large"), Buffer.alloc(32 * 1024 * 1024, 1));
   const port = (await freePort(0)) ?? 0;
   url = `http://127.0.0.1:${port}`;
-  courier = spawn("node", [join(repository, "wrapper/toolbox/main.ts"), "pack"], {
+  transfer = spawn("node", [join(repository, "wrapper/toolbox/main.ts"), "pack"], {
     env: { ...process.env, MOORING_PORT: String(port), MOORING_BIND: "127.0.0.1" },
     stdio: ["pipe", "ignore", "ignore"],
   });
-  courier.stdin?.end(JSON.stringify({ secret, directory: join(directory, "workspace"), patience_ms: 600_000 }));
+  transfer.stdin?.end(JSON.stringify({ secret, directory: join(directory, "workspace"), patience_ms: 600_000 }));
 });
 
 afterEach(() => {
-  courier.kill("SIGKILL");
+  transfer.kill("SIGKILL");
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -41,7 +41,7 @@ const call = async (method: string, path: string, signal?: AbortSignal): Promise
   });
 const ready = (): Promise<Response> => until("it listens", () => call("GET", "/ready").catch(() => null));
 const hasEnded = (): Promise<boolean> =>
-  until("it has ended", () => courier.exitCode !== null || courier.signalCode !== null);
+  until("it has ended", () => transfer.exitCode !== null || transfer.signalCode !== null);
 
 it("[BUG-21] says that it is ready with a body, because the runtime tears down a connection whose answer had none", async () => {
   const reply = await ready();

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { countVars } from "../../../src/config/config-vars.ts";
-import { courierPort, seatCount, seatPorts, wrapperPort } from "../../../src/protocol/sandbox/toolbox.ts";
+import { transferPort, seatCount, seatPorts, wrapperPort } from "../../../src/protocol/sandbox/toolbox.ts";
 import { freshDisk, instanceType } from "../../../src/sandbox/cloudflare/sdk/fresh-disk.ts";
 import { imageUser } from "../../../src/sandbox/cloudflare/sdk/job-user.ts";
 import { imagePaths } from "../../../src/sandbox/cloudflare/platform/toolbox-calls.ts";
@@ -40,8 +40,8 @@ it("the image has the user of jobs, by the number and with the home that its wra
 });
 
 it("the ports of the image are those that are called", () => {
-  expect(courierPort).toBe(wrapperPort + 1);
-  expect(dockerfile.match(/^EXPOSE (.+)$/m)?.[1]).toBe(`${wrapperPort}-${seatPorts(seatCount).courier}`);
+  expect(transferPort).toBe(wrapperPort + 1);
+  expect(dockerfile.match(/^EXPOSE (.+)$/m)?.[1]).toBe(`${wrapperPort}-${seatPorts(seatCount).transfer}`);
 });
 
 it("the directory of members' workspaces lets each to its own, and shows none the others", () => {

@@ -10,7 +10,7 @@ export interface FenceTerms {
   /** The platform ends a container that nobody renewed for this long. */
   readonly sleepAfterMs: number;
   readonly paths: ContainerPaths;
-  /** The address inside the container on which wrappers and couriers listen. */
+  /** The address inside the container on which wrappers and archive transfers listen. */
   readonly address: string;
   /** A shell command that ends the container from inside. */
   readonly endContainer: string;

@@ -3,7 +3,7 @@
  * others.
  */
 import type { ContainerId, SandboxId } from "../../../domain/state/ids.ts";
-import { courierPort, seatPorts, type ToolMember, wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
+import { transferPort, seatPorts, type ToolMember, wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
 import type { JobUser } from "../../../protocol/sandbox/wrapper.ts";
 import type { FenceDependencies } from "./fence-dependencies.ts";
 import type { Seat } from "../seats/roster.ts";
@@ -11,7 +11,7 @@ import type { Seat } from "../seats/roster.ts";
 export interface SandboxLayout {
   readonly workspace: string;
   readonly wrapperPort: number;
-  readonly courierPort: number;
+  readonly transferPort: number;
   /** The user of its jobs, and of nobody else in the container; null: the same user as everybody. */
   readonly user: number | null;
   /** The same, as its wrapper is told it. For an unshared container: only where the container allows it. */
@@ -28,7 +28,7 @@ export function layoutOf(who: Resident, { records, terms }: FenceDependencies): 
   if (who.container === undefined) {
     const { paths, loneJobUser } = terms;
     const jobUser = loneJobUser === null ? null : { ...loneJobUser, if_possible: true };
-    return { workspace: paths.workspace, wrapperPort, courierPort, user: null, jobUser };
+    return { workspace: paths.workspace, wrapperPort, transferPort, user: null, jobUser };
   }
   const seat = records.roster.seatOf(who.sandboxId);
   return seat === null ? null : seated(who, seat, terms);
@@ -44,7 +44,7 @@ function seated(who: Resident, { number }: Seat, terms: FenceDependencies["terms
   return {
     workspace: workspaceOf(who, { terms }),
     wrapperPort: ports.wrapper,
-    courierPort: ports.courier,
+    transferPort: ports.transfer,
     user,
     jobUser: user === null ? null : { uid: user, gid: user },
   };

@@ -3,7 +3,7 @@
  * needs a port. The exit code of tar proves that an archive is complete; the digest is of the bytes that passed through
  * this object.
  */
-import type { CourierSum } from "../../../protocol/sandbox/toolbox.ts";
+import type { ArchiveSum } from "../../../protocol/sandbox/toolbox.ts";
 import type { Digest, NativeCalls, SnapshotBucket } from "../platform/container-platform.ts";
 import { isSame, type SnapshotNames, upload } from "./snapshot-shelf.ts";
 import type { KeptFiles } from "./saving.ts";
@@ -23,12 +23,12 @@ export async function streamOut(
   directory: string,
   digest: Digest,
   signal: AbortSignal,
-): Promise<CourierSum> {
+): Promise<ArchiveSum> {
   const tar = await native.output([...packing, `--directory=${directory}`, "."]);
   // A tar that hangs would hold the upload past the time of the save. Killing it ends its stream.
   const stop = (): void => tar.kill();
   signal.addEventListener("abort", stop);
-  let sum: CourierSum;
+  let sum: ArchiveSum;
   try {
     sum = await upload(bucket, names, tar.stream, digest, signal);
   } catch (error) {

@@ -1,14 +1,14 @@
 /**
- * Saves the workspace to the bucket and restores it, through a courier: a program of the image that sends or receives
+ * Saves the workspace to the bucket and restores it, through an archive transfer: a program of the image that sends or receives
  * one tar on a port of the container and then ends. (docs/decisions/0010 says why not the SDK's backups.)
  *
  * Saves of one sandbox run one after another, so that a name is written once. Each member of a shared container has a
- * port for its own courier.
+ * port for its own transfer.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { SessionId } from "../../../domain/state/ids.ts";
 import { markers } from "../../../protocol/sandbox/markers.ts";
-import { courierSum, type CourierOrder, type CourierSum } from "../../../protocol/sandbox/toolbox.ts";
+import { archiveSum, type ArchiveOrder, type ArchiveSum } from "../../../protocol/sandbox/toolbox.ts";
 import { controllerToken, wrapperHeaders, wrapperProof } from "../../../protocol/sandbox/wrapper.ts";
 import type { LaunchOrder } from "../../agent-sandbox.ts";
 import type { SnapshotBucket } from "../platform/container-platform.ts";
@@ -34,16 +34,16 @@ import { quoted } from "../platform/toolbox-calls.ts";
 import { KeyedQueue } from "../../../calls/keyed-queue.ts";
 
 /** Node has to start and listen, which takes a while on a sixteenth of a core. */
-const courierReadyMs = 15_000;
-/** A courier that nobody talks to ends by itself after this long. */
-const courierPatienceMs = 60_000;
+const transferReadyMs = 15_000;
+/** A transfer that nobody talks to ends by itself after this long. */
+const transferPatienceMs = 60_000;
 const pollMs = 50;
-const courierEndMs = 2_000;
+const transferEndMs = 2_000;
 
 /** A snapshot that was acknowledged. */
 export interface KeptFiles {
   readonly names: SnapshotNames;
-  readonly sum: CourierSum;
+  readonly sum: ArchiveSum;
 }
 
 type Refused = Extract<ProviderResult<never>, { ok: false }>;
@@ -92,7 +92,7 @@ export class Saving {
     if (bucket === null) return noBucket;
     const restored =
       native === null
-        ? await this.#byCourier(order, layout, bucket, files, deadline)
+        ? await this.#byTransfer(order, layout, bucket, files, deadline)
         : await this.#ask(deadline, true, async () => {
             await streamIn(native, bucket, files, layout.workspace, platform.digest());
             return null;
@@ -106,20 +106,20 @@ export class Saving {
     return isSame(kept.value, files.sum) ? restored : failed("damaged", archiveDamaged, effect);
   }
 
-  async #byCourier(
+  async #byTransfer(
     order: LaunchOrder,
     layout: SandboxLayout,
     bucket: SnapshotBucket,
     files: KeptFiles,
     deadline: Deadline,
   ): Promise<ProviderResult<null>> {
-    const courier = await this.#courier("unpack", order, layout, deadline);
-    if (!courier.ok) return courier;
+    const transfer = await this.#startTransfer("unpack", order, layout, deadline);
+    if (!transfer.ok) return transfer;
     const came = await this.#ask(deadline, true, async (signal) => {
       const stored = await bucket.get(files.names.archive);
       if (stored === null) throw new Error(archiveMissing);
-      const reply = await courier.value.ask("PUT", "/archive", signal, stored.body);
-      return courierSum.parse(await reply.json());
+      const reply = await transfer.value.ask("PUT", "/archive", signal, stored.body);
+      return archiveSum.parse(await reply.json());
     });
     if (!came.ok) return came;
     if (isSame(came.value, files.sum)) return succeeded(null);
@@ -160,15 +160,15 @@ export class Saving {
       });
       return saved.ok ? saved.value : saved;
     }
-    const courier = await this.#courier("pack", { ...aim, instanceId: armed.instanceId }, layout, deadline);
-    if (!courier.ok) return courier;
+    const transfer = await this.#startTransfer("pack", { ...aim, instanceId: armed.instanceId }, layout, deadline);
+    if (!transfer.ok) return transfer;
     const saved = await this.#ask(deadline, true, async (signal) => {
-      const { body } = await courier.value.ask("GET", "/archive", signal);
+      const { body } = await transfer.value.ask("GET", "/archive", signal);
       if (body === null)
         throw new Error("The program that packs the workspace answered without a body, so nothing was saved.");
       const sent = await upload(bucket, names, body, platform.digest(), signal);
-      // Only the courier knows whether tar finished without a complaint.
-      const packed = courierSum.parse(await (await courier.value.ask("GET", "/sum", signal)).json());
+      // Only the transfer knows whether tar finished without a complaint.
+      const packed = archiveSum.parse(await (await transfer.value.ask("GET", "/sum", signal)).json());
       if (!isSame(sent, packed))
         throw new Error(
           "The archive arrived with another size or checksum than it was packed with, so it was not kept.",
@@ -176,9 +176,9 @@ export class Saving {
       return acknowledge(bucket, names, packed, await sumOf(bucket, names.archive, platform.digest()));
     });
     if (saved.ok) return saved.value;
-    // A courier left alone would keep its port until its patience is over, and the next save would fail too.
-    await limited(this.#dependencies.clock, courierEndMs, true, (signal) =>
-      courier.value.ask("DELETE", "/archive", signal),
+    // A transfer left alone would keep its port until its patience is over, and the next save would fail too.
+    await limited(this.#dependencies.clock, transferEndMs, true, (signal) =>
+      transfer.value.ask("DELETE", "/archive", signal),
     );
     return saved;
   }
@@ -197,24 +197,24 @@ export class Saving {
     return limited(this.#dependencies.clock, deadline.left(), changes, call);
   }
 
-  async #courier(
+  async #startTransfer(
     direction: "pack" | "unpack",
     whose: Pick<LaunchOrder, "sessionId" | "generation" | "instanceId">,
     layout: SandboxLayout,
     deadline: Deadline,
-  ): Promise<ProviderResult<Courier>> {
+  ): Promise<ProviderResult<ArchiveTransfer>> {
     const { platform, terms, ids } = this.#dependencies;
     const { paths } = terms;
     const secret = ids.secret();
-    const id = `courier-${ids.id()}`;
+    const id = `transfer-${ids.id()}`;
     const file = `${paths.state}/${id}.order`;
-    const order: CourierOrder = {
+    const order: ArchiveOrder = {
       secret,
       directory: layout.workspace,
-      patience_ms: courierPatienceMs,
+      patience_ms: transferPatienceMs,
     };
     const owner = direction === "pack" ? null : layout.jobUser;
-    const owned: CourierOrder = owner === null ? order : { ...order, owner: { uid: owner.uid, gid: owner.gid } };
+    const owned: ArchiveOrder = owner === null ? order : { ...order, owner: { uid: owner.uid, gid: owner.gid } };
     const hasOther = owner?.if_possible === true;
     const command = [
       ...(owner !== null && hasOther
@@ -227,7 +227,7 @@ export class Saving {
       [markers.instance]: whose.instanceId,
       [markers.generation]: String(whose.generation),
       [markers.role]: "job",
-      MOORING_PORT: String(layout.courierPort),
+      MOORING_PORT: String(layout.transferPort),
       MOORING_BIND: terms.address,
     };
     const started = await this.#ask(deadline, true, async () => {
@@ -235,13 +235,13 @@ export class Saving {
       await platform.startProcess(command, id, env);
     });
     if (!started.ok) return started;
-    const courier = new Courier(this.#dependencies, layout.courierPort, secret);
-    const until = deadlineIn(this.#dependencies.clock, Math.min(courierReadyMs, deadline.left()));
+    const transfer = new ArchiveTransfer(this.#dependencies, layout.transferPort, secret);
+    const until = deadlineIn(this.#dependencies.clock, Math.min(transferReadyMs, deadline.left()));
     while (until.left() > 0) {
       const ready = await limited(this.#dependencies.clock, until.left(), false, (signal) =>
-        courier.ask("GET", "/ready", signal),
+        transfer.ask("GET", "/ready", signal),
       );
-      if (ready.ok) return succeeded(courier);
+      if (ready.ok) return succeeded(transfer);
       await this.#dependencies.clock.sleep(Math.min(pollMs, until.left()));
     }
     return failed(
@@ -252,7 +252,7 @@ export class Saving {
   }
 }
 
-class Courier {
+class ArchiveTransfer {
   readonly #dependencies: FenceDependencies;
   readonly #port: number;
   readonly #secret: string;

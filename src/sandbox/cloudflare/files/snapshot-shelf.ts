@@ -7,7 +7,7 @@
  * sees the other.
  */
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
-import { courierSum, type CourierSum } from "../../../protocol/sandbox/toolbox.ts";
+import { archiveSum, type ArchiveSum } from "../../../protocol/sandbox/toolbox.ts";
 import { jsonOf } from "../../http-reply.ts";
 import type { StoredSnapshot } from "../../agent-sandbox.ts";
 import type { Digest, SnapshotBucket, UploadedPart } from "../platform/container-platform.ts";
@@ -48,10 +48,10 @@ export async function isRemoved(bucket: SnapshotBucket, names: SnapshotNames): P
  * null: the snapshot does not exist, or was removed. A row that cannot be understood throws, because it must not be
  * taken for absent.
  */
-export async function acknowledgement(bucket: SnapshotBucket, names: SnapshotNames): Promise<CourierSum | null> {
+export async function acknowledgement(bucket: SnapshotBucket, names: SnapshotNames): Promise<ArchiveSum | null> {
   if (await isRemoved(bucket, names)) return null;
   const stored = await bucket.get(names.acknowledged);
-  return stored === null ? null : courierSum.parse(jsonOf(await new Response(stored.body).text()));
+  return stored === null ? null : archiveSum.parse(jsonOf(await new Response(stored.body).text()));
 }
 
 /** Durable before it returns, whatever is being saved at that moment. */
@@ -79,7 +79,7 @@ export async function upload(
   stream: ReadableStream<Uint8Array>,
   digest: Digest,
   signal: AbortSignal,
-): Promise<CourierSum> {
+): Promise<ArchiveSum> {
   const multipart = await bucket.createMultipartUpload(names.archive);
   try {
     const parts: UploadedPart[] = [];
@@ -100,7 +100,7 @@ export async function upload(
 }
 
 /** Reads what is in the bucket now to its end. null: there is nothing. */
-export async function sumOf(bucket: SnapshotBucket, key: string, digest: Digest): Promise<CourierSum | null> {
+export async function sumOf(bucket: SnapshotBucket, key: string, digest: Digest): Promise<ArchiveSum | null> {
   const stored = await bucket.get(key);
   if (stored === null) return null;
   let bytes = 0;
@@ -115,8 +115,8 @@ export async function sumOf(bucket: SnapshotBucket, key: string, digest: Digest)
 export async function acknowledge(
   bucket: SnapshotBucket,
   names: SnapshotNames,
-  packed: CourierSum,
-  stored: CourierSum | null,
+  packed: ArchiveSum,
+  stored: ArchiveSum | null,
 ): Promise<ProviderResult<{ readonly bytes: number }>> {
   if (stored === null || !isSame(stored, packed)) {
     await bucket.delete([names.archive]);
@@ -132,7 +132,7 @@ export async function acknowledge(
   return failed("refused_retired", "That snapshot was deleted before, and its name is not used again.", "none");
 }
 
-export function isSame(one: CourierSum, other: CourierSum): boolean {
+export function isSame(one: ArchiveSum, other: ArchiveSum): boolean {
   return one.bytes === other.bytes && one.sha256 === other.sha256;
 }
 
