@@ -32,8 +32,8 @@ import type { SnapshotQuery } from "./snapshots/snapshot-rows.ts";
 import { snapshotViewOf } from "./snapshots/snapshot-view.ts";
 import type { TenantContainers } from "./containers/tenant-containers.ts";
 import { TenantCore } from "./tenant-core.ts";
-import { WebhookCourier } from "./webhooks/webhook-dispatcher.ts";
-import { WebhookDesk } from "./webhooks/webhook-registry.ts";
+import { WebhookDispatcher } from "./webhooks/webhook-dispatcher.ts";
+import { WebhookCommands } from "./webhooks/webhook-commands.ts";
 import type { WebhookPorts } from "./webhooks/webhook-ports.ts";
 import type { TenantWiring } from "./tenant-wiring.ts";
 import { TenantWork } from "./tenant-work.ts";
@@ -58,16 +58,19 @@ const answeredBy = {
   receipt: "receipts",
   sessionReceipts: "receipts",
   receiptChain: "receipts",
-  createWebhook: "desk",
-  webhooks: "desk",
-  webhook: "desk",
-  deleteWebhook: "desk",
-  rotateWebhook: "desk",
-  webhookDeliveries: "desk",
-  reseal: "desk",
+  createWebhook: "webhookCommands",
+  webhooks: "webhookCommands",
+  webhook: "webhookCommands",
+  deleteWebhook: "webhookCommands",
+  rotateWebhook: "webhookCommands",
+  webhookDeliveries: "webhookCommands",
+  reseal: "webhookCommands",
 } as const satisfies Partial<
   Readonly<
-    Record<keyof TenantApi, "core" | "desk" | "quota" | "budget" | "containers" | "snapshots" | "receipts" | "keys">
+    Record<
+      keyof TenantApi,
+      "core" | "webhookCommands" | "quota" | "budget" | "containers" | "snapshots" | "receipts" | "keys"
+    >
   >
 >;
 
@@ -79,7 +82,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       forwardMethods<TenantObject, HandedOn, typeof answeredBy>(this.prototype, answeredBy, (self) => {
         const core = self.#core;
         const { quota, budget, containers, snapshots, receipts, keys } = core;
-        return { core, desk: self.#desk, quota, budget, containers, snapshots, receipts, keys };
+        return { core, webhookCommands: self.#webhookCommands, quota, budget, containers, snapshots, receipts, keys };
       });
     }
 
@@ -87,7 +90,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     readonly #core: TenantCore;
     readonly #alarm: ObjectAlarm;
     readonly #keeper: AllowanceKeeper;
-    readonly #desk: WebhookDesk;
+    readonly #webhookCommands: WebhookCommands;
     readonly #snapshots: SnapshotKeeper;
     readonly #work: TenantWork;
 
@@ -109,8 +112,8 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       this.#snapshots = new SnapshotKeeper({ clock, logger, providers, callMs }, core, stored);
       const store: WebhookPorts["store"] = (body) => this.#stored(() => core.rows.write(body));
       const ports = { ...webhooks, rows: core.rows, store, tenant: () => this.#tenant(), clock, logger };
-      this.#desk = new WebhookDesk(ports);
-      const courier = new WebhookCourier(ports);
+      this.#webhookCommands = new WebhookCommands(ports);
+      const dispatcher = new WebhookDispatcher(ports);
       const notary = new Notary({
         sign: (statement) => this.#wiring.sign(statement),
         look: (body, empty) => core.rows.read(body, empty),
@@ -118,7 +121,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
         tenant: () => this.#tenant(),
         logger,
       });
-      const parts = { teller, courier, containers, notary, snapshots: this.#snapshots };
+      const parts = { teller, dispatcher, containers, notary, snapshots: this.#snapshots };
       this.#work = new TenantWork(this.#wiring, core, this.#alarm, parts, ctx.id.name ?? null);
       void this.#work.armIfLost();
     }
@@ -185,15 +188,15 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
     }
 
     changeWebhook(id: string, body: ChangeWebhook) {
-      return this.#armed(() => this.#desk.change(id, body));
+      return this.#armed(() => this.#webhookCommands.change(id, body));
     }
 
     testWebhook(id: string) {
-      return this.#armed(() => this.#desk.test(id));
+      return this.#armed(() => this.#webhookCommands.test(id));
     }
 
     redeliver(id: string, delivery: string) {
-      return this.#armed(() => this.#desk.redeliver(id, delivery));
+      return this.#armed(() => this.#webhookCommands.redeliver(id, delivery));
     }
 
     resolveContainer(...order: Parameters<TenantContainers["resolve"]>) {

@@ -13,11 +13,11 @@ import type { Notary } from "./receipts/chain-signer.ts";
 import type { SnapshotKeeper } from "./snapshots/snapshot-keeper.ts";
 import type { TenantCore } from "./tenant-core.ts";
 import type { TenantWiring } from "./tenant-wiring.ts";
-import type { WebhookCourier } from "./webhooks/webhook-dispatcher.ts";
+import type { WebhookDispatcher } from "./webhooks/webhook-dispatcher.ts";
 
 /** Control and the index are told again after this long when they did not confirm. */
 const tellAgainMs = 10_000;
-/** How soon the alarm takes over from a courier that was started beside an answer. */
+/** How soon the alarm takes over from a dispatcher that was started beside an answer. */
 const courierNetMs = 2_000;
 /** Armed before the handler does anything, in case it does not come to its end. */
 const alarmFallbackMs = 60_000;
@@ -32,7 +32,7 @@ function earliest(one: number | null, other: number | null): number | null {
 
 interface TenantDependencies {
   readonly teller: FleetTeller;
-  readonly courier: WebhookCourier;
+  readonly dispatcher: WebhookDispatcher;
   readonly containers: ContainerKeeper;
   readonly snapshots: SnapshotKeeper;
   readonly notary: Notary;
@@ -77,7 +77,7 @@ export class TenantWork {
       }),
       this.#part("overdue reservations", () => askOverdue(this.#wiring, this.#core)),
       this.#part("the month's budget", () => tellSpent(this.#wiring, this.#core)),
-      this.#part("webhooks", () => this.#dependencies.courier.run()),
+      this.#part("webhooks", () => this.#dependencies.dispatcher.run()),
       this.#part("signing receipts", () => this.#dependencies.notary.sign()),
     ]);
     try {
@@ -109,7 +109,7 @@ export class TenantWork {
   /** Starts what the last write made due, beside the answer. The alarm covers what fails. */
   kick(): void {
     if (this.#dependencies.teller.untold()) void this.#dependencies.teller.tell();
-    if (this.#dependencies.courier.due) void this.#dependencies.courier.run();
+    if (this.#dependencies.dispatcher.due) void this.#dependencies.dispatcher.run();
     if (this.#core.containers.due()) void this.#tendContainers();
     if (this.#dependencies.snapshots.due) void this.#part("snapshots", () => this.#dependencies.snapshots.work());
     if (this.#dependencies.notary.due) void this.#dependencies.notary.sign();
@@ -141,7 +141,7 @@ export class TenantWork {
 
   /** When the alarm is due. null: nothing waits. */
   nextWake(): number | null {
-    const hooks = this.#dependencies.courier.nextLook();
+    const hooks = this.#dependencies.dispatcher.nextLook();
     // Due deliveries are sent beside the answer. The alarm comes later, in case that fails.
     const later = hooks === null ? null : Math.max(hooks, this.#wiring.clock.now() + courierNetMs);
     const spent = this.#core.budget.spentAt();

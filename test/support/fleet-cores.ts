@@ -7,7 +7,7 @@ import type { Clock } from "../../src/runtime/clock-ids-logger.ts";
 import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import type { TenantApi } from "../../src/tenant/tenant-api.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
-import { WebhookDesk } from "../../src/tenant/webhooks/webhook-registry.ts";
+import { WebhookCommands } from "../../src/tenant/webhooks/webhook-commands.ts";
 import { instantSeals } from "./instant-seals.ts";
 import { nodeSql } from "./node-sql.ts";
 import { snapshotPort } from "./snapshot-port.ts";
@@ -35,11 +35,11 @@ export function controlFace(clock: Pick<Clock, "now">, maxSandboxes = 100): Flee
   return face([new ControlCore(nodeSql(), clock, { maxSandboxes })]) as FleetControlApi;
 }
 
-/** What the object's shell answers from the desk. Nothing is sent: that is the courier's, and there is none. */
+/** What the object's shell answers from the webhook commands. Nothing is sent: only a dispatcher sends, and there is none. */
 function webhookFace(core: TenantCore, tenant: TenantId, clock: Pick<Clock, "now">): Partial<TenantApi> {
   let minted = 0;
   const id = () => `id${String((minted += 1)).padStart(18, "0")}`;
-  const desk = new WebhookDesk({
+  const webhookCommands = new WebhookCommands({
     rows: core.rows,
     store: async (body) => core.rows.write(body),
     tenant: () => tenant,
@@ -52,16 +52,16 @@ function webhookFace(core: TenantCore, tenant: TenantId, clock: Pick<Clock, "now
     post: () => Promise.reject(new Error("nothing is sent here")),
   });
   return {
-    createWebhook: (body) => desk.createWebhook(body),
-    webhooks: async () => desk.webhooks(),
-    webhook: async (name) => desk.webhook(name),
-    changeWebhook: async (name, body) => desk.change(name, body),
-    deleteWebhook: async (name) => desk.deleteWebhook(name),
-    rotateWebhook: (name) => desk.rotateWebhook(name),
-    webhookDeliveries: async (name, query) => desk.webhookDeliveries(name, query),
-    testWebhook: async (name) => desk.test(name),
-    redeliver: async (name, delivery) => desk.redeliver(name, delivery),
-    reseal: () => desk.reseal(),
+    createWebhook: (body) => webhookCommands.createWebhook(body),
+    webhooks: async () => webhookCommands.webhooks(),
+    webhook: async (name) => webhookCommands.webhook(name),
+    changeWebhook: async (name, body) => webhookCommands.change(name, body),
+    deleteWebhook: async (name) => webhookCommands.deleteWebhook(name),
+    rotateWebhook: (name) => webhookCommands.rotateWebhook(name),
+    webhookDeliveries: async (name, query) => webhookCommands.webhookDeliveries(name, query),
+    testWebhook: async (name) => webhookCommands.test(name),
+    redeliver: async (name, delivery) => webhookCommands.redeliver(name, delivery),
+    reseal: () => webhookCommands.reseal(),
   };
 }
 

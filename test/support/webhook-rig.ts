@@ -9,8 +9,8 @@ import { rfc3339 } from "../../src/protocol/primitives.ts";
 import { type DeliveryView, webhookMessage } from "../../src/protocol/resources/tenant/webhooks.ts";
 import { quotaTerms } from "../../src/tenant/quota/quota.ts";
 import { TenantCore } from "../../src/tenant/tenant-core.ts";
-import { WebhookCourier } from "../../src/tenant/webhooks/webhook-dispatcher.ts";
-import { WebhookDesk } from "../../src/tenant/webhooks/webhook-registry.ts";
+import { WebhookDispatcher } from "../../src/tenant/webhooks/webhook-dispatcher.ts";
+import { WebhookCommands } from "../../src/tenant/webhooks/webhook-commands.ts";
 import type { PostOrder, PostOutcome, WebhookPorts } from "../../src/tenant/webhooks/webhook-ports.ts";
 import { instantSeals } from "./instant-seals.ts";
 import { nodeSql } from "./node-sql.ts";
@@ -36,17 +36,17 @@ export class WebhookRig {
   /** Sessions that do not answer. */
   silent = false;
   seals = instantSeals();
-  desk: WebhookDesk;
-  courier: WebhookCourier;
+  commands: WebhookCommands;
+  dispatcher: WebhookDispatcher;
   readonly #versions = new Map<string, number>();
   #minted = 0;
 
   constructor() {
-    [this.desk, this.courier] = this.reincarnate();
+    [this.commands, this.dispatcher] = this.reincarnate();
   }
 
   /** A new life over the same rows. */
-  reincarnate(): [WebhookDesk, WebhookCourier] {
+  reincarnate(): [WebhookCommands, WebhookDispatcher] {
     const id = () => `id${String((this.#minted += 1)).padStart(18, "0")}`;
     const ports: WebhookPorts = {
       rows: this.core.rows,
@@ -68,12 +68,12 @@ export class WebhookRig {
         return await this.receiver(order);
       },
     };
-    [this.desk, this.courier] = [new WebhookDesk(ports), new WebhookCourier(ports)];
-    return [this.desk, this.courier];
+    [this.commands, this.dispatcher] = [new WebhookCommands(ports), new WebhookDispatcher(ports)];
+    return [this.commands, this.dispatcher];
   }
 
   async webhook(events?: string[]): Promise<{ id: string; secret: string }> {
-    const made = await this.desk.createWebhook({ url, ...(events === undefined ? {} : { events }) });
+    const made = await this.commands.createWebhook({ url, ...(events === undefined ? {} : { events }) });
     if (!made.ok) throw new Error(made.problem.detail);
     return made.value;
   }
@@ -100,8 +100,8 @@ export class WebhookRig {
     const until = this.now + ms;
     for (let turns = 0; ; turns += 1) {
       if (turns > 10_000) throw new Error("it never comes to rest");
-      await this.courier.run();
-      const next = this.courier.nextLook();
+      await this.dispatcher.run();
+      const next = this.dispatcher.nextLook();
       if (next === null || next > until) break;
       this.now = Math.max(this.now, next);
     }
@@ -109,13 +109,13 @@ export class WebhookRig {
   }
 
   deliveries(id: string): readonly DeliveryView[] {
-    const page = this.desk.webhookDeliveries(id, all);
+    const page = this.commands.webhookDeliveries(id, all);
     if (!page.ok) throw new Error(page.problem.detail);
     return page.value.deliveries;
   }
 
   view(id: string) {
-    const read = this.desk.webhook(id);
+    const read = this.commands.webhook(id);
     if (!read.ok) throw new Error(read.problem.detail);
     return read.value;
   }

@@ -49,7 +49,7 @@ interface Lane {
   turn: number;
 }
 
-export class WebhookCourier {
+export class WebhookDispatcher {
   readonly #ports: WebhookPorts;
   /** By webhook. One for each that is active, or to which something is still under way. */
   readonly #lanes = new Map<string, Lane>();

@@ -1,6 +1,6 @@
 /**
  * The rows of a tenant's webhooks, and how much waits for each. All of it inside a transaction of the caller's. Secrets are
- * stored as they come: sealed (webhook-registry.ts).
+ * stored as they come: sealed (webhook-commands.ts).
  */
 import type { Sql, SqlRow } from "../../storage/sql.ts";
 

@@ -35,9 +35,9 @@ describe("what waits for a receiver that is down", () => {
     await rig.pass(minute);
     expect(rig.view(id).pending).toBe(80);
     const plans = plansOf(rig, () => {
-      rig.courier.nextLook();
+      rig.dispatcher.nextLook();
       rig.reported(one);
-      rig.courier.nextLook();
+      rig.dispatcher.nextLook();
     });
     const ofDeliveries = plans.filter(({ statement }) => /\bdelivery\b/.test(statement));
     expect(ofDeliveries.length).toBeGreaterThan(0);
@@ -74,10 +74,10 @@ describe("what waits for a receiver that is down", () => {
       await rig.pass(step * minute);
       holds();
       const ended = rig.deliveries(hooks[0]?.id ?? "").find((each) => each.state !== "pending");
-      if (step % 3 === 0 && ended !== undefined) rig.desk.redeliver(hooks[0]?.id ?? "", ended.id);
+      if (step % 3 === 0 && ended !== undefined) rig.commands.redeliver(hooks[0]?.id ?? "", ended.id);
       holds();
     }
-    rig.desk.change(hooks[1]?.id ?? "", { enabled: false });
+    rig.commands.change(hooks[1]?.id ?? "", { enabled: false });
     await rig.pass(9 * day);
     while (rig.core.prune());
     holds();
@@ -90,18 +90,18 @@ describe("a receiver that is slow", () => {
     const rig = new WebhookRig();
     const slowUrl = "https://slow.example.com/hook";
     await rig.webhook();
-    const slow = await rig.desk.createWebhook({ url: slowUrl });
+    const slow = await rig.commands.createWebhook({ url: slowUrl });
     if (!slow.ok) throw new Error(slow.problem.detail);
     const open: ((outcome: PostOutcome) => void)[] = [];
     rig.receiver = (order) =>
       order.url === slowUrl ? new Promise((resolve) => void open.push(resolve)) : Promise.resolve(taken);
     for (let index = 0; index < 20; index += 1) rig.happened(sessionId(`s${index}x`), "created", "running");
     // The slow one has answered nothing; everything is read, and the other receiver has it all.
-    const work = rig.courier.run();
+    const work = rig.dispatcher.run();
     await expect.poll(() => rig.posted.filter((order) => order.url === url).length).toBe(40);
     expect(rig.posted.filter((order) => order.url === slowUrl)).toHaveLength(2);
     rig.happened(other, "created");
-    void rig.courier.run();
+    void rig.dispatcher.run();
     await expect.poll(() => rig.told(other).length).toBe(1);
     expect(open).toHaveLength(2);
     // It takes them at last, and now rests between one and the next, one at a time.
@@ -120,7 +120,7 @@ describe("a receiver that is slow", () => {
     const rig = new WebhookRig();
     const made = [];
     for (let index = 0; index < 7; index += 1) {
-      const hook = await rig.desk.createWebhook({ url: `https://r${index}.example.com/hook` });
+      const hook = await rig.commands.createWebhook({ url: `https://r${index}.example.com/hook` });
       if (!hook.ok) throw new Error(hook.problem.detail);
       made.push(hook.value.id);
     }
@@ -128,7 +128,7 @@ describe("a receiver that is slow", () => {
     rig.receiver = () => new Promise((resolve) => void open.push(() => resolve(down)));
     rig.happened(one, "created");
     rig.happened(other, "created");
-    void rig.courier.run();
+    void rig.dispatcher.run();
     await expect.poll(() => open.length).toBe(6);
     // One connection each, although two of each receiver's queues are due.
     expect(new Set(rig.posted.map((order) => order.url)).size).toBe(6);

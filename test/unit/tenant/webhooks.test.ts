@@ -36,7 +36,7 @@ describe("what happened to a session", () => {
       type: "session.created",
       data: { session_id: one, sequence: 1, actor: "client" },
     });
-    expect(rig.courier.nextLook()).toBeNull();
+    expect(rig.dispatcher.nextLook()).toBeNull();
   });
 
   it("is sent for every kind of event that there is, and those for people to whoever asked for them by name [API-7]", async () => {
@@ -67,7 +67,7 @@ describe("what happened to a session", () => {
   it("costs a tenant without webhooks no row and no look", async () => {
     const rig = new WebhookRig();
     rig.happened(one, "created", "running");
-    expect(rig.courier.nextLook()).toBeNull();
+    expect(rig.dispatcher.nextLook()).toBeNull();
     expect(rig.sql.run("SELECT count(*) AS rows FROM webhook_session")[0]?.["rows"]).toBe(0);
   });
 
@@ -98,7 +98,7 @@ describe("what happened to a session", () => {
     rig.happened(one, "created");
     rig.events.delete(one);
     await rig.pass(minute);
-    expect(rig.courier.nextLook()).toBeNull();
+    expect(rig.dispatcher.nextLook()).toBeNull();
   });
 
   it("under an id that is used anew is told anew, with other message ids", async () => {
@@ -176,9 +176,9 @@ describe("a receiver that is down", () => {
     const asked = rig.posted.length;
     await rig.pass(day);
     expect(rig.posted).toHaveLength(asked);
-    expect(rig.courier.nextLook()).toBeNull();
+    expect(rig.dispatcher.nextLook()).toBeNull();
     rig.receiver = () => taken;
-    expect(rig.desk.change(id, { enabled: true })).toMatchObject({
+    expect(rig.commands.change(id, { enabled: true })).toMatchObject({
       ok: true,
       value: { status: "active", disabled: null },
     });
@@ -193,13 +193,13 @@ describe("a receiver that is down", () => {
     rig.receiver = (order) => (order.id.startsWith("evt_test") ? taken : down);
     rig.happened(one, "created");
     for (let days = 0; days < 5; days += 1) {
-      rig.desk.test(id);
+      rig.commands.test(id);
       await rig.pass(day);
     }
     const failed = rig.deliveries(id).find((each) => each.state === "failed");
     expect(failed).toMatchObject({ attempt_count: 12, next_attempt_at: null });
     rig.receiver = () => taken;
-    expect(rig.desk.redeliver(id, failed?.id ?? "")).toMatchObject({ ok: true, value: { state: "pending" } });
+    expect(rig.commands.redeliver(id, failed?.id ?? "")).toMatchObject({ ok: true, value: { state: "pending" } });
     await rig.pass(minute);
     const again = rig.deliveries(id).find((each) => each.id === failed?.id);
     expect(again).toMatchObject({ state: "delivered", attempt_count: 13, event_id: failed?.event_id });
@@ -228,7 +228,7 @@ describe("a crash", () => {
     const { id } = await rig.webhook();
     rig.receiver = () => new Promise<PostOutcome>(() => {});
     rig.happened(one, "created");
-    void rig.courier.run();
+    void rig.dispatcher.run();
     await expect.poll(() => rig.posted.length).toBe(1);
     rig.reincarnate();
     rig.receiver = () => taken;
@@ -242,7 +242,7 @@ describe("a crash", () => {
     await rig.webhook();
     rig.happened(one, "created");
     rig.reincarnate();
-    expect(rig.courier.nextLook()).not.toBeNull();
+    expect(rig.dispatcher.nextLook()).not.toBeNull();
     await rig.pass(minute);
     expect(rig.told(one)).toEqual([1]);
   });
@@ -255,22 +255,22 @@ describe("a webhook", () => {
     let answer: (outcome: PostOutcome) => void = () => {};
     rig.receiver = () => new Promise((resolve) => void (answer = resolve));
     rig.happened(one, "created", "running");
-    const turn = rig.courier.run();
+    const turn = rig.dispatcher.run();
     await expect.poll(() => rig.posted.length).toBe(1);
-    expect(rig.desk.deleteWebhook(id)).toEqual({ ok: true, value: null });
+    expect(rig.commands.deleteWebhook(id)).toEqual({ ok: true, value: null });
     answer(down);
     await turn;
     await rig.pass(day);
     expect(rig.posted).toHaveLength(1);
     expect(rig.sql.run("SELECT count(*) AS rows FROM delivery")[0]?.["rows"]).toBe(0);
-    expect(rig.desk.webhook(id)).toMatchObject({ ok: false, problem: { code: "not_found" } });
+    expect(rig.commands.webhook(id)).toMatchObject({ ok: false, problem: { code: "not_found" } });
   });
 
   it("shows its secret when it is made and when it is rotated, never else; for a day both sign [API-7] [SEC-3]", async () => {
     const rig = new WebhookRig();
     const { id, secret } = await rig.webhook();
     expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
-    const rotated = await rig.desk.rotateWebhook(id);
+    const rotated = await rig.commands.rotateWebhook(id);
     if (!rotated.ok) throw new Error(rotated.problem.detail);
     const { secret: next } = rotated.value;
     expect(next).not.toBe(secret);
@@ -282,10 +282,10 @@ describe("a webhook", () => {
     await rig.pass(minute);
     expect(rig.posted.at(-1)?.secrets).toEqual([next]);
     const read = JSON.stringify([
-      rig.desk.webhooks(),
+      rig.commands.webhooks(),
       rig.view(id),
       rig.deliveries(id),
-      rig.desk.change(id, { events: ["*"] }),
+      rig.commands.change(id, { events: ["*"] }),
     ]);
     const rows = JSON.stringify(["webhook", "delivery"].map((table) => rig.sql.run(`SELECT * FROM ${table}`)));
     for (const hidden of [secret, next]) {
@@ -299,14 +299,14 @@ describe("a webhook", () => {
     const { id } = await rig.webhook();
     rig.seals = instantSeals(["another"]);
     rig.reincarnate();
-    expect(await rig.desk.reseal()).toEqual({ current: 0, renewed: 0, unreadable: 1 });
+    expect(await rig.commands.reseal()).toEqual({ current: 0, renewed: 0, unreadable: 1 });
     rig.happened(one, "created");
     await rig.pass(minute);
     expect(rig.posted).toEqual([]);
     expect(rig.deliveries(id)[0]?.attempts[0]?.error).toContain("secret cannot be read");
     rig.seals = instantSeals(["another", "k1"]);
     rig.reincarnate();
-    expect(await rig.desk.reseal()).toEqual({ current: 0, renewed: 1, unreadable: 0 });
+    expect(await rig.commands.reseal()).toEqual({ current: 0, renewed: 1, unreadable: 0 });
     rig.seals = instantSeals(["another"]);
     rig.reincarnate();
     await rig.pass(60 * minute);
@@ -318,23 +318,23 @@ describe("a webhook", () => {
     const { id } = await rig.webhook();
     rig.seals = instantSeals([]);
     rig.reincarnate();
-    for (const reply of [await rig.desk.createWebhook({ url }), await rig.desk.rotateWebhook(id)]) {
+    for (const reply of [await rig.commands.createWebhook({ url }), await rig.commands.rotateWebhook(id)]) {
       expect(reply).toMatchObject({ ok: false, problem: { code: "secret_missing" } });
     }
-    expect(rig.desk.webhooks()).toHaveLength(1);
+    expect(rig.commands.webhooks()).toHaveLength(1);
   });
 
   it("to a private address is refused when it is made, when it is changed, and again before each attempt [API-7]", async () => {
     const rig = new WebhookRig();
     for (const bad of ["http://example.com/", "https://169.254.169.254/latest", "https://localhost/"]) {
-      const refused = await rig.desk.createWebhook({ url: bad });
+      const refused = await rig.commands.createWebhook({ url: bad });
       expect(refused).toMatchObject({
         ok: false,
         problem: { code: "validation_failed", errors: [{ pointer: "/url" }] },
       });
     }
     const { id } = await rig.webhook();
-    expect(rig.desk.change(id, { url: "https://10.0.0.1/" })).toMatchObject({ ok: false });
+    expect(rig.commands.change(id, { url: "https://10.0.0.1/" })).toMatchObject({ ok: false });
     // As a deployment would have left it that allowed such addresses before.
     rig.core.rows.write((sql) => sql.run("UPDATE webhook SET url = 'https://127.0.0.1/'"));
     rig.happened(one, "created");
@@ -346,7 +346,7 @@ describe("a webhook", () => {
   it("is one of ten at most, and its log one of a week [SEC-4]", async () => {
     const rig = new WebhookRig();
     for (let made = 0; made < 10; made += 1) await rig.webhook();
-    expect(await rig.desk.createWebhook({ url })).toMatchObject({
+    expect(await rig.commands.createWebhook({ url })).toMatchObject({
       ok: false,
       problem: { code: "quota_exhausted", limit: 10, used: 10 },
     });
@@ -366,7 +366,7 @@ describe("a webhook", () => {
     await rig.pass(minute);
     const seen: string[] = [];
     for (let before: number | null = null, pages = 0; pages < 10; pages += 1) {
-      const page = rig.desk.webhookDeliveries(id, { limit: 10, before, state: "delivered" });
+      const page = rig.commands.webhookDeliveries(id, { limit: 10, before, state: "delivered" });
       if (!page.ok) throw new Error(page.problem.detail);
       seen.push(...page.value.deliveries.map((each) => each.event_id));
       before = page.value.next;

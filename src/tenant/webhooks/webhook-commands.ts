@@ -35,7 +35,7 @@ const noKey = refuse({
     "This Mooring has no ENV_ENCRYPTION_KEY, so the secret of a webhook could not be kept safely and nothing was made. Its operator sets it with `wrangler secret put ENV_ENCRYPTION_KEY`.",
 });
 
-export class WebhookDesk {
+export class WebhookCommands {
   readonly #ports: WebhookPorts;
 
   constructor(ports: WebhookPorts) {
