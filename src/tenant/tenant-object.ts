@@ -26,7 +26,7 @@ import { AllowanceKeeper, type Stored } from "./quota/allowance-keeper.ts";
 import { ContainerKeeper } from "./containers/container-keeper.ts";
 import type { TenantApi } from "./tenant-api.ts";
 import { FleetTeller } from "./quota/fleet-reporter.ts";
-import { Notary } from "./receipts/chain-signer.ts";
+import { ChainSigner } from "./receipts/chain-signer.ts";
 import { SnapshotKeeper } from "./snapshots/snapshot-keeper.ts";
 import type { SnapshotQuery } from "./snapshots/snapshot-rows.ts";
 import { snapshotViewOf } from "./snapshots/snapshot-view.ts";
@@ -114,14 +114,14 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       const ports = { ...webhooks, rows: core.rows, store, tenant: () => this.#tenant(), clock, logger };
       this.#webhookCommands = new WebhookCommands(ports);
       const dispatcher = new WebhookDispatcher(ports);
-      const notary = new Notary({
+      const chainSigner = new ChainSigner({
         sign: (statement) => this.#wiring.sign(statement),
         look: (body, empty) => core.rows.read(body, empty),
         store,
         tenant: () => this.#tenant(),
         logger,
       });
-      const parts = { teller, dispatcher, containers, notary, snapshots: this.#snapshots };
+      const parts = { teller, dispatcher, containers, chainSigner, snapshots: this.#snapshots };
       this.#work = new TenantWork(this.#wiring, core, this.#alarm, parts, ctx.id.name ?? null);
       void this.#work.armIfLost();
     }

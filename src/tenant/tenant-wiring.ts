@@ -6,7 +6,7 @@ import type { CountsPort } from "../fleet/shard/shard-api.ts";
 import type { AgentSandbox } from "../sandbox/agent-sandbox.ts";
 import type { Clock, Ids, Logger } from "../runtime/clock-ids-logger.ts";
 import type { QuotaTerms } from "./quota/quota.ts";
-import type { NotaryPorts } from "./receipts/chain-signer.ts";
+import type { ChainSignerPorts } from "./receipts/chain-signer.ts";
 import type { WebhookPorts } from "./webhooks/webhook-ports.ts";
 
 export interface TenantWiring {
@@ -24,6 +24,6 @@ export interface TenantWiring {
   /** The tenant's budget for the month is used up. May throw or hang. */
   budgetSpent(sessionId: SessionId): Promise<{ readonly known: boolean }>;
   /** A statement of the chain; null: no signing key is configured. */
-  readonly sign: NotaryPorts["sign"];
+  readonly sign: ChainSignerPorts["sign"];
   readonly webhooks: Pick<WebhookPorts, "seals" | "ids" | "terms" | "events" | "post">;
 }

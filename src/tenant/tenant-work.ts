@@ -9,7 +9,7 @@ import { askOverdue } from "./ask-overdue.ts";
 import type { ContainerKeeper } from "./containers/container-keeper.ts";
 import type { FleetTeller } from "./quota/fleet-reporter.ts";
 import { tellSpent } from "./quota/notify-budget-spent.ts";
-import type { Notary } from "./receipts/chain-signer.ts";
+import type { ChainSigner } from "./receipts/chain-signer.ts";
 import type { SnapshotKeeper } from "./snapshots/snapshot-keeper.ts";
 import type { TenantCore } from "./tenant-core.ts";
 import type { TenantWiring } from "./tenant-wiring.ts";
@@ -35,7 +35,7 @@ interface TenantDependencies {
   readonly dispatcher: WebhookDispatcher;
   readonly containers: ContainerKeeper;
   readonly snapshots: SnapshotKeeper;
-  readonly notary: Notary;
+  readonly chainSigner: ChainSigner;
 }
 
 export class TenantWork {
@@ -78,7 +78,7 @@ export class TenantWork {
       this.#part("overdue reservations", () => askOverdue(this.#wiring, this.#core)),
       this.#part("the month's budget", () => tellSpent(this.#wiring, this.#core)),
       this.#part("webhooks", () => this.#dependencies.dispatcher.run()),
-      this.#part("signing receipts", () => this.#dependencies.notary.sign()),
+      this.#part("signing receipts", () => this.#dependencies.chainSigner.sign()),
     ]);
     try {
       // After a part that failed the fallback stands, unless something is due before it.
@@ -112,7 +112,7 @@ export class TenantWork {
     if (this.#dependencies.dispatcher.due) void this.#dependencies.dispatcher.run();
     if (this.#core.containers.due()) void this.#tendContainers();
     if (this.#dependencies.snapshots.due) void this.#part("snapshots", () => this.#dependencies.snapshots.work());
-    if (this.#dependencies.notary.due) void this.#dependencies.notary.sign();
+    if (this.#dependencies.chainSigner.due) void this.#dependencies.chainSigner.sign();
   }
 
   /** Never rejects, and begins after the write that made it due. */
@@ -151,7 +151,7 @@ export class TenantWork {
       earliest,
       this.#core.nextLook(),
     );
-    if (!this.#dependencies.teller.untold() && !this.#dependencies.notary.due) return look;
+    if (!this.#dependencies.teller.untold() && !this.#dependencies.chainSigner.due) return look;
     const again = this.#wiring.clock.now() + tellAgainMs;
     return look === null ? again : Math.min(look, again);
   }

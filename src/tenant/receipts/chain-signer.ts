@@ -5,7 +5,7 @@ import type { Logger } from "../../runtime/clock-ids-logger.ts";
 import type { Sql } from "../../storage/sql.ts";
 import { firstUnsigned, keepSigned, unsignedCount } from "./chain-rows.ts";
 
-export interface NotaryPorts {
+export interface ChainSignerPorts {
   /** null: no signing key is configured. */
   sign(statement: SignedReceiptView["statement"]): Promise<SignedReceiptView | null>;
   /** The tenant's tables; of a tenant that never was: `empty`. */
@@ -19,13 +19,13 @@ export interface NotaryPorts {
 /** Some ms each. What is left follows with the next wake. */
 const atOnce = 100;
 
-export class Notary {
-  readonly #ports: NotaryPorts;
+export class ChainSigner {
+  readonly #ports: ChainSignerPorts;
   #signing = false;
   /** A tenant without a key is not asked again and again: a deploy that brings one makes a new object. */
   #withoutKey = false;
 
-  constructor(ports: NotaryPorts) {
+  constructor(ports: ChainSignerPorts) {
     this.#ports = ports;
   }
 

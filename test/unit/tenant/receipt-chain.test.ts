@@ -5,7 +5,7 @@ import type { ReceiptBody, SignedReceiptView } from "../../../src/protocol/resou
 import { receiptSigner } from "../../../src/receipts/signer.ts";
 import { verifyReceipts } from "../../../src/receipts/verify.ts";
 import { keepSigned } from "../../../src/tenant/receipts/chain-rows.ts";
-import { Notary } from "../../../src/tenant/receipts/chain-signer.ts";
+import { ChainSigner } from "../../../src/tenant/receipts/chain-signer.ts";
 import { quotaTerms } from "../../../src/tenant/quota/quota.ts";
 import { receiptRetentionMs } from "../../../src/tenant/apply-report.ts";
 import { TenantCore } from "../../../src/tenant/tenant-core.ts";
@@ -22,8 +22,8 @@ describe("a tenant's chain of receipts", () => {
   let tenant: TenantCore;
   let keyIsSet: boolean;
 
-  const notary = () =>
-    new Notary({
+  const chainSigner = () =>
+    new ChainSigner({
       sign: async (statement) => (keyIsSet ? ((await signer.sign(statement)) as SignedReceiptView) : null),
       look: (body, empty) => tenant.rows.read(body, empty),
       store: async (body) => tenant.rows.write(body),
@@ -46,7 +46,7 @@ describe("a tenant's chain of receipts", () => {
     close(b, 1, 1);
     close(a, 2, 1, "another text, later");
     close(a, 3, 2);
-    await notary().sign();
+    await chainSigner().sign();
     const chain = tenant.receipts.receiptChain(0, 10);
     expect(chain.data.map((each) => each.statement.evidence)).toEqual([`${a} 1`, `${b} 1`, `${a} 2`]);
     expect(chain).toMatchObject({ next_cursor: null, head: { sequence: 3, hash: chain.data[2]!.hash }, unsigned: 0 });
@@ -56,7 +56,7 @@ describe("a tenant's chain of receipts", () => {
 
   it("[EVI-1] a row that is deleted from the chain shows, also when it is the last", async () => {
     for (const count of [1, 2, 3]) close(a, count, count);
-    await notary().sign();
+    await chainSigner().sign();
     const keys = await signer.publicKeys();
     sql.run("DELETE FROM statement WHERE sequence = 2");
     expect((await verifyReceipts(tenant.receipts.receiptChain(0, 10).data, keys)).faults).toMatchObject([
@@ -67,7 +67,7 @@ describe("a tenant's chain of receipts", () => {
     expect(cut.data.at(-1)?.hash).not.toBe(cut.head?.hash);
     // What comes next names the one that is gone.
     close(a, 9, 9);
-    await notary().sign();
+    await chainSigner().sign();
     expect((await verifyReceipts(tenant.receipts.receiptChain(0, 10).data, keys)).ok).toBe(false);
   });
 
@@ -75,19 +75,19 @@ describe("a tenant's chain of receipts", () => {
     keyIsSet = false;
     close(a, 1, 1);
     close(a, 2, 2);
-    const waiting = notary();
+    const waiting = chainSigner();
     expect(waiting.due).toBe(true);
     await waiting.sign();
     expect(waiting.due).toBe(false);
     expect(tenant.receipts.receiptChain(0, 10)).toMatchObject({ data: [], unsigned: 2, head: null });
     keyIsSet = true;
-    await notary().sign();
+    await chainSigner().sign();
     expect(tenant.receipts.receiptChain(0, 10)).toMatchObject({ unsigned: 0, head: { sequence: 2 } });
   });
 
   it("pages in the order of the sequence, and forgets from the oldest on without ever giving a sequence twice", async () => {
     for (const count of [1, 2, 3]) close(a, count, count);
-    await notary().sign();
+    await chainSigner().sign();
     const first = tenant.receipts.receiptChain(0, 2);
     expect(first.next_cursor).toBe("2");
     expect(tenant.receipts.receiptChain(2, 2).data.map((each) => each.statement.sequence)).toEqual([3]);
@@ -95,28 +95,28 @@ describe("a tenant's chain of receipts", () => {
     for (let round = 0; round < 5 && tenant.prune(); round += 1);
     expect(tenant.receipts.receiptChain(0, 10)).toMatchObject({ data: [], head: { sequence: 3 } });
     close(b, 1, 1);
-    await notary().sign();
+    await chainSigner().sign();
     const [next] = tenant.receipts.receiptChain(0, 10).data;
     expect(next?.statement).toMatchObject({ sequence: 4, previous: first.head?.hash });
   });
 
   it("[EVI-1] what nobody could sign yet is never forgotten, however old it is", async () => {
     close(a, 1, 1);
-    await notary().sign();
+    await chainSigner().sign();
     keyIsSet = false;
     close(a, 2, 2);
-    await notary().sign();
+    await chainSigner().sign();
     now += receiptRetentionMs + 1;
     for (let round = 0; round < 5 && tenant.prune(); round += 1);
     expect(tenant.receipts.receiptChain(0, 10)).toMatchObject({ data: [], unsigned: 1 });
     keyIsSet = true;
-    await notary().sign();
+    await chainSigner().sign();
     expect(tenant.receipts.receiptChain(0, 10).data.map(({ statement }) => statement.sequence)).toEqual([2]);
   });
 
   it("[EVI-1] a receipt is forgotten together with its statement; one that is in no chain, when it is old", async () => {
     close(a, 1, 1);
-    await notary().sign();
+    await chainSigner().sign();
     keyIsSet = false;
     close(a, 2, 2);
     tenant.report(report(b, 1, { leases: [lease(b, 1, "closed")] }));
@@ -134,7 +134,7 @@ describe("a tenant's chain of receipts", () => {
     // The statement of the second cannot be signed yet.
     expect(known()).toEqual([false, true, false]);
     keyIsSet = true;
-    await notary().sign();
+    await chainSigner().sign();
     for (let round = 0; round < 5 && tenant.prune(); round += 1);
     expect(known()).toEqual([false, false, false]);
   });
@@ -157,8 +157,8 @@ describe("a tenant's chain of receipts", () => {
 
   it("two that sign at once make one chain", async () => {
     for (const count of [1, 2, 3, 4]) close(a, count, count);
-    await Promise.all([notary().sign(), notary().sign()]);
-    await notary().sign();
+    await Promise.all([chainSigner().sign(), chainSigner().sign()]);
+    await chainSigner().sign();
     const { data } = tenant.receipts.receiptChain(0, 10);
     expect(await verifyReceipts(data, await signer.publicKeys())).toMatchObject({ ok: true, checked: 4 });
   });
