@@ -9,7 +9,7 @@ import type { AdminAct } from "../fleet/control/control-api.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import { ask, briefly } from "./backend.ts";
 import { refused } from "./answer/problem.ts";
-import type { AdminAsk } from "./route.ts";
+import type { AdminContext } from "./route.ts";
 
 export type Act = Pick<AdminAct, "action" | "target" | "reason">;
 
@@ -24,34 +24,34 @@ const lost: Problem = {
 };
 
 export async function acted<T>(
-  from: AdminAsk,
+  context: AdminContext,
   act: Act,
   body: () => Promise<Reply<T>>,
   outcome: (value: T) => string,
 ): Promise<Reply<T>> {
-  const entry = { actor: "admin", ...act, requestId: from.requestId };
-  const asked = await ask("write", from.log, async (): Promise<Reply<unknown>> => {
-    return { ok: true, value: await from.backend.control().log({ ...entry, outcome: "asked" }) };
+  const entry = { actor: "admin", ...act, requestId: context.requestId };
+  const asked = await ask("write", context.log, async (): Promise<Reply<unknown>> => {
+    return { ok: true, value: await context.backend.control().log({ ...entry, outcome: "asked" }) };
   });
   if (!asked.ok) return refused(unlogged);
-  return await ended(from, act, body, outcome);
+  return await ended(context, act, body, outcome);
 }
 
 export async function ended<T>(
-  from: AdminAsk,
+  context: AdminContext,
   act: Act,
   body: () => Promise<Reply<T>>,
   outcome: (value: T) => string,
 ): Promise<Reply<T>> {
   const reply = await body().catch((error: unknown): Reply<T> => {
-    from.log.error("fleet act failed", { action: act.action, request_id: from.requestId, error: briefly(error) });
+    context.log.error("fleet act failed", { action: act.action, request_id: context.requestId, error: briefly(error) });
     return refused(lost);
   });
-  const entry = { actor: "admin", ...act, requestId: from.requestId };
+  const entry = { actor: "admin", ...act, requestId: context.requestId };
   const words = reply.ok ? outcome(reply.value) : reply.problem.code;
-  if (!(await logged(from, { ...entry, outcome: words }))) {
+  if (!(await logged(context, { ...entry, outcome: words }))) {
     const { action, target, reason } = act;
-    from.log.warn("not in the admin log", { action, target, reason, request_id: from.requestId, outcome: words });
+    context.log.warn("not in the admin log", { action, target, reason, request_id: context.requestId, outcome: words });
   }
   return reply;
 }
@@ -59,9 +59,9 @@ export async function ended<T>(
 const logMs = 3_000;
 
 /** Bounded: a control that hangs must not keep the answer from the operator. */
-async function logged(from: AdminAsk, entry: AdminAct): Promise<boolean> {
+async function logged(context: AdminContext, entry: AdminAct): Promise<boolean> {
   try {
-    return (await bounded(from.clock, logMs, () => from.backend.control().log(entry))) !== timedOut;
+    return (await bounded(context.clock, logMs, () => context.backend.control().log(entry))) !== timedOut;
   } catch {
     return false;
   }
@@ -69,10 +69,10 @@ async function logged(from: AdminAsk, entry: AdminAct): Promise<boolean> {
 
 /** A read of control; its silence is a 503. */
 export async function askControl<T>(
-  from: AdminAsk,
-  read: (control: ReturnType<AdminAsk["backend"]["control"]>) => Promise<T>,
+  context: AdminContext,
+  read: (control: ReturnType<AdminContext["backend"]["control"]>) => Promise<T>,
 ): Promise<Reply<T>> {
-  return await ask("read", from.log, async (): Promise<Reply<T>> => {
-    return { ok: true, value: await read(from.backend.control()) };
+  return await ask("read", context.log, async (): Promise<Reply<T>> => {
+    return { ok: true, value: await read(context.backend.control()) };
   });
 }

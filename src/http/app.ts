@@ -16,7 +16,7 @@ import { sandboxRoutes } from "./compat/e2b/sandboxes.ts";
 import { runbookRoutes } from "./compat/runbook.ts";
 import { lacksRight } from "./guard/auth.ts";
 import { RequestGate } from "./guard/request-gate.ts";
-import type { Ask, Route, Surroundings } from "./route.ts";
+import type { RequestContext, Route, Surroundings } from "./route.ts";
 import { adminRoutes } from "./routes/operator/admin.ts";
 import { alertRoutes } from "./routes/operator/alerts.ts";
 import { attentionRoutes } from "./routes/operator/attention.ts";
@@ -184,12 +184,12 @@ async function answer(route: Route, c: Context<Variables>, around: Surroundings,
   const { reading, ...rest } = around;
   const request = c.req.raw;
   const { requestId, trace } = c.var.seen;
-  const ask: Ask = { ...rest, request, requestId, param: (name) => c.req.param(name) ?? "" };
+  const context: RequestContext = { ...rest, request, requestId, param: (name) => c.req.param(name) ?? "" };
   const surface = surfaceOf(c.req.path);
   const refuse = (what: Problem) => surface.refuse(what, { requestId, now: around.clock.now(), url: request.url });
   if (route.access === "open") {
     const isOperator = async () => request.headers.has("authorization") && (await gate.admin(request)).ok;
-    return await route.handle({ ...ask, reading, isOperator, gate });
+    return await route.handle({ ...context, reading, isOperator, gate });
   }
   if (!reading.ok) return refuse(misconfigured);
   const { config } = reading;
@@ -197,7 +197,7 @@ async function answer(route: Route, c: Context<Variables>, around: Surroundings,
     const admin = await gate.admin(request);
     if (!admin.ok) return refuse(admin.problem);
     const sent = await bodyOf(route, request, config);
-    return sent.ok ? await route.handle({ ...ask, request: sent.value, config }) : refuse(sent.problem);
+    return sent.ok ? await route.handle({ ...context, request: sent.value, config }) : refuse(sent.problem);
   }
   const { tenant, headers } = await gate.tenant(request, surface, route.access);
   c.var.seen.headers = headers;
@@ -208,7 +208,7 @@ async function answer(route: Route, c: Context<Variables>, around: Surroundings,
   const sent = await bodyOf(route, request, config);
   if (!sent.ok) return refuse(sent.problem);
   const caller = { ...tenant.value, requestId, traceparent: trace.traceparent };
-  return await route.handle({ ...ask, request: sent.value, config, caller });
+  return await route.handle({ ...context, request: sent.value, config, caller });
 }
 
 /** A route that takes no body leaves it unread, as ever; one that takes a stream passes it on. */

@@ -7,7 +7,7 @@ import { inLanes } from "../calls/in-lanes.ts";
 import type { Reply } from "../protocol/problem.ts";
 import { briefly } from "./backend.ts";
 import { refused } from "./answer/problem.ts";
-import type { Ask } from "./route.ts";
+import type { RequestContext } from "./route.ts";
 
 /** A healthy answer takes some ms, a shard that builds its rows some seconds. */
 const askMs = 10_000;
@@ -16,7 +16,7 @@ const atOnce = 6;
 
 /** In the order of `targets`. Reads only: each is sent once more when it fails. */
 export async function askAll<A, T>(
-  from: Ask,
+  context: RequestContext,
   targets: readonly A[],
   what: (target: A) => string,
   call: (target: A) => Promise<T>,
@@ -27,10 +27,10 @@ export async function askAll<A, T>(
     // One is enough to refuse the whole.
     if (silent.length > 0) return;
     try {
-      answers[index] = await inTime(from, () => call(target)).catch(() => inTime(from, () => call(target)));
+      answers[index] = await inTime(context, () => call(target)).catch(() => inTime(context, () => call(target)));
     } catch (error) {
       silent.push(what(target));
-      from.log.warn("fan-out met silence", { target: what(target), error: briefly(error) });
+      context.log.warn("fan-out met silence", { target: what(target), error: briefly(error) });
     }
   });
   if (silent.length === 0) return { ok: true, value: answers };
@@ -40,8 +40,8 @@ export async function askAll<A, T>(
   });
 }
 
-async function inTime<T>(from: Ask, call: () => Promise<T>): Promise<T> {
-  const answer = await bounded(from.clock, askMs, call);
+async function inTime<T>(context: RequestContext, call: () => Promise<T>): Promise<T> {
+  const answer = await bounded(context.clock, askMs, call);
   if (answer === timedOut) throw new Error(`one of the objects asked did not answer within ${askMs} ms`);
   return answer;
 }

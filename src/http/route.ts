@@ -27,31 +27,31 @@ export interface Surroundings {
 }
 
 /** What every handler gets. */
-export interface Ask extends Omit<Surroundings, "reading"> {
+export interface RequestContext extends Omit<Surroundings, "reading"> {
   readonly request: Request;
   readonly requestId: string;
   /** The decoded segments named in the path; "" for one that is not there. */
   readonly param: (name: string) => string;
 }
-export interface OpenAsk extends Ask {
+export interface OpenContext extends RequestContext {
   readonly reading: ConfigReading;
   /** Whether the request carries the admin token. A failure counts against its address, as on any admin route. */
   readonly isOperator: () => Promise<boolean>;
   readonly gate: RequestGate;
 }
-export interface AdminAsk extends Ask {
+export interface AdminContext extends RequestContext {
   readonly config: Config;
 }
-export interface TenantAsk extends Ask {
+export interface TenantContext extends RequestContext {
   readonly config: Config;
   readonly caller: Caller;
 }
 
-interface AskOf {
-  readonly open: OpenAsk;
-  readonly admin: AdminAsk;
-  readonly tenant: TenantAsk;
-  readonly sandbox: TenantAsk;
+interface ContextOf {
+  readonly open: OpenContext;
+  readonly admin: AdminContext;
+  readonly tenant: TenantContext;
+  readonly sandbox: TenantContext;
 }
 
 /**
@@ -59,7 +59,7 @@ interface AskOf {
  * against it: a status, a field, a problem code or a header that it does not name fails them.
  */
 export interface Served<A extends Access> extends Contract<A> {
-  readonly handle: (ask: AskOf[A]) => Promise<Response>;
+  readonly handle: (context: ContextOf[A]) => Promise<Response>;
 }
 export type Route = Served<"open"> | Served<"admin"> | Served<"tenant"> | Served<"sandbox">;
 
@@ -85,23 +85,23 @@ export async function taggedJson(
   return jsonText(status, text, { etag: await entityTag(etag, text), ...headers });
 }
 
-export function problem(from: Ask, what: Problem): Response {
-  return problemResponse(what, { requestId: from.requestId, now: from.clock.now(), url: from.request.url });
+export function problem(context: RequestContext, what: Problem): Response {
+  return problemResponse(what, { requestId: context.requestId, now: context.clock.now(), url: context.request.url });
 }
 
 /** The id in the path. One that cannot be an id is not found: no object is ever made for it. */
-function sessionIdOf(from: Ask): SessionId | null {
-  const id = from.param("id");
+function sessionIdOf(context: RequestContext): SessionId | null {
+  const id = context.param("id");
   return sessionIdPattern.test(id) ? (id as SessionId) : null;
 }
 
 /** One call to the session that the path names. */
 export async function askSession<T>(
-  from: Ask,
+  context: RequestContext,
   how: "read" | "write",
   call: (session: SessionApi) => Promise<Reply<T>>,
 ): Promise<Reply<T>> {
-  const id = sessionIdOf(from);
+  const id = sessionIdOf(context);
   if (id === null) return refused(sessionNotFound);
-  return await ask(how, from.log, () => call(from.backend.session(id)));
+  return await ask(how, context.log, () => call(context.backend.session(id)));
 }

@@ -5,12 +5,15 @@ import { rfc3339 } from "../../protocol/primitives.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import type { TenantUsageView } from "../../protocol/resources/operator/fleet.ts";
 import { askAll } from "../fan-out.ts";
-import type { AdminAsk, TenantAsk } from "../route.ts";
+import type { AdminContext, TenantContext } from "../route.ts";
 
-export async function usageOf(from: AdminAsk | TenantAsk, tenant: TenantId): Promise<Reply<TenantUsageView>> {
-  const registry = from.backend.tenant(tenant);
+export async function usageOf(
+  context: AdminContext | TenantContext,
+  tenant: TenantId,
+): Promise<Reply<TenantUsageView>> {
+  const registry = context.backend.tenant(tenant);
   const reply = await askAll(
-    from,
+    context,
     [tenant],
     () => `the registry of ${tenant}`,
     async () => {
@@ -34,7 +37,7 @@ export async function usageOf(from: AdminAsk | TenantAsk, tenant: TenantId): Pro
         cost: month.nanos / nanosPerUnit,
         cost_per_hour: (month.nanosPerSecond * 3_600) / nanosPerUnit,
         max_cost: month.maxNanos === null ? null : month.maxNanos / nanosPerUnit,
-        currency: from.config.policy.prices.currency,
+        currency: context.config.policy.prices.currency,
       },
       usage: usage.figures.map(({ status, provider, ms }) => ({ status, provider, seconds: ms / 1_000 })),
       total_seconds: usage.figures.reduce((sum, { ms }) => sum + ms, 0) / 1_000,

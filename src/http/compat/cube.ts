@@ -10,7 +10,7 @@ import { sessionIdPattern } from "../../protocol/primitives.ts";
 import { type Problem, type ProblemCode, problemStatus, type Reply } from "../../protocol/problem.ts";
 import { ask } from "../backend.ts";
 import { compatHeaders, inOneLine, type ProblemContext } from "../answer/problem.ts";
-import { json, type Route, serve, type TenantAsk } from "../route.ts";
+import { json, type Route, serve, type TenantContext } from "../route.ts";
 import { validationFailed } from "../request/validation.ts";
 import { readLenient } from "./lenient-body.ts";
 import { sessionNotFound } from "../../protocol/not-found.ts";
@@ -47,19 +47,19 @@ export function cubeRefusal(problem: Problem, context: ProblemContext, headers: 
   return json(status, body, { ...compatHeaders(status, problem, context), ...headers });
 }
 
-async function timeout(from: TenantAsk): Promise<Response> {
-  const body = await readLenient(from.request, cubeTimeout);
-  if (!body.ok) return refuse(from, body.problem);
+async function timeout(context: TenantContext): Promise<Response> {
+  const body = await readLenient(context.request, cubeTimeout);
+  if (!body.ok) return refuse(context, body.problem);
   const { requestID, sandboxID, timeout: seconds } = body.value;
-  return await setEnd(from, { requestID, sandboxID, field: "timeout", seconds });
+  return await setEnd(context, { requestID, sandboxID, field: "timeout", seconds });
 }
 
-async function refresh(from: TenantAsk): Promise<Response> {
-  const body = await readLenient(from.request, cubeRefresh);
-  if (!body.ok) return refuse(from, body.problem);
+async function refresh(context: TenantContext): Promise<Response> {
+  const body = await readLenient(context.request, cubeRefresh);
+  if (!body.ok) return refuse(context, body.problem);
   const { requestID, sandboxID, duration } = body.value;
-  const seconds = duration ?? Math.floor(from.config.policy.defaultTimeoutMs / 1_000);
-  return await setEnd(from, { requestID, sandboxID, field: "duration", seconds });
+  const seconds = duration ?? Math.floor(context.config.policy.defaultTimeoutMs / 1_000);
+  return await setEnd(context, { requestID, sandboxID, field: "duration", seconds });
 }
 
 interface Order {
@@ -69,15 +69,15 @@ interface Order {
   readonly seconds: number;
 }
 
-async function setEnd(from: TenantAsk, { requestID, sandboxID, field, seconds }: Order): Promise<Response> {
-  const most = Math.floor(from.config.policy.maxTimeoutMs / 1_000);
+async function setEnd(context: TenantContext, { requestID, sandboxID, field, seconds }: Order): Promise<Response> {
+  const most = Math.floor(context.config.policy.maxTimeoutMs / 1_000);
   const long =
     seconds <= most ? null : validationFailed([{ pointer: `/${field}`, detail: `At most ${most} seconds.` }]);
-  if (long?.ok === false) return refuse(from, long.problem);
-  const reply = await asked(from, sandboxID, seconds);
-  if (!reply.ok) return refuse(from, reply.problem);
+  if (long?.ok === false) return refuse(context, long.problem);
+  const reply = await asked(context, sandboxID, seconds);
+  if (!reply.ok) return refuse(context, reply.problem);
   const body: CubeReply = {
-    requestID: requestID ?? from.requestId,
+    requestID: requestID ?? context.requestId,
     sandboxID,
     ret: success,
     end_at: reply.value,
@@ -86,16 +86,16 @@ async function setEnd(from: TenantAsk, { requestID, sandboxID, field, seconds }:
 }
 
 /** Sets the end and answers it as stored, epoch ms. */
-async function asked(from: TenantAsk, id: string, seconds: number): Promise<Reply<number>> {
+async function asked(context: TenantContext, id: string, seconds: number): Promise<Reply<number>> {
   if (!sessionIdPattern.test(id)) return { ok: false, problem: sessionNotFound };
-  const reply = await ask("write", from.log, () =>
-    from.backend.session(id as SessionId).timeout(from.caller, "timeout", seconds),
+  const reply = await ask("write", context.log, () =>
+    context.backend.session(id as SessionId).timeout(context.caller, "timeout", seconds),
   );
   return reply.ok ? { ok: true, value: Date.parse(reply.value.body.end_at) } : reply;
 }
 
-function refuse(from: TenantAsk, problem: Problem): Response {
-  return cubeRefusal(problem, { requestId: from.requestId, now: from.clock.now(), url: from.request.url });
+function refuse(context: TenantContext, problem: Problem): Response {
+  return cubeRefusal(problem, { requestId: context.requestId, now: context.clock.now(), url: context.request.url });
 }
 
 export const cubeRoutes: readonly Route[] = [

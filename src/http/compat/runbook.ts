@@ -21,7 +21,7 @@ import type { Caller } from "../../session/session-api.ts";
 import { ended } from "../admin-act.ts";
 import { ask } from "../backend.ts";
 import { badCursor, decodeCursor, encodeCursor } from "../request/cursor.ts";
-import { type AdminAsk, askSession, json, problem, type Route, serve } from "../route.ts";
+import { type AdminContext, askSession, json, problem, type Route, serve } from "../route.ts";
 import { carryOut } from "../routes/operator/cleanup.ts";
 import { validate } from "../request/validation.ts";
 import { readLenient } from "./lenient-body.ts";
@@ -74,27 +74,27 @@ function itemOfRow(row: FleetRow, now: number): RunbookItem {
   return item({ ...row, id: row.sessionId }, now);
 }
 
-async function stats(from: AdminAsk): Promise<Response> {
-  const reply = await askShards(from, (api) => api.stats());
-  if (!reply.ok) return problem(from, reply.problem);
+async function stats(context: AdminContext): Promise<Response> {
+  const reply = await askShards(context, (api) => api.stats());
+  if (!reply.ok) return problem(context, reply.problem);
   return json(200, fleetSums(reply.value));
 }
 
 /** A bare array, newest first. `X-Next-Cursor` is set when there is another page; send it as `cursor`. */
-async function list(from: AdminAsk): Promise<Response> {
-  const query = validate(runbookListQuery, Object.fromEntries(new URL(from.request.url).searchParams), "query");
-  if (!query.ok) return problem(from, query.problem);
+async function list(context: AdminContext): Promise<Response> {
+  const query = validate(runbookListQuery, Object.fromEntries(new URL(context.request.url).searchParams), "query");
+  if (!query.ok) return problem(context, query.problem);
   const { status, limit, cursor } = query.value;
   const after = cursor === undefined ? undefined : decodeCursor(cursor);
-  if (after === null) return problem(from, badCursor("query.cursor", "X-Next-Cursor").problem);
+  if (after === null) return problem(context, badCursor("query.cursor", "X-Next-Cursor").problem);
   const asked: FleetQuery = {
     order: "newest",
     limit,
     ...(status === undefined ? {} : { statuses: nativeStatuses(status) }),
     ...(after === undefined ? {} : { after }),
   };
-  const reply = await askShards(from, (api) => api.select(asked));
-  if (!reply.ok) return problem(from, reply.problem);
+  const reply = await askShards(context, (api) => api.select(asked));
+  if (!reply.ok) return problem(context, reply.problem);
   const rows = reply.value.flat().toSorted((a, b) => b.createdAt - a.createdAt || (a.sessionId < b.sessionId ? -1 : 1));
   const page = rows.slice(0, limit);
   const last = page.at(-1);
@@ -105,17 +105,17 @@ async function list(from: AdminAsk): Promise<Response> {
       : {};
   return json(
     200,
-    page.map((row) => itemOfRow(row, from.clock.now())),
+    page.map((row) => itemOfRow(row, context.clock.now())),
     next,
   );
 }
 
-async function get(from: AdminAsk): Promise<Response> {
-  const reply = await askSession(from, "read", (session) => session.inspect());
-  if (!reply.ok) return problem(from, reply.problem);
+async function get(context: AdminContext): Promise<Response> {
+  const reply = await askSession(context, "read", (session) => session.inspect());
+  if (!reply.ok) return problem(context, reply.problem);
   const { session } = reply.value;
-  if (session === null) return problem(from, unreadable);
-  return json(200, itemOfView(session, from.clock.now()));
+  if (session === null) return problem(context, unreadable);
+  return json(200, itemOfView(session, context.clock.now()));
 }
 
 const unreadable: Problem = {
@@ -123,9 +123,9 @@ const unreadable: Problem = {
   detail: "This session's record cannot be read. Look at /v1/admin/sessions/{id}, and resolve it there.",
 };
 
-async function resources(from: AdminAsk): Promise<Response> {
-  const reply = await askSession(from, "read", (session) => session.resources(null));
-  return reply.ok ? json(200, resourcesOf(reply.value)) : problem(from, reply.problem);
+async function resources(context: AdminContext): Promise<Response> {
+  const reply = await askSession(context, "read", (session) => session.resources(null));
+  return reply.ok ? json(200, resourcesOf(reply.value)) : problem(context, reply.problem);
 }
 
 function resourcesOf({ cpu_percent, memory_mb, duration_ms, operations }: ResourcesView) {
@@ -135,9 +135,9 @@ function resourcesOf({ cpu_percent, memory_mb, duration_ms, operations }: Resour
 /** How much is shown of the sandbox's log, and of each job's output. */
 const tailBytes = 16_384;
 
-async function logs(from: AdminAsk): Promise<Response> {
-  const reply = await askSession(from, "read", (session) => session.logs(null, tailBytes));
-  return reply.ok ? json(200, logsOf(reply.value)) : problem(from, reply.problem);
+async function logs(context: AdminContext): Promise<Response> {
+  const reply = await askSession(context, "read", (session) => session.logs(null, tailBytes));
+  return reply.ok ? json(200, logsOf(reply.value)) : problem(context, reply.problem);
 }
 
 function logsOf({ session_id, sandbox, unavailable, jobs, last_activity_at, diagnosis }: LogsView) {
@@ -146,23 +146,23 @@ function logsOf({ session_id, sandbox, unavailable, jobs, last_activity_at, diag
   return { id: session_id, logs: text, last_activity_at, diagnosis };
 }
 
-async function remove(from: AdminAsk): Promise<Response> {
+async function remove(context: AdminContext): Promise<Response> {
   // As DELETE /v1/admin/sessions/{id}: for an operator the session does not compare the tenant.
-  const caller: Caller = { tenant: "operator" as TenantId, requestId: from.requestId, scopes: [] };
-  const id = from.param("id") as SessionId;
+  const caller: Caller = { tenant: "operator" as TenantId, requestId: context.requestId, scopes: [] };
+  const id = context.param("id") as SessionId;
   const reply = await ended(
-    from,
+    context,
     { action: "session.delete", target: id.slice(0, 20), reason: "runbook" },
-    () => askSession(from, "write", (session) => session.delete(caller, "operator")),
+    () => askSession(context, "write", (session) => session.delete(caller, "operator")),
     (value) => value.session.status,
   );
-  if (!reply.ok) return problem(from, reply.problem);
-  return json(reply.value.done ? 200 : 202, itemOfView(reply.value.session, from.clock.now()));
+  if (!reply.ok) return problem(context, reply.problem);
+  return json(reply.value.done ? 200 : 202, itemOfView(reply.value.session, context.clock.now()));
 }
 
-async function cleanup(from: AdminAsk): Promise<Response> {
-  const body = await readLenient(from.request, runbookCleanupBody);
-  if (!body.ok) return problem(from, body.problem);
+async function cleanup(context: AdminContext): Promise<Response> {
+  const body = await readLenient(context.request, runbookCleanupBody);
+  if (!body.ok) return problem(context, body.problem);
   const { max_age_seconds: maxAge, status, dry_run: dryRun = false, reason = "cleanup by the runbook" } = body.value;
   const order = {
     by: "admin",
@@ -172,14 +172,14 @@ async function cleanup(from: AdminAsk): Promise<Response> {
     dryRun,
   };
   const act = { action: dryRun ? "cleanup.dry_run" : "cleanup", target: status ?? "", reason };
-  const run = (dry: boolean) => from.backend.operations().cleanup({ ...order, dryRun: dry });
-  return await carryOut(from, act, { dryRun, planHash: undefined, run });
+  const run = (dry: boolean) => context.backend.operations().cleanup({ ...order, dryRun: dry });
+  return await carryOut(context, act, { dryRun, planHash: undefined, run });
 }
 
 /** The native route requires a reason. The runbook's line has none, so the log names the route. */
-async function emergency(from: AdminAsk): Promise<Response> {
-  const body = await readLenient(from.request, runbookEmergencyBody);
-  if (!body.ok) return problem(from, body.problem);
+async function emergency(context: AdminContext): Promise<Response> {
+  const body = await readLenient(context.request, runbookEmergencyBody);
+  if (!body.ok) return problem(context, body.problem);
   const {
     dry_run: dryRun = false,
     include_paused: includePaused = false,
@@ -187,19 +187,19 @@ async function emergency(from: AdminAsk): Promise<Response> {
   } = body.value;
   const order = { by: "admin", reason, dryRun, includePaused };
   const act = { action: dryRun ? "cleanup.emergency.dry_run" : "cleanup.emergency", target: "", reason };
-  const run = (dry: boolean) => from.backend.operations().emergency({ ...order, dryRun: dry });
-  return await carryOut(from, act, { dryRun, planHash: undefined, run });
+  const run = (dry: boolean) => context.backend.operations().emergency({ ...order, dryRun: dry });
+  return await carryOut(context, act, { dryRun, planHash: undefined, run });
 }
 
-type Shard = ReturnType<AdminAsk["backend"]["shards"]>[number]["api"];
+type Shard = ReturnType<AdminContext["backend"]["shards"]>[number]["api"];
 
 /** Asks each shard once. If one does not answer, the result is a 503, never an incomplete list. */
-async function askShards<T>(from: AdminAsk, call: (api: Shard) => Promise<T>): Promise<Reply<readonly T[]>> {
+async function askShards<T>(context: AdminContext, call: (api: Shard) => Promise<T>): Promise<Reply<readonly T[]>> {
   const replies = await Promise.all(
-    from.backend.shards().map((_, at) =>
-      ask("read", from.log, async (): Promise<Reply<T>> => {
+    context.backend.shards().map((_, at) =>
+      ask("read", context.log, async (): Promise<Reply<T>> => {
         // A new stub for each try: a stub that threw once stays broken.
-        const shard = from.backend.shards()[at];
+        const shard = context.backend.shards()[at];
         if (shard === undefined) throw new Error("a shard is missing");
         return { ok: true, value: await call(shard.api) };
       }),

@@ -8,7 +8,7 @@ import { sessionIdPattern } from "../../../protocol/primitives.ts";
 import type { Problem } from "../../../protocol/problem.ts";
 import { namedSandbox } from "../../guard/sandbox-auth.ts";
 import { trafficTooLarge } from "../../guard/size-limits.ts";
-import { type Route, serve, type TenantAsk } from "../../route.ts";
+import { type Route, serve, type TenantContext } from "../../route.ts";
 import { dataRefusalOf, fileRefusal, type unaryRefusal } from "./data-refusal.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
@@ -20,31 +20,31 @@ const passedOn = [
 ] as const;
 const metadataPrefix = "x-metadata-";
 
-async function call(from: TenantAsk): Promise<Response> {
-  const { pathname } = new URL(from.request.url);
-  return await passOn(from, pathname, dataRefusalOf(pathname) ?? fileRefusal);
+async function call(context: TenantContext): Promise<Response> {
+  const { pathname } = new URL(context.request.url);
+  return await passOn(context, pathname, dataRefusalOf(pathname) ?? fileRefusal);
 }
 
-async function file(from: TenantAsk): Promise<Response> {
-  const { pathname, search } = new URL(from.request.url);
-  return await passOn(from, pathname + search, fileRefusal);
+async function file(context: TenantContext): Promise<Response> {
+  const { pathname, search } = new URL(context.request.url);
+  return await passOn(context, pathname + search, fileRefusal);
 }
 
-async function passOn(from: TenantAsk, path: string, refusal: typeof unaryRefusal): Promise<Response> {
+async function passOn(context: TenantContext, path: string, refusal: typeof unaryRefusal): Promise<Response> {
   const refuse = (problem: Problem) =>
-    refusal(problem, { requestId: from.requestId, now: from.clock.now(), url: from.request.url });
-  const id = namedSandbox(from.request)?.id ?? null;
+    refusal(problem, { requestId: context.requestId, now: context.clock.now(), url: context.request.url });
+  const id = namedSandbox(context.request)?.id ?? null;
   if (id === null) return refuse(noSandboxNamed);
   if (!sessionIdPattern.test(id)) return refuse(sessionNotFound);
-  const heavy = trafficTooLarge(from.request);
+  const heavy = trafficTooLarge(context.request);
   if (heavy !== null) return refuse(heavy);
-  const { method, body } = from.request;
-  const reply = await from.traffic.send(from.caller, id as SessionId, {
+  const { method, body } = context.request;
+  const reply = await context.traffic.send(context.caller, id as SessionId, {
     method,
     path: `envd${path}`,
-    headers: headersOf(from.request.headers),
+    headers: headersOf(context.request.headers),
     body,
-    signal: from.request.signal,
+    signal: context.request.signal,
     // A read does not count as activity.
     ...(isLooking(path) ? { quiet: true } : {}),
   });

@@ -4,23 +4,23 @@ import type { E2bSandbox } from "../../../protocol/compat/e2b.ts";
 import { hasRight } from "../../../protocol/api-keys.ts";
 import { type Opens, signAccess } from "../../../protocol/compat/e2b-access.ts";
 import type { SessionView } from "../../../protocol/resources/session/sessions.ts";
-import type { TenantAsk } from "../../route.ts";
+import type { TenantContext } from "../../route.ts";
 import { sandboxOf } from "./view.ts";
 
 /**
  * With tokens that open the data plane and the ports, if the key may run things in the sandbox. The tokens themselves
  * have no scopes.
  */
-export async function sandboxFor(from: TenantAsk, session: SessionView): Promise<E2bSandbox> {
+export async function sandboxFor(context: TenantContext, session: SessionView): Promise<E2bSandbox> {
   // The secret is set: authentication used it.
-  const secret = from.config.secrets.keySigning?.[0] ?? "";
-  if (!hasRight(from.caller.scopes, "run")) return sandboxOf(session, {}, domainOf(from));
-  const token = (opens: Opens) => signAccess(from.caller.tenant, session.id as SessionId, secret, opens);
+  const secret = context.config.secrets.keySigning?.[0] ?? "";
+  if (!hasRight(context.caller.scopes, "run")) return sandboxOf(session, {}, domainOf(context));
+  const token = (opens: Opens) => signAccess(context.caller.tenant, session.id as SessionId, secret, opens);
   const envdAccessToken = await token("data");
   const tokens = session.public_ports
     ? { envdAccessToken }
     : { envdAccessToken, trafficAccessToken: await token("ports") };
-  return sandboxOf(session, tokens, domainOf(from));
+  return sandboxOf(session, tokens, domainOf(context));
 }
 
 /**
@@ -28,7 +28,7 @@ export async function sandboxFor(from: TenantAsk, session: SessionView): Promise
  * domain were given, the SDK's `getHost()` would name a host of E2B's, and a program would talk to a stranger. Nothing
  * is served below Mooring's own host, so such a call fails and stays here.
  */
-export function domainOf({ request, config }: Pick<TenantAsk, "request" | "config">): string {
+export function domainOf({ request, config }: Pick<TenantContext, "request" | "config">): string {
   const { host, port } = new URL(request.url);
   const { trafficDomain } = config;
   if (trafficDomain === null) return host;

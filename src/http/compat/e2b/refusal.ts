@@ -6,7 +6,7 @@
 import type { E2bError } from "../../../protocol/compat/e2b.ts";
 import { type Problem, type ProblemCode, problemStatus } from "../../../protocol/problem.ts";
 import { compatHeaders, inOneLine, type ProblemContext } from "../../answer/problem.ts";
-import type { Ask } from "../../route.ts";
+import type { RequestContext } from "../../route.ts";
 
 /** The statuses of E2B's API. A native error with another status becomes 400. */
 const known = new Set([400, 401, 404, 405, 409, 413, 429, 500, 503]);
@@ -43,8 +43,8 @@ export function e2bRefusal(problem: Problem, context: ProblemContext, headers: R
   return e2bAnswer(status, inOneLine(problem), problem.code, said);
 }
 
-export function refuse(from: Ask, problem: Problem): Response {
-  return e2bRefusal(problem, { requestId: from.requestId, now: from.clock.now(), url: from.request.url });
+export function refuse(context: RequestContext, problem: Problem): Response {
+  return e2bRefusal(problem, { requestId: context.requestId, now: context.clock.now(), url: context.request.url });
 }
 
 /** An error for which only E2B's API has a status. */

@@ -13,7 +13,7 @@ import type { Problem, Reply } from "../../../protocol/problem.ts";
 import { snapshotName, type SnapshotView } from "../../../protocol/resources/tenant/snapshots.ts";
 import { ask } from "../../backend.ts";
 import { validate, validationFailed } from "../../request/validation.ts";
-import { askSession, json, type Route, serve, type TenantAsk } from "../../route.ts";
+import { askSession, json, type Route, serve, type TenantContext } from "../../route.ts";
 import { deleteSnapshot, forksOf, snapshotsPage, takingMs } from "../../routes/tenant/snapshots.ts";
 import { readLenient } from "../lenient-body.ts";
 import { defaultSeconds, tooLong } from "./new-sandbox.ts";
@@ -21,16 +21,16 @@ import { e2bAnswer, errorOf, refuse } from "./refusal.ts";
 import { sandboxFor } from "./made-sandbox.ts";
 import { defaultTemplate } from "./view.ts";
 
-async function create(from: TenantAsk): Promise<Response> {
-  const body = await readLenient(from.request, e2bNewSnapshot);
-  if (!body.ok) return refuse(from, body.problem);
+async function create(context: TenantContext): Promise<Response> {
+  const body = await readLenient(context.request, e2bNewSnapshot);
+  if (!body.ok) return refuse(context, body.problem);
   const name = body.value.name ?? null;
-  if (name !== null && !snapshotName.safeParse(plainName(name)).success) return refuse(from, badName.problem);
+  if (name !== null && !snapshotName.safeParse(plainName(name)).success) return refuse(context, badName.problem);
   // As in E2B's API, a second snapshot of the same name replaces the first.
   const wish = { name: name === null ? null : plainName(name), replace: true, purpose: "kept" } as const;
-  const reply = await askSession(from, "write", (session) => session.snapshot(from.caller, wish, takingMs));
-  if (!reply.ok) return refuse(from, reply.problem);
-  if (reply.value.status === "ready") return json(201, shown(from, reply.value));
+  const reply = await askSession(context, "write", (session) => session.snapshot(context.caller, wish, takingMs));
+  if (!reply.ok) return refuse(context, reply.problem);
+  if (reply.value.status === "ready") return json(201, shown(context, reply.value));
   return e2bAnswer(
     504,
     "The snapshot was not taken in time. It goes on; the list shows it when it is.",
@@ -38,33 +38,33 @@ async function create(from: TenantAsk): Promise<Response> {
   );
 }
 
-async function list(from: TenantAsk): Promise<Response> {
-  const { searchParams } = new URL(from.request.url);
+async function list(context: TenantContext): Promise<Response> {
+  const { searchParams } = new URL(context.request.url);
   // Clients send empty parameters. They count as not given.
   const given = Object.fromEntries([...searchParams].filter(([, value]) => value !== ""));
   const query = validate(e2bSnapshotListQuery, given, "query");
-  if (!query.ok) return refuse(from, query.problem);
+  if (!query.ok) return refuse(context, query.problem);
   const { limit, name, nextToken, sandboxID } = query.value;
-  const page = await snapshotsPage(from, {
+  const page = await snapshotsPage(context, {
     sessionId: sandboxID ?? null,
     name: name === undefined ? null : plainName(name),
     cursor: nextToken ?? null,
     limit,
   });
-  if (!page.ok) return refuse(from, page.problem);
+  if (!page.ok) return refuse(context, page.problem);
   const { data, next } = page.value;
-  const ready = data.filter(({ status }) => status === "ready").map((each) => shown(from, each));
+  const ready = data.filter(({ status }) => status === "ready").map((each) => shown(context, each));
   return json(200, ready, next === null ? {} : { "x-next-token": next });
 }
 
 /** A tenant has no templates of its own here, so the id can only mean a snapshot. */
-async function remove(from: TenantAsk): Promise<Response> {
-  const found = await snapshotFor(from, from.param("template"));
-  if (!found.ok) return refuse(from, found.problem);
+async function remove(context: TenantContext): Promise<Response> {
+  const found = await snapshotFor(context, context.param("template"));
+  if (!found.ok) return refuse(context, found.problem);
   if (found.value === null || found.value.status === "deleting" || found.value.status === "deleted")
-    return refuse(from, noSnapshot);
-  const reply = await deleteSnapshot(from, found.value.id);
-  return reply.ok ? new Response(null, { status: 204 }) : refuse(from, reply.problem);
+    return refuse(context, noSnapshot);
+  const reply = await deleteSnapshot(context, found.value.id);
+  return reply.ok ? new Response(null, { status: 204 }) : refuse(context, reply.problem);
 }
 
 const noSnapshot: Problem = { code: "not_found", detail: "There is no such snapshot; Mooring has no other templates." };
@@ -72,21 +72,23 @@ const badName = validationFailed([
   { pointer: "/name", detail: "A name has 1 to 64 of A-Z a-z 0-9 . _ - and begins with a letter or a digit." },
 ]) as Extract<Reply<never>, { ok: false }>;
 
-async function fork(from: TenantAsk): Promise<Response> {
-  const body = await readLenient(from.request, e2bFork);
-  if (!body.ok) return refuse(from, body.problem);
-  const seconds = body.value.timeout ?? defaultSeconds(from.config.policy);
-  if (seconds < 1) return refuse(from, tooShort.problem);
-  const long = tooLong("timeout", seconds, from.config.policy);
-  if (long?.ok === false) return refuse(from, long.problem);
-  const forks = await forksOf(from, body.value.count ?? 1, { timeout_seconds: seconds });
-  if (!forks.ok) return refuse(from, forks.problem);
+async function fork(context: TenantContext): Promise<Response> {
+  const body = await readLenient(context.request, e2bFork);
+  if (!body.ok) return refuse(context, body.problem);
+  const seconds = body.value.timeout ?? defaultSeconds(context.config.policy);
+  if (seconds < 1) return refuse(context, tooShort.problem);
+  const long = tooLong("timeout", seconds, context.config.policy);
+  if (long?.ok === false) return refuse(context, long.problem);
+  const forks = await forksOf(context, body.value.count ?? 1, { timeout_seconds: seconds });
+  if (!forks.ok) return refuse(context, forks.problem);
   const results = forks.value.map(async (each) => {
     if (!each.ok) return { error: errorOf(each.problem) };
     const { status, failure } = each.value;
-    if (status === "running") return { sandbox: await sandboxFor(from, each.value) };
+    if (status === "running") return { sandbox: await sandboxFor(context, each.value) };
     // Delete this fork: no client knows its id, so nobody would end it.
-    await ask("write", from.log, () => from.backend.session(each.value.id as never).delete(from.caller, "requested"));
+    await ask("write", context.log, () =>
+      context.backend.session(each.value.id as never).delete(context.caller, "requested"),
+    );
     const why = `The fork could not be started: ${failure ?? `it is ${status}`}`;
     return { error: { code: 503, message: why, error_code: "launch_failed" } };
   });
@@ -112,12 +114,15 @@ export function operatorsTemplate(
  * The tenant's snapshot that a client names as a template, or null. An unknown name is only kept as a label, and the
  * sandbox starts from the default.
  */
-export async function snapshotFor(from: TenantAsk, template: string | undefined): Promise<Reply<SnapshotView | null>> {
+export async function snapshotFor(
+  context: TenantContext,
+  template: string | undefined,
+): Promise<Reply<SnapshotView | null>> {
   if (template === undefined || template === defaultTemplate) return { ok: true, value: null };
   const reference = plainName(template);
   if (!snapshotName.safeParse(reference).success) return { ok: true, value: null };
-  return await ask("read", from.log, async (): Promise<Reply<SnapshotView | null>> => {
-    return { ok: true, value: await from.backend.tenant(from.caller.tenant).snapshot(reference) };
+  return await ask("read", context.log, async (): Promise<Reply<SnapshotView | null>> => {
+    return { ok: true, value: await context.backend.tenant(context.caller.tenant).snapshot(reference) };
   });
 }
 
@@ -126,8 +131,8 @@ function plainName(text: string): string {
   return text.replace(/^[^/]*\//, "").replace(/:[^:]*$/, "");
 }
 
-function shown(from: TenantAsk, { id, name }: SnapshotView): E2bSnapshot {
-  return { snapshotID: id, names: name === null ? [] : [`${from.caller.tenant}/${name}:default`] };
+function shown(context: TenantContext, { id, name }: SnapshotView): E2bSnapshot {
+  return { snapshotID: id, names: name === null ? [] : [`${context.caller.tenant}/${name}:default`] };
 }
 
 export const e2bSnapshotRoutes: readonly Route[] = [

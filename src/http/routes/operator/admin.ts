@@ -9,23 +9,23 @@ import type { Caller, Inspection } from "../../../session/session-api.ts";
 import { ask, briefly } from "../../backend.ts";
 import { readJson } from "../../request/body.ts";
 import { ifMatchOf } from "../../request/headers.ts";
-import { type AdminAsk, askSession, json, problem, type Route, serve, taggedJson } from "../../route.ts";
+import { type AdminContext, askSession, json, problem, type Route, serve, taggedJson } from "../../route.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 /** Ends any tenant's session, with the terminate reason `operator`. */
-async function remove(from: AdminAsk): Promise<Response> {
-  const given = await readJson(from.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
-  if (!given.ok) return problem(from, given.problem);
+async function remove(context: AdminContext): Promise<Response> {
+  const given = await readJson(context.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
+  if (!given.ok) return problem(context, given.problem);
   // Whose session it is only the session knows; for this reason it does not compare (session-api.ts).
-  const caller: Caller = { tenant: "operator" as TenantId, requestId: from.requestId, scopes: [] };
-  const reply = await askSession(from, "write", (session) => session.delete(caller, "operator"));
-  await note(from, "session.delete", given.value.reason ?? "", reply);
-  if (!reply.ok) return problem(from, reply.problem);
+  const caller: Caller = { tenant: "operator" as TenantId, requestId: context.requestId, scopes: [] };
+  const reply = await askSession(context, "write", (session) => session.delete(caller, "operator"));
+  await note(context, "session.delete", given.value.reason ?? "", reply);
+  if (!reply.ok) return problem(context, reply.problem);
   return json(reply.value.done ? 200 : 202, reply.value.session);
 }
 
-async function inspect(from: AdminAsk): Promise<Response> {
-  return inspection(from, await askSession(from, "read", (session) => session.inspect()));
+async function inspect(context: AdminContext): Promise<Response> {
+  return inspection(context, await askSession(context, "read", (session) => session.inspect()));
 }
 
 const needsIfMatch: Problem = {
@@ -34,26 +34,26 @@ const needsIfMatch: Problem = {
     "Resolving a session needs `If-Match` with the ETag of what you decided on. Read /v1/admin/sessions/{id}, then repeat with its ETag.",
 };
 
-async function resolve(from: AdminAsk): Promise<Response> {
-  const ifMatch = ifMatchOf(from.request);
-  if (ifMatch === null) return problem(from, needsIfMatch);
-  const body = await readJson(from.request, resolveBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
-  const operator = { by: "admin", requestId: from.requestId };
-  const reply = await askSession(from, "write", (session) => session.resolve(operator, body.value, ifMatch));
-  await note(from, `session.resolve.${body.value.action}`, body.value.reason, reply);
-  return inspection(from, reply);
+async function resolve(context: AdminContext): Promise<Response> {
+  const ifMatch = ifMatchOf(context.request);
+  if (ifMatch === null) return problem(context, needsIfMatch);
+  const body = await readJson(context.request, resolveBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
+  const operator = { by: "admin", requestId: context.requestId };
+  const reply = await askSession(context, "write", (session) => session.resolve(operator, body.value, ifMatch));
+  await note(context, `session.resolve.${body.value.action}`, body.value.reason, reply);
+  return inspection(context, reply);
 }
 
-async function assertLost(from: AdminAsk): Promise<Response> {
-  if (!sessionIdPattern.test(from.param("id"))) return problem(from, sessionNotFound);
-  const body = await readJson(from.request, assertLostBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
+async function assertLost(context: AdminContext): Promise<Response> {
+  if (!sessionIdPattern.test(context.param("id"))) return problem(context, sessionNotFound);
+  const body = await readJson(context.request, assertLostBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
   const { tenant, reason } = body.value;
-  const order = { tenant: tenant as TenantId, sessionId: from.param("id") as SessionId, by: "admin", reason };
-  const reply = await ask("write", from.log, () => from.backend.operations().assertLost(order));
-  await note(from, "session.assert_lost", reason, reply);
-  if (!reply.ok) return problem(from, reply.problem);
+  const order = { tenant: tenant as TenantId, sessionId: context.param("id") as SessionId, by: "admin", reason };
+  const reply = await ask("write", context.log, () => context.backend.operations().assertLost(order));
+  await note(context, "session.assert_lost", reason, reply);
+  if (!reply.ok) return problem(context, reply.problem);
   const asserted = reply.value.asserted.map(({ generation, sandboxId }) => ({ generation, sandbox_id: sandboxId }));
   return json(200, { session_id: order.sessionId, tenant, asserted });
 }
@@ -62,21 +62,21 @@ async function assertLost(from: AdminAsk): Promise<Response> {
  * In the admin log as well as in the session's own history. After the act, and without standing in its way: an operator
  * ends a session also while FleetControl is out of order.
  */
-async function note(from: AdminAsk, action: string, reason: string, reply: Reply<unknown>): Promise<void> {
+async function note(context: AdminContext, action: string, reason: string, reply: Reply<unknown>): Promise<void> {
   const outcome = reply.ok ? "done" : reply.problem.code;
-  const act = { actor: "admin", action, target: from.param("id").slice(0, 64), reason, outcome };
-  await from.backend
+  const act = { actor: "admin", action, target: context.param("id").slice(0, 64), reason, outcome };
+  await context.backend
     .control()
-    .log({ ...act, requestId: from.requestId })
+    .log({ ...act, requestId: context.requestId })
     .catch((error: unknown) => {
-      from.log.warn("not in the admin log", { action, request_id: from.requestId, error: briefly(error) });
+      context.log.warn("not in the admin log", { action, request_id: context.requestId, error: briefly(error) });
     });
 }
 
-async function inspection(from: AdminAsk, reply: Reply<Inspection>): Promise<Response> {
-  if (!reply.ok) return problem(from, reply.problem);
+async function inspection(context: AdminContext, reply: Reply<Inspection>): Promise<Response> {
+  if (!reply.ok) return problem(context, reply.problem);
   const { etag, record, session, teardowns } = reply.value;
-  const view: InspectionView = { id: from.param("id"), record, session, teardowns: [...teardowns] };
+  const view: InspectionView = { id: context.param("id"), record, session, teardowns: [...teardowns] };
   return await taggedJson(200, { etag, body: view });
 }
 

@@ -4,17 +4,17 @@ import type { AlertsView, AlertView } from "../../../protocol/resources/operator
 import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
 import { askControl } from "../../admin-act.ts";
-import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
 
 /** Looks that may be missed before what they left is called old. */
 const lateLooks = 3;
 const order = ["firing", "pending", "clear"] as const;
 
-async function list(from: AdminAsk): Promise<Response> {
-  const reply = await askControl(from, (control) => control.document("alert_state", "board"));
-  if (!reply.ok) return problem(from, reply.problem);
+async function list(context: AdminContext): Promise<Response> {
+  const reply = await askControl(context, (control) => control.document("alert_state", "board"));
+  if (!reply.ok) return problem(context, reply.problem);
   const board = reply.value === null ? null : (JSON.parse(reply.value.body) as AlertBoard);
-  return json(200, viewOf(board, from.clock.now()));
+  return json(200, viewOf(board, context.clock.now()));
 }
 
 function viewOf(board: AlertBoard | null, now: number): AlertsView {

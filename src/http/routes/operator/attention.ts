@@ -23,7 +23,7 @@ import {
   silentItem,
   unbalanced,
 } from "./attention-items.ts";
-import { type AdminAsk, json, type Route, serve, type TenantAsk } from "../../route.ts";
+import { type AdminContext, json, type Route, serve, type TenantContext } from "../../route.ts";
 import { type blockedCodes } from "../../../protocol/resources/session/sessions.ts";
 
 /** A healthy part answers in some ms. An operator at night must not wait for a sick one. */
@@ -36,23 +36,23 @@ const rowsOfKind = 20;
 const explained = 20;
 const explainsAtOnce = 6;
 
-type Shard = ReturnType<AdminAsk["backend"]["shards"]>[number];
-type Asking = AdminAsk | TenantAsk;
+type Shard = ReturnType<AdminContext["backend"]["shards"]>[number];
+type ReaderContext = AdminContext | TenantContext;
 /** The answer of one part; null: there was none, or not within the time of this look. */
 type InTime = <T>(call: () => Promise<T>) => Promise<T | null>;
 
 const notOver = ["provisioning", "running", "recovering", "pausing", "paused", "lost", "terminating"] as const;
 
-async function ofFleet(from: AdminAsk): Promise<Response> {
-  const inTime = inTimeOf(from);
+async function ofFleet(context: AdminContext): Promise<Response> {
+  const inTime = inTimeOf(context);
   const [control, ...parts] = await Promise.all([
-    inTime(() => controlPart(from)),
-    ...from.backend.shards().map((shard) => shardPart(from, shard, inTime)),
+    inTime(() => controlPart(context)),
+    ...context.backend.shards().map((shard) => shardPart(context, shard, inTime)),
   ]);
   const rows = troubled(parts.flatMap((part) => part?.rows ?? []));
-  const items = await sessionItems(from, rows, null, inTime);
+  const items = await sessionItems(context, rows, null, inTime);
   items.push(...parts.flatMap((part) => part?.containers ?? []).map(containerItem));
-  from.backend.shards().forEach(({ name }, index) => {
+  context.backend.shards().forEach(({ name }, index) => {
     if (parts[index] === null) items.push(silentItem(name));
   });
   if (control === null) items.push(silentItem("control"));
@@ -60,9 +60,9 @@ async function ofFleet(from: AdminAsk): Promise<Response> {
   items.push(...alertItems(board, items), ...layerItems(layers));
   if (capacity?.draining != null) items.push(drainingItem(capacity.draining));
   const stats = parts.flatMap((part) => (part === null ? [] : [part.stats]));
-  const figures = figuresOf(stats, rows, from.clock.now());
+  const figures = figuresOf(stats, rows, context.clock.now());
   if (!figures.balanced) items.push(unbalanced);
-  return answer(from, items, {
+  return answer(context, items, {
     ...figures,
     cap: capacity?.limit ?? null,
     looked_at: board === null ? null : rfc3339(board.lookedAt),
@@ -70,37 +70,37 @@ async function ofFleet(from: AdminAsk): Promise<Response> {
 }
 
 /** The same of one tenant's sessions: nothing of anybody else is asked for. */
-async function ofTenant(from: TenantAsk): Promise<Response> {
-  const shard = { name: "the index", api: from.backend.shard(from.caller.tenant) };
-  const inTime = inTimeOf(from);
+async function ofTenant(context: TenantContext): Promise<Response> {
+  const shard = { name: "the index", api: context.backend.shard(context.caller.tenant) };
+  const inTime = inTimeOf(context);
   const [part, open] = await Promise.all([
-    inTime(() => rowsOf(from, shard, { tenant: from.caller.tenant })),
-    inTime(() => shard.api.select({ tenant: from.caller.tenant, statuses: notOver, limit: 1_000, order: "newest" })),
+    inTime(() => rowsOf(context, shard, { tenant: context.caller.tenant })),
+    inTime(() => shard.api.select({ tenant: context.caller.tenant, statuses: notOver, limit: 1_000, order: "newest" })),
   ]);
   const rows = troubled(part ?? []);
-  const items = await sessionItems(from, rows, from.caller, inTime);
+  const items = await sessionItems(context, rows, context.caller, inTime);
   if (part === null || open === null) items.push(silentItem("index"));
   const own = open ?? [];
   const holding = own.filter(({ phase }) => phase === "launching" || phase === "held" || phase === "stopping");
-  return answer(from, items, {
+  return answer(context, items, {
     sandboxes: holding.length,
     active: own.filter(({ phase }) => phase === "held").length,
     sessions: own.length,
     stuck: rows.filter(({ stuckSince }) => stuckSince !== null).length,
-    overdue: overdueOf(rows, from.clock.now()),
+    overdue: overdueOf(rows, context.clock.now()),
     balanced: true,
     cap: null,
     looked_at: null,
   });
 }
 
-function answer(from: Asking, items: readonly AttentionItem[], figures: AttentionView["figures"]): Response {
+function answer(context: ReaderContext, items: readonly AttentionItem[], figures: AttentionView["figures"]): Response {
   const order = { critical: 0, warning: 1 } as const;
   const sorted = items.toSorted(
     (a, b) => order[a.severity] - order[b.severity] || (a.since ?? "~").localeCompare(b.since ?? "~"),
   );
   const view: AttentionView = {
-    as_of: rfc3339(from.clock.now()),
+    as_of: rfc3339(context.clock.now()),
     items: sorted.slice(0, attentionLimit),
     left_off: Math.max(0, sorted.length - attentionLimit),
     figures,
@@ -109,19 +109,19 @@ function answer(from: Asking, items: readonly AttentionItem[], figures: Attentio
 }
 
 /** null: it did not answer. */
-async function shardPart(from: AdminAsk, shard: Shard, inTime: InTime) {
+async function shardPart(context: AdminContext, shard: Shard, inTime: InTime) {
   return await inTime(async () => {
     const [rows, stats, containers] = await Promise.all([
-      rowsOf(from, shard, {}),
+      rowsOf(context, shard, {}),
       shard.api.stats(),
-      shard.api.overdueContainers(from.clock.now(), rowsOfKind),
+      shard.api.overdueContainers(context.clock.now(), rowsOfKind),
     ]);
     return { rows, stats, containers };
   });
 }
 
-async function rowsOf(from: Asking, { api }: Shard, only: Partial<FleetQuery>): Promise<readonly FleetRow[]> {
-  const now = from.clock.now();
+async function rowsOf(context: ReaderContext, { api }: Shard, only: Partial<FleetQuery>): Promise<readonly FleetRow[]> {
+  const now = context.clock.now();
   const base = { limit: rowsOfKind, order: "oldest", ...only } as const;
   const found = await Promise.all([
     api.select({ ...base, stuckBefore: now }),
@@ -147,7 +147,7 @@ function troubled(rows: readonly FleetRow[]): readonly FleetRow[] {
 }
 
 async function sessionItems(
-  from: Asking,
+  context: ReaderContext,
   rows: readonly FleetRow[],
   caller: Caller | null,
   inTime: InTime,
@@ -157,21 +157,23 @@ async function sessionItems(
   async function lane(): Promise<void> {
     for (let index = next++; index < rows.length; index = next++) {
       const row = rows[index] as FleetRow;
-      const told = index < explained ? await explanation(from, row, caller, inTime) : null;
-      items[index] = sessionItem(row, told, from.clock.now());
+      const told = index < explained ? await explanation(context, row, caller, inTime) : null;
+      items[index] = sessionItem(row, told, context.clock.now());
     }
   }
   await Promise.all(Array.from({ length: explainsAtOnce }, lane));
   return items;
 }
 
-async function explanation(from: Asking, row: FleetRow, caller: Caller | null, inTime: InTime) {
-  const reply = await inTime(() => ask("read", from.log, () => from.backend.session(row.sessionId).explain(caller)));
+async function explanation(context: ReaderContext, row: FleetRow, caller: Caller | null, inTime: InTime) {
+  const reply = await inTime(() =>
+    ask("read", context.log, () => context.backend.session(row.sessionId).explain(caller)),
+  );
   return reply?.ok === true ? reply.value : null;
 }
 
-async function controlPart(from: AdminAsk) {
-  const control = from.backend.control();
+async function controlPart(context: AdminContext) {
+  const control = context.backend.control();
   const [document, layers, capacity] = await Promise.all([
     control.document("alert_state", "board"),
     control.layers(),
@@ -198,7 +200,7 @@ function overdueOf(rows: readonly FleetRow[], now: number): number {
 }
 
 /** One deadline for everything that a look asks, whatever is asked one after the other. */
-function inTimeOf({ clock }: Asking): InTime {
+function inTimeOf({ clock }: ReaderContext): InTime {
   const until = clock.now() + wholeMs;
   return async (call) => {
     const left = Math.min(partMs, until - clock.now());

@@ -11,43 +11,43 @@ import { rfc3339 } from "../../../protocol/primitives.ts";
 import { acted, askControl } from "../../admin-act.ts";
 import { readJson, readNoFields } from "../../request/body.ts";
 import { readQuery } from "../../request/headers.ts";
-import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
 
-async function make(from: AdminAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
+async function make(context: AdminContext): Promise<Response> {
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
   const reply = await acted(
-    from,
+    context,
     { action: "audit.plan", target: "", reason: "" },
-    async () => ({ ok: true, value: await from.backend.operations().planAudit("admin") }),
+    async () => ({ ok: true, value: await context.backend.operations().planAudit("admin") }),
     (plan) => `plan ${plan.id}: ${plan.findings.length} ${plan.findings.length === 1 ? "finding" : "findings"}`,
   );
-  if (!reply.ok) return problem(from, reply.problem);
+  if (!reply.ok) return problem(context, reply.problem);
   return json(201, planView(reply.value), { location: `/v1/admin/audits/${reply.value.id}` });
 }
 
-async function list(from: AdminAsk): Promise<Response> {
-  const query = readQuery(from.request, auditsQuery);
-  if (!query.ok) return problem(from, query.problem);
-  const reply = await askControl(from, (control) => control.documents("audit_plan", query.value.limit));
-  if (!reply.ok) return problem(from, reply.problem);
+async function list(context: AdminContext): Promise<Response> {
+  const query = readQuery(context.request, auditsQuery);
+  if (!query.ok) return problem(context, query.problem);
+  const reply = await askControl(context, (control) => control.documents("audit_plan", query.value.limit));
+  if (!reply.ok) return problem(context, reply.problem);
   const plans = reply.value.map((document) => planView(JSON.parse(document.body) as AuditPlan));
   return json(200, { data: plans.map((plan) => ({ ...plan, findings: plan.findings.length })) });
 }
 
-async function get(from: AdminAsk): Promise<Response> {
-  const id = from.param("id");
-  const reply = await askControl(from, async (control) => {
+async function get(context: AdminContext): Promise<Response> {
+  const id = context.param("id");
+  const reply = await askControl(context, async (control) => {
     const [plan, result] = await Promise.all([
       control.document("audit_plan", id),
       control.document("audit_result", id),
     ]);
     return { plan, result };
   });
-  if (!reply.ok) return problem(from, reply.problem);
+  if (!reply.ok) return problem(context, reply.problem);
   const { plan, result } = reply.value;
   if (plan === null) {
-    return problem(from, {
+    return problem(context, {
       code: "not_found",
       detail: "There is no audit with this id, or it was so long ago that it is gone. List them at /v1/admin/audits.",
     });
@@ -58,21 +58,21 @@ async function get(from: AdminAsk): Promise<Response> {
   });
 }
 
-async function apply(from: AdminAsk): Promise<Response> {
-  const body = await readJson(from.request, applyBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
-  const planId = from.param("id");
+async function apply(context: AdminContext): Promise<Response> {
+  const body = await readJson(context.request, applyBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
+  const planId = context.param("id");
   const order = { planId, hash: body.value.plan_hash, by: "admin" };
   const reply = await acted(
-    from,
+    context,
     { action: "audit.apply", target: planId, reason: "" },
-    () => from.backend.operations().applyAudit(order),
+    () => context.backend.operations().applyAudit(order),
     (result) => {
       const { done, skipped, failed } = resultView(result);
       return `${done} done, ${skipped} skipped, ${failed} failed`;
     },
   );
-  return reply.ok ? json(200, resultView(reply.value)) : problem(from, reply.problem);
+  return reply.ok ? json(200, resultView(reply.value)) : problem(context, reply.problem);
 }
 
 function planView(plan: AuditPlan): AuditPlanView {

@@ -18,13 +18,13 @@ import { type Act, acted, askControl, ended } from "../../admin-act.ts";
 import { refused } from "../../answer/problem.ts";
 import { readJson } from "../../request/body.ts";
 import { readQuery } from "../../request/headers.ts";
-import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
 
 const noRanges = { ranges: {} } as const;
 
-async function cleanup(from: AdminAsk): Promise<Response> {
-  const body = await readJson(from.request, cleanupBody, { ...noRanges, empty: "no fields" });
-  if (!body.ok) return problem(from, body.problem);
+async function cleanup(context: AdminContext): Promise<Response> {
+  const body = await readJson(context.request, cleanupBody, { ...noRanges, empty: "no fields" });
+  if (!body.ok) return problem(context, body.problem);
   const { max_age_seconds: maxAge, status, dry_run: dryRun = false, reason = "cleanup by hand" } = body.value;
   const act = { action: dryRun ? "cleanup.dry_run" : "cleanup", target: status ?? "", reason };
   const order = {
@@ -34,19 +34,19 @@ async function cleanup(from: AdminAsk): Promise<Response> {
     statuses: status === undefined ? null : [status],
     dryRun,
   };
-  const run = (dry: boolean) => from.backend.operations().cleanup({ ...order, dryRun: dry });
-  return await carryOut(from, act, { dryRun, planHash: body.value.plan_hash, run });
+  const run = (dry: boolean) => context.backend.operations().cleanup({ ...order, dryRun: dry });
+  return await carryOut(context, act, { dryRun, planHash: body.value.plan_hash, run });
 }
 
-async function emergency(from: AdminAsk): Promise<Response> {
-  const body = await readJson(from.request, emergencyBody, { ...noRanges, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
+async function emergency(context: AdminContext): Promise<Response> {
+  const body = await readJson(context.request, emergencyBody, { ...noRanges, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
   const { reason, dry_run: dryRun = false, include_paused: includePaused = false } = body.value;
   const target = includePaused ? "paused too" : "";
   const act = { action: dryRun ? "cleanup.emergency.dry_run" : "cleanup.emergency", target, reason };
   const order = { by: "admin", reason, dryRun, includePaused };
-  const run = (dry: boolean) => from.backend.operations().emergency({ ...order, dryRun: dry });
-  return await carryOut(from, act, { dryRun, planHash: body.value.plan_hash, run });
+  const run = (dry: boolean) => context.backend.operations().emergency({ ...order, dryRun: dry });
+  return await carryOut(context, act, { dryRun, planHash: body.value.plan_hash, run });
 }
 
 interface Planned {
@@ -56,14 +56,14 @@ interface Planned {
   readonly run: (dryRun: boolean) => Promise<CleanupResult>;
 }
 
-export async function carryOut(from: AdminAsk, act: Act, { dryRun, planHash, run }: Planned): Promise<Response> {
+export async function carryOut(context: AdminContext, act: Act, { dryRun, planHash, run }: Planned): Promise<Response> {
   const body = async (): Promise<Reply<CleanupResult>> => {
     // Only what was shown is ended: a plan that would choose other sessions now is refused.
     if (!dryRun && planHash !== undefined && (await hashOf(await run(true))) !== planHash) return refused(anotherPlan);
     return { ok: true, value: await run(dryRun) };
   };
-  const reply = await ended(from, act, body, inWords);
-  if (!reply.ok) return problem(from, reply.problem);
+  const reply = await ended(context, act, body, inWords);
+  if (!reply.ok) return problem(context, reply.problem);
   return json(200, cleanupView(reply.value, dryRun ? await hashOf(reply.value) : null));
 }
 
@@ -78,7 +78,7 @@ async function hashOf({ results }: CleanupResult): Promise<string> {
 const anotherPlan: Problem = {
   code: "precondition_failed",
   detail:
-    "Other sessions would be ended now than the plan showed, so nothing was ended. Ask again with `dry_run`, look at the plan, and send its `plan_hash`.",
+    "Other sessions would be ended now than the plan showed, so nothing was ended. RequestContext again with `dry_run`, look at the plan, and send its `plan_hash`.",
 };
 
 function inWords(result: CleanupResult): string {
@@ -109,17 +109,17 @@ function cleanupView(result: CleanupResult, planHash: string | null): CleanupRep
   };
 }
 
-async function drain(from: AdminAsk): Promise<Response> {
-  const body = await readJson(from.request, drainBody, { ...noRanges, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
+async function drain(context: AdminContext): Promise<Response> {
+  const body = await readJson(context.request, drainBody, { ...noRanges, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
   const { draining, reason } = body.value;
   const reply = await acted(
-    from,
+    context,
     { action: draining ? "drain" : "drain.end", target: "", reason },
-    async () => ({ ok: true, value: await from.backend.control().drain(draining ? { by: "admin", reason } : null) }),
+    async () => ({ ok: true, value: await context.backend.control().drain(draining ? { by: "admin", reason } : null) }),
     (view) => (view === null ? "taking new sessions" : `draining since ${rfc3339(view.since)}`),
   );
-  if (!reply.ok) return problem(from, reply.problem);
+  if (!reply.ok) return problem(context, reply.problem);
   const view = reply.value;
   const body200: DrainReply =
     view === null
@@ -128,16 +128,16 @@ async function drain(from: AdminAsk): Promise<Response> {
   return json(200, body200);
 }
 
-async function runs(from: AdminAsk): Promise<Response> {
-  const query = readQuery(from.request, runsQuery);
-  if (!query.ok) return problem(from, query.problem);
+async function runs(context: AdminContext): Promise<Response> {
+  const query = readQuery(context.request, runsQuery);
+  if (!query.ok) return problem(context, query.problem);
   const { limit, layer, before } = query.value;
   const asked = { layer: layer ?? null, limit, before: before === undefined ? null : Date.parse(before) };
-  const reply = await askControl(from, async (control) => {
+  const reply = await askControl(context, async (control) => {
     const [layers, page] = await Promise.all([control.layers(), control.runs(asked)]);
     return { layers, page };
   });
-  if (!reply.ok) return problem(from, reply.problem);
+  if (!reply.ok) return problem(context, reply.problem);
   const { layers, page } = reply.value;
   const last = page.at(-1);
   const body: RunsPage = {
@@ -148,11 +148,11 @@ async function runs(from: AdminAsk): Promise<Response> {
   return json(200, body);
 }
 
-async function run(from: AdminAsk): Promise<Response> {
-  const reply = await askControl(from, (control) => control.run(from.param("run")));
-  if (!reply.ok) return problem(from, reply.problem);
+async function run(context: AdminContext): Promise<Response> {
+  const reply = await askControl(context, (control) => control.run(context.param("run")));
+  if (!reply.ok) return problem(context, reply.problem);
   if (reply.value === null) {
-    return problem(from, {
+    return problem(context, {
       code: "not_found",
       detail:
         "There is no run with this id, or it was so long ago that it is gone. List them at /v1/admin/cleanup/runs.",

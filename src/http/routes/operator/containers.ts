@@ -22,7 +22,7 @@ import { badCursor, decodeContainerCursor, encodeContainerCursor } from "../../r
 import { askAll } from "../../fan-out.ts";
 import { ifMatchOf, readQuery } from "../../request/headers.ts";
 import { refused } from "../../answer/problem.ts";
-import { type AdminAsk, json, problem, type Route, serve, taggedJson } from "../../route.ts";
+import { type AdminContext, json, problem, type Route, serve, taggedJson } from "../../route.ts";
 import { knownTenants } from "../../request/directory.ts";
 
 interface Owned {
@@ -35,20 +35,20 @@ const notFound: Problem = {
   detail: `There is no such shared container. It may have gone long ago and been forgotten. ${say(nextCalls.listContainers)} lists those there are.`,
 };
 
-async function list(from: AdminAsk): Promise<Response> {
-  const query = readQuery(from.request, containerListQuery);
-  if (!query.ok) return problem(from, query.problem);
+async function list(context: AdminContext): Promise<Response> {
+  const query = readQuery(context.request, containerListQuery);
+  if (!query.ok) return problem(context, query.problem);
   const { limit, cursor, tenant, phase } = query.value;
   const after = cursor === undefined ? null : decodeContainerCursor(cursor);
   const foreign = after !== null && tenant !== undefined && after.tenant !== tenant;
-  if (cursor !== undefined && (after === null || foreign)) return problem(from, badCursor().problem);
+  if (cursor !== undefined && (after === null || foreign)) return problem(context, badCursor().problem);
   // One more than asked for tells whether there is another page.
   const wanted = limit + 1;
-  const found = await collect(from, tenant, after?.tenant ?? null, wanted, (name) => {
+  const found = await collect(context, tenant, after?.tenant ?? null, wanted, (name) => {
     const position = name === after?.tenant ? after.id : null;
-    return from.backend.tenant(name).containers(position, wanted, phase ?? null);
+    return context.backend.tenant(name).containers(position, wanted, phase ?? null);
   });
-  if (!found.ok) return problem(from, found.problem);
+  if (!found.ok) return problem(context, found.problem);
   const page = found.value.slice(0, limit);
   const last = page.at(-1);
   const more = found.value.length > limit && last !== undefined;
@@ -63,19 +63,19 @@ const registriesAtOnce = 24;
 
 /** What the registries answer, in the order of their tenants from `first` on, until there are `wanted` of them. */
 async function collect(
-  from: AdminAsk,
+  context: AdminContext,
   tenant: string | undefined,
   first: TenantId | null,
   wanted: number,
   read: (tenant: TenantId) => Promise<readonly ListedContainer[]>,
 ): Promise<Reply<readonly Owned[]>> {
   const names =
-    tenant === undefined ? await knownTenants(from, first) : { ok: true as const, value: [tenant as TenantId] };
+    tenant === undefined ? await knownTenants(context, first) : { ok: true as const, value: [tenant as TenantId] };
   if (!names.ok) return names;
   const found: Owned[] = [];
   for (let asked = 0; asked < names.value.length && found.length < wanted; asked += registriesAtOnce) {
     const some = names.value.slice(asked, asked + registriesAtOnce);
-    const pages = await askAll(from, some, (name) => `the registry of ${name}`, read);
+    const pages = await askAll(context, some, (name) => `the registry of ${name}`, read);
     if (!pages.ok) return pages;
     found.push(
       ...some.flatMap((name, index) => (pages.value[index] ?? []).map((listed) => ({ tenant: name, listed }))),
@@ -85,13 +85,13 @@ async function collect(
 }
 
 /** Asks the tenant that the query names, or else every tenant until one has it. */
-async function find(from: AdminAsk): Promise<Reply<Owned>> {
-  const query = readQuery(from.request, containerOwnerQuery);
+async function find(context: AdminContext): Promise<Reply<Owned>> {
+  const query = readQuery(context.request, containerOwnerQuery);
   if (!query.ok) return query;
-  const id = from.param("id");
+  const id = context.param("id");
   if (!containerIdPattern.test(id)) return refused(notFound);
-  const found = await collect(from, query.value.tenant, null, 1, async (name) => {
-    const listed = await from.backend.tenant(name).container(id as ContainerId);
+  const found = await collect(context, query.value.tenant, null, 1, async (name) => {
+    const listed = await context.backend.tenant(name).container(id as ContainerId);
     return listed === null ? [] : [listed];
   });
   if (!found.ok) {
@@ -103,15 +103,15 @@ async function find(from: AdminAsk): Promise<Reply<Owned>> {
   return owned === undefined ? refused(notFound) : { ok: true, value: owned };
 }
 
-async function shown(from: AdminAsk, reply: Reply<Owned>): Promise<Response> {
-  if (!reply.ok) return problem(from, reply.problem);
+async function shown(context: AdminContext, reply: Reply<Owned>): Promise<Response> {
+  if (!reply.ok) return problem(context, reply.problem);
   const { tenant, listed } = reply.value;
   const view = containerView(tenant, listed);
   return await taggedJson(200, { etag: String(listed.revision), body: view });
 }
 
-async function read(from: AdminAsk): Promise<Response> {
-  return shown(from, await find(from));
+async function read(context: AdminContext): Promise<Response> {
+  return shown(context, await find(context));
 }
 
 const needsIfMatch: Problem = {
@@ -127,31 +127,31 @@ const silent: Problem = {
   detail: `The registry of this container's tenant broke off before it answered: it may have been done or not. ${say(nextCalls.inspectContainer)} shows which.`,
 };
 
-async function resolve(from: AdminAsk): Promise<Response> {
-  const ifMatch = ifMatchOf(from.request);
-  if (ifMatch === null) return problem(from, needsIfMatch);
-  const body = await readJson(from.request, resolveContainerBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
-  const owned = await find(from);
-  if (!owned.ok) return problem(from, owned.problem);
+async function resolve(context: AdminContext): Promise<Response> {
+  const ifMatch = ifMatchOf(context.request);
+  if (ifMatch === null) return problem(context, needsIfMatch);
+  const body = await readJson(context.request, resolveContainerBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
+  const owned = await find(context);
+  if (!owned.ok) return problem(context, owned.problem);
   const { tenant, listed } = owned.value;
   const { id } = listed.container;
   const { action, reason } = body.value;
   const act = { action: `container.resolve.${action}`, target: id, reason };
   const reply = await ended(
-    from,
+    context,
     act,
     async (): Promise<Reply<Owned>> => {
       const revision = ifMatch === "*" ? null : Number(ifMatch);
       const order = { action, by: "admin", reason };
-      const said = await ask("write", from.log, async (): Promise<Reply<ContainerReply>> => {
-        return { ok: true, value: await from.backend.tenant(tenant).resolveContainer(id, order, revision) };
+      const said = await ask("write", context.log, async (): Promise<Reply<ContainerReply>> => {
+        return { ok: true, value: await context.backend.tenant(tenant).resolveContainer(id, order, revision) };
       });
       return said.ok ? outcomeOf(tenant, said.value) : refused(silent);
     },
     () => "done",
   );
-  return shown(from, reply);
+  return shown(context, reply);
 }
 
 function outcomeOf(tenant: TenantId, reply: ContainerReply): Reply<Owned> {

@@ -29,24 +29,24 @@ import { readQuery } from "../../request/headers.ts";
 import { ledgerOf } from "../../answer/ledger-view.ts";
 import { probesView } from "../../answer/probes-view.ts";
 import { usageOf } from "../../answer/usage-view.ts";
-import { type AdminAsk, json, problem, type Route, serve, type TenantAsk, askSession } from "../../route.ts";
+import { type AdminContext, json, problem, type Route, serve, type TenantContext, askSession } from "../../route.ts";
 import { tenantEntries } from "../../request/directory.ts";
 import { fleetSums } from "../../answer/fleet-sums.ts";
 
-type Shards = ReturnType<AdminAsk["backend"]["shards"]>;
+type Shards = ReturnType<AdminContext["backend"]["shards"]>;
 const shardOf = (shard: Shards[number]) => shard.name;
 
-async function stats(from: AdminAsk): Promise<Response> {
+async function stats(context: AdminContext): Promise<Response> {
   const [shards, capacity, probes] = await Promise.all([
-    askAll(from, from.backend.shards(), shardOf, ({ api }) => api.stats()),
-    askControl(from, (control) => control.capacity()),
-    askControl(from, (control) =>
+    askAll(context, context.backend.shards(), shardOf, ({ api }) => api.stats()),
+    askControl(context, (control) => control.capacity()),
+    askControl(context, (control) =>
       Promise.all([control.document("probe", "canary"), control.document("probe", "restore_drill")]),
     ),
   ]);
-  if (!shards.ok) return problem(from, shards.problem);
-  if (!capacity.ok) return problem(from, capacity.problem);
-  if (!probes.ok) return problem(from, probes.problem);
+  if (!shards.ok) return problem(context, shards.problem);
+  if (!capacity.ok) return problem(context, capacity.problem);
+  if (!probes.ok) return problem(context, probes.problem);
   const { limit, used, draining } = capacity.value;
   const sum = (of: (each: ShardStats) => number) => shards.value.reduce((total, each) => total + of(each), 0);
   const view: StatsView = {
@@ -60,8 +60,8 @@ async function stats(from: AdminAsk): Promise<Response> {
     draining: draining === null ? null : { ...draining, since: rfc3339(draining.since) },
     timeouts: timeoutsOf(shards.value),
     oldest_running: oldestOf(shards.value),
-    cost: costOf(shards.value, from.config.policy.prices),
-    ...probesView(...probes.value, from.clock.now()),
+    cost: costOf(shards.value, context.config.policy.prices),
+    ...probesView(...probes.value, context.clock.now()),
   };
   return json(200, view);
 }
@@ -107,13 +107,13 @@ function added(parts: readonly Readonly<Record<string, number>>[]): Record<strin
   return total;
 }
 
-async function list(from: AdminAsk): Promise<Response> {
-  const query = readQuery(from.request, fleetListQuery);
-  if (!query.ok) return problem(from, query.problem);
+async function list(context: AdminContext): Promise<Response> {
+  const query = readQuery(context.request, fleetListQuery);
+  if (!query.ok) return problem(context, query.problem);
   const { limit, cursor, tenant, status, phase, stuck, label, agent_type: agentType, task_id: taskId } = query.value;
   const { blocked, critical, open, provider, template, teardown } = query.value;
   const after = cursor === undefined ? null : decodeCursor(cursor);
-  if (cursor !== undefined && after === null) return problem(from, badCursor().problem);
+  if (cursor !== undefined && after === null) return problem(context, badCursor().problem);
   const asked: FleetQuery = {
     // One more than asked for tells whether there is another page.
     limit: limit + 1,
@@ -122,8 +122,8 @@ async function list(from: AdminAsk): Promise<Response> {
     ...(tenant === undefined ? {} : { tenant: tenant as TenantId }),
     ...(status === undefined ? {} : { statuses: [status] }),
     ...(phase === undefined ? {} : { phases: [phase] }),
-    ...(stuck === undefined ? {} : { stuckBefore: from.clock.now() }),
-    ...(teardown === undefined ? {} : { teardownOverdueBefore: from.clock.now() }),
+    ...(stuck === undefined ? {} : { stuckBefore: context.clock.now() }),
+    ...(teardown === undefined ? {} : { teardownOverdueBefore: context.clock.now() }),
     ...(label === undefined ? {} : { labels: label }),
     ...(agentType === undefined ? {} : { agentType }),
     ...(taskId === undefined ? {} : { taskId }),
@@ -135,10 +135,10 @@ async function list(from: AdminAsk): Promise<Response> {
   };
   const shards: Shards =
     tenant === undefined
-      ? from.backend.shards()
-      : [{ name: `the index of ${tenant}`, api: from.backend.shard(tenant as TenantId) }];
-  const pages = await askAll(from, shards, shardOf, ({ api }) => api.select(asked));
-  if (!pages.ok) return problem(from, pages.problem);
+      ? context.backend.shards()
+      : [{ name: `the index of ${tenant}`, api: context.backend.shard(tenant as TenantId) }];
+  const pages = await askAll(context, shards, shardOf, ({ api }) => api.select(asked));
+  if (!pages.ok) return problem(context, pages.problem);
   // Each shard's page is in this order; so is what they make together, and a session is in one of them only.
   const rows = pages.value
     .flat()
@@ -186,43 +186,43 @@ function fleetItem(row: FleetRow): FleetListItem {
   };
 }
 
-async function ledger(from: AdminAsk): Promise<Response> {
-  const query = readQuery(from.request, ledgerQuery);
-  if (!query.ok) return problem(from, query.problem);
-  const capacity = await askControl(from, (control) => control.capacity());
-  if (!capacity.ok) return problem(from, capacity.problem);
-  const entries = await tenantEntries(from, null);
-  if (!entries.ok) return problem(from, entries.problem);
+async function ledger(context: AdminContext): Promise<Response> {
+  const query = readQuery(context.request, ledgerQuery);
+  if (!query.ok) return problem(context, query.problem);
+  const capacity = await askControl(context, (control) => control.capacity());
+  if (!capacity.ok) return problem(context, capacity.problem);
+  const entries = await tenantEntries(context, null);
+  if (!entries.ok) return problem(context, entries.problem);
   const { tenant } = query.value;
   const asked = tenant === undefined ? entries.value : entries.value.filter((entry) => entry.tenant === tenant);
   const ledgers = await askAll(
-    from,
+    context,
     asked,
     (entry) => `the registry of ${entry.tenant}`,
-    (entry) => from.backend.tenant(entry.tenant).ledger(),
+    (entry) => context.backend.tenant(entry.tenant).ledger(),
   );
-  if (!ledgers.ok) return problem(from, ledgers.problem);
+  if (!ledgers.ok) return problem(context, ledgers.problem);
   return json(200, ledgerOf(asked, ledgers.value, capacity.value));
 }
 
-async function tenantUsage(from: AdminAsk): Promise<Response> {
-  const query = readQuery(from.request, tenantQuery);
-  if (!query.ok) return problem(from, query.problem);
-  const reply = await usageOf(from, query.value.tenant as TenantId);
-  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+async function tenantUsage(context: AdminContext): Promise<Response> {
+  const query = readQuery(context.request, tenantQuery);
+  if (!query.ok) return problem(context, query.problem);
+  const reply = await usageOf(context, query.value.tenant as TenantId);
+  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
 }
 
-async function sessionUsage(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<Response> {
-  const reply = await askSession(from, "read", (session) => session.usage(caller));
-  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+async function sessionUsage(context: TenantContext | AdminContext, caller: Caller | null): Promise<Response> {
+  const reply = await askSession(context, "read", (session) => session.usage(caller));
+  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
 }
 
-async function log(from: AdminAsk): Promise<Response> {
-  const query = readQuery(from.request, logQuery);
-  if (!query.ok) return problem(from, query.problem);
+async function log(context: AdminContext): Promise<Response> {
+  const query = readQuery(context.request, logQuery);
+  if (!query.ok) return problem(context, query.problem);
   const { limit, cursor } = query.value;
-  const reply = await askControl(from, (control) => control.logPage(cursor ?? null, limit + 1));
-  if (!reply.ok) return problem(from, reply.problem);
+  const reply = await askControl(context, (control) => control.logPage(cursor ?? null, limit + 1));
+  if (!reply.ok) return problem(context, reply.problem);
   const page = reply.value.slice(0, limit);
   const last = page.at(-1);
   const view: AdminLogPage = {
@@ -232,15 +232,15 @@ async function log(from: AdminAsk): Promise<Response> {
   return json(200, view);
 }
 
-async function rebuild(from: AdminAsk): Promise<Response> {
-  const body = await readJson(from.request, reasonBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
+async function rebuild(context: AdminContext): Promise<Response> {
+  const body = await readJson(context.request, reasonBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
   const act = { action: "shards.rebuild", target: "", reason: body.value.reason };
   const reply = await acted(
-    from,
+    context,
     act,
     async () => {
-      const shards = from.backend.shards();
+      const shards = context.backend.shards();
       // Each on its own: one that is silent is said to be, and is asked again with the next order.
       const builds = await Promise.all(shards.map(({ api }) => api.rebuild().catch(() => null)));
       const view: RebuildView = {
@@ -253,7 +253,7 @@ async function rebuild(from: AdminAsk): Promise<Response> {
     },
     (view) => view.shards.map(({ shard, state }) => `${shard} ${state}`).join(", "),
   );
-  if (!reply.ok) return problem(from, reply.problem);
+  if (!reply.ok) return problem(context, reply.problem);
   return json(reply.value.shards.every(({ state }) => state === "built") ? 200 : 202, reply.value);
 }
 
@@ -264,6 +264,6 @@ export const fleetRoutes: readonly Route[] = [
   serve(adminContracts.usage, tenantUsage),
   serve(adminContracts.log, log),
   serve(adminContracts.rebuildShards, rebuild),
-  serve(sessionReadContracts.usage, (from) => sessionUsage(from, from.caller)),
-  serve(anySessionContracts.sessionUsage, (from) => sessionUsage(from, null)),
+  serve(sessionReadContracts.usage, (context) => sessionUsage(context, context.caller)),
+  serve(anySessionContracts.sessionUsage, (context) => sessionUsage(context, null)),
 ];

@@ -14,40 +14,40 @@ import type { Revocation, TenantKeys } from "../../../tenant/keys/keys.ts";
 import { acted } from "../../admin-act.ts";
 import { readJson } from "../../request/body.ts";
 import { askAll } from "../../fan-out.ts";
-import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
 import { validate } from "../../request/validation.ts";
 
 const target = z.object({ tenant: tenantName, id: keyIdText });
 
-async function revoke(from: AdminAsk): Promise<Response> {
-  const named = validate(target, { tenant: from.param("tenant"), id: from.param("key") }, "path");
-  if (!named.ok) return problem(from, named.problem);
-  const given = await readJson(from.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
-  if (!given.ok) return problem(from, given.problem);
+async function revoke(context: AdminContext): Promise<Response> {
+  const named = validate(target, { tenant: context.param("tenant"), id: context.param("key") }, "path");
+  if (!named.ok) return problem(context, named.problem);
+  const given = await readJson(context.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
+  if (!given.ok) return problem(context, given.problem);
   const { tenant, id } = named.value;
   const reply = await acted(
-    from,
+    context,
     { action: "key.revoke", target: `${tenant}/${id}`, reason: given.value.reason ?? "" },
     async (): Promise<Reply<Revocation>> => ({
       ok: true,
-      value: await from.backend.tenant(tenant as TenantId).revokeKey(id),
+      value: await context.backend.tenant(tenant as TenantId).revokeKey(id),
     }),
     () => "revoked",
   );
-  return reply.ok ? json(200, view(tenant, reply.value)) : problem(from, reply.problem);
+  return reply.ok ? json(200, view(tenant, reply.value)) : problem(context, reply.problem);
 }
 
-async function list(from: AdminAsk): Promise<Response> {
-  const named = validate(z.object({ tenant: tenantName }), { tenant: from.param("tenant") }, "path");
-  if (!named.ok) return problem(from, named.problem);
+async function list(context: AdminContext): Promise<Response> {
+  const named = validate(z.object({ tenant: tenantName }), { tenant: context.param("tenant") }, "path");
+  if (!named.ok) return problem(context, named.problem);
   const { tenant } = named.value;
   const reply = await askAll(
-    from,
+    context,
     [tenant as TenantId],
     () => `the registry of ${tenant}`,
-    (name) => from.backend.tenant(name).keys(),
+    (name) => context.backend.tenant(name).keys(),
   );
-  if (!reply.ok) return problem(from, reply.problem);
+  if (!reply.ok) return problem(context, reply.problem);
   const [known] = reply.value;
   const bound = known?.allRevokedBefore ?? null;
   return json(200, {
@@ -56,22 +56,22 @@ async function list(from: AdminAsk): Promise<Response> {
   });
 }
 
-async function revokeAll(from: AdminAsk): Promise<Response> {
-  const named = validate(z.object({ tenant: tenantName }), { tenant: from.param("tenant") }, "path");
-  if (!named.ok) return problem(from, named.problem);
-  const given = await readJson(from.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
-  if (!given.ok) return problem(from, given.problem);
+async function revokeAll(context: AdminContext): Promise<Response> {
+  const named = validate(z.object({ tenant: tenantName }), { tenant: context.param("tenant") }, "path");
+  if (!named.ok) return problem(context, named.problem);
+  const given = await readJson(context.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
+  if (!given.ok) return problem(context, given.problem);
   const { tenant } = named.value;
   const reply = await acted(
-    from,
+    context,
     { action: "key.revoke_all", target: tenant, reason: given.value.reason ?? "" },
     async (): Promise<Reply<number>> => ({
       ok: true,
-      value: await from.backend.tenant(tenant as TenantId).revokeAllKeys(),
+      value: await context.backend.tenant(tenant as TenantId).revokeAllKeys(),
     }),
     () => "revoked",
   );
-  if (!reply.ok) return problem(from, reply.problem);
+  if (!reply.ok) return problem(context, reply.problem);
   return json(200, { tenant, all_revoked_before: rfc3339(reply.value) });
 }
 

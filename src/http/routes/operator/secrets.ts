@@ -14,7 +14,7 @@ import type { SealCount } from "../../../session/session-api.ts";
 import { acted, askControl } from "../../admin-act.ts";
 import { ask } from "../../backend.ts";
 import { readJson } from "../../request/body.ts";
-import { type AdminAsk, json, problem, type Route, serve } from "../../route.ts";
+import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
 import { badCursor } from "../../request/cursor.ts";
 
 /** One page: far below the calls that one request may make. */
@@ -37,27 +37,27 @@ const cursorText = z
     ([tenant, session]) => tenantName.safeParse(tenant).success && (session === "" || sessionIdPattern.test(session)),
   );
 
-async function reseal(from: AdminAsk): Promise<Response> {
-  const body = await readJson(from.request, resealBody, { ranges: {}, empty: "no fields" });
-  if (!body.ok) return problem(from, body.problem);
+async function reseal(context: AdminContext): Promise<Response> {
+  const body = await readJson(context.request, resealBody, { ranges: {}, empty: "no fields" });
+  if (!body.ok) return problem(context, body.problem);
   const { cursor } = body.value;
   const read = cursor === undefined ? null : cursorText.safeParse(cursor);
-  if (read !== null && !read.success) return problem(from, badCursor("/cursor").problem);
+  if (read !== null && !read.success) return problem(context, badCursor("/cursor").problem);
   const [tenant, session] = read?.data ?? [];
   const place =
     tenant === undefined
       ? null
       : { tenant: tenant as TenantId, session: session === "" ? null : (session as SessionId) };
   const reply = await acted(
-    from,
+    context,
     { action: "secrets.reseal", target: cursor ?? "the beginning", reason: "" },
-    () => page(from, place),
+    () => page(context, place),
     ({ renewed, unreadable }) => `renewed ${renewed}, unreadable ${unreadable}`,
   );
-  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
 }
 
-async function page(from: AdminAsk, start: Place | null): Promise<Reply<ResealView>> {
+async function page(context: AdminContext, start: Place | null): Promise<Reply<ResealView>> {
   const view = { sessions: 0, tenants: 0, current: 0, renewed: 0, unreadable: 0 };
   const left: ResealView["left"] = [];
   let place = start;
@@ -65,23 +65,23 @@ async function page(from: AdminAsk, start: Place | null): Promise<Reply<ResealVi
     if (place === null || place.session === null) {
       // At the beginning of a tenant: the one after, or the very first.
       const after: TenantId | null = place?.tenant ?? null;
-      const tenants = await askControl(from, (control) => control.tenants(after, 1));
+      const tenants = await askControl(context, (control) => control.tenants(after, 1));
       if (!tenants.ok) return tenants;
       const [next] = tenants.value;
       if (next === undefined)
         return { ok: true, value: { ...view, left: left.slice(0, shownAtMost), next_cursor: null } };
       view.tenants += 1;
-      await resealTenant(from, next.tenant, view, left);
+      await resealTenant(context, next.tenant, view, left);
       place = { tenant: next.tenant, session: "0" as SessionId };
     }
     const { tenant, session: after }: Place = place;
-    const known = await ask("read", from.log, async (): Promise<Reply<readonly SessionId[]>> => {
-      const rows = await from.backend.tenant(tenant).sessions(after, sessionsAtOnce);
+    const known = await ask("read", context.log, async (): Promise<Reply<readonly SessionId[]>> => {
+      const rows = await context.backend.tenant(tenant).sessions(after, sessionsAtOnce);
       return { ok: true, value: rows.map((row) => row.sessionId) };
     });
     if (!known.ok) return known;
     await inLanes(known.value, lanes, async (id) => {
-      const counted = await ask("write", from.log, () => from.backend.session(id).reseal());
+      const counted = await ask("write", context.log, () => context.backend.session(id).reseal());
       view.sessions += 1;
       // An object without rows has nothing sealed.
       if (!counted.ok && counted.problem.code === "not_found") return;
@@ -104,13 +104,13 @@ async function page(from: AdminAsk, start: Place | null): Promise<Reply<ResealVi
 }
 
 async function resealTenant(
-  from: AdminAsk,
+  context: AdminContext,
   tenant: TenantId,
   view: Parameters<typeof add>[0],
   left: ResealView["left"],
 ): Promise<void> {
-  const counted = await ask("write", from.log, async (): Promise<Reply<SealCount>> => {
-    return { ok: true, value: await from.backend.tenant(tenant).reseal() };
+  const counted = await ask("write", context.log, async (): Promise<Reply<SealCount>> => {
+    return { ok: true, value: await context.backend.tenant(tenant).reseal() };
   });
   if (!counted.ok) {
     left.push({ name: `tenant/${tenant}`, why: counted.problem.detail });

@@ -1,16 +1,17 @@
 /** `…/files`: files of a running sandbox. */
 import { fileContracts, fileQueries } from "../../../protocol/contracts/sandbox/file-contracts.ts";
 import { readNoFields } from "../../request/body.ts";
-import { problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { problem, type Route, serve, type TenantContext } from "../../route.ts";
 import { inSandbox, type ServiceCall } from "./in-sandbox.ts";
 
-const through = (call: ServiceCall) => (from: TenantAsk) => inSandbox(from, call);
-const withBody = (call: ServiceCall) => (from: TenantAsk) => inSandbox(from, { ...call, body: from.request.body });
+const through = (call: ServiceCall) => (context: TenantContext) => inSandbox(context, call);
+const withBody = (call: ServiceCall) => (context: TenantContext) =>
+  inSandbox(context, { ...call, body: context.request.body });
 
 /** All that it takes is in the query. */
-const withoutFields = (call: ServiceCall) => async (from: TenantAsk) => {
-  const none = await readNoFields(from.request);
-  return none.ok ? inSandbox(from, call) : problem(from, none.problem);
+const withoutFields = (call: ServiceCall) => async (context: TenantContext) => {
+  const none = await readNoFields(context.request);
+  return none.ok ? inSandbox(context, call) : problem(context, none.problem);
 };
 
 export const fileRoutes: readonly Route[] = [

@@ -9,7 +9,7 @@ import type { Problem, ProblemCode } from "../../../protocol/problem.ts";
 import { serviceError, type ServiceErrorCode } from "../../../protocol/sandbox/services.ts";
 import { trafficTooLarge } from "../../guard/size-limits.ts";
 import { readQuery } from "../../request/headers.ts";
-import { problem, type TenantAsk } from "../../route.ts";
+import { problem, type TenantContext } from "../../route.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 export interface ServiceCall {
@@ -53,15 +53,15 @@ const answeredWith = [
   "x-accel-buffering",
 ] as const;
 
-export async function inSandbox(from: TenantAsk, call: ServiceCall): Promise<Response> {
-  const { request } = from;
-  const id = from.param("id");
-  if (!sessionIdPattern.test(id)) return problem(from, sessionNotFound);
+export async function inSandbox(context: TenantContext, call: ServiceCall): Promise<Response> {
+  const { request } = context;
+  const id = context.param("id");
+  if (!sessionIdPattern.test(id)) return problem(context, sessionNotFound);
   const heavy = trafficTooLarge(request);
-  if (heavy !== null) return problem(from, heavy);
+  if (heavy !== null) return problem(context, heavy);
   if (call.query !== undefined) {
     const query = readQuery(request, call.query);
-    if (!query.ok) return problem(from, query.problem);
+    if (!query.ok) return problem(context, query.problem);
   }
   const headers = new Headers();
   for (const name of sentOn) {
@@ -70,7 +70,7 @@ export async function inSandbox(from: TenantAsk, call: ServiceCall): Promise<Res
   }
   // The raw query, never decoded: a path in it need not be UTF-8.
   const { search } = new URL(request.url);
-  const reply = await from.traffic.send(from.caller, id as SessionId, {
+  const reply = await context.traffic.send(context.caller, id as SessionId, {
     method: request.method,
     path: `${call.path}${search}`,
     headers,
@@ -78,9 +78,9 @@ export async function inSandbox(from: TenantAsk, call: ServiceCall): Promise<Res
     signal: request.signal,
     ...(call.quiet === true ? { quiet: true } : {}),
   });
-  if (!reply.ok) return problem(from, reply.problem);
+  if (!reply.ok) return problem(context, reply.problem);
   const answer = reply.value;
-  if (answer.status >= 400) return problem(from, await problemOf(answer, call));
+  if (answer.status >= 400) return problem(context, await problemOf(answer, call));
   if (answer.webSocket !== null && answer.webSocket !== undefined) return answer;
   if (call.empty === true) {
     await answer.body?.cancel();

@@ -9,13 +9,13 @@ import { readJson } from "../../request/body.ts";
 import { validationFailed } from "../../request/validation.ts";
 import { tokenQuery } from "../../sandbox-ports/port-headers.ts";
 import { inSandbox } from "./in-sandbox.ts";
-import { askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { askSession, json, problem, type Route, serve, type TenantContext } from "../../route.ts";
 
-async function share(from: TenantAsk): Promise<Response> {
-  const body = await readJson(from.request, sharePort, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
+async function share(context: TenantContext): Promise<Response> {
+  const body = await readJson(context.request, sharePort, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
   const { port, ttl_seconds: seconds, public: isPublic } = body.value;
-  const domain = from.config.trafficDomain;
+  const domain = context.config.trafficDomain;
   if (isPublic && domain === null) {
     const refusal = validationFailed([
       {
@@ -23,20 +23,20 @@ async function share(from: TenantAsk): Promise<Response> {
         detail: "This Mooring has no TRAFFIC_DOMAIN, so a port has no host name that could be public.",
       },
     ]);
-    return problem(from, refusal.ok ? gone : refusal.problem);
+    return problem(context, refusal.ok ? gone : refusal.problem);
   }
-  const found = await askSession(from, "read", (session) => session.get(from.caller));
-  if (!found.ok) return problem(from, found.problem);
+  const found = await askSession(context, "read", (session) => session.get(context.caller));
+  if (!found.ok) return problem(context, found.problem);
   const { id, status } = found.value.body;
-  if (status === "terminating" || status === "terminated" || status === "failed") return problem(from, gone);
-  const secret = from.config.secrets.keySigning?.[0];
-  const { keyId } = from.caller;
-  if (secret === undefined || keyId === undefined) return problem(from, noKey);
+  if (status === "terminating" || status === "terminated" || status === "failed") return problem(context, gone);
+  const secret = context.config.secrets.keySigning?.[0];
+  const { keyId } = context.caller;
+  if (secret === undefined || keyId === undefined) return problem(context, noKey);
   // Whole seconds, rounded up: never shorter than asked.
-  const endsAt = Math.ceil(from.clock.now() / 1_000 + seconds) * 1_000;
+  const endsAt = Math.ceil(context.clock.now() / 1_000 + seconds) * 1_000;
   const address = { session: id as SessionId, port, endsAt };
-  const token = isPublic ? null : await signPortToken({ ...address, tenant: from.caller.tenant, keyId }, secret);
-  const url = new URL(from.request.url);
+  const token = isPublic ? null : await signPortToken({ ...address, tenant: context.caller.tenant, keyId }, secret);
+  const url = new URL(context.request.url);
   const label = isPublic ? await signPortLabel(address, secret) : `${port}-${id}`;
   const origin =
     domain === null ? url.origin : `${url.protocol}//${label}.${domain}${url.port === "" ? "" : `:${url.port}`}`;
@@ -62,6 +62,6 @@ const noKey: Problem = {
 };
 
 export const portRoutes: readonly Route[] = [
-  serve(trafficContracts.listPorts, (from) => inSandbox(from, { path: "ports", quiet: true })),
+  serve(trafficContracts.listPorts, (context) => inSandbox(context, { path: "ports", quiet: true })),
   serve(trafficContracts.sharePort, share),
 ];

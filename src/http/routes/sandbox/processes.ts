@@ -10,7 +10,7 @@ import type { Problem } from "../../../protocol/problem.ts";
 import { resizeTerminal, signalProcess, startProcess } from "../../../protocol/resources/sandbox/processes.ts";
 import { readJson } from "../../request/body.ts";
 import { validationFailed } from "../../request/validation.ts";
-import { problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { problem, type Route, serve, type TenantContext } from "../../route.ts";
 import { inSandbox, type ServiceCall } from "./in-sandbox.ts";
 
 const processNotFound: Problem = {
@@ -19,60 +19,60 @@ const processNotFound: Problem = {
 };
 
 /** The body is checked here, where the words for its fields are, and goes on as it came. */
-async function withJson(from: TenantAsk, schema: z.ZodType, call: ServiceCall): Promise<Response> {
-  const copy = from.request.clone();
-  const checked = await readJson(from.request, schema, { ranges: {}, empty: "refused" });
-  if (!checked.ok) return problem(from, checked.problem);
-  return inSandbox(from, { ...call, body: copy.body });
+async function withJson(context: TenantContext, schema: z.ZodType, call: ServiceCall): Promise<Response> {
+  const copy = context.request.clone();
+  const checked = await readJson(context.request, schema, { ranges: {}, empty: "refused" });
+  if (!checked.ok) return problem(context, checked.problem);
+  return inSandbox(context, { ...call, body: copy.body });
 }
 
 const ofProcess =
-  (rest: string, act: (from: TenantAsk, call: ServiceCall) => Promise<Response>) =>
-  async (from: TenantAsk): Promise<Response> => {
-    const pid = from.param("pid");
-    if (!processIdText.safeParse(pid).success) return problem(from, processNotFound);
-    return act(from, { path: `processes/${pid}${rest}`, missing: "process_not_found" });
+  (rest: string, act: (context: TenantContext, call: ServiceCall) => Promise<Response>) =>
+  async (context: TenantContext): Promise<Response> => {
+    const pid = context.param("pid");
+    if (!processIdText.safeParse(pid).success) return problem(context, processNotFound);
+    return act(context, { path: `processes/${pid}${rest}`, missing: "process_not_found" });
   };
 
-async function terminal(from: TenantAsk): Promise<Response> {
-  if (from.request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+async function terminal(context: TenantContext): Promise<Response> {
+  if (context.request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     const detail = "A WebSocket: `Upgrade: websocket`, and what belongs to it.";
     const refused = validationFailed([{ pointer: "header.upgrade", detail }]);
-    if (!refused.ok) return problem(from, refused.problem);
+    if (!refused.ok) return problem(context, refused.problem);
   }
-  return inSandbox(from, { path: "terminal", query: processQueries.terminal, missing: "process_not_found" });
+  return inSandbox(context, { path: "terminal", query: processQueries.terminal, missing: "process_not_found" });
 }
 
 export const processRoutes: readonly Route[] = [
-  serve(processContracts.start, (from) =>
-    withJson(from, startProcess, { path: "processes", query: processQueries.start }),
+  serve(processContracts.start, (context) =>
+    withJson(context, startProcess, { path: "processes", query: processQueries.start }),
   ),
-  serve(processContracts.list, (from) => inSandbox(from, { path: "processes", query: processQueries.list })),
+  serve(processContracts.list, (context) => inSandbox(context, { path: "processes", query: processQueries.list })),
   serve(
     processContracts.get,
-    ofProcess("", (from, call) => inSandbox(from, call)),
+    ofProcess("", (context, call) => inSandbox(context, call)),
   ),
   serve(
     processContracts.end,
-    ofProcess("", (from, call) => inSandbox(from, { ...call, query: processQueries.end })),
+    ofProcess("", (context, call) => inSandbox(context, { ...call, query: processQueries.end })),
   ),
   serve(
     processContracts.output,
-    ofProcess("/output", (from, call) => inSandbox(from, { ...call, query: processQueries.output })),
+    ofProcess("/output", (context, call) => inSandbox(context, { ...call, query: processQueries.output })),
   ),
   serve(
     processContracts.stdin,
-    ofProcess("/stdin", (from, call) =>
-      inSandbox(from, { ...call, query: processQueries.stdin, body: from.request.body, empty: true }),
+    ofProcess("/stdin", (context, call) =>
+      inSandbox(context, { ...call, query: processQueries.stdin, body: context.request.body, empty: true }),
     ),
   ),
   serve(
     processContracts.signal,
-    ofProcess("/signal", (from, call) => withJson(from, signalProcess, { ...call, empty: true })),
+    ofProcess("/signal", (context, call) => withJson(context, signalProcess, { ...call, empty: true })),
   ),
   serve(
     processContracts.resize,
-    ofProcess("/resize", (from, call) => withJson(from, resizeTerminal, { ...call, empty: true })),
+    ofProcess("/resize", (context, call) => withJson(context, resizeTerminal, { ...call, empty: true })),
   ),
   serve(terminalContract, terminal),
 ];

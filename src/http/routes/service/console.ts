@@ -19,7 +19,7 @@ import {
 } from "../../guard/console-cookie.ts";
 import { surfaceOf } from "../../guard/surface.ts";
 import { readJson } from "../../request/body.ts";
-import { json, type OpenAsk, problem, type Route, serve } from "../../route.ts";
+import { json, type OpenContext, problem, type Route, serve } from "../../route.ts";
 
 const policy = [
   ...[
@@ -34,10 +34,10 @@ const policy = [
 ].join("; ");
 
 /** The same page for every view: it reads its address itself. */
-async function page(from: OpenAsk): Promise<Response> {
+async function page(context: OpenContext): Promise<Response> {
   // No extension: the assets binding answers names that end in .html with a redirect.
-  const body = await from.backend.asset("/console/page");
-  if (body === null) return problem(from, notBuilt);
+  const body = await context.backend.asset("/console/page");
+  if (body === null) return problem(context, notBuilt);
   return new Response(body, {
     headers: {
       "content-type": "text/html; charset=utf-8",
@@ -59,11 +59,12 @@ const types: Readonly<Record<string, string>> = {
 };
 
 /** Each name carries a hash of its content, so a browser may keep it for ever. */
-async function file(from: OpenAsk): Promise<Response> {
-  const [, name = "", extension = ""] = /^([a-z0-9-]{1,60}-[A-Z0-9]{8}\.(js|css|svg))$/.exec(from.param("file")) ?? [];
-  const body = name === "" ? null : await from.backend.asset(`/console/assets/${name}`);
+async function file(context: OpenContext): Promise<Response> {
+  const [, name = "", extension = ""] =
+    /^([a-z0-9-]{1,60}-[A-Z0-9]{8}\.(js|css|svg))$/.exec(context.param("file")) ?? [];
+  const body = name === "" ? null : await context.backend.asset(`/console/assets/${name}`);
   if (body === null)
-    return problem(from, {
+    return problem(context, {
       code: "not_found",
       detail: "The console has no such file: a newer one was deployed. Load the page again.",
     });
@@ -77,16 +78,17 @@ const fromElsewhere: Problem = {
     "Only the console's own page signs in and out. Open /console and do it there; programs send their credential in a header.",
 };
 
-async function signIn(from: OpenAsk): Promise<Response> {
-  if (!isFromConsole(from.request)) return problem(from, fromElsewhere);
-  const body = await readJson(from.request, signInBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
+async function signIn(context: OpenContext): Promise<Response> {
+  if (!isFromConsole(context.request)) return problem(context, fromElsewhere);
+  const body = await readJson(context.request, signInBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
   const { credential, ticket } = body.value;
-  const asked = credential === undefined ? await byTicket(from, ticket ?? "") : await byCredential(from, credential);
-  if (!asked.ok) return problem(from, asked.problem);
+  const asked =
+    credential === undefined ? await byTicket(context, ticket ?? "") : await byCredential(context, credential);
+  if (!asked.ok) return problem(context, asked.problem);
   const { kind, who, secret } = asked.value;
-  const cookie = await consoleCookie(kind, who, secret, from.request, from.clock.now());
-  const before = await identityOf(from);
+  const cookie = await consoleCookie(kind, who, secret, context.request, context.clock.now());
+  const before = await identityOf(context);
   const until = rfc3339(cookie.until);
   const view: IdentityView =
     kind === "operator"
@@ -95,12 +97,12 @@ async function signIn(from: OpenAsk): Promise<Response> {
   return json(200, view, { "set-cookie": cookie.header });
 }
 
-async function ticket(from: OpenAsk): Promise<Response> {
-  const [, credential = ""] = /^Bearer (.+)$/i.exec(from.request.headers.get("authorization") ?? "") ?? [];
-  const asked = await byCredential(from, credential);
-  if (!asked.ok) return problem(from, asked.problem);
+async function ticket(context: OpenContext): Promise<Response> {
+  const [, credential = ""] = /^Bearer (.+)$/i.exec(context.request.headers.get("authorization") ?? "") ?? [];
+  const asked = await byCredential(context, credential);
+  if (!asked.ok) return problem(context, asked.problem);
   const { kind, who, secret } = asked.value;
-  const made = await consoleTicket(kind, who, secret, from.clock.now());
+  const made = await consoleTicket(kind, who, secret, context.clock.now());
   return json(200, { path: `/console/login#${made.ticket}`, expires_at: rfc3339(made.until) });
 }
 
@@ -112,32 +114,32 @@ interface SignIn {
 }
 
 /** The gate itself judges it, with the same words, budgets and revocations as on any route. */
-async function byCredential(from: OpenAsk, typed: string): Promise<Reply<SignIn>> {
-  const { secrets } = configOf(from);
+async function byCredential(context: OpenContext, typed: string): Promise<Reply<SignIn>> {
+  const { secrets } = configOf(context);
   const credential = typed.trim();
-  const headers = new Headers(from.request.headers);
+  const headers = new Headers(context.request.headers);
   headers.set("authorization", `Bearer ${credential.replaceAll(/[^\x21-\x7e]/g, "?")}`);
-  const asked = new Request(from.request.url, { headers });
+  const asked = new Request(context.request.url, { headers });
   if (!claimsApiKey(credential)) {
-    const admin = await from.gate.admin(asked);
+    const admin = await context.gate.admin(asked);
     if (!admin.ok) return admin;
     const who = { tenant: "", keyId: "", scopes: [] };
     return { ok: true, value: { kind: "operator", who, secret: secrets.adminToken?.[0] ?? "" } };
   }
-  const { tenant } = await from.gate.tenant(asked, surfaceOf("/v1"), "tenant");
+  const { tenant } = await context.gate.tenant(asked, surfaceOf("/v1"), "tenant");
   if (!tenant.ok) return tenant;
   const { tenant: name, scopes, keyId = "" } = tenant.value;
   const who = { tenant: name, keyId, scopes: [...scopes] };
   return { ok: true, value: { kind: "tenant", who, secret: secrets.keySigning?.[0] ?? "" } };
 }
 
-async function byTicket(from: OpenAsk, presented: string): Promise<Reply<SignIn>> {
-  const { secrets } = configOf(from);
+async function byTicket(context: OpenContext, presented: string): Promise<Reply<SignIn>> {
+  const { secrets } = configOf(context);
   const signers = { operator: secrets.adminToken, tenant: secrets.keySigning } as const;
   for (const kind of ["operator", "tenant"] as const) {
     const [secret, ...older] = signers[kind] ?? [];
     if (secret === undefined) continue;
-    const claims = await readConsoleTicket(presented, kind, [secret, ...older], from.clock.now());
+    const claims = await readConsoleTicket(presented, kind, [secret, ...older], context.clock.now());
     if (claims !== null) return { ok: true, value: { kind, who: claims, secret } };
   }
   return refused(ticketOver);
@@ -148,21 +150,21 @@ const ticketOver: Problem = {
   detail: "This sign-in link is over: it is good for a minute. Run `mooring ui` again, or type the credential.",
 };
 
-async function signOut(from: OpenAsk): Promise<Response> {
-  if (!isFromConsole(from.request)) return problem(from, fromElsewhere);
+async function signOut(context: OpenContext): Promise<Response> {
+  if (!isFromConsole(context.request)) return problem(context, fromElsewhere);
   const headers = new Headers();
-  for (const cookie of clearedCookies(from.request)) headers.append("set-cookie", cookie);
+  for (const cookie of clearedCookies(context.request)) headers.append("set-cookie", cookie);
   return new Response(null, { status: 204, headers });
 }
 
-async function identity(from: OpenAsk): Promise<Response> {
-  return json(200, await identityOf(from));
+async function identity(context: OpenContext): Promise<Response> {
+  return json(200, await identityOf(context));
 }
 
-async function identityOf(from: OpenAsk): Promise<IdentityView> {
+async function identityOf(context: OpenContext): Promise<IdentityView> {
   const [operator, tenant] = await Promise.all([
-    from.gate.operatorOfCookie(from.request),
-    from.gate.tenantOfCookie(from.request),
+    context.gate.operatorOfCookie(context.request),
+    context.gate.tenantOfCookie(context.request),
   ]);
   const known = tenant?.reply.ok === true ? tenant.claims : null;
   return {
@@ -171,7 +173,7 @@ async function identityOf(from: OpenAsk): Promise<IdentityView> {
   };
 }
 
-function configOf({ reading }: OpenAsk) {
+function configOf({ reading }: OpenContext) {
   return reading.ok ? reading.config : reading.fallback;
 }
 

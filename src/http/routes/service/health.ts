@@ -5,26 +5,26 @@
 import { serviceContracts } from "../../../protocol/contracts/service/service-contracts.ts";
 import type { Config } from "../../../config/config.ts";
 import { type Missing, plainly } from "../../backend.ts";
-import { json, type OpenAsk, problem, type Route, serve } from "../../route.ts";
+import { json, type OpenContext, problem, type Route, serve } from "../../route.ts";
 
 async function alive(): Promise<Response> {
   return json(200, { status: "alive" });
 }
 
-async function ready(from: OpenAsk): Promise<Response> {
-  const missing: readonly Missing[] = from.reading.ok
-    ? [...secretsMissing(from.reading.config), ...(await from.backend.missing())]
-    : from.reading.misfits.map(({ name, message }) => ({ public: `${name} does not fit.`, detail: message }));
-  if (missing.length === 0 && from.reading.ok) {
-    return json(200, { status: "ready", provider: from.reading.config.provider });
+async function ready(context: OpenContext): Promise<Response> {
+  const missing: readonly Missing[] = context.reading.ok
+    ? [...secretsMissing(context.reading.config), ...(await context.backend.missing())]
+    : context.reading.misfits.map(({ name, message }) => ({ public: `${name} does not fit.`, detail: message }));
+  if (missing.length === 0 && context.reading.ok) {
+    return json(200, { status: "ready", provider: context.reading.config.provider });
   }
   const details = missing.map(({ detail }) => detail).join(" ");
-  from.log.warn("not ready", { missing: details });
-  const said = (await from.isOperator())
+  context.log.warn("not ready", { missing: details });
+  const said = (await context.isOperator())
     ? details
     : `${missing.map((each) => each.public).join(" ")} The operator finds more in the log, or by asking with the admin token.`;
   const draining = missing.some(({ code }) => code === "draining") && missing.length === 1;
-  return problem(from, { code: draining ? "draining" : "unavailable", detail: `Mooring is not ready: ${said}` });
+  return problem(context, { code: draining ? "draining" : "unavailable", detail: `Mooring is not ready: ${said}` });
 }
 
 function secretsMissing(config: Config): readonly Missing[] {

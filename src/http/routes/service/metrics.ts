@@ -5,11 +5,11 @@ import type { Reply } from "../../../protocol/problem.ts";
 import { ask } from "../../backend.ts";
 import { probesView } from "../../answer/probes-view.ts";
 import { type FleetFigures, metricsText, metricsType } from "../../answer/metrics.ts";
-import { type AdminAsk, problem, type Route, serve } from "../../route.ts";
+import { type AdminContext, problem, type Route, serve } from "../../route.ts";
 
-async function metrics(from: AdminAsk): Promise<Response> {
-  const reply = await ask("read", from.log, async (): Promise<Reply<FleetFigures>> => {
-    const { backend } = from;
+async function metrics(context: AdminContext): Promise<Response> {
+  const reply = await ask("read", context.log, async (): Promise<Reply<FleetFigures>> => {
+    const { backend } = context;
     const control = backend.control();
     const [stats, outcomes, capacity, layers, board, canary, drills] = await Promise.all([
       Promise.all(backend.shards().map(({ api }) => api.stats())),
@@ -23,11 +23,18 @@ async function metrics(from: AdminAsk): Promise<Response> {
     const parsed = board === null ? null : (JSON.parse(board.body) as AlertBoard);
     return {
       ok: true,
-      value: { stats, outcomes, capacity, layers, board: parsed, probes: probesView(canary, drills, from.clock.now()) },
+      value: {
+        stats,
+        outcomes,
+        capacity,
+        layers,
+        board: parsed,
+        probes: probesView(canary, drills, context.clock.now()),
+      },
     };
   });
   if (reply.ok) return new Response(metricsText(reply.value), { headers: { "content-type": metricsType } });
-  return problem(from, {
+  return problem(context, {
     ...reply.problem,
     detail:
       "A part of the fleet did not answer, so there are no metrics: half of them would be wrong. Try again in a moment.",

@@ -1,10 +1,10 @@
 /** `/`: where to go from here. A browser is sent to the docs page. */
 import { docsContracts } from "../../../protocol/contracts/service/service-contracts.ts";
 import { accepts } from "../../request/headers.ts";
-import { json, type OpenAsk, type Route, serve } from "../../route.ts";
+import { json, type OpenContext, type Route, serve } from "../../route.ts";
 
-async function root(from: OpenAsk): Promise<Response> {
-  if (accepts(from.request, "text/html")) return new Response(null, { status: 302, headers: { location: "/docs" } });
+async function root(context: OpenContext): Promise<Response> {
+  if (accepts(context.request, "text/html")) return new Response(null, { status: 302, headers: { location: "/docs" } });
   return json(200, { name: "Mooring", docs: "/docs", openapi: "/openapi.json", health: "/healthz", ready: "/readyz" });
 }
 

@@ -6,42 +6,42 @@ import type { Reply } from "../../../protocol/problem.ts";
 import { limits } from "../../../protocol/primitives.ts";
 import { accepts, readQuery, resumePosition } from "../../request/headers.ts";
 import type { Caller } from "../../../session/session-api.ts";
-import { type AdminAsk, askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { type AdminContext, askSession, json, problem, type Route, serve, type TenantContext } from "../../route.ts";
 import { heartbeat, heartbeatMs, sseEvent, sseHeaders } from "../../answer/sse.ts";
 
 /** An object that answers "nothing new" at once must not be asked in a busy loop. */
 const minPauseMs = 1_000;
 
 /** `caller` null: an operator asks. */
-async function events(from: Asking, caller: Caller | null): Promise<Response> {
-  const query = readQuery(from.request, eventsQuery);
-  if (!query.ok) return problem(from, query.problem);
-  const after = resumePosition(from.request, query.value.after);
-  if (!after.ok) return problem(from, after.problem);
-  const live = accepts(from.request, "text/event-stream");
+async function events(context: ReaderContext, caller: Caller | null): Promise<Response> {
+  const query = readQuery(context.request, eventsQuery);
+  if (!query.ok) return problem(context, query.problem);
+  const after = resumePosition(context.request, query.value.after);
+  if (!after.ok) return problem(context, after.problem);
+  const live = accepts(context.request, "text/event-stream");
   const limit = live ? limits.pageSize : query.value.limit;
   // Checked before the stream begins: a caller that may not see the session gets a problem, not an empty stream.
-  const first = await page(from, caller, after.value, limit, 0);
-  if (!first.ok) return problem(from, first.problem);
-  if (live) return new Response(follow(from, caller, after.value, first.value), { headers: sseHeaders });
+  const first = await page(context, caller, after.value, limit, 0);
+  if (!first.ok) return problem(context, first.problem);
+  if (live) return new Response(follow(context, caller, after.value, first.value), { headers: sseHeaders });
   const last = first.value.length === limit ? first.value.at(-1) : undefined;
   return json(200, { data: first.value, next_after: last?.sequence ?? null });
 }
 
-type Asking = TenantAsk | AdminAsk;
+type ReaderContext = TenantContext | AdminContext;
 
 function page(
-  from: Asking,
+  context: ReaderContext,
   caller: Caller | null,
   after: number,
   limit: number,
   waitMs: number,
 ): Promise<Reply<readonly EventView[]>> {
-  return askSession(from, "read", (session) => session.events(caller, after, limit, waitMs));
+  return askSession(context, "read", (session) => session.events(caller, after, limit, waitMs));
 }
 
 function follow(
-  from: Asking,
+  context: ReaderContext,
   caller: Caller | null,
   begin: number,
   first: readonly EventView[],
@@ -52,8 +52,8 @@ function follow(
     {
       async pull(controller) {
         if (waiting.length === 0) {
-          const askedAt = from.clock.now();
-          const reply = await page(from, caller, after, limits.pageSize, heartbeatMs);
+          const askedAt = context.clock.now();
+          const reply = await page(context, caller, after, limits.pageSize, heartbeatMs);
           if (!reply.ok) {
             // `erased`, `ended`: there will never be more. Anything else: come back with Last-Event-ID.
             const { code } = reply.problem;
@@ -65,7 +65,7 @@ function follow(
           waiting = reply.value;
           if (waiting.length === 0) {
             // At most the pause: a clock that went back would make it hours.
-            await from.clock.sleep(Math.min(minPauseMs, minPauseMs - (from.clock.now() - askedAt)));
+            await context.clock.sleep(Math.min(minPauseMs, minPauseMs - (context.clock.now() - askedAt)));
             controller.enqueue(heartbeat);
             return;
           }
@@ -82,6 +82,6 @@ function follow(
 }
 
 export const eventRoutes: readonly Route[] = [
-  serve(jobContracts.events, (from) => events(from, from.caller)),
-  serve(anySessionContracts.events, (from) => events(from, null)),
+  serve(jobContracts.events, (context) => events(context, context.caller)),
+  serve(anySessionContracts.events, (context) => events(context, null)),
 ];

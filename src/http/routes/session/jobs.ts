@@ -11,23 +11,23 @@ import { readBytes, readJson, readNoFields } from "../../request/body.ts";
 import { commandTooLong } from "../../guard/size-limits.ts";
 import { preferredWaitMs, readQuery } from "../../request/headers.ts";
 import type { Caller } from "../../../session/session-api.ts";
-import { type AdminAsk, askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { type AdminContext, askSession, json, problem, type Route, serve, type TenantContext } from "../../route.ts";
 import { jobRanges } from "../../request/validation.ts";
 import { jobNotFound } from "../../../protocol/not-found.ts";
 
 /** null: it cannot be a job's id, so there is none (and nothing odd reaches an object). */
-export function jobIdOf(from: TenantAsk | AdminAsk): string | null {
-  const id = jobIdText.safeParse(from.param("job"));
+export function jobIdOf(context: TenantContext | AdminContext): string | null {
+  const id = jobIdText.safeParse(context.param("job"));
   return id.success ? id.data : null;
 }
 
-async function create(from: TenantAsk): Promise<Response> {
-  const body = await readJson(from.request, createJob, { ranges: jobRanges, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
-  const heavy = commandTooLong(body.value, from.config.sizes);
-  if (heavy !== null) return problem(from, heavy);
-  const reply = await askSession(from, "write", (session) => session.createJob(from.caller, body.value));
-  if (!reply.ok) return problem(from, reply.problem);
+async function create(context: TenantContext): Promise<Response> {
+  const body = await readJson(context.request, createJob, { ranges: jobRanges, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
+  const heavy = commandTooLong(body.value, context.config.sizes);
+  if (heavy !== null) return problem(context, heavy);
+  const reply = await askSession(context, "write", (session) => session.createJob(context.caller, body.value));
+  if (!reply.ok) return problem(context, reply.problem);
   const { job, replayed } = reply.value;
   return json(replayed ? 200 : 201, job, {
     location: `/v1/sessions/${job.session_id}/jobs/${job.id}`,
@@ -36,54 +36,56 @@ async function create(from: TenantAsk): Promise<Response> {
 }
 
 /** `caller` null: an operator asks. */
-async function list(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<Response> {
-  const query = readQuery(from.request, jobListQuery);
-  if (!query.ok) return problem(from, query.problem);
+async function list(context: TenantContext | AdminContext, caller: Caller | null): Promise<Response> {
+  const query = readQuery(context.request, jobListQuery);
+  if (!query.ok) return problem(context, query.problem);
   const { limit, cursor } = query.value;
-  const reply = await askSession(from, "read", (session) => session.jobs(caller, cursor ?? null, limit));
-  if (!reply.ok) return problem(from, reply.problem);
+  const reply = await askSession(context, "read", (session) => session.jobs(caller, cursor ?? null, limit));
+  if (!reply.ok) return problem(context, reply.problem);
   // A full page may be the last one: the next is then empty, which costs one request and skips nothing.
   const last = reply.value.length === limit ? reply.value.at(-1) : undefined;
   return json(200, { data: reply.value, next_cursor: last?.id ?? null });
 }
 
-async function get(from: TenantAsk | AdminAsk, caller: Caller | null): Promise<Response> {
-  const job = jobIdOf(from);
-  if (job === null) return problem(from, jobNotFound);
-  const waitMs = preferredWaitMs(from.request);
-  const reply = await askSession(from, "read", (session) => session.job(caller, job, waitMs));
-  if (!reply.ok) return problem(from, reply.problem);
+async function get(context: TenantContext | AdminContext, caller: Caller | null): Promise<Response> {
+  const job = jobIdOf(context);
+  if (job === null) return problem(context, jobNotFound);
+  const waitMs = preferredWaitMs(context.request);
+  const reply = await askSession(context, "read", (session) => session.job(caller, job, waitMs));
+  if (!reply.ok) return problem(context, reply.problem);
   return json(200, reply.value, waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` });
 }
 
-async function cancel(from: TenantAsk): Promise<Response> {
-  const job = jobIdOf(from);
-  if (job === null) return problem(from, jobNotFound);
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const reply = await askSession(from, "write", (session) => session.cancelJob(from.caller, job));
-  if (!reply.ok) return problem(from, reply.problem);
+async function cancel(context: TenantContext): Promise<Response> {
+  const job = jobIdOf(context);
+  if (job === null) return problem(context, jobNotFound);
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const reply = await askSession(context, "write", (session) => session.cancelJob(context.caller, job));
+  if (!reply.ok) return problem(context, reply.problem);
   return json(isEnded(reply.value.state) ? 200 : 202, reply.value);
 }
 
-async function stdin(from: TenantAsk): Promise<Response> {
-  const job = jobIdOf(from);
-  if (job === null) return problem(from, jobNotFound);
-  const query = readQuery(from.request, stdinQuery);
-  if (!query.ok) return problem(from, query.problem);
-  const bytes = await readBytes(from.request);
-  if (!bytes.ok) return problem(from, bytes.problem);
+async function stdin(context: TenantContext): Promise<Response> {
+  const job = jobIdOf(context);
+  if (job === null) return problem(context, jobNotFound);
+  const query = readQuery(context.request, stdinQuery);
+  if (!query.ok) return problem(context, query.problem);
+  const bytes = await readBytes(context.request);
+  if (!bytes.ok) return problem(context, bytes.problem);
   const end = query.value.end === "true";
   if (bytes.value.length === 0 && !end) {
-    return problem(from, {
+    return problem(context, {
       code: "validation_failed",
       detail:
         "The body is empty and `end` is not set, so there was nothing to do. Send the bytes as the body, or `?end=true` to close stdin.",
       errors: [{ pointer: "", detail: "Send bytes to write, or `?end=true` to close it." }],
     });
   }
-  const reply = await askSession(from, "write", (session) => session.writeStdin(from.caller, job, bytes.value, end));
-  return reply.ok ? new Response(null, { status: 204 }) : problem(from, reply.problem);
+  const reply = await askSession(context, "write", (session) =>
+    session.writeStdin(context.caller, job, bytes.value, end),
+  );
+  return reply.ok ? new Response(null, { status: 204 }) : problem(context, reply.problem);
 }
 
 const ended: Readonly<Record<JobState, boolean>> = {
@@ -103,10 +105,10 @@ export function isEnded(state: JobState): boolean {
 
 export const jobRoutes: readonly Route[] = [
   serve(contracts.create, create),
-  serve(contracts.list, (from) => list(from, from.caller)),
-  serve(anySessionContracts.jobs, (from) => list(from, null)),
-  serve(contracts.get, (from) => get(from, from.caller)),
-  serve(anySessionContracts.job, (from) => get(from, null)),
+  serve(contracts.list, (context) => list(context, context.caller)),
+  serve(anySessionContracts.jobs, (context) => list(context, null)),
+  serve(contracts.get, (context) => get(context, context.caller)),
+  serve(anySessionContracts.job, (context) => get(context, null)),
   serve(contracts.cancel, cancel),
   serve(contracts.stdin, stdin),
 ];

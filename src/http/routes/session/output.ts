@@ -8,7 +8,7 @@ import { wrapperHeaders } from "../../../protocol/sandbox/wrapper.ts";
 import { accepts, acceptsOneOf, readQuery, resumePosition } from "../../request/headers.ts";
 import { outputEvents, type OutputEnd, type OutputSource } from "../../answer/output-stream.ts";
 import type { Caller } from "../../../session/session-api.ts";
-import { type AdminAsk, askSession, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { type AdminContext, askSession, problem, type Route, serve, type TenantContext } from "../../route.ts";
 import { sseHeaders, streamHeaders } from "../../answer/sse.ts";
 import { isEnded, jobIdOf } from "./jobs.ts";
 import { jobNotFound } from "../../../protocol/not-found.ts";
@@ -17,44 +17,44 @@ const bytesType = "application/octet-stream";
 const bytesHeaders = { "content-type": bytesType, ...streamHeaders } as const;
 const eventsType = "text/event-stream";
 
-type Asking = TenantAsk | AdminAsk;
+type ReaderContext = TenantContext | AdminContext;
 
 /** `caller` null: an operator asks. */
-async function output(from: Asking, caller: Caller | null): Promise<Response> {
-  const job = jobIdOf(from);
-  if (job === null) return problem(from, jobNotFound);
-  if (!acceptsOneOf(from.request, [eventsType, bytesType])) {
-    return problem(from, {
+async function output(context: ReaderContext, caller: Caller | null): Promise<Response> {
+  const job = jobIdOf(context);
+  if (job === null) return problem(context, jobNotFound);
+  if (!acceptsOneOf(context.request, [eventsType, bytesType])) {
+    return problem(context, {
       code: "not_acceptable",
       detail: `Output is a stream and comes as ${eventsType} or ${bytesType}. Name one of them in Accept; its end is also in \`output_tail\` of the job.`,
     });
   }
-  const query = readQuery(from.request, outputQuery);
-  if (!query.ok) return problem(from, query.problem);
-  const offset = resumePosition(from.request, query.value.offset);
-  if (!offset.ok) return problem(from, offset.problem);
-  const reply = await askSession(from, "read", (session) => session.jobOutput(caller, job, offset.value));
-  if (!reply.ok) return problem(from, reply.problem);
+  const query = readQuery(context.request, outputQuery);
+  if (!query.ok) return problem(context, query.problem);
+  const offset = resumePosition(context.request, query.value.offset);
+  if (!offset.ok) return problem(context, offset.problem);
+  const reply = await askSession(context, "read", (session) => session.jobOutput(caller, job, offset.value));
+  if (!reply.ok) return problem(context, reply.problem);
   const headers = { [wrapperHeaders.offset]: String(reply.value.from) };
-  const raw = accepts(from.request, bytesType) && !accepts(from.request, eventsType);
+  const raw = accepts(context.request, bytesType) && !accepts(context.request, eventsType);
   if (raw) return new Response(reply.value.body, { headers: { ...headers, ...bytesHeaders } });
-  const events = outputEvents(reply.value, whatFollows(from, caller, job), from.clock, offset.value);
+  const events = outputEvents(reply.value, whatFollows(context, caller, job), context.clock, offset.value);
   return new Response(events, { headers: { ...headers, ...sseHeaders } });
 }
 
 /** A part of the output has ended at an offset. What follows is read from the records: the stream itself only knows that it ended. */
 function whatFollows(
-  from: Asking,
+  context: ReaderContext,
   caller: Caller | null,
   id: string,
 ): (offset: number) => Promise<OutputEnd | OutputSource> {
   let continuedAt: number | null = null;
   return async (offset) => {
-    const { end, length } = await describeEnd(from, caller, id);
+    const { end, length } = await describeEnd(context, caller, id);
     // A job that runs on, and one that has more than was read: bytes were dropped there, or the stream broke off.
     const mayHaveMore = end.reason === "disconnected" || (end.reason === "finished" && offset < length);
     if (!mayHaveMore) return end;
-    const rest = await askSession(from, "read", (session) => session.jobOutput(caller, id, offset));
+    const rest = await askSession(context, "read", (session) => session.jobOutput(caller, id, offset));
     if (!rest.ok) return end;
     const isNew = rest.value.from > offset || (end.reason === "finished" && continuedAt !== offset);
     continuedAt = offset;
@@ -66,15 +66,15 @@ function whatFollows(
 
 /** `length`: bytes of output in the record, 0 while the job runs. */
 async function describeEnd(
-  from: Asking,
+  context: ReaderContext,
   caller: Caller | null,
   id: string,
 ): Promise<{ readonly end: OutputEnd; readonly length: number }> {
-  const job = await askSession(from, "read", (session) => session.job(caller, id, 0));
-  return { end: await endOf(from, caller, job), length: job.ok ? job.value.output_bytes : 0 };
+  const job = await askSession(context, "read", (session) => session.job(caller, id, 0));
+  return { end: await endOf(context, caller, job), length: job.ok ? job.value.output_bytes : 0 };
 }
 
-async function endOf(from: Asking, caller: Caller | null, job: Reply<JobView>): Promise<OutputEnd> {
+async function endOf(context: ReaderContext, caller: Caller | null, job: Reply<JobView>): Promise<OutputEnd> {
   if (!job.ok)
     return {
       state: "lost",
@@ -83,7 +83,7 @@ async function endOf(from: Asking, caller: Caller | null, job: Reply<JobView>): 
     };
   const { state, exit_code, generation } = job.value;
   if (isEnded(state) && state !== "lost") return { state, exit_code, reason: "finished" };
-  const session = await standing(from, caller);
+  const session = await standing(context, caller);
   if (session === null) return { state, exit_code, reason: "disconnected" };
   const { status, generation: newest } = session;
   if (status === "terminating" || status === "terminated" || status === "failed") {
@@ -93,16 +93,16 @@ async function endOf(from: Asking, caller: Caller | null, job: Reply<JobView>): 
   return { state, exit_code, reason: replaced ? "sandbox_replaced" : "disconnected" };
 }
 
-async function standing(from: Asking, caller: Caller | null): Promise<SessionView | null> {
+async function standing(context: ReaderContext, caller: Caller | null): Promise<SessionView | null> {
   if (caller === null) {
-    const seen = await askSession(from, "read", (each) => each.inspect());
+    const seen = await askSession(context, "read", (each) => each.inspect());
     return seen.ok ? seen.value.session : null;
   }
-  const seen = await askSession(from, "read", (each) => each.get(caller));
+  const seen = await askSession(context, "read", (each) => each.get(caller));
   return seen.ok ? seen.value.body : null;
 }
 
 export const outputRoutes: readonly Route[] = [
-  serve(jobContracts.output, (from) => output(from, from.caller)),
-  serve(anySessionContracts.output, (from) => output(from, null)),
+  serve(jobContracts.output, (context) => output(context, context.caller)),
+  serve(anySessionContracts.output, (context) => output(context, null)),
 ];

@@ -24,37 +24,37 @@ import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
 import { idempotencyKey, matchesAny, preferredWaitMs, readQuery } from "../../request/headers.ts";
 import { idempotentSessionId, requestHash } from "../../request/idempotency.ts";
 import type { Tagged } from "../../../session/session-api.ts";
-import { askSession, json, jsonText, problem, type Route, serve, taggedJson, type TenantAsk } from "../../route.ts";
+import { askSession, json, jsonText, problem, type Route, serve, taggedJson, type TenantContext } from "../../route.ts";
 import { labelsTooLarge } from "../../guard/size-limits.ts";
 import { sessionRanges } from "../../request/validation.ts";
 import { tellEnd } from "../../report-end.ts";
 
-async function create(from: TenantAsk): Promise<Response> {
-  const key = idempotencyKey(from.request);
-  if (!key.ok) return problem(from, key.problem);
-  const ranges = sessionRanges(from.config.policy);
-  const body = await readJson(from.request, createSession, { ranges, empty: "no fields" });
-  if (!body.ok) return problem(from, body.problem);
-  if (body.value.critical === true && !from.caller.scopes.includes("critical")) {
-    return problem(from, {
+async function create(context: TenantContext): Promise<Response> {
+  const key = idempotencyKey(context.request);
+  if (!key.ok) return problem(context, key.problem);
+  const ranges = sessionRanges(context.config.policy);
+  const body = await readJson(context.request, createSession, { ranges, empty: "no fields" });
+  if (!body.ok) return problem(context, body.problem);
+  if (body.value.critical === true && !context.caller.scopes.includes("critical")) {
+    return problem(context, {
       code: "forbidden",
       detail:
         "`critical` needs an API key with the scope `critical`, and this one has it not. Leave the field out, or use such a key.",
     });
   }
-  const heavy = labelsTooLarge(body.value.labels, from.config.sizes);
-  if (heavy !== null) return problem(from, heavy);
+  const heavy = labelsTooLarge(body.value.labels, context.config.sizes);
+  if (heavy !== null) return problem(context, heavy);
   const id =
-    key.value === null ? (from.ids.id() as SessionId) : await idempotentSessionId(from.caller.tenant, key.value);
+    key.value === null ? (context.ids.id() as SessionId) : await idempotentSessionId(context.caller.tenant, key.value);
   const hash = key.value === null ? null : await requestHash(body.value);
-  const waitMs = preferredWaitMs(from.request);
-  const reply = await ask("write", from.log, () =>
-    from.backend.session(id).create(id, from.caller, body.value, hash, waitMs),
+  const waitMs = preferredWaitMs(context.request);
+  const reply = await ask("write", context.log, () =>
+    context.backend.session(id).create(id, context.caller, body.value, hash, waitMs),
   );
-  if (!reply.ok) return problem(from, reply.problem);
+  if (!reply.ok) return problem(context, reply.problem);
   const { body: session, etag, replayed } = reply.value;
   if (replayed && (session.status === "terminating" || session.status === "terminated"))
-    return problem(from, replayOfEnded(session));
+    return problem(context, replayOfEnded(session));
   return await taggedJson(
     session.status === "provisioning" ? 202 : 201,
     { etag, body: session },
@@ -76,15 +76,15 @@ function replayOfEnded({ id, status, terminate_reason }: SessionView): Problem {
   };
 }
 
-async function list(from: TenantAsk): Promise<Response> {
-  const query = readQuery(from.request, sessionListQuery);
-  if (!query.ok) return problem(from, query.problem);
+async function list(context: TenantContext): Promise<Response> {
+  const query = readQuery(context.request, sessionListQuery);
+  if (!query.ok) return problem(context, query.problem);
   const { limit, cursor, status, template, blocked, created_after: createdAfter, label } = query.value;
   const after = cursor === undefined ? null : decodeCursor(cursor);
-  if (cursor !== undefined && after === null) return problem(from, badCursor().problem);
+  if (cursor !== undefined && after === null) return problem(context, badCursor().problem);
   // One more than asked for tells whether there is another page.
   const asked: ListQuery = {
-    tenant: from.caller.tenant,
+    tenant: context.caller.tenant,
     limit: limit + 1,
     after,
     status: status ?? null,
@@ -93,11 +93,11 @@ async function list(from: TenantAsk): Promise<Response> {
     labels: label ?? {},
     createdAfter: createdAfter === undefined ? null : Date.parse(createdAfter),
   };
-  const reply = await ask("read", from.log, async (): Promise<Reply<readonly SessionListItem[]>> => {
-    return { ok: true, value: await from.backend.shard(from.caller.tenant).list(asked) };
+  const reply = await ask("read", context.log, async (): Promise<Reply<readonly SessionListItem[]>> => {
+    return { ok: true, value: await context.backend.shard(context.caller.tenant).list(asked) };
   });
   if (!reply.ok) {
-    return problem(from, {
+    return problem(context, {
       ...reply.problem,
       detail: "The index of sessions did not answer, so there is no list, not even a short one. Try again in a moment.",
     });
@@ -109,53 +109,53 @@ async function list(from: TenantAsk): Promise<Response> {
   return json(200, { data, next_cursor: next });
 }
 
-async function get(from: TenantAsk): Promise<Response> {
-  const reply = await askSession(from, "read", (session) => session.read(from.caller));
-  if (!reply.ok) return problem(from, reply.problem);
+async function get(context: TenantContext): Promise<Response> {
+  const reply = await askSession(context, "read", (session) => session.read(context.caller));
+  if (!reply.ok) return problem(context, reply.problem);
   const { etag, text } = reply.value;
-  if (matchesAny(from.request.headers.get("if-none-match"), etag)) {
+  if (matchesAny(context.request.headers.get("if-none-match"), etag)) {
     return new Response(null, { status: 304, headers: { etag } });
   }
   return jsonText(200, text, { etag });
 }
 
-async function remove(from: TenantAsk): Promise<Response> {
+async function remove(context: TenantContext): Promise<Response> {
   // From a client the reason is always `requested`: the route takes no field that could say otherwise.
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const reply = await askSession(from, "write", (session) => session.delete(from.caller, "requested"));
-  if (!reply.ok) return problem(from, reply.problem);
-  await tellEnd(from, reply.value.session);
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const reply = await askSession(context, "write", (session) => session.delete(context.caller, "requested"));
+  if (!reply.ok) return problem(context, reply.problem);
+  await tellEnd(context, reply.value.session);
   return json(reply.value.done ? 200 : 202, reply.value.session);
 }
 
-async function moveEnd(from: TenantAsk, kind: "timeout" | "refresh"): Promise<Response> {
-  const options = { ranges: sessionRanges(from.config.policy), empty: "refused" } as const;
+async function moveEnd(context: TenantContext, kind: "timeout" | "refresh"): Promise<Response> {
+  const options = { ranges: sessionRanges(context.config.policy), empty: "refused" } as const;
   const seconds =
     kind === "timeout"
-      ? map(await readJson(from.request, setTimeoutBody, options), (body) => body.timeout_seconds)
-      : map(await readJson(from.request, refreshBody, options), (body) => body.duration_seconds);
-  if (!seconds.ok) return problem(from, seconds.problem);
-  const reply = await askSession(from, "write", (session) => session.timeout(from.caller, kind, seconds.value));
-  if (!reply.ok) return problem(from, reply.problem);
+      ? map(await readJson(context.request, setTimeoutBody, options), (body) => body.timeout_seconds)
+      : map(await readJson(context.request, refreshBody, options), (body) => body.duration_seconds);
+  if (!seconds.ok) return problem(context, seconds.problem);
+  const reply = await askSession(context, "write", (session) => session.timeout(context.caller, kind, seconds.value));
+  if (!reply.ok) return problem(context, reply.problem);
   return await taggedJson(200, reply.value);
 }
 
-async function update(from: TenantAsk): Promise<Response> {
-  const ranges = sessionRanges(from.config.policy);
-  const body = await readJson(from.request, updateBody, { ranges, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
+async function update(context: TenantContext): Promise<Response> {
+  const ranges = sessionRanges(context.config.policy);
+  const body = await readJson(context.request, updateBody, { ranges, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
   const { network } = body.value;
-  const reply = await askSession(from, "write", (session) => session.setNetwork(from.caller, network));
-  if (!reply.ok) return problem(from, reply.problem);
+  const reply = await askSession(context, "write", (session) => session.setNetwork(context.caller, network));
+  if (!reply.ok) return problem(context, reply.problem);
   return await taggedJson(200, reply.value);
 }
 
-async function setBudget(from: TenantAsk): Promise<Response> {
-  const body = await readJson(from.request, budgetBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
-  const reply = await askSession(from, "write", (session) => session.budget(from.caller, body.value.max_cost));
-  if (!reply.ok) return problem(from, reply.problem);
+async function setBudget(context: TenantContext): Promise<Response> {
+  const body = await readJson(context.request, budgetBody, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
+  const reply = await askSession(context, "write", (session) => session.budget(context.caller, body.value.max_cost));
+  if (!reply.ok) return problem(context, reply.problem);
   return await taggedJson(200, reply.value);
 }
 
@@ -163,58 +163,70 @@ function map<T, U>(reply: Reply<T>, turn: (value: T) => U): Reply<U> {
   return reply.ok ? { ok: true, value: turn(reply.value) } : reply;
 }
 
-async function pause(from: TenantAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const waitMs = preferredWaitMs(from.request);
-  return suspension(from, waitMs, await askSession(from, "write", (session) => session.pause(from.caller, waitMs)));
+async function pause(context: TenantContext): Promise<Response> {
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const waitMs = preferredWaitMs(context.request);
+  return suspension(
+    context,
+    waitMs,
+    await askSession(context, "write", (session) => session.pause(context.caller, waitMs)),
+  );
 }
 
-async function resume(from: TenantAsk): Promise<Response> {
-  const ranges = sessionRanges(from.config.policy);
-  const body = await readJson(from.request, resumeBody, { ranges, empty: "no fields" });
-  if (!body.ok) return problem(from, body.problem);
+async function resume(context: TenantContext): Promise<Response> {
+  const ranges = sessionRanges(context.config.policy);
+  const body = await readJson(context.request, resumeBody, { ranges, empty: "no fields" });
+  if (!body.ok) return problem(context, body.problem);
   const seconds = body.value.timeout_seconds ?? null;
-  const waitMs = preferredWaitMs(from.request);
-  const reply = await askSession(from, "write", (session) => session.resume(from.caller, seconds, waitMs));
-  return suspension(from, waitMs, reply);
+  const waitMs = preferredWaitMs(context.request);
+  const reply = await askSession(context, "write", (session) => session.resume(context.caller, seconds, waitMs));
+  return suspension(context, waitMs, reply);
 }
 
-async function rebuild(from: TenantAsk): Promise<Response> {
-  const ranges = sessionRanges(from.config.policy);
-  const body = await readJson(from.request, rebuildBody, { ranges, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
-  const waitMs = preferredWaitMs(from.request);
-  return suspension(from, waitMs, await askSession(from, "write", (session) => session.rebuild(from.caller, waitMs)));
+async function rebuild(context: TenantContext): Promise<Response> {
+  const ranges = sessionRanges(context.config.policy);
+  const body = await readJson(context.request, rebuildBody, { ranges, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
+  const waitMs = preferredWaitMs(context.request);
+  return suspension(
+    context,
+    waitMs,
+    await askSession(context, "write", (session) => session.rebuild(context.caller, waitMs)),
+  );
 }
 
 /** 202: the request is stored. Read `status` for progress. */
-async function suspension(from: TenantAsk, waitMs: number, reply: Reply<Tagged<SessionView>>): Promise<Response> {
-  if (!reply.ok) return problem(from, reply.problem);
+async function suspension(
+  context: TenantContext,
+  waitMs: number,
+  reply: Reply<Tagged<SessionView>>,
+): Promise<Response> {
+  if (!reply.ok) return problem(context, reply.problem);
   return await taggedJson(202, reply.value, waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` });
 }
 
-async function keepalive(from: TenantAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const reply = await askSession(from, "write", (session) => session.keepalive(from.caller));
-  if (!reply.ok) return problem(from, reply.problem);
+async function keepalive(context: TenantContext): Promise<Response> {
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const reply = await askSession(context, "write", (session) => session.keepalive(context.caller));
+  if (!reply.ok) return problem(context, reply.problem);
   const { idle_at, expires_at } = reply.value.body;
   return json(200, { idle_at, expires_at });
 }
 
-async function interrupt(from: TenantAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const reply = await askSession(from, "write", (session) => session.interrupt(from.caller));
-  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+async function interrupt(context: TenantContext): Promise<Response> {
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const reply = await askSession(context, "write", (session) => session.interrupt(context.caller));
+  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
 }
 
-async function teardown(from: TenantAsk): Promise<Response> {
-  const reply = await askSession(from, "read", (session) => session.teardown(from.caller));
-  if (!reply.ok) return problem(from, reply.problem);
+async function teardown(context: TenantContext): Promise<Response> {
+  const reply = await askSession(context, "read", (session) => session.teardown(context.caller));
+  if (!reply.ok) return problem(context, reply.problem);
   if (reply.value !== null) return json(200, reply.value);
-  return problem(from, {
+  return problem(context, {
     code: "not_found",
     detail:
       "Nothing of this session is being torn down and nothing was yet, so there is no receipt. DELETE the session to end it.",
@@ -227,8 +239,8 @@ export const sessionRoutes: readonly Route[] = [
   serve(contracts.get, get),
   serve(contracts.delete, remove),
   serve(contracts.update, update),
-  serve(contracts.timeout, (from) => moveEnd(from, "timeout")),
-  serve(contracts.refresh, (from) => moveEnd(from, "refresh")),
+  serve(contracts.timeout, (context) => moveEnd(context, "timeout")),
+  serve(contracts.refresh, (context) => moveEnd(context, "refresh")),
   serve(contracts.pause, pause),
   serve(contracts.resume, resume),
   serve(contracts.rebuild, rebuild),

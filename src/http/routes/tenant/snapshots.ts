@@ -12,7 +12,7 @@ import { readJson, readNoFields } from "../../request/body.ts";
 import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
 import { readQuery } from "../../request/headers.ts";
 import { sessionRanges } from "../../request/validation.ts";
-import { askSession, json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { askSession, json, problem, type Route, serve, type TenantContext } from "../../route.ts";
 import { labelsTooLarge } from "../../guard/size-limits.ts";
 
 /** Below what clients wait for an answer. */
@@ -20,32 +20,32 @@ export const takingMs = 45_000;
 const deletingMs = 10_000;
 const startingMs = 45_000;
 
-async function create(from: TenantAsk): Promise<Response> {
-  const body = await readJson(from.request, createSnapshot, { ranges: {}, empty: "no fields" });
-  if (!body.ok) return problem(from, body.problem);
+async function create(context: TenantContext): Promise<Response> {
+  const body = await readJson(context.request, createSnapshot, { ranges: {}, empty: "no fields" });
+  if (!body.ok) return problem(context, body.problem);
   const { name = null, replace = false } = body.value;
   const wish = { name, replace, purpose: "kept" } as const;
-  const reply = await askSession(from, "write", (session) => session.snapshot(from.caller, wish, takingMs));
-  if (!reply.ok) return problem(from, reply.problem);
+  const reply = await askSession(context, "write", (session) => session.snapshot(context.caller, wish, takingMs));
+  if (!reply.ok) return problem(context, reply.problem);
   const location = `/v1/snapshots/${reply.value.id}`;
   return json(reply.value.status === "taking" ? 202 : 201, reply.value, { location });
 }
 
-async function list(from: TenantAsk): Promise<Response> {
-  const query = readQuery(from.request, snapshotListQuery);
-  if (!query.ok) return problem(from, query.problem);
-  const page = await snapshotsPage(from, {
+async function list(context: TenantContext): Promise<Response> {
+  const query = readQuery(context.request, snapshotListQuery);
+  if (!query.ok) return problem(context, query.problem);
+  const page = await snapshotsPage(context, {
     sessionId: query.value.session_id ?? null,
     name: query.value.name ?? null,
     cursor: query.value.cursor ?? null,
     limit: query.value.limit,
   });
-  return page.ok ? json(200, { data: page.value.data, next_cursor: page.value.next }) : problem(from, page.problem);
+  return page.ok ? json(200, { data: page.value.data, next_cursor: page.value.next }) : problem(context, page.problem);
 }
 
 /** Also for E2B's list. */
 export async function snapshotsPage(
-  from: TenantAsk,
+  context: TenantContext,
   wish: {
     readonly sessionId: string | null;
     readonly name: string | null;
@@ -57,7 +57,7 @@ export async function snapshotsPage(
   const after = cursor === null ? null : decodeCursor(cursor);
   if (cursor !== null && after === null) return badCursor();
   // One more than asked for tells whether there is another page.
-  const reply = await askTenant(from, "read", (tenant) =>
+  const reply = await askTenant(context, "read", (tenant) =>
     tenant.snapshots({ sessionId, name, after, limit: limit + 1 }),
   );
   if (!reply.ok) return reply;
@@ -69,23 +69,23 @@ export async function snapshotsPage(
   return { ok: true, value: { data, next } };
 }
 
-async function get(from: TenantAsk): Promise<Response> {
-  const reply = await askTenant(from, "read", (tenant) => tenant.snapshot(from.param("snapshot")));
-  if (!reply.ok) return problem(from, reply.problem);
-  return reply.value === null ? problem(from, noSnapshot) : json(200, reply.value);
+async function get(context: TenantContext): Promise<Response> {
+  const reply = await askTenant(context, "read", (tenant) => tenant.snapshot(context.param("snapshot")));
+  if (!reply.ok) return problem(context, reply.problem);
+  return reply.value === null ? problem(context, noSnapshot) : json(200, reply.value);
 }
 
-async function remove(from: TenantAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const reply = await deleteSnapshot(from, from.param("snapshot"));
-  if (!reply.ok) return problem(from, reply.problem);
-  if (reply.value === null) return problem(from, noSnapshot);
+async function remove(context: TenantContext): Promise<Response> {
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const reply = await deleteSnapshot(context, context.param("snapshot"));
+  if (!reply.ok) return problem(context, reply.problem);
+  if (reply.value === null) return problem(context, noSnapshot);
   return json(reply.value.status === "deleted" ? 200 : 202, reply.value);
 }
 
-export function deleteSnapshot(from: TenantAsk, reference: string): Promise<Reply<SnapshotView | null>> {
-  return askTenant(from, "write", (tenant) => tenant.deleteSnapshot(reference, deletingMs));
+export function deleteSnapshot(context: TenantContext, reference: string): Promise<Reply<SnapshotView | null>> {
+  return askTenant(context, "write", (tenant) => tenant.deleteSnapshot(reference, deletingMs));
 }
 
 const noSnapshot: Problem = {
@@ -93,18 +93,18 @@ const noSnapshot: Problem = {
   detail: "There is no snapshot of that id or name. GET /v1/snapshots lists those there are.",
 };
 
-async function fork(from: TenantAsk): Promise<Response> {
-  const ranges = sessionRanges(from.config.policy);
-  const body = await readJson(from.request, forkSession, { ranges, empty: "no fields" });
-  if (!body.ok) return problem(from, body.problem);
+async function fork(context: TenantContext): Promise<Response> {
+  const ranges = sessionRanges(context.config.policy);
+  const body = await readJson(context.request, forkSession, { ranges, empty: "no fields" });
+  if (!body.ok) return problem(context, body.problem);
   const { count = 1, timeout_seconds, labels } = body.value;
-  const heavy = labelsTooLarge(labels, from.config.sizes);
-  if (heavy !== null) return problem(from, heavy);
-  const forks = await forksOf(from, count, {
+  const heavy = labelsTooLarge(labels, context.config.sizes);
+  if (heavy !== null) return problem(context, heavy);
+  const forks = await forksOf(context, count, {
     ...(timeout_seconds === undefined ? {} : { timeout_seconds }),
     ...(labels === undefined ? {} : { labels }),
   });
-  if (!forks.ok) return problem(from, forks.problem);
+  if (!forks.ok) return problem(context, forks.problem);
   return json(201, {
     forks: forks.value.map((each) =>
       each.ok
@@ -123,21 +123,21 @@ async function fork(from: TenantAsk): Promise<Response> {
 
 /** One snapshot, and sessions made from it side by side. Each fails by itself. */
 export async function forksOf(
-  from: TenantAsk,
+  context: TenantContext,
   count: number,
   changes: Partial<CreateSession>,
 ): Promise<Reply<readonly Reply<SessionView>[]>> {
-  const recipe = await askSession(from, "read", (session) => session.recipe(from.caller));
+  const recipe = await askSession(context, "read", (session) => session.recipe(context.caller));
   if (!recipe.ok) return recipe;
   const wish = { name: null, replace: false, purpose: "fork" } as const;
-  const taken = await askSession(from, "write", (session) => session.snapshot(from.caller, wish, takingMs));
+  const taken = await askSession(context, "write", (session) => session.snapshot(context.caller, wish, takingMs));
   if (!taken.ok) return taken;
   if (taken.value.status !== "ready") return { ok: false, problem: tooSlow };
   const body = { ...recipe.value, ...changes, snapshot: taken.value.id };
-  const forks = await Promise.all(Array.from({ length: count }, () => made(from, body)));
+  const forks = await Promise.all(Array.from({ length: count }, () => made(context, body)));
   // A new session may still need the snapshot to start; then the registry's clock ends it later.
   if (forks.every((each) => !each.ok || each.value.status !== "provisioning"))
-    await askTenant(from, "write", (tenant) => tenant.deleteSnapshot(taken.value.id, 0));
+    await askTenant(context, "write", (tenant) => tenant.deleteSnapshot(taken.value.id, 0));
   return { ok: true, value: forks };
 }
 
@@ -147,25 +147,25 @@ const tooSlow: Problem = {
     "Its files were not saved in time, so nothing was forked. What was saved of them is deleted. Try again, or take a snapshot and create sessions from it.",
 };
 
-async function made(from: TenantAsk, body: CreateSession): Promise<Reply<SessionView>> {
-  const id = from.ids.id() as SessionId;
-  const reply = await ask("write", from.log, () =>
-    from.backend.session(id).create(id, from.caller, body, null, startingMs),
+async function made(context: TenantContext, body: CreateSession): Promise<Reply<SessionView>> {
+  const id = context.ids.id() as SessionId;
+  const reply = await ask("write", context.log, () =>
+    context.backend.session(id).create(id, context.caller, body, null, startingMs),
   );
   if (reply.ok) return { ok: true, value: reply.value.body };
   // The client never learned this id, so end the session now instead of waiting for its timeout.
   if (reply.problem.code === "unavailable")
-    await ask("write", from.log, () => from.backend.session(id).delete(from.caller, "requested"));
+    await ask("write", context.log, () => context.backend.session(id).delete(context.caller, "requested"));
   return reply;
 }
 
 async function askTenant<T>(
-  from: TenantAsk,
+  context: TenantContext,
   how: "read" | "write",
-  call: (tenant: ReturnType<TenantAsk["backend"]["tenant"]>) => Promise<T>,
+  call: (tenant: ReturnType<TenantContext["backend"]["tenant"]>) => Promise<T>,
 ): Promise<Reply<T>> {
-  const reply = await ask(how, from.log, async (): Promise<Reply<T>> => {
-    return { ok: true, value: await call(from.backend.tenant(from.caller.tenant)) };
+  const reply = await ask(how, context.log, async (): Promise<Reply<T>> => {
+    return { ok: true, value: await call(context.backend.tenant(context.caller.tenant)) };
   });
   return reply.ok ? reply : { ok: false, problem: { ...reply.problem, detail: silent } };
 }

@@ -13,15 +13,15 @@ import { ask } from "../../backend.ts";
 import { readJson, readNoFields } from "../../request/body.ts";
 import { readQuery } from "../../request/headers.ts";
 import { refused } from "../../answer/problem.ts";
-import { json, problem, type Route, serve, type TenantAsk } from "../../route.ts";
+import { json, problem, type Route, serve, type TenantContext } from "../../route.ts";
 import { webhookNotFound } from "../../../protocol/not-found.ts";
 
 async function registry<T>(
-  from: TenantAsk,
+  context: TenantContext,
   how: "read" | "write",
   call: (tenant: TenantApi) => Promise<Reply<T>>,
 ): Promise<Reply<T>> {
-  const reply = await ask(how, from.log, () => call(from.backend.tenant(from.caller.tenant)));
+  const reply = await ask(how, context.log, () => call(context.backend.tenant(context.caller.tenant)));
   if (reply.ok || reply.problem.code !== "unavailable") return reply;
   const detail =
     "Your tenant's registry did not answer, so it is not certain that anything was done. Read it, and try again.";
@@ -29,86 +29,86 @@ async function registry<T>(
 }
 
 /** An id of the wrong form belongs to no webhook, so no call is made. */
-function idOf(from: TenantAsk, name: string, form: z.ZodType<string>): string | null {
-  const id = from.param(name);
+function idOf(context: TenantContext, name: string, form: z.ZodType<string>): string | null {
+  const id = context.param(name);
   return form.safeParse(id).success ? id : null;
 }
 
 async function onOne<T>(
-  from: TenantAsk,
+  context: TenantContext,
   how: "read" | "write",
   call: (tenant: TenantApi, id: string) => Promise<Reply<T>>,
 ): Promise<Reply<T>> {
-  const id = idOf(from, "id", webhookIdText);
-  return id === null ? refused(webhookNotFound) : await registry(from, how, (tenant) => call(tenant, id));
+  const id = idOf(context, "id", webhookIdText);
+  return id === null ? refused(webhookNotFound) : await registry(context, how, (tenant) => call(tenant, id));
 }
 
-async function create(from: TenantAsk): Promise<Response> {
-  const body = await readJson(from.request, createWebhook, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
-  const reply = await registry(from, "write", (tenant) => tenant.createWebhook(body.value));
-  if (!reply.ok) return problem(from, reply.problem);
+async function create(context: TenantContext): Promise<Response> {
+  const body = await readJson(context.request, createWebhook, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
+  const reply = await registry(context, "write", (tenant) => tenant.createWebhook(body.value));
+  if (!reply.ok) return problem(context, reply.problem);
   return json(201, reply.value, { location: `/v1/webhooks/${reply.value.id}` });
 }
 
-async function list(from: TenantAsk): Promise<Response> {
-  const reply = await registry(from, "read", async (tenant): Promise<Reply<unknown>> => {
+async function list(context: TenantContext): Promise<Response> {
+  const reply = await registry(context, "read", async (tenant): Promise<Reply<unknown>> => {
     return { ok: true, value: await tenant.webhooks() };
   });
-  return reply.ok ? json(200, { data: reply.value }) : problem(from, reply.problem);
+  return reply.ok ? json(200, { data: reply.value }) : problem(context, reply.problem);
 }
 
-async function get(from: TenantAsk): Promise<Response> {
-  const reply = await onOne(from, "read", (tenant, id) => tenant.webhook(id));
-  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+async function get(context: TenantContext): Promise<Response> {
+  const reply = await onOne(context, "read", (tenant, id) => tenant.webhook(id));
+  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
 }
 
-async function change(from: TenantAsk): Promise<Response> {
-  const body = await readJson(from.request, changeWebhook, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(from, body.problem);
-  const reply = await onOne(from, "write", (tenant, id) => tenant.changeWebhook(id, body.value));
-  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+async function change(context: TenantContext): Promise<Response> {
+  const body = await readJson(context.request, changeWebhook, { ranges: {}, empty: "refused" });
+  if (!body.ok) return problem(context, body.problem);
+  const reply = await onOne(context, "write", (tenant, id) => tenant.changeWebhook(id, body.value));
+  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
 }
 
-async function remove(from: TenantAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const reply = await onOne(from, "write", (tenant, id) => tenant.deleteWebhook(id));
-  return reply.ok ? new Response(null, { status: 204 }) : problem(from, reply.problem);
+async function remove(context: TenantContext): Promise<Response> {
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const reply = await onOne(context, "write", (tenant, id) => tenant.deleteWebhook(id));
+  return reply.ok ? new Response(null, { status: 204 }) : problem(context, reply.problem);
 }
 
-async function rotate(from: TenantAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const reply = await onOne(from, "write", (tenant, id) => tenant.rotateWebhook(id));
-  return reply.ok ? json(200, reply.value) : problem(from, reply.problem);
+async function rotate(context: TenantContext): Promise<Response> {
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const reply = await onOne(context, "write", (tenant, id) => tenant.rotateWebhook(id));
+  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
 }
 
-async function deliveries(from: TenantAsk): Promise<Response> {
-  const query = readQuery(from.request, deliveryQuery);
-  if (!query.ok) return problem(from, query.problem);
+async function deliveries(context: TenantContext): Promise<Response> {
+  const query = readQuery(context.request, deliveryQuery);
+  if (!query.ok) return problem(context, query.problem);
   const { limit, cursor, state } = query.value;
   const asked = { limit, before: cursor ?? null, state: state ?? null };
-  const reply = await onOne(from, "read", (tenant, id) => tenant.webhookDeliveries(id, asked));
-  if (!reply.ok) return problem(from, reply.problem);
+  const reply = await onOne(context, "read", (tenant, id) => tenant.webhookDeliveries(id, asked));
+  if (!reply.ok) return problem(context, reply.problem);
   const { deliveries: data, next } = reply.value;
   return json(200, { data, next_cursor: next === null ? null : String(next) });
 }
 
-async function test(from: TenantAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const reply = await onOne(from, "write", (tenant, id) => tenant.testWebhook(id));
-  return reply.ok ? json(202, reply.value) : problem(from, reply.problem);
+async function test(context: TenantContext): Promise<Response> {
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const reply = await onOne(context, "write", (tenant, id) => tenant.testWebhook(id));
+  return reply.ok ? json(202, reply.value) : problem(context, reply.problem);
 }
 
-async function redeliver(from: TenantAsk): Promise<Response> {
-  const none = await readNoFields(from.request);
-  if (!none.ok) return problem(from, none.problem);
-  const delivery = idOf(from, "delivery", deliveryIdText);
-  if (delivery === null) return problem(from, webhookNotFound);
-  const reply = await onOne(from, "write", (tenant, id) => tenant.redeliver(id, delivery));
-  return reply.ok ? json(202, reply.value) : problem(from, reply.problem);
+async function redeliver(context: TenantContext): Promise<Response> {
+  const none = await readNoFields(context.request);
+  if (!none.ok) return problem(context, none.problem);
+  const delivery = idOf(context, "delivery", deliveryIdText);
+  if (delivery === null) return problem(context, webhookNotFound);
+  const reply = await onOne(context, "write", (tenant, id) => tenant.redeliver(id, delivery));
+  return reply.ok ? json(202, reply.value) : problem(context, reply.problem);
 }
 
 export const webhookRoutes: readonly Route[] = [
