@@ -1,7 +1,7 @@
 /**
  * An operator's act over the whole fleet, written to the admin log with who, why and how it ended.
  *
- * Two manners. `acted`: what cannot be logged beforehand is not done. `ended`: for what ends sandboxes, which must also be
+ * Two ways. `acted`: what cannot be logged beforehand is not done. `ended`: for what ends sandboxes, which must also be
  * possible while FleetControl is out of order; it is logged afterwards, and in the Worker's own log when control is away.
  */
 import { bounded, timedOut } from "../calls/bounded-call.ts";

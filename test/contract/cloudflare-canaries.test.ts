@@ -33,7 +33,7 @@ async function run(check: CloudflareCheck, mistake: Mistake = {}): Promise<"kept
   }
 }
 
-describe("the fence and the manners of containers", { concurrent: true }, () => {
+describe("the fence and the behaviour of containers", { concurrent: true }, () => {
   for (const check of cloudflareChecks) {
     it(check.name, async (context) => {
       if ((await run(check)) === "not checked") context.skip(`needs ${check.needs?.join(", ")}`);

@@ -33,7 +33,7 @@ const mayMount =
     },
   ).status === 0;
 
-/** One more sentence about the manners of containers, which the kit cannot ask of every provider. */
+/** One more sentence about the behaviour of containers, which the kit cannot ask of every provider. */
 export interface CloudflareCheck {
   readonly name: string;
   readonly run: (world: CloudflareWorld) => Promise<void>;

@@ -8,7 +8,7 @@ import type { InstanceRef } from "../../src/sandbox/agent-sandbox.ts";
 import { cloudflareSandbox } from "../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
 import { BoxedProcesses } from "../support/cloudflare/boxed-processes.ts";
 import { ContainerAccount } from "../support/cloudflare/container-account.ts";
-import type { Manners } from "../support/cloudflare/fake-container.ts";
+import type { PlatformMode } from "../support/cloudflare/fake-container.ts";
 import { objectCallsOf } from "../support/cloudflare/object-rpc.ts";
 import { pidsRunning, pidsWith } from "../support/processes.ts";
 import { serverProgram } from "../support/sandbox-server.ts";
@@ -21,8 +21,8 @@ import { spoilIn } from "./spoiled-archive.ts";
 
 const resetMs = 1_000;
 
-export function containerHarness(manners: Manners): ProviderHarness {
-  return { open: async () => new ContainerWorld(manners) };
+export function containerHarness(mode: PlatformMode): ProviderHarness {
+  return { open: async () => new ContainerWorld(mode) };
 }
 
 class ContainerWorld implements ProviderWorld {
@@ -34,8 +34,8 @@ class ContainerWorld implements ProviderWorld {
   readonly #hidingFor = 300_000 + Math.floor(Math.random() * 100_000);
   #impostor: Server | null = null;
 
-  constructor(manners: Manners) {
-    const account = new ContainerAccount(manners);
+  constructor(mode: PlatformMode) {
+    const account = new ContainerAccount(mode);
     const bucket = new DisturbedBucket(account.bucket);
     this.#account = account;
     this.provider = cloudflareSandbox({

@@ -25,7 +25,7 @@ import { schemaNames } from "../../protocol/contracts/schema-names.ts";
 import { requestHeaders, type ResponseHeaderName, responseHeaders } from "../../protocol/header-names.ts";
 import { problemBody, type ProblemCode, problemStatus } from "../../protocol/problem.ts";
 import { describeFields } from "./describe-fields.ts";
-import { mannerOf } from "./problem.ts";
+import { problemKindOf } from "./problem.ts";
 
 export type OpenApiDocument = ReturnType<typeof createDocument>;
 type Schema = NonNullable<ZodOpenApiMediaTypeObject["schema"]>;
@@ -271,9 +271,9 @@ function problemAnswer(codes: readonly ProblemCode[], access: Contract["access"]
   if (codes.includes("unauthorized")) headers.push("www-authenticate");
   if (codes.includes("offset_past_end")) headers.push("content-range");
   // Whatever waits for something may name the time.
-  if (codes.some((code) => mannerOf(code).retryable || problemStatus[code] === 409)) headers.push("retry-after");
+  if (codes.some((code) => problemKindOf(code).retryable || problemStatus[code] === 409)) headers.push("retry-after");
   return {
-    description: codes.map((code) => `\`${code}\`: ${mannerOf(code).title}.`).join(" "),
+    description: codes.map((code) => `\`${code}\`: ${problemKindOf(code).title}.`).join(" "),
     headers: headersOf(headers),
     content: {
       "application/problem+json": {

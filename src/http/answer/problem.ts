@@ -3,7 +3,7 @@ import { type Problem, type ProblemBody, type ProblemCode, type Reply, problemSt
 import { consolePath } from "../../protocol/console-address.ts";
 import { rfc3339 } from "../../protocol/primitives.ts";
 
-interface Manner {
+interface ProblemKind {
   readonly title: string;
   /** The same request, unchanged, may succeed later. */
   readonly retryable: boolean;
@@ -11,7 +11,7 @@ interface Manner {
   readonly retryAfterSeconds?: number;
 }
 
-const manners: Readonly<Record<ProblemCode, Manner>> = {
+const problemKinds: Readonly<Record<ProblemCode, ProblemKind>> = {
   unauthorized: { title: "Not authenticated", retryable: false },
   forbidden: { title: "Not allowed", retryable: false },
   permission_denied: { title: "Closed to the sandbox's user", retryable: false },
@@ -82,8 +82,8 @@ const manners: Readonly<Record<ProblemCode, Manner>> = {
 };
 
 /** Words for a code, the same wherever it is answered. */
-export function mannerOf(code: ProblemCode): Pick<Manner, "title" | "retryable"> {
-  return manners[code];
+export function problemKindOf(code: ProblemCode): Pick<ProblemKind, "title" | "retryable"> {
+  return problemKinds[code];
 }
 
 export interface ProblemContext {
@@ -100,14 +100,14 @@ export function problemResponse(
   headers: Record<string, string> = {},
 ): Response {
   const status = problemStatus[problem.code];
-  const manner = manners[problem.code];
+  const kind = problemKinds[problem.code];
   const body: ProblemBody = {
     type: `urn:mooring:problem:${problem.code}`,
-    title: manner.title,
+    title: kind.title,
     status,
     code: problem.code,
     detail: problem.detail,
-    retryable: manner.retryable,
+    retryable: kind.retryable,
     request_id: context.requestId,
     instance: consoleAddress(context.url),
     ...(problem.retryAt === undefined ? {} : { retry_at: rfc3339(problem.retryAt) }),
@@ -146,7 +146,7 @@ function refusalHeaders(problem: Problem, context: ProblemContext): Record<strin
 function retryAfterSeconds(problem: Problem, now: number): number | null {
   if (problem.code === "quota_exhausted") return null;
   if (problem.retryAt !== undefined) return Math.max(1, Math.ceil((problem.retryAt - now) / 1_000));
-  return manners[problem.code].retryAfterSeconds ?? null;
+  return problemKinds[problem.code].retryAfterSeconds ?? null;
 }
 
 /** For surfaces whose errors have one text: what is wrong with which field takes the place of "see errors". */

@@ -1,5 +1,5 @@
 /**
- * What the kit cannot ask of every provider: the manners of containers and of the SDK that were measured (docs/containers.md). Run against the
+ * What the kit cannot ask of every provider: the behaviour of containers and of the SDK that was measured (docs/containers.md). Run against the
  * real adapter and fence over the stand-in, and against ones with a mistake (cloudflare-canaries.test.ts).
  */
 import assert from "node:assert/strict";

@@ -1,4 +1,4 @@
-/** The manners of shared containers on Cloudflare: seats, the one gate, the dead-man switch, and what nobody can inspect. */
+/** The behaviour of shared containers on Cloudflare: seats, the one gate, the dead-man switch, and what nobody can inspect. */
 import assert from "node:assert/strict";
 import type { InstanceRef } from "../../../src/sandbox/agent-sandbox.ts";
 import { sleepAfterMs } from "../../support/cloudflare/stand-in-account.ts";

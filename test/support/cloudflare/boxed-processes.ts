@@ -10,7 +10,7 @@ import { freePort } from "../../../scripts/stack/ports.ts";
 import { wrapperPort } from "../../../src/protocol/sandbox/toolbox.ts";
 import { isAlive } from "../processes.ts";
 import { upgradingFetch } from "../upgrading-fetch.ts";
-import type { ExecOptions, Inside, Manners, StartedProcess, StartOptions } from "./fake-container.ts";
+import type { ExecOptions, Inside, PlatformMode, StartedProcess, StartOptions } from "./fake-container.ts";
 
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const killed = 9;
@@ -50,8 +50,8 @@ const localCapabilities =
   "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
 
 /** Deployed every process has all of root's. */
-function withCapabilities(manners: Manners): readonly string[] {
-  return manners === "local" ? ["setpriv", `--bounding-set=${localCapabilities}`] : [];
+function withCapabilities(mode: PlatformMode): readonly string[] {
+  return mode === "local" ? ["setpriv", `--bounding-set=${localCapabilities}`] : [];
 }
 
 function unshare(directory: string, program: readonly string[]): readonly string[] {
@@ -74,7 +74,7 @@ export const canBox = ((): boolean => {
 
 export class BoxedProcesses implements Inside {
   readonly ended: Promise<number>;
-  readonly #manners: Manners;
+  readonly #mode: PlatformMode;
   readonly #env: Readonly<Record<string, string>>;
   readonly #directory = mkdtempSync(join(tmpdir(), "mooring-box-"));
   /** The host's pid of its PID 1, once its disk is there; null: it never came to that. */
@@ -82,8 +82,8 @@ export class BoxedProcesses implements Inside {
   #outside = 0;
   #over = false;
 
-  constructor({ entrypoint, env }: StartOptions, manners: Manners) {
-    this.#manners = manners;
+  constructor({ entrypoint, env }: StartOptions, mode: PlatformMode) {
+    this.#mode = mode;
     this.#env = env;
     const begun = this.#begin(entrypoint);
     this.#init = begun.then(initOf);
@@ -122,7 +122,7 @@ export class BoxedProcesses implements Inside {
     const init = await this.#init;
     if (init === null || this.#over) throw new Error("exec() requires a running container.");
     const [program = ""] = argv;
-    const isLocal = this.#manners === "local";
+    const isLocal = this.#mode === "local";
     const env = { PATH: path, ...(isLocal ? this.#env : {}), ...options.env };
     const places = program.startsWith("/") ? [program] : env.PATH.split(":").map((place) => `${place}/${program}`);
     // A local engine starts a shell for it, which says 127.
@@ -132,7 +132,7 @@ export class BoxedProcesses implements Inside {
       "nsenter",
       [
         ...["--target", String(init), "--mount", "--pid", "--root", "--wd"],
-        ...withCapabilities(this.#manners),
+        ...withCapabilities(this.#mode),
         ...["env", "-i", "-C", options.cwd ?? "/", ...assignments(env), ...argv],
       ],
       {
@@ -161,7 +161,7 @@ export class BoxedProcesses implements Inside {
     this.#outside = (await freePort(0)) ?? 0;
     const env = { ...this.#env, MOORING_PORT: String(this.#outside), MOORING_BIND: "127.0.0.1" };
     const [program = "", ...args] = unshare(this.#directory, [
-      ...withCapabilities(this.#manners),
+      ...withCapabilities(this.#mode),
       ...["env", "-i", ...assignments(env), ...entrypoint],
     ]);
     return spawn(program, args, { stdio: "ignore" });

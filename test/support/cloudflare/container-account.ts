@@ -8,7 +8,7 @@ import { instantSeals } from "../instant-seals.ts";
 import { systemClock, systemIds } from "../system-runtime.ts";
 import { readFileSync } from "node:fs";
 import { BoxedProcesses } from "./boxed-processes.ts";
-import { FakeContainer, type Manners } from "./fake-container.ts";
+import { FakeContainer, type PlatformMode } from "./fake-container.ts";
 import { objectContext } from "./object-context.ts";
 import { ObjectRpc } from "./object-rpc.ts";
 import { programs } from "./programs.ts";
@@ -27,7 +27,7 @@ interface Known {
 export class ContainerAccount {
   readonly bucket = new StandInBucket();
   readonly rpc = new ObjectRpc(systemClock, (name) => this.#known(name).object);
-  readonly #manners: Manners;
+  readonly #mode: PlatformMode;
   readonly #objects = new Map<string, Known>();
   readonly #class = agentContainer<object>(() => ({
     sleepAfterMs,
@@ -44,8 +44,8 @@ export class ContainerAccount {
     logger: quiet,
   }));
 
-  constructor(manners: Manners) {
-    this.#manners = manners;
+  constructor(mode: PlatformMode) {
+    this.#mode = mode;
     // Built once for each test process, and not within the time of the first launch.
     agentBundle();
   }
@@ -72,8 +72,8 @@ export class ContainerAccount {
     const known = this.#objects.get(name);
     if (known !== undefined) return known;
     const container = new FakeContainer(
-      { local: this.#manners === "local" },
-      (options, manners) => new BoxedProcesses(options, manners),
+      { local: this.#mode === "local" },
+      (options, mode) => new BoxedProcesses(options, mode),
     );
     const rows = new Map<string, unknown>();
     const made: Known = { container, rows, object: this.#construct(name, container, rows) };

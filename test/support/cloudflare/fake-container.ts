@@ -2,13 +2,13 @@
  * `ctx.container` as the deployed platform has it under `scheduling_policy = "durable_object"`. `local` gives it the ways of a
  * developer's machine, where the engine starts a failed main process again behind the back of the API.
  *
- * Here are the manners of the API. What runs in the container is a part of its own: our loader and agent in memory, as far as a launch needs
+ * This file imitates the API. What runs in the container is a part of its own: our loader and agent in memory, as far as a launch needs
  * them, or real processes (boxed-processes.ts). Calls are counted, so that a test can say what was not called.
  */
 import { createHash } from "node:crypto";
 import { wrapperHeaders, wrapperProof } from "../../../src/protocol/sandbox/wrapper.ts";
 
-export type Manners = "deployed" | "local";
+export type PlatformMode = "deployed" | "local";
 
 export interface FakeOptions {
   readonly local?: boolean;
@@ -57,7 +57,7 @@ export interface Inside {
   end(): Promise<void>;
 }
 
-export type MakeInside = (options: StartOptions, manners: Manners) => Inside;
+export type MakeInside = (options: StartOptions, mode: PlatformMode) => Inside;
 
 interface Started {
   readonly labels: Record<string, string>;

@@ -1,5 +1,5 @@
 /**
- * A container of the stand-in: real processes of this machine behind the manners that were measured of the real thing
+ * A container of the stand-in: real processes of this machine behind the behaviour that was measured of the real thing
  * (docs/containers.md). What a test may do to it is below `mischief`.
  *
  * It cannot be a container: its processes share this machine's /proc and disk. They are told apart by their marks and
