@@ -8,7 +8,7 @@ import type { TenantContext } from "./route.ts";
 const waitMs = 1_000;
 
 /** Nothing of a session that does not end. Never throws. */
-export async function tellEnd(
+export async function reportEnd(
   context: TenantContext,
   { id, status }: Pick<SessionView, "id" | "status">,
 ): Promise<void> {

@@ -5,7 +5,7 @@ import type { Clock, Logger } from "../runtime/clock-ids-logger.ts";
 import type { Reservation } from "./quota/reservations.ts";
 import type { TenantCore } from "./tenant-core.ts";
 
-export interface AskPorts {
+export interface OverduePorts {
   readonly clock: Clock;
   readonly logger: Logger;
   /** `known` false: it has no record. May throw or hang. */
@@ -17,11 +17,11 @@ const pokeBoundMs = 10_000;
 /** Asked at once in one alarm; the rest come in the next. */
 const pokesAtOnce = 6;
 
-export async function askOverdue(ports: AskPorts, core: TenantCore): Promise<void> {
+export async function askOverdue(ports: OverduePorts, core: TenantCore): Promise<void> {
   await Promise.all(core.quota.takeOverdue(pokesAtOnce).map((each) => ask(ports, core, each)));
 }
 
-async function ask(ports: AskPorts, core: TenantCore, reservation: Reservation): Promise<void> {
+async function ask(ports: OverduePorts, core: TenantCore, reservation: Reservation): Promise<void> {
   const { clock, logger } = ports;
   const { sessionId, generation, sandboxId } = reservation;
   const answer = await outcomeWithin(clock, pokeBoundMs, () => ports.poke(sessionId));

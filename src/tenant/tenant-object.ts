@@ -25,7 +25,7 @@ import { ObjectAlarm } from "../storage/object-alarm.ts";
 import { AllowanceKeeper, type Stored } from "./quota/allowance-keeper.ts";
 import { ContainerKeeper } from "./containers/container-keeper.ts";
 import type { TenantApi } from "./tenant-api.ts";
-import { FleetTeller } from "./quota/fleet-reporter.ts";
+import { FleetReporter } from "./quota/fleet-reporter.ts";
 import { ChainSigner } from "./receipts/chain-signer.ts";
 import { SnapshotKeeper } from "./snapshots/snapshot-keeper.ts";
 import type { SnapshotQuery } from "./snapshots/snapshot-rows.ts";
@@ -38,7 +38,7 @@ import type { WebhookPorts } from "./webhooks/webhook-ports.ts";
 import type { TenantWiring } from "./tenant-wiring.ts";
 import { TenantWork } from "./tenant-work.ts";
 
-/** What the parts answer as they are asked: reads, and writes after which no alarm is due. */
+/** What the parts of the object answer as they are asked: reads, and writes after which no alarm is due. */
 const answeredBy = {
   snapshotCounts: "snapshots",
   usage: "core",
@@ -102,7 +102,7 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
       this.#alarm = new ObjectAlarm(ctx.storage, () => clock.now());
       const stored: Stored = (write) => this.#stored(write);
       this.#keeper = new AllowanceKeeper(this.#core, control, () => this.#tenant(), clock, stored);
-      const teller = new FleetTeller(this.#wiring, this.#core, this.#keeper, () => this.#tenant());
+      const fleetReporter = new FleetReporter(this.#wiring, this.#core, this.#keeper, () => this.#tenant());
       const { ids, logger, providers, terms, webhooks } = this.#wiring;
       const poke = (id: SessionId, gone: ContainerId) => this.#wiring.poke(id, gone);
       const tended = { clock, ids, logger, providers, poke, policy: terms.containers.policy };
@@ -121,8 +121,8 @@ export function tenantObject<Env>(wire: (env: Env) => TenantWiring) {
         tenant: () => this.#tenant(),
         logger,
       });
-      const parts = { teller, dispatcher, containers, chainSigner, snapshots: this.#snapshots };
-      this.#work = new TenantWork(this.#wiring, core, this.#alarm, parts, ctx.id.name ?? null);
+      const dependencies = { fleetReporter, dispatcher, containers, chainSigner, snapshots: this.#snapshots };
+      this.#work = new TenantWork(this.#wiring, core, this.#alarm, dependencies, ctx.id.name ?? null);
       void this.#work.armIfLost();
     }
 

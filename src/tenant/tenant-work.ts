@@ -7,8 +7,8 @@
 import type { ObjectAlarm } from "../storage/object-alarm.ts";
 import { askOverdue } from "./ask-overdue.ts";
 import type { ContainerKeeper } from "./containers/container-keeper.ts";
-import type { FleetTeller } from "./quota/fleet-reporter.ts";
-import { tellSpent } from "./quota/notify-budget-spent.ts";
+import type { FleetReporter } from "./quota/fleet-reporter.ts";
+import { notifyBudgetSpent } from "./quota/notify-budget-spent.ts";
 import type { ChainSigner } from "./receipts/chain-signer.ts";
 import type { SnapshotKeeper } from "./snapshots/snapshot-keeper.ts";
 import type { TenantCore } from "./tenant-core.ts";
@@ -16,9 +16,9 @@ import type { TenantWiring } from "./tenant-wiring.ts";
 import type { WebhookDispatcher } from "./webhooks/webhook-dispatcher.ts";
 
 /** Control and the index are told again after this long when they did not confirm. */
-const tellAgainMs = 10_000;
+const reportAgainMs = 10_000;
 /** How soon the alarm takes over from a dispatcher that was started beside an answer. */
-const courierNetMs = 2_000;
+const dispatchFallbackMs = 2_000;
 /** Armed before the handler does anything, in case it does not come to its end. */
 const alarmFallbackMs = 60_000;
 /** No wake sooner than this after another: a rule that is due and cannot be met must not spin. */
@@ -31,7 +31,7 @@ function earliest(one: number | null, other: number | null): number | null {
 }
 
 interface TenantDependencies {
-  readonly teller: FleetTeller;
+  readonly fleetReporter: FleetReporter;
   readonly dispatcher: WebhookDispatcher;
   readonly containers: ContainerKeeper;
   readonly snapshots: SnapshotKeeper;
@@ -72,11 +72,11 @@ export class TenantWork {
       this.#part("snapshots", () => this.#dependencies.snapshots.work()),
       this.#part("pruning", () => this.#prune()),
       this.#part("telling the fleet", async () => {
-        await this.#dependencies.teller.tell();
+        await this.#dependencies.fleetReporter.report();
         this.#core.rows.storeCountsConfirmed();
       }),
       this.#part("overdue reservations", () => askOverdue(this.#wiring, this.#core)),
-      this.#part("the month's budget", () => tellSpent(this.#wiring, this.#core)),
+      this.#part("the month's budget", () => notifyBudgetSpent(this.#wiring, this.#core)),
       this.#part("webhooks", () => this.#dependencies.dispatcher.run()),
       this.#part("signing receipts", () => this.#dependencies.chainSigner.sign()),
     ]);
@@ -108,7 +108,7 @@ export class TenantWork {
 
   /** Starts what the last write made due, beside the answer. The alarm covers what fails. */
   kick(): void {
-    if (this.#dependencies.teller.untold()) void this.#dependencies.teller.tell();
+    if (this.#dependencies.fleetReporter.hasUnreported()) void this.#dependencies.fleetReporter.report();
     if (this.#dependencies.dispatcher.due) void this.#dependencies.dispatcher.run();
     if (this.#core.containers.due()) void this.#tendContainers();
     if (this.#dependencies.snapshots.due) void this.#part("snapshots", () => this.#dependencies.snapshots.work());
@@ -143,7 +143,7 @@ export class TenantWork {
   nextWake(): number | null {
     const hooks = this.#dependencies.dispatcher.nextLook();
     // Due deliveries are sent beside the answer. The alarm comes later, in case that fails.
-    const later = hooks === null ? null : Math.max(hooks, this.#wiring.clock.now() + courierNetMs);
+    const later = hooks === null ? null : Math.max(hooks, this.#wiring.clock.now() + dispatchFallbackMs);
     const spent = this.#core.budget.spentAt();
     // A session that did not answer is told again, but not at once.
     const tell = spent === null ? null : Math.max(spent, this.#wiring.clock.now() + alarmRestMs);
@@ -151,8 +151,8 @@ export class TenantWork {
       earliest,
       this.#core.nextLook(),
     );
-    if (!this.#dependencies.teller.untold() && !this.#dependencies.chainSigner.due) return look;
-    const again = this.#wiring.clock.now() + tellAgainMs;
+    if (!this.#dependencies.fleetReporter.hasUnreported() && !this.#dependencies.chainSigner.due) return look;
+    const again = this.#wiring.clock.now() + reportAgainMs;
     return look === null ? again : Math.min(look, again);
   }
 }

@@ -7,7 +7,7 @@
 import type { SessionId } from "../../domain/state/ids.ts";
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
 
-export interface ToldEnd {
+export interface RecentEnd {
   readonly sessionId: SessionId;
   readonly status: "terminating" | "terminated" | "failed";
 }
@@ -18,10 +18,10 @@ const keptMs = 60_000;
 const keptAtMost = 10_000;
 const ending: ReadonlySet<SessionListItem["status"]> = new Set(["terminating", "terminated", "failed"]);
 
-export class ToldEnds {
-  readonly #ends = new Map<SessionId, { readonly status: ToldEnd["status"]; readonly until: number }>();
+export class RecentEnds {
+  readonly #ends = new Map<SessionId, { readonly status: RecentEnd["status"]; readonly until: number }>();
 
-  add({ sessionId, status }: ToldEnd, now: number): void {
+  add({ sessionId, status }: RecentEnd, now: number): void {
     this.#ends.delete(sessionId);
     this.#ends.set(sessionId, { status, until: now + keptMs });
     const [oldest] = this.#ends.keys();
@@ -33,7 +33,7 @@ export class ToldEnds {
     if (ending.has(status)) this.#ends.delete(sessionId);
   }
 
-  at(now: number): ReadonlyMap<string, ToldEnd["status"]> {
+  at(now: number): ReadonlyMap<string, RecentEnd["status"]> {
     for (const [id, { until }] of this.#ends) {
       if (until > now) break;
       this.#ends.delete(id);

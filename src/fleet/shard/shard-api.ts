@@ -2,7 +2,7 @@
 import type { ContainerId, SandboxId, SessionId, TenantId } from "../../domain/state/ids.ts";
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
 import type { IndexPort, OutcomeCounts } from "../../session/reports/reports.ts";
-import type { ToldEnd } from "./recent-ends.ts";
+import type { RecentEnd } from "./recent-ends.ts";
 
 /** Keyset: strictly after this (created_at, id), newest first. */
 export interface ListPosition {
@@ -179,7 +179,7 @@ export type ShardBuild =
 
 export interface FleetShardApi extends IndexPort, CountsPort {
   /** A caller was told that this session ends: lists say so from now on, before its report comes. */
-  toldEnd(end: ToldEnd): Promise<void>;
+  toldEnd(end: RecentEnd): Promise<void>;
   list(query: ListQuery): Promise<readonly SessionListItem[]>;
   /** For operators and the layers. At most 1,000 rows. */
   select(query: FleetQuery): Promise<readonly FleetRow[]>;

@@ -34,7 +34,7 @@ import {
 import { asFleetQuery, rareLabel, selectStatement } from "./shard-queries.ts";
 import { dropLabels, fleetRow, listItem, markRow, readHeld, writeRow } from "./shard-rows.ts";
 import { shardMigrations } from "./shard-schema.ts";
-import { type ToldEnd, ToldEnds } from "./recent-ends.ts";
+import { type RecentEnd, RecentEnds } from "./recent-ends.ts";
 
 /** Far longer than any call may be under way: an overtaken report must still find the tombstone. */
 export const tombstoneMs = 86_400_000;
@@ -57,7 +57,7 @@ export interface BuildState {
 export class ShardIndex {
   readonly #sql: Sql;
   readonly #clock: Pick<Clock, "now">;
-  readonly #ends = new ToldEnds();
+  readonly #ends = new RecentEnds();
   #migrated = false;
 
   constructor(sql: Sql, clock: Pick<Clock, "now">) {
@@ -75,7 +75,7 @@ export class ShardIndex {
   }
 
   /** Lists show the end from now on. Writes nothing. */
-  toldEnd(end: ToldEnd): void {
+  toldEnd(end: RecentEnd): void {
     this.#ends.add(end, this.#clock.now());
   }
 

@@ -10,7 +10,7 @@ import { ObjectAlarm } from "../../storage/object-alarm.ts";
 import type { FleetQuery, FleetShardApi, ListQuery, TenantCounts } from "./shard-api.ts";
 import { type BuildPorts, type BuildTerms, ShardBuilder } from "./shard-build.ts";
 import { ShardIndex } from "./shard-index.ts";
-import type { ToldEnd } from "./recent-ends.ts";
+import type { RecentEnd } from "./recent-ends.ts";
 
 /** What the composition root hands in. */
 export interface ShardWiring extends BuildPorts {
@@ -45,7 +45,7 @@ export function fleetShard<Env>(wire: (env: Env) => ShardWiring) {
       this.#index.markBlocked(mark);
     }
 
-    async toldEnd(end: ToldEnd) {
+    async toldEnd(end: RecentEnd) {
       this.#index.toldEnd(end);
     }
 

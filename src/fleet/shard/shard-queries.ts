@@ -2,7 +2,7 @@
 import type { SessionListItem } from "../../protocol/resources/session/sessions.ts";
 import type { Sql, SqlValue } from "../../storage/sql.ts";
 import type { FleetQuery, ListQuery } from "./shard-api.ts";
-import type { ToldEnd } from "./recent-ends.ts";
+import type { RecentEnd } from "./recent-ends.ts";
 
 export interface Statement {
   readonly text: string;
@@ -61,7 +61,7 @@ const notOver = "status NOT IN ('terminated', 'failed')";
 export function selectStatement(
   query: FleetQuery,
   rare: string | null,
-  ends: ReadonlyMap<string, ToldEnd["status"]>,
+  ends: ReadonlyMap<string, RecentEnd["status"]>,
 ): Statement {
   const conditions = ["erased_at IS NULL"];
   const bindings: SqlValue[] = [];

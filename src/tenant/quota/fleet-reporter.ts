@@ -1,19 +1,19 @@
-/** Tells FleetControl how many sandboxes the tenant uses, and its shard of the index how it stands, until both have heard. */
+/** Reports to FleetControl how many sandboxes the tenant uses, and to its shard of the index how it stands, until both confirmed. */
 import type { TenantId } from "../../domain/state/ids.ts";
 import type { Logger } from "../../runtime/clock-ids-logger.ts";
 import type { TenantCore } from "../tenant-core.ts";
 import type { AllowanceKeeper } from "./allowance-keeper.ts";
-import { type CountsPorts, tellCounts } from "./report-counts.ts";
+import { type CountsPorts, reportCounts } from "./report-counts.ts";
 
-/** Each tells what changed during the one before; the alarm takes over from a tenant that changes faster than that. */
-const tellRounds = 5;
+/** Each reports what changed during the one before; the alarm takes over from a tenant that changes faster than that. */
+const reportRounds = 5;
 
-export class FleetTeller {
+export class FleetReporter {
   readonly #ports: CountsPorts & { readonly logger: Logger };
   readonly #core: TenantCore;
   readonly #keeper: AllowanceKeeper;
   readonly #tenant: () => TenantId;
-  #telling = false;
+  #reporting = false;
 
   constructor(
     ports: CountsPorts & { readonly logger: Logger },
@@ -27,23 +27,23 @@ export class FleetTeller {
     this.#tenant = tenant;
   }
 
-  untold(): boolean {
+  hasUnreported(): boolean {
     return this.#core.allowance.unsettled() || this.#core.rows.countsPending();
   }
 
-  /** Never rejects. One at a time: what changes meanwhile is told by the round after it. */
-  async tell(): Promise<void> {
-    if (this.#telling) return;
-    this.#telling = true;
+  /** Never rejects. One at a time: what changes meanwhile is reported by the round after it. */
+  async report(): Promise<void> {
+    if (this.#reporting) return;
+    this.#reporting = true;
     try {
-      for (let round = 0; this.untold() && round < tellRounds; round += 1) {
+      for (let round = 0; this.hasUnreported() && round < reportRounds; round += 1) {
         await this.#keeper.settle();
-        if (this.#core.rows.countsPending()) await tellCounts(this.#ports, this.#tenant(), this.#core);
+        if (this.#core.rows.countsPending()) await reportCounts(this.#ports, this.#tenant(), this.#core);
       }
     } catch (error) {
       this.#ports.logger.warn("the fleet was not told", { tenant: this.#tenant(), error: String(error) });
     } finally {
-      this.#telling = false;
+      this.#reporting = false;
     }
   }
 }

@@ -17,11 +17,11 @@ const againMs = 60_000;
 /** Told at once in one alarm; the rest come in the next. */
 const atOnce = 20;
 
-export async function tellSpent(ports: SpentPorts, core: TenantCore): Promise<void> {
-  await Promise.all(core.budget.sessionsToTell(atOnce).map((each) => tell(ports, core, each)));
+export async function notifyBudgetSpent(ports: SpentPorts, core: TenantCore): Promise<void> {
+  await Promise.all(core.budget.sessionsToNotify(atOnce).map((each) => notify(ports, core, each)));
 }
 
-async function tell(
+async function notify(
   { clock, logger, budgetSpent }: SpentPorts,
   core: TenantCore,
   { sessionId, generation }: { readonly sessionId: SessionId; readonly generation: Generation },
@@ -29,9 +29,9 @@ async function tell(
   const answer = await outcomeWithin(clock, boundMs, () => budgetSpent(sessionId));
   if (answer.type !== "answered") {
     logger.warn("a session was not told that the budget is used up", { session: sessionId });
-    core.budget.tellLater(sessionId, generation, clock.now() + againMs);
+    core.budget.notifyLater(sessionId, generation, clock.now() + againMs);
     return;
   }
   // Also when there is no session of that id: nothing of it is to be paused.
-  core.budget.told(sessionId, generation);
+  core.budget.notified(sessionId, generation);
 }

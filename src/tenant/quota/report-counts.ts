@@ -12,12 +12,12 @@ export interface CountsPorts {
 }
 
 /** How long the index may take to confirm. */
-const tellBoundMs = 10_000;
+const confirmWithinMs = 10_000;
 
 /** Rejects when it is not confirmed in time: the caller tells again. */
-export async function tellCounts(ports: CountsPorts, tenant: TenantId, core: TenantCore): Promise<void> {
+export async function reportCounts(ports: CountsPorts, tenant: TenantId, core: TenantCore): Promise<void> {
   const counts = { tenant, ...core.counts() };
-  const reply = await bounded(ports.clock, tellBoundMs, () => ports.index(tenant).counts(counts));
-  if (reply === timedOut) throw new Error(`the shard did not confirm the counts within ${tellBoundMs} ms`);
+  const reply = await bounded(ports.clock, confirmWithinMs, () => ports.index(tenant).counts(counts));
+  if (reply === timedOut) throw new Error(`the shard did not confirm the counts within ${confirmWithinMs} ms`);
   core.rows.countsConfirmed(reply.version);
 }

@@ -98,13 +98,13 @@ export function isSpent(sql: Sql, budget: number | null, now: number): boolean {
 /** When what runs will have used up the budget; null: not in this month, or everybody was told. */
 export function spentAt(sql: Sql, budget: number | null, now: number): number | null {
   if (budget === null) return null;
-  const tellAt = sql.run(
-    `SELECT min(coalesce(tell_at, 0)) AS at FROM spend WHERE ${isUntold}`,
+  const notifyAt = sql.run(
+    `SELECT min(coalesce(tell_at, 0)) AS at FROM spend WHERE ${isUnnotified}`,
     monthOf(now).begin,
   )[0]?.["at"];
-  if (typeof tellAt !== "number") return null;
+  if (typeof notifyAt !== "number") return null;
   const { nanos, nanosPerSecond } = spentIn(sql, now);
-  if (nanos >= budget) return Math.max(now, tellAt);
+  if (nanos >= budget) return Math.max(now, notifyAt);
   if (nanosPerSecond === 0) return null;
   const at = now + Math.ceil(((budget - nanos) * 1_000) / nanosPerSecond);
   const { end } = monthOf(now);
@@ -112,16 +112,16 @@ export function spentAt(sql: Sql, budget: number | null, now: number): number | 
   return Math.min(at, end);
 }
 
-const isUntold = "until IS NULL AND nanos_per_second > 0 AND (told_at IS NULL OR told_at < ?)";
+const isUnnotified = "until IS NULL AND nanos_per_second > 0 AND (told_at IS NULL OR told_at < ?)";
 
 /** Sessions that cost something and were not told that this month's budget is used up. Sessions that did not answer lately wait. */
-export function untold(
+export function unnotified(
   sql: Sql,
   now: number,
   limit: number,
 ): readonly { sessionId: SessionId; generation: Generation }[] {
   const found = sql.run(
-    `SELECT session_id, generation FROM spend WHERE ${isUntold} AND coalesce(tell_at, 0) <= ?
+    `SELECT session_id, generation FROM spend WHERE ${isUnnotified} AND coalesce(tell_at, 0) <= ?
      ORDER BY session_id LIMIT ?`,
     ...[monthOf(now).begin, now, limit],
   );
@@ -131,12 +131,12 @@ export function untold(
   }));
 }
 
-export function markTold(sql: Sql, sessionId: SessionId, generation: Generation, now: number): void {
+export function markNotified(sql: Sql, sessionId: SessionId, generation: Generation, now: number): void {
   sql.run("UPDATE spend SET told_at = ? WHERE session_id = ? AND generation = ?", now, sessionId, generation);
 }
 
 /** It did not answer, or could not store it: the others are told first, and an alarm does not spin on it. */
-export function tellLater(sql: Sql, sessionId: SessionId, generation: Generation, at: number): void {
+export function notifyLater(sql: Sql, sessionId: SessionId, generation: Generation, at: number): void {
   sql.run("UPDATE spend SET tell_at = ? WHERE session_id = ? AND generation = ?", at, sessionId, generation);
 }
 

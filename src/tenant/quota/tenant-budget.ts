@@ -5,7 +5,7 @@ import type { TenantStanding } from "../tenant-api.ts";
 import type { TenantRows } from "../tenant-rows.ts";
 import { budgetIsNews, budgetNewsAt, noteBudget } from "./budget-news.ts";
 import { openCount } from "./reservations.ts";
-import { isSpent, markTold, monthSpend, nothingSpent, spentAt, tellLater, untold } from "./spending.ts";
+import { isSpent, markNotified, monthSpend, nothingSpent, spentAt, notifyLater, unnotified } from "./spending.ts";
 
 export class TenantBudget {
   readonly #rows: TenantRows;
@@ -14,19 +14,19 @@ export class TenantBudget {
     this.#rows = rows;
   }
 
-  /** The sessions to tell now that the month's budget is used up. */
-  sessionsToTell(limit: number): readonly { readonly sessionId: SessionId; readonly generation: Generation }[] {
+  /** The sessions to notify that the month's budget is used up. */
+  sessionsToNotify(limit: number): readonly { readonly sessionId: SessionId; readonly generation: Generation }[] {
     const { monthlyNanos } = this.#rows.terms;
     const now = this.#rows.now();
-    return this.#rows.read((sql) => (isSpent(sql, monthlyNanos, now) ? untold(sql, now, limit) : []), []);
+    return this.#rows.read((sql) => (isSpent(sql, monthlyNanos, now) ? unnotified(sql, now, limit) : []), []);
   }
 
-  told(sessionId: SessionId, generation: Generation): void {
-    this.#rows.write((sql, now) => markTold(sql, sessionId, generation, now));
+  notified(sessionId: SessionId, generation: Generation): void {
+    this.#rows.write((sql, now) => markNotified(sql, sessionId, generation, now));
   }
 
-  tellLater(sessionId: SessionId, generation: Generation, at: number): void {
-    this.#rows.write((sql) => tellLater(sql, sessionId, generation, at));
+  notifyLater(sessionId: SessionId, generation: Generation, at: number): void {
+    this.#rows.write((sql) => notifyLater(sql, sessionId, generation, at));
   }
 
   /** When somebody must be told; null: nobody has to be. */

@@ -4,7 +4,7 @@ import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
 import type { SessionReport } from "../../../src/session/reports/reports.ts";
 import { quotaTerms } from "../../../src/tenant/quota/quota.ts";
 import { TenantCore } from "../../../src/tenant/tenant-core.ts";
-import { tellSpent } from "../../../src/tenant/quota/notify-budget-spent.ts";
+import { notifyBudgetSpent } from "../../../src/tenant/quota/notify-budget-spent.ts";
 import { nodeSql } from "../../support/node-sql.ts";
 import { lease, order, report, sessionId } from "../../support/reports.ts";
 
@@ -45,7 +45,7 @@ class Rig {
       this.told.push(id);
       return { known: true };
     };
-    await tellSpent({ clock, logger: { info() {}, warn() {}, error() {} }, budgetSpent }, this.core);
+    await notifyBudgetSpent({ clock, logger: { info() {}, warn() {}, error() {} }, budgetSpent }, this.core);
   }
 }
 

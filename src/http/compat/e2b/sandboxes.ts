@@ -12,7 +12,7 @@ import type { SessionView } from "../../../protocol/resources/session/sessions.t
 import type { ChangeReply, AttachOrder } from "../../../session/session-api.ts";
 import { ask } from "../../backend.ts";
 import { askSession, json, type Route, serve, type TenantContext } from "../../route.ts";
-import { tellEnd } from "../../report-end.ts";
+import { reportEnd } from "../../report-end.ts";
 import { readLenient } from "../lenient-body.ts";
 import { networkOf } from "./network.ts";
 import { createOrder, defaultSeconds, noProxy, says, tooLong } from "./new-sandbox.ts";
@@ -66,7 +66,7 @@ async function info(context: TenantContext): Promise<Response> {
 async function kill(context: TenantContext): Promise<Response> {
   const reply = await askSession(context, "write", (session) => session.delete(context.caller, "requested"));
   if (!reply.ok) return refuse(context, reply.problem);
-  await tellEnd(context, reply.value.session);
+  await reportEnd(context, reply.value.session);
   return reply.value.changed ? done() : refuse(context, goneProblem(reply.value.session));
 }
 
@@ -94,7 +94,7 @@ async function moveEnd(
     session.timeout(context.caller, kind, Math.max(0, seconds)),
   );
   if (!reply.ok) return refuse(context, reply.problem);
-  await tellEnd(context, reply.value.body);
+  await reportEnd(context, reply.value.body);
   return done();
 }
 

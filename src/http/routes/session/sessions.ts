@@ -27,7 +27,7 @@ import type { Tagged } from "../../../session/session-api.ts";
 import { askSession, json, jsonText, problem, type Route, serve, taggedJson, type TenantContext } from "../../route.ts";
 import { labelsTooLarge } from "../../guard/size-limits.ts";
 import { sessionRanges } from "../../request/validation.ts";
-import { tellEnd } from "../../report-end.ts";
+import { reportEnd } from "../../report-end.ts";
 
 async function create(context: TenantContext): Promise<Response> {
   const key = idempotencyKey(context.request);
@@ -125,7 +125,7 @@ async function remove(context: TenantContext): Promise<Response> {
   if (!none.ok) return problem(context, none.problem);
   const reply = await askSession(context, "write", (session) => session.delete(context.caller, "requested"));
   if (!reply.ok) return problem(context, reply.problem);
-  await tellEnd(context, reply.value.session);
+  await reportEnd(context, reply.value.session);
   return json(reply.value.done ? 200 : 202, reply.value.session);
 }
 
