@@ -5,7 +5,7 @@ import type { AuditPlan, AuditResult } from "./audits/plan.ts";
 import type { FleetStatus } from "./layers/choices.ts";
 import type { CleanupResult } from "./layers/cleanup.ts";
 
-export interface CleanupAsk {
+export interface CleanupOrder {
   readonly by: string;
   readonly reason: string;
   /** null: what is overdue, stuck, or lost its sandbox. A number: whatever is at least this old. ms */
@@ -15,15 +15,15 @@ export interface CleanupAsk {
   readonly dryRun: boolean;
 }
 
-export interface EmergencyAsk extends Pick<CleanupAsk, "by" | "reason" | "dryRun"> {
+export interface EmergencyOrder extends Pick<CleanupOrder, "by" | "reason" | "dryRun"> {
   /** Sessions without a sandbox too: their saved files are deleted with them. */
   readonly includePaused: boolean;
 }
 
 export interface FleetOperations {
-  cleanup(ask: CleanupAsk): Promise<CleanupResult>;
+  cleanup(order: CleanupOrder): Promise<CleanupResult>;
   /** Ends everything that holds a sandbox and is not critical, or past its max lifetime. `includePaused`: the rest too. */
-  emergency(ask: EmergencyAsk): Promise<CleanupResult>;
+  emergency(order: EmergencyOrder): Promise<CleanupResult>;
   /** Looks only, and keeps what it found. */
   planAudit(by: string): Promise<AuditPlan>;
   /** Problems: not_found, precondition_failed (another hash), conflict (too old). Applied before: the same result again. */

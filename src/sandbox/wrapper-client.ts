@@ -51,7 +51,7 @@ export interface Runtime {
 /** 128 bits. */
 const nonceDigits = 32;
 
-interface Ask {
+interface Call {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
   readonly body?: BodyInit;
@@ -73,9 +73,9 @@ export class HttpWrapperClient implements WrapperClient {
   }
 
   async renew(request: RenewalRequest, bound: CallBound): Promise<ProviderResult<RenewalReply>> {
-    const ask: Ask = { method: "POST", path: "/lease", body: JSON.stringify(request) };
+    const call: Call = { method: "POST", path: "/lease", body: JSON.stringify(request) };
     // The version is read before the rest: an unsupported one may well have another shape.
-    const reply = await this.#ask(ask, spokenProtocol, bound);
+    const reply = await this.#ask(call, spokenProtocol, bound);
     if (!reply.ok) return reply;
     if (wrapperStanding(reply.value.protocol) === "unsupported") {
       return failed(
@@ -118,8 +118,8 @@ export class HttpWrapperClient implements WrapperClient {
 
   async writeStdin(id: JobId, bytes: Uint8Array, end: boolean, bound: CallBound): Promise<ProviderResult<null>> {
     // A copy on purpose: a view over a shared buffer is no body.
-    const ask: Ask = { method: "POST", path: `${pathOf(id)}/stdin?end=${end ? 1 : 0}`, body: new Uint8Array(bytes) };
-    const reply = await this.#ask(ask, nothingToTell, bound);
+    const call: Call = { method: "POST", path: `${pathOf(id)}/stdin?end=${end ? 1 : 0}`, body: new Uint8Array(bytes) };
+    const reply = await this.#ask(call, nothingToTell, bound);
     return reply.ok ? succeeded(null) : reply;
   }
 
@@ -150,11 +150,11 @@ export class HttpWrapperClient implements WrapperClient {
     return reply.ok ? succeeded(null) : reply;
   }
 
-  async #ask<T>(ask: Ask, shape: Shape<T>, bound: CallBound): Promise<ProviderResult<T>> {
-    const changes = ask.method !== "GET";
+  async #ask<T>(call: Call, shape: Shape<T>, bound: CallBound): Promise<ProviderResult<T>> {
+    const changes = call.method !== "GET";
     // One bound for head and body together: a reply that trickles is no answer.
     const answer = await httpCall(this.#runtime.clock, bound, changes, async (signal) => {
-      const sent = await this.#proven(ask, signal);
+      const sent = await this.#proven(call, signal);
       return sent.ok ? succeeded(await sent.value.text()) : sent;
     });
     if (!answer.ok) return this.#lost(answer);
@@ -163,24 +163,24 @@ export class HttpWrapperClient implements WrapperClient {
   }
 
   /** The bound ends with the head of the reply; its body lives on until the caller's own signal. */
-  async #send(ask: Ask, bound: CallBound): Promise<ProviderResult<Response>> {
-    const answer = await httpCall(this.#runtime.clock, bound, false, (signal) => this.#proven(ask, signal));
+  async #send(call: Call, bound: CallBound): Promise<ProviderResult<Response>> {
+    const answer = await httpCall(this.#runtime.clock, bound, false, (signal) => this.#proven(call, signal));
     return answer.ok ? answer.value : this.#lost(answer);
   }
 
-  async #proven(ask: Ask, signal: AbortSignal): Promise<ProviderResult<Response>> {
-    const changes = ask.method !== "GET";
+  async #proven(call: Call, signal: AbortSignal): Promise<ProviderResult<Response>> {
+    const changes = call.method !== "GET";
     const nonce = this.#runtime.ids.secret().slice(0, nonceDigits);
-    const response = await this.#reach.fetch(ask.path, {
-      method: ask.method,
+    const response = await this.#reach.fetch(call.path, {
+      method: call.method,
       headers: {
         [wrapperHeaders.authorization]: `Bearer ${await controllerToken(this.#instance.secret)}`,
         [wrapperHeaders.generation]: String(this.#instance.generation),
         [wrapperHeaders.nonce]: nonce,
         [wrapperHeaders.protocol]: String(wrapperProtocol),
-        ...(typeof ask.body === "string" ? { "content-type": "application/json" } : {}),
+        ...(typeof call.body === "string" ? { "content-type": "application/json" } : {}),
       },
-      ...(ask.body === undefined ? {} : { body: ask.body }),
+      ...(call.body === undefined ? {} : { body: call.body }),
       // An impostor must not make us carry the token elsewhere.
       redirect: "manual",
       signal,

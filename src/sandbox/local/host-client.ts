@@ -20,7 +20,7 @@ export interface HostAddress {
   readonly controlPlane: () => Promise<string | null>;
 }
 
-export interface HostAsk {
+export interface HostCall {
   readonly method: "GET" | "PUT" | "POST" | "DELETE";
   readonly path: string;
   readonly body?: unknown;
@@ -49,24 +49,24 @@ const failureOf: { readonly [Code in HostError["code"]]: { code: ProviderFailure
 
 export async function askHost<T>(
   host: HostAddress,
-  ask: HostAsk,
+  call: HostCall,
   shape: Shape<T>,
   bound: CallBound,
 ): Promise<ProviderResult<T>> {
-  const changes = ask.method !== "GET";
+  const changes = call.method !== "GET";
   const lost = changes ? "unknown" : "none";
   // Taken out of the object: workerd's fetch refuses to be called as a method.
   const { fetch } = host;
   const answer = await httpCall(host.clock, bound, changes, async (signal) => {
     const controlPlane = await host.controlPlane();
-    const response = await fetch(`${host.url}${ask.path}`, {
-      method: ask.method,
+    const response = await fetch(`${host.url}${call.path}`, {
+      method: call.method,
       headers: {
         authorization: `Bearer ${host.token}`,
         "content-type": "application/json",
         ...(controlPlane === null ? {} : { [controlPlaneHeader]: controlPlane }),
       },
-      ...(ask.body === undefined ? {} : { body: JSON.stringify(ask.body) }),
+      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
       redirect: "manual",
       signal,
     });

@@ -13,8 +13,8 @@ import { anotherHostWords, isAnotherHost, residueOf } from "./local-answers.ts";
 export function localContainers(host: HostAddress): Containers {
   return {
     retire: async (target, bound) => {
-      const ask = { method: "POST", path: `${pathOf(target)}/retire`, body: {} } as const;
-      const reply = await askHost(host, ask, hostContainerRetired, bound);
+      const call = { method: "POST", path: `${pathOf(target)}/retire`, body: {} } as const;
+      const reply = await askHost(host, call, hostContainerRetired, bound);
       if (!reply.ok) return reply;
       const { host_id, boot_id } = reply.value;
       return isAnotherHost(target, host_id)
@@ -24,8 +24,8 @@ export function localContainers(host: HostAddress): Containers {
     observe: async (target, beganAt, bound) => {
       const sandboxId = target.id as string as SandboxId;
       const about = { provider: "local", sandboxId, generation: target.generation, beganAt } as const;
-      const ask = { method: "GET", path: `${pathOf(target)}/observe` } as const;
-      const reply = await askHost(host, ask, hostContainerObservation, bound);
+      const call = { method: "GET", path: `${pathOf(target)}/observe` } as const;
+      const reply = await askHost(host, call, hostContainerObservation, bound);
       if (!reply.ok) {
         const detail = `${reply.failure.code}: ${reply.failure.message}`;
         return { ...about, answer: "unknown", host: null, boot: null, residue: [], detail };

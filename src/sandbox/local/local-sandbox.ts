@@ -111,12 +111,12 @@ async function launch(host: HostAddress, order: LaunchOrder, bound: CallBound): 
 }
 
 async function retire(host: HostAddress, target: Target, bound: CallBound): Promise<ProviderResult<Retired>> {
-  const ask = {
+  const call = {
     method: "POST",
     path: `${sandboxPath(target)}/retire`,
     body: { generation: target.generation },
   } as const;
-  const reply = await askHost(host, ask, hostRetired, bound);
+  const reply = await askHost(host, call, hostRetired, bound);
   if (!reply.ok) return reply;
   const { host_id, boot_id, retired_through: through } = reply.value;
   if (isAnotherHost(target, host_id)) return failed("unavailable", anotherHostWords(target, host_id), "unknown");
@@ -186,8 +186,8 @@ async function readLogs(
   tailBytes: number,
   bound: CallBound,
 ): Promise<ProviderResult<SandboxLogs>> {
-  const ask = { method: "GET", path: `${sandboxPath(target)}/logs?tail_bytes=${tailBytes}` } as const;
-  const reply = await askHost(host, ask, hostLogs, bound);
+  const call = { method: "GET", path: `${sandboxPath(target)}/logs?tail_bytes=${tailBytes}` } as const;
+  const reply = await askHost(host, call, hostLogs, bound);
   return reply.ok ? succeeded({ text: reply.value.text, lastWrittenAgoMs: reply.value.last_written_ago_ms }) : reply;
 }
 

@@ -46,13 +46,13 @@ export function localSnapshots(host: HostAddress): Snapshots {
       return succeeded({ done, doneBytes, totalBytes });
     },
     remove: async (sessionId, snapshotId, bound) => {
-      const ask = { method: "DELETE", path: pathOf(sessionId, snapshotId) } as const;
-      const reply = await askHost(host, ask, hostSnapshotRemoved, bound);
+      const call = { method: "DELETE", path: pathOf(sessionId, snapshotId) } as const;
+      const reply = await askHost(host, call, hostSnapshotRemoved, bound);
       return reply.ok ? succeeded(null) : reply;
     },
     inspect: async (sessionId, snapshotId, bound) => {
-      const ask = { method: "GET", path: pathOf(sessionId, snapshotId) } as const;
-      const reply = await askHost(host, ask, hostSnapshotStored, bound);
+      const call = { method: "GET", path: pathOf(sessionId, snapshotId) } as const;
+      const reply = await askHost(host, call, hostSnapshotStored, bound);
       if (!reply.ok) return reply;
       const { files, bytes, host_id: id } = reply.value;
       return succeeded({ files, bytes, asked: `host ${id}` });
@@ -69,8 +69,8 @@ export function localSpace(host: HostAddress): Space {
       return succeeded({ freeBytes: reply.value.free_bytes, totalBytes: reply.value.total_bytes });
     },
     reclaim: async ({ sessionId }, bound) => {
-      const ask = { method: "POST", path: "/space/reclaim", body: { session_id: sessionId } } as const;
-      const reply = await askHost(host, ask, hostReclaimed, bound);
+      const call = { method: "POST", path: "/space/reclaim", body: { session_id: sessionId } } as const;
+      const reply = await askHost(host, call, hostReclaimed, bound);
       if (!reply.ok) return reply;
       const { removed, freed_bytes: freedBytes, kept } = reply.value;
       return succeeded({ removed: removed as SandboxId[], freedBytes, kept });
