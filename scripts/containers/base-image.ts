@@ -20,7 +20,7 @@ import {
 import { join } from "node:path";
 import { repository } from "../repository.ts";
 import { unpackPackages } from "./packages.ts";
-import { enginePlaces, imageNames } from "./places.ts";
+import { enginePlaces, imageNames } from "./paths.ts";
 import { must, run } from "./run-command.ts";
 
 const packages = [

@@ -7,7 +7,7 @@
  */
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { engineDirectory, enginePlaces } from "./places.ts";
+import { engineDirectory, enginePlaces } from "./paths.ts";
 import { run } from "./run-command.ts";
 
 export interface Engine {

@@ -1,7 +1,7 @@
 /** Unpacks Debian packages, with all that they depend on, into a folder. Nothing is installed on this machine and no script of a package runs. */
 import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { enginePlaces } from "./places.ts";
+import { enginePlaces } from "./paths.ts";
 import { must, run } from "./run-command.ts";
 
 /** `recorded`: in the folder's own list of installed packages too. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { contentTag, hasImage } from "./base-image.ts";
 import { unpackPackages } from "./packages.ts";
-import { enginePlaces, imageNames } from "./places.ts";
+import { enginePlaces, imageNames } from "./paths.ts";
 import { must } from "./run-command.ts";
 import { makeAuthority } from "./sidecar/authority.ts";
 

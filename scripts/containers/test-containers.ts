@@ -7,7 +7,7 @@ import { rmSync } from "node:fs";
 import { close, runVitest } from "../checks/vitest-run.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { type LocalContainers, openLocalContainers } from "./local-containers.ts";
-import { engineDirectory } from "./places.ts";
+import { engineDirectory } from "./paths.ts";
 
 /** Workers whose containers the tests start. */
 const workers = ["mooring-probe", "mooring-containers", "mooring-provider"];

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { leanNodeFlags } from "../../src/protocol/sandbox/agent-places.ts";
+import { leanNodeFlags } from "../../src/protocol/sandbox/agent-paths.ts";
 import {
   controllerToken,
   renewalReply,

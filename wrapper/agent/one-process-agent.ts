@@ -6,14 +6,14 @@
  * container.
  */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { agentPlaces } from "../../src/protocol/sandbox/agent-places.ts";
+import { agentPlaces } from "../../src/protocol/sandbox/agent-paths.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { ensureAgentUser } from "./user/agent-user.ts";
 import { homeInWorkspace } from "./user/home-in-workspace.ts";
 import { parseGuardianBoot } from "./guardian/guardian-boot.ts";
 import type { TellGuardian } from "./guardian/guardian-link.ts";
 import { readBoot } from "./guardian/guardian.ts";
-import { jobsOf, makePlaces } from "./jobs/job-places.ts";
+import { jobsOf, makePlaces } from "./jobs/job-owner.ts";
 import { boundedLog } from "./bounded-log.ts";
 import { steadyClock } from "./steady-clock.ts";
 import { parseBoot, serveInstance } from "./wrapper.ts";

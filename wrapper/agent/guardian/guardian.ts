@@ -13,7 +13,7 @@ import { endClaimed } from "../../proc/claimed-processes.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { parseGuardianBoot, type GuardianBoot } from "./guardian-boot.ts";
 import { newsReader, type WrapperNews } from "./guardian-link.ts";
-import { jobsOf, makePlaces } from "../jobs/job-places.ts";
+import { jobsOf, makePlaces } from "../jobs/job-owner.ts";
 import { withoutNewPrivileges } from "../user/job-user.ts";
 import { leanNodeFlags } from "../lean-node.ts";
 import { baseEnvironment, markedEnvironment } from "../../proc/marked-environment.ts";

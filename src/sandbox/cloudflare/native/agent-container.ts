@@ -8,7 +8,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { untouchedForMs } from "../../../protocol/sandbox/stale-workspace.ts";
-import { agentPlaces } from "../../../protocol/sandbox/agent-places.ts";
+import { agentPlaces } from "../../../protocol/sandbox/agent-paths.ts";
 import type { Clock, Ids, Logger } from "../../../runtime/clock-ids-logger.ts";
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { DeniedHost } from "../../../domain/state/network.ts";

@@ -10,7 +10,7 @@
  *
  * The loader takes one request with an order and a bundle whose digest it was started with. Nobody else is in the container then.
  */
-import { agentPlaces, leanNodeFlags } from "../../../protocol/sandbox/agent-places.ts";
+import { agentPlaces, leanNodeFlags } from "../../../protocol/sandbox/agent-paths.ts";
 import { markers } from "../../../protocol/sandbox/markers.ts";
 import { wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
 
