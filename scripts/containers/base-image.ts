@@ -20,7 +20,7 @@ import {
 import { join } from "node:path";
 import { repository } from "../repository.ts";
 import { unpackPackages } from "./packages.ts";
-import { enginePlaces, imageNames } from "./paths.ts";
+import { enginePaths, imageNames } from "./paths.ts";
 import { must, run } from "./run-command.ts";
 
 const packages = [
@@ -67,7 +67,7 @@ function made(
   const name = `${image}:${contentTag([recipe, ...contents, versionOf(node)])}`;
   if (hasImage(host, name)) return name;
   say("Making an image from Debian packages.");
-  const root = join(enginePlaces.packages, "base");
+  const root = join(enginePaths.packages, "base");
   rmSync(root, { recursive: true, force: true });
   try {
     unpackPackages(contents, root, record);

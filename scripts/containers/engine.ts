@@ -7,7 +7,7 @@
  */
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { engineDirectory, enginePlaces } from "./paths.ts";
+import { engineDirectory, enginePaths } from "./paths.ts";
 import { run } from "./run-command.ts";
 
 export interface Engine {
@@ -21,7 +21,7 @@ export interface Engine {
 export type EngineOutcome =
   { readonly type: "ready"; readonly engine: Engine } | { readonly type: "missing"; readonly why: string };
 
-const ownHost = `unix://${enginePlaces.socket}`;
+const ownHost = `unix://${enginePaths.socket}`;
 const startMs = 30_000;
 const endMs = 20_000;
 const pollMs = 100;
@@ -89,16 +89,16 @@ function withoutServices(): { restore(): void } {
 /** Starts the engine. Returns null, or why it failed. */
 async function start(): Promise<string | null> {
   mkdirSync(engineDirectory, { recursive: true, mode: 0o711 });
-  rmSync(enginePlaces.pidFile, { force: true });
-  const log = openSync(enginePlaces.log, "w");
+  rmSync(enginePaths.pidFile, { force: true });
+  const log = openSync(enginePaths.log, "w");
   const engine = spawn(
     // workerd waits some three seconds for a sidecar: on a busy machine the engine and its containers must not come last.
     "nice",
     [
       ...["-n", "-5", "dockerd"],
-      `--data-root=${enginePlaces.data}`,
-      `--exec-root=${enginePlaces.exec}`,
-      `--pidfile=${enginePlaces.pidFile}`,
+      `--data-root=${enginePaths.data}`,
+      `--exec-root=${enginePaths.exec}`,
+      `--pidfile=${enginePaths.pidFile}`,
       `--host=${ownHost}`,
       // A configuration of the machine's own engine must not reach this one.
       "--config-file=",
@@ -118,32 +118,32 @@ async function start(): Promise<string | null> {
   const until = Date.now() + startMs;
   while (Date.now() < until && !ended) {
     if (answers(ownHost)) {
-      writeFileSync(enginePlaces.owner, String(process.pid));
+      writeFileSync(enginePaths.owner, String(process.pid));
       return null;
     }
     await pause(pollMs);
   }
   if (!ended) await endOwn();
-  const said = readFileSync(enginePlaces.log, "utf8").trim().split("\n").at(-1) ?? "";
+  const said = readFileSync(enginePaths.log, "utf8").trim().split("\n").at(-1) ?? "";
   return /msg="?([^"]+)"?/.exec(said)?.[1] ?? (said === "" ? "it said nothing" : said);
 }
 
 /** The engine of an earlier run whose script was killed: nobody else will end it. */
 function takeOver(): boolean {
-  const owner = pidIn(enginePlaces.owner);
+  const owner = pidIn(enginePaths.owner);
   if (owner !== null && owner !== process.pid && isAlive(owner)) return false;
-  writeFileSync(enginePlaces.owner, String(process.pid));
+  writeFileSync(enginePaths.owner, String(process.pid));
   return true;
 }
 
 async function endOwn(): Promise<void> {
-  const pid = pidIn(enginePlaces.pidFile);
+  const pid = pidIn(enginePaths.pidFile);
   if (pid === null || !isEngine(pid)) return;
   process.kill(pid, "SIGTERM");
   const until = Date.now() + endMs;
   while (isAlive(pid) && Date.now() < until) await pause(pollMs);
   if (isAlive(pid)) process.kill(pid, "SIGKILL");
-  rmSync(enginePlaces.owner, { force: true });
+  rmSync(enginePaths.owner, { force: true });
 }
 
 function pidIn(file: string): number | null {
@@ -158,7 +158,7 @@ function pidIn(file: string): number | null {
 /** A pid file may outlive its process, and the number may be used again. */
 function isEngine(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(enginePlaces.pidFile);
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(enginePaths.pidFile);
   } catch {
     return false;
   }

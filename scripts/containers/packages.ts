@@ -1,7 +1,7 @@
 /** Unpacks Debian packages, with all that they depend on, into a folder. Nothing is installed on this machine and no script of a package runs. */
 import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { enginePlaces } from "./paths.ts";
+import { enginePaths } from "./paths.ts";
 import { must, run } from "./run-command.ts";
 
 /** `recorded`: in the folder's own list of installed packages too. */
@@ -10,11 +10,11 @@ export function unpackPackages(
   root: string,
   record: "recorded" | "not recorded" = "not recorded",
 ): void {
-  const archives = join(enginePlaces.packages, "archives");
+  const archives = join(enginePaths.packages, "archives");
   rmSync(archives, { recursive: true, force: true });
   mkdirSync(join(archives, "partial"), { recursive: true });
   // Against an empty list of installed packages apt resolves the whole closure.
-  const nothingInstalled = join(enginePlaces.packages, "status");
+  const nothingInstalled = join(enginePaths.packages, "status");
   writeFileSync(nothingInstalled, "");
   const download = ["install", "-y", "-q", "--no-install-recommends", "--download-only", ...names].concat(
     ["Dir::State::status=" + nothingInstalled, "Dir::Cache::archives=" + archives, "APT::Sandbox::User=root"].flatMap(

@@ -4,7 +4,7 @@ import { join } from "node:path";
 /** Kept between runs, because it holds the images: a warm start then takes seconds. `npm run test:containers -- --clean` removes it. */
 export const engineDirectory = process.env["MOORING_ENGINE_DIRECTORY"] ?? "/var/tmp/mooring-engine";
 
-export const enginePlaces = {
+export const enginePaths = {
   data: join(engineDirectory, "data"),
   exec: join(engineDirectory, "exec"),
   pidFile: join(engineDirectory, "engine.pid"),

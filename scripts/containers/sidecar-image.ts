@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { contentTag, hasImage } from "./base-image.ts";
 import { unpackPackages } from "./packages.ts";
-import { enginePlaces, imageNames } from "./paths.ts";
+import { enginePaths, imageNames } from "./paths.ts";
 import { must } from "./run-command.ts";
 import { makeAuthority } from "./sidecar/authority.ts";
 
@@ -23,7 +23,7 @@ export function sidecarImage(host: string, base: string, say: (line: string) => 
   const name = `${imageNames.sidecar}:${contentTag([recipe, base, ...contents])}`;
   if (hasImage(host, name)) return name;
   say("Making the image of the network sidecar.");
-  const context = join(enginePlaces.packages, "sidecar");
+  const context = join(enginePaths.packages, "sidecar");
   rmSync(context, { recursive: true, force: true });
   try {
     mkdirSync(context, { recursive: true });

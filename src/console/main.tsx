@@ -3,7 +3,7 @@ import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { copyTimesAsUtc } from "./data/copy.ts";
 import { identity, isSignedIn, learnIdentity, nobody } from "./data/identity.ts";
-import { place } from "./data/route.ts";
+import { route } from "./data/route.ts";
 import { Empty } from "./parts/bits.tsx";
 import { entries, Page, Shell } from "./parts/shell.tsx";
 import { Attention } from "./pages/attention.tsx";
@@ -20,7 +20,7 @@ import { Webhooks } from "./pages/webhooks.tsx";
 import { Sessions } from "./pages/sessions.tsx";
 
 function View() {
-  const missing = missingFor(place.value.view);
+  const missing = missingFor(route.value.view);
   if (missing !== null)
     return (
       <Page title="Not with this sign-in" command="mooring login">
@@ -29,25 +29,25 @@ function View() {
         </Empty>
       </Page>
     );
-  switch (place.value.view) {
+  switch (route.value.view) {
     case "":
       return <Attention />;
     case "sessions":
-      return place.value.subject === "" ? <Sessions /> : <Session key={place.value.subject} id={place.value.subject} />;
+      return route.value.subject === "" ? <Sessions /> : <Session key={route.value.subject} id={route.value.subject} />;
     case "fleet":
       return <Fleet />;
     case "ledger":
       return <LedgerPage />;
     case "audits":
-      return <Audits key={place.value.subject} />;
+      return <Audits key={route.value.subject} />;
     case "containers":
-      return <Containers key={place.value.subject} />;
+      return <Containers key={route.value.subject} />;
     case "keys":
-      return <Keys key={place.value.subject} />;
+      return <Keys key={route.value.subject} />;
     case "snapshots":
       return <Snapshots />;
     case "webhooks":
-      return <Webhooks key={place.value.subject} />;
+      return <Webhooks key={route.value.subject} />;
     case "log":
       return <Log />;
     default:
@@ -76,7 +76,7 @@ function App() {
     });
   }, []);
   if (identity.value === null) return <div class="loading" />;
-  if (!isSignedIn(identity.value) || place.value.view === "login") return <Login />;
+  if (!isSignedIn(identity.value) || route.value.view === "login") return <Login />;
   return (
     <Shell>
       <View />

@@ -6,14 +6,14 @@
  * container.
  */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { agentPlaces } from "../../src/protocol/sandbox/agent-paths.ts";
+import { agentPaths } from "../../src/protocol/sandbox/agent-paths.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { ensureAgentUser } from "./user/agent-user.ts";
 import { homeInWorkspace } from "./user/home-in-workspace.ts";
 import { parseGuardianBoot } from "./guardian/guardian-boot.ts";
 import type { TellGuardian } from "./guardian/guardian-link.ts";
 import { readBoot } from "./guardian/guardian.ts";
-import { jobsOf, makePlaces } from "./jobs/job-owner.ts";
+import { jobOwnerOf, makeOwnedDirectories } from "./jobs/job-owner.ts";
 import { boundedLog } from "./bounded-log.ts";
 import { steadyClock } from "./steady-clock.ts";
 import { parseBoot, serveInstance } from "./wrapper.ts";
@@ -29,25 +29,25 @@ export async function runOneProcessAgent(): Promise<void> {
   if (typeof guardian === "string") return refuse(exitCodes.badBoot, guardian);
   if (Date.now() > guardian.launchNotAfter) return refuse(exitCodes.late, "launch_not_after has passed");
   mkdirSync(guardian.stateDir, { recursive: true, mode: 0o700 });
-  const whose = jobsOf(guardian);
-  if (whose.type === "refused") return refuse(exitCodes.badBoot, whose.why);
-  const problem = makePlaces(guardian, whose);
+  const owner = jobOwnerOf(guardian);
+  if (owner.type === "refused") return refuse(exitCodes.badBoot, owner.why);
+  const problem = makeOwnedDirectories(guardian, owner);
   if (problem !== null) return refuse(exitCodes.badBoot, problem);
-  // Only after makePlaces: it gives away real directories, and must not meet the link that this makes.
-  const home = whose.type === "own" ? whose.user.homeDir : null;
+  // Only after makeOwnedDirectories: it gives away real directories, and must not meet the link that this makes.
+  const home = owner.type === "own" ? owner.user.homeDir : null;
   if (home !== null) homeInWorkspace(home, guardian.workspaceDir);
   const boot = parseBoot(document);
   if (boot === null) process.exit(exitCodes.badBoot);
   const log = boundedLog(boot.state_dir, "guardian");
-  if (whose.type === "ours") log("jobs have no user of their own", { why: whose.why });
+  if (owner.type === "ours") log("jobs have no user of their own", { why: owner.why });
   const { job_user: user, ...rest } = boot;
   const tell = deadlineFile(boot.stop_grace_ms);
   // PID 1 is a few lines of shell: it can only go with the whole container.
   const guardianGone = new Promise<void>(() => {});
-  const isOwn = whose.type === "own" && user !== undefined;
+  const isOwn = owner.type === "own" && user !== undefined;
   const whoseWords = isOwn
     ? {}
-    : { sharesUser: whose.type === "ours" && whose.why !== null ? whose.why : "none was asked for" };
+    : { sharesUser: owner.type === "ours" && owner.why !== null ? owner.why : "none was asked for" };
   await serveInstance({ boot: isOwn ? boot : rest, clock, startedAt, tell, guardianGone, alone: true, ...whoseWords });
 }
 
@@ -71,10 +71,10 @@ function refuse(code: number, why: string): never {
 
 /** Moves the deadline at which PID 1 ends the container. A frozen agent had its grace until then. */
 function deadlineFile(stopGraceMs: number): TellGuardian {
-  const draft = `${agentPlaces.deadline}.draft`;
+  const draft = `${agentPaths.deadline}.draft`;
   const write = (at: number): void => {
     writeFileSync(draft, `${Math.max(0, Math.floor(at / 1_000))}\n`);
-    renameSync(draft, agentPlaces.deadline);
+    renameSync(draft, agentPaths.deadline);
   };
   return (news) => {
     if (news.type === "deadline") write(news.at + stopGraceMs - watchMs);

@@ -1,7 +1,7 @@
 /** The address holds the whole state of the page, so a link shows somebody else the same. */
 import { signal } from "@preact/signals";
 
-export interface Place {
+export interface Route {
   /** The first segment after /console; "" for the first page. */
   readonly view: string;
   /** The second segment; "" for none. */
@@ -9,13 +9,13 @@ export interface Place {
   readonly query: URLSearchParams;
 }
 
-export const place = signal<Place>(readPlace());
+export const route = signal<Route>(readRoute());
 
 window.addEventListener("popstate", () => {
-  place.value = readPlace();
+  route.value = readRoute();
 });
 
-function readPlace(): Place {
+function readRoute(): Route {
   const [, , view = "", subject = ""] = location.pathname.split("/");
   return { view, subject: decodeURIComponent(subject), query: new URLSearchParams(location.search) };
 }
@@ -24,10 +24,10 @@ export function go(path: string, how: "push" | "replace" = "push"): void {
   if (path === location.pathname + location.search) return;
   if (how === "push") history.pushState(null, "", path);
   else history.replaceState(null, "", path);
-  const before = place.peek();
-  place.value = readPlace();
+  const before = route.peek();
+  route.value = readRoute();
   // A new page starts at its top, and its heading gets the focus, so that a screen reader reads it next.
-  if (how === "push" && (before.view !== place.peek().view || before.subject !== place.peek().subject)) {
+  if (how === "push" && (before.view !== route.peek().view || before.subject !== route.peek().subject)) {
     window.scrollTo(0, 0);
     requestAnimationFrame(() => document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true }));
   }
@@ -35,7 +35,7 @@ export function go(path: string, how: "push" | "replace" = "push"): void {
 
 /** Changes parameters of the address. "" or null removes a parameter. */
 export function setQuery(changes: Readonly<Record<string, string | null>>, how: "push" | "replace" = "replace"): void {
-  const query = new URLSearchParams(place.peek().query);
+  const query = new URLSearchParams(route.peek().query);
   for (const [name, value] of Object.entries(changes)) {
     if (value === null || value === "") query.delete(name);
     else query.set(name, value);

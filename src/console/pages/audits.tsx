@@ -8,14 +8,14 @@ import type { ProblemBody } from "../../protocol/problem.ts";
 import { act, problemIn, read } from "../data/call.ts";
 import { now } from "../data/clock.ts";
 import { useLive } from "../data/live.ts";
-import { go, place } from "../data/route.ts";
+import { go, route } from "../data/route.ts";
 import { ActDialog } from "../parts/act.tsx";
 import { Chip, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
 import { counted, plain } from "../words/states.ts";
 
 export function Audits() {
-  const id = place.value.subject;
+  const id = route.value.subject;
   return id === "" ? <List /> : <One id={id} />;
 }
 

@@ -4,7 +4,7 @@ import { quoted } from "../../client/wire/command-of.ts";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { act, read, readTagged } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
-import { place, setQuery } from "../data/route.ts";
+import { route, setQuery } from "../data/route.ts";
 import { ActDialog } from "../parts/act.tsx";
 import { Chip, Empty, For, Id, Problem, Waiting, When } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
@@ -13,13 +13,13 @@ import { counted, plain, type Tone } from "../words/states.ts";
 const phaseTone: Readonly<Record<string, Tone>> = { open: "good", stopping: "warn", gone: "quiet" };
 
 export function Containers() {
-  const id = place.value.subject;
+  const id = route.value.subject;
   return id === "" ? <List /> : <One id={id} />;
 }
 
 function List() {
-  const phase = place.value.query.get("phase") ?? "";
-  const cursor = place.value.query.get("cursor") ?? "";
+  const phase = route.value.query.get("phase") ?? "";
+  const cursor = route.value.query.get("cursor") ?? "";
   const query = new URLSearchParams({
     limit: "50",
     ...(phase === "" ? {} : { phase }),
@@ -118,7 +118,7 @@ function List() {
 type Action = "retry_stop" | "assert_absent";
 
 function One({ id }: { readonly id: string }) {
-  const tenant = place.value.query.get("tenant");
+  const tenant = route.value.query.get("tenant");
   const path = `/v1/admin/containers/${id}`;
   const asked = tenant === null ? "" : `?tenant=${encodeURIComponent(tenant)}`;
   const live = useLive(`container ${id}`, (signal) => readTagged<"inspectContainer">(`${path}${asked}`, signal), 5_000);

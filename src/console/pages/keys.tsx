@@ -5,14 +5,14 @@
 import { useSignal } from "@preact/signals";
 import { act, read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
-import { go, place } from "../data/route.ts";
+import { go, route } from "../data/route.ts";
 import { ActDialog } from "../parts/act.tsx";
 import { Empty, Problem, Waiting, When } from "../parts/bits.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { Page } from "../parts/shell.tsx";
 
 export function Keys() {
-  const tenant = place.value.subject;
+  const tenant = route.value.subject;
   const typed = useSignal(tenant);
   return (
     <Page

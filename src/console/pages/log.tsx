@@ -1,13 +1,13 @@
 /** The admin log: who did what, and why. */
 import { read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
-import { place } from "../data/route.ts";
+import { route } from "../data/route.ts";
 import { Empty, Id, Problem, Waiting, When, Words } from "../parts/bits.tsx";
 import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
 
 export function Log() {
-  const cursor = place.value.query.get("cursor");
+  const cursor = route.value.query.get("cursor");
   const path = `/v1/admin/log?limit=50${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`;
   const live = useLive(path, (signal) => read<"listAdminLog">(path, signal), 10_000);
   const { data, problem, at, loading } = live.state.value;

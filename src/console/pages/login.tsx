@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { ProblemBody } from "../../protocol/problem.ts";
 import { problemIn } from "../data/call.ts";
 import { signIn } from "../data/identity.ts";
-import { go, place } from "../data/route.ts";
+import { go, route } from "../data/route.ts";
 import { Problem } from "../parts/bits.tsx";
 import { Icon } from "../parts/icon.tsx";
 
@@ -19,7 +19,7 @@ export function Login() {
     try {
       await signIn(by);
       credential.value = "";
-      if (place.peek().view === "login") go("/console", "replace");
+      if (route.peek().view === "login") go("/console", "replace");
     } catch (error) {
       problem.value = problemIn(error);
     }

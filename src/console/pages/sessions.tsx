@@ -5,7 +5,7 @@ import { kebab, quoted } from "../../client/wire/command-of.ts";
 import { identity } from "../data/identity.ts";
 import { useLive } from "../data/live.ts";
 import { listSessions, queryOf, type Row, type SessionFilter } from "../data/session-list.ts";
-import { place, setQuery } from "../data/route.ts";
+import { route, setQuery } from "../data/route.ts";
 import { Empty, Problem, Waiting } from "../parts/bits.tsx";
 import { BulkEnd } from "../parts/bulk-end.tsx";
 import { Page } from "../parts/shell.tsx";
@@ -18,7 +18,7 @@ const pageSize = 50;
 
 export function Sessions() {
   const who = identity.value;
-  const query = place.value.query;
+  const query = route.value.query;
   const filter: SessionFilter = {
     q: query.get("q") ?? "",
     status: query.get("status") ?? "",

@@ -3,7 +3,7 @@ import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
 import { sizeOf } from "../data/files.ts";
 import { useLive } from "../data/live.ts";
-import { place } from "../data/route.ts";
+import { route } from "../data/route.ts";
 import { Chip, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
 import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
@@ -19,7 +19,7 @@ const tones: Readonly<Record<Snapshot["status"], Tone>> = {
 };
 
 export function Snapshots() {
-  const cursor = place.value.query.get("cursor") ?? "";
+  const cursor = route.value.query.get("cursor") ?? "";
   const query = new URLSearchParams({ limit: String(pageSize), ...(cursor === "" ? {} : { cursor }) });
   const live = useLive(
     `snapshots ${cursor}`,

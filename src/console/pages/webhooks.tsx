@@ -3,14 +3,14 @@ import { useSignal } from "@preact/signals";
 import { quoted } from "../../client/wire/command-of.ts";
 import { act, read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
-import { place } from "../data/route.ts";
+import { route } from "../data/route.ts";
 import { ActDialog } from "../parts/act.tsx";
 import { Empty, Problem, Waiting } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
 import { OneWebhook, Secret, Standing } from "./webhook.tsx";
 
 export function Webhooks() {
-  const id = place.value.subject;
+  const id = route.value.subject;
   return id === "" ? <List /> : <OneWebhook id={id} />;
 }
 

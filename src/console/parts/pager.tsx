@@ -1,8 +1,8 @@
 /** Turns the pages of a list by the `cursor` in the address. Hidden when everything is on one page. */
-import { place, setQuery } from "../data/route.ts";
+import { route, setQuery } from "../data/route.ts";
 
 export function Pager({ next }: { readonly next: string | null }) {
-  const isFirst = (place.value.query.get("cursor") ?? "") === "";
+  const isFirst = (route.value.query.get("cursor") ?? "") === "";
   if (next === null && isFirst) return null;
   return (
     <div class="pager">

@@ -3,7 +3,7 @@ import { signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import type { IdentityView } from "../../protocol/resources/service/console.ts";
 import { identity, signOut } from "../data/identity.ts";
-import { place } from "../data/route.ts";
+import { route } from "../data/route.ts";
 import { announcement, Command } from "./bits.tsx";
 import { Icon, type IconName } from "./icon.tsx";
 import { Shortcuts, shortcutsShown } from "./shortcuts.tsx";
@@ -71,7 +71,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
             <li key={view}>
               <a
                 href={`/console${view === "" ? "" : `/${view}`}`}
-                aria-current={place.value.view === view ? "page" : undefined}
+                aria-current={route.value.view === view ? "page" : undefined}
               >
                 <Icon name={icon} />
                 {name}

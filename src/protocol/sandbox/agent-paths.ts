@@ -1,7 +1,7 @@
 /** Where the agent that travels with the Worker keeps its things in a container. The Worker's loader and the agent agree on it. */
 const run = "/run/mooring";
 
-export const agentPlaces = {
+export const agentPaths = {
   /** Root's, and gone with the container. */
   run,
   wrapper: `${run}/wrapper.js`,

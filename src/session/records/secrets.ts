@@ -94,19 +94,19 @@ export class SessionSecrets {
   }
 
   #sealLaunch(id: SessionId, what: object): Promise<string | null> {
-    return this.#seals.seal(JSON.stringify(what), placeOf(id, "launch"));
+    return this.#seals.seal(JSON.stringify(what), sealContext(id, "launch"));
   }
 
   /** null: no key to seal with. */
   async sealHash(id: SessionId, hash: string): Promise<string | null> {
-    return await this.#seals.seal(hash, placeOf(id, "request"));
+    return await this.#seals.seal(hash, sealContext(id, "request"));
   }
 
   /** The hash of the create that made this session; null: it had no Idempotency-Key, or the hash cannot be read. */
   async requestHash(id: SessionId): Promise<Read<string | null>> {
     const stored = this.#store.requestHash();
     if (stored === null) return { ok: true, value: null };
-    const opened = await this.#seals.open(stored, placeOf(id, "request"));
+    const opened = await this.#seals.open(stored, sealContext(id, "request"));
     return opened.ok ? { ok: true, value: opened.text } : opened;
   }
 
@@ -123,7 +123,7 @@ export class SessionSecrets {
         textMap.transform((env) => ({ env })),
         stored,
       );
-    const opened = await this.#seals.open(stored, placeOf(id, "launch"));
+    const opened = await this.#seals.open(stored, sealContext(id, "launch"));
     return opened.ok ? (parsed(launchSecrets, opened.text) as Read<LaunchSecrets>) : opened;
   }
 
@@ -136,13 +136,13 @@ export class SessionSecrets {
     const { env, stdin, ...open } = body;
     if (env === undefined && stdin === undefined) return { ok: true, value: { body: open, secrets: null } };
     const text = JSON.stringify({ env, stdin });
-    const secrets = await this.#seals.seal(text, placeOf(session, `job/${job}`));
+    const secrets = await this.#seals.seal(text, sealContext(session, `job/${job}`));
     return secrets === null ? { ok: false, why: "no key" } : { ok: true, value: { body: open, secrets } };
   }
 
   async job(session: SessionId, job: Pick<Job, "id" | "secrets">): Promise<Read<JobSecrets>> {
     if (job.secrets === null) return { ok: true, value: {} };
-    const opened = await this.#seals.open(job.secrets, placeOf(session, `job/${job.id}`));
+    const opened = await this.#seals.open(job.secrets, sealContext(session, `job/${job.id}`));
     // zod knows `undefined` where the type says absent; there is none in what was JSON.
     return opened.ok ? (parsed(jobSecrets, opened.text) as Read<JobSecrets>) : opened;
   }
@@ -173,7 +173,7 @@ export class SessionSecrets {
       const plain = place === "launch" && !isSealed(stored);
       const text = plain ? `{"env":${stored}}` : stored;
       const outcome =
-        stored === nothing ? ({ type: "current" } as const) : await this.#seals.renew(text, placeOf(id, place));
+        stored === nothing ? ({ type: "current" } as const) : await this.#seals.renew(text, sealContext(id, place));
       count[outcome.type] += 1;
       // Only if it still stands there: what was written meanwhile was sealed with the newest key.
       if (outcome.type === "renewed") this.#state.writeWithAlarm(() => row.replace(stored, outcome.sealed));
@@ -185,7 +185,7 @@ export class SessionSecrets {
 }
 
 /** What a seal is bound to. */
-function placeOf(session: SessionId, place: string): string {
+function sealContext(session: SessionId, place: string): string {
   return `mooring/session/${session}/${place}`;
 }
 

@@ -12,7 +12,7 @@ import {
 } from "../../protocol/resources/tenant/webhooks.ts";
 import type { SealCount } from "../../session/session-api.ts";
 import type { DeliveryPage, DeliveryQuery } from "../tenant-api.ts";
-import { secretPlace, type WebhookPorts } from "./webhook-ports.ts";
+import { sealContext, type WebhookPorts } from "./webhook-ports.ts";
 import { type Delivery, deliveriesOf, enqueue, readDelivery, storeAgain } from "./delivery-rows.ts";
 import { pendingCount, readWebhook, readWebhooks, removeWebhook, type Webhook, writeWebhook } from "./webhook-rows.ts";
 import { webhookNotFound } from "../../protocol/not-found.ts";
@@ -184,7 +184,7 @@ export class WebhookCommands {
       for (const field of ["secret", "previous"] as const) {
         const stored = rows.read((sql) => storedSecret(readWebhook(sql, id), field), null);
         if (stored === null) continue;
-        const outcome = await seals.renew(stored, secretPlace(tenant(), id));
+        const outcome = await seals.renew(stored, sealContext(tenant(), id));
         count[outcome.type] += 1;
         if (outcome.type === "unreadable")
           logger.error("a webhook's secret cannot be read", { webhook: id, why: outcome.why });
@@ -220,7 +220,7 @@ export class WebhookCommands {
   }
 
   #seal(id: string, secret: string): Promise<string | null> {
-    return this.#ports.seals.seal(secret, secretPlace(this.#ports.tenant(), id));
+    return this.#ports.seals.seal(secret, sealContext(this.#ports.tenant(), id));
   }
 
   /** 32 random bytes, as Standard Webhooks spells them. */

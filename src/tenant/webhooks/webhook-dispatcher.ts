@@ -21,7 +21,7 @@ import {
   readSessionLater,
   sessionsToRead,
 } from "./session-news.ts";
-import { type PostOutcome, secretPlace, type WebhookPorts } from "./webhook-ports.ts";
+import { type PostOutcome, sealContext, type WebhookPorts } from "./webhook-ports.ts";
 import { readWebhook, readWebhooks, type Webhook, writeWebhook } from "./webhook-rows.ts";
 
 /** Sessions read at one time. These are calls between objects, which do not count as connections. */
@@ -210,7 +210,7 @@ export class WebhookDispatcher {
     const { previous } = webhook;
     const stored =
       previous === null || previous.until <= clock.now() ? [webhook.secret] : [webhook.secret, previous.secret];
-    const opened = await Promise.all(stored.map((each) => seals.open(each, secretPlace(tenant, webhook.id))));
+    const opened = await Promise.all(stored.map((each) => seals.open(each, sealContext(tenant, webhook.id))));
     const [newest] = opened;
     // The present secret must sign; the one before it is a courtesy.
     if (newest?.ok !== true) {

@@ -57,6 +57,6 @@ export interface WebhookPorts {
 }
 
 /** What the secret of a webhook is bound to. */
-export function secretPlace(tenant: TenantId, webhook: string): string {
+export function sealContext(tenant: TenantId, webhook: string): string {
   return `mooring/webhook/${tenant}/${webhook}`;
 }

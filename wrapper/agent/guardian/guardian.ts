@@ -13,7 +13,7 @@ import { endClaimed } from "../../proc/claimed-processes.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { parseGuardianBoot, type GuardianBoot } from "./guardian-boot.ts";
 import { newsReader, type WrapperNews } from "./guardian-link.ts";
-import { jobsOf, makePlaces } from "../jobs/job-owner.ts";
+import { jobOwnerOf, makeOwnedDirectories } from "../jobs/job-owner.ts";
 import { withoutNewPrivileges } from "../user/job-user.ts";
 import { leanNodeFlags } from "../lean-node.ts";
 import { baseEnvironment, markedEnvironment } from "../../proc/marked-environment.ts";
@@ -43,13 +43,13 @@ export async function runGuardian(): Promise<void> {
   // The wrapper of a guardian that was killed before it was ready may need a moment to see it.
   if (hasSurvivors(boot)) return refuse(exitCodes.alreadyStarted, "processes of an earlier start are left");
   // Behind the lock: another start would take what is tried here for somebody's processes.
-  const whose = jobsOf(boot);
-  if (whose.type === "refused") return refuse(exitCodes.badBoot, whose.why);
-  const problem = makePlaces(boot, whose);
+  const owner = jobOwnerOf(boot);
+  if (owner.type === "refused") return refuse(exitCodes.badBoot, owner.why);
+  const problem = makeOwnedDirectories(boot, owner);
   if (problem !== null) return refuse(exitCodes.badBoot, problem);
   const log = boundedLog(boot.stateDir, "guardian");
-  if (whose.type === "ours" && whose.why !== null) log("jobs have no user of their own", { why: whose.why });
-  new Watch(boot, document, whose.type === "own" ? whose.user.uid : null, log).start();
+  if (owner.type === "ours" && owner.why !== null) log("jobs have no user of their own", { why: owner.why });
+  new Watch(boot, document, owner.type === "own" ? owner.user.uid : null, log).start();
 }
 
 function refuse(code: number, why: string): never {

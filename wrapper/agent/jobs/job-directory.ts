@@ -13,19 +13,19 @@ import { errnoOf } from "../../proc/errno.ts";
 export type JobDirectory =
   { readonly ok: true; readonly path: string } | { readonly ok: false; readonly failure: JobFailure };
 
-type Places = Pick<WrapperBoot, "workspace_dir" | "job_user">;
+type BootPaths = Pick<WrapperBoot, "workspace_dir" | "job_user">;
 
 /** `link/..` means another place to us than to the kernel: refused as text, like the public API does. */
 export function isInsideAsText(cwd: string): boolean {
   return !isAbsolute(cwd) && !cwd.includes("\0") && !cwd.split("/").includes("..");
 }
 
-export async function jobDirectory(places: Places, cwd: string | undefined): Promise<JobDirectory> {
+export async function jobDirectory(paths: BootPaths, cwd: string | undefined): Promise<JobDirectory> {
   const no = (code: JobFailure["code"], message: string): JobDirectory => ({ ok: false, failure: { code, message } });
   let root: string;
   try {
-    await makeWorkspaceAgain(places);
-    root = await realpath(places.workspace_dir);
+    await makeWorkspaceAgain(paths);
+    root = await realpath(paths.workspace_dir);
   } catch (error) {
     return no("workspace_unavailable", `The workspace is gone and cannot be made again (${errnoOf(error)}).`);
   }
@@ -46,7 +46,7 @@ export async function jobDirectory(places: Places, cwd: string | undefined): Pro
 }
 
 /** Nothing happens when it is there. */
-export async function makeWorkspaceAgain({ workspace_dir: workspace, job_user: user }: Places): Promise<void> {
+export async function makeWorkspaceAgain({ workspace_dir: workspace, job_user: user }: BootPaths): Promise<void> {
   const found = await lstat(workspace).catch((error: unknown) => {
     if (errnoOf(error) === "ENOENT") return null;
     throw error;

@@ -1,4 +1,4 @@
-/** Whom jobs run as, and the places that are theirs. Asked by the guardian before anything of the instance runs. */
+/** Which user owns the jobs, and the directories of that user. Called by the guardian before anything of the instance runs. */
 import { chmodSync, mkdirSync } from "node:fs";
 import { dirname, relative } from "node:path";
 import type { GuardianBoot, GuardianJobUser } from "../guardian/guardian-boot.ts";
@@ -6,13 +6,13 @@ import { changeOwner } from "../user/change-owner.ts";
 import { isRoot, whyClosed, whyNoJobUser, type RunAs } from "../user/job-user.ts";
 import { readTable, readUser } from "../../proc/process-table.ts";
 
-export type Whose =
+export type JobOwner =
   | { readonly type: "own"; readonly user: GuardianJobUser }
   /** `why` null: nobody asked for another. */
   | { readonly type: "ours"; readonly why: string | null }
   | { readonly type: "refused"; readonly why: string };
 
-export function jobsOf({ jobUser }: GuardianBoot): Whose {
+export function jobOwnerOf({ jobUser }: GuardianBoot): JobOwner {
   if (jobUser === null) return { type: "ours", why: null };
   const { uid, gid, ifPossible } = jobUser;
   // A number that somebody else has would make his processes ours to end.
@@ -24,26 +24,27 @@ export function jobsOf({ jobUser }: GuardianBoot): Whose {
 }
 
 /** A string says why they cannot be made. */
-export function makePlaces(
+export function makeOwnedDirectories(
   { workspaceDir, stateDir }: GuardianBoot,
-  whose: Exclude<Whose, { readonly type: "refused" }>,
+  owner: Exclude<JobOwner, { readonly type: "refused" }>,
 ): string | null {
   mkdirSync(workspaceDir, { recursive: true });
-  if (whose.type === "ours") {
+  if (owner.type === "ours") {
     // It belonged to another user, whose files may still be in it.
     const us = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
-    return whose.why !== null && isRoot() ? given(workspaceDir, us) : null;
+    return owner.why !== null && isRoot() ? given(workspaceDir, us) : null;
   }
   const { user } = whose;
-  const places = user.homeDir === null ? [workspaceDir] : [workspaceDir, user.homeDir];
-  if (places.some((place) => isWithin(stateDir, place))) return "state_dir is inside of what belongs to the jobs";
+  const owned = user.homeDir === null ? [workspaceDir] : [workspaceDir, user.homeDir];
+  if (owned.some((directory) => isWithin(stateDir, directory)))
+    return "state_dir is inside of what belongs to the jobs";
   // An earlier owner may have left it open to others.
   chmodSync(stateDir, 0o700);
-  for (const place of places) {
+  for (const directory of owned) {
     // What is above it is not theirs alone: an image may have no /home.
-    mkdirSync(dirname(place), { recursive: true, mode: 0o755 });
-    mkdirSync(place, { recursive: true, mode: 0o700 });
-    const why = given(place, user) ?? whyClosed(user, place);
+    mkdirSync(dirname(directory), { recursive: true, mode: 0o755 });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const why = given(directory, user) ?? whyClosed(user, directory);
     if (why !== null) return why;
   }
   return null;
@@ -51,7 +52,7 @@ export function makePlaces(
 
 function given(place: string, to: RunAs): string | null {
   try {
-    changeOwner(place, to);
+    changeOwner(directory, to);
     return null;
   } catch (error) {
     return `${place} cannot be given to user ${to.uid}: ${error instanceof Error ? error.message : String(error)}`;

@@ -37,16 +37,16 @@ export async function runServices(): Promise<void> {
   const listener = handedOver();
   const order = await ordered(link);
   const { workspace, home } = order;
-  const places = { workspace, home: home ?? homedir() };
+  const base = { workspace, home: home ?? homedir() };
   const tell = (news: ServiceNews): void => void link.write(`${JSON.stringify(news)}\n`);
   removeLeftPipes();
-  processes = new ClientProcesses(places, tell);
+  processes = new ClientProcesses(base, tell);
   const metadata = new FileMetadata();
   const routes: readonly ServiceRoute[] = [
-    ...fileRoutes(places, metadata),
-    ...watchRoutes(places),
+    ...fileRoutes(base, metadata),
+    ...watchRoutes(base),
     ...processRoutes(processes),
-    ...envdRoutes({ places, processes, metadata, env: order.env }),
+    ...envdRoutes({ base, processes, metadata, env: order.env }),
   ];
   const server = serviceServer(routes, new TerminalSockets(processes));
   (await listener).on("connection", (socket: Socket) => server.emit("connection", socket));

@@ -16,7 +16,7 @@ export interface RunAs {
 }
 
 /** Of util-linux. By its place: a PATH may be anybody's. */
-const setprivPlaces = ["/usr/bin/setpriv", "/bin/setpriv"];
+const setprivPaths = ["/usr/bin/setpriv", "/bin/setpriv"];
 
 /** Starting a shell takes milliseconds; a sixteenth of a core makes that a tenth of a second. */
 const probeMs = 5_000;
@@ -24,13 +24,13 @@ const probeMark = "MOORING_PROBE=1";
 
 /** The command line in front of one that must never gain rights; null: this system has no `setpriv`. */
 export function withoutNewPrivileges(): readonly string[] | null {
-  const setpriv = setprivPlaces.find((path) => existsSync(path));
+  const setpriv = setprivPaths.find((path) => existsSync(path));
   return setpriv === undefined ? null : [setpriv, "--no-new-privs", "--"];
 }
 
 /** In front of a command line: it becomes that user and lays down every capability, those it could gain with another program included. */
 export function withoutCapabilities({ uid, gid }: RunAs): readonly string[] | null {
-  const setpriv = setprivPlaces.find((path) => existsSync(path));
+  const setpriv = setprivPaths.find((path) => existsSync(path));
   if (setpriv === undefined) return null;
   const user = [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups"];
   return [setpriv, ...user, "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--"];
@@ -52,7 +52,7 @@ export function canKeepJobsApart(): boolean {
  */
 export function whyNoJobUser(user: RunAs): string | null {
   if (!isRoot()) return `only root can start jobs as user ${user.uid}`;
-  if (withoutNewPrivileges() === null) return `setpriv of util-linux is not in ${setprivPlaces.join(", ")}`;
+  if (withoutNewPrivileges() === null) return `setpriv of util-linux is not in ${setprivPaths.join(", ")}`;
   const probe = startProbe(user);
   if (probe === null) return `nothing can be started as user ${user.uid}`;
   // No pid then: told below.

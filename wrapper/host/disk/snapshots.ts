@@ -99,7 +99,7 @@ export class Snapshots {
 
   /** Everything that lies under its name but the tombstone. Throws when that cannot be told. */
   stored(session: string, name: string): { readonly files: number; readonly bytes: number } {
-    const { directory } = new Place(this.#state, session, name);
+    const { directory } = new SnapshotPaths(this.#state, session, name);
     const sizes = ["tar", "saving", "json"].flatMap((kind) => {
       const stat = statSync(join(directory, `${name}.${kind}`), { throwIfNoEntry: false });
       return stat === undefined ? [] : [stat.size];
@@ -109,26 +109,26 @@ export class Snapshots {
 
   /** Answers the archive's length. A repeat saves nothing and answers the same. */
   save(session: string, name: string, workspace: string): Promise<number> {
-    const place = new Place(this.#state, session, name);
-    return this.#queue.run(place.archive, async () => {
+    const paths = new SnapshotPaths(this.#state, session, name);
+    return this.#queue.run(paths.archive, async () => {
       const giveUp = new AbortController();
-      this.#saving.set(place.archive, giveUp);
+      this.#saving.set(paths.archive, giveUp);
       try {
-        return await this.#save(place, workspace, AbortSignal.any([giveUp.signal, AbortSignal.timeout(saveMs)]));
+        return await this.#save(paths, workspace, AbortSignal.any([giveUp.signal, AbortSignal.timeout(saveMs)]));
       } finally {
-        this.#saving.delete(place.archive);
+        this.#saving.delete(paths.archive);
       }
     });
   }
 
   async remove(session: string, name: string): Promise<void> {
-    const place = new Place(this.#state, session, name);
+    const paths = new SnapshotPaths(this.#state, session, name);
     // Makes no directory: a removal must work on a full disk.
-    if (!place.removed) this.#state.files.write(place.tombstone, `${Date.now()}`);
-    this.#saving.get(place.archive)?.abort();
-    await this.#queue.run(place.archive, async () => {
-      this.#state.files.remove(place.acknowledged);
-      await rm(place.archive, { force: true });
+    if (!paths.removed) this.#state.files.write(paths.tombstone, `${Date.now()}`);
+    this.#saving.get(paths.archive)?.abort();
+    await this.#queue.run(paths.archive, async () => {
+      this.#state.files.remove(paths.acknowledged);
+      await rm(paths.archive, { force: true });
     });
   }
 
@@ -140,10 +140,10 @@ export class Snapshots {
     const done = join(sandbox.root, restoredFile);
     const mark = JSON.stringify({ instance, session, name, owner: owner?.uid ?? null });
     if (existsSync(sandbox.workspace) && textOf(done) === mark) return;
-    const place = new Place(this.#state, session, name);
-    const recorded = place.read();
+    const paths = new SnapshotPaths(this.#state, session, name);
+    const recorded = paths.read();
     if (recorded === null) throw new Refusal("not_found", `No snapshot ${name} of session ${session} here.`);
-    if (!existsSync(place.archive))
+    if (!existsSync(paths.archive))
       throw new Refusal("not_found", `Snapshot ${name} of session ${session} was saved here, and its archive is gone.`);
     await refuseWithoutSpace(this.#state, this.#quotaBytes, recorded.bytes);
     this.#state.makeRoot(sandbox);
@@ -155,21 +155,21 @@ export class Snapshots {
     try {
       if (owner !== null) await chown(fresh, owner.uid, owner.gid);
       const bound = AbortSignal.any([signal, AbortSignal.timeout(restoreMs)]);
-      const sum = await unpack(place.archive, fresh, bound, owner, (bytes) => passed(bytes, recorded.bytes));
+      const sum = await unpack(paths.archive, fresh, bound, owner, (bytes) => passed(bytes, recorded.bytes));
       if (!same(sum, recorded)) throw damaged(name);
       await removeTree(sandbox.workspace);
       await rename(fresh, sandbox.workspace);
       writeFileSync(done, mark, { mode: 0o600 });
     } catch (error) {
       await removeTree(fresh);
-      if (!(error instanceof Refusal) && (await differs(place, recorded, signal))) throw damaged(name);
+      if (!(error instanceof Refusal) && (await differs(paths, recorded, signal))) throw damaged(name);
       throw refusalOf(error, "launch_failed", `Snapshot ${name} cannot be restored; nothing was started`);
     }
   }
 
-  async #save(place: Place, workspace: string, signal: AbortSignal): Promise<number> {
-    place.refuseRemoved();
-    const known = place.read();
+  async #save(paths: SnapshotPaths, workspace: string, signal: AbortSignal): Promise<number> {
+    paths.refuseRemoved();
+    const known = paths.read();
     if (known !== null) return known.bytes;
     const before = await measure(workspace);
     if (before === null) throw new Refusal("not_found", "There is no workspace to save.");
@@ -180,13 +180,13 @@ export class Snapshots {
       );
     }
     await refuseWithoutSpace(this.#state, this.#quotaBytes, before.bytes);
-    makeDurably(this.#state.snapshots, place.session);
+    makeDurably(this.#state.snapshots, paths.session);
     // A crash of the host may have left a file that was never acknowledged.
-    await rm(place.unfinished, { force: true });
+    await rm(paths.unfinished, { force: true });
     try {
-      const written = await pack(workspace, place.unfinished, signal);
-      const readBack = await sumOf(place.unfinished, signal);
-      const entries = await entriesOf(place.unfinished, signal);
+      const written = await pack(workspace, paths.unfinished, signal);
+      const readBack = await sumOf(paths.unfinished, signal);
+      const entries = await entriesOf(paths.unfinished, signal);
       if (!same(written, readBack))
         throw new ArchiveFailed("The archive reads back differently from what was written.");
       if (entries !== before.entries) {
@@ -194,13 +194,13 @@ export class Snapshots {
           `The archive has ${entries} entries and the workspace had ${before.entries}: it changed meanwhile.`,
         );
       }
-      place.refuseRemoved();
-      renameSync(place.unfinished, place.archive);
-      this.#state.files.write(place.acknowledged, JSON.stringify(readBack satisfies Acknowledgement));
+      paths.refuseRemoved();
+      renameSync(paths.unfinished, paths.archive);
+      this.#state.files.write(paths.acknowledged, JSON.stringify(readBack satisfies Acknowledgement));
       return readBack.bytes;
     } catch (error) {
-      await rm(place.unfinished, { force: true });
-      place.refuseRemoved();
+      await rm(paths.unfinished, { force: true });
+      paths.refuseRemoved();
       throw refusalOf(error, "save_failed", "The workspace could not be saved");
     }
   }
@@ -211,7 +211,7 @@ function textOf(file: string): string | null {
 }
 
 /** The files of one snapshot. */
-class Place {
+class SnapshotPaths {
   readonly session: string;
   readonly name: string;
   readonly directory: string;
@@ -261,9 +261,9 @@ function same(one: Acknowledgement, other: Acknowledgement): boolean {
 }
 
 /** `tar` may stumble over a damaged archive before its checksum is known. False as well when it cannot be read to its end now. */
-async function differs(place: Place, recorded: Acknowledgement, signal: AbortSignal): Promise<boolean> {
+async function differs(paths: SnapshotPaths, recorded: Acknowledgement, signal: AbortSignal): Promise<boolean> {
   try {
-    return !same(await sumOf(place.archive, signal), recorded);
+    return !same(await sumOf(paths.archive, signal), recorded);
   } catch {
     return false;
   }

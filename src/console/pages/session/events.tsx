@@ -1,6 +1,6 @@
 /** The history of a session: every transition, who caused it and why. Newest first; can be filtered by type. */
 import { useLive } from "../../data/live.ts";
-import { place, setQuery } from "../../data/route.ts";
+import { route, setQuery } from "../../data/route.ts";
 import { readEvents, type Subject } from "../../data/session.ts";
 import { Empty, Problem, Waiting, When } from "../../parts/bits.tsx";
 import { plain } from "../../words/states.ts";
@@ -9,7 +9,7 @@ export function Events({ subject }: { readonly subject: Subject }) {
   const { base } = subject;
   const live = useLive(`events ${base}`, (signal) => readEvents(base, 0, signal), 5_000);
   const { data, problem, at, loading } = live.state.value;
-  const type = place.value.query.get("type") ?? "";
+  const type = route.value.query.get("type") ?? "";
   const types = [...new Set((data ?? []).map((each) => each.type))].toSorted();
   const shown = (data ?? []).filter((each) => type === "" || each.type === type).toReversed();
   return (

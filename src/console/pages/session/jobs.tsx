@@ -8,7 +8,7 @@ import type { ProblemBody } from "../../../protocol/problem.ts";
 import { act, problemIn, read } from "../../data/call.ts";
 import { follow } from "../../data/follow.ts";
 import { useLive } from "../../data/live.ts";
-import { place, setQuery } from "../../data/route.ts";
+import { route, setQuery } from "../../data/route.ts";
 import type { JobItem, Subject } from "../../data/session.ts";
 import { ActDialog } from "../../parts/act.tsx";
 import { Chip, Empty, Problem, Waiting, When } from "../../parts/bits.tsx";
@@ -20,7 +20,7 @@ export function Jobs({ subject }: { readonly subject: Subject }) {
   const live = useLive(`jobs ${path}`, (signal) => read<"listJobs">(path, signal), 3_000);
   const { data, problem, at, loading } = live.state.value;
   const jobs = data?.data.toReversed() ?? [];
-  const chosen = place.value.query.get("job") ?? jobs[0]?.id ?? null;
+  const chosen = route.value.query.get("job") ?? jobs[0]?.id ?? null;
   const job = jobs.find(({ id }) => id === chosen) ?? null;
   return (
     <>

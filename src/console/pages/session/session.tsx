@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { useLive } from "../../data/live.ts";
 import { readSubject, type Subject } from "../../data/session.ts";
 import { follow } from "../../data/follow.ts";
-import { place } from "../../data/route.ts";
+import { route } from "../../data/route.ts";
 import { Empty, Id, Problem, Status, Waiting } from "../../parts/bits.tsx";
 import { Page } from "../../parts/shell.tsx";
 import { statusWords } from "../../words/states.ts";
@@ -37,7 +37,7 @@ export function Session({ id }: { readonly id: string }) {
   const live = useLive(`session ${id}`, (signal) => readSubject(id, signal), quietMs);
   const { data, problem, at, loading } = live.state.value;
   useNews(data, live.refresh);
-  const tab = place.value.query.get("tab") ?? "";
+  const tab = route.value.query.get("tab") ?? "";
   const status = data?.session?.status ?? null;
   const list = useRef<HTMLDivElement>(null);
   const isShown = data !== null;

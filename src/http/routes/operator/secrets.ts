@@ -24,7 +24,7 @@ const shownAtMost = 100;
 const lanes = 6;
 
 /** Where the next page begins: after this session of this tenant; an empty session is the tenant's beginning. */
-interface Place {
+interface ResealPosition {
   readonly tenant: TenantId;
   readonly session: SessionId | null;
 }
@@ -44,25 +44,25 @@ async function reseal(context: AdminContext): Promise<Response> {
   const read = cursor === undefined ? null : cursorText.safeParse(cursor);
   if (read !== null && !read.success) return problem(context, badCursor("/cursor").problem);
   const [tenant, session] = read?.data ?? [];
-  const place =
+  const position =
     tenant === undefined
       ? null
       : { tenant: tenant as TenantId, session: session === "" ? null : (session as SessionId) };
   const reply = await acted(
     context,
     { action: "secrets.reseal", target: cursor ?? "the beginning", reason: "" },
-    () => page(context, place),
+    () => page(context, position),
     ({ renewed, unreadable }) => `renewed ${renewed}, unreadable ${unreadable}`,
   );
   return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
 }
 
-async function page(context: AdminContext, start: Place | null): Promise<Reply<ResealView>> {
+async function page(context: AdminContext, start: ResealPosition | null): Promise<Reply<ResealView>> {
   const view = { sessions: 0, tenants: 0, current: 0, renewed: 0, unreadable: 0 };
   const left: ResealView["left"] = [];
-  let place = start;
+  let position = start;
   for (;;) {
-    if (place === null || place.session === null) {
+    if (position === null || position.session === null) {
       // At the beginning of a tenant: the one after, or the very first.
       const after: TenantId | null = place?.tenant ?? null;
       const tenants = await askControl(context, (control) => control.tenants(after, 1));
@@ -72,9 +72,9 @@ async function page(context: AdminContext, start: Place | null): Promise<Reply<R
         return { ok: true, value: { ...view, left: left.slice(0, shownAtMost), next_cursor: null } };
       view.tenants += 1;
       await resealTenant(context, next.tenant, view, left);
-      place = { tenant: next.tenant, session: "0" as SessionId };
+      position = { tenant: next.tenant, session: "0" as SessionId };
     }
-    const { tenant, session: after }: Place = place;
+    const { tenant, session: after }: ResealPosition = position;
     const known = await ask("read", context.log, async (): Promise<Reply<readonly SessionId[]>> => {
       const rows = await context.backend.tenant(tenant).sessions(after, sessionsAtOnce);
       return { ok: true, value: rows.map((row) => row.sessionId) };
@@ -94,10 +94,10 @@ async function page(context: AdminContext, start: Place | null): Promise<Reply<R
         left.push({ name: `session/${id}`, why: "No configured key opens what is stored." });
     });
     const last = known.value.at(-1);
-    place =
+    position =
       last === undefined || known.value.length < sessionsAtOnce ? { tenant, session: null } : { tenant, session: last };
     if (view.sessions >= sessionsAtOnce || view.tenants >= sessionsAtOnce) {
-      const next_cursor = `${place.tenant}/${place.session ?? ""}`;
+      const next_cursor = `${position.tenant}/${position.session ?? ""}`;
       return { ok: true, value: { ...view, left: left.slice(0, shownAtMost), next_cursor } };
     }
   }

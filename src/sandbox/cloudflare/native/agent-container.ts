@@ -8,7 +8,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { untouchedForMs } from "../../../protocol/sandbox/stale-workspace.ts";
-import { agentPlaces } from "../../../protocol/sandbox/agent-paths.ts";
+import { agentPaths } from "../../../protocol/sandbox/agent-paths.ts";
 import type { Clock, Ids, Logger } from "../../../runtime/clock-ids-logger.ts";
 import { failed, succeeded, type ProviderResult } from "../../../domain/state/failure.ts";
 import type { DeniedHost } from "../../../domain/state/network.ts";
@@ -40,8 +40,8 @@ export interface AgentContainerWiring {
 
 const paths: ContainerPaths = {
   node: "node",
-  wrapper: agentPlaces.wrapper,
-  toolbox: agentPlaces.toolbox,
+  wrapper: agentPaths.wrapper,
+  toolbox: agentPaths.toolbox,
   workspace: "/workspace",
   workspaces: "/workspaces",
   state: "/var/lib/mooring",

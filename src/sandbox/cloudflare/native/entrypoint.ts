@@ -10,7 +10,7 @@
  *
  * The loader takes one request with an order and a bundle whose digest it was started with. Nobody else is in the container then.
  */
-import { agentPlaces, leanNodeFlags } from "../../../protocol/sandbox/agent-paths.ts";
+import { agentPaths, leanNodeFlags } from "../../../protocol/sandbox/agent-paths.ts";
 import { markers } from "../../../protocol/sandbox/markers.ts";
 import { wrapperPort } from "../../../protocol/sandbox/toolbox.ts";
 
@@ -85,7 +85,7 @@ export interface EntrypointOrder {
   readonly run?: string;
 }
 
-export function entrypoint({ digest, orderWithinSeconds, run = agentPlaces.run }: EntrypointOrder): string[] {
+export function entrypoint({ digest, orderWithinSeconds, run = agentPaths.run }: EntrypointOrder): string[] {
   return ["/bin/sh", "-c", initScript, "mooring", loaderScript, digest, String(orderWithinSeconds), run];
 }
 

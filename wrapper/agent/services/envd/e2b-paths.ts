@@ -6,33 +6,33 @@
  * so that a program which writes `/home/user/a` neither fails nor touches the home of somebody else. Commands see the real path.
  */
 import { realpathSync } from "node:fs";
-import { FilePath, resolvePath, type Places } from "../files/paths.ts";
+import { FilePath, resolvePath, type BaseDirectories } from "../files/paths.ts";
 
 const usualHome = "/home/user";
 const usualUser = "user";
 
 export class E2bPaths {
-  readonly #places: Places;
+  readonly #base: BaseDirectories;
   readonly #home: string;
   readonly #translates: boolean;
   /** What the kernel calls the home; null: as it is called here. */
   readonly #realHome: string | null;
 
-  constructor(places: Places) {
-    const isWorkspace = leadsTo(usualHome, places.workspace);
-    this.#translates = places.home !== usualHome && !isWorkspace;
-    this.#home = isWorkspace ? usualHome : places.workspace;
+  constructor(base: BaseDirectories) {
+    const isWorkspace = leadsTo(usualHome, base.workspace);
+    this.#translates = base.home !== usualHome && !isWorkspace;
+    this.#home = isWorkspace ? usualHome : base.workspace;
     this.#realHome = isWorkspace ? realpathSync(usualHome) : null;
-    this.#places = { workspace: this.#home, home: this.#translates ? places.workspace : places.home };
+    this.#base = { workspace: this.#home, home: this.#translates ? base.workspace : base.home };
   }
 
   /** Where commands start, and their HOME. */
-  get places(): Places {
-    return this.#places;
+  get base(): BaseDirectories {
+    return this.#base;
   }
 
   resolve(given: Buffer): FilePath {
-    const path = resolvePath(given, this.#places);
+    const path = resolvePath(given, this.#base);
     return this.#translates ? new FilePath(moved(path.latin1, usualHome, latin1(this.#home))) : path;
   }
 

@@ -1,7 +1,7 @@
 /** All of E2B's data plane: what its SDK calls "envd", under `/envd`. The Worker has checked who asks and passes the bytes through. */
 import { markers } from "../../../../src/protocol/sandbox/markers.ts";
 import type { ServiceRoute } from "../exchange.ts";
-import type { Places } from "../files/paths.ts";
+import type { BaseDirectories } from "../files/paths.ts";
 import type { ClientProcesses } from "../processes/client-processes.ts";
 import type { FileMetadata } from "../files/metadata.ts";
 import { E2bPaths } from "./e2b-paths.ts";
@@ -12,17 +12,17 @@ import { restRoutes } from "./rest.ts";
 import { watchMethods } from "./watch-methods.ts";
 
 export interface EnvdDependencies {
-  readonly places: Places;
+  readonly base: BaseDirectories;
   readonly processes: ClientProcesses;
   readonly metadata: FileMetadata;
   /** What the session gave every process. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-export function envdRoutes({ places, processes, metadata, env }: EnvdDependencies): readonly ServiceRoute[] {
-  const paths = new E2bPaths(places);
+export function envdRoutes({ base, processes, metadata, env }: EnvdDependencies): readonly ServiceRoute[] {
+  const paths = new E2bPaths(base);
   const environment = {
-    HOME: paths.places.home,
+    HOME: paths.base.home,
     E2B_SANDBOX: "true",
     E2B_SANDBOX_ID: process.env[markers.session] ?? "",
     ...env,

@@ -10,16 +10,16 @@ import type { Readable, Writable } from "node:stream";
 import { finished, pipeline } from "node:stream/promises";
 import { answerJson, type Exchange } from "../exchange.ts";
 import { fileFailure, ServiceFailure } from "../service-failure.ts";
-import { resolvePath, type FilePath, type Places } from "./paths.ts";
+import { resolvePath, type FilePath, type BaseDirectories } from "./paths.ts";
 import { errnoOf } from "../../../proc/errno.ts";
 
 const maxAtOnce = 8;
 const maxWords = 2_000;
 let running = 0;
 
-export function packRoute(places: Places): (exchange: Exchange) => Promise<void> {
+export function packRoute(base: BaseDirectories): (exchange: Exchange) => Promise<void> {
   return async (exchange) => {
-    const path = resolvePath(exchange.query.bytes("path") ?? Buffer.from(places.workspace), places);
+    const path = resolvePath(exchange.query.bytes("path") ?? Buffer.from(base.workspace), base);
     const packed = compression(exchange);
     const isDirectory = await lstat(path.bytes).then(
       (stats) => stats.isDirectory() || stats.isSymbolicLink(),
@@ -47,9 +47,9 @@ export function packRoute(places: Places): (exchange: Exchange) => Promise<void>
   };
 }
 
-export function unpackRoute(places: Places): (exchange: Exchange) => Promise<void> {
+export function unpackRoute(base: BaseDirectories): (exchange: Exchange) => Promise<void> {
   return async (exchange) => {
-    const path = resolvePath(exchange.query.bytes("path") ?? Buffer.from(places.workspace), places);
+    const path = resolvePath(exchange.query.bytes("path") ?? Buffer.from(base.workspace), base);
     const packed = compression(exchange);
     await mkdir(path.bytes, { recursive: true }).catch((error: unknown) => {
       throw fileFailure(error, path.text);

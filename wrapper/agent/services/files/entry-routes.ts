@@ -5,24 +5,24 @@ import { fileFailure, ServiceFailure } from "../service-failure.ts";
 import { checkPreconditions } from "./conditions.ts";
 import { entryOf, etagOf } from "./entries.ts";
 import type { Describe } from "./listing.ts";
-import { resolvePath, type FilePath, type Places } from "./paths.ts";
+import { resolvePath, type FilePath, type BaseDirectories } from "./paths.ts";
 import { modeFrom } from "./writing.ts";
 import { errnoOf } from "../../../proc/errno.ts";
 
 type Handle = (exchange: Exchange) => Promise<void>;
 
-export function statRoute(places: Places, more: Describe): Handle {
+export function statRoute(base: BaseDirectories, more: Describe): Handle {
   return async (exchange) => {
-    const path = resolvePath(exchange.query.bytes("path"), places);
+    const path = resolvePath(exchange.query.bytes("path"), base);
     const entry = await about(path, () => entryOf(path));
     answerJson(exchange, 200, exchange.query.flag("metadata") ? await more(entry, path) : entry);
   };
 }
 
-export function mkdirRoute(places: Places): Handle {
+export function mkdirRoute(base: BaseDirectories): Handle {
   return async (exchange) => {
     const { query } = exchange;
-    const path = resolvePath(query.bytes("path"), places);
+    const path = resolvePath(query.bytes("path"), base);
     const mode = modeFrom(query.text("mode"));
     const options = { recursive: query.flag("parents", true), ...(mode === null ? {} : { mode }) };
     const isNew = await about(path, async () => {
@@ -34,11 +34,11 @@ export function mkdirRoute(places: Places): Handle {
   };
 }
 
-export function moveRoute(places: Places): Handle {
+export function moveRoute(base: BaseDirectories): Handle {
   return async (exchange) => {
     const { query } = exchange;
-    const from = resolvePath(query.bytes("from"), places, "from");
-    const to = resolvePath(query.bytes("to"), places, "to");
+    const from = resolvePath(query.bytes("from"), base, "from");
+    const to = resolvePath(query.bytes("to"), base, "to");
     await about(from, () => lstat(from.bytes));
     await about(to, async () => {
       if (query.flag("parents", true)) await mkdir(to.directory.bytes, { recursive: true });
@@ -50,9 +50,9 @@ export function moveRoute(places: Places): Handle {
   };
 }
 
-export function removeRoute(places: Places): Handle {
+export function removeRoute(base: BaseDirectories): Handle {
   return async (exchange) => {
-    const path = resolvePath(exchange.query.bytes("path"), places);
+    const path = resolvePath(exchange.query.bytes("path"), base);
     const recursive = exchange.query.flag("recursive");
     await about(path, async () => {
       const stats = await lstat(path.bytes, { bigint: true });

@@ -4,22 +4,22 @@ import { packRoute, unpackRoute } from "./archive.ts";
 import { mkdirRoute, moveRoute, removeRoute, statRoute } from "./entry-routes.ts";
 import { listRoute } from "./listing.ts";
 import type { FileMetadata } from "./metadata.ts";
-import { resolvePath, type Places } from "./paths.ts";
+import { resolvePath, type BaseDirectories } from "./paths.ts";
 import { readFileRoute } from "./reading.ts";
 import { writeFileRoute } from "./writing.ts";
 
-export function fileRoutes(places: Places, metadata: FileMetadata): readonly ServiceRoute[] {
-  const read = readFileRoute(({ query }) => resolvePath(query.bytes("path"), places));
+export function fileRoutes(base: BaseDirectories, metadata: FileMetadata): readonly ServiceRoute[] {
+  const read = readFileRoute(({ query }) => resolvePath(query.bytes("path"), base));
   return [
     { method: "GET", path: /^\/files$/, handle: read },
     { method: "HEAD", path: /^\/files$/, handle: read },
-    { method: "PUT", path: /^\/files$/, handle: writeFileRoute(places, metadata) },
-    { method: "DELETE", path: /^\/files$/, handle: removeRoute(places) },
-    { method: "GET", path: /^\/files\/list$/, handle: listRoute(places, metadata.describe) },
-    { method: "GET", path: /^\/files\/stat$/, handle: statRoute(places, metadata.describe) },
-    { method: "POST", path: /^\/files\/mkdir$/, handle: mkdirRoute(places) },
-    { method: "POST", path: /^\/files\/move$/, handle: moveRoute(places) },
-    { method: "GET", path: /^\/files\/archive$/, handle: packRoute(places) },
-    { method: "PUT", path: /^\/files\/archive$/, handle: unpackRoute(places) },
+    { method: "PUT", path: /^\/files$/, handle: writeFileRoute(base, metadata) },
+    { method: "DELETE", path: /^\/files$/, handle: removeRoute(base) },
+    { method: "GET", path: /^\/files\/list$/, handle: listRoute(base, metadata.describe) },
+    { method: "GET", path: /^\/files\/stat$/, handle: statRoute(base, metadata.describe) },
+    { method: "POST", path: /^\/files\/mkdir$/, handle: mkdirRoute(base) },
+    { method: "POST", path: /^\/files\/move$/, handle: moveRoute(base) },
+    { method: "GET", path: /^\/files\/archive$/, handle: packRoute(base) },
+    { method: "PUT", path: /^\/files\/archive$/, handle: unpackRoute(base) },
   ];
 }

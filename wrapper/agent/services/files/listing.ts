@@ -8,7 +8,7 @@ import type { FileEntry } from "../../../../src/protocol/resources/sandbox/files
 import { answerJson, type Exchange } from "../exchange.ts";
 import { fileFailure, ServiceFailure } from "../service-failure.ts";
 import { entryOf } from "./entries.ts";
-import type { FilePath, Places } from "./paths.ts";
+import type { FilePath, BaseDirectories } from "./paths.ts";
 import { resolvePath } from "./paths.ts";
 import { errnoOf } from "../../../proc/errno.ts";
 
@@ -24,10 +24,10 @@ interface Found {
 
 export type Describe = (entry: FileEntry, path: FilePath) => Promise<FileEntry>;
 
-export function listRoute(places: Places, more: Describe): (exchange: Exchange) => Promise<void> {
+export function listRoute(base: BaseDirectories, more: Describe): (exchange: Exchange) => Promise<void> {
   return async (exchange) => {
     const { query } = exchange;
-    const root = resolvePath(query.bytes("path") ?? Buffer.from(places.workspace), places);
+    const root = resolvePath(query.bytes("path") ?? Buffer.from(base.workspace), base);
     const depth = query.whole("depth", 1, maxDepth) ?? 1;
     const limit = query.whole("limit", 1, maxPageEntries) ?? pageEntries;
     const after = cursorFrom(query.text("cursor"));

@@ -6,7 +6,7 @@
  */
 import { ServiceFailure } from "../service-failure.ts";
 
-export interface Places {
+export interface BaseDirectories {
   readonly workspace: string;
   readonly home: string;
 }
@@ -53,12 +53,12 @@ function fromText(text: string): string {
 }
 
 /** Absolute, without empty and `.` segments. `..` stays: what it means behind a link only the kernel knows. */
-export function resolvePath(given: Buffer | null, places: Places, name = "path"): FilePath {
+export function resolvePath(given: Buffer | null, base: BaseDirectories, name = "path"): FilePath {
   const text = given?.toString("latin1") ?? "";
   if (text === "") throw new ServiceFailure("invalid", `${name}: a path is needed.`);
   if (text.includes("\0")) throw new ServiceFailure("invalid", `${name}: a path holds no NUL character.`);
-  if (text === "~" || text.startsWith("~/")) return cleaned(`${fromText(places.home)}/${text.slice(2)}`);
-  return cleaned(text.startsWith("/") ? text : `${fromText(places.workspace)}/${text}`);
+  if (text === "~" || text.startsWith("~/")) return cleaned(`${fromText(base.home)}/${text.slice(2)}`);
+  return cleaned(text.startsWith("/") ? text : `${fromText(base.workspace)}/${text}`);
 }
 
 function cleaned(path: string): FilePath {

@@ -8,14 +8,14 @@ import { fileFailure, isBrokenOff, ServiceFailure } from "../service-failure.ts"
 import { checkPreconditions } from "./conditions.ts";
 import { entryOf, etagOf } from "./entries.ts";
 import { metadataFrom, type FileMetadata } from "./metadata.ts";
-import { resolvePath, type FilePath, type Places } from "./paths.ts";
+import { resolvePath, type FilePath, type BaseDirectories } from "./paths.ts";
 import { followed, refuseNoFile, replaceFile, statIfThere } from "./replacing.ts";
 import { errnoOf } from "../../../proc/errno.ts";
 
-export function writeFileRoute(places: Places, kept: FileMetadata): (exchange: Exchange) => Promise<void> {
+export function writeFileRoute(base: BaseDirectories, kept: FileMetadata): (exchange: Exchange) => Promise<void> {
   return async (exchange) => {
     const { query, request } = exchange;
-    const given = resolvePath(query.bytes("path"), places);
+    const given = resolvePath(query.bytes("path"), base);
     const mode = modeFrom(query.text("mode"));
     const metadata = metadataFrom(query.text("metadata"));
     try {

@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { markers } from "../../../../src/protocol/sandbox/markers.ts";
 import { jobMarker } from "../../../proc/marked-environment.ts";
-import { resolvePath, type Places } from "../files/paths.ts";
+import { resolvePath, type BaseDirectories } from "../files/paths.ts";
 import { ServiceFailure } from "../service-failure.ts";
 import type { ServiceNews } from "../service-link.ts";
 import { ClientProcess } from "./client-process.ts";
@@ -22,7 +22,7 @@ const lookEveryMs = 30_000;
 const processMarker = "MOORING_PROCESS_ID";
 
 export class ClientProcesses {
-  readonly #places: Places;
+  readonly #base: BaseDirectories;
   readonly #tell: (news: ServiceNews) => void;
   readonly #processes = new Map<number, ClientProcess>();
   readonly #user = ownName();
@@ -30,8 +30,8 @@ export class ClientProcesses {
   #shelf: PipeShelf | null | undefined;
   #told = 0;
 
-  constructor(places: Places, tell: (news: ServiceNews) => void) {
-    this.#places = places;
+  constructor(base: BaseDirectories, tell: (news: ServiceNews) => void) {
+    this.#base = base;
     this.#tell = tell;
     setInterval(() => this.look(), lookEveryMs).unref();
   }
@@ -128,7 +128,7 @@ export class ClientProcesses {
   }
 
   async #directory(given: string | undefined): Promise<string> {
-    const path = resolvePath(Buffer.from(given ?? this.#places.workspace), this.#places, "cwd").text;
+    const path = resolvePath(Buffer.from(given ?? this.#base.workspace), this.#base, "cwd").text;
     const named = JSON.stringify(given ?? path);
     try {
       if ((await stat(path)).isDirectory()) return path;

@@ -3,18 +3,18 @@ import type { FileChange, WatchEnd } from "../../../../src/protocol/resources/sa
 import { EventStream } from "../event-stream.ts";
 import type { Exchange, ServiceRoute } from "../exchange.ts";
 import { entryOf } from "../files/entries.ts";
-import { FilePath, resolvePath, type Places } from "../files/paths.ts";
+import { FilePath, resolvePath, type BaseDirectories } from "../files/paths.ts";
 import type { Change } from "./directory-watch.ts";
 import { WaitingChanges } from "./waiting-changes.ts";
 
-export function watchRoutes(places: Places): readonly ServiceRoute[] {
+export function watchRoutes(base: BaseDirectories): readonly ServiceRoute[] {
   return [
     {
       method: "GET",
       path: /^\/files\/watch$/,
       handle: async (exchange) => {
         const { query, gone } = exchange;
-        const root = resolvePath(query.bytes("path") ?? Buffer.from(places.workspace), places);
+        const root = resolvePath(query.bytes("path") ?? Buffer.from(base.workspace), base);
         const withEntry = query.flag("entry");
         const waiting = new WaitingChanges(root, query.flag("recursive"));
         gone.addEventListener("abort", () => waiting.close());

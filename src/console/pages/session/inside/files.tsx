@@ -15,7 +15,7 @@ import {
   sizeOf,
 } from "../../../data/files.ts";
 import { useLive } from "../../../data/live.ts";
-import { place } from "../../../data/route.ts";
+import { route } from "../../../data/route.ts";
 import type { Subject } from "../../../data/session.ts";
 import { announce, Empty, Problem, Waiting, When } from "../../../parts/bits.tsx";
 import { Icon } from "../../../parts/icon.tsx";
@@ -239,7 +239,7 @@ function Crumbs({ id, at }: { readonly id: string; readonly at: FileEntry }) {
 }
 
 function queryValue(name: string): string {
-  return place.value.query.get(name) ?? "";
+  return route.value.query.get(name) ?? "";
 }
 
 /**

@@ -7,7 +7,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { ProblemBody } from "../../../../protocol/problem.ts";
 import { act, problemIn, read } from "../../../data/call.ts";
 import { useLive } from "../../../data/live.ts";
-import { place, setQuery } from "../../../data/route.ts";
+import { route, setQuery } from "../../../data/route.ts";
 import type { Subject } from "../../../data/session.ts";
 import { type Connection, openTerminal, type TerminalEnd } from "../../../data/terminal.ts";
 import { ActDialog } from "../../../parts/act.tsx";
@@ -26,7 +26,7 @@ export function Terminal({ subject }: { readonly subject: Subject }) {
 const fresh = "new";
 
 function Terminals({ subject: { base } }: { readonly subject: Subject }) {
-  const named = place.value.query.get("pid") ?? "";
+  const named = route.value.query.get("pid") ?? "";
   const live = useLive(`terminals ${base}`, (signal) => read<"listProcesses">(`${base}/processes`, signal), null);
   const { data, problem, loading } = live.state.value;
   /** The key stays the same when the pid becomes known, so that the terminal is not drawn anew. */
