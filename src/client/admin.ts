@@ -45,7 +45,7 @@ export class MooringAdmin {
   /** A session of any tenant, readable or not. */
   async inspect(id: string, options: CallOptions = {}): Promise<Inspected> {
     const call = { operation: "inspectSession", parameters: { id }, repeatable: true } as const;
-    const { body, headers } = await this.#transport.told(call, options);
+    const { body, headers } = await this.#transport.answer(call, options);
     return { inspection: body, etag: headers.get("etag") ?? "*" };
   }
 
@@ -92,7 +92,7 @@ export class MooringAdmin {
     options: CallOptions = {},
   ): Promise<{ readonly container: AnswerOf<"inspectContainer">; readonly etag: string }> {
     const call = { operation: "inspectContainer", parameters: { id }, query, repeatable: true } as const;
-    const { body, headers } = await this.#transport.told(call, options);
+    const { body, headers } = await this.#transport.answer(call, options);
     return { container: body, etag: headers.get("etag") ?? "*" };
   }
 

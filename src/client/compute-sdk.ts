@@ -210,11 +210,11 @@ async function commandRun(session: Session, command: string, options: ComputeRun
 
 async function followedRun(session: Session, order: StartProcess, options: ComputeRunOptions): Promise<Executed> {
   const started = await session.start(order);
-  return executed(started.pid, told(started.output(), options));
+  return executed(started.pid, withCallbacks(started.output(), options));
 }
 
 /** Hands each chunk to the callbacks as text on its way. */
-async function* told(
+async function* withCallbacks(
   output: AsyncGenerator<ProcessChunk, ProcessExit, void>,
   { onStdout, onStderr }: ComputeRunOptions,
 ): AsyncGenerator<ProcessChunk, ProcessExit, void> {

@@ -41,23 +41,23 @@ export function markVanished(sql: Sql, sessionId: SessionId, now: number): void 
 }
 
 /** Columns of the row that come from the newest report. */
-interface Told {
+interface ReportColumns {
   readonly report: SessionReport;
   /** `usage.ts` */
   readonly usage: string;
 }
 
-/** One write: a row written is a row billed. Without `told` it stays what it was. */
-export function writeSession(sql: Sql, session: RegisteredSession, told?: Told): void {
+/** One write: a row written is a row billed. Without `reported` it stays what it was. */
+export function writeSession(sql: Sql, session: RegisteredSession, reported?: ReportColumns): void {
   const { sessionId, createdAt, version, status, highestGeneration, reportedAt, erasedAt, vanishedAt } = session;
   const values = [sessionId, createdAt, version, status, highestGeneration, reportedAt, erasedAt, vanishedAt];
-  const names = told === undefined ? columns : `${columns}, report, usage`;
+  const names = reported === undefined ? columns : `${columns}, report, usage`;
   const updates = names.split(", ").map((name) => `${name} = excluded.${name}`);
   sql.run(
-    `INSERT INTO session (${names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?${told === undefined ? "" : ", ?, ?"})
+    `INSERT INTO session (${names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?${reported === undefined ? "" : ", ?, ?"})
      ON CONFLICT (session_id) DO UPDATE SET ${updates.join(", ")}`,
     ...values,
-    ...(told === undefined ? [] : [listed(told.report), told.usage]),
+    ...(reported === undefined ? [] : [listed(reported.report), reported.usage]),
   );
 }
 

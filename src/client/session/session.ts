@@ -33,7 +33,7 @@ export interface LaunchOptions extends CallOptions {
 type AboutSession = {
   [O in OperationId]: keyof ParametersOf<O> extends "id" ? ("id" extends keyof ParametersOf<O> ? O : never) : never;
 }[OperationId];
-type HowAsked<O extends AboutSession> = Omit<Call<O>, "operation" | "parameters">;
+type CallSettings<O extends AboutSession> = Omit<Call<O>, "operation" | "parameters">;
 
 /** How long Mooring holds the answer while files are saved, and while forks start. */
 const savingSeconds = 45;
@@ -51,7 +51,7 @@ export class Session {
   }
 
   /** A call about this session whose answer is JSON. */
-  #ask<O extends AboutSession>(operation: O, how: HowAsked<O>, options: CallOptions): Promise<AnswerOf<O>> {
+  #ask<O extends AboutSession>(operation: O, how: CallSettings<O>, options: CallOptions): Promise<AnswerOf<O>> {
     return this.#transport.json({ operation, parameters: { id: this.id }, ...how } as unknown as Call<O>, options);
   }
 

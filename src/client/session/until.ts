@@ -31,14 +31,14 @@ export async function waitUntil(
   let last: SessionView | null = null;
   for (let lookMs = firstLookMs; ; lookMs = Math.min(lastLookMs, lookMs * 1.5)) {
     const headers = { "if-none-match": etag };
-    const told = await transport.told(
+    const answer = await transport.answer(
       { operation: "getSession", parameters: { id }, headers, repeatable: true },
       { signal },
     );
     // 304: nothing changed, and what was there did not fit.
-    if (told.status !== 304) {
-      last = told.body;
-      etag = told.headers.get("etag") ?? undefined;
+    if (answer.status !== 304) {
+      last = answer.body;
+      etag = answer.headers.get("etag") ?? undefined;
       if (fits(last)) return last;
       if (last.status === "terminated" || last.status === "failed") {
         throw new WaitTimeoutError(

@@ -59,7 +59,7 @@ interface AnyCall extends Omit<Terms<OperationId>, "query" | "json"> {
 }
 
 /** The answer of a call whose body is JSON. */
-export interface Told<T> {
+export interface JsonAnswer<T> {
   readonly status: number;
   readonly headers: Headers;
   readonly body: T;
@@ -78,10 +78,10 @@ export class Transport {
 
   /** The body of a JSON answer. */
   async json<O extends OperationId>(call: Call<O>, options: CallOptions = {}): Promise<AnswerOf<O>> {
-    return (await this.told(call, options)).body;
+    return (await this.answer(call, options)).body;
   }
 
-  async told<O extends OperationId>(call: Call<O>, options: CallOptions = {}): Promise<Told<AnswerOf<O>>> {
+  async answer<O extends OperationId>(call: Call<O>, options: CallOptions = {}): Promise<JsonAnswer<AnswerOf<O>>> {
     return await this.#repeated(call, options, async (response) => {
       const text = await response.text();
       const body = text === "" ? undefined : (JSON.parse(text) as AnswerOf<O>);

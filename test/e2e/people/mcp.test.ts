@@ -23,7 +23,7 @@ async function connected(credential: string): Promise<Client> {
   return client;
 }
 
-interface Told {
+interface ToolAnswer {
   readonly isError: boolean;
   readonly text: string;
   readonly json: Record<string, unknown>;
@@ -33,7 +33,7 @@ interface Told {
 const whose = new Map<Client, "tenant" | "operator">();
 const called = { tenant: new Set<string>(), operator: new Set<string>() };
 
-async function call(client: Client, name: string, args: Record<string, unknown> = {}): Promise<Told> {
+async function call(client: Client, name: string, args: Record<string, unknown> = {}): Promise<ToolAnswer> {
   called[whose.get(client) ?? "tenant"].add(name);
   const result = await client.callTool({ name, arguments: args }, { timeout: 120_000 });
   const [first] = result.content as readonly { readonly type: string; readonly text?: string }[];

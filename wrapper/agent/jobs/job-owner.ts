@@ -50,12 +50,12 @@ export function makeOwnedDirectories(
   return null;
 }
 
-function given(place: string, to: RunAs): string | null {
+function given(directory: string, to: RunAs): string | null {
   try {
     changeOwner(directory, to);
     return null;
   } catch (error) {
-    return `${place} cannot be given to user ${to.uid}: ${error instanceof Error ? error.message : String(error)}`;
+    return `${directory} cannot be given to user ${to.uid}: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 

@@ -69,14 +69,14 @@ export function fleetCommand(shell: Shell): Command {
 }
 
 type Admin = ReturnType<Context["admin"]>;
-type Told<M extends "stats" | "alerts" | "ledger"> = Awaited<ReturnType<Admin[M]>>;
+type ResultOf<M extends "stats" | "alerts" | "ledger"> = Awaited<ReturnType<Admin[M]>>;
 type Layers = Awaited<ReturnType<Admin["cleanupRuns"]>>["layers"];
 
 function show(
   context: Context,
-  stats: Told<"stats">,
-  alerts: Told<"alerts">,
-  ledger: Told<"ledger">,
+  stats: ResultOf<"stats">,
+  alerts: ResultOf<"alerts">,
+  ledger: ResultOf<"ledger">,
   layers: Layers,
 ): void {
   const { screen } = context;
@@ -154,7 +154,7 @@ function show(
   screen.note(dim(`\nIn the console: ${context.page("fleet")}`));
 }
 
-function snapshotsOf({ count, bytes, deleting }: Told<"ledger">["total"]["snapshots"]): string {
+function snapshotsOf({ count, bytes, deleting }: ResultOf<"ledger">["total"]["snapshots"]): string {
   return `${count} kept by tenants, ${sizeOf(bytes)}${deleting === 0 ? "" : `, ${deleting} being deleted`}`;
 }
 
@@ -165,7 +165,7 @@ function bar(share: number, width = 24): string {
 
 /** What became of the last canary, and whether one is out now. */
 export function canaryWords(
-  { planted_at: planted, found_after_seconds: after }: Told<"stats">["canary"],
+  { planted_at: planted, found_after_seconds: after }: ResultOf<"stats">["canary"],
   now: number,
 ): string {
   const last = after === null ? [] : [`found after ${Math.round(after)} s`];

@@ -64,7 +64,7 @@ async function page(context: AdminContext, start: ResealPosition | null): Promis
   for (;;) {
     if (position === null || position.session === null) {
       // At the beginning of a tenant: the one after, or the very first.
-      const after: TenantId | null = place?.tenant ?? null;
+      const after: TenantId | null = position?.tenant ?? null;
       const tenants = await askControl(context, (control) => control.tenants(after, 1));
       if (!tenants.ok) return tenants;
       const [next] = tenants.value;
