@@ -166,7 +166,9 @@ function spaceOf(caller: ObjectCaller): Space {
     reclaim: async (location, bound) => {
       if (bound.signal.aborted) return givenUp;
       if (location.container === undefined) return succeeded({ removed: [], freedBytes: 0, kept: [] });
-      const told = await caller.ask(location, objectReclaimed, bound, true, (object, ms) => object.reclaim(location, ms));
+      const told = await caller.ask(location, objectReclaimed, bound, true, (object, ms) =>
+        object.reclaim(location, ms),
+      );
       if (!told.ok) return told;
       return succeeded({ ...told.value, removed: told.value.removed.map((name) => name as SandboxId) });
     },
