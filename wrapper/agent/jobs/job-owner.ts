@@ -34,7 +34,7 @@ export function makeOwnedDirectories(
     const us = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
     return owner.why !== null && isRoot() ? given(workspaceDir, us) : null;
   }
-  const { user } = whose;
+  const { user } = owner;
   const owned = user.homeDir === null ? [workspaceDir] : [workspaceDir, user.homeDir];
   if (owned.some((directory) => isWithin(stateDir, directory)))
     return "state_dir is inside of what belongs to the jobs";

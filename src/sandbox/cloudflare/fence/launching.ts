@@ -66,18 +66,14 @@ export class Launching {
   /** When the time of each launch under way is over, epoch ms. */
   readonly #bounds = new Set<{ readonly at: number }>();
 
-  constructor(
-    dependencies: FenceDependencies,
-    gate: StartGate,
-    { ending, saving, diskSpace, vacating, reports }: LaunchCollaborators,
-  ) {
+  constructor(dependencies: FenceDependencies, gate: StartGate, others: LaunchCollaborators) {
     this.#dependencies = dependencies;
     this.#gate = gate;
-    this.#ending = ending;
-    this.#saving = saving;
-    this.#diskSpace = diskSpace;
-    this.#vacating = vacating;
-    this.#reports = reports;
+    this.#ending = others.ending;
+    this.#saving = others.saving;
+    this.#diskSpace = others.diskSpace;
+    this.#vacating = others.vacating;
+    this.#reports = others.reports;
     this.#spawning = new Spawning(dependencies);
   }
 
