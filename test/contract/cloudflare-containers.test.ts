@@ -12,12 +12,12 @@ import { bound, ContractSession, valueOf } from "./contract-session.ts";
 import { describeProviderContract } from "./provider-contract.ts";
 
 describe.skipIf(!canBox)("over the fake of the container API, deployed", () => {
-  describeProviderContract("cloudflare", containerHarness("deployed"));
+  describeProviderContract("cloudflare", containerHarness("deployed"), { concurrent: true });
 });
 
 describe.skipIf(!canBox)("over the fake of the container API, local", () => {
   const checks = [...launchChecks, ...observeChecks, ...stopChecks];
-  describeProviderContract("cloudflare", containerHarness("local"), { checks });
+  describeProviderContract("cloudflare", containerHarness("local"), { checks, concurrent: true });
 });
 
 describe.skipIf(!canBox)("over the fake of the container API, the home of a sandbox's user", () => {

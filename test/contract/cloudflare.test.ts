@@ -1,4 +1,4 @@
 import { cloudflareHarness } from "./cloudflare-harness.ts";
 import { describeProviderContract } from "./provider-contract.ts";
 
-describeProviderContract("sandbox-sdk", cloudflareHarness);
+describeProviderContract("sandbox-sdk", cloudflareHarness, { concurrent: true });

@@ -1,4 +1,4 @@
 import { localHarness } from "./local-harness.ts";
 import { describeProviderContract } from "./provider-contract.ts";
 
-describeProviderContract("local", localHarness);
+describeProviderContract("local", localHarness, { concurrent: true });
