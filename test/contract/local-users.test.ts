@@ -7,6 +7,7 @@ const concerned = new Set<string>(["snapshots", "containers", "hiding", "workspa
 
 describe.runIf(process.getuid?.() === 0)(
   "the local provider with a user for each sandbox keeps the port's contract",
+  { concurrent: true },
   () => {
     for (const check of providerChecks.filter(({ needs }) => needs.some((power) => concerned.has(power)))) {
       it(check.name, async (context) => {
