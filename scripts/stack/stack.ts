@@ -64,8 +64,8 @@ const hostReady = z.object({ url: z.url(), host_id: z.string() });
  * Three minutes mean that something is wrong.
  */
 const readyWithinMs = 180_000;
-/** The host answers 503 until it has looked around, which takes well under a second. */
-const patienceMs = 8_000;
+/** The host answers 503 until it has looked around, which takes well under a second, and some on a machine that is busy with something else. */
+const patienceMs = 30_000;
 
 export class Stack {
   readonly url: string;
@@ -165,7 +165,8 @@ export class Stack {
       cwd: repository,
       logFile,
       onLine: (line) => firstLine(line),
-      graceSeconds: this.#order.endSandboxes ? 15 : 5,
+      // It waits ten seconds for sandboxes that do not want to end. What it has not ended when it is killed itself goes on without it.
+      graceSeconds: this.#order.endSandboxes ? 60 : 15,
     });
     this.#host = { leash, url: "" };
     const line = await untilReady(leash, ready);
@@ -214,7 +215,7 @@ export class Stack {
       }),
       cwd: repository,
       logFile: join(stateDirectory, "wrangler.log"),
-      graceSeconds: 5,
+      graceSeconds: 15,
     });
     await untilReady(this.#worker, this.#isReady(this.#worker));
     this.#runtimes = runtimesOf(this.#worker);

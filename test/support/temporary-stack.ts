@@ -7,10 +7,10 @@ import { Stack, type StackOrder } from "../../scripts/stack/stack.ts";
 
 /**
  * Renewals come often, so that a test hears soon of what a sandbox reports. Nothing here may run out on a machine that stands still for
- * a minute: no lease is lost, and a stop attempt has the minute of the defaults. A test that waits for the end of a lease says so with a
+ * a minute: no lease is lost, and a stop attempt has more than a minute. A test that waits for the end of a lease says so with a
  * LEASE_TTL_SECONDS of its own.
  */
-export const calmVars = varsOf({ leaseSeconds: 300, renewSeconds: 2, lookSeconds: 10 });
+export const calmVars = varsOf({ leaseSeconds: 300, renewSeconds: 2, lookSeconds: 20 });
 
 export interface TemporaryStack {
   readonly stack: Stack;

@@ -15,6 +15,8 @@ import {
 } from "../../support/wrapper-instance.ts";
 
 let instance: Instance;
+/** Of this run of the file alone: it is looked for on the whole machine. */
+const nap = (seconds: number): string => `sleep ${seconds}.${process.pid}`;
 
 beforeAll(async () => {
   instance = await startInstance({ lease_ttl_ms: 600_000, env: { FROM_SESSION: "session" } });
@@ -103,23 +105,23 @@ describe("its end", () => {
   });
 
   it("a signal to it alone leaves its children, an end takes them all", async () => {
-    const pid = await started({ command: "sleep 4242 & sleep 4242; wait", tag: "parent" });
-    await until("two children", () => processesRunning("sleep 4242").length >= 2);
+    const pid = await started({ command: `${nap(4242)} & ${nap(4242)}; wait`, tag: "parent" });
+    await until("two children", () => processesRunning(`${nap(4242)}`).length >= 2);
     expect((await call(instance, "DELETE", `/processes/${pid}`)).status).toBe(200);
-    expect(processesRunning("sleep 4242")).toEqual([]);
+    expect(processesRunning(`${nap(4242)}`)).toEqual([]);
     expect((await view(pid))["state"]).toBe("ended");
   });
 
   it("a time limit kills what it started as well", async () => {
-    const { exit } = await run({ command: "(setsid sleep 4343 &) ; sleep 4343", timeout_seconds: 0.5 });
+    const { exit } = await run({ command: `(setsid ${nap(4343)} &) ; ${nap(4343)}`, timeout_seconds: 0.5 });
     expect(exit).toMatchObject({ timed_out: true });
-    await until("nothing is left", () => processesRunning("sleep 4343").length === 0);
+    await until("nothing is left", () => processesRunning(`${nap(4343)}`).length === 0);
   });
 
   it("what it leaves in the background goes on, and does not keep it from ending", async () => {
-    const { exit, stdout } = await run({ command: "sleep 4444 & echo started" });
+    const { exit, stdout } = await run({ command: `${nap(4444)} & echo started` });
     expect([exit?.["exit_code"], stdout.toString()]).toEqual([0, "started\n"]);
-    expect(processesRunning("sleep 4444").length).toBe(1);
+    expect(processesRunning(`${nap(4444)}`).length).toBe(1);
   });
 
   it("with `end_with: output` it ends when nobody holds its output any more", async () => {

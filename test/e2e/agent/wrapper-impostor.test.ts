@@ -60,8 +60,8 @@ bind();
 
 describe("the real client", () => {
   it("a job that reads /proc, kills the wrapper, takes its port and answers health is not taken for the instance [PHY-17]", async () => {
-    // A grace long enough for the impostor, which ignores TERM, to be asked before the guardian kills it.
-    const instance = await startInstance({ job_grace_ms: 15_000, stop_grace_ms: 20_000 });
+    // A grace long enough for the impostor, which ignores TERM, to be asked before the guardian kills it. In the end the test kills it.
+    const instance = await startInstance({ job_grace_ms: 120_000, stop_grace_ms: 150_000 });
     const client = clientOf(instance);
     expect((await client.renew({ sequence: 1, sent_at: Date.now(), ttl_ms: 600_000 }, bound())).ok).toBe(true);
     const health = await client.health(bound());
@@ -81,6 +81,7 @@ describe("the real client", () => {
     const loot = readFileSync(join(workspace, "loot"), "utf8");
     expect(loot).toContain(instance.boot.instance_id);
     expect(loot).not.toContain(instance.boot.secret);
+    for (const { pid, role } of instance.processes()) if (role === "job") process.kill(pid, "SIGKILL");
     await instance.allGone();
   });
 

@@ -187,7 +187,7 @@ describe("ending", () => {
   it("a job past its timeout is timed_out, and the wrapper lives on [API-11]", async () => {
     const own = await startInstance(longGrace);
     await own.renew();
-    await own.start({ id: "slow", command: "echo begun; sleep 300", timeout_ms: 5_000 });
+    await own.start({ id: "slow", command: "echo begun; sleep 300", timeout_ms: 15_000 });
     expect(await own.ended("slow")).toMatchObject({
       state: "timed_out",
       exit_code: null,

@@ -176,7 +176,7 @@ describe("setup", () => {
 
   it("a step that hangs ends at its limit, with every process it started [PHY-6]", async () => {
     const instance = await renewedInstance();
-    const hidden = "sleep 4321.5";
+    const hidden = `sleep 4321.${process.pid}`;
     const order = { setup: [`trap '' TERM; setsid ${hidden} & (setsid ${hidden} &) ; ${hidden}`] };
     const { steps } = await prepared(instance, order, 1_000);
     expect(steps[0]).toMatchObject({ state: "timed_out" });
@@ -225,7 +225,7 @@ describe("the order", () => {
 
   it("ends with its instance: a wrapper that is killed in the middle leaves no step behind [PHY-13]", async () => {
     const instance = await renewedInstance();
-    const hidden = "sleep 4322.5";
+    const hidden = `sleep 4322.${process.pid}`;
     await ask(instance, { setup: [`setsid ${hidden} & ${hidden}`] }, 0, longStepMs);
     await until("the step runs", () => processesRunning(hidden).length >= 2);
     process.kill(instance.wrapperPid, "SIGKILL");

@@ -15,7 +15,8 @@ import type { ExecOptions, Inside, PlatformMode, StartedProcess, StartOptions } 
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const killed = 9;
 const pollMs = 10;
-const readyMs = 20_000;
+/** Until the disk of a box is mounted: some ten ms, and far more where others want the same cores. */
+const readyMs = 180_000;
 
 /**
  * `$1`: where its disk is mounted, which nobody outside sees; `$2`: Node; then the program that becomes PID 1. Only what belongs to the system
