@@ -25,6 +25,11 @@ export class Outages {
     this.#past.push({ what, from, until: Date.now() });
   }
 
+  /** One that was noticed only afterwards. */
+  past(what: string, from: number, until: number): void {
+    this.#past.push({ what, from, until });
+  }
+
   get all(): readonly Outage[] {
     return [...this.#past, ...[...this.#open].map(([what, from]) => ({ what, from, until: Date.now() }))];
   }

@@ -30,7 +30,10 @@ interface Victim {
 }
 
 /** Sessions of a round are often still being launched when its fault is about to strike. */
-const victimWithinMs = 4_000;
+const victimWithinMs = 20_000;
+
+const lookEveryMs = 1_000;
+const standstillMs = 3 * lookEveryMs;
 
 export class World {
   readonly stack: Stack;
@@ -104,7 +107,13 @@ export class World {
 
   /** Takes a census each second, so that the end of every wrapper is known to the second. */
   watch(): void {
-    this.#watching ??= setInterval(() => void this.look(), 1_000);
+    let lookedAt = Date.now();
+    this.#watching ??= setInterval(() => {
+      // Where this program had no turn for a while, those that renew leases had none either.
+      if (Date.now() - lookedAt > standstillMs) this.outages.past("workerd", lookedAt, Date.now());
+      lookedAt = Date.now();
+      void this.look();
+    }, lookEveryMs);
   }
 
   unwatch(): void {

@@ -33,6 +33,15 @@ export function pidsOfUsers(first: number, after: number): readonly number[] {
   });
 }
 
+/** Whether the one process with exactly this command line runs, and the leader of its session, which it was started by, is gone. */
+export function isOrphan(commandLine: string): boolean {
+  const [pid, ...others] = pidsRunning(commandLine);
+  if (pid === undefined || others.length > 0) return false;
+  const stat = text(`/proc/${pid}/stat`);
+  const [, , , session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return session !== undefined && !isAlive(Number(session));
+}
+
 export function isAlive(pid: number): boolean {
   const stat = text(`/proc/${pid}/stat`);
   return stat !== "" && !/^[ZXx]/.test(stat.slice(stat.lastIndexOf(")") + 2));

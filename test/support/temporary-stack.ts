@@ -10,7 +10,10 @@ import { Stack, type StackOrder } from "../../scripts/stack/stack.ts";
  * a minute: no lease is lost, and a stop attempt has more than a minute. A test that waits for the end of a lease says so with a
  * LEASE_TTL_SECONDS of its own.
  */
-export const calmVars = varsOf({ leaseSeconds: 300, renewSeconds: 2, lookSeconds: 20 });
+export const calmVars: Readonly<Record<string, string>> = {
+  ...varsOf({ leaseSeconds: 300, renewSeconds: 2, lookSeconds: 20 }),
+  STOP_ATTEMPT_SECONDS: "90",
+};
 
 export interface TemporaryStack {
   readonly stack: Stack;

@@ -15,7 +15,7 @@ import {
 } from "../../support/wrapper-instance.ts";
 
 const isRoot = process.getuid?.() === 0;
-const uid = 64_000 + (process.pid % 900);
+const uid = 70_000 + (process.pid % 20_000);
 const code = (answer: Awaited<ReturnType<typeof call>>): string =>
   `${answer.status} ${(json(answer) as { code: string }).code}`;
 

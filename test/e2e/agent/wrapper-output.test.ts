@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { request, type IncomingMessage } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { controllerToken, wrapperHeaders } from "../../../src/protocol/sandbox/wrapper.ts";
-import { pidsRunning } from "../../support/processes.ts";
+import { isOrphan, pidsRunning } from "../../support/processes.ts";
 import { until } from "../../support/until.ts";
 import { disposeInstances, removeDirectories, startInstance, type Instance } from "../../support/wrapper-instance.ts";
 
@@ -203,7 +203,7 @@ describe("reading output", () => {
     const escapes = `/bin/sleep ${9_000_000 + process.pid}`;
     const command = `(env -i setsid sh -c '${escapes} & exit' &) ; read line; echo up`;
     await instance.start({ id: "escaped", command, stdin_open: true });
-    await until("it has escaped", () => pidsRunning(escapes).length === 1);
+    await until("it has escaped", () => isOrphan(escapes));
     try {
       await instance.call("POST", "/jobs/escaped/stdin?end=1", "go\n");
       expect(await instance.ended("escaped")).toMatchObject({ state: "succeeded", tail: "up\n" });

@@ -14,7 +14,8 @@ const order: ChaosOrder = {
   sessions: 4,
   figures: false,
   slowFaults: false,
-  ttlMs: 12_000,
+  // No session may be lost on a machine that stands still for a while, and the blackout waits for it.
+  ttlMs: 24_000,
   script: [
     ["workerd SIGKILL", "launching"],
     ["same instance twice", "working"],

@@ -4,7 +4,7 @@ import type { Generation, InstanceId, JobId, SessionId } from "../../../src/doma
 import { isolatedSandboxId } from "../../../src/domain/state/ids.ts";
 import type { LaunchOrder } from "../../../src/sandbox/agent-sandbox.ts";
 import { localSandbox } from "../../../src/sandbox/local/local-sandbox.ts";
-import { pidsRunning } from "../../support/processes.ts";
+import { isOrphan, pidsRunning } from "../../support/processes.ts";
 import { RunningHost } from "../../support/running-host.ts";
 import { systemClock, systemIds, testControlPlane } from "../../support/system-runtime.ts";
 import { until } from "../../support/until.ts";
@@ -53,7 +53,7 @@ async function hideOn(options: readonly string[]) {
   // Nobody who carries a mark, leads its group or is its parent is left when the host looks next.
   const command = `(env -i setsid sh -c "${hidden} & exit" &) ; sleep 300`;
   await wrapper.startJob({ id: "hides", command, timeout_ms: 600_000 }, bound);
-  await until("it hides", () => pidsRunning(hidden).length === 1);
+  await until("it hides", () => isOrphan(hidden));
   return {
     running,
     observe: () => sandbox.observe(target, Date.now(), bound),

@@ -45,8 +45,9 @@ async function launch(
     sandbox_id: sandbox,
     generation,
     secret,
-    launch_not_after: Date.now() + 60_000,
-    lease_ttl_ms: 60_000,
+    // Longer than a test takes on a busy machine: nobody renews it.
+    launch_not_after: Date.now() + 600_000,
+    lease_ttl_ms: 600_000,
     job_grace_ms: 200,
     stop_grace_ms: 1_000,
     env: {},
@@ -141,7 +142,8 @@ describe("the local host", () => {
     const host = await running();
     const launched = await launch(host);
     await host.kill("SIGKILL");
-    await host.start(["--scan-delay-ms", "1500"]);
+    // It does not look before all of them were answered.
+    await host.start(["--scan-delay-ms", "600000"]);
     for (const answer of [
       await observe(host, launched),
       await stop(host, launched),
@@ -153,7 +155,8 @@ describe("the local host", () => {
     ]) {
       expect(answer).toMatchObject({ status: 503, body: { code: "scanning" } });
     }
-    await host.ready();
+    await host.kill("SIGKILL");
+    await host.start();
     expect(await observe(host, launched)).toMatchObject({ status: 200, body: { answer: "present" } });
   });
 
@@ -283,13 +286,15 @@ describe("the local host", () => {
     const session = host.session();
     const marks = `MOORING_SESSION_ID=${session} MOORING_INSTANCE_ID=z MOORING_GENERATION=${generation}`;
     // The shell becomes a sleep, which never waits for its child.
-    const script = `${marks} sleep 1 & echo $!; exec sleep 300`;
+    const script = `${marks} sleep 300 & echo $!; exec sleep 300`;
     const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "ignore"] });
     closing.push(async () => parent.kill("SIGKILL"));
     const [chunk] = (await once(parent.stdout, "data")) as [Buffer];
     const pid = Number(String(chunk));
     const aim = { session, sandbox: `${session}-g${generation}`, instance: "z", secret: "" };
     await expect.poll(async () => pidsOf(await observe(host, aim))).toEqual([pid]);
+    await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, "latin1")).toBe("sleep\n");
+    process.kill(pid, "SIGKILL");
     await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "latin1")).toContain(") Z ");
     expect(await observe(host, aim)).toMatchObject({ body: { answer: "absent" } });
   });

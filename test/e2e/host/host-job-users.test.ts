@@ -9,7 +9,7 @@ import type { Generation, SessionId } from "../../../src/domain/state/ids.ts";
 import { isolatedSandboxId } from "../../../src/domain/state/ids.ts";
 import { personIn } from "../../../wrapper/host/processes/job-users.ts";
 import { LiveSession } from "../../support/live-session.ts";
-import { isAlive, pidsRunning, pidsWith } from "../../support/processes.ts";
+import { isAlive, isOrphan, pidsRunning, pidsWith } from "../../support/processes.ts";
 import { RunningHost } from "../../support/running-host.ts";
 import { caller } from "../../support/session-rig.ts";
 import { systemIds } from "../../support/system-runtime.ts";
@@ -145,7 +145,7 @@ describe.runIf(isRoot)("each sandbox has a user of its own", () => {
     const hidden = uniqueSleep();
     const { generation } = await live.view();
     await live.run("hides", `(env -i setsid sh -c "${hidden} & exit" &) ; until [ -e hid ]; do sleep 0.05; done`);
-    await until("it hides", () => pidsRunning(hidden).length === 1);
+    await until("it hides", () => isOrphan(hidden));
     await live.run("go", "touch hid");
     await until("its job has ended", async () => (await live.job("hides")).ended_at !== null);
     await running.kill("SIGKILL");

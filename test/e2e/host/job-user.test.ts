@@ -20,7 +20,7 @@ import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { bootstrapOrderOf, bootstrapReply, type WorkspaceOrder } from "../../../src/protocol/sandbox/workspace.ts";
 import type { WrapperBoot } from "../../../src/protocol/sandbox/wrapper.ts";
 import { makeRepository } from "../../support/git-repository.ts";
-import { pidsRunning } from "../../support/processes.ts";
+import { isOrphan, pidsRunning } from "../../support/processes.ts";
 import { until } from "../../support/until.ts";
 import {
   bootDocument,
@@ -37,7 +37,8 @@ afterEach(disposeInstances);
 afterAll(removeDirectories);
 
 const isRoot = process.getuid?.() === 0;
-let uid = 61_000 + (process.pid % 1_000) * 30;
+/** Of this run of the file alone. Tests of other files have users below 100 000 and from 200 000 on. */
+let uid = 100_000 + (process.pid % 3_000) * 30;
 
 /** Its user is nobody else's: whatever runs as it is ended with its instance. */
 async function started(changes: Partial<WrapperBoot> = {}): Promise<Instance> {
@@ -217,7 +218,7 @@ describe.runIf(isRoot)("nothing of that user is left", () => {
       const instance = await started();
       const hidden = uniqueSleep();
       await instance.start({ id: "hides", command: `${hiding(hidden)}; echo up; sleep 300` });
-      await until("it hides", () => pidsRunning(hidden).length === 1);
+      await until("it hides", () => isOrphan(hidden));
       // Its job ends, and nothing connects what it hid to us any more but its user.
       await instance.call("DELETE", "/jobs/hides?as=cancelled");
       await instance.ended("hides");

@@ -14,8 +14,8 @@ let tenant: Record<string, string>;
 let operator: Record<string, string>;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "mooring-cli-test-"));
-  // A test waits for the end of a lease.
-  const short = { LEASE_TTL_SECONDS: "8", OBSERVE_TIMEOUT_SECONDS: "2" };
+  // One test waits for the end of a lease. The others must not lose theirs on a machine that stands still for a while.
+  const short = { LEASE_TTL_SECONDS: "40" };
   world = await temporaryStack({ faults: true, vars: { ...calmVars, ...short } });
   tenant = { MOORING_URL: world.stack.url, MOORING_KEY: await world.stack.apiKey("cli") };
   operator = { MOORING_URL: world.stack.url, MOORING_ADMIN_TOKEN: world.stack.secrets.ADMIN_TOKEN };
@@ -149,7 +149,7 @@ it("a lost session: attention says since when and names the command, which asks 
 
 it(
   "a teardown without an end: resolve shows it and asks, and an operator's word is kept apart from proof in the ledger [PEO-1] [PEO-3] [PEO-4]",
-  { timeout: 300_000 },
+  { timeout: 600_000 },
   async () => {
     const id = await unendedSession();
     const give = ["resolve", id, "--action", "assert_absent", "--reason", "the machine was wiped"];
@@ -167,7 +167,7 @@ it(
     // Refused until its lease has certainly expired. The refusal says when, and the same command works then.
     const early = await cli([...give, "-y"], operator);
     expect(early).toMatchObject({ code: 6, err: expect.stringContaining("It can be tried again at") });
-    await until("its lease has expired", async () => (await cli([...give, "-y"], operator)).code === 0, 180_000);
+    await until("its lease has expired", async () => (await cli([...give, "-y"], operator)).code === 0, 300_000);
     const apart = async () => /[1-9]\d* on a word alone/.test((await cli(["fleet"], operator)).out);
     await until("the fleet's figures have it", apart);
     expect((await cli(["fleet"], operator)).out).toMatch(/ledger +balanced/);

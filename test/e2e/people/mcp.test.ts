@@ -56,9 +56,12 @@ it("an agent creates a session, works in it and ends it with a receipt; nothing 
   expect(ran.json["output_tail"]).toContain("42");
 
   const long = await call(client, "run_command", { session_id, command: "echo begun; sleep 600", wait_seconds: 1 });
-  expect(long.json).toMatchObject({ state: "running", says: expect.stringContaining("read_job") });
-  const read = await call(client, "read_job", { session_id, job_id: long.json["id"], wait_seconds: 0 });
-  expect(read.json["output_tail"]).toBe("begun\n");
+  expect(long.json).toMatchObject({ says: expect.stringContaining("read_job") });
+  const read = await until("it has begun", async () => {
+    const { json } = await call(client, "read_job", { session_id, job_id: long.json["id"], wait_seconds: 0 });
+    return json["output_tail"] === "begun\n" ? json : null;
+  });
+  expect(read).toMatchObject({ state: "running" });
   expect((await call(client, "cancel_job", { session_id, job_id: long.json["id"] })).isError).toBe(false);
 
   const why = await call(client, "explain_session", { session_id });

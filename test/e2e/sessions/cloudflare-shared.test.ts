@@ -113,6 +113,7 @@ it("two sessions are members of one container, work, end one by one, each with i
   for (const [index, session] of sessions.entries()) {
     const created = await session.create(ids[index]!, caller, { isolation: "shared" }, null, 30_000);
     expect(created).toMatchObject({ ok: true });
+    await until("it runs", async () => (await view(session)).status === "running");
   }
   const views = await Promise.all(sessions.map(view));
   expect(views.map(({ status }) => status)).toEqual(["running", "running"]);

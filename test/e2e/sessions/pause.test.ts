@@ -49,7 +49,7 @@ const processesOf = async (id: string): Promise<number> =>
 
 it(
   "ten rounds of pause and resume keep a thousand files of mixed sizes, odd names, links and modes [DEL-11]",
-  { timeout: 300_000 },
+  { timeout: 900_000 },
   async () => {
     let view = await running();
     makeTree(workspaceOf(view), new SeededRandom(4), 1_000);

@@ -186,7 +186,7 @@ it("by host name: an origin of its own, whose cookies stay at that host; nothing
 it("a signed address opens its port until its end and nothing else; a browser's token moves into a cookie [TRA-12]", async () => {
   const { id, port, host, at } = await withServer();
   const other = await withServer();
-  const { url, token, public: isPublic } = await shared(id, { port, ttl_seconds: 60 });
+  const { url, token, public: isPublic } = await shared(id, { port, ttl_seconds: 3_600 });
   expect([url, isPublic]).toEqual([`http://${host}/?mooring_token=${token}`, false]);
   const moved = await send(`/count?x=1&mooring_token=${token}`, { host });
   expect([moved.statusCode, moved.headers.location]).toEqual([302, "/count?x=1"]);
@@ -210,7 +210,7 @@ it("a signed address opens its port until its end and nothing else; a browser's 
   expect(brief.token).toBeNull();
   const briefHost = new URL(brief.url).host;
   await until("its end", async () => ((await send("/count", { host: briefHost })).statusCode === 401 ? true : null));
-  const open = await shared(id, { port, ttl_seconds: 60, public: true });
+  const open = await shared(id, { port, ttl_seconds: 3_600, public: true });
   const openHost = new URL(open.url).host;
   expect((await send("/count", { host: openHost })).statusCode).toBe(200);
   const forged = openHost.replace(/^\d+/, "22");

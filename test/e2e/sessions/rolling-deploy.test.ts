@@ -118,7 +118,7 @@ describe("an older wrapper under lease", () => {
 
   it("cannot be given a workspace to prepare, and the session says so instead of running without it", async () => {
     host = await RunningHost.start({ arguments: ["--wrapper", older] });
-    session = new LiveSession(host, { provisionMs: 8_000, launchCallMs: 3_000, readyWaitMs: 3_000 });
+    session = new LiveSession(host);
     const live = session;
     await live.create({ workspace: { setup: ["true"] } });
     await until("it has failed", async () => (await live.view()).status === "failed");

@@ -48,7 +48,7 @@ it("a job that ignores SIGTERM and forks into a session of its own is ended whol
   const id = await running();
   const stubborn =
     "trap '' TERM; setsid sh -c \"trap '' TERM; while :; do sleep 1; done\" & echo up; while :; do sleep 1; done";
-  const job = await api.run(id, { command: stubborn, timeout_seconds: 2 });
+  const job = await api.run(id, { command: stubborn, timeout_seconds: 15 });
   const view = await ended(id, job.id);
   expect(view).toMatchObject({ state: "timed_out", output_tail: "up\n" });
   // The session lives on, with its guardian and wrapper alone.
@@ -64,7 +64,7 @@ it("a job that ignores SIGTERM and forks into a session of its own is ended whol
 
 it("a job that writes 100 MB stalls nothing, and its output is counted to the byte [FEN-9]", async () => {
   const id = await running();
-  const flood = await api.run(id, { command: "head -c 100000000 /dev/zero | tr '\\0' 'x'", timeout_seconds: 60 });
+  const flood = await api.run(id, { command: "head -c 100000000 /dev/zero | tr '\\0' 'x'", timeout_seconds: 600 });
   const small = await api.run(id, { command: "echo still here" });
   expect(await ended(id, small.id)).toMatchObject({ state: "succeeded", output_tail: "still here\n" });
   const view = await ended(id, flood.id);

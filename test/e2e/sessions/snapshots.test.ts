@@ -119,7 +119,7 @@ describe("E2B's own SDK", () => {
   it("forks a sandbox, and hears of one that is gone [TRA-13] [TRA-15]", async () => {
     const sandbox = await Sandbox.create("base", options);
     await sandbox.files.write("state.txt", "before");
-    const forks = await sandbox.fork({ count: 2, timeoutMs: 60_000 });
+    const forks = await sandbox.fork({ count: 2, timeoutMs: 600_000 });
     const made = forks.filter((each) => each instanceof Sandbox);
     expect(made).toHaveLength(2);
     await made[0]?.files.write("state.txt", "changed");

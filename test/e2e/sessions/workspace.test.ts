@@ -1,4 +1,6 @@
 /** A workspace through the whole stack: HTTP, workerd, the local host, real git and shells. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Api } from "../../../scripts/stack/api.ts";
 import type { CreateSession, SessionView } from "../../../src/protocol/resources/session/sessions.ts";
@@ -16,8 +18,8 @@ beforeAll(async () => {
   const vars = {
     ...calmVars,
     WORKSPACE_GIT_SCHEMES: "https,file",
-    WORKSPACE_STEP_SECONDS: "10",
-    LEASE_TTL_SECONDS: "60",
+    // One test waits for it.
+    WORKSPACE_STEP_SECONDS: "30",
   };
   world = await temporaryStack({ vars });
   key = await world.stack.apiKey("e2e");
@@ -33,11 +35,15 @@ const git = (): NonNullable<CreateSession["workspace"]>["git"] => ({
   ref: "v1",
 });
 
-const becomes = (id: string, status: SessionView["status"]): Promise<SessionView> =>
-  until(`session ${id} is ${status}`, async () => {
-    const view = await api.session(id);
-    return view.status === status ? view : null;
-  });
+const becomes = (id: string, status: SessionView["status"], withinMs = 90_000): Promise<SessionView> =>
+  until(
+    `session ${id} is ${status}`,
+    async () => {
+      const view = await api.session(id);
+      return view.status === status ? view : null;
+    },
+    withinMs,
+  );
 
 async function output(id: string, command: string): Promise<string> {
   const job = await api.run(id, { command });
@@ -52,7 +58,7 @@ const residueOf = async (id: string): Promise<number> =>
   (await world.stack.residue()).filter((each) => each.session_id === id).length;
 
 it("a repository is there before the first job, also through a restart of the controller in the middle [API-9] [LEA-7]", async () => {
-  const setup = ["echo building; for i in 1 2 3; do sleep 1; done; cp README built.txt", "cat built.txt"];
+  const setup = ["echo building; until [ -e go ]; do sleep 0.1; done; cp README built.txt", "cat built.txt"];
   const { id } = await api.create({ idle_timeout_seconds: null, workspace: { git: git(), setup } });
   const preparing = await until("a step runs", async () => {
     const view = await api.session(id);
@@ -61,6 +67,9 @@ it("a repository is there before the first job, also through a restart of the co
   expect(preparing).toMatchObject({ status: "provisioning", workspace: { state: "preparing" } });
   const job = await api.run(id, { command: "cat built.txt" });
   await world.stack.worker?.stop();
+  // The step ends while no controller is there.
+  const sandbox = join(world.order.stateDirectory, "host", "sandboxes", `${id}-g${preparing.generation}`);
+  writeFileSync(join(sandbox, "workspace", "go"), "");
   await world.stack.startWorker();
   const running = await becomes(id, "running");
   expect(running.generation).toBe(preparing.generation);
@@ -81,25 +90,29 @@ it("a repository is there before the first job, also through a restart of the co
   await becomes(id, "terminated");
 });
 
-it("a step that fails, and one that hangs, end the session as failed with the step, its end and its words", async () => {
-  const failing = {
-    setup: ['echo "token is $TOKEN"; echo so it goes >&2; exit 7'],
-    env: { TOKEN: "very-secret-token" },
-  };
-  const failed = await api.create({ workspace: { git: git(), ...failing } });
-  const ended = await becomes(failed.id, "failed");
-  expect(ended.failure).toMatch(/step "setup 1" \(2 of 2\) ended with exit code 7.*so it goes/s);
-  expect(ended.workspace?.steps[1]).toMatchObject({
-    state: "failed",
-    exit_code: 7,
-    last_output: "token is [secret]\nso it goes\n",
-  });
-  expect(ended.teardown?.verified_absent_at).not.toBeNull();
+it(
+  "a step that fails, and one that hangs, end the session as failed with the step, its end and its words",
+  { timeout: 600_000 },
+  async () => {
+    const failing = {
+      setup: ['echo "token is $TOKEN"; echo so it goes >&2; exit 7'],
+      env: { TOKEN: "very-secret-token" },
+    };
+    const failed = await api.create({ workspace: { git: git(), ...failing } });
+    const ended = await becomes(failed.id, "failed");
+    expect(ended.failure).toMatch(/step "setup 1" \(2 of 2\) ended with exit code 7.*so it goes/s);
+    expect(ended.workspace?.steps[1]).toMatchObject({
+      state: "failed",
+      exit_code: 7,
+      last_output: "token is [secret]\nso it goes\n",
+    });
+    expect(ended.teardown?.verified_absent_at).not.toBeNull();
 
-  const hanging = await api.create({ workspace: { setup: ["trap '' TERM; setsid sleep 4323.5 & sleep 4323.5"] } });
-  expect((await becomes(hanging.id, "failed")).failure).toContain("ran into its time limit");
-  expect([await residueOf(failed.id), await residueOf(hanging.id)]).toEqual([0, 0]);
-});
+    const hanging = await api.create({ workspace: { setup: ["trap '' TERM; setsid sleep 4323.5 & sleep 4323.5"] } });
+    expect((await becomes(hanging.id, "failed", 200_000)).failure).toContain("ran into its time limit");
+    expect([await residueOf(failed.id), await residueOf(hanging.id)]).toEqual([0, 0]);
+  },
+);
 
 it("what cannot be fetched safely is refused before anything is made", async () => {
   const urls = [
