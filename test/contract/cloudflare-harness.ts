@@ -18,7 +18,7 @@ import { isAlive, pidsRunning, pidsWith } from "../support/processes.ts";
 import { systemClock, systemIds } from "../support/system-runtime.ts";
 import { DisturbedBucket } from "./disturbed-bucket.ts";
 import { takeItsPlace } from "./impostor.ts";
-import { shellJobs } from "./shell-jobs.ts";
+import { hidingCommand, shellJobs } from "./shell-jobs.ts";
 import { spoilIn } from "./spoiled-archive.ts";
 import type { ForeignMarks, Power, ProviderHarness, ProviderWorld, WorldPowers } from "./provider-harness.ts";
 import { insideThisMachine } from "./inside-this-machine.ts";
@@ -95,7 +95,7 @@ export class CloudflareWorld implements ProviderWorld {
       },
       ...(mayMount ? this.#rootPowers() : {}),
       hidingInShared: {
-        command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
+        command: hidingCommand(`sleep ${this.#hidingFor}`),
         count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
       },
       restart: async (until) => {

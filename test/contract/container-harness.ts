@@ -16,7 +16,7 @@ import { systemClock, systemIds } from "../support/system-runtime.ts";
 import { DisturbedBucket } from "./disturbed-bucket.ts";
 import { takeItsPlace } from "./impostor.ts";
 import type { ProviderHarness, ProviderWorld, WorldPowers } from "./provider-harness.ts";
-import { shellJobs } from "./shell-jobs.ts";
+import { hidingCommand, shellJobs } from "./shell-jobs.ts";
 import { spoilIn } from "./spoiled-archive.ts";
 
 const resetMs = 1_000;
@@ -56,7 +56,7 @@ class ContainerWorld implements ProviderWorld {
       },
       webSockets: true,
       hiding: {
-        command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
+        command: hidingCommand(`sleep ${this.#hidingFor}`),
         count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
       },
       disturb: async (call, fault) => {

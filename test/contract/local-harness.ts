@@ -13,7 +13,7 @@ import { RunningHost } from "../support/running-host.ts";
 import { systemClock, systemIds, testControlPlane } from "../support/system-runtime.ts";
 import { upgradingFetch } from "../support/upgrading-fetch.ts";
 import { takeItsPlace } from "./impostor.ts";
-import { shellJobs } from "./shell-jobs.ts";
+import { hidingCommand, shellJobs } from "./shell-jobs.ts";
 import type {
   ContractRepository,
   FaultKind,
@@ -78,7 +78,7 @@ class LocalWorld implements ProviderWorld {
       fetch: (input, init) => this.#fetch(input, init),
     });
     const hiding = {
-      command: `(env -i setsid sh -c "sleep ${this.#hidingFor} & exit" &) ; sleep 0.3; echo hidden; sleep 300`,
+      command: hidingCommand(`sleep ${this.#hidingFor}`),
       count: async () => pidsRunning(`sleep ${this.#hidingFor}`).length,
     };
     this.can = {

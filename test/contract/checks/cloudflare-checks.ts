@@ -11,7 +11,7 @@ import { noInstance } from "../../support/cloudflare/stand-in-platform.ts";
 import { isAlive, pidsWith } from "../../support/processes.ts";
 import { type CloudflareCheck, type CloudflareWorld, wrapperOf } from "../cloudflare-harness.ts";
 import { cloudflareSharedChecks } from "./cloudflare-shared-checks.ts";
-import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
+import { assertAnswer, assertFailed, bound, ContractSession, lateMs, power, valueOf } from "../contract-session.ts";
 
 export const cloudflareChecks: readonly CloudflareCheck[] = [
   { name: "a container that denies to run while somebody answers in it is unknown, not absent [PHY-7]", run: denies },
@@ -89,7 +89,7 @@ async function frozenEnds(world: CloudflareWorld): Promise<void> {
   await session.launched();
   containerOf(session).mischief.frozen = true;
   valueOf(await session.stop(500), "stop");
-  await session.becomesAbsent(1_000);
+  await session.becomesAbsent(lateMs);
   assert.deepEqual(containerOf(session).pids(), []);
 }
 
@@ -100,7 +100,7 @@ async function destroyHangs(world: CloudflareWorld): Promise<void> {
   // In no time of its own: what is frozen ends by its container alone.
   containerOf(session).mischief.frozen = true;
   valueOf(await session.stop(500), "stop");
-  await session.becomesAbsent(1_000);
+  await session.becomesAbsent(lateMs);
 }
 
 async function indestructible(world: CloudflareWorld): Promise<void> {
@@ -254,7 +254,7 @@ async function bothKilled(world: CloudflareWorld): Promise<void> {
   // The job is left, and with it the container, until somebody stops it: it is seen.
   assertAnswer(await session.observe(), "present");
   valueOf(await session.stop(500), "stop");
-  await session.becomesAbsent(1_000);
+  await session.becomesAbsent(lateMs);
   assert.ok(!isAlive(wrapper) && containerOf(session).pids().length === 0);
 }
 
@@ -293,7 +293,7 @@ async function large(world: CloudflareWorld): Promise<void> {
   const run = async (of: ContractSession, id: string, command: string): Promise<string> => {
     const job = await of.startJob(id, command);
     const look = async () => valueOf(await of.wrapper().job(job, 4_096, bound()), "job");
-    const ended = await of.becomes(id, look, ({ state }) => state !== "running", 30_000);
+    const ended = await of.becomes(id, look, ({ state }) => state !== "running");
     assert.equal(ended.state, "succeeded", atob(ended.tail_base64));
     return atob(ended.tail_base64);
   };
@@ -304,11 +304,11 @@ async function large(world: CloudflareWorld): Promise<void> {
     "head -c 20000000 /dev/urandom > big; mkdir -p 'a b/ü'; echo x > 'a b/ü/file'; chmod 750 'a b'; ln -s ../big 'a b/link'",
   );
   const before = await run(session, "sums", sums);
-  valueOf(await world.provider.snapshots!.save(session.target(), "s1", bound(30_000)), "save");
+  valueOf(await world.provider.snapshots!.save(session.target(), "s1", bound()), "save");
   valueOf(await session.retire(), "retire");
   valueOf(await session.stop(), "stop");
   const next = session.successor();
-  valueOf(await next.launch({ restore: "s1" }, 30_000), "a launch that restores");
+  valueOf(await next.launch({ restore: "s1" }), "a launch that restores");
   valueOf(await next.renew(), "renew");
   assert.equal(await run(next, "again", sums), before);
 }

@@ -170,6 +170,7 @@ async function hidAndAlone(world: CloudflareWorld): Promise<void> {
   const printed = async () => valueOf(await one.wrapper().job(id, 64, bound()), "job").tail_base64;
   await one.becomes("hidden", printed, (tail) => atob(tail) === "hidden\n");
   const marked = pidsWith(`${markers.instance}=${one.order.instanceId}`);
+  await one.becomes("what hides", count, (found) => found === 1);
   // At once, so that none of them sees another go and cleans up.
   for (const pid of marked) process.kill(pid, "SIGSTOP");
   for (const pid of marked) process.kill(pid, "SIGKILL");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Generation, InstanceId } from "../../../src/domain/state/ids.ts";
-import { assertAnswer, assertFailed, bound, ContractSession, power, valueOf } from "../contract-session.ts";
+import { assertAnswer, assertFailed, bound, ContractSession, overtaken, power, valueOf } from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
 export const launchChecks: readonly ProviderCheck[] = [
@@ -108,13 +108,16 @@ async function retireCovers(world: ProviderWorld): Promise<void> {
 }
 
 async function launchOvertaken(world: ProviderWorld): Promise<void> {
-  const session = new ContractSession(world);
   // Late enough for the retirement to come first on a busy machine.
-  await power(world, "disturb")("launch", { lateByMs: 4_000 });
-  const launching = world.provider.launch(session.order, bound());
-  await world.wait(100);
-  valueOf(await session.retire(), "retire");
-  await world.settle(launching);
+  const lateByMs = 4_000;
+  const session = await overtaken(world, lateByMs, async () => {
+    const value = new ContractSession(world);
+    await power(world, "disturb")("launch", { lateByMs });
+    const late = world.provider.launch(value.order, bound());
+    await world.wait(100);
+    valueOf(await value.retire(), "retire");
+    return { late, value };
+  });
   await world.wait(1_000);
   assertAnswer(await session.observe(), "absent");
 }

@@ -9,7 +9,16 @@ import {
 } from "../../../src/domain/state/ids.ts";
 import type { Observation } from "../../../src/domain/state/observation.ts";
 import type { Containers, LaunchOrder } from "../../../src/sandbox/agent-sandbox.ts";
-import { assertAnswer, assertFailed, bound, ContractSession, lateMs, power, valueOf } from "../contract-session.ts";
+import {
+  assertAnswer,
+  assertFailed,
+  bound,
+  ContractSession,
+  lateMs,
+  overtaken,
+  power,
+  valueOf,
+} from "../contract-session.ts";
 import type { ProviderCheck, ProviderWorld } from "../provider-harness.ts";
 
 export const sharedChecks: readonly ProviderCheck[] = [
@@ -351,12 +360,16 @@ async function landLate(world: ProviderWorld): Promise<void> {
   const container = new SharedContainer(world);
   const sibling = await container.held();
   const disturb = power(world, "disturb");
-  const gone = container.member();
   // Late enough for the retirement to come first on a busy machine.
-  await disturb("launch", { lateByMs: 4_000 });
-  const late = gone.launch();
-  valueOf(await gone.retire(), "retire");
-  assert.ok(!(await late).ok, "a retired member was launched");
+  const lateByMs = 4_000;
+  const { gone, launch } = await overtaken(world, lateByMs, async () => {
+    const member = container.member();
+    await disturb("launch", { lateByMs });
+    const late = world.provider.launch(member.order, bound());
+    valueOf(await member.retire(), "retire");
+    return { late, value: { gone: member, launch: late } };
+  });
+  assert.ok(!(await launch).ok, "a retired member was launched");
   assertAnswer(await gone.observe(), "absent");
   const old = await container.held();
   valueOf(await old.retire(), "retire");
