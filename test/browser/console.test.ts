@@ -203,12 +203,12 @@ describe.skipIf(browserMissing !== null)("the console", () => {
   it("makes no call while it is hidden, for a day, and at most one a second while it is seen [PEO-2]", async () => {
     for (const path of ["", "/sessions", "/fleet", `/sessions/${scene.running.id}`]) {
       const visited = await enter("operator");
-      const { page, calls } = visited;
+      const { page, calls, atRest } = visited;
       await page.clock.install();
       await open(visited, path);
       const before = calls.length;
       for (let second = 0; second < 60; second += 1) await page.clock.runFor(1_000);
-      await page.waitForLoadState("networkidle", { timeout: 30_000 }).catch(() => {});
+      await atRest();
       expect(calls.length - before, `${path}, seen for a minute`).toBeLessThanOrEqual(60);
       await show(page, "hidden");
       const hidden = calls.length;
@@ -224,13 +224,12 @@ describe.skipIf(browserMissing !== null)("the console", () => {
 
   it("makes no call on any page that is hidden for a day [PEO-2]", async () => {
     const visited = await enter("both");
-    const { page, calls } = visited;
+    const { page, calls, atRest } = visited;
     await page.clock.install();
     const inside = ["terminal", "files", "ports"].map((tab) => `/sessions/${scene.running.id}?tab=${tab}`);
     for (const path of [...Object.values(views()), ...inside]) {
       await open(visited, path);
-      // A stream of events never comes to rest.
-      await page.waitForLoadState("networkidle", { timeout: 1_500 }).catch(() => {});
+      await atRest();
       await show(page, "hidden");
       const hidden = calls.length;
       for (let hour = 0; hour < 24; hour += 1) await page.clock.fastForward(3_600_000);

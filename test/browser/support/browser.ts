@@ -1,6 +1,7 @@
 /** Debian's Chromium, headless, as a reader of the console would use it; and everything such a reader would notice going wrong. */
 import { existsSync } from "node:fs";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type Page, type Request } from "playwright-core";
+import { until } from "../../support/until.ts";
 
 const executable = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
@@ -38,6 +39,8 @@ export interface Visit {
   readonly faults: string[];
   /** Paths of the API that the page asked, in order. */
   readonly calls: string[];
+  /** Until the page waits for no answer but those of streams, which never end by themselves. */
+  readonly atRest: () => Promise<void>;
   close(): Promise<void>;
 }
 
@@ -58,6 +61,25 @@ export async function visit(
       faults.push(`${message.type()}: ${message.text()}`);
   });
   page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
+  const pending = new Set<Request>();
+  page.on("request", (request) => void pending.add(request));
+  page.on("requestfinished", (request) => void pending.delete(request));
+  page.on("requestfailed", (request) => void pending.delete(request));
+  page.on("response", (response) => {
+    if (/event-stream/.test(response.headers()["content-type"] ?? "")) pending.delete(response.request());
+  });
+  // What another document asked is nothing to this one.
+  page.on("framenavigated", () => pending.clear());
+  const atRest = async (): Promise<void> => {
+    // The page has had its turn since the last answer when it says so itself, twice.
+    for (let quiet = 0; quiet < 2; quiet = pending.size === 0 ? quiet + 1 : 0) {
+      await until(
+        `no answer is waited for: ${[...pending].map((request) => request.url()).join(", ")}`,
+        () => pending.size === 0,
+      );
+      await page.evaluate("0");
+    }
+  };
   page.on("request", (request) => {
     const asked = new URL(request.url());
     if (asked.protocol === "data:" || asked.protocol === "blob:") return;
@@ -70,7 +92,7 @@ export async function visit(
       console.error("refused by the policy: " + [event.violatedDirective, event.blockedURI, event.sample].join(" "));
     });`,
   });
-  return { page, faults, calls, close: () => context.close() };
+  return { page, faults, calls, atRest, close: () => context.close() };
 }
 
 /** Signs in as a person would. */
