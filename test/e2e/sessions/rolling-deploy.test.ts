@@ -118,10 +118,11 @@ describe("an older wrapper under lease", () => {
 
   it("cannot be given a workspace to prepare, and the session says so instead of running without it", async () => {
     host = await RunningHost.start({ arguments: ["--wrapper", older] });
-    session = new LiveSession(host);
+    // It tries until it has to be provisioned, and tells then what was wrong last.
+    session = new LiveSession(host, { provisionMs: 30_000, launchCallMs: 15_000, readyWaitMs: 15_000 });
     const live = session;
     await live.create({ workspace: { setup: ["true"] } });
-    await until("it has failed", async () => (await live.view()).status === "failed");
+    await until("it has failed", async () => (await live.view()).status === "failed", 180_000);
     expect((await live.view()).failure).toContain("cannot prepare a workspace");
     expect(pidsWith(`MOORING_SESSION_ID=${live.id}`)).toEqual([]);
   });
