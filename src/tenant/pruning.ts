@@ -9,7 +9,7 @@ import type { Sql } from "../storage/sql.ts";
 import { readNamed, writeNamed } from "./named-values.ts";
 import { pruneRegistry } from "./apply-report.ts";
 import { pruneDeliveries } from "./webhooks/delivery-rows.ts";
-import { forgetQuietSessions } from "./webhooks/session-news.ts";
+import { forgetQuietSessions } from "./webhooks/webhook-sessions.ts";
 
 /** Receipts and watermarks live for weeks: a day more or less does not matter. */
 const everyMs = 86_400_000;

@@ -28,7 +28,7 @@ import { earliestSnapshotLook } from "./snapshots/snapshot-rows.ts";
 import { TenantSnapshots } from "./snapshots/tenant-snapshots.ts";
 import { TenantRows } from "./tenant-rows.ts";
 import { noUsage, readUsage, type TenantUsage } from "./usage.ts";
-import { noteReport } from "./webhooks/session-news.ts";
+import { noteReport } from "./webhooks/webhook-sessions.ts";
 
 export class TenantCore {
   readonly quota: TenantQuota;

@@ -11,7 +11,7 @@ import type { Observation } from "../state/observation.ts";
 import type { TerminateReason } from "../state/reasons.ts";
 import type { RestoreProof, SnapshotRef } from "../state/session.ts";
 import type { DeniedHost, SessionNetwork } from "../state/network.ts";
-import type { Asker } from "../state/asker.ts";
+import type { Asker } from "../state/requester.ts";
 import type { StepReport } from "../state/workspace.ts";
 
 export interface OpeningFailure {

@@ -5,7 +5,7 @@
 import type { AttemptId, ContainerId, Generation, InstanceId, SandboxId } from "./ids.ts";
 import type { Observation } from "./observation.ts";
 import type { ProviderName } from "./provider-names.ts";
-import type { Asker } from "./asker.ts";
+import type { Asker } from "./requester.ts";
 import type { StopReason, TerminateReason } from "./reasons.ts";
 import type { Limits, Provision } from "./session.ts";
 

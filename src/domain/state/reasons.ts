@@ -2,7 +2,7 @@
  * Why a session ends, and why a lease is stopped. Each reason is one row here: schemas, words and clocks derive from it.
  * Two places do not follow by themselves, on purpose: the oracle of the simulation and `recordVersion`. CONTRIBUTING.md says when.
  */
-import type { Asker } from "./asker.ts";
+import type { Asker } from "./requester.ts";
 
 export interface TerminateReasonRow {
   /** Who asked for the end when nobody was named. */

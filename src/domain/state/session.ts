@@ -2,7 +2,7 @@
 import type { Profile } from "./profile.ts";
 import type { RestoreProgress } from "./failure.ts";
 import type { AttemptId, ContainerId, Generation, SessionId, TenantId } from "./ids.ts";
-import type { Asker } from "./asker.ts";
+import type { Asker } from "./requester.ts";
 import type { Candidate, Closed, OpenLease, Stopping } from "./lease.ts";
 import type { ProviderName } from "./provider-names.ts";
 import type { TerminateReason } from "./reasons.ts";

@@ -1,6 +1,6 @@
 /** Kinds of value that the stored forms of a session and of a lease share. */
 import { z } from "zod";
-import type { Asker } from "../../domain/state/asker.ts";
+import type { Asker } from "../../domain/state/requester.ts";
 import type { AttemptId, ContainerId, Generation, InstanceId, SandboxId } from "../../domain/state/ids.ts";
 import { providerNames } from "../../domain/state/provider-names.ts";
 import { terminateReasonNames } from "../../domain/state/reasons.ts";

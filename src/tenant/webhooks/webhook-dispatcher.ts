@@ -20,7 +20,7 @@ import {
   type PendingSession,
   readSessionLater,
   sessionsToRead,
-} from "./session-news.ts";
+} from "./webhook-sessions.ts";
 import { type PostOutcome, sealContext, type WebhookPorts } from "./webhook-ports.ts";
 import { readWebhook, readWebhooks, type Webhook, writeWebhook } from "./webhook-rows.ts";
 

@@ -1,5 +1,5 @@
 /** The ways a session or its sandbox comes to an end, shared by every event that can cause one. */
-import type { Asker } from "../../state/asker.ts";
+import type { Asker } from "../../state/requester.ts";
 import type { Effect } from "../events.ts";
 import { isOpen } from "../../state/lease.ts";
 import { beginStop } from "./begin-stop.ts";
