@@ -8,7 +8,7 @@
  * - `sleepAfterMs` is the default, moved as little as needed to lie between TTL + stop grace + slip and twice that.
  */
 import { type Refuse, shown, timerVars, type TimerVar, type TimerVarName, wholeNumber } from "./config-vars.ts";
-import { defaultPolicy, type Policy, type ProviderTimers, policyMisfits } from "../domain/rules/policy.ts";
+import { defaultPolicy, type Policy, type ProviderTimers, policyViolations } from "../domain/rules/policy.ts";
 import type { ProviderName } from "../domain/state/provider-names.ts";
 import type { ConfigEnv } from "./env.ts";
 
@@ -22,7 +22,7 @@ export interface ConfigMisfit {
 
 /** The rules between timers that these break, in the words of an operator. */
 export function timerMisfits(policy: Policy, provider: ProviderTimers): readonly ConfigMisfit[] {
-  const broken = policyMisfits(policy, provider).map(({ fields, rule }) => {
+  const broken = policyViolations(policy, provider).map(({ fields, rule }) => {
     const [first, ...others] = fields.map((field) => wordsFor(field, policy));
     const beside = others.length === 0 ? "" : ` with ${others.map((each) => each.text).join(", ")}`;
     return { name: first?.name ?? "policy", message: `${first?.text ?? "policy"}${beside} breaks the rule: ${rule}.` };

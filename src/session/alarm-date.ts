@@ -1,5 +1,5 @@
 /** When the alarm of a session must fire: for its next deadline, for work that is due, or to look again at a record that cannot be used. */
-import { nextDeadline, owes } from "../domain/rules/reconcile.ts";
+import { nextDeadline, hasPendingRegistryCalls } from "../domain/rules/reconcile.ts";
 import type { Policy } from "../domain/rules/policy.ts";
 import type { Session } from "../domain/state/session.ts";
 import type { Mode } from "./record-mode.ts";
@@ -46,7 +46,8 @@ export function alarmDate(
   const newest = session?.newest;
   if (newest?.phase === "launching" && newest.step.type === "acting") due.push(now + launchLookMs);
   // Due already, or without a date: it is under way, or cooling down after it changed nothing.
-  if (session !== null && ((deadline !== null && deadline <= now) || owes(session))) due.push(pendingWork.retryAt(now));
+  if (session !== null && ((deadline !== null && deadline <= now) || hasPendingRegistryCalls(session)))
+    due.push(pendingWork.retryAt(now));
   const pendingAt = pendingWork.dueAt(version);
   if (pendingAt !== null) due.push(Math.max(pendingAt, now + 1));
   if (deleteAsked && mode === "readable") due.push(pendingWork.retryAt(now));

@@ -5,7 +5,7 @@
  * The alarm means "look again", never "do X". Its handler arms the next one before anything else and catches everything:
  * the platform's own retries give up after minutes, silently.
  */
-import { nextDeadline, owes, quietWakeEnds, reconcile } from "../domain/rules/reconcile.ts";
+import { nextDeadline, hasPendingRegistryCalls, quietWakeEnds, reconcile } from "../domain/rules/reconcile.ts";
 import { clockHasGoneBack } from "../domain/machine/lifetime/on-clock-back.ts";
 import { timeRules } from "../domain/machine/lifetime/on-time.ts";
 import { bounded } from "../calls/bounded-call.ts";
@@ -194,7 +194,7 @@ export class SessionEngine implements PendingWork {
       // Reports and waiting jobs do not wait for a renewal.
       if (session === null || mode.type !== "readable" || this.dueAt(version) !== null) return soon;
       const next = nextDeadline(session, this.#ports.policy);
-      if (next !== null && next > now && !owes(session)) return this.#state.alarmAt(session);
+      if (next !== null && next > now && !hasPendingRegistryCalls(session)) return this.#state.alarmAt(session);
       return quietWakeEnds(session, now, this.#ports.policy) ?? soon;
     } catch {
       // Storage cannot be read. The wake will fail and say so; the alarm is set first all the same.

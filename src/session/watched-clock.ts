@@ -6,7 +6,7 @@
  * and a wake its alarm, for that time. So every request, alarm and change also checks the sleeps and ends the overdue ones.
  */
 import { over } from "../calls/bounded-call.ts";
-import { orWholeLength } from "../domain/rules/instants.ts";
+import { orFullLength } from "../domain/rules/instants.ts";
 import type { Clock } from "../runtime/clock-ids-logger.ts";
 
 /** A timer that is late by less than this fires by itself. */
@@ -50,7 +50,7 @@ export class WatchedClock implements Clock {
     const now = this.now();
     let stalled = false;
     for (const sleeper of this.#sleeping) {
-      sleeper.until = orWholeLength(sleeper.until, now, sleeper.ms);
+      sleeper.until = orFullLength(sleeper.until, now, sleeper.ms);
       if (now < sleeper.until + slackMs) continue;
       stalled = true;
       sleeper.end();

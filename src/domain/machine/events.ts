@@ -11,7 +11,7 @@ import type { Observation } from "../state/observation.ts";
 import type { TerminateReason } from "../state/reasons.ts";
 import type { RestoreProof, SnapshotRef } from "../state/session.ts";
 import type { DeniedHost, SessionNetwork } from "../state/network.ts";
-import type { Asker } from "../state/requester.ts";
+import type { Requester } from "../state/requester.ts";
 import type { StepReport } from "../state/workspace.ts";
 
 export interface OpeningFailure {
@@ -42,9 +42,9 @@ export type SessionEvent =
       /** What was asked, by whom; null: the reason's own words say enough. */
       readonly words?: string;
       /** Who asked, for the receipt; absent: the reason says enough. */
-      readonly by?: Asker;
+      readonly by?: Requester;
     }
-  | { readonly type: "pauseRequested"; readonly by?: Asker }
+  | { readonly type: "pauseRequested"; readonly by?: Requester }
   | { readonly type: "resumeRequested"; readonly timeoutMs: number }
   | { readonly type: "rebuildRequested" }
   /** null: without one. */

@@ -4,7 +4,7 @@
  */
 import { isOpen, type Lease } from "../state/lease.ts";
 import type { Policy } from "../rules/policy.ts";
-import { nextDeadline, owes } from "../rules/reconcile.ts";
+import { nextDeadline, hasPendingRegistryCalls } from "../rules/reconcile.ts";
 import { openLeases, type Session } from "../state/session.ts";
 
 /**
@@ -50,7 +50,7 @@ export function stateViolations(session: Session, policy: Policy): readonly stri
   const finished =
     session.desired.type === "terminated" &&
     openLeases(session).length === 0 &&
-    !owes(session) &&
+    !hasPendingRegistryCalls(session) &&
     session.discarded.length === 0;
   // Suspended after a loss: `end_at` runs, so even that has a deadline. Nothing waits for ever without one.
   if (!finished && nextDeadline(session, policy) === null) found.push("I5: an unfinished state without a deadline");

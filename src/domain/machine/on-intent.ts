@@ -6,7 +6,7 @@ import { nextCalls, say } from "../state/next-calls.ts";
 import { backToPaused } from "./lifetime/on-expiry.ts";
 import { budgetIsUsedUp, nanosPerUnit } from "../rules/price.ts";
 import { type Context, ignored, moved, note, type Outcome, rejected } from "./outcome.ts";
-import type { Asker } from "../state/requester.ts";
+import type { Requester } from "../state/requester.ts";
 import type { Desired, Session } from "../state/session.ts";
 import { discard, ownSnapshot, saveUnderWay } from "../rules/saved-files.ts";
 
@@ -110,7 +110,7 @@ export function pause(session: Session, event: EventOf<"pauseRequested">, contex
   );
 }
 
-function pausedBy(by: Asker | undefined, since: number): Desired {
+function pausedBy(by: Requester | undefined, since: number): Desired {
   return { type: "suspended", cause: "pause", since, resumeQueued: false, ...(by === undefined ? {} : { by }) };
 }
 

@@ -90,7 +90,7 @@ export function replaceWhenExpired(session: Session, _event: EventOf<"ghostNeede
 }
 
 /** The same for a resume that waits for the old sandbox: its contents were saved before that one was told to stop. */
-export function makeWayForResume(session: Session, event: EventOf<"ghostNeeded">, context: Context): Outcome {
+export function replaceForResume(session: Session, event: EventOf<"ghostNeeded">, context: Context): Outcome {
   if (session.desired.type !== "suspended" || !session.desired.resumeQueued)
     return ignored("nothing waits for its place");
   const outcome = replaceWhenExpired(session, event, context);

@@ -3,7 +3,7 @@ import { withoutSandbox } from "./stop/ending.ts";
 import { note, type Context, type Moved } from "./outcome.ts";
 import { chargeOf } from "../rules/price.ts";
 import type { StopCause } from "../state/lease.ts";
-import { askerOf, type StopReason } from "../state/reasons.ts";
+import { requesterOf, type StopReason } from "../state/reasons.ts";
 import { endIsUndated, type Session } from "../state/session.ts";
 
 export function settle(outcome: Moved, context: Context, before: Session): Moved {
@@ -47,7 +47,7 @@ function withSetback(outcome: Moved, before: Session): Moved {
 function causeOf({ desired }: Session, reason: StopReason): StopCause {
   switch (desired.type) {
     case "terminated":
-      return { by: desired.by ?? askerOf(desired.reason), terminateReason: desired.reason };
+      return { by: desired.by ?? requesterOf(desired.reason), terminateReason: desired.reason };
     case "suspended":
       return { by: desired.cause === "loss" ? "mooring" : (desired.by ?? "client"), terminateReason: null };
     case "running":

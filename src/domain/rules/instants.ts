@@ -17,7 +17,7 @@ export function orDueNow(at: number, now: number, longestMs: number): number {
 }
 
 /** A deadline: one that this clock cannot have set has its whole length from now on. */
-export function orWholeLength(at: number, now: number, longestMs: number): number {
+export function orFullLength(at: number, now: number, longestMs: number): number {
   return Math.min(at, now + longestMs);
 }
 

@@ -1,6 +1,6 @@
 /**
  * Every number the machine runs on, with the reason for its value. Durations in ms. Injected, so that a test or a
- * var can shorten one; `config.ts` refuses to start when they do not fit together (`policyMisfits` below).
+ * var can shorten one; `config.ts` refuses to start when they do not fit together (`policyViolations` below).
  */
 import { noPrices, type PriceTable } from "./price.ts";
 
@@ -178,7 +178,7 @@ export function measuredMs(enough: boolean, policy: Policy): number {
 }
 
 /** A rule between timers that a set of timers breaks. */
-export interface Misfit {
+export interface PolicyViolation {
   /** The policy fields it is about, the one to change first. */
   readonly fields: readonly (keyof Policy)[];
   readonly rule: string;
@@ -190,8 +190,8 @@ export interface ProviderTimers {
   readonly stopGraceMs: number;
 }
 
-export function policyMisfits(policy: Policy, provider: ProviderTimers): readonly Misfit[] {
-  const rules: readonly (Misfit & { readonly holds: boolean })[] = [
+export function policyViolations(policy: Policy, provider: ProviderTimers): readonly PolicyViolation[] {
+  const rules: readonly (PolicyViolation & { readonly holds: boolean })[] = [
     {
       fields: ["leaseTtlMs", "renewMs", "alarmSlipMs", "observeMs"],
       rule: "lease TTL ≥ 3 × renewal + alarm slip + observe bound",

@@ -4,7 +4,7 @@ import type { Observation } from "../state/observation.ts";
 import type { Policy } from "./policy.ts";
 
 /** Whose absence is to be proven: a lease, or a sandbox that no lease owns any more. */
-export type Absentee = Pick<Stopping, "sandboxId" | "generation" | "provider" | "host">;
+export type ProofSubject = Pick<Stopping, "sandboxId" | "generation" | "provider" | "host">;
 
 export type Verdict =
   | { readonly type: "proven"; readonly at: number }
@@ -16,7 +16,7 @@ export type Verdict =
  * returned or was given up; for a probe, when the retirement was acknowledged).
  */
 export function judgeAbsence(
-  lease: Absentee,
+  lease: ProofSubject,
   retired: Retirement | null,
   looks: readonly Observation[],
   settledAt: number,
@@ -38,12 +38,12 @@ export function judgeAbsence(
   return { type: "proven", at: second.beganAt };
 }
 
-function concerns(lease: Absentee, look: Observation): boolean {
+function concerns(lease: ProofSubject, look: Observation): boolean {
   return look.sandboxId === lease.sandboxId && look.generation === lease.generation;
 }
 
 /** null: the look is believed. */
-function disbelief(lease: Absentee, retired: Retirement, look: Observation, settledAt: number): string | null {
+function disbelief(lease: ProofSubject, retired: Retirement, look: Observation, settledAt: number): string | null {
   if (look.answer !== "absent") return `one look said ${look.answer}: ${look.detail}`;
   if (!concerns(lease, look)) return "a look was at another sandbox or generation";
   if (look.provider !== lease.provider) return `a look was answered by provider ${look.provider}`;

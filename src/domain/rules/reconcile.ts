@@ -146,7 +146,7 @@ export function quietWakeEnds(session: Session, now: number, policy: Policy): nu
 export function eraseAt(session: Session, policy: Policy): number | null {
   const { desired } = session;
   if (desired.type !== "terminated" || desired.endedAt === null || hasOpenNewest(session)) return null;
-  if (session.ghosts.some((ghost) => ghost.assertion === null) || owes(session)) return null;
+  if (session.ghosts.some((ghost) => ghost.assertion === null) || hasPendingRegistryCalls(session)) return null;
   return desired.endedAt + policy.retentionMs;
 }
 
@@ -174,11 +174,15 @@ export function nextDeadline(session: Session, policy: Policy, after = -Infinity
   if (later.length > 0) return Math.min(...later);
   if (due.length > 0 || after !== -Infinity) return null;
   // Giving back has no date: it is simply not done yet. Where anything else has one, it looks at that too.
-  return owes(session) ? (session.desired.type === "terminated" ? session.desired.at : session.createdAt) : null;
+  return hasPendingRegistryCalls(session)
+    ? session.desired.type === "terminated"
+      ? session.desired.at
+      : session.createdAt
+    : null;
 }
 
 /** A reservation is to be given back, or the registry is to be told what became of a snapshot. */
-export function owes(session: Session): boolean {
+export function hasPendingRegistryCalls(session: Session): boolean {
   return session.cancellations.length > 0 || session.taken.length > 0;
 }
 

@@ -77,7 +77,7 @@ export interface Member {
   readonly since: number;
 }
 
-export interface Peopled {
+export interface ContainerWithMembers {
   readonly container: Container;
   readonly members: readonly Member[];
 }
@@ -103,7 +103,7 @@ export function newContainer(id: ContainerId, provider: ProviderName, now: numbe
 
 /** The oldest that may be joined: filling that one lets the others run empty. null: a new one is needed. */
 export function containerFor(
-  all: readonly Peopled[],
+  all: readonly ContainerWithMembers[],
   order: { readonly sessionId: SessionId; readonly provider: ProviderName },
   { maxMembers, policy }: ContainerTerms,
   now: number,

@@ -5,7 +5,7 @@
 import type { AttemptId, ContainerId, Generation, InstanceId, SandboxId } from "./ids.ts";
 import type { Observation } from "./observation.ts";
 import type { ProviderName } from "./provider-names.ts";
-import type { Asker } from "./requester.ts";
+import type { Requester } from "./requester.ts";
 import type { StopReason, TerminateReason } from "./reasons.ts";
 import type { Limits, Provision } from "./session.ts";
 
@@ -204,7 +204,7 @@ export interface Charge {
 }
 
 export interface StopCause {
-  readonly by: Asker;
+  readonly by: Requester;
   /** Why the session ended; null: it did not end, only this sandbox did. */
   readonly terminateReason: TerminateReason | null;
 }

@@ -2,40 +2,40 @@
  * Why a session ends, and why a lease is stopped. Each reason is one row here: schemas, words and clocks derive from it.
  * Two places do not follow by themselves, on purpose: the oracle of the simulation and `recordVersion`. CONTRIBUTING.md says when.
  */
-import type { Asker } from "./requester.ts";
+import type { Requester } from "./requester.ts";
 
 export interface TerminateReasonRow {
   /** Who asked for the end when nobody was named. */
-  readonly asker: Asker;
+  readonly requester: Requester;
   /** The public status once nothing is left: a failure is told apart from an end. */
   readonly endsAs: "terminated" | "failed";
   readonly words: string;
 }
 
 export const terminateReasons = {
-  requested: { endsAs: "terminated", asker: "client", words: "a client asked for it" },
-  idle_timeout: { endsAs: "terminated", asker: "clock:idle", words: "nothing happened for the idle timeout" },
-  timeout: { endsAs: "terminated", asker: "clock:end_at", words: "its end_at passed" },
+  requested: { endsAs: "terminated", requester: "client", words: "a client asked for it" },
+  idle_timeout: { endsAs: "terminated", requester: "clock:idle", words: "nothing happened for the idle timeout" },
+  timeout: { endsAs: "terminated", requester: "clock:end_at", words: "its end_at passed" },
   max_lifetime: {
     endsAs: "terminated",
-    asker: "clock:max_lifetime",
+    requester: "clock:max_lifetime",
     words: "it had a sandbox for its maximum lifetime",
   },
-  budget: { endsAs: "terminated", asker: "clock:budget", words: "its budget, or its tenant's, was used up" },
+  budget: { endsAs: "terminated", requester: "clock:budget", words: "its budget, or its tenant's, was used up" },
   provision_timeout: {
     endsAs: "failed",
-    asker: "clock:provision",
+    requester: "clock:provision",
     words: "no sandbox became ready before the provision deadline",
   },
-  orphaned: { endsAs: "terminated", asker: "mooring", words: "it was found without a record that owns it" },
-  emergency: { endsAs: "terminated", asker: "operator", words: "an emergency cleanup ended it" },
-  operator: { endsAs: "terminated", asker: "operator", words: "an operator ended it" },
+  orphaned: { endsAs: "terminated", requester: "mooring", words: "it was found without a record that owns it" },
+  emergency: { endsAs: "terminated", requester: "operator", words: "an emergency cleanup ended it" },
+  operator: { endsAs: "terminated", requester: "operator", words: "an operator ended it" },
   retention: {
     endsAs: "terminated",
-    asker: "clock:paused_retention",
+    requester: "clock:paused_retention",
     words: "it stayed suspended for the whole retention",
   },
-  failed: { endsAs: "failed", asker: "mooring", words: "it failed" },
+  failed: { endsAs: "failed", requester: "mooring", words: "it failed" },
 } as const satisfies Record<string, TerminateReasonRow>;
 
 export type TerminateReason = keyof typeof terminateReasons;
@@ -43,8 +43,8 @@ export type TerminateReason = keyof typeof terminateReasons;
 export const terminateReasonNames = Object.keys(terminateReasons) as [TerminateReason, ...TerminateReason[]];
 
 /** When nobody was named, the reason tells the kind. */
-export function askerOf(reason: TerminateReason): Asker {
-  return terminateReasons[reason].asker;
+export function requesterOf(reason: TerminateReason): Requester {
+  return terminateReasons[reason].requester;
 }
 
 /** Why one lease is stopped; the session may go on in another. */

@@ -1,5 +1,5 @@
 /**
  * Who asked for an end or a pause: what a receipt says of it. `key:` with the id inside the API key, `clock:` with the name of the
- * clock, or a kind of asker.
+ * clock, or a kind of requester.
  */
-export type Asker = `key:${string}` | `clock:${string}` | "client" | "operator" | "mooring";
+export type Requester = `key:${string}` | `clock:${string}` | "client" | "operator" | "mooring";

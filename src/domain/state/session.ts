@@ -2,7 +2,7 @@
 import type { Profile } from "./profile.ts";
 import type { RestoreProgress } from "./failure.ts";
 import type { AttemptId, ContainerId, Generation, SessionId, TenantId } from "./ids.ts";
-import type { Asker } from "./requester.ts";
+import type { Requester } from "./requester.ts";
 import type { Candidate, Closed, OpenLease, Stopping } from "./lease.ts";
 import type { ProviderName } from "./provider-names.ts";
 import type { TerminateReason } from "./reasons.ts";
@@ -61,7 +61,7 @@ export type Desired =
       readonly since: number;
       readonly resumeQueued: boolean;
       /** Who asked for the pause; absent: nobody was named. */
-      readonly by?: Asker;
+      readonly by?: Requester;
     }
   | {
       readonly type: "terminated";
@@ -72,7 +72,7 @@ export type Desired =
       /** In words, for a failure. */
       readonly failure: string | null;
       /** Who asked; absent: the reason says enough. */
-      readonly by?: Asker;
+      readonly by?: Requester;
     };
 
 /** What the idle clock reads. */

@@ -30,7 +30,7 @@ export function wrapperStanding(spoken: number): WrapperStanding {
 }
 
 /** The version to speak with a controller that names `asked`; null: it names none, as a controller of protocol 1 does. */
-export function spokenWith(asked: number | null): number {
+export function protocolFor(asked: number | null): number {
   const theirs = asked ?? 1;
   return theirs >= oldestWrapperProtocol && theirs < wrapperProtocol ? theirs : wrapperProtocol;
 }

@@ -24,7 +24,7 @@ export const wrapperHeaders = {
 } as const;
 
 export { markers } from "./markers.ts";
-export { spokenWith } from "../../domain/state/wrapper-protocol.ts";
+export { protocolFor } from "../../domain/state/wrapper-protocol.ts";
 
 /** The largest uid. -1 means "leave it as it is" to the kernel, and Node takes no more than this. */
 const userId = z.int().min(1).max(2_147_483_647);

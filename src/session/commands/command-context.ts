@@ -2,7 +2,7 @@
  * What every command needs of one session: finding it for a caller, one way to change it, one way to wait, and the views.
  * Every answer is made from the state after the write; a write that failed is said to have failed.
  */
-import type { Asker } from "../../domain/state/requester.ts";
+import type { Requester } from "../../domain/state/requester.ts";
 import type { SessionEvent } from "../../domain/machine/events.ts";
 import type { Closed } from "../../domain/state/lease.ts";
 import type { Outcome } from "../../domain/machine/outcome.ts";
@@ -160,6 +160,6 @@ export class CommandContext {
 }
 
 /** For the receipt: the API key that asked. */
-export function askedBy({ keyId }: Caller): { readonly by?: Asker } {
+export function requestedBy({ keyId }: Caller): { readonly by?: Requester } {
   return keyId === undefined ? {} : { by: `key:${keyId}` };
 }

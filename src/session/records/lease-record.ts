@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Lease } from "../../domain/state/lease.ts";
 import { stopReasons, type StopReason } from "../../domain/state/reasons.ts";
 import {
-  asker,
+  requester,
   attempt,
   generation,
   instanceId,
@@ -39,7 +39,7 @@ const observation = z.object({
 });
 const retired = z.object({ at: instant, host: z.string(), boot: z.string() });
 const assertion = z.object({ at: instant, by: z.string(), reason: z.string() });
-const cause = z.object({ by: asker, terminateReason: terminateReason.nullable() });
+const cause = z.object({ by: requester, terminateReason: terminateReason.nullable() });
 const charge = z.object({ ms: z.number(), nanosPerSecond: z.number(), nanos: z.number() });
 const receiptFacts = z.object({
   cause,

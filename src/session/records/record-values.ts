@@ -1,6 +1,6 @@
 /** Kinds of value that the stored forms of a session and of a lease share. */
 import { z } from "zod";
-import type { Asker } from "../../domain/state/requester.ts";
+import type { Requester } from "../../domain/state/requester.ts";
 import type { AttemptId, ContainerId, Generation, InstanceId, SandboxId } from "../../domain/state/ids.ts";
 import { providerNames } from "../../domain/state/provider-names.ts";
 import { terminateReasonNames } from "../../domain/state/reasons.ts";
@@ -15,7 +15,7 @@ export const generation = z.custom<Generation>((value) => Number.isSafeInteger(v
 export const instant = z.number();
 export const terminateReason = z.enum(terminateReasonNames);
 export const provider = z.enum(providerNames);
-export const asker = text<Asker>();
+export const requester = text<Requester>();
 export const limits = z.object({
   timeoutMs: z.number(),
   idleTimeoutMs: z.number().nullable(),

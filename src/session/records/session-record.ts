@@ -9,7 +9,7 @@ import { z } from "zod";
 import type { SessionId } from "../../domain/state/ids.ts";
 import { noBudget, type Session } from "../../domain/state/session.ts";
 import {
-  asker,
+  requester,
   attempt,
   container,
   generation,
@@ -152,7 +152,7 @@ export const sessionRecord = z.object({
       cause: z.enum(["pause", "loss"]),
       since: instant,
       resumeQueued: z.boolean(),
-      by: asker.exactOptional(),
+      by: requester.exactOptional(),
     }),
     z.object({
       type: z.literal("terminated"),
@@ -160,7 +160,7 @@ export const sessionRecord = z.object({
       at: instant,
       endedAt: instant.nullable(),
       failure: z.string().nullable(),
-      by: asker.exactOptional(),
+      by: requester.exactOptional(),
     }),
   ]),
   endAt: instant,

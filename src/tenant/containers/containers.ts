@@ -12,7 +12,7 @@ import {
   type Container,
   type ContainerTerms,
   type Member,
-  type Peopled,
+  type ContainerWithMembers,
 } from "../../domain/state/container.ts";
 import { containerId, type ContainerId } from "../../domain/state/ids.ts";
 import type { Policy } from "../../domain/rules/policy.ts";
@@ -23,7 +23,7 @@ import type { OverdueContainer } from "../../fleet/shard/shard-api.ts";
 import { countsChanged, membersOf } from "../quota/reservations.ts";
 
 /** As an operator sees it. */
-export interface ListedContainer extends Peopled {
+export interface ListedContainer extends ContainerWithMembers {
   /** Counts up with each change of its record: what an operator decided on. */
   readonly revision: number;
   /** From when on its end is past its bound; null: it is not being ended, or is asserted gone. */
@@ -55,7 +55,7 @@ export function containerById(sql: Sql, id: ContainerId, policy: Policy): Listed
 function listed(sql: Sql, row: SqlRow, policy: Policy): ListedContainer {
   const container = parse(row);
   return {
-    ...peopled(sql, container),
+    ...withMembers(sql, container),
     revision: revisionIn(row),
     overdueFrom: containerOverdueFrom(container, policy),
   };
@@ -77,7 +77,7 @@ export function overdueContainers(sql: Sql, policy: Policy): readonly OverdueCon
 /** Told with every change of the tenant's counts: the first few are enough to start looking. */
 const overdueAtMost = 5;
 
-export function peopled(sql: Sql, container: Container): Peopled {
+export function withMembers(sql: Sql, container: Container): ContainerWithMembers {
   return { container, members: membersIn(sql, container.id) };
 }
 
@@ -147,9 +147,9 @@ function condemn(sql: Sql, id: ContainerId, why: string, terms: ContainerTerms, 
   if (container?.phase === "open") storeContainer(sql, condemned(container, why, now), terms, now);
 }
 
-function open(sql: Sql): readonly Peopled[] {
+function open(sql: Sql): readonly ContainerWithMembers[] {
   const rows = sql.run("SELECT body FROM container WHERE phase = 'open' ORDER BY id");
-  return rows.map((row) => peopled(sql, parse(row)));
+  return rows.map((row) => withMembers(sql, parse(row)));
 }
 
 function membersIn(sql: Sql, id: ContainerId): readonly Member[] {

@@ -4,7 +4,7 @@
  */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import type { Container, Peopled } from "../../../src/domain/state/container.ts";
+import type { Container, ContainerWithMembers } from "../../../src/domain/state/container.ts";
 import type { ContainerId, TenantId } from "../../../src/domain/state/ids.ts";
 import type { Policy } from "../../../src/domain/rules/policy.ts";
 import type { Env } from "../../../src/config/env.ts";
@@ -80,7 +80,7 @@ export class Sharing {
     return await session.driveTo("terminated");
   }
 
-  async peopled(id: ContainerId): Promise<Peopled> {
+  async peopled(id: ContainerId): Promise<ContainerWithMembers> {
     const found = (await this.registry.containers(null, 100)).find(({ container }) => container.id === id);
     if (found === undefined) throw new Error(`there is no container ${id}`);
     return found;

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { countVars, timerVars } from "../../../src/config/config-vars.ts";
 import { type Config, readConfig } from "../../../src/config/config.ts";
 import { timerMisfits } from "../../../src/config/config-timers.ts";
-import { defaultPolicy, type Policy, policyMisfits } from "../../../src/domain/rules/policy.ts";
+import { defaultPolicy, type Policy, policyViolations } from "../../../src/domain/rules/policy.ts";
 import { providerNames } from "../../../src/domain/state/provider-names.ts";
 import type { ConfigEnv } from "../../../src/config/env.ts";
 import { varNames } from "../../../src/config/var-names.ts";
@@ -48,7 +48,7 @@ describe("defaults", () => {
     expect(policy).toMatchObject({ leaseTtlMs: 8_000, renewMs: 2_000, observeMs: 2_000, alarmSlipMs: 0 });
     // A retry after the next turn would be none; activity older than two and a half turns is stale.
     expect(policy).toMatchObject({ renewRetryMs: 2_000, staleActivityMs: 5_000, sleepAfterMs: 36_000 });
-    expect(policyMisfits(policy, local)).toEqual([]);
+    expect(policyViolations(policy, local)).toEqual([]);
   });
 
   it("[BUG-17] a tenant has caps on paused sessions and on what they have saved, those of the registry by default", () => {
@@ -284,7 +284,7 @@ describe("rules between values", () => {
         const reading = readConfig(env, providerNames);
         if (!reading.ok) return;
         kept++;
-        expect(policyMisfits(reading.config.policy, local)).toEqual([]);
+        expect(policyViolations(reading.config.policy, local)).toEqual([]);
         expect(reading.config.policy.renewRetryMs).toBeLessThanOrEqual(reading.config.policy.renewMs);
       }),
       { numRuns: 2_000 },

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { readConfig } from "../../../src/config/config.ts";
-import { policyMisfits } from "../../../src/domain/rules/policy.ts";
+import { policyViolations } from "../../../src/domain/rules/policy.ts";
 import { providerNames } from "../../../src/domain/state/provider-names.ts";
 import { cloudflareSandbox } from "../../../src/sandbox/cloudflare/cloudflare-sandbox.ts";
 import { localSandbox } from "../../../src/sandbox/local/local-sandbox.ts";
@@ -33,5 +33,5 @@ it.each([
 
 it.each(providerNames)("the default timers fit the provider %s [LEA-24]", (name) => {
   const reading = readConfig({ SANDBOX_PROVIDER: name }, providerNames);
-  expect(reading.ok && policyMisfits(reading.config.policy, providerTimers[name])).toEqual([]);
+  expect(reading.ok && policyViolations(reading.config.policy, providerTimers[name])).toEqual([]);
 });

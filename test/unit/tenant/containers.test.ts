@@ -1,7 +1,7 @@
 /** Shared containers in a tenant's registry: who joins which, and when one begins to end and is gone (CAP-10). */
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import { containerAttemptMs, strandedAfterMs, type Peopled } from "../../../src/domain/state/container.ts";
+import { containerAttemptMs, strandedAfterMs, type ContainerWithMembers } from "../../../src/domain/state/container.ts";
 import type { AttemptId, ContainerId, SandboxId, SessionId } from "../../../src/domain/state/ids.ts";
 import type { Observation } from "../../../src/domain/state/observation.ts";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
@@ -43,7 +43,7 @@ class Registry {
     this.tell(session, "closed", count);
   }
 
-  all(): readonly Peopled[] {
+  all(): readonly ContainerWithMembers[] {
     return this.core.containers.containers(null, 100);
   }
 

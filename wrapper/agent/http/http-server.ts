@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import {
   controllerToken,
-  spokenWith,
+  protocolFor,
   wrapperHeaders,
   wrapperProof,
   type WrapperBoot,
@@ -144,7 +144,7 @@ async function answerOf(context: Context, request: IncomingMessage): Promise<Ans
       parameters: match.slice(1),
       query: url.searchParams,
       body,
-      protocol: spokenWith(protocolOf(request.headers)),
+      protocol: protocolFor(protocolOf(request.headers)),
     });
   }
   return refuse("not_found", "No such route.");

@@ -8,7 +8,7 @@
 import type { Gate, Held, Launching, LaunchStep, Lease, Renewals, Stopping, StopStep } from "../../state/lease.ts";
 import { deleteBackoff, stopBackoff } from "../../rules/backoff.ts";
 import type { Desired, Session } from "../../state/session.ts";
-import { orDueNow, orNow, orWholeLength } from "../../rules/instants.ts";
+import { orDueNow, orNow, orFullLength } from "../../rules/instants.ts";
 import { measuredMs, openingMs, type Policy } from "../../rules/policy.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";
 
@@ -73,7 +73,7 @@ function ofLaunching(lease: Launching, context: Context): Launching {
   const { now, policy } = context;
   const longest = policy.launchCallMs + policy.readyWaitMs + policy.launchBackoffCapMs * 2;
   return patched(lease, {
-    deadline: orWholeLength(lease.deadline, now, longest),
+    deadline: orFullLength(lease.deadline, now, longest),
     renewals: ofRenewals(lease.renewals, context),
     step: ofLaunchStep(lease.step, context),
   });
@@ -85,7 +85,7 @@ function ofLaunchStep(step: LaunchStep, { now, policy }: Context): LaunchStep {
       // A provider may ask for patience, but not for more than the whole provision has.
       return patched(step, { notBefore: orDueNow(step.notBefore, now, policy.provisionMs) });
     case "acting":
-      return patched(step, { deadline: orWholeLength(step.deadline, now, policy.launchCallMs) });
+      return patched(step, { deadline: orFullLength(step.deadline, now, policy.launchCallMs) });
     case "confirming":
       return patched(step, { nextAt: orDueNow(step.nextAt, now, longestRenewalMs(policy)) });
   }
@@ -127,13 +127,13 @@ function ofGate(gate: Gate, { now, policy }: Context): Gate {
     case "preparing":
       return patched(gate, {
         nextAt: orDueNow(gate.nextAt, now, policy.observeMs + policy.renewRetryMs),
-        deadline: orWholeLength(gate.deadline, now, policy.prepareMs),
+        deadline: orFullLength(gate.deadline, now, policy.prepareMs),
       });
     case "draining":
-      return patched(gate, { deadline: orWholeLength(gate.deadline, now, policy.drainMs) });
+      return patched(gate, { deadline: orFullLength(gate.deadline, now, policy.drainMs) });
     case "saving":
     case "copying":
-      return patched(gate, { deadline: orWholeLength(gate.deadline, now, policy.snapshotMs) });
+      return patched(gate, { deadline: orFullLength(gate.deadline, now, policy.snapshotMs) });
   }
 }
 
@@ -155,7 +155,7 @@ function ofStopStep({ step, attempts }: Stopping, { now, policy }: Context): Sto
         ),
       });
     case "acting":
-      return patched(step, { deadline: orWholeLength(step.deadline, now, policy.stopAttemptMs) });
+      return patched(step, { deadline: orFullLength(step.deadline, now, policy.stopAttemptMs) });
     case "parked": {
       const longest = Math.max(policy.parkedProbeSlowMs, policy.assertedProbeMs);
       return patched(step, {
@@ -174,7 +174,7 @@ function ofDesired(desired: Desired, { now, policy }: Context): Desired {
   const longestOpening = Math.max(openingMs(policy), measuredMs(false, policy));
   return patched(desired, {
     provision: patched(provision, {
-      deadline: orWholeLength(provision.deadline, now, policy.provisionMs),
+      deadline: orFullLength(provision.deadline, now, policy.provisionMs),
       step:
         step.type === "opening"
           ? patched(step, { deadline: orDueNow(step.deadline, now, longestOpening) })
@@ -194,7 +194,7 @@ function ofDiscarded(discarded: Session["discarded"], { now, policy }: Context):
                 deleteBackoff(failed, mostJitter, policy),
               ),
             })
-          : patched(deletion, { deadline: orWholeLength(deletion.deadline, now, policy.observeMs) }),
+          : patched(deletion, { deadline: orFullLength(deletion.deadline, now, policy.observeMs) }),
     });
   });
   return mended.every((snapshot, index) => snapshot === discarded[index]) ? discarded : mended;
@@ -203,7 +203,7 @@ function ofDiscarded(discarded: Session["discarded"], { now, policy }: Context):
 /** The attempt after `failed` ones: never before its backoff, also when the clock cannot say how much of that has passed. */
 function orBackoff(at: number, failed: number, now: number, longestMs: (failed: number) => number): number {
   if (failed === 0) return orDueNow(at, now, longestMs(Number.POSITIVE_INFINITY));
-  return orWholeLength(at, now, longestMs(failed));
+  return orFullLength(at, now, longestMs(failed));
 }
 
 function sinceOf(desired: Desired): number | null {

@@ -1,5 +1,5 @@
 /** The ways a session or its sandbox comes to an end, shared by every event that can cause one. */
-import type { Asker } from "../../state/requester.ts";
+import type { Requester } from "../../state/requester.ts";
 import type { Effect } from "../events.ts";
 import { isOpen } from "../../state/lease.ts";
 import { beginStop } from "./begin-stop.ts";
@@ -56,7 +56,7 @@ export function endSession(
   failure: string | null,
   context: Context,
   words: string = terminateReasons[reason].words,
-  by?: Asker,
+  by?: Requester,
 ): Moved {
   const ended: Session = {
     ...stopNewest(withoutCandidate(withoutSnapshots(session, context.now)), "terminated", context),

@@ -14,7 +14,7 @@ import { openLeases, type Session } from "../../state/session.ts";
 type Found = EventOf<"orphanFound">;
 
 /** The newest lease is closed, or a ghost: what was found takes its place, unless it is older than what the session knows of. */
-export function foundWhereFree(session: Session, event: Found, context: Context): Outcome {
+export function orphanWithoutOpenLease(session: Session, event: Found, context: Context): Outcome {
   if (event.observation.answer !== "present") return ignored("nothing was found");
   const { generation } = event.candidate;
   if (hasOpen(session, generation)) return itsOwn();
@@ -43,7 +43,7 @@ export function foundWhereFree(session: Session, event: Found, context: Context)
 }
 
 /** A newer lease is open. */
-export function foundBesideOpen(session: Session, event: Found, context: Context): Outcome {
+export function orphanBesideOpenLease(session: Session, event: Found, context: Context): Outcome {
   if (event.observation.answer !== "present") return ignored("nothing was found");
   const { generation } = event.candidate;
   if (hasOpen(session, generation)) return itsOwn();

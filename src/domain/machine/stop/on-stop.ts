@@ -105,7 +105,7 @@ export function probeStarted(lease: Stopping, event: EventOf<"probeStarted">, { 
 }
 
 /** Somebody waits for it: one probe comes at once, however often they ask. */
-export function hastenProbe(lease: Stopping, _event: EventOf<"probeRequested">, { now }: Context): LeaseOutcome {
+export function probeNow(lease: Stopping, _event: EventOf<"probeRequested">, { now }: Context): LeaseOutcome {
   if (lease.step.type !== "parked") return ignored("it is not parked");
   if (lease.step.hastened || lease.step.nextProbeAt <= now)
     return ignored("its extra probe was made, or the next one is due");

@@ -7,7 +7,7 @@ import { rfc3339 } from "../../../protocol/primitives.ts";
 import { nextCalls, say } from "../../../domain/state/next-calls.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { SessionView, TeardownView } from "../../../protocol/resources/session/sessions.ts";
-import { askedBy, type CommandContext } from "../command-context.ts";
+import { requestedBy, type CommandContext } from "../command-context.ts";
 import { checkBudget, checkSeconds, nanosOf } from "../../steps/open/admission.ts";
 import { endedForData, newerRecord, notRunning, refuse, storageFailed, unreadableRecord } from "../refusals.ts";
 import type { Caller, Tagged, WrittenView } from "../../session-api.ts";
@@ -50,7 +50,7 @@ export class LifecycleCommands {
     const found = this.#context.find(asking);
     if (!found.ok) return found;
     const asked = this.#context.dispatch(
-      { type: "terminateRequested", reason, failure: null, ...(reason === "requested" ? askedBy(caller) : {}) },
+      { type: "terminateRequested", reason, failure: null, ...(reason === "requested" ? requestedBy(caller) : {}) },
       reason === "operator" ? "operator" : "client",
     );
     if (!asked.ok) return asked;

@@ -5,7 +5,7 @@ import type { Session } from "../../../domain/state/session.ts";
 import { statusOf, type Status } from "../../../domain/rules/status.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import type { SessionView } from "../../../protocol/resources/session/sessions.ts";
-import { askedBy, type CommandContext } from "../command-context.ts";
+import { requestedBy, type CommandContext } from "../command-context.ts";
 import { checkSeconds } from "../../steps/open/admission.ts";
 import { askToPause } from "../../steps/save/pause-admission.ts";
 import { jobsRefused, pauseRefused, refuse, setbackOf } from "../refusals.ts";
@@ -25,7 +25,7 @@ export class SuspensionCommands {
       return refuse(this.#unsupported(found.value));
     const refusal = takesPlace(found.value) ? await askToPause(this.#context.ports, found.value) : null;
     if (refusal !== null) return refuse(pauseRefused(refusal));
-    const asked = this.#context.dispatch({ type: "pauseRequested", ...askedBy(caller) }, "client");
+    const asked = this.#context.dispatch({ type: "pauseRequested", ...requestedBy(caller) }, "client");
     if (!asked.ok) return asked;
     await this.#context.wait(() => this.#statusIsNot("pausing"), waitMs);
     return this.#context.answer((session) => ({

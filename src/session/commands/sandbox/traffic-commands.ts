@@ -20,11 +20,11 @@ export class TrafficCommands {
     this.#context = context;
   }
 
-  async pass(asker: Caller | null | "anyone", waitMs: number, resumes = true): Promise<Reply<Pass>> {
-    const caller = asker === "anyone" ? null : asker;
+  async pass(requester: Caller | null | "anyone", waitMs: number, resumes = true): Promise<Reply<Pass>> {
+    const caller = requester === "anyone" ? null : requester;
     const found = this.#context.findAs(caller);
     // A caller without a credential must not learn which sessions exist.
-    if (asker === "anyone" && !(found.ok && found.value.profile.publicPorts === true)) return refuse(notPublic);
+    if (requester === "anyone" && !(found.ok && found.value.profile.publicPorts === true)) return refuse(notPublic);
     if (!found.ok) return found;
     const refused = beginUse(this.#context, found.value, resumes);
     if (refused !== null) return refuse(refused);

@@ -6,7 +6,7 @@ import { nextDeadline } from "../../../../src/domain/rules/reconcile.ts";
 import type { Session } from "../../../../src/domain/state/session.ts";
 import {
   oldestWrapperProtocol,
-  spokenWith,
+  protocolFor,
   wrapperProtocol,
   wrapperStanding,
 } from "../../../../src/domain/state/wrapper-protocol.ts";
@@ -53,8 +53,8 @@ const old = (changes: Partial<Session> = {}) => session({ newest: held({ wrapper
 
 describe("two sides of different versions", () => {
   it("speak the lower one, so that a rollback strands no newer wrapper [LEA-17]", () => {
-    expect([spokenWith(null), spokenWith(1), spokenWith(2), spokenWith(7)]).toEqual([1, 1, 2, 2]);
-    expect(wrapperStanding(spokenWith(wrapperProtocol))).toBe("current");
+    expect([protocolFor(null), protocolFor(1), protocolFor(2), protocolFor(7)]).toEqual([1, 1, 2, 2]);
+    expect(wrapperStanding(protocolFor(wrapperProtocol))).toBe("current");
   });
 
   it("an older version is understood, an unknown one is never guessed at [LEA-17]", () => {

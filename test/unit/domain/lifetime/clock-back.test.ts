@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { clockHasGoneBack } from "../../../../src/domain/machine/lifetime/on-clock-back.ts";
 import { stateViolations } from "../../../../src/domain/machine/invariants.ts";
 import { nextDeadline } from "../../../../src/domain/rules/reconcile.ts";
-import { orDueNow, orNow, orWholeLength, stillAhead } from "../../../../src/domain/rules/instants.ts";
+import { orDueNow, orNow, orFullLength, stillAhead } from "../../../../src/domain/rules/instants.ts";
 import { deleteBackoff } from "../../../../src/domain/rules/backoff.ts";
 import type { Session } from "../../../../src/domain/state/session.ts";
 import {
@@ -36,7 +36,7 @@ describe("an instant of Mooring's own", () => {
       stillAhead(at + minute + 1, at, minute),
     ]).toEqual([false, true, false]);
     expect([orDueNow(at + minute, at, minute), orDueNow(at + minute + 1, at, minute)]).toEqual([at + minute, at]);
-    expect([orWholeLength(at + hour, at, minute), orWholeLength(at + 1, at, minute)]).toEqual([at + minute, at + 1]);
+    expect([orFullLength(at + hour, at, minute), orFullLength(at + 1, at, minute)]).toEqual([at + minute, at + 1]);
     expect([orNow(at + 1, at), orNow(at - 1, at)]).toEqual([at, at - 1]);
   });
 });

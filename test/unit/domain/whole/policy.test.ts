@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { defaultPolicy, policyMisfits, type Policy } from "../../../../src/domain/rules/policy.ts";
+import { defaultPolicy, policyViolations, type Policy } from "../../../../src/domain/rules/policy.ts";
 
 const second = 1_000;
 const minute = 60 * second;
@@ -8,7 +8,7 @@ const day = 24 * hour;
 const provider = { launchRetriesMs: minute, stopGraceMs: 10 * second };
 
 function misfits(changes: Partial<Policy>, of = provider): readonly string[] {
-  return policyMisfits({ ...defaultPolicy, ...changes }, of).map(({ fields }) => fields.join());
+  return policyViolations({ ...defaultPolicy, ...changes }, of).map(({ fields }) => fields.join());
 }
 
 describe("the default policy", () => {
@@ -86,7 +86,7 @@ describe("timers that do not fit are named, the one to change first [LEA-24]", (
   it("also against what the provider declares of itself", () => {
     expect(misfits({}, { ...provider, stopGraceMs: 9_999 })).toEqual(["stopGraceMs"]);
     expect(misfits({}, { ...provider, launchRetriesMs: 60_001 })).toEqual(["launchCallMs"]);
-    const rules = policyMisfits(defaultPolicy, { stopGraceMs: 5, launchRetriesMs: hour }).map(({ rule }) => rule);
+    const rules = policyViolations(defaultPolicy, { stopGraceMs: 5, launchRetriesMs: hour }).map(({ rule }) => rule);
     expect(rules).toEqual([
       "stop grace ≤ the provider's own (5 ms)",
       "the provider's launch retries (3600000 ms) ≤ launch bound",
