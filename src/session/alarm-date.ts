@@ -2,7 +2,7 @@
 import { nextDeadline, hasPendingRegistryCalls } from "../domain/rules/reconcile.ts";
 import type { Policy } from "../domain/rules/policy.ts";
 import type { Session } from "../domain/state/session.ts";
-import type { Mode } from "./record-mode.ts";
+import type { RecordMode } from "./record-mode.ts";
 
 /**
  * What the alarm must cover besides the state machine's deadlines. The engine answers it; it is built on the session's state, so
@@ -19,7 +19,7 @@ export interface PendingWork {
 
 /** The parts of the stored session on which the date of the alarm depends. */
 interface Stored {
-  readonly mode: Mode["type"];
+  readonly mode: RecordMode["type"];
   readonly session: Session | null;
   readonly version: number;
   /** A delete was stored while the record could not be read, and is still to be carried out. */

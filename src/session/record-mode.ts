@@ -3,10 +3,10 @@ import { afterReload } from "../domain/machine/lifetime/on-renewal.ts";
 import type { Session } from "../domain/state/session.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { Loaded } from "./records/load.ts";
-import type { LeaseRemains, PlainSession } from "./records/row-codec.ts";
+import type { UnreadableLease, PlainSession } from "./records/row-codec.ts";
 import { reportOnlySession, salvage } from "./records/salvage.ts";
 
-export type Mode =
+export type RecordMode =
   | { readonly type: "absent" }
   | { readonly type: "readable" }
   /** Newer code wrote the rows: this code writes nothing but a delete intent. */
@@ -17,7 +17,7 @@ export type Mode =
 interface Unreadable {
   readonly type: "unreadable";
   readonly plain: PlainSession;
-  readonly remains: readonly LeaseRemains[];
+  readonly remains: readonly UnreadableLease[];
   readonly why: string;
   /** The saved files that were to be deleted when it was loaded. */
   readonly toDelete: readonly string[];
@@ -25,7 +25,7 @@ interface Unreadable {
 
 /** What a load changes in memory. A member that is absent stays as it was. */
 interface Adopted {
-  readonly mode: Mode;
+  readonly mode: RecordMode;
   readonly session: Session | null;
   readonly version?: number;
   readonly deleteAsked?: boolean;
@@ -57,11 +57,11 @@ export function adopted(loaded: Loaded, ports: SessionPorts): Adopted {
 }
 
 /** false while a lease row cannot be read, or nobody knows what was saved: a sandbox or saved files may exist that nobody else knows of. */
-export function mayBeErased(mode: Mode): boolean {
+export function mayBeErased(mode: RecordMode): boolean {
   return mode.type === "readable" || (mode.type === "unreadable" && mode.remains.length === 0 && !savedIsUnknown(mode));
 }
 
 /** The record cannot be read, and nothing else says what was saved: the rows cannot be erased. */
-export function savedIsUnknown(mode: Mode): boolean {
+export function savedIsUnknown(mode: RecordMode): boolean {
   return mode.type === "unreadable" && mode.plain.saved === null;
 }

@@ -112,7 +112,7 @@ export interface AttachOrder {
   readonly resumes: "if_auto" | "always";
 }
 
-export interface SnapshotWish {
+export interface SnapshotRequest {
   readonly name: string | null;
   /** An older one of that name is deleted once this one is saved. */
   readonly replace: boolean;
@@ -230,7 +230,7 @@ export interface SessionApi {
    * Saves its files as a snapshot of the tenant; the session runs on. A paused one that is `auto_resume` is resumed first. Waits up to
    * `waitMs` for the end of it. Problems: those of `pass`, snapshot_failed, already_exists, quota_exhausted, conflict, unavailable.
    */
-  snapshot(caller: Caller, wish: SnapshotWish, waitMs: number): Promise<Reply<SnapshotView>>;
+  snapshot(caller: Caller, request: SnapshotRequest, waitMs: number): Promise<Reply<SnapshotView>>;
   /** What a session like this one is made of, secrets included: for a fork, and for nobody outside. */
   recipe(caller: Caller): Promise<Reply<CreateSession>>;
 

@@ -19,7 +19,7 @@ import type { StoredActivity } from "./records/activity.ts";
 import type { Loaded } from "./records/load.ts";
 import { firstVersion, type SessionStore } from "./records/store.ts";
 import { alarmDate, type PendingWork } from "./alarm-date.ts";
-import { adopted, type Mode } from "./record-mode.ts";
+import { adopted, type RecordMode } from "./record-mode.ts";
 import { ChangeListeners } from "./change-listeners.ts";
 import { StepTrouble } from "./step-trouble.ts";
 
@@ -39,7 +39,7 @@ export class SessionState {
   readonly #store: SessionStore;
   readonly #jobs: JobStore;
   readonly #listeners: ChangeListeners;
-  #mode: Mode = { type: "absent" };
+  #mode: RecordMode = { type: "absent" };
   #session: Session | null = null;
   #version = 0;
   #deleteAsked = false;
@@ -57,7 +57,7 @@ export class SessionState {
     this.#adopt(store.load());
   }
 
-  get mode(): Mode {
+  get mode(): RecordMode {
     return this.#mode;
   }
 

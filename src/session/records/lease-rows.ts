@@ -3,13 +3,13 @@ import type { Closed, Lease } from "../../domain/state/lease.ts";
 import type { Session } from "../../domain/state/session.ts";
 import type { Sql } from "../../storage/sql.ts";
 import { recordVersionOf } from "../migrations/session-tables.ts";
-import { decodeLease, encodeLease, type StandingLease } from "./row-codec.ts";
+import { decodeLease, encodeLease, type LeaseWithStanding } from "./row-codec.ts";
 
 /** How many closed leases (receipts) stay beside the open ones. */
 const receiptsKept = 20;
 
 export interface LeaseRows {
-  save(lease: Lease, standing: StandingLease["standing"]): void;
+  save(lease: Lease, standing: LeaseWithStanding["standing"]): void;
   /** Writes what differs. */
   write(before: Session, after: Session, receipts: readonly Closed[]): void;
   /** The closed ones, oldest first. */
@@ -22,7 +22,7 @@ export function leaseRows(sql: Sql): LeaseRows {
   /** Asked for by every read of a running session, changed by a write of a lease only. null: not read since. */
   let receiptsKnown: readonly Closed[] | null = null;
 
-  function save(lease: Lease, standing: StandingLease["standing"]): void {
+  function save(lease: Lease, standing: LeaseWithStanding["standing"]): void {
     receiptsKnown = null;
     sql.run(
       `INSERT INTO lease (generation, instance_id, sandbox_id, container, provider, host, secret, opened_at, standing, phase, record_version, record)

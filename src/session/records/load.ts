@@ -16,9 +16,9 @@ import {
   isProvider,
   parseJson,
   plainOf,
-  type LeaseRemains,
+  type UnreadableLease,
   type PlainSession,
-  type StandingLease,
+  type LeaseWithStanding,
 } from "./row-codec.ts";
 
 export type Loaded =
@@ -31,9 +31,9 @@ export type Loaded =
   | {
       readonly type: "unreadable";
       readonly plain: PlainSession;
-      readonly leases: readonly StandingLease[];
+      readonly leases: readonly LeaseWithStanding[];
       /** Lease rows of which only the identity can be read. */
-      readonly remains: readonly LeaseRemains[];
+      readonly remains: readonly UnreadableLease[];
       readonly why: string;
     };
 
@@ -54,14 +54,14 @@ export function loadSession(sql: Sql): Loaded {
 
 function read(sql: Sql, row: SqlRow, rows: readonly SqlRow[]): Loaded {
   const faults: string[] = [];
-  const remains: LeaseRemains[] = [];
-  const leases: StandingLease[] = [];
+  const remains: UnreadableLease[] = [];
+  const leases: LeaseWithStanding[] = [];
   for (const each of rows) {
     const lease = decodeLease(each);
     if (lease === null) {
       faults.push(`lease ${String(each["generation"])}`);
-      remains.push({ ...identityColumnsOf(each), standing: String(each["standing"]) as LeaseRemains["standing"] });
-    } else leases.push({ standing: String(each["standing"]) as StandingLease["standing"], lease });
+      remains.push({ ...identityColumnsOf(each), standing: String(each["standing"]) as UnreadableLease["standing"] });
+    } else leases.push({ standing: String(each["standing"]) as LeaseWithStanding["standing"], lease });
   }
   const record = sessionRecord.safeParse(parseJson(row["record"]));
   if (!record.success) faults.push("session record");

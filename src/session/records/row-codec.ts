@@ -25,13 +25,13 @@ export interface PlainSession {
 }
 
 /** A lease and its place: what is the newest now need not be the last one written. */
-export interface StandingLease {
+export interface LeaseWithStanding {
   readonly standing: "newest" | "ghost" | "past";
   readonly lease: Lease;
 }
 
 /** The plain columns of a lease whose record cannot be read: enough to aim a stop. */
-export interface LeaseRemains extends LeaseIdentity {
+export interface UnreadableLease extends LeaseIdentity {
   readonly standing: "newest" | "ghost" | "past";
 }
 

@@ -10,13 +10,17 @@ import type { SessionPorts } from "../ports.ts";
 import type { Happening } from "./history.ts";
 import type { SavedFiles } from "./session-record.ts";
 import type { SessionStore } from "./store.ts";
-import { savedOf, type PlainSession, type StandingLease } from "./row-codec.ts";
+import { savedOf, type PlainSession, type LeaseWithStanding } from "./row-codec.ts";
 
 /**
  * The leases of an unreadable session that may be torn down: stops under way, and all of them once a delete was asked for.
  * Each lease keeps its place: a ghost written back as the newest would push the real one out.
  */
-export function salvage(plain: PlainSession, leases: readonly StandingLease[], ports: SessionPorts): Session | null {
+export function salvage(
+  plain: PlainSession,
+  leases: readonly LeaseWithStanding[],
+  ports: SessionPorts,
+): Session | null {
   const now = ports.clock.now();
   const asked = plain.deleteRequestedAt !== null;
   const torn = (lease: Lease): lease is OpenLease => lease.phase === "stopping" || (asked && lease.phase !== "closed");
@@ -94,7 +98,7 @@ function savedLeft({ plain, toDelete }: UnreadableSaved, { discarded }: Session)
 }
 
 /** A stand-in for reports alone, with the newest lease that can be read. Nothing of it may be acted on. */
-export function reportOnlySession(plain: PlainSession, leases: readonly StandingLease[]): Session | null {
+export function reportOnlySession(plain: PlainSession, leases: readonly LeaseWithStanding[]): Session | null {
   const newest = leases.findLast((each) => each.standing === "newest")?.lease ?? null;
   const ghosts = leases.flatMap(({ standing, lease }) =>
     standing === "ghost" && lease.phase === "stopping" ? [lease] : [],

@@ -31,7 +31,7 @@ export interface LaunchSecrets {
 }
 
 /** Whether a create carries anything that is to be sealed. */
-export function hidesSomething({ env, workspace, network }: CreateSession): boolean {
+export function hasSecrets({ env, workspace, network }: CreateSession): boolean {
   return workspace !== undefined || Object.keys(env ?? {}).length > 0 || (network?.inject ?? []).length > 0;
 }
 
@@ -74,7 +74,7 @@ export class SessionSecrets {
 
   /** null: no key to seal with. A session without an env and a workspace needs none. */
   async sealLaunch(id: SessionId, body: CreateSession): Promise<string | null> {
-    if (!hidesSomething(body)) return nothing;
+    if (!hasSecrets(body)) return nothing;
     const { env = {}, workspace, network } = body;
     return await this.#sealLaunch(id, { env, workspace, inject: network?.inject });
   }

@@ -17,7 +17,7 @@ import { sessionHistory, type Actor, type Happening } from "./history.ts";
 import { leaseRows } from "./lease-rows.ts";
 import { loadSession, type Loaded } from "./load.ts";
 import type { SavedFiles } from "./session-record.ts";
-import { encodeSession, rowFields, savedOf, type StandingLease } from "./row-codec.ts";
+import { encodeSession, rowFields, savedOf, type LeaseWithStanding } from "./row-codec.ts";
 import { sessionUsage } from "./usage.ts";
 
 export const firstVersion = 1;
@@ -49,7 +49,7 @@ export interface SessionStore {
   ): number;
   /** Inside the transaction of a write that moves the activity: `write` may store it in the row of a job, and answers whether it did. */
   withActivity(session: Session, write: (activity: StoredActivity) => boolean): boolean;
-  saveLease(lease: Lease, standing: StandingLease["standing"]): void;
+  saveLease(lease: Lease, standing: LeaseWithStanding["standing"]): void;
   /** For a record that is not written: stores which of its saved files are left. */
   saveFiles(saved: SavedFiles): void;
   requestDelete(at: number): void;

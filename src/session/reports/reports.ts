@@ -121,10 +121,10 @@ export interface ReserveOrder {
   /** A new session, or an existing one on its way back: only the first is refused while the fleet drains. */
   readonly purpose: ProvisionPurpose;
   /** A place in a shared container of that provider is wanted; absent: a container of its own. */
-  readonly shared?: SharedWish;
+  readonly shared?: SharedContainerRequest;
 }
 
-export interface SharedWish {
+export interface SharedContainerRequest {
   readonly provider: ProviderName;
   /** What this session met lately: that container takes no writes. */
   readonly unusable?: UnusableContainer;

@@ -16,7 +16,7 @@ import {
 } from "../../domain/state/container.ts";
 import { containerId, type ContainerId } from "../../domain/state/ids.ts";
 import type { Policy } from "../../domain/rules/policy.ts";
-import type { ReserveOrder, SharedWish } from "../../session/reports/reports.ts";
+import type { ReserveOrder, SharedContainerRequest } from "../../session/reports/reports.ts";
 import type { Sql, SqlRow } from "../../storage/sql.ts";
 import { containerOverdueFrom } from "../../domain/rules/container-exits.ts";
 import type { OverdueContainer } from "../../fleet/shard/shard-api.ts";
@@ -82,11 +82,17 @@ export function withMembers(sql: Sql, container: Container): ContainerWithMember
 }
 
 /** The container that the holder of this order is a member of from now on. */
-export function join(sql: Sql, order: ReserveOrder, wish: SharedWish, terms: ContainerTerms, now: number): ContainerId {
-  if (wish.unusable !== undefined) condemn(sql, wish.unusable.container, wish.unusable.why, terms, now);
-  const known = containerFor(open(sql), { sessionId: order.sessionId, provider: wish.provider }, terms, now);
+export function join(
+  sql: Sql,
+  order: ReserveOrder,
+  request: SharedContainerRequest,
+  terms: ContainerTerms,
+  now: number,
+): ContainerId {
+  if (request.unusable !== undefined) condemn(sql, request.unusable.container, request.unusable.why, terms, now);
+  const known = containerFor(open(sql), { sessionId: order.sessionId, provider: request.provider }, terms, now);
   if (known !== null) return known;
-  const made = newContainer(containerId(order.sandboxId), wish.provider, now);
+  const made = newContainer(containerId(order.sandboxId), request.provider, now);
   write(sql, made, null, terms, now);
   return made.id;
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { SessionId } from "../../../src/domain/state/ids.ts";
 import type { SnapshotView } from "../../../src/protocol/resources/tenant/snapshots.ts";
 import type { SnapshotOrder } from "../../../src/session/reports/reports.ts";
-import type { SnapshotWish } from "../../../src/session/session-api.ts";
+import type { SnapshotRequest } from "../../../src/session/session-api.ts";
 import { SnapshotKeeper } from "../../../src/tenant/snapshots/snapshot-keeper.ts";
 import { caller, SessionRig } from "../../support/session-rig.ts";
 import { aWhile, always, journalOf, once, ran } from "../../support/suspension.ts";
@@ -11,9 +11,9 @@ import { aWhile, always, journalOf, once, ran } from "../../support/suspension.t
 const second = 1_000;
 const minute = 60 * second;
 
-const wish: SnapshotWish = { name: "base", replace: false, purpose: "kept" };
+const request: SnapshotRequest = { name: "base", replace: false, purpose: "kept" };
 
-async function taken(rig: SessionRig, changes: Partial<SnapshotWish> = {}): Promise<SnapshotView> {
+async function taken(rig: SessionRig, changes: Partial<SnapshotRequest> = {}): Promise<SnapshotView> {
   const reply = await rig.during(aWhile, rig.commands.snapshot(caller, { ...wish, ...changes }, 5_000));
   if (!reply.ok) throw new Error(`${reply.problem.code}: ${reply.problem.detail}`);
   return reply.value;
@@ -96,7 +96,7 @@ describe("a snapshot of a running session", () => {
     const rig = new SessionRig();
     await rig.running();
     rig.fault = once("save", { type: "fail_before", effect: "none" });
-    const reply = await rig.during(aWhile, rig.commands.snapshot(caller, wish, 5_000));
+    const reply = await rig.during(aWhile, rig.commands.snapshot(caller, request, 5_000));
     expect(reply).toMatchObject({ ok: false, problem: { code: "snapshot_failed" } });
     expect(await ran(rig, "echo goes on")).toBe("goes on\n");
     await registryWorks(rig);
@@ -109,7 +109,7 @@ describe("a snapshot of a running session", () => {
     const rig = new SessionRig();
     await rig.running();
     const first = await taken(rig);
-    const again = await rig.during(aWhile, rig.commands.snapshot(caller, wish, 5_000));
+    const again = await rig.during(aWhile, rig.commands.snapshot(caller, request, 5_000));
     expect(again).toMatchObject({ ok: false, problem: { code: "already_exists" } });
     const second_ = await taken(rig, { replace: true });
     await registryWorks(rig);
@@ -128,7 +128,7 @@ describe("what interrupts the taking of a snapshot", () => {
     const rig = new SessionRig();
     await rig.running({ timeout_seconds: 3_600, idle_timeout_seconds: null });
     rig.fault = once("save", { type: "slow", ms: minute });
-    const answer = rig.commands.snapshot(caller, wish, 5 * minute);
+    const answer = rig.commands.snapshot(caller, request, 5 * minute);
     await rig.pass(2 * second);
     expect(rig.commands.state.session?.newest).toMatchObject({ gate: { type: "copying" } });
     return { rig, answer };
@@ -163,7 +163,7 @@ describe("what interrupts the taking of a snapshot", () => {
     const rig = new SessionRig();
     await rig.running({ timeout_seconds: 3_600, idle_timeout_seconds: null });
     rig.fault = once("freeze", { type: "slow", ms: 5 * second });
-    const answer = rig.commands.snapshot(caller, wish, 5 * minute);
+    const answer = rig.commands.snapshot(caller, request, 5 * minute);
     await rig.pass(2 * second);
     expect(rig.commands.state.session?.newest).toMatchObject({ gate: { type: "copying" } });
     await rig.commands.delete(caller, "requested");
@@ -210,7 +210,7 @@ describe("a save that may still be under way when it is given up", () => {
     const rig = new SessionRig();
     await rig.running();
     rig.fault = once("save", { type: "fail_before", effect });
-    const reply = await rig.during(aWhile, rig.commands.snapshot(caller, wish, 5_000));
+    const reply = await rig.during(aWhile, rig.commands.snapshot(caller, request, 5_000));
     expect(reply).toMatchObject({ ok: false, problem: { code: "snapshot_failed" } });
     await registryWorks(rig);
     const [snapshot] = rig.registry.snapshots.list({ sessionId: null, name: null, after: null, limit: 1 });
@@ -239,7 +239,7 @@ describe("a save that may still be under way when it is given up", () => {
     const rig = new SessionRig();
     await rig.running({ timeout_seconds: 3_600, idle_timeout_seconds: null });
     rig.fault = once("save", { type: "slow", ms: minute });
-    const answer = rig.commands.snapshot(caller, wish, 5 * minute);
+    const answer = rig.commands.snapshot(caller, request, 5 * minute);
     await rig.pass(2 * second);
     const { id = "" } = rig.registry.snapshots.delete("base") ?? {};
     await registryWorks(rig);

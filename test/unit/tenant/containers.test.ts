@@ -5,14 +5,14 @@ import { containerAttemptMs, strandedAfterMs, type ContainerWithMembers } from "
 import type { AttemptId, ContainerId, SandboxId, SessionId } from "../../../src/domain/state/ids.ts";
 import type { Observation } from "../../../src/domain/state/observation.ts";
 import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
-import type { SharedWish } from "../../../src/session/reports/reports.ts";
+import type { SharedContainerRequest } from "../../../src/session/reports/reports.ts";
 import { quotaTerms } from "../../../src/tenant/quota/quota.ts";
 import { TenantCore } from "../../../src/tenant/tenant-core.ts";
 import { nodeSql } from "../../support/node-sql.ts";
 import { born, lease, order, report, sessionId } from "../../support/reports.ts";
 
 const policy = defaultPolicy;
-const wish: SharedWish = { provider: "memory" };
+const request: SharedContainerRequest = { provider: "memory" };
 const patience = strandedAfterMs(policy);
 const [a, b, c, d] = ["a", "b", "c", "d"].map(sessionId) as [SessionId, SessionId, SessionId, SessionId];
 
@@ -21,7 +21,7 @@ class Registry {
   readonly core = new TenantCore(nodeSql(), { now: () => this.now }, quotaTerms(policy, 100, 3));
   #versions = 1;
 
-  join(session: SessionId, count = 1, shared: SharedWish = wish): ContainerId {
+  join(session: SessionId, count = 1, shared: SharedContainerRequest = request): ContainerId {
     const reply = this.core.quota.reserve({ ...order(session, count), shared });
     if (!reply.granted || reply.container === undefined) throw new Error(JSON.stringify(reply));
     return reply.container;

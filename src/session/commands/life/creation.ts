@@ -17,7 +17,7 @@ import { eraseRows } from "../../steps/end/erasing.ts";
 import type { StepContext } from "../../steps/step-context.ts";
 import { noKeyForSecrets, refusalProblem, refuse, secretsUnreadable, storageFailed } from "../refusals.ts";
 import type { FirstAnswer, PendingCreate } from "./pending-create.ts";
-import { hidesSomething, type SessionSecrets } from "../../records/secrets.ts";
+import { hasSecrets, type SessionSecrets } from "../../records/secrets.ts";
 import type { Caller, CreateOutcome } from "../../session-api.ts";
 
 /** How the first try to open the session went. */
@@ -151,7 +151,7 @@ export class Creation {
   ): Promise<{ secrets: string; requestHash: string | null } | null> {
     const secrets = await this.#secrets.sealLaunch(id, body);
     if (secrets === null) return null;
-    const hides = hidesSomething(body);
+    const hides = hasSecrets(body);
     const hash = requestHash === null || !hides ? requestHash : await this.#secrets.sealHash(id, requestHash);
     return { secrets, requestHash: hash };
   }

@@ -14,7 +14,7 @@ import type { CreateSession } from "../../../protocol/resources/session/sessions
 import type { SnapshotView } from "../../../protocol/resources/tenant/snapshots.ts";
 import type { SnapshotOrder, SnapshotReply } from "../../reports/reports.ts";
 import type { SessionSecrets } from "../../records/secrets.ts";
-import type { Caller, SnapshotWish } from "../../session-api.ts";
+import type { Caller, SnapshotRequest } from "../../session-api.ts";
 import type { CommandContext } from "../command-context.ts";
 import { notRunning, refuse, secretsUnreadable, setbackOf } from "../refusals.ts";
 import { isUsable, beginUse, useIsDecided } from "../using.ts";
@@ -28,7 +28,7 @@ export class SnapshotCommands {
     this.#secrets = secrets;
   }
 
-  async snapshot(caller: Caller, wish: SnapshotWish, waitMs: number): Promise<Reply<SnapshotView>> {
+  async snapshot(caller: Caller, request: SnapshotRequest, waitMs: number): Promise<Reply<SnapshotView>> {
     const found = this.#context.find(caller);
     if (!found.ok) return found;
     const refused = beginUse(this.#context, found.value);
@@ -40,7 +40,7 @@ export class SnapshotCommands {
     if (lease?.phase !== "held" || !isUsable(session)) return refuse(setbackOf(session) ?? notRunning(session));
     if (this.#context.ports.providers.get(lease.provider)?.capabilities.snapshot !== true)
       return refuse(cannotSave(lease));
-    return this.#take(session, lease, wish, waitMs);
+    return this.#take(session, lease, request, waitMs);
   }
 
   /** The body for a create of a session like this one, with its env and its network rules. It never leaves Mooring. */
@@ -77,23 +77,23 @@ export class SnapshotCommands {
     };
   }
 
-  async #take(session: Session, lease: Held, wish: SnapshotWish, waitMs: number): Promise<Reply<SnapshotView>> {
+  async #take(session: Session, lease: Held, request: SnapshotRequest, waitMs: number): Promise<Reply<SnapshotView>> {
     const { ports } = this.#context;
     const { observeMs, snapshotMs } = ports.policy;
     const tenant = ports.tenant(session.tenant);
     const order: SnapshotOrder = {
       id: ports.ids.id(),
       sessionId: session.id,
-      name: wish.name,
-      replaces: wish.replace,
-      purpose: wish.purpose,
+      name: request.name,
+      replaces: request.replace,
+      purpose: request.purpose,
       provider: lease.provider,
       template: session.template ?? null,
       withinMs: snapshotMs,
     };
     const place = await this.#asked(() => tenant.reserveSnapshot(order));
     if (place === null) return refuse(registrySilent);
-    if (!place.granted) return refuse(noPlace(place, wish.name));
+    if (!place.granted) return refuse(noPlace(place, request.name));
     const begun = this.#context.dispatch({ type: "copyRequested", snapshotId: order.id }, "client");
     if (!begun.ok || begun.value.type !== "moved") {
       const why = "The session could not begin to save it.";
