@@ -16,7 +16,7 @@ import type { LeaseReport, SessionReport } from "../session/reports/reports.ts";
 import { keepForgotten } from "./forgotten.ts";
 import type { Sql } from "../storage/sql.ts";
 import { afterAccepted, afterFailed, afterGivenBack } from "./quota/breaker.ts";
-import { learnHost, pruneContainers, takesMembers } from "./containers/containers.ts";
+import { recordHost, pruneContainers, takesMembers } from "./containers/containers.ts";
 import { keepSaved } from "./quota/pauses.ts";
 import { type QuotaTerms, readBreaker, spawnKey, writeBreaker } from "./quota/quota.ts";
 import {
@@ -171,7 +171,7 @@ function applyLease(
   } else {
     move(sql, known, { state, ghost, listed, host: lease.host ?? null }, now);
   }
-  if (container !== null && lease.host !== undefined) learnHost(sql, container, lease.host, containers, now);
+  if (container !== null && lease.host !== undefined) recordHost(sql, container, lease.host, containers, now);
   if (lease.phase === "closed" && lease.receipt !== null) {
     // A session tells of its last leases for as long as it lives, and the chain forgets: what is old was told, and is not entered anew.
     const isRecent = Date.parse(lease.receipt.verified_absent_at ?? "") >= now - receiptRetentionMs;

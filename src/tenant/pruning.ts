@@ -9,7 +9,7 @@ import type { Sql } from "../storage/sql.ts";
 import { readNamed, writeNamed } from "./named-values.ts";
 import { pruneRegistry } from "./apply-report.ts";
 import { pruneDeliveries } from "./webhooks/delivery-rows.ts";
-import { forgetQuietSessions } from "./webhooks/webhook-sessions.ts";
+import { forgetWebhookSessions } from "./webhooks/webhook-sessions.ts";
 
 /** Receipts and watermarks live for weeks: a day more or less does not matter. */
 const everyMs = 86_400_000;
@@ -18,7 +18,7 @@ const atOnce = 500;
 
 /** Inside a transaction of the caller. true: there is more. */
 export function pruneOnce(sql: Sql, now: number): boolean {
-  const more = [pruneRegistry, pruneDeliveries, forgetQuietSessions]
+  const more = [pruneRegistry, pruneDeliveries, forgetWebhookSessions]
     .map((prune) => prune(sql, now, atOnce))
     .includes(true);
   const before = readPrunedAt(sql);

@@ -104,7 +104,7 @@ export function isFinal(status: SessionReport["status"] | null): boolean {
   return status === "terminating" || status === "terminated" || status === "failed";
 }
 
-export function raised(session: RegisteredSession, generation: number): RegisteredSession {
+export function withGeneration(session: RegisteredSession, generation: number): RegisteredSession {
   return generation > session.highestGeneration ? { ...session, highestGeneration: generation } : session;
 }
 

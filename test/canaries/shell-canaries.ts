@@ -96,7 +96,7 @@ export const shellCanaries: readonly Canary[] = [
   canary(
     "a reservation is granted though nothing covers it by the time it is written [CAP-5]",
     "tenant/quota/allowance-keeper.ts",
-    'standing.type !== "free" || (mayGrant && this.#core.allowance.covered())',
+    'standing.type !== "free" || (mayGrant && this.#core.allowance.coversOneMore())',
     'standing.type !== "free" || mayGrant',
     byTests("model/global-cap"),
   ),

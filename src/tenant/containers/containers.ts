@@ -103,7 +103,7 @@ export function takesMembers(sql: Sql, id: ContainerId): boolean {
 }
 
 /** It was told where it is, by a member that was launched there. */
-export function learnHost(sql: Sql, id: ContainerId, host: string, terms: ContainerTerms, now: number): void {
+export function recordHost(sql: Sql, id: ContainerId, host: string, terms: ContainerTerms, now: number): void {
   const container = readContainer(sql, id);
   if (container?.host !== null || container.phase === "gone") return;
   write(sql, { ...container, host }, lookAt(sql, id), terms, now);

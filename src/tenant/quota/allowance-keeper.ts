@@ -64,7 +64,7 @@ export class AllowanceKeeper {
     const drainKnown = order.purpose !== "create" || this.#clock.now() < this.#notDrainingAt + drainHeardMs;
     const judged = await this.#stored(() => this.#decide(order, drainKnown));
     if ("granted" in judged) return judged;
-    if (this.#core.allowance.covered()) {
+    if (this.#core.allowance.coversOneMore()) {
       const draining = await this.#isDraining();
       if (draining === true && order.purpose === "create") return { granted: false, code: "draining" };
       if (draining !== null) {
@@ -86,7 +86,7 @@ export class AllowanceKeeper {
    */
   #decide(order: ReserveOrder, mayGrant: boolean): ReserveReply | { readonly room: number } {
     const standing = this.#core.quota.judge(order);
-    if (standing.type !== "free" || (mayGrant && this.#core.allowance.covered()))
+    if (standing.type !== "free" || (mayGrant && this.#core.allowance.coversOneMore()))
       return this.#core.quota.reserve(order);
     return { room: standing.room };
   }

@@ -60,7 +60,7 @@ export function allowanceAnswered(sql: Sql, draft: AllowanceDraft, reply: Allowa
 }
 
 /** One more reservation would stay within it. */
-export function covered(sql: Sql): boolean {
+export function coversOneMore(sql: Sql): boolean {
   const { allowed, answered } = readAllowance(sql);
   return answered && openCount(sql) < allowed;
 }

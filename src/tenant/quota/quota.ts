@@ -16,7 +16,14 @@ import { readNamed, writeNamed } from "../named-values.ts";
 import { defaultPauseTerms, type PauseTerms } from "./pauses.ts";
 import { grant, isOpenState, move, openCount, readReservation } from "./reservations.ts";
 import { isSpent, monthSpend } from "./spending.ts";
-import { isFinal, raised, readSession, type RegisteredSession, unknownSession, writeSession } from "../sessions.ts";
+import {
+  isFinal,
+  withGeneration,
+  readSession,
+  type RegisteredSession,
+  unknownSession,
+  writeSession,
+} from "../sessions.ts";
 
 export interface QuotaTerms {
   readonly maxSandboxes: number;
@@ -63,14 +70,14 @@ export function quotaTerms(
 }
 
 /** What `reserve` would answer, without writing anything. */
-export type Judgement =
+export type QuotaDecision =
   /** It holds this reservation already. */
   | { readonly type: "repeated"; readonly container: ContainerId | null }
   | { readonly type: "refused"; readonly reply: Extract<ReserveReply, { granted: false }> }
   /** `room`: how many more of this tenant its own cap lets through. */
   | { readonly type: "free"; readonly session: RegisteredSession; readonly room: number };
 
-export function judge(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: number): Judgement {
+export function judge(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: number): QuotaDecision {
   const known = readReservation(sql, order.sessionId, order.generation);
   if (known !== null && known.sandboxId !== order.sandboxId) {
     throw new Error(
@@ -98,7 +105,7 @@ export function judge(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: num
   return { type: "free", session, room: limit - used };
 }
 
-function refused(reply: Extract<ReserveReply, { granted: false }>): Judgement {
+function refused(reply: Extract<ReserveReply, { granted: false }>): QuotaDecision {
   return { type: "refused", reply };
 }
 
@@ -134,7 +141,7 @@ export function reserve(sql: Sql, order: ReserveOrder, terms: QuotaTerms, now: n
     changedAt: now,
     lookAt: now + terms.orphanAfterMs,
   });
-  writeSession(sql, raised(judgement.session, order.generation));
+  writeSession(sql, withGeneration(judgement.session, order.generation));
   return granted(container);
 }
 
@@ -147,7 +154,7 @@ function incarnationOf(sql: Sql, order: ReserveOrder): RegisteredSession {
   const held = readSession(sql, order.sessionId);
   const fresh = unknownSession(sql, order.sessionId, order.createdAt);
   if (held === null) return fresh;
-  return order.createdAt > held.createdAt ? raised(fresh, held.highestGeneration) : held;
+  return order.createdAt > held.createdAt ? withGeneration(fresh, held.highestGeneration) : held;
 }
 
 /**
@@ -160,5 +167,5 @@ export function cancelReservation(sql: Sql, sessionId: SessionId, generation: Ge
   const breaker = readBreaker(sql);
   writeBreaker(sql, breaker, afterGivenBack(breaker, spawnKey({ sessionId, generation }), now));
   const session = readSession(sql, sessionId) ?? unknownSession(sql, sessionId, 0);
-  if (generation > session.highestGeneration) writeSession(sql, raised(session, generation));
+  if (generation > session.highestGeneration) writeSession(sql, withGeneration(session, generation));
 }

@@ -4,7 +4,7 @@ import type { TenantRows } from "../tenant-rows.ts";
 import {
   type AllowanceDraft,
   allowanceAnswered,
-  covered,
+  coversOneMore,
   draftAllowance,
   readAllowance,
   settleAt,
@@ -18,8 +18,8 @@ export class TenantAllowance {
     this.#rows = rows;
   }
 
-  covered(): boolean {
-    return this.#rows.read(covered, false);
+  coversOneMore(): boolean {
+    return this.#rows.read(coversOneMore, false);
   }
 
   /** FleetControl should hear how the tenant stands. */

@@ -6,7 +6,7 @@ import type { OpenCursor } from "../tenant-api.ts";
 import type { TenantRows } from "../tenant-rows.ts";
 import { type Breaker, newBreaker } from "./breaker.ts";
 import { admitPause } from "./pauses.ts";
-import { cancelReservation, judge, type Judgement, readBreaker, reserve } from "./quota.ts";
+import { cancelReservation, judge, type QuotaDecision, readBreaker, reserve } from "./quota.ts";
 import {
   isOpenState,
   lookAgainAt,
@@ -24,7 +24,7 @@ export class TenantQuota {
   }
 
   /** What `reserve` would answer now. Writes nothing but, for a tenant that never was, its tables. */
-  judge(order: ReserveOrder): Judgement {
+  judge(order: ReserveOrder): QuotaDecision {
     this.#rows.migrate();
     return judge(this.#rows.sql, order, this.#rows.terms, this.#rows.now());
   }

@@ -34,17 +34,19 @@ export function nextAttemptIn(attempts: number, asked: number | null, jitter: nu
 }
 
 /** Failures in a row, over all deliveries, before an endpoint is taken for down. One bad event alone must not rest the others. */
-const restFrom = 3;
-const restCap = 5 * minute;
+const cooldownFrom = 3;
+const cooldownCap = 5 * minute;
 
 /** ms for which nothing is sent to an endpoint after so many failures in a row: a long queue must not become a flood. */
-export function restAfter(failuresInRow: number): number {
-  return failuresInRow < restFrom ? 0 : Math.min(restCap, second * 2 ** Math.min(30, failuresInRow - restFrom));
+export function cooldownAfter(failuresInRow: number): number {
+  return failuresInRow < cooldownFrom
+    ? 0
+    : Math.min(cooldownCap, second * 2 ** Math.min(30, failuresInRow - cooldownFrom));
 }
 
 /** An answer within this long costs nobody anything. */
 const slowFromMs = second;
-const slowRestCap = 5 * second;
+const slowCooldownCap = 5 * second;
 
 /** Whether an answer took so long that its receiver gets one delivery at a time. */
 export function isSlow(tookMs: number): boolean {
@@ -52,6 +54,6 @@ export function isSlow(tookMs: number): boolean {
 }
 
 /** ms for which nothing is sent after a slow success: a slow receiver is busy at most half of the time. */
-export function restAfterSlow(tookMs: number): number {
-  return isSlow(tookMs) ? Math.min(tookMs, slowRestCap) : 0;
+export function cooldownAfterSlow(tookMs: number): number {
+  return isSlow(tookMs) ? Math.min(tookMs, slowCooldownCap) : 0;
 }

@@ -12,11 +12,11 @@ import type { SessionId, TenantId } from "../../domain/state/ids.ts";
 import { addressFault } from "../../protocol/resources/tenant/webhook-address.ts";
 import type { Sql } from "../../storage/sql.ts";
 import { type Delivery, firstHeadAt, headsDue, readDelivery, storeEnded, storePending } from "./delivery-rows.ts";
-import { isSlow, nextAttemptIn, restAfter, restAfterSlow } from "./retry.ts";
+import { isSlow, nextAttemptIn, cooldownAfter, cooldownAfterSlow } from "./retry.ts";
 import {
   firstReadAt,
-  forgetHookedSession,
-  keepEvents,
+  forgetWebhookSession,
+  enqueueEvents,
   type PendingSession,
   readSessionLater,
   sessionsToRead,
@@ -171,8 +171,15 @@ export class WebhookDispatcher {
       if (reply === timedOut) throw new Error(`the session did not answer with its events within ${readBoundMs} ms`);
       await store((sql) => {
         if (reply.ok)
-          keepEvents(sql, session, reply.value, reply.value.length < eventsAtOnce, () => `dl_${ids.id()}`, clock.now());
-        else if (reply.problem.code === "not_found") forgetHookedSession(sql, session);
+          enqueueEvents(
+            sql,
+            session,
+            reply.value,
+            reply.value.length < eventsAtOnce,
+            () => `dl_${ids.id()}`,
+            clock.now(),
+          );
+        else if (reply.problem.code === "not_found") forgetWebhookSession(sql, session);
       });
     } catch (error) {
       logger.warn("a session's events could not be read", { session: session.sessionId, error: String(error) });
@@ -233,7 +240,7 @@ export class WebhookDispatcher {
       const told = { ...delivery, log, logged: delivery.logged + 1 };
       if (error === null) {
         storeEnded(sql, told, "delivered", now);
-        const notBefore = isSlow(ms) ? now + restAfterSlow(ms) : 0;
+        const notBefore = isSlow(ms) ? now + cooldownAfterSlow(ms) : 0;
         if (webhook.failures > 0 || webhook.failingSince !== null || webhook.notBefore !== notBefore)
           writeWebhook(sql, { ...webhook, failures: 0, failingSince: null, notBefore });
         return;
@@ -249,7 +256,7 @@ export class WebhookDispatcher {
         ...webhook,
         failures,
         failingSince,
-        notBefore: now + restAfter(failures),
+        notBefore: now + cooldownAfter(failures),
         ...(why === null ? {} : { disabled: { at: now, why }, updatedAt: now }),
       });
     });

@@ -57,7 +57,7 @@ export function firstReadAt(sql: Sql): number | null {
 }
 
 /** Turns the events read into deliveries. `whole`: there was nothing newer at the time of the read. */
-export function keepEvents(
+export function enqueueEvents(
   sql: Sql,
   session: PendingSession,
   events: readonly EventView[],
@@ -99,12 +99,12 @@ export function readSessionLater(sql: Sql, session: PendingSession, at: number):
 }
 
 /** Its rows are gone: nothing of it can be read any more. */
-export function forgetHookedSession(sql: Sql, session: PendingSession): void {
+export function forgetWebhookSession(sql: Sql, session: PendingSession): void {
   sql.run("DELETE FROM webhook_session WHERE session_id = ? AND created_at = ?", session.sessionId, session.createdAt);
 }
 
 /** Their session is forgotten, so nothing of them will ever be read. true: there may be more. */
-export function forgetQuietSessions(sql: Sql, _now: number, limit: number): boolean {
+export function forgetWebhookSessions(sql: Sql, _now: number, limit: number): boolean {
   const gone = sql.run(
     `DELETE FROM webhook_session WHERE session_id IN (
        SELECT session_id FROM webhook_session WHERE NOT EXISTS (

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { attemptsAtMost, nextAttemptIn, restAfter } from "../../../src/tenant/webhooks/retry.ts";
+import { attemptsAtMost, nextAttemptIn, cooldownAfter } from "../../../src/tenant/webhooks/retry.ts";
 
 const hour = 3_600_000;
 
@@ -39,8 +39,8 @@ describe("the retries of a delivery", () => {
 
 describe("an endpoint that fails", () => {
   it("rests after the third failure in a row, longer each time, up to five minutes", () => {
-    expect([0, 1, 2].map(restAfter)).toEqual([0, 0, 0]);
-    expect([3, 4, 5].map(restAfter)).toEqual([1_000, 2_000, 4_000]);
-    expect(restAfter(1_000_000)).toBe(300_000);
+    expect([0, 1, 2].map(cooldownAfter)).toEqual([0, 0, 0]);
+    expect([3, 4, 5].map(cooldownAfter)).toEqual([1_000, 2_000, 4_000]);
+    expect(cooldownAfter(1_000_000)).toBe(300_000);
   });
 });
