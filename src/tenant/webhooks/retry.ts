@@ -33,7 +33,7 @@ export function nextAttemptIn(attempts: number, asked: number | null, jitter: nu
   return Math.max(spread, Math.min(asked ?? 0, askedAtMost));
 }
 
-/** Failures in a row, over all deliveries, before an endpoint is taken for down. One bad event alone must not rest the others. */
+/** Failures in a row, over all deliveries, before an endpoint is taken for down. One bad event alone must not hold up the others. */
 const cooldownFrom = 3;
 const cooldownCap = 5 * minute;
 

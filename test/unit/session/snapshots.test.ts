@@ -14,7 +14,7 @@ const minute = 60 * second;
 const request: SnapshotRequest = { name: "base", replace: false, purpose: "kept" };
 
 async function taken(rig: SessionRig, changes: Partial<SnapshotRequest> = {}): Promise<SnapshotView> {
-  const reply = await rig.during(aWhile, rig.commands.snapshot(caller, { ...wish, ...changes }, 5_000));
+  const reply = await rig.during(aWhile, rig.commands.snapshot(caller, { ...request, ...changes }, 5_000));
   if (!reply.ok) throw new Error(`${reply.problem.code}: ${reply.problem.detail}`);
   return reply.value;
 }

@@ -184,7 +184,7 @@ describe("a shared container", () => {
 it("reads the open and the ending ones without the month of receipts behind them", () => {
   const sql = nodeSql();
   const core = new TenantCore(sql, { now: () => born }, quotaTerms(policy, 100, 3));
-  core.quota.reserve({ ...order(a, 1), shared: wish });
+  core.quota.reserve({ ...order(a, 1), shared: request });
   for (const phase of ["open", "stopping"]) {
     const plan = sql.run(`EXPLAIN QUERY PLAN SELECT body FROM container WHERE phase = '${phase}' ORDER BY id`);
     expect(plan.map((row) => String(row["detail"])).join()).toMatch(/USING INDEX container_(open|ending)/);
