@@ -16,7 +16,7 @@ import { sandboxRoutes } from "./compat/e2b/sandboxes.ts";
 import { runbookRoutes } from "./compat/runbook.ts";
 import { lacksRight } from "./guard/auth.ts";
 import { RequestGate } from "./guard/request-gate.ts";
-import type { RequestContext, Route, Surroundings } from "./route.ts";
+import type { RequestContext, Route, AppDependencies } from "./route.ts";
 import { adminRoutes } from "./routes/operator/admin.ts";
 import { alertRoutes } from "./routes/operator/alerts.ts";
 import { attentionRoutes } from "./routes/operator/attention.ts";
@@ -111,7 +111,7 @@ export interface HttpApp {
   fetch(request: Request): Promise<Response>;
 }
 
-export function createApp(around: Surroundings): HttpApp {
+export function createApp(around: AppDependencies): HttpApp {
   const app = new Hono<Variables>();
   const { reading } = around;
   const config = reading.ok ? reading.config : reading.fallback;
@@ -180,7 +180,12 @@ export function createApp(around: Surroundings): HttpApp {
   return { fetch: async (request) => (await ports.answer(request)) ?? (await app.fetch(request)) };
 }
 
-async function answer(route: Route, c: Context<Variables>, around: Surroundings, gate: RequestGate): Promise<Response> {
+async function answer(
+  route: Route,
+  c: Context<Variables>,
+  around: AppDependencies,
+  gate: RequestGate,
+): Promise<Response> {
   const { reading, ...rest } = around;
   const request = c.req.raw;
   const { requestId, trace } = c.var.seen;
@@ -219,7 +224,7 @@ async function bodyOf(route: Route, request: Request, config: Config): Promise<R
 }
 
 /** A client's own id is kept when it cannot forge a log line or a header. */
-function requestIdOf(request: Request, around: Surroundings): string {
+function requestIdOf(request: Request, around: AppDependencies): string {
   const given = request.headers.get("x-request-id");
   return given !== null && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : around.ids.id();
 }

@@ -14,7 +14,7 @@ import type { RequestGate } from "./guard/request-gate.ts";
 import type { BudgetName, SharedCounter } from "./guard/rate-limits.ts";
 import { sessionNotFound } from "../protocol/not-found.ts";
 
-export interface Surroundings {
+export interface AppDependencies {
   readonly reading: ConfigReading;
   readonly backend: Backend;
   /** Straight to a sandbox: files, processes, terminals, ports. */
@@ -27,7 +27,7 @@ export interface Surroundings {
 }
 
 /** What every handler gets. */
-export interface RequestContext extends Omit<Surroundings, "reading"> {
+export interface RequestContext extends Omit<AppDependencies, "reading"> {
   readonly request: Request;
   readonly requestId: string;
   /** The decoded segments named in the path; "" for one that is not there. */

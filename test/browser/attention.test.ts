@@ -5,7 +5,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { repository } from "../../scripts/repository.ts";
 import { until } from "../support/until.ts";
-import { browserMissing, launchBrowser, signIn, type Surroundings, visit, type Visit } from "./support/browser.ts";
+import { browserMissing, launchBrowser, signIn, type VisitOptions, visit, type Visit } from "./support/browser.ts";
 import { axeFindings, settled } from "./support/page.ts";
 import { type Scene, setScene } from "./support/scene.ts";
 
@@ -29,7 +29,7 @@ describe.skipIf(browserMissing !== null)("attention and the list, with a parked 
     await scene?.world.stop();
   });
 
-  const enter = async (around: Surroundings = {}): Promise<Visit> => {
+  const enter = async (around: VisitOptions = {}): Promise<Visit> => {
     const visited = await visit(browser, scene.url, around);
     await signIn(visited, scene.url, scene.adminToken);
     return visited;

@@ -9,7 +9,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { repository } from "../../scripts/repository.ts";
 import { until } from "../support/until.ts";
-import { browserMissing, launchBrowser, signIn, type Surroundings, visit, type Visit } from "./support/browser.ts";
+import { browserMissing, launchBrowser, signIn, type VisitOptions, visit, type Visit } from "./support/browser.ts";
 import { axeFindings, settled, show } from "./support/page.ts";
 import { type Scene, setScene } from "./support/scene.ts";
 
@@ -35,7 +35,7 @@ describe.skipIf(browserMissing !== null)("the console", () => {
     await scene?.world.stop();
   });
 
-  const enter = async (who: "operator" | "tenant" | "both" | "stranger", around: Surroundings = {}): Promise<Visit> => {
+  const enter = async (who: "operator" | "tenant" | "both" | "stranger", around: VisitOptions = {}): Promise<Visit> => {
     const visited = await visit(browser, scene.url, around);
     const keys = {
       operator: [scene.adminToken],

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { repository } from "../../scripts/repository.ts";
 import { misunderstood } from "../support/understood.ts";
 import { until } from "../support/until.ts";
-import { browserMissing, launchBrowser, signIn, type Surroundings, visit, type Visit } from "./support/browser.ts";
+import { browserMissing, launchBrowser, signIn, type VisitOptions, visit, type Visit } from "./support/browser.ts";
 import { type FullScene, longName, setFullScene } from "./support/full-scene.ts";
 import { axeFindings, settled } from "./support/page.ts";
 
@@ -28,7 +28,7 @@ describe.skipIf(browserMissing !== null)("the quieter pages of the console", () 
     await scene?.stop();
   });
 
-  const enter = async (who: "both" | "tenant" | "newcomer", around: Surroundings = {}): Promise<Visit> => {
+  const enter = async (who: "both" | "tenant" | "newcomer", around: VisitOptions = {}): Promise<Visit> => {
     const visited = await visit(browser, scene.url, around);
     const credentials = {
       both: [scene.adminToken, scene.key],

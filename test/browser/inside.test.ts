@@ -13,7 +13,7 @@ import type { SessionView } from "../../src/protocol/resources/session/sessions.
 import { serverProgram } from "../support/sandbox-server.ts";
 import { temporaryStack, type TemporaryStack } from "../support/temporary-stack.ts";
 import { until } from "../support/until.ts";
-import { browserMissing, launchBrowser, signIn, type Surroundings, visit, type Visit } from "./support/browser.ts";
+import { browserMissing, launchBrowser, signIn, type VisitOptions, visit, type Visit } from "./support/browser.ts";
 import { axeFindings, settled, show } from "./support/page.ts";
 import { sceneVars } from "./support/scene.ts";
 
@@ -51,7 +51,7 @@ describe.skipIf(browserMissing !== null)("the inside of a sandbox", () => {
     const job = await api.run(id, { command });
     await until(command, async () => (await api.job(id, job.id)).ended_at !== null);
   }
-  const enter = async (around: Surroundings = {}): Promise<Visit> => {
+  const enter = async (around: VisitOptions = {}): Promise<Visit> => {
     const visited = await visit(browser, world.stack.url, around);
     await signIn(visited, world.stack.url, key);
     return visited;

@@ -14,7 +14,7 @@ export interface Sleeper {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-export interface Surroundings {
+export interface FaultyCallDependencies {
   readonly world: MemoryWorld;
   readonly clock: Sleeper;
   readonly faults: FaultPlan;
@@ -28,7 +28,7 @@ export interface CallBody<Effect, Value> {
 }
 
 export async function faultyCall<Effect, Value>(
-  at: Surroundings,
+  at: FaultyCallDependencies,
   call: Omit<Call, "now">,
   bound: CallBound,
   body: CallBody<Effect, Value>,
@@ -43,7 +43,7 @@ export async function faultyCall<Effect, Value>(
 }
 
 async function underFault<Effect, Value>(
-  { world, clock, faults }: Surroundings,
+  { world, clock, faults }: FaultyCallDependencies,
   call: Omit<Call, "now">,
   signal: AbortSignal,
   body: CallBody<Effect, Value>,

@@ -1,6 +1,6 @@
 /** A job's output from an offset, followed until the job has ended and everything was sent, or until bytes that were dropped. */
 import type { JobOutput } from "../../src/sandbox/agent-sandbox.ts";
-import type { Surroundings } from "./faulty-call.ts";
+import type { FaultyCallDependencies } from "./faulty-call.ts";
 import type { MemoryInstance } from "./memory-instance.ts";
 import type { MemoryJob } from "./memory-job.ts";
 import { waitFor } from "./wait-for.ts";
@@ -9,7 +9,7 @@ import { waitFor } from "./wait-for.ts";
 const pieceBytes = 65_536;
 
 export function followOutput(
-  at: Pick<Surroundings, "world" | "clock">,
+  at: Pick<FaultyCallDependencies, "world" | "clock">,
   instance: MemoryInstance,
   job: MemoryJob,
   offset: number,

@@ -14,7 +14,7 @@ import {
 import type { WrapperJob, WrapperJobOrder } from "../../src/protocol/sandbox/wrapper.ts";
 import type { MemoryJob } from "./memory-job.ts";
 
-export interface BootstrapSurroundings {
+export interface BootstrapDependencies {
   readonly env: Readonly<Record<string, string>>;
   /** Starts a job of this instance; `ended` is called when nothing of it is left. */
   readonly start: (order: WrapperJobOrder, ended: () => void) => MemoryJob;
@@ -31,10 +31,10 @@ export class MemoryBootstrap {
   readonly #orders: readonly WrapperJobOrder[];
   readonly #names: readonly string[];
   readonly #secrets: readonly string[];
-  readonly #world: BootstrapSurroundings;
+  readonly #world: BootstrapDependencies;
   #version = 1;
 
-  constructor(order: BootstrapOrder, world: BootstrapSurroundings) {
+  constructor(order: BootstrapOrder, world: BootstrapDependencies) {
     this.fingerprint = bootstrapFingerprint(order);
     this.#names = stepNames(order);
     this.#orders = commandsOf(order).map((command, index) => ({

@@ -25,7 +25,7 @@ import type { Birth, ProcessTable } from "./process-table.ts";
 import type { Files, Repositories } from "./snapshot-shelf.ts";
 import { answered, refused, type WrapperAnswer } from "./wrapper-answer.ts";
 
-export interface InstanceSurroundings {
+export interface InstanceDependencies {
   readonly queue: EventQueue;
   readonly processes: ProcessTable;
   readonly journal: Journal;
@@ -51,7 +51,7 @@ export class MemoryInstance {
   readonly traffic = new MemoryTraffic();
   readonly guardian: Process;
   readonly wrapper: Process;
-  readonly #world: InstanceSurroundings;
+  readonly #world: InstanceDependencies;
   readonly #startedAt: number;
   readonly #work: MemoryWork;
   #phase: Phase = "starting";
@@ -63,7 +63,7 @@ export class MemoryInstance {
   #stillFor: string | null = null;
   #requestsWhileFrozen: (() => void)[] = [];
 
-  constructor(order: LaunchOrder, world: InstanceSurroundings) {
+  constructor(order: LaunchOrder, world: InstanceDependencies) {
     this.order = order;
     this.#world = world;
     this.#startedAt = world.queue.time;

@@ -14,7 +14,7 @@ import type { Files, Repositories } from "./snapshot-shelf.ts";
 /** Why a job was ended from outside, as the state it gets. */
 export type EndedAs = "timed_out" | "cancelled" | "interrupted";
 
-export interface JobSurroundings {
+export interface JobDependencies {
   readonly queue: EventQueue;
   readonly processes: ProcessTable;
   readonly birth: Birth;
@@ -40,7 +40,7 @@ export class MemoryJob implements Behaviour {
   readonly fingerprint: string;
   readonly output: JobOutput;
   readonly process: Process;
-  readonly #world: JobSurroundings;
+  readonly #world: JobDependencies;
   readonly #program: JobProgram;
   readonly #env: Readonly<Record<string, string>>;
   readonly #startedAt: number;
@@ -62,7 +62,7 @@ export class MemoryJob implements Behaviour {
   /** What it kept is stopped for a save. */
   #held = false;
 
-  constructor(order: WrapperJobOrder, world: JobSurroundings) {
+  constructor(order: WrapperJobOrder, world: JobDependencies) {
     this.id = order.id;
     this.fingerprint = jobFingerprint(order);
     this.output = new JobOutput(world.keepBytes);

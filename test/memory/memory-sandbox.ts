@@ -32,7 +32,7 @@ import type {
 import { type TrafficKeys, webTrafficKeys } from "../../src/protocol/sandbox/traffic.ts";
 import type { Fault, FaultPlan, Lie } from "./fault-plan.ts";
 import { noFaults } from "./fault-plan.ts";
-import { faultyCall, type Sleeper, type Surroundings } from "./faulty-call.ts";
+import { faultyCall, type Sleeper, type FaultyCallDependencies } from "./faulty-call.ts";
 import { LyingList } from "./lying-list.ts";
 import { MemoryWrapperClient } from "./memory-wrapper-client.ts";
 import type { MemoryWorld } from "./memory-world.ts";
@@ -80,7 +80,7 @@ class MemorySandbox implements AgentSandbox {
   readonly space?: Space;
   readonly containers?: Containers;
   readonly traffic?: Traffic;
-  readonly #at: Surroundings;
+  readonly #at: FaultyCallDependencies;
   readonly #lists = new LyingList();
 
   constructor(world: MemoryWorld, options: MemorySandboxOptions) {
@@ -213,7 +213,7 @@ class MemorySandbox implements AgentSandbox {
   }
 }
 
-function snapshotsOf(at: Surroundings): Snapshots {
+function snapshotsOf(at: FaultyCallDependencies): Snapshots {
   return {
     save: (target, snapshotId, bound) =>
       faultyCall(at, { op: "save", ...nameOf(target) }, bound, {
@@ -245,7 +245,7 @@ function snapshotsOf(at: Surroundings): Snapshots {
   };
 }
 
-function containersOf(at: Surroundings): Containers {
+function containersOf(at: FaultyCallDependencies): Containers {
   const about = ({ id }: ContainerTarget) => ({ sessionId: null, sandboxId: null, generation: null, container: id });
   const { world } = at;
   return {
@@ -275,7 +275,7 @@ function containersOf(at: Surroundings): Containers {
   };
 }
 
-function spaceOf(at: Surroundings): Space {
+function spaceOf(at: FaultyCallDependencies): Space {
   const about = ({ sessionId, sandboxId, container }: SandboxLocation) => ({
     ...{ sessionId, sandboxId, generation: null },
     ...(container === undefined ? {} : { container }),

@@ -4,14 +4,14 @@ import type { BootstrapOrder } from "../../src/protocol/sandbox/workspace.ts";
 import type { WrapperJobOrder } from "../../src/protocol/sandbox/wrapper.ts";
 import type { LaunchOrder } from "../../src/sandbox/agent-sandbox.ts";
 import { bootstrapFingerprint, MemoryBootstrap } from "./memory-bootstrap.ts";
-import type { InstanceSurroundings } from "./memory-instance.ts";
+import type { InstanceDependencies } from "./memory-instance.ts";
 import { jobFingerprint, MemoryJob } from "./memory-job.ts";
 import type { Birth } from "./process-table.ts";
 import { answered, refused, type WrapperAnswer } from "./wrapper-answer.ts";
 
 export interface Workplace {
   readonly order: LaunchOrder;
-  readonly world: InstanceSurroundings;
+  readonly world: InstanceDependencies;
   readonly birth: Birth;
   /** Somebody of the instance can still see to its processes. */
   readonly supervised: () => boolean;

@@ -12,7 +12,7 @@ import type {
 import type { BootstrapReply, BootstrapRequest } from "../../src/protocol/sandbox/workspace.ts";
 import type { CallBound, InstanceRef, JobOutput, WrapperClient } from "../../src/sandbox/agent-sandbox.ts";
 import type { Op } from "./fault-plan.ts";
-import { faultyCall, type Surroundings } from "./faulty-call.ts";
+import { faultyCall, type FaultyCallDependencies } from "./faulty-call.ts";
 import { followOutput } from "./follow-output.ts";
 import type { MemoryInstance } from "./memory-instance.ts";
 import type { MemoryJob } from "./memory-job.ts";
@@ -24,10 +24,10 @@ import { refused, type WrapperAnswer } from "./wrapper-answer.ts";
 type Arrival<T> = { readonly instance: MemoryInstance; readonly answer: WrapperAnswer<T> | "unread" } | null;
 
 export class MemoryWrapperClient implements WrapperClient {
-  readonly #at: Surroundings;
+  readonly #at: FaultyCallDependencies;
   readonly #ref: InstanceRef;
 
-  constructor(at: Surroundings, ref: InstanceRef) {
+  constructor(at: FaultyCallDependencies, ref: InstanceRef) {
     this.#at = at;
     this.#ref = ref;
   }

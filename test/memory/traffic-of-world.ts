@@ -8,12 +8,12 @@ import {
   trafficRefusals,
 } from "../../src/protocol/sandbox/traffic.ts";
 import type { Traffic, TrafficRequest } from "../../src/sandbox/agent-sandbox.ts";
-import { faultyCall, type Surroundings } from "./faulty-call.ts";
+import { faultyCall, type FaultyCallDependencies } from "./faulty-call.ts";
 import type { Served } from "./memory-traffic.ts";
 import type { MemoryWorld } from "./memory-world.ts";
 import { waitFor } from "./wait-for.ts";
 
-export function trafficOfWorld(at: Surroundings, keys: TrafficKeys): Traffic {
+export function trafficOfWorld(at: FaultyCallDependencies, keys: TrafficKeys): Traffic {
   return {
     send: async (pass, nonce, request, bound) => {
       const { world } = at;

@@ -1,12 +1,12 @@
 /** Waits for something to be so in the world: it looks again at each change and at each event that is due. No polling. */
-import type { Surroundings } from "./faulty-call.ts";
+import type { FaultyCallDependencies } from "./faulty-call.ts";
 
 /** The reason of an abort that nobody reads; without one a DOMException is made each time. */
 const over = Symbol("over");
 
 /** False when the caller gave up first. */
 export async function waitFor(
-  { world, clock }: Pick<Surroundings, "world" | "clock">,
+  { world, clock }: Pick<FaultyCallDependencies, "world" | "clock">,
   holds: () => boolean,
   signal: AbortSignal,
 ): Promise<boolean> {

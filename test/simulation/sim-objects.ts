@@ -10,7 +10,7 @@ import type { VirtualClock, VirtualTime } from "../support/virtual-time.ts";
 import { callViolation } from "./checks/call-checks.ts";
 import { SessionWatch } from "./checks/session-watch.ts";
 import type { SimFleet } from "./objects/sim-fleet.ts";
-import type { ObjectSurroundings, SimObject } from "./objects/sim-object.ts";
+import type { ObjectDependencies, SimObject } from "./objects/sim-object.ts";
 import { simSession } from "./objects/sim-session.ts";
 import { simTenant, type TenantFace } from "./objects/sim-tenant.ts";
 import type { ClockJumps } from "./oracle/disturbances.ts";
@@ -44,7 +44,7 @@ export class SimObjects {
   readonly deletes = new Set<SessionId>();
   readonly ids: Ids;
   readonly #dependencies: SimDependencies;
-  readonly #surroundings: ObjectSurroundings;
+  readonly #surroundings: ObjectDependencies;
   #sandbox!: AgentSandbox;
   #net!: SimNet;
   #fleet!: SimFleet;

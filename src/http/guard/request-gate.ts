@@ -29,7 +29,7 @@ import { authenticateSandbox } from "./sandbox-auth.ts";
 import type { Surface } from "./surface.ts";
 import { VerifiedKeys } from "./verified-keys.ts";
 
-export interface RequestGateSurroundings {
+export interface RequestGateDependencies {
   readonly backend: Pick<Backend, "tenant" | "session">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -52,7 +52,7 @@ export class RequestGate {
   readonly #verified: VerifiedKeys | null;
   readonly #owners: OwnerCache;
 
-  constructor(config: Config, around: RequestGateSurroundings) {
+  constructor(config: Config, around: RequestGateDependencies) {
     this.#config = config;
     this.#clock = around.clock;
     this.#keys = new KeyCache(around.backend, around.clock, around.log);

@@ -17,7 +17,7 @@ import type { RequestGate } from "../guard/request-gate.ts";
 import { headersTooLarge, trafficTooLarge } from "../guard/size-limits.ts";
 import { dataPlanePort } from "../guard/sandbox-auth.ts";
 import { isDataPlane } from "../guard/surface.ts";
-import type { Surroundings } from "../route.ts";
+import type { AppDependencies } from "../route.ts";
 import type { Entrant as Entrance } from "../../traffic/traffic-gate.ts";
 import {
   answeredHeaders,
@@ -42,11 +42,11 @@ interface Entrant {
 }
 
 export class PortFront {
-  readonly #around: Surroundings;
+  readonly #around: AppDependencies;
   readonly #config: Config;
   readonly #gate: RequestGate;
 
-  constructor(around: Surroundings, config: Config, gate: RequestGate) {
+  constructor(around: AppDependencies, config: Config, gate: RequestGate) {
     this.#around = around;
     this.#config = config;
     this.#gate = gate;

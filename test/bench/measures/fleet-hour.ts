@@ -8,7 +8,7 @@ import { defaultPolicy } from "../../../src/domain/rules/policy.ts";
 import type { SessionApi } from "../../../src/session/session-api.ts";
 import { memorySandbox } from "../../memory/memory-sandbox.ts";
 import { MemoryWorld } from "../../memory/memory-world.ts";
-import type { ObjectSurroundings } from "../../simulation/objects/sim-object.ts";
+import type { ObjectDependencies } from "../../simulation/objects/sim-object.ts";
 import { instantTrafficKeys } from "../../support/instant-traffic-keys.ts";
 import { seededIds, SeededRandom } from "../../support/seeded-random.ts";
 import { VirtualClock, VirtualTime } from "../../support/virtual-time.ts";
@@ -72,7 +72,7 @@ async function hourOf(count: number): Promise<Hour> {
     }
   }
   const ids = seededIds(random.stream("ids"));
-  const around: ObjectSurroundings = {
+  const around: ObjectDependencies = {
     ...{ time, clock, trace: new Wakes(false, () => 0) },
     points: { crashesAt: () => false },
     alarmSlip: () => 0,

@@ -20,7 +20,7 @@ export function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: executable, args: flags });
 }
 
-export interface Surroundings {
+export interface VisitOptions {
   readonly theme?: "light" | "dark";
   readonly size?: "desktop" | "phone";
 }
@@ -47,7 +47,7 @@ export interface Visit {
 export async function visit(
   browser: Browser,
   url: string,
-  { theme = "light", size = "desktop" }: Surroundings = {},
+  { theme = "light", size = "desktop" }: VisitOptions = {},
 ): Promise<Visit> {
   const context = await browser.newContext({ ...sizes[size], colorScheme: theme, reducedMotion: "reduce" });
   context.setDefaultTimeout(patienceMs);

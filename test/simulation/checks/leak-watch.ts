@@ -51,7 +51,7 @@ interface World {
   readonly journal: { readonly length: number; since(from: number): readonly JournalEntry[] };
 }
 
-interface Surroundings {
+interface LeakWatchDependencies {
   readonly timers: { readonly leaseTtlMs: number; readonly stopGraceMs: number };
   /** By the world's clock, epoch ms. */
   readonly worldNow: () => number;
@@ -76,7 +76,7 @@ interface Life {
 
 export class LeakWatch {
   readonly #world: World;
-  readonly #at: Surroundings;
+  readonly #at: LeakWatchDependencies;
   /** By instance, oldest first. */
   readonly #lives = new Map<string, Life[]>();
   #sum: Leaks = noLeaks;
@@ -84,7 +84,7 @@ export class LeakWatch {
   #lookedAt: number;
   #seen = "";
 
-  constructor(world: World, at: Surroundings) {
+  constructor(world: World, at: LeakWatchDependencies) {
     this.#world = world;
     this.#at = at;
     this.#lookedAt = at.worldNow();

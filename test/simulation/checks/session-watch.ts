@@ -25,7 +25,7 @@ import { StopWatch } from "../oracle/stops.ts";
 import { sameRecord } from "../oracle/same-record.ts";
 import { StoredReader } from "../oracle/stored.ts";
 
-export interface WatchSurroundings {
+export interface WatchDependencies {
   readonly timers: Timers;
   readonly storageFails: boolean;
   /** By the controllers' clock. */
@@ -57,7 +57,7 @@ export class SessionWatch {
   readonly object: SessionObjectSim;
   readonly stored: StoredReader;
   readonly disturbances = new Disturbances();
-  readonly #at: WatchSurroundings;
+  readonly #at: WatchDependencies;
   readonly #stops: StopWatch;
   readonly #jobs: JobWatch;
   readonly #late: LateWatch;
@@ -78,7 +78,7 @@ export class SessionWatch {
   /** Found at a write since the last step. */
   #pending: string[] = [];
 
-  constructor(id: SessionId, object: SessionObjectSim, at: WatchSurroundings) {
+  constructor(id: SessionId, object: SessionObjectSim, at: WatchDependencies) {
     this.id = id;
     this.object = object;
     this.#at = at;

@@ -15,7 +15,7 @@ export interface ObjectBody<Api> {
   alarm(): Promise<void>;
 }
 
-export interface ObjectSurroundings {
+export interface ObjectDependencies {
   readonly time: VirtualTime;
   /** The controllers' clock: it may jump, and alarms follow it. */
   readonly clock: Clock & { readonly stands: boolean };
@@ -35,7 +35,7 @@ const firstRetryMs = 2_000;
 export class SimObject<Api> {
   readonly name: string;
   readonly storage: SimStorage;
-  readonly #world: ObjectSurroundings;
+  readonly #world: ObjectDependencies;
   readonly #make: (storage: SimStorage, life: Incarnation) => ObjectBody<Api>;
   #life: Incarnation | null = null;
   #body: ObjectBody<Api> | null = null;
@@ -45,7 +45,7 @@ export class SimObject<Api> {
   constructor(
     name: string,
     storage: SimStorage,
-    world: ObjectSurroundings,
+    world: ObjectDependencies,
     make: (storage: SimStorage, life: Incarnation) => ObjectBody<Api>,
   ) {
     this.name = name;

@@ -11,9 +11,9 @@ import type { IndexPort, TenantPort } from "../../../src/session/reports/reports
 import { Crashed } from "../../support/incarnation.ts";
 import { instantSeals } from "../../support/instant-seals.ts";
 import { SimStorage } from "./sim-storage.ts";
-import { SimObject, type ObjectSurroundings } from "./sim-object.ts";
+import { SimObject, type ObjectDependencies } from "./sim-object.ts";
 
-export interface SessionSurroundings extends ObjectSurroundings {
+export interface SessionDependencies extends ObjectDependencies {
   readonly policy: Policy;
   readonly ids: Ids;
   readonly sandbox: AgentSandbox;
@@ -27,7 +27,7 @@ export interface SessionSurroundings extends ObjectSurroundings {
 
 export type SessionObjectSim = SimObject<SessionCommands>;
 
-export function simSession(id: SessionId, world: SessionSurroundings): SessionObjectSim {
+export function simSession(id: SessionId, world: SessionDependencies): SessionObjectSim {
   const itsStorage = new SimStorage("session", world.usedTables);
   return new SimObject<SessionCommands>(id.slice(0, 6), itsStorage, world, (storage, life) => {
     const sandbox = life.port("provider", world.sandbox);

@@ -9,10 +9,10 @@ import { tenantObject } from "../../../src/tenant/tenant-object.ts";
 import type { TenantWiring } from "../../../src/tenant/tenant-wiring.ts";
 import { instantSeals } from "../../support/instant-seals.ts";
 import { durableState } from "./durable-state.ts";
-import { SimObject, type ObjectSurroundings } from "./sim-object.ts";
+import { SimObject, type ObjectDependencies } from "./sim-object.ts";
 import { SimStorage } from "./sim-storage.ts";
 
-export interface TenantSurroundings extends ObjectSurroundings {
+export interface TenantDependencies extends ObjectDependencies {
   readonly usedTables: boolean;
   readonly terms: QuotaTerms;
   readonly ids: Ids;
@@ -26,7 +26,7 @@ export interface TenantSurroundings extends ObjectSurroundings {
 const TenantObject = tenantObject<TenantWiring>((wiring) => wiring);
 export type TenantFace = InstanceType<typeof TenantObject>;
 
-export function simTenant(name: string, world: TenantSurroundings): SimObject<TenantFace> {
+export function simTenant(name: string, world: TenantDependencies): SimObject<TenantFace> {
   return new SimObject<TenantFace>("tenant", new SimStorage("tenant", world.usedTables), world, (storage, life) => {
     const sandbox = life.port("provider", world.sandbox);
     const control = life.port("control", world.control);

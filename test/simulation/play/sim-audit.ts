@@ -14,7 +14,7 @@ import type { SimNet } from "./sim-net.ts";
 import type { SimPlan } from "./sim-plan.ts";
 import type { Trace } from "./trace.ts";
 
-export interface AuditSurroundings {
+export interface AuditDependencies {
   readonly plan: SimPlan;
   readonly clock: VirtualClock;
   readonly ids: Ids;
@@ -27,10 +27,10 @@ export interface AuditSurroundings {
 }
 
 export class SimAudit {
-  readonly #world: AuditSurroundings;
+  readonly #world: AuditDependencies;
   readonly #ports: AuditPorts;
 
-  constructor(world: AuditSurroundings) {
+  constructor(world: AuditDependencies) {
     this.#world = world;
     this.#ports = this.#portsOf(world);
   }
@@ -50,7 +50,7 @@ export class SimAudit {
     }
   }
 
-  #portsOf({ clock, ids, net, trace, fleet, sandbox, tenant, session }: AuditSurroundings): AuditPorts {
+  #portsOf({ clock, ids, net, trace, fleet, sandbox, tenant, session }: AuditDependencies): AuditPorts {
     const call = <T>(what: string, send: () => Promise<T>): Promise<T> => net.call(`audit ${what}`, null, send);
     const { control, index } = fleet;
     const say = (level: string) => (message: string, fields?: object) =>

@@ -15,7 +15,7 @@ import { damageRows, launchedByOlderCode } from "./damage.ts";
 import type { SimPlan } from "./sim-plan.ts";
 import type { Trace } from "./trace.ts";
 
-export interface ChaosSurroundings {
+export interface ChaosDependencies {
   readonly time: VirtualTime;
   readonly clock: VirtualClock;
   readonly trace: Trace;
@@ -40,11 +40,11 @@ const minute = 60_000;
 const hour = 60 * minute;
 
 export class SimChaos {
-  readonly #world: ChaosSurroundings;
+  readonly #world: ChaosDependencies;
   #strangers = 0;
   #behind = 0;
 
-  constructor(world: ChaosSurroundings) {
+  constructor(world: ChaosDependencies) {
     this.#world = world;
   }
 

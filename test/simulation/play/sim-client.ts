@@ -17,7 +17,7 @@ import type { SimNet } from "./sim-net.ts";
 import type { SimTraffic } from "./sim-traffic.ts";
 import type { Trace } from "./trace.ts";
 
-export interface ClientSurroundings {
+export interface ClientDependencies {
   readonly random: SeededRandom;
   /** About how long everything takes, ms. */
   readonly unitMs: number;
@@ -84,7 +84,7 @@ const commands: readonly ((unit: number) => string)[] = [
 ];
 
 export class SimClient {
-  readonly #world: ClientSurroundings;
+  readonly #world: ClientDependencies;
   readonly #name: string;
   #id: SessionId | null = null;
   #createdAt: string | null = null;
@@ -94,7 +94,7 @@ export class SimClient {
   /** Ids of sessions that it was told are gone. */
   readonly #gone: SessionId[] = [];
 
-  constructor(name: string, world: ClientSurroundings) {
+  constructor(name: string, world: ClientDependencies) {
     this.#name = name;
     this.#world = world;
   }

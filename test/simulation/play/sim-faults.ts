@@ -6,7 +6,7 @@ import type { Coverage, CoveredPhase } from "../coverage.ts";
 import type { DrawableFault, SimPlan } from "./sim-plan.ts";
 import type { Trace } from "./trace.ts";
 
-export interface FaultSurroundings {
+export interface FaultDependencies {
   readonly plan: SimPlan;
   readonly random: SeededRandom;
   readonly coverage: Coverage;
@@ -22,13 +22,13 @@ type Sickness = { readonly until: number; readonly kind: "silent" | "failing" };
 type Doom = { readonly sandboxId: SandboxId; readonly sessionId: SessionId };
 
 export class SimFaults implements FaultPlan {
-  readonly #world: FaultSurroundings;
+  readonly #world: FaultDependencies;
   readonly #sick = new Map<SandboxId, Sickness>();
   #on = true;
   #healed = false;
   #doom: Doom | null = null;
 
-  constructor(world: FaultSurroundings) {
+  constructor(world: FaultDependencies) {
     this.#world = world;
   }
 

@@ -6,7 +6,7 @@ import type { SessionWatch } from "../checks/session-watch.ts";
 import type { SimNet } from "./sim-net.ts";
 import type { Trace } from "./trace.ts";
 
-export interface OperatorSurroundings {
+export interface OperatorDependencies {
   readonly random: SeededRandom;
   readonly net: SimNet;
   readonly trace: Trace;
@@ -15,10 +15,10 @@ export interface OperatorSurroundings {
 }
 
 export class SimOperator {
-  readonly #world: OperatorSurroundings;
+  readonly #world: OperatorDependencies;
   #asserted = 0;
 
-  constructor(world: OperatorSurroundings) {
+  constructor(world: OperatorDependencies) {
     this.#world = world;
   }
 

@@ -4,7 +4,7 @@ import type { VirtualTime } from "../../support/virtual-time.ts";
 import type { SimStorage, WriteFailure } from "../objects/sim-storage.ts";
 import type { SimPlan } from "./sim-plan.ts";
 
-export interface StorageFaultSurroundings {
+export interface StorageFaultDependencies {
   readonly plan: SimPlan;
   readonly random: SeededRandom;
   readonly time: VirtualTime;
@@ -12,12 +12,12 @@ export interface StorageFaultSurroundings {
 }
 
 export class StorageFaults {
-  readonly #world: StorageFaultSurroundings;
+  readonly #world: StorageFaultDependencies;
   /** Until when that storage fails at nearly each write, in elapsed time. */
   readonly #bad = new Map<SimStorage, number>();
   readonly #known: SimStorage[] = [];
 
-  constructor(world: StorageFaultSurroundings) {
+  constructor(world: StorageFaultDependencies) {
     this.#world = world;
   }
 

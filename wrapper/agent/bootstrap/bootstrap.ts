@@ -23,7 +23,7 @@ import type { Fence } from "../fence.ts";
 import type { TellGuardian } from "../guardian/guardian-link.ts";
 import { jobEnvironment } from "../jobs/job-environment.ts";
 import { Job } from "../jobs/job.ts";
-import type { JobSurroundings } from "../jobs/job-plan.ts";
+import type { JobDependencies } from "../jobs/job-plan.ts";
 import { markers } from "../../../src/protocol/sandbox/markers.ts";
 import { jobMarker } from "../../proc/marked-environment.ts";
 import type { OutputSpool } from "../jobs/output-spool.ts";
@@ -179,7 +179,7 @@ export class Bootstrap {
   #job(index: number, step: PlannedStep, order: BootstrapOrder, output: OutputSpool, stem: string): Job {
     const { boot, clock, fence, tell, apart } = this.#dependencies;
     const id = `bootstrap-${index + 1}`;
-    const surroundings: JobSurroundings = {
+    const surroundings: JobDependencies = {
       clock,
       look: this.#look,
       jobGraceMs: boot.job_grace_ms,

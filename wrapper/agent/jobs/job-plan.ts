@@ -27,7 +27,7 @@ export interface JobPlan {
   readonly apart?: readonly string[];
 }
 
-export interface JobSurroundings {
+export interface JobDependencies {
   readonly clock: SteadyClock;
   readonly look: TakeLook;
   readonly jobGraceMs: number;

@@ -12,7 +12,7 @@ import { namesTold, type JobFailure, type LeftRunning } from "../../../src/proto
 import type { WrapperJob } from "../../../src/protocol/sandbox/wrapper.ts";
 import { endClaimed, holdClaimed, membersNow } from "../../proc/claimed-processes.ts";
 import type { Claim } from "../../proc/membership.ts";
-import type { JobPlan, JobSurroundings, JobVerdict } from "./job-plan.ts";
+import type { JobPlan, JobDependencies, JobVerdict } from "./job-plan.ts";
 import { JobOutput, outputDrainMs } from "./job-output.ts";
 import { openJobStdio } from "./job-stdio.ts";
 import type { OutputSpool } from "./output-spool.ts";
@@ -38,7 +38,7 @@ export class Job {
   readonly started: Promise<void>;
   /** Resolves when nothing of it is left. */
   readonly ended: Promise<void>;
-  readonly #surroundings: JobSurroundings;
+  readonly #surroundings: JobDependencies;
   readonly #startedAt: number;
   #endedAt: number | null = null;
   #verdict: JobVerdict | null = null;
@@ -59,7 +59,7 @@ export class Job {
     plan: JobPlan,
     output: OutputSpool,
     stem: string,
-    surroundings: JobSurroundings,
+    surroundings: JobDependencies,
   ) {
     this.id = id;
     this.digest = digest;

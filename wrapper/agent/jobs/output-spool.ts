@@ -16,7 +16,7 @@ const chunkBytes = 64 * 1_024;
 /** How much of an output's end a session stores. The ring always holds at least this much of a longer output. */
 export const tailBytes = 64 * 1_024;
 
-export interface SpoolSurroundings {
+export interface SpoolDependencies {
   readonly maxBytes: number;
   /** Asks for the file to have another size. false: there is no room. */
   readonly resize: (from: number, to: number) => boolean;
@@ -41,7 +41,7 @@ type Layout =
 export class OutputSpool {
   readonly #path: string;
   readonly #file: FileHandle;
-  readonly #at: SpoolSurroundings;
+  readonly #at: SpoolDependencies;
   readonly #waiting = new Set<() => void>();
   #layout: Layout = { type: "growing" };
   /** The first offset after the gap; moved before bytes are overwritten, never after. */
@@ -51,7 +51,7 @@ export class OutputSpool {
   #readers = 0;
   #closed = false;
 
-  constructor(path: string, file: FileHandle, surroundings: SpoolSurroundings) {
+  constructor(path: string, file: FileHandle, surroundings: SpoolDependencies) {
     this.#path = path;
     this.#file = file;
     this.#at = surroundings;
