@@ -8,7 +8,7 @@ import { read } from "../data/call.ts";
 import { identity } from "../data/identity.ts";
 import { useLive } from "../data/live.ts";
 import { now } from "../data/clock.ts";
-import { Chip, Figure, Problem, Waiting, When, Words } from "../parts/bits.tsx";
+import { Chip, Figure, Reading, When, Words } from "../parts/bits.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { NextCallButton } from "../parts/next-call.tsx";
 import { attentionCount, Page } from "../parts/shell.tsx";
@@ -24,7 +24,7 @@ export function Attention() {
         : read<"getAttention">("/v1/attention", signal),
     5_000,
   );
-  const { data, problem, at, loading } = live.state.value;
+  const { data, at } = live.state.value;
   useEffect(() => {
     if (data !== null) attentionCount.value = data.items.length + data.left_off;
   }, [data]);
@@ -34,8 +34,7 @@ export function Attention() {
       command="mooring attention"
       lead={data === null ? undefined : <Summary view={data} at={at} />}
     >
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting lines={8} />}
+      <Reading of={live.state.value} lines={8} />
       {data !== null && (
         <>
           <Figures view={data} />

@@ -10,8 +10,9 @@ import { now } from "../data/clock.ts";
 import { useLive } from "../data/live.ts";
 import { go, route } from "../data/route.ts";
 import { ActDialog } from "../parts/act.tsx";
-import { Chip, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Chip, Empty, Id, Problem, Reading, When } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
+import { number, Table } from "../parts/table.tsx";
 import { counted, plain } from "../words/states.ts";
 
 export function Audits() {
@@ -23,7 +24,7 @@ function List() {
   const live = useLive("audits", (signal) => read<"listAudits">("/v1/admin/audits", signal), 15_000);
   const busy = useSignal(false);
   const failed = useSignal<ProblemBody | null>(null);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   async function plan(): Promise<void> {
     busy.value = true;
     failed.value = null;
@@ -46,49 +47,33 @@ function List() {
         </button>
       }
     >
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
+      <Reading of={live.state.value} />
       {failed.value !== null && <Problem problem={failed.value} />}
-      {loading && data === null && <Waiting />}
       {data !== null && (
         <section class="card" aria-label="Plans">
           {data.data.length === 0 ? (
             <Empty title="No audit was planned yet.">Plan one: it takes some seconds and ends nothing.</Empty>
           ) : (
-            <div class="table rows">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">Plan</th>
-                    <th scope="col">Made</th>
-                    <th scope="col">By</th>
-                    <th scope="col" class="number">
-                      Findings
-                    </th>
-                    <th scope="col">Looked at</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.data.map((each) => (
-                    <tr key={each.id}>
-                      <td>
-                        <Id of={each.id} href={`/console/audits/${each.id}`} />
-                      </td>
-                      <td>
-                        <When at={each.created_at} />
-                      </td>
-                      <td data-label="By">{each.by}</td>
-                      <td class="number" data-label="Findings">
-                        {each.findings}
-                      </td>
-                      <td class="small">
-                        {lookedAt(each.looked)}
-                        {each.complete ? "" : ", not all"}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table kind="rows" heads={["Plan", "Made", "By", number("Findings"), "Looked at"]}>
+              {data.data.map((each) => (
+                <tr key={each.id}>
+                  <td>
+                    <Id of={each.id} href={`/console/audits/${each.id}`} />
+                  </td>
+                  <td>
+                    <When at={each.created_at} />
+                  </td>
+                  <td data-label="By">{each.by}</td>
+                  <td class="number" data-label="Findings">
+                    {each.findings}
+                  </td>
+                  <td class="small">
+                    {lookedAt(each.looked)}
+                    {each.complete ? "" : ", not all"}
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
         </section>
       )}
@@ -109,7 +94,7 @@ function One({ id }: { readonly id: string }) {
     null,
   );
   const asking = useSignal(false);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   const expired = data !== null && Date.parse(data.plan.expires_at) <= now.value;
   const open = data !== null && data.result === null && data.plan.findings.length > 0 && !expired;
   return (
@@ -128,8 +113,7 @@ function One({ id }: { readonly id: string }) {
         ) : undefined
       }
     >
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting />}
+      <Reading of={live.state.value} />
       {data !== null && (
         <>
           <p>
@@ -206,40 +190,29 @@ function Findings({
   readonly outcome: (finding: Finding) => { readonly outcome: string; readonly why: string } | null;
 }) {
   return (
-    <div class="table rows planned-rows">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Found</th>
-            <th scope="col">Session</th>
-            <th scope="col">What it is</th>
+    <Table kind="rows planned-rows" heads={["Found", "Session", "What it is"]}>
+      {findings.map((finding) => {
+        const came = outcome(finding);
+        return (
+          <tr key={`${finding.kind} ${finding.session_id} ${finding.sandbox_id ?? finding.file?.name}`}>
+            <td>
+              <Chip tone="warn">{plain(finding.kind)}</Chip>
+            </td>
+            <td>
+              <Id of={finding.session_id} href={`/console/sessions/${finding.session_id}`} />
+              <div class="small faint">{finding.tenant ?? "nobody's"}</div>
+            </td>
+            <td>
+              {finding.detail}
+              {came !== null && (
+                <div class="small">
+                  <b>{came.outcome}</b>: {came.why}
+                </div>
+              )}
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {findings.map((finding) => {
-            const came = outcome(finding);
-            return (
-              <tr key={`${finding.kind} ${finding.session_id} ${finding.sandbox_id ?? finding.file?.name}`}>
-                <td>
-                  <Chip tone="warn">{plain(finding.kind)}</Chip>
-                </td>
-                <td>
-                  <Id of={finding.session_id} href={`/console/sessions/${finding.session_id}`} />
-                  <div class="small faint">{finding.tenant ?? "nobody's"}</div>
-                </td>
-                <td>
-                  {finding.detail}
-                  {came !== null && (
-                    <div class="small">
-                      <b>{came.outcome}</b>: {came.why}
-                    </div>
-                  )}
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+        );
+      })}
+    </Table>
   );
 }

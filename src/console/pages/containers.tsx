@@ -6,8 +6,9 @@ import { act, read, readTagged } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { route, setQuery } from "../data/route.ts";
 import { ActDialog } from "../parts/act.tsx";
-import { Chip, Empty, For, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Chip, Empty, For, Id, Reading, When } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
+import { number, Table } from "../parts/table.tsx";
 import { counted, plain, type Tone } from "../words/states.ts";
 
 const phaseTone: Readonly<Record<string, Tone>> = { open: "good", stopping: "warn", gone: "quiet" };
@@ -30,7 +31,7 @@ function List() {
     (signal) => read<"listContainers">(`/v1/admin/containers?${query}`, signal),
     10_000,
   );
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   return (
     <Page
       title="Shared containers"
@@ -51,8 +52,7 @@ function List() {
           ))}
         </select>
       </div>
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting />}
+      <Reading of={live.state.value} />
       {data !== null && (
         <section class="card" aria-label="Containers">
           {data.data.length === 0 ? (
@@ -60,46 +60,30 @@ function List() {
               A session made with <code>isolation: "shared"</code> founds one.
             </Empty>
           ) : (
-            <div class="table rows">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">Container</th>
-                    <th scope="col">Tenant</th>
-                    <th scope="col">Phase</th>
-                    <th scope="col">Since</th>
-                    <th scope="col" class="number">
-                      Members
-                    </th>
-                    <th scope="col">End</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.data.map((each) => (
-                    <tr key={each.id}>
-                      <td>
-                        <Id of={each.id} href={`/console/containers/${each.id}?tenant=${each.tenant}`} />
-                      </td>
-                      <td data-label="Tenant">{each.tenant}</td>
-                      <td>
-                        <Chip tone={phaseTone[each.phase] ?? "quiet"}>{each.phase}</Chip>
-                      </td>
-                      <td data-label="Since">
-                        <When at={each.since} />
-                      </td>
-                      <td class="number" data-label="Members">
-                        {each.members.length}
-                      </td>
-                      <td class={`small ${each.end === null ? "blank" : ""}`}>
-                        {each.end === null
-                          ? "–"
-                          : (each.end.evidence ?? each.end.last_error ?? counted(each.end.attempts, "attempt"))}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table kind="rows" heads={["Container", "Tenant", "Phase", "Since", number("Members"), "End"]}>
+              {data.data.map((each) => (
+                <tr key={each.id}>
+                  <td>
+                    <Id of={each.id} href={`/console/containers/${each.id}?tenant=${each.tenant}`} />
+                  </td>
+                  <td data-label="Tenant">{each.tenant}</td>
+                  <td>
+                    <Chip tone={phaseTone[each.phase] ?? "quiet"}>{each.phase}</Chip>
+                  </td>
+                  <td data-label="Since">
+                    <When at={each.since} />
+                  </td>
+                  <td class="number" data-label="Members">
+                    {each.members.length}
+                  </td>
+                  <td class={`small ${each.end === null ? "blank" : ""}`}>
+                    {each.end === null
+                      ? "–"
+                      : (each.end.evidence ?? each.end.last_error ?? counted(each.end.attempts, "attempt"))}
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
           {data.next_cursor !== null && (
             <div class="pager">
@@ -123,7 +107,7 @@ function One({ id }: { readonly id: string }) {
   const asked = tenant === null ? "" : `?tenant=${encodeURIComponent(tenant)}`;
   const live = useLive(`container ${id}`, (signal) => readTagged<"inspectContainer">(`${path}${asked}`, signal), 5_000);
   const asking = useSignal<Action | null>(null);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   const container = data?.body ?? null;
   const stuck = container?.phase === "stopping";
   return (
@@ -155,8 +139,7 @@ function One({ id }: { readonly id: string }) {
         ) : undefined
       }
     >
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting />}
+      <Reading of={live.state.value} />
       {container !== null && <Details container={container} />}
       {asking.value !== null && data !== null && (
         <ActDialog
@@ -231,30 +214,19 @@ function Details({ container }: { readonly container: AnswerOf<"inspectContainer
         {container.members.length === 0 ? (
           <Empty title="Nobody is in it." />
         ) : (
-          <div class="table rows">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Session</th>
-                  <th scope="col">State</th>
-                  <th scope="col">Since</th>
-                </tr>
-              </thead>
-              <tbody>
-                {container.members.map((each) => (
-                  <tr key={each.sandbox_id}>
-                    <td>
-                      <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
-                    </td>
-                    <td>{plain(each.state)}</td>
-                    <td data-label="Since">
-                      <When at={each.since} />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table kind="rows" heads={["Session", "State", "Since"]}>
+            {container.members.map((each) => (
+              <tr key={each.sandbox_id}>
+                <td>
+                  <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
+                </td>
+                <td>{plain(each.state)}</td>
+                <td data-label="Since">
+                  <When at={each.since} />
+                </td>
+              </tr>
+            ))}
+          </Table>
         )}
       </section>
     </>

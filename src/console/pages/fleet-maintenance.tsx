@@ -1,6 +1,7 @@
 /** What the layers of maintenance did: how each layer fares, and its last runs. */
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { Chip, When } from "../parts/bits.tsx";
+import { number, Table } from "../parts/table.tsx";
 import { plain } from "../words/states.ts";
 
 export function Layers({ runs }: { readonly runs: AnswerOf<"listCleanupRuns"> }) {
@@ -40,48 +41,27 @@ export function Runs({ runs }: { readonly runs: AnswerOf<"listCleanupRuns"> }) {
       <header>
         <h2>Last runs</h2>
       </header>
-      <div class="table" tabIndex={0}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Layer</th>
-              <th scope="col">When</th>
-              <th scope="col">By</th>
-              <th scope="col">Outcome</th>
-              <th scope="col" class="number">
-                Found
-              </th>
-              <th scope="col" class="number">
-                Done
-              </th>
-              <th scope="col" class="number">
-                Skipped
-              </th>
-              <th scope="col" class="number">
-                Failed
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {runs.data.map((run) => (
-              <tr key={run.id}>
-                <td>{plain(run.layer)}</td>
-                <td>
-                  <When at={run.started_at} />
-                </td>
-                <td>
-                  {run.by} <span class="small faint">{run.reason}</span>
-                </td>
-                <td>{run.outcome ?? "under way"}</td>
-                <td class="number">{run.found}</td>
-                <td class="number">{run.done}</td>
-                <td class="number">{run.skipped}</td>
-                <td class="number">{run.failed}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        scrolls
+        heads={["Layer", "When", "By", "Outcome", number("Found"), number("Done"), number("Skipped"), number("Failed")]}
+      >
+        {runs.data.map((run) => (
+          <tr key={run.id}>
+            <td>{plain(run.layer)}</td>
+            <td>
+              <When at={run.started_at} />
+            </td>
+            <td>
+              {run.by} <span class="small faint">{run.reason}</span>
+            </td>
+            <td>{run.outcome ?? "under way"}</td>
+            <td class="number">{run.found}</td>
+            <td class="number">{run.done}</td>
+            <td class="number">{run.skipped}</td>
+            <td class="number">{run.failed}</td>
+          </tr>
+        ))}
+      </Table>
     </section>
   );
 }

@@ -4,7 +4,7 @@ import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
 import { now } from "../data/clock.ts";
 import { useLive } from "../data/live.ts";
-import { Chip, Command, Figure, For, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Chip, Command, Figure, For, Reading, When } from "../parts/bits.tsx";
 import { FleetActs } from "../parts/fleet-acts.tsx";
 import { Page } from "../parts/shell.tsx";
 import { Spark } from "../parts/spark.tsx";
@@ -33,7 +33,7 @@ export function Fleet() {
     },
     5_000,
   );
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   const drained = useSignal(0);
   return (
     <Page
@@ -52,8 +52,7 @@ export function Fleet() {
         )
       }
     >
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting lines={10} />}
+      <Reading of={live.state.value} lines={10} />
       {data !== null && (
         <>
           {data.stats.draining !== null && (

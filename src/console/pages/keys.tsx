@@ -10,6 +10,7 @@ import { ActDialog } from "../parts/act.tsx";
 import { Empty, Problem, Waiting, When } from "../parts/bits.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { Page } from "../parts/shell.tsx";
+import { Table } from "../parts/table.tsx";
 
 export function Keys() {
   const tenant = route.value.subject;
@@ -114,42 +115,28 @@ function Known({ tenant }: { readonly tenant: string }) {
           {data.data.length === 0 ? (
             <Empty title="None of its keys was used or revoked yet." />
           ) : (
-            <div class="table rows">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">Key</th>
-                    <th scope="col">May</th>
-                    <th scope="col">Made</th>
-                    <th scope="col">Last used</th>
-                    <th scope="col">Ends</th>
-                    <th scope="col">Revoked</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.data.map((each) => (
-                    <tr key={each.key_id}>
-                      <td>
-                        <code>{each.key_id}</code>
-                      </td>
-                      <td data-label="May">{each.scopes.join(", ") || "all but critical"}</td>
-                      {(
-                        [
-                          ["Made", each.issued_at],
-                          ["Last used", each.last_used_at],
-                          ["Ends", each.expires_at],
-                          ["Revoked", each.revoked_at],
-                        ] as const
-                      ).map(([label, at]) => (
-                        <td key={label} data-label={label} class={at === null ? "blank" : ""}>
-                          <When at={at} />
-                        </td>
-                      ))}
-                    </tr>
+            <Table kind="rows" heads={["Key", "May", "Made", "Last used", "Ends", "Revoked"]}>
+              {data.data.map((each) => (
+                <tr key={each.key_id}>
+                  <td>
+                    <code>{each.key_id}</code>
+                  </td>
+                  <td data-label="May">{each.scopes.join(", ") || "all but critical"}</td>
+                  {(
+                    [
+                      ["Made", each.issued_at],
+                      ["Last used", each.last_used_at],
+                      ["Ends", each.expires_at],
+                      ["Revoked", each.revoked_at],
+                    ] as const
+                  ).map(([label, at]) => (
+                    <td key={label} data-label={label} class={at === null ? "blank" : ""}>
+                      <When at={at} />
+                    </td>
                   ))}
-                </tbody>
-              </table>
-            </div>
+                </tr>
+              ))}
+            </Table>
           )}
         </section>
       )}

@@ -6,23 +6,23 @@ import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { read } from "../data/call.ts";
 import { sizeOf } from "../data/files.ts";
 import { useLive } from "../data/live.ts";
-import { Chip, Empty, Problem, Waiting } from "../parts/bits.tsx";
+import { Chip, Empty, Reading } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
+import { number, Table } from "../parts/table.tsx";
 
 type Ledger = AnswerOf<"getLedger">;
 type Counts = Ledger["total"];
 
 export function LedgerPage() {
   const live = useLive("ledger", (signal) => read<"getLedger">("/v1/admin/ledger", signal), 10_000);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   return (
     <Page
       title="Ledger"
       command="mooring api get-ledger"
       lead="Every sandbox that was ever granted is somewhere in here."
     >
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting />}
+      <Reading of={live.state.value} />
       {data !== null && (
         <>
           <section class={`card ledger ${data.balanced ? "" : "off"}`} aria-label="All tenants">
@@ -106,63 +106,44 @@ function Bar({ counts }: { readonly counts: Counts }) {
 function Tenants({ ledger }: { readonly ledger: Ledger }) {
   return (
     <section class="card" aria-label="Tenants">
-      <div class="table">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Tenant</th>
-              <th scope="col" class="number">
-                Granted
-              </th>
-              <th scope="col" class="number">
-                Starting
-              </th>
-              <th scope="col" class="number">
-                Held
-              </th>
-              <th scope="col" class="number">
-                Stopping
-              </th>
-              <th scope="col" class="number">
-                Proven
-              </th>
-              <th scope="col" class="number">
-                Asserted
-              </th>
-              <th scope="col" class="number">
-                Snapshots
-              </th>
-              <th scope="col">Books</th>
-            </tr>
-          </thead>
-          <tbody>
-            {ledger.tenants.map((each) => (
-              <tr key={each.tenant}>
-                <td>
-                  <a href={`/console/sessions?q=tenant:${each.tenant}`}>{each.tenant}</a>
-                </td>
-                <td class="number">{each.granted}</td>
-                <td class="number">{each.open.reserved + each.open.launching}</td>
-                <td class="number">{each.open.held}</td>
-                <td class="number">{each.open.stopping}</td>
-                <td class="number">{each.released.proven}</td>
-                <td class="number">{each.asserted}</td>
-                <td class="number">
-                  {each.snapshots.count === 0 ? "–" : `${each.snapshots.count}, ${sizeOf(each.snapshots.bytes)}`}
-                </td>
-                <td>
-                  {each.imbalances.length === 0 ? <Chip tone="good">balanced</Chip> : <Chip tone="bad">off</Chip>}
-                  {each.imbalances.map((words) => (
-                    <div key={words} class="small">
-                      {words}
-                    </div>
-                  ))}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        heads={[
+          "Tenant",
+          number("Granted"),
+          number("Starting"),
+          number("Held"),
+          number("Stopping"),
+          number("Proven"),
+          number("Asserted"),
+          number("Snapshots"),
+          "Books",
+        ]}
+      >
+        {ledger.tenants.map((each) => (
+          <tr key={each.tenant}>
+            <td>
+              <a href={`/console/sessions?q=tenant:${each.tenant}`}>{each.tenant}</a>
+            </td>
+            <td class="number">{each.granted}</td>
+            <td class="number">{each.open.reserved + each.open.launching}</td>
+            <td class="number">{each.open.held}</td>
+            <td class="number">{each.open.stopping}</td>
+            <td class="number">{each.released.proven}</td>
+            <td class="number">{each.asserted}</td>
+            <td class="number">
+              {each.snapshots.count === 0 ? "–" : `${each.snapshots.count}, ${sizeOf(each.snapshots.bytes)}`}
+            </td>
+            <td>
+              {each.imbalances.length === 0 ? <Chip tone="good">balanced</Chip> : <Chip tone="bad">off</Chip>}
+              {each.imbalances.map((words) => (
+                <div key={words} class="small">
+                  {words}
+                </div>
+              ))}
+            </td>
+          </tr>
+        ))}
+      </Table>
     </section>
   );
 }

@@ -2,60 +2,46 @@
 import { read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { route } from "../data/route.ts";
-import { Empty, Id, Problem, Waiting, When, Words } from "../parts/bits.tsx";
+import { Empty, Id, Reading, When, Words } from "../parts/bits.tsx";
 import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
+import { Table } from "../parts/table.tsx";
 
 export function Log() {
   const cursor = route.value.query.get("cursor");
   const path = `/v1/admin/log?limit=50${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`;
   const live = useLive(path, (signal) => read<"listAdminLog">(path, signal), 10_000);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   return (
     <Page title="Admin log" lead="Every act of an operator, newest first." command="mooring api list-admin-log">
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting />}
+      <Reading of={live.state.value} />
       {data !== null && (
         <section class="card rows" aria-label="Acts">
           {data.data.length === 0 ? (
             <Empty title="No operator has done anything yet." />
           ) : (
-            <div class="table">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">When</th>
-                    <th scope="col">Who</th>
-                    <th scope="col">What</th>
-                    <th scope="col">To</th>
-                    <th scope="col">Why</th>
-                    <th scope="col">Came of it</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.data.map((each) => (
-                    <tr key={each.sequence}>
-                      <td>
-                        <When at={each.at} />
-                      </td>
-                      <td data-label="By">{each.actor}</td>
-                      <td>
-                        <b>{each.action}</b>
-                      </td>
-                      <td class={each.target === "" ? "blank" : ""}>
-                        <Target of={each.target} action={each.action} />
-                      </td>
-                      <td data-label="Why" class={each.reason === "" ? "blank" : ""}>
-                        {each.reason}
-                      </td>
-                      <td class="small" data-label="Came of it">
-                        <Words of={each.outcome} />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table heads={["When", "Who", "What", "To", "Why", "Came of it"]}>
+              {data.data.map((each) => (
+                <tr key={each.sequence}>
+                  <td>
+                    <When at={each.at} />
+                  </td>
+                  <td data-label="By">{each.actor}</td>
+                  <td>
+                    <b>{each.action}</b>
+                  </td>
+                  <td class={each.target === "" ? "blank" : ""}>
+                    <Target of={each.target} action={each.action} />
+                  </td>
+                  <td data-label="Why" class={each.reason === "" ? "blank" : ""}>
+                    {each.reason}
+                  </td>
+                  <td class="small" data-label="Came of it">
+                    <Words of={each.outcome} />
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
           <Pager next={data.next_cursor} />
         </section>

@@ -4,10 +4,11 @@ import { read } from "../data/call.ts";
 import { sizeOf } from "../data/files.ts";
 import { useLive } from "../data/live.ts";
 import { route } from "../data/route.ts";
-import { Chip, Empty, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { Chip, Empty, Id, Reading, When } from "../parts/bits.tsx";
 import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
 import { BeginButton, DeleteButton, nameOf, type Snapshot } from "../parts/snapshot-acts.tsx";
+import { number, Table, unseen } from "../parts/table.tsx";
 import type { Tone } from "../words/states.ts";
 
 const pageSize = 50;
@@ -26,15 +27,14 @@ export function Snapshots() {
     (signal) => read<"listSnapshots">(`/v1/snapshots?${query.toString()}`, signal),
     5_000,
   );
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   return (
     <Page
       title="Snapshots"
       lead="Files of sessions, kept under a name. They outlive their session, and any number of sessions can begin with them."
       command="mooring snapshots list"
     >
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting lines={4} />}
+      <Reading of={live.state.value} lines={4} />
       {data !== null && (
         <section class="card rows" aria-label="Snapshots">
           {data.data.length === 0 ? (
@@ -53,63 +53,44 @@ export function Snapshots() {
 
 function Rows({ page, refresh }: { readonly page: AnswerOf<"listSnapshots">; readonly refresh: () => void }) {
   return (
-    <div class="table" tabIndex={0}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Status</th>
-            <th scope="col" class="number">
-              Size
-            </th>
-            <th scope="col">Taken</th>
-            <th scope="col">From</th>
-            <th scope="col">
-              <span class="unseen">Acts</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {page.data.map((each) => (
-            <tr key={each.id}>
-              <td>
-                <b>{nameOf(each)}</b>
-                {each.name !== null && (
-                  <div class="small faint">
-                    <Id of={each.id} />
-                  </div>
-                )}
-              </td>
-              <td>
-                <Chip tone={tones[each.status]}>{each.status}</Chip>
-                {each.failure !== null && <div class="small">{each.failure}</div>}
-                {each.deletion?.last_error != null && (
-                  <div class="small">
-                    {each.deletion.attempts} {each.deletion.attempts === 1 ? "try" : "tries"}:{" "}
-                    {each.deletion.last_error}
-                  </div>
-                )}
-              </td>
-              <td class="number" data-label="Size">
-                {each.size_bytes === null ? "–" : sizeOf(each.size_bytes)}
-              </td>
-              <td data-label="Taken">
-                <When at={each.created_at} />
-              </td>
-              <td data-label="From">
-                <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
-              </td>
-              <td class="buttons">
-                {each.status === "ready" && (
-                  <>
-                    <BeginButton snapshot={each} /> <DeleteButton snapshot={each} onDone={refresh} />
-                  </>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table scrolls heads={["Name", "Status", number("Size"), "Taken", "From", unseen("Acts")]}>
+      {page.data.map((each) => (
+        <tr key={each.id}>
+          <td>
+            <b>{nameOf(each)}</b>
+            {each.name !== null && (
+              <div class="small faint">
+                <Id of={each.id} />
+              </div>
+            )}
+          </td>
+          <td>
+            <Chip tone={tones[each.status]}>{each.status}</Chip>
+            {each.failure !== null && <div class="small">{each.failure}</div>}
+            {each.deletion?.last_error != null && (
+              <div class="small">
+                {each.deletion.attempts} {each.deletion.attempts === 1 ? "try" : "tries"}: {each.deletion.last_error}
+              </div>
+            )}
+          </td>
+          <td class="number" data-label="Size">
+            {each.size_bytes === null ? "–" : sizeOf(each.size_bytes)}
+          </td>
+          <td data-label="Taken">
+            <When at={each.created_at} />
+          </td>
+          <td data-label="From">
+            <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
+          </td>
+          <td class="buttons">
+            {each.status === "ready" && (
+              <>
+                <BeginButton snapshot={each} /> <DeleteButton snapshot={each} onDone={refresh} />
+              </>
+            )}
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }

@@ -4,8 +4,9 @@ import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import { act, problemIn, read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { ActDialog, type ActOrder } from "../parts/act.tsx";
-import { announce, Chip, Copy, Empty, For, Id, Problem, Waiting, When } from "../parts/bits.tsx";
+import { announce, Chip, Copy, Empty, For, Id, Reading, When } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
+import { number, Table, unseen } from "../parts/table.tsx";
 import { counted } from "../words/states.ts";
 import { fineDuration } from "../words/time.ts";
 
@@ -39,7 +40,7 @@ export function OneWebhook({ id }: { readonly id: string }) {
     5_000,
   );
   const order = useSignal<ActOrder | null>(null);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   /** Says what came of it. A refusal is said as well: a button that does nothing would be pressed again. */
   const told = (done: Promise<unknown>, words: string): void =>
     void done
@@ -63,8 +64,7 @@ export function OneWebhook({ id }: { readonly id: string }) {
       command={`mooring api get-webhook ${id}`}
       actions={data === null ? undefined : <Acts base={base} hook={data.hook} order={order} told={told} />}
     >
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting />}
+      <Reading of={live.state.value} />
       {data !== null && (
         <section class="card" aria-label="Deliveries">
           <header>
@@ -73,74 +73,56 @@ export function OneWebhook({ id }: { readonly id: string }) {
           {data.deliveries.data.length === 0 ? (
             <Empty title="Nothing was sent yet.">Send a test: it travels like any event.</Empty>
           ) : (
-            <div class="table rows">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">Event</th>
-                    <th scope="col">State</th>
-                    <th scope="col">Made</th>
-                    <th scope="col" class="number">
-                      Attempts
-                    </th>
-                    <th scope="col">Last answer</th>
-                    <th scope="col">
-                      <span class="unseen">Act</span>
-                    </th>
+            <Table kind="rows" heads={["Event", "State", "Made", number("Attempts"), "Last answer", unseen("Act")]}>
+              {data.deliveries.data.map((each) => {
+                const last = each.attempts.at(-1);
+                return (
+                  <tr key={each.id}>
+                    <td>
+                      <b>{each.type}</b>
+                      {each.session_id !== null && (
+                        <div>
+                          <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
+                        </div>
+                      )}
+                    </td>
+                    <td>
+                      <Chip tone={each.state === "delivered" ? "good" : each.state === "failed" ? "bad" : "busy"}>
+                        {each.state}
+                      </Chip>
+                    </td>
+                    <td data-label="Made">
+                      <When at={each.created_at} />
+                    </td>
+                    <td class="number" data-label="Attempts">
+                      {each.attempt_count}
+                    </td>
+                    <td class="small" data-label="Last answer">
+                      {last === undefined
+                        ? "–"
+                        : `${last.status ?? "no answer"}, after ${fineDuration(last.duration_ms)}`}
+                      {last?.error != null && <div>{last.error}</div>}
+                      {each.next_attempt_at !== null && (
+                        <div class="faint">
+                          next <When at={each.next_attempt_at} />
+                        </div>
+                      )}
+                    </td>
+                    <td>
+                      <button
+                        type="button"
+                        class="tiny"
+                        onClick={() =>
+                          told(act<"redeliver">("POST", `${base}/deliveries/${each.id}/redeliver`), "It is queued.")
+                        }
+                      >
+                        Send again
+                      </button>
+                    </td>
                   </tr>
-                </thead>
-                <tbody>
-                  {data.deliveries.data.map((each) => {
-                    const last = each.attempts.at(-1);
-                    return (
-                      <tr key={each.id}>
-                        <td>
-                          <b>{each.type}</b>
-                          {each.session_id !== null && (
-                            <div>
-                              <Id of={each.session_id} href={`/console/sessions/${each.session_id}`} />
-                            </div>
-                          )}
-                        </td>
-                        <td>
-                          <Chip tone={each.state === "delivered" ? "good" : each.state === "failed" ? "bad" : "busy"}>
-                            {each.state}
-                          </Chip>
-                        </td>
-                        <td data-label="Made">
-                          <When at={each.created_at} />
-                        </td>
-                        <td class="number" data-label="Attempts">
-                          {each.attempt_count}
-                        </td>
-                        <td class="small" data-label="Last answer">
-                          {last === undefined
-                            ? "–"
-                            : `${last.status ?? "no answer"}, after ${fineDuration(last.duration_ms)}`}
-                          {last?.error != null && <div>{last.error}</div>}
-                          {each.next_attempt_at !== null && (
-                            <div class="faint">
-                              next <When at={each.next_attempt_at} />
-                            </div>
-                          )}
-                        </td>
-                        <td>
-                          <button
-                            type="button"
-                            class="tiny"
-                            onClick={() =>
-                              told(act<"redeliver">("POST", `${base}/deliveries/${each.id}/redeliver`), "It is queued.")
-                            }
-                          >
-                            Send again
-                          </button>
-                        </td>
-                      </tr>
-                    );
-                  })}
-                </tbody>
-              </table>
-            </div>
+                );
+              })}
+            </Table>
           )}
         </section>
       )}

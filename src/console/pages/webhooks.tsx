@@ -5,7 +5,7 @@ import { act, read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { route } from "../data/route.ts";
 import { ActDialog } from "../parts/act.tsx";
-import { Empty, Problem, Waiting } from "../parts/bits.tsx";
+import { Empty, Reading } from "../parts/bits.tsx";
 import { Page } from "../parts/shell.tsx";
 import { OneWebhook, Secret, Standing } from "./webhook.tsx";
 
@@ -18,7 +18,7 @@ function List() {
   const live = useLive("webhooks", (signal) => read<"listWebhooks">("/v1/webhooks", signal), 10_000);
   const url = useSignal("");
   const asking = useSignal(false);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   return (
     <Page
       title="Webhooks"
@@ -45,8 +45,7 @@ function List() {
           Add …
         </button>
       </form>
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting lines={3} />}
+      <Reading of={live.state.value} lines={3} />
       {data !== null && (
         <section class="card" aria-label="Webhooks">
           {data.data.length === 0 ? (

@@ -3,6 +3,7 @@ import { signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import type { ProblemBody } from "../../protocol/problem.ts";
 import { now } from "../data/clock.ts";
+import type { Live } from "../data/live.ts";
 import { plain, type Tone, toneOf } from "../words/states.ts";
 import { ago, duration, utc } from "../words/time.ts";
 import { Icon } from "./icon.tsx";
@@ -136,13 +137,23 @@ export function Empty({ title, children }: { readonly title: string; readonly ch
 }
 
 /** Grey lines where content will appear, so that nothing jumps. */
-export function Waiting({ lines = 6 }: { readonly lines?: number }) {
+export function Waiting({ lines }: { readonly lines: number }) {
   return (
     <div class="waiting" aria-busy="true" aria-label="Loading">
       {Array.from({ length: lines }, (_, index) => (
         <i key={index} class={`w${index % 4}`} />
       ))}
     </div>
+  );
+}
+
+/** What a repeated read has to say beside its data: its problem, with the age of what is still shown, or that it is under way. */
+export function Reading({ of, lines = 6 }: { readonly of: Live<unknown>; readonly lines?: number }) {
+  return (
+    <>
+      {of.problem !== null && <Problem problem={of.problem} stale={of.data === null ? null : of.at} />}
+      {of.loading && of.data === null && <Waiting lines={lines} />}
+    </>
   );
 }
 

@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { applyEnds, type Outcome, type Plan, planEnds } from "../data/bulk.ts";
 import type { Row } from "../data/session-list.ts";
+import { Table } from "./table.tsx";
 import { plain, type Tone } from "../words/states.ts";
 import { Chip, Command, Id, Status } from "./bits.tsx";
 import { Dialog } from "./dialog.tsx";
@@ -49,47 +50,35 @@ export function BulkEnd({
         Each ends with its jobs; what is not saved is lost. Each is looked at again first: one that has changed since is
         skipped. Plan <code>{plan.value?.hash ?? "…"}</code>
       </p>
-      <div class="table planned-rows">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Session</th>
-              {operator && <th scope="col">Tenant</th>}
-              <th scope="col">Status</th>
-              <th scope="col">What becomes of it</th>
+      <Table kind="planned-rows" heads={["Session", operator && "Tenant", "Status", "What becomes of it"]}>
+        {plan.value?.items.map((item) => {
+          const outcome = outcomes.value.get(item.id);
+          return (
+            <tr key={item.id}>
+              <td>
+                <Id of={item.id} />
+              </td>
+              {operator && <td>{item.tenant}</td>}
+              <td>
+                <Status status={item.status} />
+              </td>
+              <td>
+                {outcome !== undefined ? (
+                  <>
+                    <Chip tone={tones[outcome.type]}>{plain(outcome.type)}</Chip>{" "}
+                    {"words" in outcome ? outcome.words : ""}{" "}
+                    {outcome.type === "ended" && <a href={`/console/sessions/${item.id}?tab=receipt`}>receipt</a>}
+                  </>
+                ) : item.skip === null ? (
+                  "ends"
+                ) : (
+                  <span class="faint">skipped: {item.skip}</span>
+                )}
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {plan.value?.items.map((item) => {
-              const outcome = outcomes.value.get(item.id);
-              return (
-                <tr key={item.id}>
-                  <td>
-                    <Id of={item.id} />
-                  </td>
-                  {operator && <td>{item.tenant}</td>}
-                  <td>
-                    <Status status={item.status} />
-                  </td>
-                  <td>
-                    {outcome !== undefined ? (
-                      <>
-                        <Chip tone={tones[outcome.type]}>{plain(outcome.type)}</Chip>{" "}
-                        {"words" in outcome ? outcome.words : ""}{" "}
-                        {outcome.type === "ended" && <a href={`/console/sessions/${item.id}?tab=receipt`}>receipt</a>}
-                      </>
-                    ) : item.skip === null ? (
-                      "ends"
-                    ) : (
-                      <span class="faint">skipped: {item.skip}</span>
-                    )}
-                  </td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </div>
+          );
+        })}
+      </Table>
       {phase.value === "plan" && operator && (
         <div class="field">
           <label for="reason">Why</label>

@@ -6,6 +6,7 @@ import { useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../protocol/contracts/contract-types.ts";
 import type { ProblemBody } from "../../protocol/problem.ts";
 import { act, problemIn } from "../data/call.ts";
+import { Table } from "./table.tsx";
 import { plain } from "../words/states.ts";
 import { ActDialog } from "./act.tsx";
 import { Chip, Command, Id, Problem } from "./bits.tsx";
@@ -219,53 +220,41 @@ function Results({ reply }: { readonly reply: Reply }) {
           </>
         )}
       </p>
-      <div class="table planned-rows">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Session</th>
-              <th scope="col">What</th>
-              <th scope="col">Why</th>
-              <th scope="col">Its files</th>
-            </tr>
-          </thead>
-          <tbody>
-            {reply.results.map((each) => (
-              <tr key={each.id}>
-                <td>
-                  <Id of={each.id} href={`/console/sessions/${each.id}`} />
-                </td>
-                <td>
-                  <Chip
-                    tone={
-                      each.outcome === "failed"
-                        ? "bad"
-                        : each.outcome === "ended"
-                          ? "good"
-                          : each.outcome === "would_end"
-                            ? "warn"
-                            : "quiet"
-                    }
-                  >
-                    {plain(each.outcome)}
-                  </Chip>
-                </td>
-                <td>
-                  {plain(each.why)} <span class="small faint">{each.detail}</span>
-                </td>
-                <td class="small">{each.files}</td>
-              </tr>
-            ))}
-            {reply.results.length === 0 && (
-              <tr>
-                <td colSpan={4} class="faint">
-                  Nothing fits: nothing would be ended.
-                </td>
-              </tr>
-            )}
-          </tbody>
-        </table>
-      </div>
+      <Table kind="planned-rows" heads={["Session", "What", "Why", "Its files"]}>
+        {reply.results.map((each) => (
+          <tr key={each.id}>
+            <td>
+              <Id of={each.id} href={`/console/sessions/${each.id}`} />
+            </td>
+            <td>
+              <Chip
+                tone={
+                  each.outcome === "failed"
+                    ? "bad"
+                    : each.outcome === "ended"
+                      ? "good"
+                      : each.outcome === "would_end"
+                        ? "warn"
+                        : "quiet"
+                }
+              >
+                {plain(each.outcome)}
+              </Chip>
+            </td>
+            <td>
+              {plain(each.why)} <span class="small faint">{each.detail}</span>
+            </td>
+            <td class="small">{each.files}</td>
+          </tr>
+        ))}
+        {reply.results.length === 0 && (
+          <tr>
+            <td colSpan={4} class="faint">
+              Nothing fits: nothing would be ended.
+            </td>
+          </tr>
+        )}
+      </Table>
     </>
   );
 }

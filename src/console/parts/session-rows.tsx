@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { now } from "../data/clock.ts";
 import type { Row } from "../data/session-list.ts";
 import { go } from "../data/route.ts";
+import { number, Table } from "./table.tsx";
 import { plain } from "../words/states.ts";
 import { duration, utc } from "../words/time.ts";
 import { Chip, Status, When } from "./bits.tsx";
@@ -42,73 +43,66 @@ export function SessionRows({
 
   const all = rows.length > 0 && rows.every(({ id }) => marks.value.has(id));
   return (
-    <div class="table">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">
-              <input
-                type="checkbox"
-                aria-label="Mark all on this page"
-                checked={all}
-                onChange={() => (marks.value = all ? new Set() : new Set(rows.map(({ id }) => id)))}
-              />
-            </th>
-            <th scope="col">Session</th>
-            <th scope="col">Status</th>
-            {operator && <th scope="col">Tenant</th>}
-            <th scope="col">What</th>
-            <th scope="col">Age</th>
-            <th scope="col">Next clock</th>
-            {operator && (
-              <th scope="col" class="number">
-                Jobs
-              </th>
-            )}
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((row, index) => (
-            <tr
-              key={row.id}
-              id={`row-${row.id}`}
-              class={cursor.value === index ? "cursor" : ""}
-              aria-selected={marks.value.has(row.id)}
-            >
-              <td class="mark">
-                <input
-                  type="checkbox"
-                  aria-label={`Mark ${row.id}`}
-                  checked={marks.value.has(row.id)}
-                  onChange={() => toggle(marks, row.id)}
-                />
-              </td>
-              <td>
-                <a class="id" href={`/console/sessions/${row.id}`}>
-                  {row.id}
-                </a>
-              </td>
-              <td>
-                <Status status={row.status} /> <Trouble row={row} />
-              </td>
-              {operator && <td data-label="Tenant">{row.tenant}</td>}
-              <What row={row} />
-              <td data-label="Created">
-                <When at={row.createdAt} />
-              </td>
-              <td data-label="Next clock" class={row.expiresAt === null ? "blank" : ""}>
-                <Clock at={row.expiresAt} />
-              </td>
-              {operator && (
-                <td data-label="Jobs" class={`number ${row.activeJobs === 0 ? "blank" : ""}`}>
-                  {row.activeJobs === 0 ? <span class="faint">–</span> : row.activeJobs}
-                </td>
-              )}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      heads={[
+        {
+          of: (
+            <input
+              type="checkbox"
+              aria-label="Mark all on this page"
+              checked={all}
+              onChange={() => (marks.value = all ? new Set() : new Set(rows.map(({ id }) => id)))}
+            />
+          ),
+        },
+        "Session",
+        "Status",
+        operator && "Tenant",
+        "What",
+        "Age",
+        "Next clock",
+        operator && number("Jobs"),
+      ]}
+    >
+      {rows.map((row, index) => (
+        <tr
+          key={row.id}
+          id={`row-${row.id}`}
+          class={cursor.value === index ? "cursor" : ""}
+          aria-selected={marks.value.has(row.id)}
+        >
+          <td class="mark">
+            <input
+              type="checkbox"
+              aria-label={`Mark ${row.id}`}
+              checked={marks.value.has(row.id)}
+              onChange={() => toggle(marks, row.id)}
+            />
+          </td>
+          <td>
+            <a class="id" href={`/console/sessions/${row.id}`}>
+              {row.id}
+            </a>
+          </td>
+          <td>
+            <Status status={row.status} /> <Trouble row={row} />
+          </td>
+          {operator && <td data-label="Tenant">{row.tenant}</td>}
+          <What row={row} />
+          <td data-label="Created">
+            <When at={row.createdAt} />
+          </td>
+          <td data-label="Next clock" class={row.expiresAt === null ? "blank" : ""}>
+            <Clock at={row.expiresAt} />
+          </td>
+          {operator && (
+            <td data-label="Jobs" class={`number ${row.activeJobs === 0 ? "blank" : ""}`}>
+              {row.activeJobs === 0 ? <span class="faint">–</span> : row.activeJobs}
+            </td>
+          )}
+        </tr>
+      ))}
+    </Table>
   );
 }
 

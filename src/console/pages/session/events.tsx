@@ -2,13 +2,13 @@
 import { useLive } from "../../data/live.ts";
 import { route, setQuery } from "../../data/route.ts";
 import { readEvents, type Subject } from "../../data/session.ts";
-import { Empty, Problem, Waiting, When } from "../../parts/bits.tsx";
+import { Empty, Reading, When } from "../../parts/bits.tsx";
 import { plain } from "../../words/states.ts";
 
 export function Events({ subject }: { readonly subject: Subject }) {
   const { base } = subject;
   const live = useLive(`events ${base}`, (signal) => readEvents(base, 0, signal), 5_000);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   const type = route.value.query.get("type") ?? "";
   const types = [...new Set((data ?? []).map((each) => each.type))].toSorted();
   const shown = (data ?? []).filter((each) => type === "" || each.type === type).toReversed();
@@ -29,8 +29,7 @@ export function Events({ subject }: { readonly subject: Subject }) {
           ))}
         </select>
       </header>
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting />}
+      <Reading of={live.state.value} />
       {data !== null && shown.length === 0 && <Empty title="No such event." />}
       <ol class="events">
         {shown.map((event) => (

@@ -11,22 +11,21 @@ import { useLive } from "../../data/live.ts";
 import { route, setQuery } from "../../data/route.ts";
 import type { JobItem, Subject } from "../../data/session.ts";
 import { ActDialog } from "../../parts/act.tsx";
-import { Chip, Empty, Problem, Waiting, When } from "../../parts/bits.tsx";
+import { Chip, Empty, Problem, Reading, When } from "../../parts/bits.tsx";
 import { jobTone, plain } from "../../words/states.ts";
 import { fineDuration } from "../../words/time.ts";
 
 export function Jobs({ subject }: { readonly subject: Subject }) {
   const path = `${subject.base}/jobs?limit=100`;
   const live = useLive(`jobs ${path}`, (signal) => read<"listJobs">(path, signal), 3_000);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   const jobs = data?.data.toReversed() ?? [];
   const chosen = route.value.query.get("job") ?? jobs[0]?.id ?? null;
   const job = jobs.find(({ id }) => id === chosen) ?? null;
   return (
     <>
       {subject.own && <Run subject={subject} onRun={live.refresh} />}
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting lines={5} />}
+      <Reading of={live.state.value} lines={5} />
       {data !== null && jobs.length === 0 && (
         <Empty title="It has run no job yet.">{subject.own ? "Run one above." : "Its tenant runs them."}</Empty>
       )}

@@ -2,17 +2,16 @@
 import { read } from "../../data/call.ts";
 import { useLive } from "../../data/live.ts";
 import type { Subject } from "../../data/session.ts";
-import { Empty, Problem, Waiting, When } from "../../parts/bits.tsx";
+import { Empty, Reading, When } from "../../parts/bits.tsx";
 import { Hints } from "./hints.tsx";
 
 export function Logs({ subject }: { readonly subject: Subject }) {
   const path = `${subject.base}/logs?tail_bytes=32768`;
   const live = useLive(path, (signal) => read<"getLogs">(path, signal), 5_000);
-  const { data, problem, at, loading } = live.state.value;
+  const { data } = live.state.value;
   return (
     <>
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
-      {loading && data === null && <Waiting />}
+      <Reading of={live.state.value} />
       {data !== null && (
         <>
           <Hints hints={data.diagnosis} />

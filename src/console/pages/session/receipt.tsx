@@ -6,6 +6,7 @@ import type { Subject, Teardown } from "../../data/session.ts";
 import { Chip, copyText, Empty, Problem, Waiting, When, Words } from "../../parts/bits.tsx";
 import { Icon } from "../../parts/icon.tsx";
 import { Verify } from "../../parts/verify.tsx";
+import { Table } from "../../parts/table.tsx";
 import { plain, type Tone } from "../../words/states.ts";
 import { fineDuration, utc } from "../../words/time.ts";
 
@@ -68,65 +69,44 @@ function Standing({ teardown }: { readonly teardown: Teardown }) {
 function Attempts({ teardown, dated = false }: { readonly teardown: Teardown; readonly dated?: boolean }) {
   if (teardown.attempts.length === 0) return null;
   return (
-    <div class="table rows">
-      <table>
-        <caption>Stop attempts</caption>
-        <thead>
-          <tr>
-            <th scope="col">#</th>
-            <th scope="col">Began</th>
-            <th scope="col">Took</th>
-            <th scope="col">Came of it</th>
-          </tr>
-        </thead>
-        <tbody>
-          {teardown.attempts.map((each) => (
-            <tr key={each.attempt}>
-              <td data-label="Attempt">{each.attempt}</td>
-              <td class="when">{dated ? utc(each.started_at) : <When at={each.started_at} />}</td>
-              <td class="when" data-label="Took">
-                {each.ended_at === null ? "–" : fineDuration(Date.parse(each.ended_at) - Date.parse(each.started_at))}
-              </td>
-              <td>
-                <Chip tone={outcomeTone[each.outcome] ?? "quiet"}>{plain(each.outcome)}</Chip>
-                {each.error !== null && <div class="small faint">{each.error}</div>}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table kind="rows" heads={["#", "Began", "Took", "Came of it"]} caption="Stop attempts">
+      {teardown.attempts.map((each) => (
+        <tr key={each.attempt}>
+          <td data-label="Attempt">{each.attempt}</td>
+          <td class="when">{dated ? utc(each.started_at) : <When at={each.started_at} />}</td>
+          <td class="when" data-label="Took">
+            {each.ended_at === null ? "–" : fineDuration(Date.parse(each.ended_at) - Date.parse(each.started_at))}
+          </td>
+          <td>
+            <Chip tone={outcomeTone[each.outcome] ?? "quiet"}>{plain(each.outcome)}</Chip>
+            {each.error !== null && <div class="small faint">{each.error}</div>}
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
 function Looks({ teardown, dated = false }: { readonly teardown: Teardown; readonly dated?: boolean }) {
   if (teardown.observations.length === 0) return null;
   return (
-    <div class="table rows">
-      <table>
-        <caption>Looks at it, the newest {teardown.observations.length}</caption>
-        <thead>
-          <tr>
-            <th scope="col">When</th>
-            <th scope="col">Answer</th>
-            <th scope="col">What was seen</th>
-          </tr>
-        </thead>
-        <tbody>
-          {teardown.observations.map((each) => (
-            <tr key={`${each.at} ${each.asked}`}>
-              <td class="when">{dated ? utc(each.at) : <When at={each.at} />}</td>
-              <td>
-                <Chip tone={answerTone[each.answer] ?? "quiet"}>{each.answer}</Chip>
-              </td>
-              <td>
-                {each.detail} <span class="small faint">asked: {each.asked}</span>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      kind="rows"
+      heads={["When", "Answer", "What was seen"]}
+      caption={<>Looks at it, the newest {teardown.observations.length}</>}
+    >
+      {teardown.observations.map((each) => (
+        <tr key={`${each.at} ${each.asked}`}>
+          <td class="when">{dated ? utc(each.at) : <When at={each.at} />}</td>
+          <td>
+            <Chip tone={answerTone[each.answer] ?? "quiet"}>{each.answer}</Chip>
+          </td>
+          <td>
+            {each.detail} <span class="small faint">asked: {each.asked}</span>
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 

@@ -2,7 +2,7 @@
 import { read } from "../../data/call.ts";
 import { useLive } from "../../data/live.ts";
 import type { Subject } from "../../data/session.ts";
-import { Problem, Waiting } from "../../parts/bits.tsx";
+import { Reading } from "../../parts/bits.tsx";
 import { Spark } from "../../parts/spark.tsx";
 import { duration } from "../../words/time.ts";
 import { Hints } from "./hints.tsx";
@@ -10,11 +10,10 @@ import { Hints } from "./hints.tsx";
 export function Resources({ subject }: { readonly subject: Subject }) {
   const path = `${subject.base}/resources`;
   const live = useLive(path, (signal) => read<"getResources">(path, signal), 5_000);
-  const { data, problem, at, loading } = live.state.value;
-  if (loading && data === null) return <Waiting />;
+  const { data } = live.state.value;
   return (
     <>
-      {problem !== null && <Problem problem={problem} stale={data === null ? null : at} />}
+      <Reading of={live.state.value} />
       {data !== null && (
         <>
           <Hints hints={data.diagnosis} />

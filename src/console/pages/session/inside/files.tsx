@@ -22,6 +22,7 @@ import { Icon } from "../../../parts/icon.tsx";
 import { FileView } from "./file-view.tsx";
 import { OnlyOwn } from "./only-own.tsx";
 import { Uploads, type Upload, uploadAll } from "./uploads.tsx";
+import { number, roomy, Table, unseen } from "../../../parts/table.tsx";
 
 export function Files({ subject }: { readonly subject: Subject }) {
   return (
@@ -119,67 +120,46 @@ function Entries({
   return (
     <>
       {problem.value !== null && <Problem problem={problem.value} />}
-      <div class="table" tabIndex={0}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col" class="number">
-                Size
-              </th>
-              <th scope="col" class="roomy">
-                Mode
-              </th>
-              <th scope="col" class="roomy">
-                Owner
-              </th>
-              <th scope="col" class="roomy">
-                Changed
-              </th>
-              <th scope="col">
-                <span class="unseen">Download</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {entries.map((entry) => (
-              <tr key={encodedPath(entry)}>
-                <td class="name">
-                  <Name entry={entry} id={id} path={path} />
-                </td>
-                <td class="number">{entry.type === "file" ? sizeOf(entry.size) : ""}</td>
-                <td class="roomy">
-                  <code class="faint">{modeOf(entry)}</code>
-                </td>
-                <td class="roomy">{entry.owner}</td>
-                <td class="roomy">
-                  <When at={entry.modified_at} />
-                </td>
-                <td class="number">
-                  {(isFile(entry) || isDirectory(entry)) && (
-                    <button
-                      type="button"
-                      class="ghost tiny"
-                      aria-label={`Download ${entry.name}`}
-                      title={
-                        entry.size > mostDownloaded
-                          ? `Too large for a browser: mooring cp ${id}:${entry.path} .`
-                          : isDirectory(entry)
-                            ? "Download it as .tar.gz"
-                            : "Download it"
-                      }
-                      disabled={busy.value !== "" || entry.size > mostDownloaded}
-                      onClick={() => void fetchIt(entry)}
-                    >
-                      <Icon name="down" />
-                    </button>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        scrolls
+        heads={["Name", number("Size"), roomy("Mode"), roomy("Owner"), roomy("Changed"), unseen("Download")]}
+      >
+        {entries.map((entry) => (
+          <tr key={encodedPath(entry)}>
+            <td class="name">
+              <Name entry={entry} id={id} path={path} />
+            </td>
+            <td class="number">{entry.type === "file" ? sizeOf(entry.size) : ""}</td>
+            <td class="roomy">
+              <code class="faint">{modeOf(entry)}</code>
+            </td>
+            <td class="roomy">{entry.owner}</td>
+            <td class="roomy">
+              <When at={entry.modified_at} />
+            </td>
+            <td class="number">
+              {(isFile(entry) || isDirectory(entry)) && (
+                <button
+                  type="button"
+                  class="ghost tiny"
+                  aria-label={`Download ${entry.name}`}
+                  title={
+                    entry.size > mostDownloaded
+                      ? `Too large for a browser: mooring cp ${id}:${entry.path} .`
+                      : isDirectory(entry)
+                        ? "Download it as .tar.gz"
+                        : "Download it"
+                  }
+                  disabled={busy.value !== "" || entry.size > mostDownloaded}
+                  onClick={() => void fetchIt(entry)}
+                >
+                  <Icon name="down" />
+                </button>
+              )}
+            </td>
+          </tr>
+        ))}
+      </Table>
       {next !== null && (
         <p class="note">
           These are the first {entries.length.toLocaleString("en")}. Go into a directory below to see less at once.

@@ -7,6 +7,7 @@ import { now } from "../../../data/clock.ts";
 import { useLive } from "../../../data/live.ts";
 import type { Subject } from "../../../data/session.ts";
 import { Copy, Empty, Problem, Waiting } from "../../../parts/bits.tsx";
+import { Table, unseen } from "../../../parts/table.tsx";
 import { duration, utc } from "../../../words/time.ts";
 import { OnlyOwn } from "./only-own.tsx";
 
@@ -44,34 +45,21 @@ function Listening({ subject: { base } }: { readonly subject: Subject }) {
           </Empty>
         )}
         {data !== null && data.data.length > 0 && (
-          <div class="table" tabIndex={0}>
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Port</th>
-                  <th scope="col">Program</th>
-                  <th scope="col">
-                    <span class="unseen">Open</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {data.data.map(({ port, pid, program }) => (
-                  <tr key={port}>
-                    <td>
-                      <b>{port}</b>
-                    </td>
-                    <td>
-                      <code>{program}</code> <span class="faint small">pid {pid}</span>
-                    </td>
-                    <td class="number">
-                      <OpenPort port={port} share={share} />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table scrolls heads={["Port", "Program", unseen("Open")]}>
+            {data.data.map(({ port, pid, program }) => (
+              <tr key={port}>
+                <td>
+                  <b>{port}</b>
+                </td>
+                <td>
+                  <code>{program}</code> <span class="faint small">pid {pid}</span>
+                </td>
+                <td class="number">
+                  <OpenPort port={port} share={share} />
+                </td>
+              </tr>
+            ))}
+          </Table>
         )}
       </section>
       <Share share={share} />
