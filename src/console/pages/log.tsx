@@ -3,9 +3,8 @@ import { read } from "../data/call.ts";
 import { useLive } from "../data/live.ts";
 import { route } from "../data/route.ts";
 import { Empty, Id, Reading, When, Words } from "../parts/bits.tsx";
-import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
-import { Table } from "../parts/table.tsx";
+import { Pager, Table } from "../parts/table.tsx";
 
 export function Log() {
   const cursor = route.value.query.get("cursor");

@@ -5,10 +5,9 @@ import { sizeOf } from "../data/files.ts";
 import { useLive } from "../data/live.ts";
 import { route } from "../data/route.ts";
 import { Chip, Empty, Id, Reading, When } from "../parts/bits.tsx";
-import { Pager } from "../parts/pager.tsx";
 import { Page } from "../parts/shell.tsx";
 import { BeginButton, DeleteButton, nameOf, type Snapshot } from "../parts/snapshot-acts.tsx";
-import { number, Table, unseen } from "../parts/table.tsx";
+import { number, Pager, Table, unseen } from "../parts/table.tsx";
 import type { Tone } from "../words/states.ts";
 
 const pageSize = 50;

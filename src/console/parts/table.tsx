@@ -1,5 +1,6 @@
-/** The frame of a table. It scrolls sideways where the page is narrow, and every column has a head. */
+/** The frame of a table, and the buttons that turn its pages. The table scrolls sideways where the page is narrow, and every column has a head. */
 import type { ComponentChildren } from "preact";
+import { route, setQuery } from "../data/route.ts";
 
 /** false: a column that is not shown. */
 type Head = string | false | { readonly class?: "number" | "roomy"; readonly of: ComponentChildren };
@@ -46,6 +47,22 @@ export function Table({
         </thead>
         <tbody>{children}</tbody>
       </table>
+    </div>
+  );
+}
+
+/** Turns the pages of a list by the `cursor` in the address. Hidden when everything is on one page. */
+export function Pager({ next }: { readonly next: string | null }) {
+  const isFirst = (route.value.query.get("cursor") ?? "") === "";
+  if (next === null && isFirst) return null;
+  return (
+    <div class="pager">
+      <button type="button" disabled={isFirst} onClick={() => history.back()}>
+        Newer
+      </button>
+      <button type="button" disabled={next === null} onClick={() => setQuery({ cursor: next }, "push")}>
+        Older
+      </button>
     </div>
   );
 }
