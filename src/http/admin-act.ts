@@ -8,7 +8,7 @@ import { bounded, timedOut } from "../calls/bounded-call.ts";
 import type { AdminAct } from "../fleet/control/control-api.ts";
 import type { Problem, Reply } from "../protocol/problem.ts";
 import { ask, briefly } from "./backend.ts";
-import { refused } from "./answer/problem.ts";
+import { answered, refused } from "./answer/problem.ts";
 import type { AdminContext } from "./route.ts";
 
 export type Act = Pick<AdminAct, "action" | "target" | "reason">;
@@ -30,9 +30,9 @@ export async function acted<T>(
   outcome: (value: T) => string,
 ): Promise<Reply<T>> {
   const entry = { actor: "admin", ...act, requestId: context.requestId };
-  const asked = await ask("write", context.log, async (): Promise<Reply<unknown>> => {
-    return { ok: true, value: await context.backend.control().log({ ...entry, outcome: "asked" }) };
-  });
+  const asked = await ask("write", context.log, () =>
+    answered(context.backend.control().log({ ...entry, outcome: "asked" })),
+  );
   if (!asked.ok) return refused(unlogged);
   return await ended(context, act, body, outcome);
 }
@@ -72,7 +72,5 @@ export async function askControl<T>(
   context: AdminContext,
   read: (control: ReturnType<AdminContext["backend"]["control"]>) => Promise<T>,
 ): Promise<Reply<T>> {
-  return await ask("read", context.log, async (): Promise<Reply<T>> => {
-    return { ok: true, value: await read(context.backend.control()) };
-  });
+  return await ask("read", context.log, () => answered(read(context.backend.control())));
 }

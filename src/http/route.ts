@@ -47,7 +47,7 @@ export interface TenantContext extends RequestContext {
   readonly caller: Caller;
 }
 
-interface ContextOf {
+export interface ContextOf {
   readonly open: OpenContext;
   readonly admin: AdminContext;
   readonly tenant: TenantContext;
@@ -62,10 +62,6 @@ export interface Served<A extends Access> extends Contract<A> {
   readonly handle: (context: ContextOf[A]) => Promise<Response>;
 }
 export type Route = Served<"open"> | Served<"admin"> | Served<"tenant"> | Served<"sandbox">;
-
-export function serve<A extends Access>(contract: Contract<A>, handle: Served<A>["handle"]): Served<A> {
-  return { ...contract, handle };
-}
 
 export function json(status: number, body: unknown, headers: Record<string, string> = {}): Response {
   return jsonText(status, JSON.stringify(body), headers);

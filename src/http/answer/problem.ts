@@ -160,3 +160,12 @@ export function inOneLine({ detail, errors = [] }: Problem): string {
 export function refused(problem: Problem): Reply<never> {
   return { ok: false, problem };
 }
+
+/** The answer of an object that refuses nothing. */
+export async function answered<T>(value: Promise<T>): Promise<Reply<T>> {
+  return { ok: true, value: await value };
+}
+
+export function mapped<T, U>(reply: Reply<T>, turn: (value: T) => U): Reply<U> {
+  return reply.ok ? { ok: true, value: turn(reply.value) } : reply;
+}

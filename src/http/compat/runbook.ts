@@ -21,7 +21,9 @@ import type { Caller } from "../../session/session-api.ts";
 import { ended } from "../admin-act.ts";
 import { ask } from "../backend.ts";
 import { badCursor, decodeCursor, encodeCursor } from "../request/cursor.ts";
-import { type AdminContext, askSession, json, problem, type Route, serve } from "../route.ts";
+import { mapped, refused } from "../answer/problem.ts";
+import { type AdminContext, askSession, json, type Route } from "../route.ts";
+import { type Made, serve } from "../serve.ts";
 import { carryOut } from "../routes/operator/cleanup.ts";
 import { validate } from "../request/validation.ts";
 import { readLenient } from "./lenient-body.ts";
@@ -74,19 +76,17 @@ function itemOfRow(row: FleetRow, now: number): RunbookItem {
   return item({ ...row, id: row.sessionId }, now);
 }
 
-async function stats(context: AdminContext): Promise<Response> {
-  const reply = await askShards(context, (api) => api.stats());
-  if (!reply.ok) return problem(context, reply.problem);
-  return json(200, fleetSums(reply.value));
+async function stats(context: AdminContext): Promise<Made> {
+  return mapped(await askShards(context, (api) => api.stats()), fleetSums);
 }
 
 /** A bare array, newest first. `X-Next-Cursor` is set when there is another page; send it as `cursor`. */
-async function list(context: AdminContext): Promise<Response> {
+async function list(context: AdminContext): Promise<Made> {
   const query = validate(runbookListQuery, Object.fromEntries(new URL(context.request.url).searchParams), "query");
-  if (!query.ok) return problem(context, query.problem);
+  if (!query.ok) return query;
   const { status, limit, cursor } = query.value;
   const after = cursor === undefined ? undefined : decodeCursor(cursor);
-  if (after === null) return problem(context, badCursor("query.cursor", "X-Next-Cursor").problem);
+  if (after === null) return badCursor("query.cursor", "X-Next-Cursor");
   const asked: FleetQuery = {
     order: "newest",
     limit,
@@ -94,7 +94,7 @@ async function list(context: AdminContext): Promise<Response> {
     ...(after === undefined ? {} : { after }),
   };
   const reply = await askShards(context, (api) => api.select(asked));
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const rows = reply.value.flat().toSorted((a, b) => b.createdAt - a.createdAt || (a.sessionId < b.sessionId ? -1 : 1));
   const page = rows.slice(0, limit);
   const last = page.at(-1);
@@ -110,11 +110,11 @@ async function list(context: AdminContext): Promise<Response> {
   );
 }
 
-async function get(context: AdminContext): Promise<Response> {
+async function get(context: AdminContext): Promise<Made> {
   const reply = await askSession(context, "read", (session) => session.inspect());
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const { session } = reply.value;
-  if (session === null) return problem(context, unreadable);
+  if (session === null) return refused(unreadable);
   return json(200, itemOfView(session, context.clock.now()));
 }
 
@@ -123,9 +123,9 @@ const unreadable: Problem = {
   detail: "This session's record cannot be read. Look at /v1/admin/sessions/{id}, and resolve it there.",
 };
 
-async function resources(context: AdminContext): Promise<Response> {
+async function resources(context: AdminContext): Promise<Made> {
   const reply = await askSession(context, "read", (session) => session.resources(null));
-  return reply.ok ? json(200, resourcesOf(reply.value)) : problem(context, reply.problem);
+  return mapped(reply, resourcesOf);
 }
 
 function resourcesOf({ cpu_percent, memory_mb, duration_ms, operations }: ResourcesView) {
@@ -135,9 +135,9 @@ function resourcesOf({ cpu_percent, memory_mb, duration_ms, operations }: Resour
 /** How much is shown of the sandbox's log, and of each job's output. */
 const tailBytes = 16_384;
 
-async function logs(context: AdminContext): Promise<Response> {
+async function logs(context: AdminContext): Promise<Made> {
   const reply = await askSession(context, "read", (session) => session.logs(null, tailBytes));
-  return reply.ok ? json(200, logsOf(reply.value)) : problem(context, reply.problem);
+  return mapped(reply, logsOf);
 }
 
 function logsOf({ session_id, sandbox, unavailable, jobs, last_activity_at, diagnosis }: LogsView) {
@@ -146,7 +146,7 @@ function logsOf({ session_id, sandbox, unavailable, jobs, last_activity_at, diag
   return { id: session_id, logs: text, last_activity_at, diagnosis };
 }
 
-async function remove(context: AdminContext): Promise<Response> {
+async function remove(context: AdminContext): Promise<Made> {
   // As DELETE /v1/admin/sessions/{id}: for an operator the session does not compare the tenant.
   const caller: Caller = { tenant: "operator" as TenantId, requestId: context.requestId, scopes: [] };
   const id = context.param("id") as SessionId;
@@ -156,13 +156,13 @@ async function remove(context: AdminContext): Promise<Response> {
     () => askSession(context, "write", (session) => session.delete(caller, "operator")),
     (value) => value.session.status,
   );
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   return json(reply.value.done ? 200 : 202, itemOfView(reply.value.session, context.clock.now()));
 }
 
-async function cleanup(context: AdminContext): Promise<Response> {
+async function cleanup(context: AdminContext): Promise<Made> {
   const body = await readLenient(context.request, runbookCleanupBody);
-  if (!body.ok) return problem(context, body.problem);
+  if (!body.ok) return body;
   const { max_age_seconds: maxAge, status, dry_run: dryRun = false, reason = "cleanup by the runbook" } = body.value;
   const order = {
     by: "admin",
@@ -177,9 +177,9 @@ async function cleanup(context: AdminContext): Promise<Response> {
 }
 
 /** The native route requires a reason. The runbook's line has none, so the log names the route. */
-async function emergency(context: AdminContext): Promise<Response> {
+async function emergency(context: AdminContext): Promise<Made> {
   const body = await readLenient(context.request, runbookEmergencyBody);
-  if (!body.ok) return problem(context, body.problem);
+  if (!body.ok) return body;
   const {
     dry_run: dryRun = false,
     include_paused: includePaused = false,

@@ -8,7 +8,8 @@ import { sessionIdPattern } from "../../../protocol/primitives.ts";
 import type { Problem } from "../../../protocol/problem.ts";
 import { namedSandbox } from "../../guard/sandbox-auth.ts";
 import { trafficTooLarge } from "../../guard/size-limits.ts";
-import { type Route, serve, type TenantContext } from "../../route.ts";
+import type { Route, TenantContext } from "../../route.ts";
+import { serve } from "../../serve.ts";
 import { dataRefusalOf, fileRefusal, type unaryRefusal } from "./data-refusal.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 

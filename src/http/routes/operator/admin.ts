@@ -1,7 +1,6 @@
 /** What the admin token opens. It is no tenant: no route of a tenant takes it, and none of these takes an API key. */
 import type { SessionId, TenantId } from "../../../domain/state/ids.ts";
 import { assertLostBody, type InspectionView, resolveBody } from "../../../protocol/resources/operator/admin.ts";
-import { optionalReasonBody } from "../../../protocol/resources/operator/fleet.ts";
 import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
 import { sessionIdPattern } from "../../../protocol/primitives.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
@@ -9,22 +8,22 @@ import type { Caller, Inspection } from "../../../session/session-api.ts";
 import { ask, briefly } from "../../backend.ts";
 import { readJson } from "../../request/body.ts";
 import { ifMatchOf } from "../../request/headers.ts";
-import { type AdminContext, askSession, json, problem, type Route, serve, taggedJson } from "../../route.ts";
+import { refused } from "../../answer/problem.ts";
+import { type AdminContext, askSession, json, type Route, taggedJson } from "../../route.ts";
+import { type BodyOf, type Made, serve, serveBody } from "../../serve.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 /** Ends any tenant's session, with the terminate reason `operator`. */
-async function remove(context: AdminContext): Promise<Response> {
-  const given = await readJson(context.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
-  if (!given.ok) return problem(context, given.problem);
+async function remove(context: AdminContext, given: BodyOf<typeof anySessionContracts.delete>): Promise<Made> {
   // Whose session it is only the session knows; for this reason it does not compare (session-api.ts).
   const caller: Caller = { tenant: "operator" as TenantId, requestId: context.requestId, scopes: [] };
   const reply = await askSession(context, "write", (session) => session.delete(caller, "operator"));
-  await note(context, "session.delete", given.value.reason ?? "", reply);
-  if (!reply.ok) return problem(context, reply.problem);
+  await note(context, "session.delete", given.reason ?? "", reply);
+  if (!reply.ok) return reply;
   return json(reply.value.done ? 200 : 202, reply.value.session);
 }
 
-async function inspect(context: AdminContext): Promise<Response> {
+async function inspect(context: AdminContext): Promise<Made> {
   return inspection(context, await askSession(context, "read", (session) => session.inspect()));
 }
 
@@ -34,26 +33,26 @@ const needsIfMatch: Problem = {
     "Resolving a session needs `If-Match` with the ETag of what you decided on. Read /v1/admin/sessions/{id}, then repeat with its ETag.",
 };
 
-async function resolve(context: AdminContext): Promise<Response> {
+async function resolve(context: AdminContext): Promise<Made> {
   const ifMatch = ifMatchOf(context.request);
-  if (ifMatch === null) return problem(context, needsIfMatch);
+  if (ifMatch === null) return refused(needsIfMatch);
   const body = await readJson(context.request, resolveBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
+  if (!body.ok) return body;
   const operator = { by: "admin", requestId: context.requestId };
   const reply = await askSession(context, "write", (session) => session.resolve(operator, body.value, ifMatch));
   await note(context, `session.resolve.${body.value.action}`, body.value.reason, reply);
   return inspection(context, reply);
 }
 
-async function assertLost(context: AdminContext): Promise<Response> {
-  if (!sessionIdPattern.test(context.param("id"))) return problem(context, sessionNotFound);
+async function assertLost(context: AdminContext): Promise<Made> {
+  if (!sessionIdPattern.test(context.param("id"))) return refused(sessionNotFound);
   const body = await readJson(context.request, assertLostBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
+  if (!body.ok) return body;
   const { tenant, reason } = body.value;
   const order = { tenant: tenant as TenantId, sessionId: context.param("id") as SessionId, by: "admin", reason };
   const reply = await ask("write", context.log, () => context.backend.operations().assertLost(order));
   await note(context, "session.assert_lost", reason, reply);
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const asserted = reply.value.asserted.map(({ generation, sandboxId }) => ({ generation, sandbox_id: sandboxId }));
   return json(200, { session_id: order.sessionId, tenant, asserted });
 }
@@ -73,8 +72,8 @@ async function note(context: AdminContext, action: string, reason: string, reply
     });
 }
 
-async function inspection(context: AdminContext, reply: Reply<Inspection>): Promise<Response> {
-  if (!reply.ok) return problem(context, reply.problem);
+async function inspection(context: AdminContext, reply: Reply<Inspection>): Promise<Made> {
+  if (!reply.ok) return reply;
   const { etag, record, session, teardowns } = reply.value;
   const view: InspectionView = { id: context.param("id"), record, session, teardowns: [...teardowns] };
   return await taggedJson(200, { etag, body: view });
@@ -82,7 +81,7 @@ async function inspection(context: AdminContext, reply: Reply<Inspection>): Prom
 
 export const adminRoutes: readonly Route[] = [
   serve(anySessionContracts.inspect, inspect),
-  serve(anySessionContracts.delete, remove),
+  serveBody(anySessionContracts.delete, remove),
   serve(anySessionContracts.resolve, resolve),
   serve(anySessionContracts.assertLost, assertLost),
 ];

@@ -4,15 +4,16 @@ import type { AlertsView, AlertView } from "../../../protocol/resources/operator
 import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
 import { askControl } from "../../admin-act.ts";
-import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
+import { type AdminContext, json, type Route } from "../../route.ts";
+import { type Made, serve } from "../../serve.ts";
 
 /** Looks that may be missed before what they left is called old. */
 const lateLooks = 3;
 const order = ["firing", "pending", "clear"] as const;
 
-async function list(context: AdminContext): Promise<Response> {
+async function list(context: AdminContext): Promise<Made> {
   const reply = await askControl(context, (control) => control.document("alert_state", "board"));
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const board = reply.value === null ? null : (JSON.parse(reply.value.body) as AlertBoard);
   return json(200, viewOf(board, context.clock.now()));
 }

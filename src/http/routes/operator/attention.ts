@@ -23,7 +23,8 @@ import {
   silentItem,
   unbalanced,
 } from "./attention-items.ts";
-import { type AdminContext, json, type Route, serve, type TenantContext } from "../../route.ts";
+import { type AdminContext, json, type Route, type TenantContext } from "../../route.ts";
+import { serve } from "../../serve.ts";
 import { type blockedCodes } from "../../../protocol/resources/session/sessions.ts";
 
 /** A healthy part answers in some ms. An operator at night must not wait for a sick one. */

@@ -1,41 +1,36 @@
 /** Audits: look and plan, read the plan, apply exactly that plan. */
 import type { AuditPlan, AuditResult, Finding } from "../../../fleet/audits/plan.ts";
 import {
-  applyBody,
   type AuditPlanView,
   type AuditResultView,
   type FindingView,
 } from "../../../protocol/resources/operator/audits.ts";
-import { auditContracts, auditsQuery } from "../../../protocol/contracts/operator/cleanup-contracts.ts";
+import { auditContracts } from "../../../protocol/contracts/operator/cleanup-contracts.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
 import { acted, askControl } from "../../admin-act.ts";
-import { readJson, readNoFields } from "../../request/body.ts";
-import { readQuery } from "../../request/headers.ts";
-import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
+import { answered, mapped, refused } from "../../answer/problem.ts";
+import { type AdminContext, json, type Route } from "../../route.ts";
+import { type BodyOf, type Made, type QueryOf, serve, serveBody, serveQuery } from "../../serve.ts";
 
-async function make(context: AdminContext): Promise<Response> {
-  const none = await readNoFields(context.request);
-  if (!none.ok) return problem(context, none.problem);
+async function make(context: AdminContext): Promise<Made> {
   const reply = await acted(
     context,
     { action: "audit.plan", target: "", reason: "" },
-    async () => ({ ok: true, value: await context.backend.operations().planAudit("admin") }),
+    () => answered(context.backend.operations().planAudit("admin")),
     (plan) => `plan ${plan.id}: ${plan.findings.length} ${plan.findings.length === 1 ? "finding" : "findings"}`,
   );
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   return json(201, planView(reply.value), { location: `/v1/admin/audits/${reply.value.id}` });
 }
 
-async function list(context: AdminContext): Promise<Response> {
-  const query = readQuery(context.request, auditsQuery);
-  if (!query.ok) return problem(context, query.problem);
-  const reply = await askControl(context, (control) => control.documents("audit_plan", query.value.limit));
-  if (!reply.ok) return problem(context, reply.problem);
+async function list(context: AdminContext, query: QueryOf<typeof auditContracts.list>): Promise<Made> {
+  const reply = await askControl(context, (control) => control.documents("audit_plan", query.limit));
+  if (!reply.ok) return reply;
   const plans = reply.value.map((document) => planView(JSON.parse(document.body) as AuditPlan));
   return json(200, { data: plans.map((plan) => ({ ...plan, findings: plan.findings.length })) });
 }
 
-async function get(context: AdminContext): Promise<Response> {
+async function get(context: AdminContext): Promise<Made> {
   const id = context.param("id");
   const reply = await askControl(context, async (control) => {
     const [plan, result] = await Promise.all([
@@ -44,10 +39,10 @@ async function get(context: AdminContext): Promise<Response> {
     ]);
     return { plan, result };
   });
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const { plan, result } = reply.value;
   if (plan === null) {
-    return problem(context, {
+    return refused({
       code: "not_found",
       detail: "There is no audit with this id, or it was so long ago that it is gone. List them at /v1/admin/audits.",
     });
@@ -58,11 +53,9 @@ async function get(context: AdminContext): Promise<Response> {
   });
 }
 
-async function apply(context: AdminContext): Promise<Response> {
-  const body = await readJson(context.request, applyBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
+async function apply(context: AdminContext, body: BodyOf<typeof auditContracts.apply>): Promise<Made> {
   const planId = context.param("id");
-  const order = { planId, hash: body.value.plan_hash, by: "admin" };
+  const order = { planId, hash: body.plan_hash, by: "admin" };
   const reply = await acted(
     context,
     { action: "audit.apply", target: planId, reason: "" },
@@ -72,7 +65,7 @@ async function apply(context: AdminContext): Promise<Response> {
       return `${done} done, ${skipped} skipped, ${failed} failed`;
     },
   );
-  return reply.ok ? json(200, resultView(reply.value)) : problem(context, reply.problem);
+  return mapped(reply, resultView);
 }
 
 function planView(plan: AuditPlan): AuditPlanView {
@@ -111,7 +104,7 @@ function resultView(result: AuditResult): AuditResultView {
 
 export const auditRoutes: readonly Route[] = [
   serve(auditContracts.make, make),
-  serve(auditContracts.list, list),
+  serveQuery(auditContracts.list, list),
   serve(auditContracts.get, get),
-  serve(auditContracts.apply, apply),
+  serveBody(auditContracts.apply, apply),
 ];

@@ -2,30 +2,22 @@
 import type { FleetRun, LayerSummary } from "../../../fleet/control/control-api.ts";
 import type { CleanupResult } from "../../../fleet/layers/cleanup.ts";
 import {
-  cleanupBody,
   type CleanupReply,
-  drainBody,
   type DrainReply,
-  emergencyBody,
   type RunsPage,
   type RunView,
 } from "../../../protocol/resources/operator/cleanup.ts";
-import { cleanupContracts, runsQuery } from "../../../protocol/contracts/operator/cleanup-contracts.ts";
+import { cleanupContracts } from "../../../protocol/contracts/operator/cleanup-contracts.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
 import { sha256, toHex } from "../../../protocol/bytes.ts";
 import type { Problem, Reply } from "../../../protocol/problem.ts";
 import { type Act, acted, askControl, ended } from "../../admin-act.ts";
-import { refused } from "../../answer/problem.ts";
-import { readJson } from "../../request/body.ts";
-import { readQuery } from "../../request/headers.ts";
-import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
+import { answered, refused } from "../../answer/problem.ts";
+import { type AdminContext, json, type Route } from "../../route.ts";
+import { type BodyOf, type Made, type QueryOf, serve, serveBody, serveQuery } from "../../serve.ts";
 
-const noRanges = { ranges: {} } as const;
-
-async function cleanup(context: AdminContext): Promise<Response> {
-  const body = await readJson(context.request, cleanupBody, { ...noRanges, empty: "no fields" });
-  if (!body.ok) return problem(context, body.problem);
-  const { max_age_seconds: maxAge, status, dry_run: dryRun = false, reason = "cleanup by hand" } = body.value;
+async function cleanup(context: AdminContext, body: BodyOf<typeof cleanupContracts.cleanup>): Promise<Made> {
+  const { max_age_seconds: maxAge, status, dry_run: dryRun = false, reason = "cleanup by hand" } = body;
   const act = { action: dryRun ? "cleanup.dry_run" : "cleanup", target: status ?? "", reason };
   const order = {
     by: "admin",
@@ -35,18 +27,16 @@ async function cleanup(context: AdminContext): Promise<Response> {
     dryRun,
   };
   const run = (dry: boolean) => context.backend.operations().cleanup({ ...order, dryRun: dry });
-  return await carryOut(context, act, { dryRun, planHash: body.value.plan_hash, run });
+  return await carryOut(context, act, { dryRun, planHash: body.plan_hash, run });
 }
 
-async function emergency(context: AdminContext): Promise<Response> {
-  const body = await readJson(context.request, emergencyBody, { ...noRanges, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
-  const { reason, dry_run: dryRun = false, include_paused: includePaused = false } = body.value;
+async function emergency(context: AdminContext, body: BodyOf<typeof cleanupContracts.emergency>): Promise<Made> {
+  const { reason, dry_run: dryRun = false, include_paused: includePaused = false } = body;
   const target = includePaused ? "paused too" : "";
   const act = { action: dryRun ? "cleanup.emergency.dry_run" : "cleanup.emergency", target, reason };
   const order = { by: "admin", reason, dryRun, includePaused };
   const run = (dry: boolean) => context.backend.operations().emergency({ ...order, dryRun: dry });
-  return await carryOut(context, act, { dryRun, planHash: body.value.plan_hash, run });
+  return await carryOut(context, act, { dryRun, planHash: body.plan_hash, run });
 }
 
 interface Planned {
@@ -56,14 +46,14 @@ interface Planned {
   readonly run: (dryRun: boolean) => Promise<CleanupResult>;
 }
 
-export async function carryOut(context: AdminContext, act: Act, { dryRun, planHash, run }: Planned): Promise<Response> {
+export async function carryOut(context: AdminContext, act: Act, { dryRun, planHash, run }: Planned): Promise<Made> {
   const body = async (): Promise<Reply<CleanupResult>> => {
     // Only what was shown is ended: a plan that would choose other sessions now is refused.
     if (!dryRun && planHash !== undefined && (await hashOf(await run(true))) !== planHash) return refused(anotherPlan);
     return { ok: true, value: await run(dryRun) };
   };
   const reply = await ended(context, act, body, inWords);
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   return json(200, cleanupView(reply.value, dryRun ? await hashOf(reply.value) : null));
 }
 
@@ -109,17 +99,15 @@ function cleanupView(result: CleanupResult, planHash: string | null): CleanupRep
   };
 }
 
-async function drain(context: AdminContext): Promise<Response> {
-  const body = await readJson(context.request, drainBody, { ...noRanges, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
-  const { draining, reason } = body.value;
+async function drain(context: AdminContext, body: BodyOf<typeof cleanupContracts.drain>): Promise<Made> {
+  const { draining, reason } = body;
   const reply = await acted(
     context,
     { action: draining ? "drain" : "drain.end", target: "", reason },
-    async () => ({ ok: true, value: await context.backend.control().drain(draining ? { by: "admin", reason } : null) }),
+    () => answered(context.backend.control().drain(draining ? { by: "admin", reason } : null)),
     (view) => (view === null ? "taking new sessions" : `draining since ${rfc3339(view.since)}`),
   );
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const view = reply.value;
   const body200: DrainReply =
     view === null
@@ -128,16 +116,14 @@ async function drain(context: AdminContext): Promise<Response> {
   return json(200, body200);
 }
 
-async function runs(context: AdminContext): Promise<Response> {
-  const query = readQuery(context.request, runsQuery);
-  if (!query.ok) return problem(context, query.problem);
-  const { limit, layer, before } = query.value;
+async function runs(context: AdminContext, query: QueryOf<typeof cleanupContracts.runs>): Promise<Made> {
+  const { limit, layer, before } = query;
   const asked = { layer: layer ?? null, limit, before: before === undefined ? null : Date.parse(before) };
   const reply = await askControl(context, async (control) => {
     const [layers, page] = await Promise.all([control.layers(), control.runs(asked)]);
     return { layers, page };
   });
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const { layers, page } = reply.value;
   const last = page.at(-1);
   const body: RunsPage = {
@@ -148,11 +134,11 @@ async function runs(context: AdminContext): Promise<Response> {
   return json(200, body);
 }
 
-async function run(context: AdminContext): Promise<Response> {
+async function run(context: AdminContext): Promise<Made> {
   const reply = await askControl(context, (control) => control.run(context.param("run")));
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   if (reply.value === null) {
-    return problem(context, {
+    return refused({
       code: "not_found",
       detail:
         "There is no run with this id, or it was so long ago that it is gone. List them at /v1/admin/cleanup/runs.",
@@ -181,9 +167,9 @@ function layerView(each: LayerSummary): RunsPage["layers"][number] {
 }
 
 export const cleanupRoutes: readonly Route[] = [
-  serve(cleanupContracts.cleanup, cleanup),
-  serve(cleanupContracts.emergency, emergency),
-  serve(cleanupContracts.runs, runs),
+  serveBody(cleanupContracts.cleanup, cleanup),
+  serveBody(cleanupContracts.emergency, emergency),
+  serveQuery(cleanupContracts.runs, runs),
   serve(cleanupContracts.run, run),
-  serve(cleanupContracts.drain, drain),
+  serveBody(cleanupContracts.drain, drain),
 ];

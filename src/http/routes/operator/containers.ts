@@ -6,7 +6,6 @@ import type { ContainerId, TenantId } from "../../../domain/state/ids.ts";
 import { nextCalls, say } from "../../../domain/state/next-calls.ts";
 import {
   containerIdPattern,
-  containerListQuery,
   containerOwnerQuery,
   resolveContainerBody,
 } from "../../../protocol/resources/operator/containers.ts";
@@ -22,7 +21,8 @@ import { badCursor, decodeContainerCursor, encodeContainerCursor } from "../../r
 import { askAll } from "../../fan-out.ts";
 import { ifMatchOf, readQuery } from "../../request/headers.ts";
 import { refused } from "../../answer/problem.ts";
-import { type AdminContext, json, problem, type Route, serve, taggedJson } from "../../route.ts";
+import { type AdminContext, json, type Route, taggedJson } from "../../route.ts";
+import { type Made, type QueryOf, serve, serveQuery } from "../../serve.ts";
 import { knownTenants } from "../../request/directory.ts";
 
 interface Owned {
@@ -35,20 +35,18 @@ const notFound: Problem = {
   detail: `There is no such shared container. It may have gone long ago and been forgotten. ${say(nextCalls.listContainers)} lists those there are.`,
 };
 
-async function list(context: AdminContext): Promise<Response> {
-  const query = readQuery(context.request, containerListQuery);
-  if (!query.ok) return problem(context, query.problem);
-  const { limit, cursor, tenant, phase } = query.value;
+async function list(context: AdminContext, query: QueryOf<typeof containerContracts.list>): Promise<Made> {
+  const { limit, cursor, tenant, phase } = query;
   const after = cursor === undefined ? null : decodeContainerCursor(cursor);
   const foreign = after !== null && tenant !== undefined && after.tenant !== tenant;
-  if (cursor !== undefined && (after === null || foreign)) return problem(context, badCursor().problem);
+  if (cursor !== undefined && (after === null || foreign)) return badCursor();
   // One more than asked for tells whether there is another page.
   const wanted = limit + 1;
   const found = await collect(context, tenant, after?.tenant ?? null, wanted, (name) => {
     const position = name === after?.tenant ? after.id : null;
     return context.backend.tenant(name).containers(position, wanted, phase ?? null);
   });
-  if (!found.ok) return problem(context, found.problem);
+  if (!found.ok) return found;
   const page = found.value.slice(0, limit);
   const last = page.at(-1);
   const more = found.value.length > limit && last !== undefined;
@@ -103,15 +101,15 @@ async function find(context: AdminContext): Promise<Reply<Owned>> {
   return owned === undefined ? refused(notFound) : { ok: true, value: owned };
 }
 
-async function shown(context: AdminContext, reply: Reply<Owned>): Promise<Response> {
-  if (!reply.ok) return problem(context, reply.problem);
+async function shown(reply: Reply<Owned>): Promise<Made> {
+  if (!reply.ok) return reply;
   const { tenant, listed } = reply.value;
   const view = containerView(tenant, listed);
   return await taggedJson(200, { etag: String(listed.revision), body: view });
 }
 
-async function read(context: AdminContext): Promise<Response> {
-  return shown(context, await find(context));
+async function read(context: AdminContext): Promise<Made> {
+  return shown(await find(context));
 }
 
 const needsIfMatch: Problem = {
@@ -127,13 +125,13 @@ const silent: Problem = {
   detail: `The registry of this container's tenant broke off before it answered: it may have been done or not. ${say(nextCalls.inspectContainer)} shows which.`,
 };
 
-async function resolve(context: AdminContext): Promise<Response> {
+async function resolve(context: AdminContext): Promise<Made> {
   const ifMatch = ifMatchOf(context.request);
-  if (ifMatch === null) return problem(context, needsIfMatch);
+  if (ifMatch === null) return refused(needsIfMatch);
   const body = await readJson(context.request, resolveContainerBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
+  if (!body.ok) return body;
   const owned = await find(context);
-  if (!owned.ok) return problem(context, owned.problem);
+  if (!owned.ok) return owned;
   const { tenant, listed } = owned.value;
   const { id } = listed.container;
   const { action, reason } = body.value;
@@ -151,7 +149,7 @@ async function resolve(context: AdminContext): Promise<Response> {
     },
     () => "done",
   );
-  return shown(context, reply);
+  return shown(reply);
 }
 
 function outcomeOf(tenant: TenantId, reply: ContainerReply): Reply<Owned> {
@@ -170,7 +168,7 @@ function outcomeOf(tenant: TenantId, reply: ContainerReply): Reply<Owned> {
 }
 
 export const containerRoutes: readonly Route[] = [
-  serve(containerContracts.list, list),
+  serveQuery(containerContracts.list, list),
   serve(containerContracts.read, read),
   serve(containerContracts.resolve, resolve),
 ];

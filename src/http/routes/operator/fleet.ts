@@ -1,11 +1,6 @@
 /** What an operator reads of all tenants together: stats, sessions, ledger, usage, the admin log; and rebuilding the index. */
 import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
-import {
-  adminContracts,
-  fleetListQuery,
-  ledgerQuery,
-  logQuery,
-} from "../../../protocol/contracts/operator/admin-contracts.ts";
+import { adminContracts } from "../../../protocol/contracts/operator/admin-contracts.ts";
 import { sessionReadContracts } from "../../../protocol/contracts/session/session-read-contracts.ts";
 import { nanosPerUnit, type PriceTable } from "../../../domain/rules/price.ts";
 import { recentMs, timeoutRate, type TimedOutcomes } from "../../../domain/rules/timeout-rate.ts";
@@ -14,29 +9,25 @@ import type { FleetQuery, FleetRow, ShardStats } from "../../../fleet/shard/shar
 import {
   type AdminLogPage,
   type FleetListItem,
-  reasonBody,
   type RebuildView,
   type StatsView,
-  tenantQuery,
 } from "../../../protocol/resources/operator/fleet.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
-import type { Caller } from "../../../session/session-api.ts";
 import { acted, askControl } from "../../admin-act.ts";
-import { readJson } from "../../request/body.ts";
 import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
 import { askAll } from "../../fan-out.ts";
-import { readQuery } from "../../request/headers.ts";
 import { ledgerOf } from "../../answer/ledger-view.ts";
 import { probesView } from "../../answer/probes-view.ts";
 import { usageOf } from "../../answer/usage-view.ts";
-import { type AdminContext, json, problem, type Route, serve, type TenantContext, askSession } from "../../route.ts";
+import { type AdminContext, askSession, json, type Route } from "../../route.ts";
+import { type BodyOf, type Made, type QueryOf, serve, serveBody, serveQuery } from "../../serve.ts";
 import { tenantEntries } from "../../request/directory.ts";
 import { fleetSums } from "../../answer/fleet-sums.ts";
 
 type Shards = ReturnType<AdminContext["backend"]["shards"]>;
 const shardOf = (shard: Shards[number]) => shard.name;
 
-async function stats(context: AdminContext): Promise<Response> {
+async function stats(context: AdminContext): Promise<Made> {
   const [shards, capacity, probes] = await Promise.all([
     askAll(context, context.backend.shards(), shardOf, ({ api }) => api.stats()),
     askControl(context, (control) => control.capacity()),
@@ -44,9 +35,9 @@ async function stats(context: AdminContext): Promise<Response> {
       Promise.all([control.document("probe", "canary"), control.document("probe", "restore_drill")]),
     ),
   ]);
-  if (!shards.ok) return problem(context, shards.problem);
-  if (!capacity.ok) return problem(context, capacity.problem);
-  if (!probes.ok) return problem(context, probes.problem);
+  if (!shards.ok) return shards;
+  if (!capacity.ok) return capacity;
+  if (!probes.ok) return probes;
   const { limit, used, draining } = capacity.value;
   const sum = (of: (each: ShardStats) => number) => shards.value.reduce((total, each) => total + of(each), 0);
   const view: StatsView = {
@@ -107,13 +98,11 @@ function added(parts: readonly Readonly<Record<string, number>>[]): Record<strin
   return total;
 }
 
-async function list(context: AdminContext): Promise<Response> {
-  const query = readQuery(context.request, fleetListQuery);
-  if (!query.ok) return problem(context, query.problem);
-  const { limit, cursor, tenant, status, phase, stuck, label, agent_type: agentType, task_id: taskId } = query.value;
-  const { blocked, critical, open, provider, template, teardown } = query.value;
+async function list(context: AdminContext, query: QueryOf<typeof adminContracts.sessions>): Promise<Made> {
+  const { limit, cursor, tenant, status, phase, stuck, label, agent_type: agentType, task_id: taskId } = query;
+  const { blocked, critical, open, provider, template, teardown } = query;
   const after = cursor === undefined ? null : decodeCursor(cursor);
-  if (cursor !== undefined && after === null) return problem(context, badCursor().problem);
+  if (cursor !== undefined && after === null) return badCursor();
   const asked: FleetQuery = {
     // One more than asked for tells whether there is another page.
     limit: limit + 1,
@@ -138,7 +127,7 @@ async function list(context: AdminContext): Promise<Response> {
       ? context.backend.shards()
       : [{ name: `the index of ${tenant}`, api: context.backend.shard(tenant as TenantId) }];
   const pages = await askAll(context, shards, shardOf, ({ api }) => api.select(asked));
-  if (!pages.ok) return problem(context, pages.problem);
+  if (!pages.ok) return pages;
   // Each shard's page is in this order; so is what they make together, and a session is in one of them only.
   const rows = pages.value
     .flat()
@@ -186,14 +175,12 @@ function fleetItem(row: FleetRow): FleetListItem {
   };
 }
 
-async function ledger(context: AdminContext): Promise<Response> {
-  const query = readQuery(context.request, ledgerQuery);
-  if (!query.ok) return problem(context, query.problem);
+async function ledger(context: AdminContext, query: QueryOf<typeof adminContracts.ledger>): Promise<Made> {
   const capacity = await askControl(context, (control) => control.capacity());
-  if (!capacity.ok) return problem(context, capacity.problem);
+  if (!capacity.ok) return capacity;
   const entries = await tenantEntries(context, null);
-  if (!entries.ok) return problem(context, entries.problem);
-  const { tenant } = query.value;
+  if (!entries.ok) return entries;
+  const { tenant } = query;
   const asked = tenant === undefined ? entries.value : entries.value.filter((entry) => entry.tenant === tenant);
   const ledgers = await askAll(
     context,
@@ -201,28 +188,14 @@ async function ledger(context: AdminContext): Promise<Response> {
     (entry) => `the registry of ${entry.tenant}`,
     (entry) => context.backend.tenant(entry.tenant).ledger(),
   );
-  if (!ledgers.ok) return problem(context, ledgers.problem);
+  if (!ledgers.ok) return ledgers;
   return json(200, ledgerOf(asked, ledgers.value, capacity.value));
 }
 
-async function tenantUsage(context: AdminContext): Promise<Response> {
-  const query = readQuery(context.request, tenantQuery);
-  if (!query.ok) return problem(context, query.problem);
-  const reply = await usageOf(context, query.value.tenant as TenantId);
-  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
-}
-
-async function sessionUsage(context: TenantContext | AdminContext, caller: Caller | null): Promise<Response> {
-  const reply = await askSession(context, "read", (session) => session.usage(caller));
-  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
-}
-
-async function log(context: AdminContext): Promise<Response> {
-  const query = readQuery(context.request, logQuery);
-  if (!query.ok) return problem(context, query.problem);
-  const { limit, cursor } = query.value;
+async function log(context: AdminContext, query: QueryOf<typeof adminContracts.log>): Promise<Made> {
+  const { limit, cursor } = query;
   const reply = await askControl(context, (control) => control.logPage(cursor ?? null, limit + 1));
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const page = reply.value.slice(0, limit);
   const last = page.at(-1);
   const view: AdminLogPage = {
@@ -232,10 +205,8 @@ async function log(context: AdminContext): Promise<Response> {
   return json(200, view);
 }
 
-async function rebuild(context: AdminContext): Promise<Response> {
-  const body = await readJson(context.request, reasonBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
-  const act = { action: "shards.rebuild", target: "", reason: body.value.reason };
+async function rebuild(context: AdminContext, body: BodyOf<typeof adminContracts.rebuildShards>): Promise<Made> {
+  const act = { action: "shards.rebuild", target: "", reason: body.reason };
   const reply = await acted(
     context,
     act,
@@ -253,17 +224,19 @@ async function rebuild(context: AdminContext): Promise<Response> {
     },
     (view) => view.shards.map(({ shard, state }) => `${shard} ${state}`).join(", "),
   );
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   return json(reply.value.shards.every(({ state }) => state === "built") ? 200 : 202, reply.value);
 }
 
 export const fleetRoutes: readonly Route[] = [
   serve(adminContracts.stats, stats),
-  serve(adminContracts.sessions, list),
-  serve(adminContracts.ledger, ledger),
-  serve(adminContracts.usage, tenantUsage),
-  serve(adminContracts.log, log),
-  serve(adminContracts.rebuildShards, rebuild),
-  serve(sessionReadContracts.usage, (context) => sessionUsage(context, context.caller)),
-  serve(anySessionContracts.sessionUsage, (context) => sessionUsage(context, null)),
+  serveQuery(adminContracts.sessions, list),
+  serveQuery(adminContracts.ledger, ledger),
+  serveQuery(adminContracts.usage, (context, { tenant }) => usageOf(context, tenant as TenantId)),
+  serveQuery(adminContracts.log, log),
+  serveBody(adminContracts.rebuildShards, rebuild),
+  serve(sessionReadContracts.usage, (context) =>
+    askSession(context, "read", (session) => session.usage(context.caller)),
+  ),
+  serve(anySessionContracts.sessionUsage, (context) => askSession(context, "read", (session) => session.usage(null))),
 ];

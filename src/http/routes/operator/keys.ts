@@ -9,37 +9,35 @@ import {
   type RevocationView,
 } from "../../../protocol/resources/operator/fleet.ts";
 import { rfc3339, tenantName } from "../../../protocol/primitives.ts";
-import type { Reply } from "../../../protocol/problem.ts";
 import type { Revocation, TenantKeys } from "../../../tenant/keys/keys.ts";
 import { acted } from "../../admin-act.ts";
 import { readJson } from "../../request/body.ts";
 import { askAll } from "../../fan-out.ts";
-import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
+import { answered, mapped } from "../../answer/problem.ts";
+import { type AdminContext, json, type Route } from "../../route.ts";
+import { type Made, serve } from "../../serve.ts";
 import { validate } from "../../request/validation.ts";
 
 const target = z.object({ tenant: tenantName, id: keyIdText });
 
-async function revoke(context: AdminContext): Promise<Response> {
+async function revoke(context: AdminContext): Promise<Made> {
   const named = validate(target, { tenant: context.param("tenant"), id: context.param("key") }, "path");
-  if (!named.ok) return problem(context, named.problem);
+  if (!named.ok) return named;
   const given = await readJson(context.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
-  if (!given.ok) return problem(context, given.problem);
+  if (!given.ok) return given;
   const { tenant, id } = named.value;
   const reply = await acted(
     context,
     { action: "key.revoke", target: `${tenant}/${id}`, reason: given.value.reason ?? "" },
-    async (): Promise<Reply<Revocation>> => ({
-      ok: true,
-      value: await context.backend.tenant(tenant as TenantId).revokeKey(id),
-    }),
+    () => answered(context.backend.tenant(tenant as TenantId).revokeKey(id)),
     () => "revoked",
   );
-  return reply.ok ? json(200, view(tenant, reply.value)) : problem(context, reply.problem);
+  return mapped(reply, (revocation) => view(tenant, revocation));
 }
 
-async function list(context: AdminContext): Promise<Response> {
+async function list(context: AdminContext): Promise<Made> {
   const named = validate(z.object({ tenant: tenantName }), { tenant: context.param("tenant") }, "path");
-  if (!named.ok) return problem(context, named.problem);
+  if (!named.ok) return named;
   const { tenant } = named.value;
   const reply = await askAll(
     context,
@@ -47,7 +45,7 @@ async function list(context: AdminContext): Promise<Response> {
     () => `the registry of ${tenant}`,
     (name) => context.backend.tenant(name).keys(),
   );
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const [known] = reply.value;
   const bound = known?.allRevokedBefore ?? null;
   return json(200, {
@@ -56,23 +54,19 @@ async function list(context: AdminContext): Promise<Response> {
   });
 }
 
-async function revokeAll(context: AdminContext): Promise<Response> {
+async function revokeAll(context: AdminContext): Promise<Made> {
   const named = validate(z.object({ tenant: tenantName }), { tenant: context.param("tenant") }, "path");
-  if (!named.ok) return problem(context, named.problem);
+  if (!named.ok) return named;
   const given = await readJson(context.request, optionalReasonBody, { ranges: {}, empty: "no fields" });
-  if (!given.ok) return problem(context, given.problem);
+  if (!given.ok) return given;
   const { tenant } = named.value;
   const reply = await acted(
     context,
     { action: "key.revoke_all", target: tenant, reason: given.value.reason ?? "" },
-    async (): Promise<Reply<number>> => ({
-      ok: true,
-      value: await context.backend.tenant(tenant as TenantId).revokeAllKeys(),
-    }),
+    () => answered(context.backend.tenant(tenant as TenantId).revokeAllKeys()),
     () => "revoked",
   );
-  if (!reply.ok) return problem(context, reply.problem);
-  return json(200, { tenant, all_revoked_before: rfc3339(reply.value) });
+  return mapped(reply, (at) => ({ tenant, all_revoked_before: rfc3339(at) }));
 }
 
 function keyView(tenant: string, key: TenantKeys["keys"][number], bound: number | null): ApiKeyView {

@@ -8,13 +8,14 @@ import { z } from "zod";
 import type { SessionId, TenantId } from "../../../domain/state/ids.ts";
 import { secretContracts } from "../../../protocol/contracts/operator/secret-contracts.ts";
 import { sessionIdPattern, tenantName } from "../../../protocol/primitives.ts";
-import { resealBody, type ResealView } from "../../../protocol/resources/operator/secrets.ts";
+import { type ResealView } from "../../../protocol/resources/operator/secrets.ts";
 import type { Reply } from "../../../protocol/problem.ts";
 import type { SealCount } from "../../../session/session-api.ts";
 import { acted, askControl } from "../../admin-act.ts";
 import { ask } from "../../backend.ts";
-import { readJson } from "../../request/body.ts";
-import { type AdminContext, json, problem, type Route, serve } from "../../route.ts";
+import { answered } from "../../answer/problem.ts";
+import type { AdminContext, Route } from "../../route.ts";
+import { type BodyOf, type Made, serveBody } from "../../serve.ts";
 import { badCursor } from "../../request/cursor.ts";
 
 /** One page: far below the calls that one request may make. */
@@ -37,24 +38,21 @@ const cursorText = z
     ([tenant, session]) => tenantName.safeParse(tenant).success && (session === "" || sessionIdPattern.test(session)),
   );
 
-async function reseal(context: AdminContext): Promise<Response> {
-  const body = await readJson(context.request, resealBody, { ranges: {}, empty: "no fields" });
-  if (!body.ok) return problem(context, body.problem);
-  const { cursor } = body.value;
+async function reseal(context: AdminContext, body: BodyOf<typeof secretContracts.reseal>): Promise<Made> {
+  const { cursor } = body;
   const read = cursor === undefined ? null : cursorText.safeParse(cursor);
-  if (read !== null && !read.success) return problem(context, badCursor("/cursor").problem);
+  if (read !== null && !read.success) return badCursor("/cursor");
   const [tenant, session] = read?.data ?? [];
   const position =
     tenant === undefined
       ? null
       : { tenant: tenant as TenantId, session: session === "" ? null : (session as SessionId) };
-  const reply = await acted(
+  return await acted(
     context,
     { action: "secrets.reseal", target: cursor ?? "the beginning", reason: "" },
     () => page(context, position),
     ({ renewed, unreadable }) => `renewed ${renewed}, unreadable ${unreadable}`,
   );
-  return reply.ok ? json(200, reply.value) : problem(context, reply.problem);
 }
 
 async function page(context: AdminContext, start: ResealPosition | null): Promise<Reply<ResealView>> {
@@ -109,9 +107,7 @@ async function resealTenant(
   view: Parameters<typeof add>[0],
   left: ResealView["left"],
 ): Promise<void> {
-  const counted = await ask("write", context.log, async (): Promise<Reply<SealCount>> => {
-    return { ok: true, value: await context.backend.tenant(tenant).reseal() };
-  });
+  const counted = await ask("write", context.log, () => answered(context.backend.tenant(tenant).reseal()));
   if (!counted.ok) {
     left.push({ name: `tenant/${tenant}`, why: counted.problem.detail });
     return;
@@ -127,4 +123,4 @@ function add(view: { current: number; renewed: number; unreadable: number }, cou
   view.unreadable += count.unreadable;
 }
 
-export const secretRoutes: readonly Route[] = [serve(secretContracts.reseal, reseal)];
+export const secretRoutes: readonly Route[] = [serveBody(secretContracts.reseal, reseal)];

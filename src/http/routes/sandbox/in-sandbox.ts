@@ -9,7 +9,9 @@ import type { Problem, ProblemCode } from "../../../protocol/problem.ts";
 import { serviceError, type ServiceErrorCode } from "../../../protocol/sandbox/services.ts";
 import { trafficTooLarge } from "../../guard/size-limits.ts";
 import { readQuery } from "../../request/headers.ts";
-import { problem, type TenantContext } from "../../route.ts";
+import { refused } from "../../answer/problem.ts";
+import type { TenantContext } from "../../route.ts";
+import type { Made } from "../../serve.ts";
 import { sessionNotFound } from "../../../protocol/not-found.ts";
 
 export interface ServiceCall {
@@ -53,15 +55,15 @@ const answeredWith = [
   "x-accel-buffering",
 ] as const;
 
-export async function inSandbox(context: TenantContext, call: ServiceCall): Promise<Response> {
+export async function inSandbox(context: TenantContext, call: ServiceCall): Promise<Made> {
   const { request } = context;
   const id = context.param("id");
-  if (!sessionIdPattern.test(id)) return problem(context, sessionNotFound);
+  if (!sessionIdPattern.test(id)) return refused(sessionNotFound);
   const heavy = trafficTooLarge(request);
-  if (heavy !== null) return problem(context, heavy);
+  if (heavy !== null) return refused(heavy);
   if (call.query !== undefined) {
     const query = readQuery(request, call.query);
-    if (!query.ok) return problem(context, query.problem);
+    if (!query.ok) return query;
   }
   const headers = new Headers();
   for (const name of sentOn) {
@@ -78,9 +80,9 @@ export async function inSandbox(context: TenantContext, call: ServiceCall): Prom
     signal: request.signal,
     ...(call.quiet === true ? { quiet: true } : {}),
   });
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const answer = reply.value;
-  if (answer.status >= 400) return problem(context, await problemOf(answer, call));
+  if (answer.status >= 400) return refused(await problemOf(answer, call));
   if (answer.webSocket !== null && answer.webSocket !== undefined) return answer;
   if (call.empty === true) {
     await answer.body?.cancel();

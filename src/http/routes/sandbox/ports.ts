@@ -3,18 +3,17 @@ import { trafficContracts } from "../../../protocol/contracts/sandbox/traffic-co
 import { signPortLabel, signPortToken } from "../../../protocol/port-access.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
 import type { Problem } from "../../../protocol/problem.ts";
-import { type SharedPort, sharePort } from "../../../protocol/resources/sandbox/ports.ts";
+import { type SharedPort } from "../../../protocol/resources/sandbox/ports.ts";
 import type { SessionId } from "../../../domain/state/ids.ts";
-import { readJson } from "../../request/body.ts";
 import { validationFailed } from "../../request/validation.ts";
 import { tokenQuery } from "../../sandbox-ports/port-headers.ts";
 import { inSandbox } from "./in-sandbox.ts";
-import { askSession, json, problem, type Route, serve, type TenantContext } from "../../route.ts";
+import { refused } from "../../answer/problem.ts";
+import { askSession, json, type Route, type TenantContext } from "../../route.ts";
+import { type BodyOf, type Made, serve, serveBody } from "../../serve.ts";
 
-async function share(context: TenantContext): Promise<Response> {
-  const body = await readJson(context.request, sharePort, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
-  const { port, ttl_seconds: seconds, public: isPublic } = body.value;
+async function share(context: TenantContext, body: BodyOf<typeof trafficContracts.sharePort>): Promise<Made> {
+  const { port, ttl_seconds: seconds, public: isPublic } = body;
   const domain = context.config.trafficDomain;
   if (isPublic && domain === null) {
     const refusal = validationFailed([
@@ -23,15 +22,15 @@ async function share(context: TenantContext): Promise<Response> {
         detail: "This Mooring has no TRAFFIC_DOMAIN, so a port has no host name that could be public.",
       },
     ]);
-    return problem(context, refusal.ok ? gone : refusal.problem);
+    return refused(refusal.ok ? gone : refusal.problem);
   }
   const found = await askSession(context, "read", (session) => session.get(context.caller));
-  if (!found.ok) return problem(context, found.problem);
+  if (!found.ok) return found;
   const { id, status } = found.value.body;
-  if (status === "terminating" || status === "terminated" || status === "failed") return problem(context, gone);
+  if (status === "terminating" || status === "terminated" || status === "failed") return refused(gone);
   const secret = context.config.secrets.keySigning?.[0];
   const { keyId } = context.caller;
-  if (secret === undefined || keyId === undefined) return problem(context, noKey);
+  if (secret === undefined || keyId === undefined) return refused(noKey);
   // Whole seconds, rounded up: never shorter than asked.
   const endsAt = Math.ceil(context.clock.now() / 1_000 + seconds) * 1_000;
   const address = { session: id as SessionId, port, endsAt };
@@ -63,5 +62,5 @@ const noKey: Problem = {
 
 export const portRoutes: readonly Route[] = [
   serve(trafficContracts.listPorts, (context) => inSandbox(context, { path: "ports", quiet: true })),
-  serve(trafficContracts.sharePort, share),
+  serveBody(trafficContracts.sharePort, share),
 ];

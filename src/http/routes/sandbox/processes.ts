@@ -10,7 +10,9 @@ import type { Problem } from "../../../protocol/problem.ts";
 import { resizeTerminal, signalProcess, startProcess } from "../../../protocol/resources/sandbox/processes.ts";
 import { readJson } from "../../request/body.ts";
 import { validationFailed } from "../../request/validation.ts";
-import { problem, type Route, serve, type TenantContext } from "../../route.ts";
+import { refused } from "../../answer/problem.ts";
+import type { Route, TenantContext } from "../../route.ts";
+import { type Made, serve } from "../../serve.ts";
 import { inSandbox, type ServiceCall } from "./in-sandbox.ts";
 
 const processNotFound: Problem = {
@@ -19,26 +21,26 @@ const processNotFound: Problem = {
 };
 
 /** The body is checked here, where the words for its fields are, and goes on as it came. */
-async function withJson(context: TenantContext, schema: z.ZodType, call: ServiceCall): Promise<Response> {
+async function withJson(context: TenantContext, schema: z.ZodType, call: ServiceCall): Promise<Made> {
   const copy = context.request.clone();
   const checked = await readJson(context.request, schema, { ranges: {}, empty: "refused" });
-  if (!checked.ok) return problem(context, checked.problem);
+  if (!checked.ok) return checked;
   return inSandbox(context, { ...call, body: copy.body });
 }
 
 const ofProcess =
-  (rest: string, act: (context: TenantContext, call: ServiceCall) => Promise<Response>) =>
-  async (context: TenantContext): Promise<Response> => {
+  (rest: string, act: (context: TenantContext, call: ServiceCall) => Promise<Made>) =>
+  async (context: TenantContext): Promise<Made> => {
     const pid = context.param("pid");
-    if (!processIdText.safeParse(pid).success) return problem(context, processNotFound);
+    if (!processIdText.safeParse(pid).success) return refused(processNotFound);
     return act(context, { path: `processes/${pid}${rest}`, missing: "process_not_found" });
   };
 
-async function terminal(context: TenantContext): Promise<Response> {
+async function terminal(context: TenantContext): Promise<Made> {
   if (context.request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     const detail = "A WebSocket: `Upgrade: websocket`, and what belongs to it.";
     const refused = validationFailed([{ pointer: "header.upgrade", detail }]);
-    if (!refused.ok) return problem(context, refused.problem);
+    if (!refused.ok) return refused;
   }
   return inSandbox(context, { path: "terminal", query: processQueries.terminal, missing: "process_not_found" });
 }

@@ -19,7 +19,8 @@ import {
 } from "../../guard/console-cookie.ts";
 import { surfaceOf } from "../../guard/surface.ts";
 import { readJson } from "../../request/body.ts";
-import { json, type OpenContext, problem, type Route, serve } from "../../route.ts";
+import { json, type OpenContext, type Route } from "../../route.ts";
+import { type Made, serve } from "../../serve.ts";
 
 const policy = [
   ...[
@@ -34,10 +35,10 @@ const policy = [
 ].join("; ");
 
 /** The same page for every view: it reads its address itself. */
-async function page(context: OpenContext): Promise<Response> {
+async function page(context: OpenContext): Promise<Made> {
   // No extension: the assets binding answers names that end in .html with a redirect.
   const body = await context.backend.asset("/console/page");
-  if (body === null) return problem(context, notBuilt);
+  if (body === null) return refused(notBuilt);
   return new Response(body, {
     headers: {
       "content-type": "text/html; charset=utf-8",
@@ -59,12 +60,12 @@ const types: Readonly<Record<string, string>> = {
 };
 
 /** Each name carries a hash of its content, so a browser may keep it for ever. */
-async function file(context: OpenContext): Promise<Response> {
+async function file(context: OpenContext): Promise<Made> {
   const [, name = "", extension = ""] =
     /^([a-z0-9-]{1,60}-[A-Z0-9]{8}\.(js|css|svg))$/.exec(context.param("file")) ?? [];
   const body = name === "" ? null : await context.backend.asset(`/console/assets/${name}`);
   if (body === null)
-    return problem(context, {
+    return refused({
       code: "not_found",
       detail: "The console has no such file: a newer one was deployed. Load the page again.",
     });
@@ -78,14 +79,14 @@ const fromElsewhere: Problem = {
     "Only the console's own page signs in and out. Open /console and do it there; programs send their credential in a header.",
 };
 
-async function signIn(context: OpenContext): Promise<Response> {
-  if (!isFromConsole(context.request)) return problem(context, fromElsewhere);
+async function signIn(context: OpenContext): Promise<Made> {
+  if (!isFromConsole(context.request)) return refused(fromElsewhere);
   const body = await readJson(context.request, signInBody, { ranges: {}, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
+  if (!body.ok) return body;
   const { credential, ticket } = body.value;
   const asked =
     credential === undefined ? await byTicket(context, ticket ?? "") : await byCredential(context, credential);
-  if (!asked.ok) return problem(context, asked.problem);
+  if (!asked.ok) return asked;
   const { kind, who, secret } = asked.value;
   const cookie = await consoleCookie(kind, who, secret, context.request, context.clock.now());
   const before = await identityOf(context);
@@ -97,10 +98,10 @@ async function signIn(context: OpenContext): Promise<Response> {
   return json(200, view, { "set-cookie": cookie.header });
 }
 
-async function ticket(context: OpenContext): Promise<Response> {
+async function ticket(context: OpenContext): Promise<Made> {
   const [, credential = ""] = /^Bearer (.+)$/i.exec(context.request.headers.get("authorization") ?? "") ?? [];
   const asked = await byCredential(context, credential);
-  if (!asked.ok) return problem(context, asked.problem);
+  if (!asked.ok) return asked;
   const { kind, who, secret } = asked.value;
   const made = await consoleTicket(kind, who, secret, context.clock.now());
   return json(200, { path: `/console/login#${made.ticket}`, expires_at: rfc3339(made.until) });
@@ -150,14 +151,14 @@ const ticketOver: Problem = {
   detail: "This sign-in link is over: it is good for a minute. Run `mooring ui` again, or type the credential.",
 };
 
-async function signOut(context: OpenContext): Promise<Response> {
-  if (!isFromConsole(context.request)) return problem(context, fromElsewhere);
+async function signOut(context: OpenContext): Promise<Made> {
+  if (!isFromConsole(context.request)) return refused(fromElsewhere);
   const headers = new Headers();
   for (const cookie of clearedCookies(context.request)) headers.append("set-cookie", cookie);
   return new Response(null, { status: 204, headers });
 }
 
-async function identity(context: OpenContext): Promise<Response> {
+async function identity(context: OpenContext): Promise<Made> {
   return json(200, await identityOf(context));
 }
 

@@ -2,7 +2,8 @@
 import type { Contract } from "../../../protocol/contract.ts";
 import { serviceContracts } from "../../../protocol/contracts/service/service-contracts.ts";
 import { openApiDocument } from "../../answer/openapi-document.ts";
-import { type Route, serve } from "../../route.ts";
+import type { Route } from "../../route.ts";
+import { serve } from "../../serve.ts";
 
 /** `contracts`: of every route, these included; asked for late, because the table holds these routes too. */
 export function descriptionRoutes(contracts: () => readonly Contract[]): readonly Route[] {

@@ -4,7 +4,9 @@
  */
 import { docsContracts } from "../../../protocol/contracts/service/service-contracts.ts";
 import type { Problem } from "../../../protocol/problem.ts";
-import { type OpenContext, problem, type Route, serve } from "../../route.ts";
+import { refused } from "../../answer/problem.ts";
+import { type OpenContext, type Route } from "../../route.ts";
+import { type Made, serve } from "../../serve.ts";
 
 const policy = [
   ...["default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'"],
@@ -12,10 +14,10 @@ const policy = [
   ...["require-trusted-types-for 'script'", "trusted-types 'none'"],
 ].join("; ");
 
-async function page(context: OpenContext, slug: string): Promise<Response> {
+async function page(context: OpenContext, slug: string): Promise<Made> {
   // Pages have no extension: the assets binding answers names that end in .html with a redirect.
   const body = await context.backend.asset(`/docs/${slug}`);
-  if (body === null) return problem(context, noSuchPage);
+  if (body === null) return refused(noSuchPage);
   return new Response(body, {
     headers: { "content-type": "text/html; charset=utf-8", "content-security-policy": policy },
   });
@@ -33,7 +35,7 @@ const types: Readonly<Record<string, string>> = {
 };
 
 /** A page by its name; or what pages are made of, whose names carry a hash of the content, so that a browser may keep it for ever. */
-async function pageOrFile(context: OpenContext): Promise<Response> {
+async function pageOrFile(context: OpenContext): Promise<Made> {
   const name = context.param("file");
   if (/^[a-z0-9-]{1,80}$/.test(name)) return await page(context, name);
   const [, picture] = /^[a-z0-9-]{1,80}\.(png|gif)$/.exec(name) ?? [];
@@ -42,9 +44,9 @@ async function pageOrFile(context: OpenContext): Promise<Response> {
   return await file(context, name, types[extension] ?? "", "public, max-age=31536000, immutable");
 }
 
-async function file(context: OpenContext, name: string, type: string, cache: string): Promise<Response> {
+async function file(context: OpenContext, name: string, type: string, cache: string): Promise<Made> {
   const body = type === "" ? null : await context.backend.asset(`/docs/${name}`);
-  if (body === null) return problem(context, noSuchPage);
+  if (body === null) return refused(noSuchPage);
   return new Response(body, { headers: { "content-type": type, "cache-control": cache } });
 }
 

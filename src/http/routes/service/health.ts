@@ -5,13 +5,15 @@
 import { serviceContracts } from "../../../protocol/contracts/service/service-contracts.ts";
 import type { Config } from "../../../config/config.ts";
 import { type Missing, plainly } from "../../backend.ts";
-import { json, type OpenContext, problem, type Route, serve } from "../../route.ts";
+import { refused } from "../../answer/problem.ts";
+import { json, type OpenContext, type Route } from "../../route.ts";
+import { type Made, serve } from "../../serve.ts";
 
-async function alive(): Promise<Response> {
+async function alive(): Promise<Made> {
   return json(200, { status: "alive" });
 }
 
-async function ready(context: OpenContext): Promise<Response> {
+async function ready(context: OpenContext): Promise<Made> {
   const missing: readonly Missing[] = context.reading.ok
     ? [...secretsMissing(context.reading.config), ...(await context.backend.missing())]
     : context.reading.misfits.map(({ name, message }) => ({ public: `${name} does not fit.`, detail: message }));
@@ -24,7 +26,7 @@ async function ready(context: OpenContext): Promise<Response> {
     ? details
     : `${missing.map((each) => each.public).join(" ")} The operator finds more in the log, or by asking with the admin token.`;
   const draining = missing.some(({ code }) => code === "draining") && missing.length === 1;
-  return problem(context, { code: draining ? "draining" : "unavailable", detail: `Mooring is not ready: ${said}` });
+  return refused({ code: draining ? "draining" : "unavailable", detail: `Mooring is not ready: ${said}` });
 }
 
 function secretsMissing(config: Config): readonly Missing[] {

@@ -5,9 +5,11 @@ import type { Reply } from "../../../protocol/problem.ts";
 import { ask } from "../../backend.ts";
 import { probesView } from "../../answer/probes-view.ts";
 import { type FleetFigures, metricsText, metricsType } from "../../answer/metrics.ts";
-import { type AdminContext, problem, type Route, serve } from "../../route.ts";
+import { refused } from "../../answer/problem.ts";
+import type { AdminContext, Route } from "../../route.ts";
+import { type Made, serve } from "../../serve.ts";
 
-async function metrics(context: AdminContext): Promise<Response> {
+async function metrics(context: AdminContext): Promise<Made> {
   const reply = await ask("read", context.log, async (): Promise<Reply<FleetFigures>> => {
     const { backend } = context;
     const control = backend.control();
@@ -34,7 +36,7 @@ async function metrics(context: AdminContext): Promise<Response> {
     };
   });
   if (reply.ok) return new Response(metricsText(reply.value), { headers: { "content-type": metricsType } });
-  return problem(context, {
+  return refused({
     ...reply.problem,
     detail:
       "A part of the fleet did not answer, so there are no metrics: half of them would be wrong. Try again in a moment.",

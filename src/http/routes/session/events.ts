@@ -1,28 +1,31 @@
 /** `…/events`: the history as pages, or followed live as server-sent events until the session has ended or is erased. */
 import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
-import { eventsQuery, jobContracts } from "../../../protocol/contracts/session/job-contracts.ts";
+import { jobContracts } from "../../../protocol/contracts/session/job-contracts.ts";
 import type { EventView } from "../../../protocol/resources/session/events.ts";
 import type { Reply } from "../../../protocol/problem.ts";
 import { limits } from "../../../protocol/primitives.ts";
-import { accepts, readQuery, resumePosition } from "../../request/headers.ts";
+import { accepts, resumePosition } from "../../request/headers.ts";
 import type { Caller } from "../../../session/session-api.ts";
-import { type AdminContext, askSession, json, problem, type Route, serve, type TenantContext } from "../../route.ts";
+import { type AdminContext, askSession, json, type Route, type TenantContext } from "../../route.ts";
+import { type Made, type QueryOf, serveQuery } from "../../serve.ts";
 import { heartbeat, heartbeatMs, sseEvent, sseHeaders } from "../../answer/sse.ts";
 
 /** An object that answers "nothing new" at once must not be asked in a busy loop. */
 const minPauseMs = 1_000;
 
 /** `caller` null: an operator asks. */
-async function events(context: ReaderContext, caller: Caller | null): Promise<Response> {
-  const query = readQuery(context.request, eventsQuery);
-  if (!query.ok) return problem(context, query.problem);
-  const after = resumePosition(context.request, query.value.after);
-  if (!after.ok) return problem(context, after.problem);
+async function events(
+  context: ReaderContext,
+  caller: Caller | null,
+  query: QueryOf<typeof jobContracts.events>,
+): Promise<Made> {
+  const after = resumePosition(context.request, query.after);
+  if (!after.ok) return after;
   const live = accepts(context.request, "text/event-stream");
-  const limit = live ? limits.pageSize : query.value.limit;
+  const limit = live ? limits.pageSize : query.limit;
   // Checked before the stream begins: a caller that may not see the session gets a problem, not an empty stream.
   const first = await page(context, caller, after.value, limit, 0);
-  if (!first.ok) return problem(context, first.problem);
+  if (!first.ok) return first;
   if (live) return new Response(follow(context, caller, after.value, first.value), { headers: sseHeaders });
   const last = first.value.length === limit ? first.value.at(-1) : undefined;
   return json(200, { data: first.value, next_after: last?.sequence ?? null });
@@ -82,6 +85,6 @@ function follow(
 }
 
 export const eventRoutes: readonly Route[] = [
-  serve(jobContracts.events, (context) => events(context, context.caller)),
-  serve(anySessionContracts.events, (context) => events(context, null)),
+  serveQuery(jobContracts.events, (context, query) => events(context, context.caller, query)),
+  serveQuery(anySessionContracts.events, (context, query) => events(context, null, query)),
 ];

@@ -1,17 +1,15 @@
 /** Jobs: run, list, look, cancel, stdin. Their output is in output.ts. */
 import { anySessionContracts } from "../../../protocol/contracts/operator/any-session-contracts.ts";
-import {
-  jobContracts as contracts,
-  jobListQuery,
-  stdinQuery,
-} from "../../../protocol/contracts/session/job-contracts.ts";
-import { createJob, type JobState } from "../../../protocol/resources/session/jobs.ts";
+import { jobContracts as contracts, stdinQuery } from "../../../protocol/contracts/session/job-contracts.ts";
+import { type JobState } from "../../../protocol/resources/session/jobs.ts";
 import { jobIdText } from "../../../protocol/primitives.ts";
-import { readBytes, readJson, readNoFields } from "../../request/body.ts";
+import { readBytes } from "../../request/body.ts";
 import { commandTooLong } from "../../guard/size-limits.ts";
 import { preferredWaitMs, readQuery } from "../../request/headers.ts";
 import type { Caller } from "../../../session/session-api.ts";
-import { type AdminContext, askSession, json, problem, type Route, serve, type TenantContext } from "../../route.ts";
+import { refused } from "../../answer/problem.ts";
+import { type AdminContext, askSession, json, type Route, type TenantContext } from "../../route.ts";
+import { type BodyOf, type Made, type QueryOf, serve, serveBody, serveQuery } from "../../serve.ts";
 import { jobRanges } from "../../request/validation.ts";
 import { jobNotFound } from "../../../protocol/not-found.ts";
 
@@ -21,13 +19,11 @@ export function jobIdOf(context: TenantContext | AdminContext): string | null {
   return id.success ? id.data : null;
 }
 
-async function create(context: TenantContext): Promise<Response> {
-  const body = await readJson(context.request, createJob, { ranges: jobRanges, empty: "refused" });
-  if (!body.ok) return problem(context, body.problem);
-  const heavy = commandTooLong(body.value, context.config.sizes);
-  if (heavy !== null) return problem(context, heavy);
-  const reply = await askSession(context, "write", (session) => session.createJob(context.caller, body.value));
-  if (!reply.ok) return problem(context, reply.problem);
+async function create(context: TenantContext, body: BodyOf<typeof contracts.create>): Promise<Made> {
+  const heavy = commandTooLong(body, context.config.sizes);
+  if (heavy !== null) return refused(heavy);
+  const reply = await askSession(context, "write", (session) => session.createJob(context.caller, body));
+  if (!reply.ok) return reply;
   const { job, replayed } = reply.value;
   return json(replayed ? 200 : 201, job, {
     location: `/v1/sessions/${job.session_id}/jobs/${job.id}`,
@@ -36,46 +32,46 @@ async function create(context: TenantContext): Promise<Response> {
 }
 
 /** `caller` null: an operator asks. */
-async function list(context: TenantContext | AdminContext, caller: Caller | null): Promise<Response> {
-  const query = readQuery(context.request, jobListQuery);
-  if (!query.ok) return problem(context, query.problem);
-  const { limit, cursor } = query.value;
+async function list(
+  context: TenantContext | AdminContext,
+  caller: Caller | null,
+  query: QueryOf<typeof contracts.list>,
+): Promise<Made> {
+  const { limit, cursor } = query;
   const reply = await askSession(context, "read", (session) => session.jobs(caller, cursor ?? null, limit));
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   // A full page may be the last one: the next is then empty, which costs one request and skips nothing.
   const last = reply.value.length === limit ? reply.value.at(-1) : undefined;
   return json(200, { data: reply.value, next_cursor: last?.id ?? null });
 }
 
-async function get(context: TenantContext | AdminContext, caller: Caller | null): Promise<Response> {
+async function get(context: TenantContext | AdminContext, caller: Caller | null): Promise<Made> {
   const job = jobIdOf(context);
-  if (job === null) return problem(context, jobNotFound);
+  if (job === null) return refused(jobNotFound);
   const waitMs = preferredWaitMs(context.request);
   const reply = await askSession(context, "read", (session) => session.job(caller, job, waitMs));
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   return json(200, reply.value, waitMs === 0 ? {} : { "preference-applied": `wait=${waitMs / 1_000}` });
 }
 
-async function cancel(context: TenantContext): Promise<Response> {
+async function cancel(context: TenantContext): Promise<Made> {
   const job = jobIdOf(context);
-  if (job === null) return problem(context, jobNotFound);
-  const none = await readNoFields(context.request);
-  if (!none.ok) return problem(context, none.problem);
+  if (job === null) return refused(jobNotFound);
   const reply = await askSession(context, "write", (session) => session.cancelJob(context.caller, job));
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   return json(isEnded(reply.value.state) ? 200 : 202, reply.value);
 }
 
-async function stdin(context: TenantContext): Promise<Response> {
+async function stdin(context: TenantContext): Promise<Made> {
   const job = jobIdOf(context);
-  if (job === null) return problem(context, jobNotFound);
+  if (job === null) return refused(jobNotFound);
   const query = readQuery(context.request, stdinQuery);
-  if (!query.ok) return problem(context, query.problem);
+  if (!query.ok) return query;
   const bytes = await readBytes(context.request);
-  if (!bytes.ok) return problem(context, bytes.problem);
+  if (!bytes.ok) return bytes;
   const end = query.value.end === "true";
   if (bytes.value.length === 0 && !end) {
-    return problem(context, {
+    return refused({
       code: "validation_failed",
       detail:
         "The body is empty and `end` is not set, so there was nothing to do. Send the bytes as the body, or `?end=true` to close stdin.",
@@ -85,7 +81,7 @@ async function stdin(context: TenantContext): Promise<Response> {
   const reply = await askSession(context, "write", (session) =>
     session.writeStdin(context.caller, job, bytes.value, end),
   );
-  return reply.ok ? new Response(null, { status: 204 }) : problem(context, reply.problem);
+  return reply.ok ? new Response(null, { status: 204 }) : reply;
 }
 
 const ended: Readonly<Record<JobState, boolean>> = {
@@ -104,9 +100,9 @@ export function isEnded(state: JobState): boolean {
 }
 
 export const jobRoutes: readonly Route[] = [
-  serve(contracts.create, create),
-  serve(contracts.list, (context) => list(context, context.caller)),
-  serve(anySessionContracts.jobs, (context) => list(context, null)),
+  serveBody(contracts.create, create, () => jobRanges),
+  serveQuery(contracts.list, (context, query) => list(context, context.caller, query)),
+  serveQuery(anySessionContracts.jobs, (context, query) => list(context, null, query)),
   serve(contracts.get, (context) => get(context, context.caller)),
   serve(anySessionContracts.job, (context) => get(context, null)),
   serve(contracts.cancel, cancel),

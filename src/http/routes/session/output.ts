@@ -8,7 +8,9 @@ import { wrapperHeaders } from "../../../protocol/sandbox/wrapper.ts";
 import { accepts, acceptsOneOf, readQuery, resumePosition } from "../../request/headers.ts";
 import { outputEvents, type OutputEnd, type OutputSource } from "../../answer/output-stream.ts";
 import type { Caller } from "../../../session/session-api.ts";
-import { type AdminContext, askSession, problem, type Route, serve, type TenantContext } from "../../route.ts";
+import { refused } from "../../answer/problem.ts";
+import { type AdminContext, askSession, type Route, type TenantContext } from "../../route.ts";
+import { type Made, serve } from "../../serve.ts";
 import { sseHeaders, streamHeaders } from "../../answer/sse.ts";
 import { isEnded, jobIdOf } from "./jobs.ts";
 import { jobNotFound } from "../../../protocol/not-found.ts";
@@ -20,21 +22,21 @@ const eventsType = "text/event-stream";
 type ReaderContext = TenantContext | AdminContext;
 
 /** `caller` null: an operator asks. */
-async function output(context: ReaderContext, caller: Caller | null): Promise<Response> {
+async function output(context: ReaderContext, caller: Caller | null): Promise<Made> {
   const job = jobIdOf(context);
-  if (job === null) return problem(context, jobNotFound);
+  if (job === null) return refused(jobNotFound);
   if (!acceptsOneOf(context.request, [eventsType, bytesType])) {
-    return problem(context, {
+    return refused({
       code: "not_acceptable",
       detail: `Output is a stream and comes as ${eventsType} or ${bytesType}. Name one of them in Accept; its end is also in \`output_tail\` of the job.`,
     });
   }
   const query = readQuery(context.request, outputQuery);
-  if (!query.ok) return problem(context, query.problem);
+  if (!query.ok) return query;
   const offset = resumePosition(context.request, query.value.offset);
-  if (!offset.ok) return problem(context, offset.problem);
+  if (!offset.ok) return offset;
   const reply = await askSession(context, "read", (session) => session.jobOutput(caller, job, offset.value));
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const headers = { [wrapperHeaders.offset]: String(reply.value.from) };
   const raw = accepts(context.request, bytesType) && !accepts(context.request, eventsType);
   if (raw) return new Response(reply.value.body, { headers: { ...headers, ...bytesHeaders } });

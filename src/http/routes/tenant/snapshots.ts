@@ -1,18 +1,15 @@
 /** Snapshots of a tenant: take, list, read, delete; and forks, which are sessions made from one. */
 import type { SessionId } from "../../../domain/state/ids.ts";
-import {
-  snapshotContracts as contracts,
-  snapshotListQuery,
-} from "../../../protocol/contracts/tenant/snapshot-contracts.ts";
+import { snapshotContracts as contracts } from "../../../protocol/contracts/tenant/snapshot-contracts.ts";
 import { problemStatus, type Problem, type Reply } from "../../../protocol/problem.ts";
 import type { CreateSession, SessionView } from "../../../protocol/resources/session/sessions.ts";
-import { createSnapshot, forkSession, type SnapshotView } from "../../../protocol/resources/tenant/snapshots.ts";
+import { type SnapshotView } from "../../../protocol/resources/tenant/snapshots.ts";
 import { ask } from "../../backend.ts";
-import { readJson, readNoFields } from "../../request/body.ts";
 import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
-import { readQuery } from "../../request/headers.ts";
 import { sessionRanges } from "../../request/validation.ts";
-import { askSession, json, problem, type Route, serve, type TenantContext } from "../../route.ts";
+import { answered, mapped, refused } from "../../answer/problem.ts";
+import { askSession, json, type Route, type TenantContext } from "../../route.ts";
+import { type BodyOf, type Made, type QueryOf, serve, serveBody, serveQuery } from "../../serve.ts";
 import { labelsTooLarge } from "../../guard/size-limits.ts";
 
 /** Below what clients wait for an answer. */
@@ -20,27 +17,19 @@ export const takingMs = 45_000;
 const deletingMs = 10_000;
 const startingMs = 45_000;
 
-async function create(context: TenantContext): Promise<Response> {
-  const body = await readJson(context.request, createSnapshot, { ranges: {}, empty: "no fields" });
-  if (!body.ok) return problem(context, body.problem);
-  const { name = null, replace = false } = body.value;
+async function create(context: TenantContext, body: BodyOf<typeof contracts.create>): Promise<Made> {
+  const { name = null, replace = false } = body;
   const wish = { name, replace, purpose: "kept" } as const;
   const reply = await askSession(context, "write", (session) => session.snapshot(context.caller, wish, takingMs));
-  if (!reply.ok) return problem(context, reply.problem);
+  if (!reply.ok) return reply;
   const location = `/v1/snapshots/${reply.value.id}`;
   return json(reply.value.status === "taking" ? 202 : 201, reply.value, { location });
 }
 
-async function list(context: TenantContext): Promise<Response> {
-  const query = readQuery(context.request, snapshotListQuery);
-  if (!query.ok) return problem(context, query.problem);
-  const page = await snapshotsPage(context, {
-    sessionId: query.value.session_id ?? null,
-    name: query.value.name ?? null,
-    cursor: query.value.cursor ?? null,
-    limit: query.value.limit,
-  });
-  return page.ok ? json(200, { data: page.value.data, next_cursor: page.value.next }) : problem(context, page.problem);
+async function list(context: TenantContext, query: QueryOf<typeof contracts.list>): Promise<Made> {
+  const { session_id: sessionId = null, name = null, cursor = null, limit } = query;
+  const page = await snapshotsPage(context, { sessionId, name, cursor, limit });
+  return mapped(page, ({ data, next }) => ({ data, next_cursor: next }));
 }
 
 /** Also for E2B's list. */
@@ -69,18 +58,16 @@ export async function snapshotsPage(
   return { ok: true, value: { data, next } };
 }
 
-async function get(context: TenantContext): Promise<Response> {
+async function get(context: TenantContext): Promise<Made> {
   const reply = await askTenant(context, "read", (tenant) => tenant.snapshot(context.param("snapshot")));
-  if (!reply.ok) return problem(context, reply.problem);
-  return reply.value === null ? problem(context, noSnapshot) : json(200, reply.value);
+  if (!reply.ok) return reply;
+  return reply.value === null ? refused(noSnapshot) : json(200, reply.value);
 }
 
-async function remove(context: TenantContext): Promise<Response> {
-  const none = await readNoFields(context.request);
-  if (!none.ok) return problem(context, none.problem);
+async function remove(context: TenantContext): Promise<Made> {
   const reply = await deleteSnapshot(context, context.param("snapshot"));
-  if (!reply.ok) return problem(context, reply.problem);
-  if (reply.value === null) return problem(context, noSnapshot);
+  if (!reply.ok) return reply;
+  if (reply.value === null) return refused(noSnapshot);
   return json(reply.value.status === "deleted" ? 200 : 202, reply.value);
 }
 
@@ -93,18 +80,15 @@ const noSnapshot: Problem = {
   detail: "There is no snapshot of that id or name. GET /v1/snapshots lists those there are.",
 };
 
-async function fork(context: TenantContext): Promise<Response> {
-  const ranges = sessionRanges(context.config.policy);
-  const body = await readJson(context.request, forkSession, { ranges, empty: "no fields" });
-  if (!body.ok) return problem(context, body.problem);
-  const { count = 1, timeout_seconds, labels } = body.value;
+async function fork(context: TenantContext, body: BodyOf<typeof contracts.fork>): Promise<Made> {
+  const { count = 1, timeout_seconds, labels } = body;
   const heavy = labelsTooLarge(labels, context.config.sizes);
-  if (heavy !== null) return problem(context, heavy);
+  if (heavy !== null) return refused(heavy);
   const forks = await forksOf(context, count, {
     ...(timeout_seconds === undefined ? {} : { timeout_seconds }),
     ...(labels === undefined ? {} : { labels }),
   });
-  if (!forks.ok) return problem(context, forks.problem);
+  if (!forks.ok) return forks;
   return json(201, {
     forks: forks.value.map((each) =>
       each.ok
@@ -164,9 +148,7 @@ async function askTenant<T>(
   how: "read" | "write",
   call: (tenant: ReturnType<TenantContext["backend"]["tenant"]>) => Promise<T>,
 ): Promise<Reply<T>> {
-  const reply = await ask(how, context.log, async (): Promise<Reply<T>> => {
-    return { ok: true, value: await call(context.backend.tenant(context.caller.tenant)) };
-  });
+  const reply = await ask(how, context.log, () => answered(call(context.backend.tenant(context.caller.tenant))));
   return reply.ok ? reply : { ok: false, problem: { ...reply.problem, detail: silent } };
 }
 
@@ -174,9 +156,9 @@ const silent =
   "The tenant's registry did not answer. A deletion that was asked for may have been stored; GET /v1/snapshots shows how it stands. Try again in a moment.";
 
 export const snapshotRoutes: readonly Route[] = [
-  serve(contracts.create, create),
-  serve(contracts.list, list),
+  serveBody(contracts.create, create),
+  serveQuery(contracts.list, list),
   serve(contracts.get, get),
   serve(contracts.delete, remove),
-  serve(contracts.fork, fork),
+  serveBody(contracts.fork, fork, ({ config }) => sessionRanges(config.policy)),
 ];
