@@ -239,6 +239,9 @@ describe("a watch", () => {
     renameSync(at("elsewhere"), at("found/here"));
     for (const path of ["", "/a", "/a/1", "/a/b", "/a/b/2", "/a/b/3", "/b", "/c", "/c/4", "/z"])
       await until(`here${path} is told`, () => seen.includes(`created here${path}`));
+    // As of every file that appears with content: a client that waits for a write hears of it whichever came first, the file or the watch.
+    for (const path of ["/a/1", "/a/b/2", "/z"])
+      await until(`the content of here${path} is told`, () => seen.includes(`modified here${path}`));
     appendFileSync(at("found/here/a/b/3"), "more");
     await until("a write below it is told", () => seen.includes("modified here/a/b/3"));
     close();

@@ -105,6 +105,7 @@ export class DirectoryWatch {
       known.set(latin1, stats);
       if (isNew) this.#tell("created", relative + latin1, path);
       this.#descend(relative + latin1, path, stats, isNew);
+      if (isNew) this.#tellContent(relative + latin1, path, stats);
     }
   }
 
@@ -163,7 +164,12 @@ export class DirectoryWatch {
     if (before?.isDirectory() === true) this.#disarm(`${relative}/`);
     this.#tell("created", relative, path);
     this.#descend(relative, path, now, true);
-    if (now.isFile() && now.size > 0n) this.#tell("modified", relative, path);
+    this.#tellContent(relative, path, now);
+  }
+
+  /** Of a file that appeared: what was written before anybody watched was a write all the same. */
+  #tellContent(relative: string, path: FilePath, stats: BigIntStats): void {
+    if (stats.isFile() && stats.size > 0n) this.#tell("modified", relative, path);
   }
 
   /** A rename shows only once the other name has arrived, in the same turn or the next. */
