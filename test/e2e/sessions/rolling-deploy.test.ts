@@ -118,8 +118,10 @@ describe("an older wrapper under lease", () => {
 
   it("cannot be given a workspace to prepare, and the session says so instead of running without it", async () => {
     host = await RunningHost.start({ arguments: ["--wrapper", older] });
-    // It tries until it has to be provisioned, and tells then what was wrong last.
-    session = new LiveSession(host, { provisionMs: 30_000, launchCallMs: 15_000, readyWaitMs: 15_000 });
+    // It tries until it has to be provisioned, and tells then what was wrong last. With more tries in that time the tenant's launches would be
+    // paused, and that would be the last.
+    const patient = { provisionMs: 40_000, launchCallMs: 15_000, readyWaitMs: 15_000 };
+    session = new LiveSession(host, { ...patient, launchBackoffBaseMs: 25_000, launchBackoffCapMs: 25_000 });
     const live = session;
     await live.create({ workspace: { setup: ["true"] } });
     await until("it has failed", async () => (await live.view()).status === "failed", 180_000);
