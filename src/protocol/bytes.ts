@@ -17,6 +17,28 @@ export function fromHex(digits: string): Uint8Array<ArrayBuffer> {
   );
 }
 
+export function toBase64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
+}
+
+/** Throws when it is no base64. By a loop: `Uint8Array.from` walks the text by code points and takes milliseconds for a long one. */
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const chars = atob(text);
+  const bytes = new Uint8Array(chars.length);
+  for (let at = 0; at < chars.length; at += 1) bytes[at] = chars.charCodeAt(at);
+  return bytes;
+}
+
+/** Base64 for URLs and cookies, without padding, of a text in Latin-1. */
+export function toBase64Url(text: string): string {
+  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+/** Throws when it is none. */
+export function fromBase64Url(text: string): string {
+  return atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+}
+
 /** SHA-256 of bytes, or of a text in UTF-8. */
 export async function sha256(content: string | Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = typeof content === "string" ? encoder.encode(content) : content;

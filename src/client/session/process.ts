@@ -3,6 +3,7 @@ import { ConnectionError } from "../errors.ts";
 import { follow, type Taken } from "../wire/event-stream.ts";
 import type { CallOptions, Transport } from "../wire/transport.ts";
 import type { ProcessExit, ProcessView, SignalProcess } from "../types.ts";
+import { fromBase64 } from "../../protocol/bytes.ts";
 
 /** `gap`: bytes that nobody read in time; they are gone. */
 export type ProcessChunk =
@@ -130,10 +131,6 @@ function taken({
     default:
       return { type: "nothing" };
   }
-}
-
-function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
 /** Reads a process to its end. */

@@ -10,6 +10,7 @@
 import { z } from "zod";
 import { consoleHeader } from "../../protocol/console-address.ts";
 import { hmacHex, isHmac } from "../../protocol/bytes.ts";
+import { fromBase64Url, toBase64Url } from "../../protocol/bytes.ts";
 
 /** A working day and its night. The end is fixed: an open page does not prolong it. */
 const cookieMs = 12 * 60 * 60_000;
@@ -92,7 +93,7 @@ export async function readConsoleCookie(
 }
 
 async function seal(use: string, who: CookieClaims, secret: string): Promise<string> {
-  const payload = btoa(JSON.stringify(who)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  const payload = toBase64Url(JSON.stringify(who));
   return `${payload}.${await hmacHex(secret, signed(use, payload))}`;
 }
 
@@ -105,7 +106,7 @@ async function unseal(
   const [payload = "", signature = ""] = sealed.split(".");
   if (payload === "" || payload.length > 2_048) return null;
   if (!(await isHmac(signed(use, payload), signature, secrets))) return null;
-  const read = claims.safeParse(JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/"))));
+  const read = claims.safeParse(JSON.parse(fromBase64Url(payload)));
   return read.success && read.data.until > now ? read.data : null;
 }
 

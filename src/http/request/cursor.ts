@@ -5,6 +5,7 @@ import { sessionIdPattern, tenantName } from "../../protocol/primitives.ts";
 import type { Reply } from "../../protocol/problem.ts";
 import type { ListQuery } from "../../fleet/shard/shard-api.ts";
 import { validationFailed } from "./validation.ts";
+import { fromBase64Url, toBase64Url } from "../../protocol/bytes.ts";
 
 /** The cursor is not one that this list gave out. `field`: where it was sent; `given`: the answer's name for it. */
 export function badCursor(field = "query.cursor", given = "next_cursor"): Extract<Reply<never>, { ok: false }> {
@@ -16,13 +17,13 @@ export function badCursor(field = "query.cursor", given = "next_cursor"): Extrac
 type Position = NonNullable<ListQuery["after"]>;
 
 export function encodeCursor(position: Position): string {
-  return encodeBase64Url(`1:${position.createdAt}:${position.id}`);
+  return toBase64Url(`1:${position.createdAt}:${position.id}`);
 }
 
 /** null: not a cursor of ours. */
 export function decodeCursor(text: string): Position | null {
   if (!/^[A-Za-z0-9_-]{1,80}$/.test(text)) return null;
-  const [version, createdAt, id, rest] = decodeBase64Url(text).split(":");
+  const [version, createdAt, id, rest] = decoded(text).split(":");
   if (version !== "1" || createdAt === undefined || id === undefined || rest !== undefined) return null;
   if (!/^\d{1,15}$/.test(createdAt) || !sessionIdPattern.test(id)) return null;
   return { createdAt: Number(createdAt), id: id as SessionId };
@@ -35,26 +36,29 @@ export interface ContainerPosition {
 }
 
 export function encodeContainerCursor({ tenant, id }: ContainerPosition): string {
-  return encodeBase64Url(`c1:${tenant}:${id}`);
+  return toBase64Url(`c1:${tenant}:${id}`);
 }
 
 /** null: not a cursor of ours. */
 export function decodeContainerCursor(text: string): ContainerPosition | null {
   if (!/^[A-Za-z0-9_-]{1,120}$/.test(text)) return null;
-  const [version, tenant = "", id = "", rest] = decodeBase64Url(text).split(":");
+  const [version, tenant = "", id = "", rest] = decoded(text).split(":");
   if (version !== "c1" || rest !== undefined) return null;
   if (!tenantName.safeParse(tenant).success || !containerIdPattern.test(id)) return null;
   return { tenant: tenant as TenantId, id: id as ContainerId };
 }
 
-function encodeBase64Url(text: string): string {
-  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-}
-
-function decodeBase64Url(text: string): string {
+function decoded(text: string): string {
   try {
-    return atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+    return fromBase64Url(text);
   } catch {
     return "";
   }
+}
+
+/** One page of rows of which one more than `limit` was asked for: that one tells whether there is another page. */
+export function pageOf<T>(rows: readonly T[], limit: number, cursorOf: (last: T) => string) {
+  const data = rows.slice(0, limit);
+  const last = data.at(-1);
+  return { data, next_cursor: rows.length > limit && last !== undefined ? cursorOf(last) : null };
 }

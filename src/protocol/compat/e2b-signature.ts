@@ -3,7 +3,7 @@
  * address does not contain the token. The signed text has the path as it is written in the query, before any link is
  * followed.
  */
-import { sameText, sha256 } from "../bytes.ts";
+import { sameText, sha256, toBase64 } from "../bytes.ts";
 
 export interface SignedFile {
   /** As in the query; "" when absent. */
@@ -18,7 +18,7 @@ export interface SignedFile {
 
 export async function e2bSignature({ path, operation, user, token, expiration }: SignedFile): Promise<string> {
   const signed = [path, operation, user, token, ...(expiration === null ? [] : [expiration])].join(":");
-  return `v1_${btoa(String.fromCharCode(...(await sha256(signed)))).replace(/=+$/, "")}`;
+  return `v1_${toBase64(await sha256(signed)).replace(/=+$/, "")}`;
 }
 
 /**

@@ -3,6 +3,7 @@
  * an `authorization` in the forms in which tools print it. A value that was encoded, cut or shorter than four characters
  * is not recognised: output is the client's own, and this is the second line of defence, not the first.
  */
+import { fromBase64 } from "../bytes.ts";
 
 const mask = "[secret]";
 /** Shorter ones are in every text, and guessed anyway. */
@@ -23,8 +24,7 @@ export function secretsIn(env: Readonly<Record<string, string>>, authorization?:
 function partsOf(authorization: string): readonly string[] {
   const encoded = authorization.slice(authorization.indexOf(" ") + 1);
   try {
-    const bytes = Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0));
-    const [, password = ""] = /^[^:]*:(.*)$/s.exec(new TextDecoder().decode(bytes)) ?? [];
+    const [, password = ""] = /^[^:]*:(.*)$/s.exec(new TextDecoder().decode(fromBase64(encoded))) ?? [];
     return [encoded, password, encodeURIComponent(password)];
   } catch {
     return [encoded];

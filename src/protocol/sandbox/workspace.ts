@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { environment, limits } from "../primitives.ts";
+import { toBase64 } from "../bytes.ts";
 
 export const gitSchemes = ["https", "ssh", "http", "file"] as const;
 export type GitScheme = (typeof gitSchemes)[number];
@@ -133,8 +134,7 @@ function withoutCredentials(text: string): { readonly url: string; readonly auth
   const pair = `${user}:${password}`;
   url.username = "";
   url.password = "";
-  const bytes = new TextEncoder().encode(pair);
-  return { url: url.href, authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` };
+  return { url: url.href, authorization: `Basic ${toBase64(new TextEncoder().encode(pair))}` };
 }
 
 /** `POST /bootstrap`: idempotent; another order is 409 `job_mismatch`. Answers as soon as there is more than `seen`, or after `wait_ms`. */

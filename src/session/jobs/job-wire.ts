@@ -3,6 +3,7 @@ import type { JobFailure } from "../../protocol/job-failure.ts";
 import type { WrapperJobDetail, WrapperJobOrder } from "../../protocol/sandbox/wrapper.ts";
 import type { Job, JobResult } from "./job-row.ts";
 import type { JobSecrets } from "../records/secrets.ts";
+import { fromBase64 } from "../../protocol/bytes.ts";
 
 export function orderOf(job: Job, { env, stdin }: JobSecrets): WrapperJobOrder {
   const { command, argv, cwd, stdin_open, keep, tty } = job.body;
@@ -32,17 +33,9 @@ export function resultOf(detail: WrapperJobDetail, now: number): JobResult {
     outputGap: detail.output_gap ?? null,
     failure: detail.failure ?? null,
     leftRunning: detail.left_running ?? null,
-    tail: bytesOf(detail.tail_base64),
+    tail: fromBase64(detail.tail_base64),
     tailFrom: detail.tail_offset,
   };
-}
-
-/** By a loop: `Uint8Array.from` walks the text by code points and takes milliseconds for a whole tail. */
-function bytesOf(base64: string): Uint8Array {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at += 1) bytes[at] = text.charCodeAt(at);
-  return bytes;
 }
 
 /** The result of a job that never ran. */

@@ -16,6 +16,7 @@ import { sealContext, type WebhookPorts } from "./webhook-ports.ts";
 import { type Delivery, deliveriesOf, enqueue, readDelivery, storeAgain } from "./delivery-rows.ts";
 import { pendingCount, readWebhook, readWebhooks, removeWebhook, type Webhook, writeWebhook } from "./webhook-rows.ts";
 import { webhookNotFound } from "../../protocol/not-found.ts";
+import { fromHex, toBase64 } from "../../protocol/bytes.ts";
 
 /** For receivers that learn the new secret some hours later. */
 const overlapMs = 24 * 3_600_000;
@@ -225,9 +226,7 @@ export class WebhookCommands {
 
   /** 32 random bytes, as Standard Webhooks spells them. */
   #mintSecret(): string {
-    const hex = this.#ports.ids.secret();
-    const bytes = Array.from({ length: hex.length / 2 }, (_, at) => Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16));
-    return `whsec_${btoa(String.fromCharCode(...bytes))}`;
+    return `whsec_${toBase64(fromHex(this.#ports.ids.secret()))}`;
   }
 }
 

@@ -17,7 +17,7 @@ import { ended } from "../../admin-act.ts";
 import { ask } from "../../backend.ts";
 import { readJson } from "../../request/body.ts";
 import { containerView } from "../../answer/container-view.ts";
-import { badCursor, decodeContainerCursor, encodeContainerCursor } from "../../request/cursor.ts";
+import { badCursor, decodeContainerCursor, encodeContainerCursor, pageOf } from "../../request/cursor.ts";
 import { askAll } from "../../fan-out.ts";
 import { ifMatchOf, readQuery } from "../../request/headers.ts";
 import { refused } from "../../answer/problem.ts";
@@ -40,20 +40,16 @@ async function list(context: AdminContext, query: QueryOf<typeof containerContra
   const after = cursor === undefined ? null : decodeContainerCursor(cursor);
   const foreign = after !== null && tenant !== undefined && after.tenant !== tenant;
   if (cursor !== undefined && (after === null || foreign)) return badCursor();
-  // One more than asked for tells whether there is another page.
   const wanted = limit + 1;
   const found = await collect(context, tenant, after?.tenant ?? null, wanted, (name) => {
     const position = name === after?.tenant ? after.id : null;
     return context.backend.tenant(name).containers(position, wanted, phase ?? null);
   });
   if (!found.ok) return found;
-  const page = found.value.slice(0, limit);
-  const last = page.at(-1);
-  const more = found.value.length > limit && last !== undefined;
-  return json(200, {
-    data: page.map((each) => containerView(each.tenant, each.listed)),
-    next_cursor: more ? encodeContainerCursor({ tenant: last.tenant, id: last.listed.container.id }) : null,
-  });
+  const page = pageOf(found.value, limit, (last) =>
+    encodeContainerCursor({ tenant: last.tenant, id: last.listed.container.id }),
+  );
+  return json(200, { ...page, data: page.data.map((each) => containerView(each.tenant, each.listed)) });
 }
 
 /** Registries asked before it is seen whether that was enough. */

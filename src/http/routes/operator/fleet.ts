@@ -14,7 +14,7 @@ import {
 } from "../../../protocol/resources/operator/fleet.ts";
 import { rfc3339 } from "../../../protocol/primitives.ts";
 import { acted, askControl } from "../../admin-act.ts";
-import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { badCursor, decodeCursor, encodeCursor, pageOf } from "../../request/cursor.ts";
 import { askAll } from "../../fan-out.ts";
 import { ledgerOf } from "../../answer/ledger-view.ts";
 import { probesView } from "../../answer/probes-view.ts";
@@ -104,7 +104,6 @@ async function list(context: AdminContext, query: QueryOf<typeof adminContracts.
   const after = cursor === undefined ? null : decodeCursor(cursor);
   if (cursor !== undefined && after === null) return badCursor();
   const asked: FleetQuery = {
-    // One more than asked for tells whether there is another page.
     limit: limit + 1,
     order: "newest",
     ...(after === null ? {} : { after }),
@@ -134,13 +133,8 @@ async function list(context: AdminContext, query: QueryOf<typeof adminContracts.
     .toSorted(
       (a, b) => b.createdAt - a.createdAt || (a.sessionId < b.sessionId ? -1 : Number(a.sessionId > b.sessionId)),
     );
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  const more = rows.length > limit && last !== undefined;
-  return json(200, {
-    data: page.map(fleetItem),
-    next_cursor: more ? encodeCursor({ createdAt: last.createdAt, id: last.sessionId }) : null,
-  });
+  const page = pageOf(rows, limit, ({ createdAt, sessionId }) => encodeCursor({ createdAt, id: sessionId }));
+  return json(200, { ...page, data: page.data.map(fleetItem) });
 }
 
 function fleetItem(row: FleetRow): FleetListItem {
@@ -196,11 +190,10 @@ async function log(context: AdminContext, query: QueryOf<typeof adminContracts.l
   const { limit, cursor } = query;
   const reply = await askControl(context, (control) => control.logPage(cursor ?? null, limit + 1));
   if (!reply.ok) return reply;
-  const page = reply.value.slice(0, limit);
-  const last = page.at(-1);
+  const page = pageOf(reply.value, limit, ({ sequence }) => String(sequence));
   const view: AdminLogPage = {
-    data: page.map(({ at, requestId, ...entry }) => ({ ...entry, at: rfc3339(at), request_id: requestId })),
-    next_cursor: reply.value.length > limit && last !== undefined ? String(last.sequence) : null,
+    ...page,
+    data: page.data.map(({ at, requestId, ...entry }) => ({ ...entry, at: rfc3339(at), request_id: requestId })),
   };
   return json(200, view);
 }

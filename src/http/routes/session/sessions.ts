@@ -7,7 +7,7 @@ import type { SessionId } from "../../../domain/state/ids.ts";
 import type { ListQuery } from "../../../fleet/shard/shard-api.ts";
 import { ask } from "../../backend.ts";
 import { readJson } from "../../request/body.ts";
-import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { badCursor, decodeCursor, encodeCursor, pageOf } from "../../request/cursor.ts";
 import { idempotencyKey, matchesAny, preferredWaitMs } from "../../request/headers.ts";
 import { idempotentSessionId, requestHash } from "../../request/idempotency.ts";
 import type { Tagged } from "../../../session/session-api.ts";
@@ -69,7 +69,6 @@ async function list(context: TenantContext, query: QueryOf<typeof contracts.list
   const { limit, cursor, status, template, blocked, created_after: createdAfter, label } = query;
   const after = cursor === undefined ? null : decodeCursor(cursor);
   if (cursor !== undefined && after === null) return badCursor();
-  // One more than asked for tells whether there is another page.
   const asked: ListQuery = {
     tenant: context.caller.tenant,
     limit: limit + 1,
@@ -89,11 +88,11 @@ async function list(context: TenantContext, query: QueryOf<typeof contracts.list
       detail: "The index of sessions did not answer, so there is no list, not even a short one. Try again in a moment.",
     });
   }
-  const data = reply.value.slice(0, limit);
-  const last = data.at(-1);
-  const more = reply.value.length > limit && last !== undefined;
-  const next = more ? encodeCursor({ createdAt: Date.parse(last.created_at), id: last.id as SessionId }) : null;
-  return json(200, { data, next_cursor: next });
+  return mapped(reply, (rows) =>
+    pageOf(rows, limit, ({ created_at, id }) =>
+      encodeCursor({ createdAt: Date.parse(created_at), id: id as SessionId }),
+    ),
+  );
 }
 
 async function get(context: TenantContext): Promise<Made> {

@@ -5,7 +5,7 @@ import { problemStatus, type Problem, type Reply } from "../../../protocol/probl
 import type { CreateSession, SessionView } from "../../../protocol/resources/session/sessions.ts";
 import { type SnapshotView } from "../../../protocol/resources/tenant/snapshots.ts";
 import { ask } from "../../backend.ts";
-import { badCursor, decodeCursor, encodeCursor } from "../../request/cursor.ts";
+import { badCursor, decodeCursor, encodeCursor, pageOf } from "../../request/cursor.ts";
 import { sessionRanges } from "../../request/validation.ts";
 import { answered, mapped, refused } from "../../answer/problem.ts";
 import { askSession, json, type Route, type TenantContext } from "../../route.ts";
@@ -45,16 +45,14 @@ export async function snapshotsPage(
   const { sessionId, name, cursor, limit } = wish;
   const after = cursor === null ? null : decodeCursor(cursor);
   if (cursor !== null && after === null) return badCursor();
-  // One more than asked for tells whether there is another page.
   const reply = await askTenant(context, "read", (tenant) =>
     tenant.snapshots({ sessionId, name, after, limit: limit + 1 }),
   );
   if (!reply.ok) return reply;
-  const data = reply.value.slice(0, limit);
-  const last = data.at(-1);
-  const more = reply.value.length > limit && last !== undefined;
   // The ids of snapshots and of sessions are made alike.
-  const next = more ? encodeCursor({ createdAt: Date.parse(last.created_at), id: last.id as SessionId }) : null;
+  const cursorOf = ({ created_at, id }: SnapshotView) =>
+    encodeCursor({ createdAt: Date.parse(created_at), id: id as SessionId });
+  const { data, next_cursor: next } = pageOf(reply.value, limit, cursorOf);
   return { ok: true, value: { data, next } };
 }
 

@@ -15,6 +15,7 @@ import type { ProviderCalls } from "../../steps/provider-calls.ts";
 import { notRunning, refuse } from "../refusals.ts";
 import { sampleStore, type SampleStore } from "../../records/sample-store.ts";
 import type { Caller } from "../../session-api.ts";
+import { fromBase64 } from "../../../protocol/bytes.ts";
 
 /** Newest jobs that are shown with their last words. */
 const jobsShown = 10;
@@ -218,7 +219,7 @@ export class InsightCommands {
           const detail = await this.#calls.call(this.#context.ports.policy.observeMs, "job", (bound) =>
             wrapper.job(id as JobId, tailBytes, bound),
           );
-          return [id, detail.ok ? textOf(bytesOf(detail.value.tail_base64)) : null] as const;
+          return [id, detail.ok ? textOf(fromBase64(detail.value.tail_base64)) : null] as const;
         }),
       ),
     );
@@ -239,10 +240,6 @@ function unreachable(words: string): Problem {
     code: "sandbox_unreachable",
     detail: `The sandbox could not be looked at: ${words} It is being looked after; try again in some seconds.`,
   };
-}
-
-function bytesOf(base64: string): Uint8Array {
-  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
 
 function textOf(bytes: Uint8Array): string {
