@@ -27,6 +27,8 @@ export interface OpeningFailure {
     | SpaceRefusal;
   readonly message: string;
   readonly retryAfterMs?: number;
+  /** With `no_capacity`: it is the tenant's failed launches that pause it. */
+  readonly launchesPaused?: true;
   /** With a space refusal: where, when it is a shared container. */
   readonly container?: ContainerId;
   /** With `stale_generation`: mint one above this. */

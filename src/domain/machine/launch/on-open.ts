@@ -9,7 +9,7 @@ import { launchTerms } from "../../rules/lease-times.ts";
 import { ignored, moved, note, type Context, type Outcome } from "../outcome.ts";
 import type { Generation } from "../../state/ids.ts";
 import { measuredMs } from "../../rules/policy.ts";
-import { failedTry, type Provision, type Session } from "../../state/session.ts";
+import { type FailedTry, failedTry, type Provision, type Session } from "../../state/session.ts";
 
 export function provisionOf(session: Session): Provision | null {
   return session.desired.type === "running" ? session.desired.provision : null;
@@ -69,13 +69,25 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
         candidate: stale || leaves ? null : provision.candidate,
         ...(leaves ? { unusable: { container, why: message } } : {}),
         step: { type: "waiting", notBefore: context.now + delay },
-        lastError: failedTry(provision.lastError, { code, message }, context.now),
+        lastError: failedTry(
+          provision.lastError,
+          { code, message: withCause(event.failure, provision.lastError) },
+          context.now,
+        ),
       }),
       nextGeneration: Math.max(session.nextGeneration, (above ?? 0) + 1) as Generation,
       cancellations: leaves && left !== undefined ? [...session.cancellations, left] : session.cancellations,
     },
     note("provision_waits", message, provision.candidate?.generation ?? null, { code }),
   );
+}
+
+/** That launches are paused is what failed tries led to: what the session's own last one met is still told, for it is what can be mended. */
+function withCause({ message, launchesPaused }: EventOf<"openingFailed">["failure"], before: FailedTry | null): string {
+  if (launchesPaused !== true || before === null) return message;
+  return before.message.startsWith(message)
+    ? before.message
+    : `${message} This session's last try said: ${before.message}`;
 }
 
 /** Progress that a client can follow. With too little space what is stale is removed next, which takes longer than a look. */

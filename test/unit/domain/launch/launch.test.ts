@@ -89,6 +89,27 @@ describe("opening a lease", () => {
     });
   });
 
+  it("tells what its own last launch met while the tenant's launches are paused, however often it asks", () => {
+    const met = {
+      code: "unavailable",
+      message: "It cannot prepare a workspace.",
+      at: at - second,
+      since: at - second,
+    } as const;
+    const pause = { code: "no_capacity", message: "Launches are paused.", launchesPaused: true } as const;
+    const refuse = { type: "openingFailed", attemptId: attempt("o"), failure: pause, jitter: 0.5 } as const;
+    let state = provisioning({ failures: 3, lastError: met });
+    for (const later of [0, 600 * second]) {
+      state = move(move(state, start(), when(later)), refuse, when(later));
+      expect(provisionOf(state).lastError).toMatchObject({
+        code: "no_capacity",
+        message: "Launches are paused. This session's last try said: It cannot prepare a workspace.",
+      });
+    }
+    const first = move(move(provisioning({}), start()), refuse);
+    expect(provisionOf(first).lastError?.message).toBe("Launches are paused.");
+  });
+
   it("mints above what the registry remembers, and at once, when its own is stale [LEA-2]", () => {
     const stale = { code: "stale_generation", message: "stale", above: generation(40) } as const;
     const after = move(open, { type: "openingFailed", attemptId: attempt("open-1"), failure: stale, jitter: 0.5 });
