@@ -12,7 +12,7 @@ import { generation, report, sessionId } from "../support/reports.ts";
 import { VirtualClock, VirtualTime } from "../support/virtual-time.ts";
 import { watchedSandbox } from "./checks/watched-sandbox.ts";
 import { SimStorage } from "./objects/sim-storage.ts";
-import { wakeMs } from "./oracle/deadlines.ts";
+import { longestRestMs, wakeMs } from "./oracle/deadlines.ts";
 import { ClockJumps, Disturbances } from "./oracle/disturbances.ts";
 import { Evidence } from "./oracle/evidence.ts";
 import { counterFaults, indexFaults, readIndex } from "./oracle/index-rows.ts";
@@ -91,17 +91,30 @@ describe("a limit that never fires", () => {
     ],
   ] as const)("is late, by name: %s [SIM-1]", (name, session) => {
     const watch = new LateWatch(timers, new Disturbances());
-    watch.stored(session, true, begin);
+    watch.stored(session, true, begin, () => true);
     // Longer than any slip, any wake and any call that is waited for.
     const patience = timers.alarmSlipMs + 3 * wakeMs + 4 * timers.observeMs + timers.renewMs + timers.renewRetryMs;
     expect(watch.check(due, () => true)).toEqual([]);
     expect(watch.check(due + patience, () => true)).toEqual([`LATE: ${name} was due ${patience} ms ago`]);
   });
 
+  it.each([
+    ["that nobody heard of since is late, whatever was stored after it", false, 1],
+    ["that was heard of, and only not noted, is not the lateness of what was stored after it", true, 0],
+  ] as const)("a version %s [SIM-1]", (_, isHeard, late) => {
+    const watch = new LateWatch(timers, new Disturbances());
+    const patience = timers.alarmSlipMs + 3 * wakeMs + 4 * timers.observeMs + longestRestMs;
+    watch.stored(seen({ endAt: due + 2 * patience }), false, begin, () => true);
+    const now = begin + patience;
+    watch.stored(seen({ endAt: due + 2 * patience }), false, now, () => isHeard);
+    const reports = watch.check(now, () => false).filter((each) => each.startsWith("LATE: report"));
+    expect(reports).toHaveLength(late);
+  });
+
   it("is late as well after a clock was set: the check begins anew, it is not switched off [SIM-5]", () => {
     const disturbances = new Disturbances();
     const watch = new LateWatch(timers, disturbances);
-    watch.stored(seen({ endAt: due }), true, begin);
+    watch.stored(seen({ endAt: due }), true, begin, () => true);
     disturbances.clockSet(due, 20_000);
     const patience = timers.alarmSlipMs + 3 * wakeMs;
     expect(watch.check(due + 20_000, () => true)).toEqual([]);

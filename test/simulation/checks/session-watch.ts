@@ -216,17 +216,18 @@ export class SessionWatch {
     found.push(...this.#stops.stored(session));
     for (const ghost of session.ghosts) if (ghost.assertion !== null) this.#asserted.add(ghost.generation);
     for (const receipt of stored.receipts) found.push(...this.#keep(receipt));
+    const heardBefore = this.#version;
     this.#session = session;
     this.#version = version;
     this.#reported = stored.reported;
-    this.#late.stored(session, this.told, now());
+    this.#late.stored(session, this.told, now(), () => this.#at.bothHold(this.id, heardBefore));
     return found;
   }
 
   #vanished(): readonly string[] {
     this.#session = null;
     this.#jobs.forget();
-    this.#late.stored(null, true, this.#at.now());
+    this.#late.stored(null, true, this.#at.now(), () => false);
     return nothing;
   }
 

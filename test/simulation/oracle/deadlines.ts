@@ -34,11 +34,11 @@ export function deadlinesOf(session: SeenSession, timers: Timers): readonly Dead
   return due;
 }
 
-/** When it must be looked at again; null: never, or there is no date to what it owes. */
+/** When it must be looked at again; null: never. What it owes without a date is due whatever the clock says, also one that was set back to before its creation. */
 export function nextLookAt(session: SeenSession, timers: Timers): number | null {
   const due = deadlinesOf(session, timers);
   if (due.length > 0) return Math.min(...due.map(({ at }) => at));
-  return owesSomething(session) ? session.createdAt : null;
+  return owesSomething(session) ? 0 : null;
 }
 
 type Add = (name: string, at: number | null, within?: number) => void;

@@ -23,14 +23,18 @@ export class LateWatch {
     this.#disturbances = disturbances;
   }
 
-  /** A state was stored; `toldAll`: registry and index have confirmed its version. null: nothing is stored any more. */
-  stored(session: SeenSession | null, toldAll: boolean, now: number): void {
+  /**
+   * A state was stored; `toldAll`: registry and index have confirmed its version. `heardBefore`: they held the version before it, though
+   * nothing of that was stored: only this one is still to be told. null: nothing is stored any more.
+   */
+  stored(session: SeenSession | null, toldAll: boolean, now: number, heardBefore: () => boolean): void {
     if (session === null) {
       this.#due = [];
       this.#earliest = Number.POSITIVE_INFINITY;
       return;
     }
-    this.#untoldSince = toldAll ? null : (this.#untoldSince ?? now);
+    if (toldAll) this.#untoldSince = null;
+    else if (this.#untoldSince === null || heardBefore()) this.#untoldSince = now;
     const due = [...deadlinesOf(session, this.#timers)];
     // What could not be told rests before it is tried again.
     const resting = longestRestMs + this.#timers.observeMs;
