@@ -17,6 +17,7 @@ export function fromHex(digits: string): Uint8Array<ArrayBuffer> {
   );
 }
 
+/** For short values, such as keys and digests: each byte becomes an argument of one call. */
 export function toBase64(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes));
 }

@@ -26,9 +26,8 @@ export interface OpeningFailure {
     | "env_unreadable"
     | SpaceRefusal;
   readonly message: string;
+  /** Only while the tenant's launches are paused: until they are tried again. */
   readonly retryAfterMs?: number;
-  /** With `no_capacity`: it is the tenant's failed launches that pause it. */
-  readonly launchesPaused?: true;
   /** With a space refusal: where, when it is a shared container. */
   readonly container?: ContainerId;
   /** With `stale_generation`: mint one above this. */

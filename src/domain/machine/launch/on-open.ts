@@ -82,9 +82,9 @@ export function openingFailed(session: Session, event: EventOf<"openingFailed">,
   );
 }
 
-/** That launches are paused is what failed tries led to: what the session's own last one met is still told, for it is what can be mended. */
-function withCause({ message, launchesPaused }: EventOf<"openingFailed">["failure"], before: FailedTry | null): string {
-  if (launchesPaused !== true || before === null) return message;
+/** While the tenant's launches are paused, the words also say why this session's own last launch failed: only that can be mended. */
+function withCause({ message, retryAfterMs }: EventOf<"openingFailed">["failure"], before: FailedTry | null): string {
+  if (retryAfterMs === undefined || before === null) return message;
   return before.message.startsWith(message)
     ? before.message
     : `${message} This session's last try said: ${before.message}`;

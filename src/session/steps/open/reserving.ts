@@ -56,7 +56,7 @@ export function waitingFailure(refusal: NotReserved, now: number): OpeningFailur
   const message = refusalWords(refusal);
   if (refusal.code === "quota_exhausted" || refusal.code === "budget_spent") return { code: refusal.code, message };
   if (refusal.code !== "spawn_breaker_open") return { code: "no_capacity", message };
-  return { code: "no_capacity", message, launchesPaused: true, retryAfterMs: Math.max(0, refusal.closesAt - now) };
+  return { code: "no_capacity", message, retryAfterMs: Math.max(0, refusal.closesAt - now) };
 }
 
 export function refusalWords(refusal: Refusal): string {

@@ -96,7 +96,7 @@ describe("opening a lease", () => {
       at: at - second,
       since: at - second,
     } as const;
-    const pause = { code: "no_capacity", message: "Launches are paused.", launchesPaused: true } as const;
+    const pause = { code: "no_capacity", message: "Launches are paused.", retryAfterMs: 30 * second } as const;
     const refuse = { type: "openingFailed", attemptId: attempt("o"), failure: pause, jitter: 0.5 } as const;
     let state = provisioning({ failures: 3, lastError: met });
     for (const later of [0, 600 * second]) {

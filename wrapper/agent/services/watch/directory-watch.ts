@@ -167,7 +167,7 @@ export class DirectoryWatch {
     this.#tellContent(relative, path, now);
   }
 
-  /** Of a file that appeared: what was written before anybody watched was a write all the same. */
+  /** Tells a write for a file that appears with content: its client waits for a write, and this one came before the watch. */
   #tellContent(relative: string, path: FilePath, stats: BigIntStats): void {
     if (stats.isFile() && stats.size > 0n) this.#tell("modified", relative, path);
   }
